@@ -1,0 +1,120 @@
+"""Verdicts on a paper's claims and on the checks of the data, from its declared comparisons.
+
+A comparison holds when its effect has the right sign and a paired bootstrap over test samples (correctness averaged over
+seeds) gives an interval that excludes 0; it is weak when only the sign is right; else it fails. A claim is reproduced
+when all its comparisons hold, direction only when some are weak, not reproduced when one fails, and not testable here
+when none could be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avbalance.analysis.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, outcomes, uses_subsets
+from avbalance.analysis.evidence import Evidence
+from avbalance.errors import UserError
+from avbalance.evaluation.measure import NO_SUBSET
+from avbalance.evaluation.paper import Paper
+
+PROTOCOLS = ("estimated", "cross-fitted", "planted")
+REPRODUCED, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
+    "reproduced",
+    "direction only",
+    "not reproduced",
+    "not testable here",
+)
+KNOWN = {"id", "text", "source", "reading", "tests", "protocols"}
+
+
+def assess(paper: Paper, declarations: Mapping[str, Any]) -> dict[str, Any]:
+    """Every claim and check with verdicts and evidence, as plain JSON.
+
+    Keys: paper, title, data (label, name, describe), statistics, checks and claims. Each claim has id, text, source,
+    reading, published (verdict of the paper's own numbers) and results: protocol -> verdict, counts, outcomes.
+    """
+    evidence = Evidence(paper, declarations)
+    return {
+        "paper": paper.slug,
+        "title": paper.title,
+        "data": [
+            {"label": info.label, "name": info.data, "describe": info.describe if info.data else "not made in this tier"}
+            for info in paper.datasets.values()
+        ],
+        "statistics": {"draws": evidence.draws, "level": evidence.level, "seed": evidence.seed},
+        "checks": [_assess_one(evidence, entry) for entry in declarations["checks"]],
+        "claims": [_assess_one(evidence, entry) for entry in declarations["claims"]],
+    }
+
+
+def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(entry) - KNOWN)
+    if unknown or not entry.get("tests"):
+        what = f"unknown key {unknown[0]!r}" if unknown else "no tests"
+        raise UserError(f"claims.yaml: {entry['id']} has {what}; known keys are {', '.join(sorted(KNOWN))}.")
+    blocks = entry["tests"]
+    protocols = entry.get("protocols") or (PROTOCOLS if any(map(uses_subsets, blocks)) else (NO_SUBSET,))
+    results = {}
+    for protocol in protocols:
+        found = [outcome for block in blocks for outcome in outcomes(evidence, block, protocol)]
+        results[protocol] = {**summary(found), "outcomes": [as_json(outcome) for outcome in found]}
+    return {
+        "id": entry["id"],
+        "text": entry["text"],
+        "source": entry.get("source", ""),
+        "reading": entry.get("reading", ""),
+        "published": published_verdict(found),
+        "results": results,
+    }
+
+
+def combine(verdicts: Sequence[str]) -> str:
+    """The verdict on a claim from those on its comparisons; untestable ones are left out unless all are."""
+    tested = [verdict for verdict in verdicts if verdict != UNTESTABLE]
+    if not tested:
+        return NOT_TESTABLE
+    if FAILS in tested:
+        return NOT_REPRODUCED
+    return DIRECTION if WEAK in tested else REPRODUCED
+
+
+def summary(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Verdict, counts of outcomes, how many could have shown the published effect, and the reasons of untestable ones."""
+    verdicts = [outcome.verdict for outcome in found]
+    powered = [
+        outcome.detectable is not None and outcome.published is not None and outcome.detectable <= abs(outcome.published)
+        for outcome in found
+    ]
+    return {
+        "verdict": combine(verdicts),
+        "comparisons": len(found),
+        **{name: verdicts.count(verdict) for name, verdict in _COUNTED.items()},
+        "powered": sum(powered),
+        "reasons": list(dict.fromkeys(outcome.reason for outcome in found if outcome.reason)),
+    }
+
+
+_COUNTED = {"holds": HOLDS, "weak": WEAK, "fails": FAILS, "untestable": UNTESTABLE}
+
+
+def published_verdict(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Whether the paper's own numbers satisfy its claim: yes, no or no numbers; with the smallest and largest effect."""
+    effects = [outcome.published for outcome in found if outcome.published is not None]
+    verdict = "no numbers" if not effects else "yes" if min(effects) > 0 else "no"
+    return {
+        "verdict": verdict,
+        "comparisons": len(effects),
+        "smallest": _rounded(min(effects)) if effects else None,
+        "largest": _rounded(max(effects)) if effects else None,
+    }
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome with numbers rounded to six decimals, so that the file does not depend on the order of sums."""
+    record = dict(vars(outcome))
+    record["seeds"] = [_rounded(effect) for effect in outcome.seeds]
+    return {key: _rounded(value) if isinstance(value, float) else value for key, value in record.items()}
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6) + 0.0

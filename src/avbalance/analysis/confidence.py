@@ -1,0 +1,267 @@
+"""Mean true-class confidence of unimodal models, where to stop averaging, and the joint map of two modalities.
+
+Xia et al. 2023 ("Balanced Audiovisual Dataset for Imbalance Analysis"), section 2.1: the confidence of a
+sample in a modality is the probability that the unimodal model gives to the true class, averaged over its
+training epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avbalance.analysis.flatness import flatness_measures
+from avbalance.errors import UserError
+from avbalance.evaluation.frames import write_csv, write_parquet
+from avbalance.files import atomic_path, write_json
+
+SPLITS = ("train", "val", "test")
+MIN_DELTA = 0.1
+PATIENCE = 10
+FLOOR = 5
+BINS = 100
+PLANTED = ("planted_audio", "planted_visual")
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Where a unimodal run is cut: all counts are epochs, 1-based.
+
+    best_epoch is the last epoch with a real gain on validation, stop_epoch the epoch at which patience ran
+    out (or the last one), estimation_epochs = max(best_epoch, floor) the number of epochs that the mean
+    confidence runs over.
+    """
+
+    best_epoch: int
+    stop_epoch: int
+    estimation_epochs: int
+    epochs_run: int
+
+
+@dataclass(frozen=True)
+class UnimodalRun:
+    """Recorded confidences of one unimodal run: ids, labels (N,), confidence (E, N) per split; val_accuracy (E,) in percent."""
+
+    path: Path
+    ids: dict[str, NDArray[np.str_]]
+    labels: dict[str, NDArray[np.integer[Any]]]
+    confidence: dict[str, FloatArray]
+    val_accuracy: FloatArray
+
+
+def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
+    """Average true-class probability over the first `epochs` epochs.
+
+    confidence: (E, N) in [0, 1]; returns (N,) float32, accumulated in float64 and cast once. Raises
+    UserError when `epochs` is not in 1..E. Xia et al. 2023, section 2.1, the equation for u.
+    """
+    if confidence.ndim != 2 or not 1 <= epochs <= confidence.shape[0]:
+        raise UserError(f"cannot average {epochs} epochs of a confidence array of shape {confidence.shape}.")
+    return confidence[:epochs].mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def stopping_epoch(
+    val_accuracy: Sequence[float] | FloatArray,
+    min_delta: float = MIN_DELTA,
+    patience: int = PATIENCE,
+    floor: int = FLOOR,
+) -> Stopping:
+    """Early-stop rule of the estimators, from validation accuracy (E,) in percent.
+
+    The best epoch is the last one whose accuracy beats every earlier one by at least `min_delta` points;
+    training counts as stopped when `patience` epochs pass without such a gain. The epochs averaged are
+    max(best epoch, floor), at most those that were run. Xia et al. 2023, section 3.1 names an early stop
+    and gives no rule; this one is ours.
+    """
+    accuracy = np.asarray(val_accuracy, dtype=np.float64)
+    if accuracy.size == 0 or not np.isfinite(accuracy).all():
+        raise UserError("validation accuracies are missing or not finite; the unimodal run has to be made again.")
+    best, best_epoch, stop_epoch = -np.inf, 0, accuracy.size
+    for epoch, value in enumerate(accuracy, start=1):
+        # A gain of exactly 0.1 points must count although 60.3 - 60.2 is a little less in floating point.
+        if value - best >= min_delta - 1e-9:
+            best_epoch = epoch
+        best = max(best, value)
+        if epoch - best_epoch >= patience:
+            stop_epoch = epoch
+            break
+    return Stopping(best_epoch, stop_epoch, min(max(best_epoch, floor), accuracy.size), accuracy.size)
+
+
+def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> NDArray[np.int64]:
+    """Joint counts of two confidences on a square grid: (bins, bins), rows audio, columns visual, sum N.
+
+    Bin k = min(floor(bins * u), bins - 1), so that u = 1 falls in the last bin. Xia et al. 2023, section
+    2.1 (bins of 0.01).
+    """
+    rows, columns = _bin(u_audio, bins), _bin(u_visual, bins)
+    return np.bincount(rows * bins + columns, minlength=bins * bins).reshape(bins, bins).astype(np.int64)
+
+
+def _bin(values: FloatArray, bins: int) -> NDArray[np.int64]:
+    wide = np.asarray(values, dtype=np.float64)
+    if wide.size and not ((wide >= 0) & (wide <= 1)).all():
+        raise UserError("confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again.")
+    return np.minimum(np.floor(bins * wide), bins - 1).astype(np.int64)
+
+
+def read_unimodal(path: str | Path) -> UnimodalRun:
+    """Read the confidence.npz of a unimodal run; raises UserError for absent files, keys, or shapes that disagree."""
+    file = Path(path)
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            ids = {split: archive[f"ids_{split}"].astype(str) for split in SPLITS}
+            labels = {split: archive[f"labels_{split}"] for split in SPLITS}
+            confidence = {split: archive[f"confidence_{split}"] for split in SPLITS}
+            accuracy = archive["val_accuracy"].astype(np.float64)
+    except (FileNotFoundError, KeyError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{file}: not a readable confidence file ({error}); make the run again.") from error
+    run = UnimodalRun(file, ids, labels, confidence, accuracy)
+    _check_shapes(run)
+    return run
+
+
+def _check_shapes(run: UnimodalRun) -> None:
+    for split in SPLITS:
+        size, shape = run.ids[split].size, run.confidence[split].shape
+        if shape != (run.val_accuracy.size, size) or run.labels[split].shape != (size,):
+            raise UserError(f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again.")
+        if np.unique(run.ids[split]).size != size:
+            raise UserError(f"{run.path}: {split} names a clip twice; mend the manifest and make the run again.")
+        values = run.confidence[split]
+        if values.size and not ((values >= 0) & (values <= 1)).all():
+            raise UserError(f"{run.path}: {split} has confidences outside [0, 1] or NaN; make the run again.")
+
+
+def join_modalities(
+    audio: UnimodalRun, visual: UnimodalRun, split: str, epochs: tuple[int, int]
+) -> pd.DataFrame:
+    """One row per clip: id, label, u_audio, u_visual (float32), discrepancy = u_audio - u_visual (float64).
+
+    The two runs are joined by clip id, whatever the order of their rows; `epochs` = epochs averaged for
+    (audio, visual). Raises UserError when one run has a clip that the other lacks, or when they disagree
+    about a label.
+    """
+    frames = [
+        pd.DataFrame({"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)})
+        for run, n in zip((audio, visual), epochs, strict=True)
+    ]
+    joined = frames[0].merge(frames[1], on="id", how="outer", suffixes=("_audio", "_visual"), validate="one_to_one")
+    lacking = joined[joined["u_audio"].isna() | joined["u_visual"].isna()]
+    if not lacking.empty:
+        raise UserError(
+            f"{audio.path} and {visual.path}: {len(lacking)} {split} clips are in one run only, the first is"
+            f" {lacking['id'].iloc[0]}; train both modalities on the same clips."
+        )
+    differing = joined[joined["label_audio"] != joined["label_visual"]]
+    if not differing.empty:
+        raise UserError(f"{audio.path} and {visual.path}: clip {differing['id'].iloc[0]} has two labels; make both again.")
+    joined = joined.sort_values("id", ignore_index=True)
+    return pd.DataFrame(
+        {
+            "id": joined["id"],
+            "label": joined["label_audio"].astype("int16"),
+            "u_audio": joined["u_audio"],
+            "u_visual": joined["u_visual"],
+            "discrepancy": joined["u_audio"].astype("float64") - joined["u_visual"].astype("float64"),
+        }
+    )
+
+
+def preference_counts(discrepancy: FloatArray) -> dict[str, Any]:
+    """Counts of strictly audio-preferred and visual-preferred samples, ties, and the audio share without ties."""
+    audio, visual = int((discrepancy > 0).sum()), int((discrepancy < 0).sum())
+    total = len(discrepancy)
+    share = audio / (audio + visual) if audio + visual else None
+    return {"n": total, "audio": audio, "visual": visual, "ties": total - audio - visual, "audio_share": share}
+
+
+def estimate_confidence(
+    audio_npz: str | Path, visual_npz: str | Path, manifest_path: str | Path, out_dir: str | Path
+) -> None:
+    """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set into `out_dir`.
+
+    audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
+    from which planted informativeness is copied where it has any. Xia et al. 2023, section 2.1 and figure
+    1.
+    """
+    audio, visual = read_unimodal(audio_npz), read_unimodal(visual_npz)
+    stops = (stopping_epoch(audio.val_accuracy), stopping_epoch(visual.val_accuracy))
+    epochs = (stops[0].estimation_epochs, stops[1].estimation_epochs)
+    frames = {split: join_modalities(audio, visual, split, epochs) for split in SPLITS}
+    table = pd.concat([frame.assign(split=split) for split, frame in frames.items()], ignore_index=True)
+    table = _with_planted(table, planted_columns(manifest_path))
+    out = Path(out_dir)
+    write_parquet(out / "confidence.parquet", table)
+    _write_histogram(out / "histogram.npz", frames)
+    write_csv(out / "sensitivity.csv", sensitivity(audio, visual, stops))
+    write_json(out / "stopping.json", _summary(frames, stops))
+
+
+def planted_columns(manifest_path: str | Path) -> pd.DataFrame | None:
+    """id, planted_audio, planted_visual of a manifest; None when the data carry no planted informativeness."""
+    try:
+        frame = pd.read_parquet(manifest_path)
+    except (FileNotFoundError, OSError, ValueError) as error:
+        raise UserError(f"{manifest_path}: not a readable manifest ({error}); build the data set first.") from error
+    if not set(PLANTED) <= set(frame.columns) or frame[list(PLANTED)].isna().all(axis=None):
+        return None
+    return frame[["id", *PLANTED]].astype({"id": str})
+
+
+def _with_planted(table: pd.DataFrame, planted: pd.DataFrame | None) -> pd.DataFrame:
+    columns = ["id", "split", "label", "u_audio", "u_visual", "discrepancy"]
+    if planted is None:
+        return table[columns]
+    return table[columns].merge(planted, on="id", how="left", validate="one_to_one")
+
+
+def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, Stopping]) -> pd.DataFrame:
+    """Preference shares when the averages run over half the best epoch, the chosen epochs, or all epochs to the stop.
+
+    Columns: rule (half | chosen | stop), split, epochs_audio, epochs_visual, n, audio, visual, ties,
+    audio_share.
+    """
+    rules = {
+        "half": [max(1, stop.best_epoch // 2) for stop in stops],
+        "chosen": [stop.estimation_epochs for stop in stops],
+        "stop": [stop.stop_epoch for stop in stops],
+    }
+    rows = []
+    for rule, (epochs_audio, epochs_visual) in rules.items():
+        for split in SPLITS:
+            frame = join_modalities(audio, visual, split, (epochs_audio, epochs_visual))
+            counts = preference_counts(frame["discrepancy"].to_numpy())
+            rows.append(
+                {"rule": rule, "split": split, "epochs_audio": epochs_audio, "epochs_visual": epochs_visual, **counts}
+            )
+    return pd.DataFrame(rows)
+
+
+def _write_histogram(path: Path, frames: dict[str, pd.DataFrame]) -> None:
+    counts = {
+        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy()) for split, frame in frames.items()
+    }
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **counts)
+
+
+def _summary(frames: dict[str, pd.DataFrame], stops: tuple[Stopping, Stopping]) -> dict[str, Any]:
+    modalities = dict(zip(("audio", "visual"), stops, strict=True))
+    return {
+        "epochs": {name: vars(stop) for name, stop in modalities.items()},
+        "shares": {split: preference_counts(frame["discrepancy"].to_numpy()) for split, frame in frames.items()},
+        "flatness": {
+            split: flatness_measures(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy())
+            for split, frame in frames.items()
+            if len(frame)
+        },
+    }

@@ -1,0 +1,175 @@
+"""The manifest: one row per clip of a data set, whatever the clips are and wherever they came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from avbalance.errors import UserError
+from avbalance.files import atomic_path, digest_json
+
+SPLITS = ("train", "val", "test")
+STATUSES = ("ok", "missing", "corrupt", "short", "silent")
+PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
+
+_NULLABLE_TEXT = ("audio", "visual", "sha256")
+_REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
+_CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
+_METADATA_KEY = b"avbalance"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The clips of one data set.
+
+    `frame` has one row per clip with the columns id, audio, visual (paths relative to the media root; the
+    same path for one video file; None when absent), label, split, group, sha256, status, reason and, for
+    generated data, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
+    (dB). `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered), media_root,
+    options, digest.
+    """
+
+    frame: pd.DataFrame
+    card: dict[str, Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names; a class index is a position in this list."""
+        return list(self.card["classes"])
+
+    def label_index(self) -> np.ndarray:
+        """Class index of each row, int64 of shape (N,)."""
+        position = {name: index for index, name in enumerate(self.classes)}
+        return np.array([position[label] for label in self.frame["label"]], dtype=np.int64)
+
+    def media_root(self, manifest_path: str | os.PathLike[str]) -> Path:
+        """Folder that the paths of the rows start from, for a manifest that lies at `manifest_path`."""
+        return Path(manifest_path).parent / self.card["media_root"]
+
+
+def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], where: str) -> Manifest:
+    """Build a checked manifest from row dictionaries and a card without its digest.
+
+    `where` names the source in error messages. Columns that a row lacks are filled: group with the id, status
+    with "ok", reason with "", the rest with None. Raises UserError as `check_manifest` does.
+    """
+    filled = [
+        {**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows
+    ]
+    columns = [*_REQUIRED, *(name for name in PLANTED if filled and name in filled[0])]
+    frame = _with_none(pd.DataFrame(filled, columns=columns))
+    manifest = Manifest(frame, {**card, "digest": _content_digest(frame, card)})
+    check_manifest(manifest, where)
+    return manifest
+
+
+def check_manifest(manifest: Manifest, where: str) -> None:
+    """Raise UserError, naming `where` and the data row (counted from 1), unless the manifest is well formed.
+
+    Checked: card keys, columns, at least one row, ids present and unique, known splits and statuses, labels
+    among the classes, distinct class names, and both media paths present for clips whose status is "ok".
+    """
+    frame, card = manifest.frame, manifest.card
+    absent = [key for key in _CARD_KEYS if key not in card] + [
+        name for name in _REQUIRED if name not in frame
+    ]
+    if absent:
+        raise UserError(f"{where}: lacks {', '.join(absent)}; build the manifest again.")
+    if frame.empty:
+        raise UserError(f"{where}: has no rows; list at least one clip.")
+    classes = list(card["classes"])
+    if len(set(classes)) != len(classes):
+        raise UserError(f"{where}: class names repeat; give every class its own name.")
+    _check_ids(frame, where)
+    _check_members(frame, "split", SPLITS, where)
+    _check_members(frame, "status", STATUSES, where)
+    _check_members(frame, "label", classes, where)
+    bare = (frame["status"] == "ok") & (frame["audio"].isna() | frame["visual"].isna())
+    if bare.any():
+        row = int(np.flatnonzero(bare)[0])
+        raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name both files.")
+
+
+def _check_ids(frame: pd.DataFrame, where: str) -> None:
+    empty = frame["id"].isna() | (frame["id"] == "")
+    if empty.any():
+        raise UserError(f"{where}, row {int(np.flatnonzero(empty)[0]) + 1}: the id is empty; name the clip.")
+    repeated = frame["id"].duplicated()
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        name = frame["id"].iloc[row]
+        first = int(np.flatnonzero(frame["id"] == name)[0])
+        raise UserError(
+            f"{where}, row {row + 1}: id {name!r} already stands in row {first + 1}; rename or remove one."
+        )
+
+
+def _check_members(frame: pd.DataFrame, column: str, allowed: Sequence[str], where: str) -> None:
+    wrong = ~frame[column].isin(list(allowed))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
+        raise UserError(
+            f"{where}, row {row + 1}: {column} {frame[column].iloc[row]!r} is unknown; use one of {shown}."
+        )
+
+
+def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
+    """Check the manifest and write it as Parquet with the card in the schema metadata, atomically."""
+    check_manifest(manifest, str(path))
+    schema = pa.schema([(name, _arrow_type(name)) for name in manifest.frame.columns])
+    table = pa.Table.from_pandas(manifest.frame, schema=schema, preserve_index=False)
+    table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(manifest.card, sort_keys=True).encode()})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Read and check a manifest; raises UserError when the file is absent, foreign or malformed."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such manifest; build the data set first.") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: not a readable Parquet file; delete it to have it made again.") from error
+    metadata = table.schema.metadata or {}
+    if _METADATA_KEY not in metadata:
+        raise UserError(f"{path}: a Parquet file without a data set card; build the manifest again.")
+    manifest = Manifest(_with_none(table.to_pandas()), json.loads(metadata[_METADATA_KEY]))
+    check_manifest(manifest, str(path))
+    return manifest
+
+
+def _arrow_type(column: str) -> pa.DataType:
+    return pa.float64() if column in PLANTED else pa.string()
+
+
+def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
+    """Absent text as None rather than NaN, so that `is None` and truth tests work row by row."""
+    for name in _NULLABLE_TEXT:
+        if name in frame:
+            text = frame[name].astype(object)
+            frame[name] = text.where(text.notna(), None)
+    return frame
+
+
+def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
+    """Digest of what the data are: rows and card, without the folder they happen to lie in.
+
+    Checksums of generated files are left out: another build of the encoder writes other bytes for the same
+    clip.
+    """
+    content = frame.drop(columns="sha256") if card["kind"] == "synthetic" else frame
+    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")}
+    return digest_json(
+        {"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))}
+    )

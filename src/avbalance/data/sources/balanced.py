@@ -1,0 +1,134 @@
+"""The balanced audiovisual data set of Xia et al. 2023, section 4, as its authors distribute it.
+
+Per clip: an HDF5 file of JPEG frames (or a video file), and a sound file or the distributed spectrogram. The
+manifest only names them; reading is the features' business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbalance.data.sources.common import (
+    VIDEO_SUFFIXES,
+    card_for,
+    files_below,
+    media_checksum,
+    media_root_entry,
+    read_options,
+    refuse_if_nothing_found,
+    required,
+    youtube_clip,
+)
+from avbalance.errors import UserError
+from avbalance.files import read_json
+
+if TYPE_CHECKING:
+    from avbalance.data.manifest import Manifest
+
+DEFAULTS: dict[str, Any] = {
+    "annotation": required(),
+    "media_root": required(),
+    "visual_folder": "video",
+    "audio_folder": "audio",
+    "allow_missing": False,
+    "checksums": False,
+}
+PUBLISHED_SIZES = {
+    "train": 28_949,
+    "val": 3_018,
+    "test": 3_884,
+}  # by the project page; the paper says 34,000 in all
+VISUAL_SUFFIXES = (".h5", ".hdf5", *VIDEO_SUFFIXES)
+AUDIO_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES, ".pkl")
+_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
+
+
+def preflight(spec: Mapping[str, Any]) -> str | None:
+    """Say that the annotation or the media are missing and where to get them; None when all are there."""
+    options = read_options(spec, DEFAULTS)
+    annotation, media = Path(options["annotation"]), Path(options["media_root"])
+    page = "GeWu-Lab/Balanced-Audiovisual-Dataset"
+    source = f"fetch the data set by hand from the shared folder linked on the page of {page}"
+    if not annotation.is_file():
+        return f"{annotation}: no such file; {source}."
+    for folder in (media / options["visual_folder"], media / options["audio_folder"]):
+        if not options["allow_missing"] and not folder.is_dir():
+            return f"{folder}: no such folder; {source}, or set allow_missing to plan without the clips."
+    return None
+
+
+def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+    """Join annotation and media; clips that lack the sound or the pictures get the status "missing".
+
+    The card's `size_differences` lists the parts whose size is not the published one. Raises UserError,
+    naming file, row and fix, on malformed entries.
+    """
+    from avbalance.data.manifest import make_manifest
+
+    problem = preflight(spec)
+    if problem is not None:
+        raise UserError(problem)
+    options = read_options(spec, DEFAULTS)
+    annotation, media = Path(options["annotation"]), Path(options["media_root"])
+    names, clips = _read_annotation(annotation)
+    visual = _index(media, options["visual_folder"], VISUAL_SUFFIXES)
+    audio = _index(media, options["audio_folder"], AUDIO_SUFFIXES)
+    rows = []
+    for clip_id, (split, label) in clips.items():
+        source = youtube_clip(clip_id)
+        group = source[0] if source else clip_id
+        files = _media_columns(audio.get(clip_id), visual.get(clip_id), media, options["checksums"])
+        rows.append({"id": clip_id, "label": label, "split": split, "group": group, **files})
+    refuse_if_nothing_found(rows, media, options["allow_missing"])
+    card = card_for(name, spec, names, media_root_entry(options["media_root"], out_dir))
+    card["size_differences"] = _size_differences(Counter(row["split"] for row in rows))
+    return make_manifest(rows, card, str(annotation))
+
+
+def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Class names in order, and clip id -> (split, label) in the order of the file."""
+    content = read_json(path)
+    try:
+        names, entries = list(content["labels"]), content["database"].items()
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: lacks 'labels' or 'database'; fetch the file again.") from error
+    clips = {}
+    for number, (clip_id, entry) in enumerate(entries, start=1):
+        split, label = _SUBSETS.get(entry.get("subset")), entry.get("label")
+        if split is None or label not in names:
+            raise UserError(
+                f"{path}, row {number}: malformed entry {clip_id!r}: {entry}; subset must be one of "
+                f"{', '.join(_SUBSETS)} and label one of 'labels'."
+            )
+        clips[clip_id] = (split, label)
+    return names, clips
+
+
+def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
+    """Clip id -> path relative to `media`; of several files of a clip the earliest suffix counts."""
+    found = sorted(
+        files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower())
+    )
+    index: dict[str, str] = {}
+    for path in found:
+        index.setdefault(Path(path).stem, (Path(folder) / path).as_posix())
+    return index
+
+
+def _media_columns(audio: str | None, visual: str | None, media: Path, checksums: bool) -> dict[str, Any]:
+    absent = [what for what, path in (("sound", audio), ("pictures", visual)) if path is None]
+    if audio is None or visual is None:
+        return {"status": "missing", "reason": f"no file with the {' and '.join(absent)}"}
+    files = [media / path for path in dict.fromkeys((audio, visual))]
+    return {"audio": audio, "visual": visual, "sha256": media_checksum(files) if checksums else None}
+
+
+def _size_differences(sizes: Mapping[str, int]) -> list[str]:
+    return [
+        f"{split}: {sizes.get(split, 0)} clips, published {published}"
+        for split, published in PUBLISHED_SIZES.items()
+        if sizes.get(split, 0) != published
+    ]

@@ -1,0 +1,122 @@
+"""What all sources share: checked options, checksums, and the index of a folder of clips."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.files import sha256_file
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
+
+_REQUIRED = object()
+_YOUTUBE_CLIP = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+)(?:_\d+)?")
+
+
+def required() -> Any:
+    """Marks an option that has no default."""
+    return _REQUIRED
+
+
+def read_options(spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a data set specification over their defaults; UserError on unknown or absent names."""
+    given = dict(spec.get("options") or {})
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        raise UserError(
+            f"data set of kind {spec['kind']}: unknown option {unknown[0]!r}; "
+            f"known are {', '.join(sorted(defaults))}."
+        )
+    options = {**defaults, **given}
+    absent = [name for name, value in options.items() if value is _REQUIRED]
+    if absent:
+        raise UserError(
+            f"data set of kind {spec['kind']}: option {absent[0]!r} is missing; set it under options."
+        )
+    return options
+
+
+def card_for(name: str, spec: Mapping[str, Any], classes: Iterable[str], media_root: str) -> dict[str, Any]:
+    """The card of a manifest, all but its digest."""
+    return {
+        "dataset": name,
+        "kind": spec["kind"],
+        "stands_for": spec.get("stands_for"),
+        "describe": spec["describe"],
+        "classes": list(classes),
+        "media_root": media_root,
+        "options": dict(spec.get("options") or {}),
+    }
+
+
+def media_root_entry(root: str | os.PathLike[str], out_dir: Path) -> str:
+    """How a card names the media folder: as given when absolute, else relative to the manifest's folder.
+
+    A relative name keeps a project that is moved or cloned as a whole in working order.
+    """
+    if os.path.isabs(root):
+        return str(root)
+    return os.path.relpath(os.path.abspath(root), os.path.abspath(out_dir))
+
+
+def media_checksum(paths: Sequence[Path]) -> str:
+    """sha256 of one file; of several, sha256 over the lines `<name> <sha256>` in the given order."""
+    if len(paths) == 1:
+        return sha256_file(paths[0])
+    lines = "".join(f"{path.name} {sha256_file(path)}\n" for path in paths)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def files_below(root: Path, suffixes: Sequence[str]) -> list[str]:
+    """Paths relative to `root` of all non-empty files with one of the suffixes, in any subfolder, sorted.
+
+    Empty files are left out: an interrupted download is as good as none.
+    """
+    found = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.lower().endswith(tuple(suffixes)) and os.path.getsize(path) > 0:
+                found.append(os.path.relpath(path, root))
+    return sorted(found)
+
+
+def youtube_clip(stem: str) -> tuple[str, int] | None:
+    """(YouTube id, start second) of `<id>_<start>` or `<id>_<start>_<end>`; None for other names."""
+    match = _YOUTUBE_CLIP.fullmatch(stem)
+    return (match["video"], int(match["start"])) if match else None
+
+
+def index_youtube_clips(root: Path) -> dict[tuple[str, int], str]:
+    """Map (YouTube id, start second) to the path, relative to `root`, of the clip's video file.
+
+    Of several files of one clip the first by name counts. An absent folder gives an empty index.
+    """
+    index: dict[tuple[str, int], str] = {}
+    for path in files_below(root, VIDEO_SUFFIXES):
+        key = youtube_clip(Path(path).stem)
+        if key is not None:
+            index.setdefault(key, path)
+    return index
+
+
+def video_columns(path: str | None, root: Path, checksums: bool, wanted: str) -> dict[str, Any]:
+    """Manifest columns of a clip whose sound and pictures are one file, or is missing (`path` is None)."""
+    if path is None:
+        return {"status": "missing", "reason": f"no video file named {wanted}"}
+    checksum = media_checksum([root / path]) if checksums else None
+    return {"audio": path, "visual": path, "sha256": checksum}
+
+
+def refuse_if_nothing_found(rows: Sequence[Mapping[str, Any]], media: Path, allow_missing: bool) -> None:
+    """Raise UserError when not one clip has its media, which is a wrong folder rather than dead links."""
+    if not allow_missing and rows and all(row.get("status") == "missing" for row in rows):
+        raise UserError(
+            f"{media}: holds none of the {len(rows)} clips ({rows[0]['reason']}); set the option media_root to the "
+            "folder of the clips, or allow_missing to plan without them."
+        )

@@ -1,0 +1,169 @@
+"""Kinetics-Sounds: the public split lists joined with whatever clips the user could download.
+
+The lists are those of the OGM-GE code (my_train.txt, my_test.txt) and of its authors' later code
+(KS_train_val.json, which adds the class names and the validation part): 31 classes, against 34 in
+Arandjelovic and Zisserman 2017.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbalance.data.sources.common import (
+    card_for,
+    index_youtube_clips,
+    media_root_entry,
+    read_options,
+    refuse_if_nothing_found,
+    required,
+    video_columns,
+    youtube_clip,
+)
+from avbalance.errors import UserError
+from avbalance.files import read_json
+
+if TYPE_CHECKING:
+    from avbalance.data.manifest import Manifest
+
+DEFAULTS: dict[str, Any] = {
+    "lists_dir": required(),
+    "media_root": required(),
+    "classes": 31,
+    "allow_missing": False,
+    "checksums": False,
+}
+_TEXT_LISTS = {"train": "my_train.txt", "test": "my_test.txt"}
+_DATABASE = "KS_train_val.json"
+_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
+
+
+def preflight(spec: Mapping[str, Any]) -> str | None:
+    """Say which list or folder is missing and where to get it; None when all are there."""
+    options = read_options(spec, DEFAULTS)
+    lists = Path(options["lists_dir"])
+    for name in (*_TEXT_LISTS.values(), _DATABASE):
+        if not (lists / name).is_file():
+            return (
+                f"{lists / name}: no such file; take my_train.txt and my_test.txt from the repository "
+                "GeWu-Lab/OGM-GE_CVPR2022 (data/KineticSound) and KS_train_val.json from "
+                "GeWu-Lab/BML_TPAMI2024 (code/dataset)."
+            )
+    media = Path(options["media_root"])
+    if not options["allow_missing"] and not media.is_dir():
+        return (
+            f"{media}: no such folder; download the clips of Kinetics-400 with the scripts of the CVD "
+            "Foundation (repository cvdfoundation/kinetics-dataset) into it, or set the option allow_missing "
+            "to plan without them."
+        )
+    return None
+
+
+def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+    """Join lists and media; clips without a file get the status "missing".
+
+    The ids of the lists differ in form between the parts; here every clip is `<YouTube id>_<start, 6
+    digits>`. The two text lists must agree with the database. Raises UserError, naming file, row and fix, on
+    malformed or contradictory rows.
+    """
+    from avbalance.data.manifest import make_manifest
+
+    problem = preflight(spec)
+    if problem is not None:
+        raise UserError(problem)
+    options = read_options(spec, DEFAULTS)
+    lists, media = Path(options["lists_dir"]), Path(options["media_root"])
+    names, database = _read_database(lists / _DATABASE)
+    for split, file_name in _TEXT_LISTS.items():
+        _check_text_list(lists / file_name, split, names, database)
+    wanted = _wanted_classes(options["classes"], names)
+    index = index_youtube_clips(media)
+    rows = [
+        {
+            "id": f"{video}_{start:06d}",
+            "label": label,
+            "split": split,
+            "group": video,
+            **video_columns(
+                index.get((video, start)),
+                media,
+                options["checksums"],
+                f"{video}_{start:06d}[_<end>] (mp4, mkv, webm)",
+            ),
+        }
+        for (video, start), (split, label) in database.items()
+        if label in wanted
+    ]
+    refuse_if_nothing_found(rows, media, options["allow_missing"])
+    card = card_for(name, spec, wanted, media_root_entry(options["media_root"], out_dir))
+    return make_manifest(rows, card, str(lists / _DATABASE))
+
+
+def _read_database(path: Path) -> tuple[list[str], dict[tuple[str, int], tuple[str, str]]]:
+    """Class names in order, and (YouTube id, start) -> (split, label) in the order train, val, test."""
+    content = read_json(path)
+    try:
+        names, entries = list(content["labels"]), content["database"].items()
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: lacks 'labels' or 'database'; fetch the file again.") from error
+    clips: dict[tuple[str, int], tuple[str, str]] = {}
+    for number, (clip_id, entry) in enumerate(entries, start=1):
+        key, split, label = youtube_clip(clip_id), _SUBSETS.get(entry.get("subset")), entry.get("label")
+        if key is None or split is None or label not in names:
+            raise UserError(
+                f"{path}, row {number}: malformed entry {clip_id!r}: {entry}; fetch the file again."
+            )
+        if key in clips:
+            raise UserError(
+                f"{path}, row {number}: {clip_id!r} is a clip that an earlier row names; remove one."
+            )
+        clips[key] = (split, label)
+    order = list(_SUBSETS.values())
+    return names, dict(sorted(clips.items(), key=lambda item: order.index(item[1][0])))
+
+
+def _check_text_list(
+    path: Path, split: str, names: list[str], database: Mapping[tuple[str, int], tuple[str, str]]
+) -> None:
+    """Raise UserError unless every row reads id, length, class index, and says what the database says."""
+    seen: Counter[tuple[str, int]] = Counter()
+    with open(path, encoding="utf-8", newline="") as handle:
+        for number, cells in enumerate(csv.reader(handle), start=1):
+            key = youtube_clip(cells[0]) if len(cells) == 3 else None
+            if key is None or not cells[2].isdigit() or int(cells[2]) >= len(names):
+                raise UserError(
+                    f"{path}, row {number}: {','.join(cells)!r} is not <clip id>,<seconds>,<class index>; "
+                    "fetch the file again."
+                )
+            if database.get(key) != (split, names[int(cells[2])]):
+                raise UserError(
+                    f"{path}, row {number}: {cells[0]!r} is not {names[int(cells[2])]!r} in the "
+                    f"{split} part of {_DATABASE}; fetch both lists again."
+                )
+            seen[key] += 1
+    listed = sum(part == split for part, _ in database.values())
+    if len(seen) != listed or max(seen.values(), default=0) > 1:
+        raise UserError(
+            f"{path}, row {sum(seen.values())} (the last): {len(seen)} different clips "
+            f"where {_DATABASE} has {listed}; "
+            "fetch the file again."
+        )
+
+
+def _wanted_classes(option: int | list[str], names: list[str]) -> list[str]:
+    if isinstance(option, int):
+        if option != len(names):
+            raise UserError(
+                f"option classes: {option} asked for, but {_DATABASE} has {len(names)}; "
+                f"write {len(names)} or list the class names."
+            )
+        return names
+    unknown = [name for name in option if name not in names]
+    if unknown:
+        raise UserError(
+            f"option classes: {unknown[0]!r} is not in {_DATABASE}; use its names, e.g. {names[0]!r}."
+        )
+    return [name for name in names if name in option]

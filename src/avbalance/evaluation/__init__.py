@@ -1,0 +1,1 @@
+"""From saved predictions to tidy measurements; no model is called here."""

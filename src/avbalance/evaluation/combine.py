@@ -1,0 +1,30 @@
+"""The combine step: a run that joins the predictions of others and trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avbalance.evaluation.predictions import read_predictions, write_predictions
+from avbalance.files import sha256_file, write_json
+from avbalance.methods import base as methods
+
+
+def combine_runs(job: dict[str, Any], code: str, out: Path) -> None:
+    """Write predictions.parquet and record.json of one combination below `out`.
+
+    `job`: run, seed, method, folder and predictions (name -> file). Raises UserError when the runs cover other clips.
+    """
+    method = methods.load(job["method"])()
+    files = {name: Path(path) for name, path in job["predictions"].items()}
+    frame = method.combine({name: read_predictions(path) for name, path in files.items()})  # type: ignore[attr-defined]
+    folder = out / job["folder"]
+    write_predictions(folder / "predictions.parquet", frame)
+    write_json(
+        folder / "record.json",
+        {
+            "job": {name: job[name] for name in ("folder", "run", "seed", "method")},
+            "code": {"digest": code},
+            "inputs": {name: sha256_file(path) for name, path in files.items()},
+        },
+    )

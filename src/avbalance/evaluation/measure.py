@@ -1,0 +1,153 @@
+"""Accuracies of every run on every subset under every definition, as one tidy table.
+
+Subset definitions (column protocol): "estimated" (the paper's own rule, subsets by the seed-0 unimodal
+models), "cross-fitted" (subsets by unimodal models of one half of the training set, unimodal scores by
+those of the other half, and the reverse, averaged), "planted" (by the generator's truth), "seed-matched"
+(each seed by its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023,
+sections 2.2 and 5.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
+from avbalance.errors import UserError
+from avbalance.evaluation.frames import read_parquet, write_parquet
+from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.scores import (
+    CROSS_FITTED,
+    HALVES,
+    SEED_MATCHED,
+    Key,
+    Scores,
+    auxiliary_runs,
+    load_scores,
+    scorer,
+)
+
+GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint", "metric"]
+COLUMNS = (
+    "dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n"
+)  # fmt: skip
+NO_SUBSET = "none"
+
+Row = dict[str, Any]
+
+
+def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
+    """Write measurements.parquet of a paper (columns COLUMNS; value in percent, n = clips in the cell).
+
+    measures: thresholds (list of T), cross_fitted (run -> {a: run, b: run}), ensembles (name -> member
+    runs). A subset without clips has no row. For cross-fitted rows n is the smaller of the two subsets. The
+    accuracy identity (overall = sum over subsets) is asserted on integer counts before anything is written.
+    """
+    subsets = paper.subsets()
+    rows: list[Row] = []
+    for data in dict.fromkeys(run.dataset for run in paper.runs):
+        scores = load_scores(paper.runs_on(data), measures, ("val", "test"))
+        for split in ("val", "test"):
+            rows.extend(_overall_rows(scores[split]))
+        if data in subsets:
+            rows.extend(_subset_rows(scores["test"], subsets[data], measures))
+    if not rows:
+        raise UserError(f"{paper.slug}: no run has predictions to measure; train first.")
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.concat([frame, _cross_fitted_means(frame)], ignore_index=True)
+    frame = frame.sort_values(["dataset", "run", "seed", *COLUMNS[3:9]], ignore_index=True)
+    assert_identity(frame)
+    write_parquet(out, frame.astype({"seed": "int64", "value": "float64", "n": "int64"}))
+
+
+def read_measurements(path: str | Path) -> pd.DataFrame:
+    """Read measurements.parquet and assert the accuracy identity again."""
+    frame = read_parquet(path, COLUMNS, "measure")
+    assert_identity(frame)
+    return frame
+
+
+def _overall_rows(scores: Scores) -> Iterable[Row]:
+    everything = np.ones(len(scores.ids), dtype=bool)
+    for key, correct in scores.correct.items():
+        yield _row(scores, key, key.run, NO_SUBSET, OVERALL, correct, everything)
+
+
+def _subset_rows(scores: Scores, path: str, measures: Mapping[str, Any]) -> Iterable[Row]:
+    thresholds = [float(value) for value in measures.get("thresholds", (0.0,))]
+    skipped = auxiliary_runs(measures)
+    for definition, frame in read_subsets(path).items():
+        discrepancy = aligned_discrepancy(scores, definition, frame, path)
+        check_nested(discrepancy, thresholds)
+        masks = {name: subset_mask(discrepancy, name) for name in subset_names(thresholds)}
+        for run in (run for run in scores.runs() if run not in skipped):
+            for key in _keys(scores, scorer(run, definition, measures), definition):
+                for name, mask in masks.items():
+                    if mask.any():
+                        yield _row(scores, key, run, protocol_of(definition), name, scores.correct[key], mask)
+
+
+def aligned_discrepancy(scores: Scores, definition: str, frame: pd.DataFrame, path: str) -> NDArray[np.float64]:
+    """Discrepancies (N,) in the order of the scores' ids; raises UserError when they cover other clips."""
+    if not np.array_equal(frame["id"].to_numpy().astype(str), scores.ids):
+        raise UserError(f"{path}: {definition} covers other test clips than the predictions; make the subsets again.")
+    return frame["discrepancy"].to_numpy(dtype=np.float64)
+
+
+def _keys(scores: Scores, run: str, definition: str) -> list[Key]:
+    keys = [key for key in scores.correct if key.run == run]
+    prefix, _, seed = definition.rpartition("-")
+    return [key for key in keys if key.seed == int(seed)] if prefix == SEED_MATCHED else keys
+
+
+def protocol_of(definition: str) -> str:
+    """The protocol under which a definition is reported: seed-matched-<k> all share one."""
+    return SEED_MATCHED if definition.startswith(f"{SEED_MATCHED}-") else definition
+
+
+def _row(
+    scores: Scores,
+    key: Key,
+    run: str,
+    protocol: str,
+    subset: str,
+    correct: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+) -> Row:
+    n = int(mask.sum())
+    return {
+        "dataset": scores.dataset, "run": run, "seed": key.seed, "split": scores.split, "subset": subset,
+        "condition": key.condition, "protocol": protocol, "checkpoint": key.checkpoint, "metric": "accuracy",
+        "value": 100.0 * int(correct[mask].sum()) / n, "n": n,
+    }  # fmt: skip
+
+
+def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:
+    halves = frame[frame["protocol"].isin(list(HALVES))]
+    keys = [name for name in COLUMNS if name not in ("protocol", "value", "n")]
+    grouped = halves.groupby(keys, sort=True).agg(value=("value", "mean"), n=("n", "min"), parts=("value", "size"))
+    whole = grouped[grouped["parts"] == len(HALVES)].reset_index()
+    return whole.assign(protocol=CROSS_FITTED)[list(COLUMNS)]
+
+
+def assert_identity(frame: pd.DataFrame) -> None:
+    """Assert correct(overall) = correct(audio) + correct(visual) + correct(ties), exactly, in integers.
+
+    Holds for every run, seed and definition with subsets; the averaged cross-fitted rows are left to their
+    two parts. Raises UserError naming the first group where it fails.
+    """
+    chosen = frame[(frame["metric"] == "accuracy") & ~frame["protocol"].isin([NO_SUBSET, CROSS_FITTED])]
+    parts = ("audio_preferred", "visual_preferred", TIE)
+    for group, rows in chosen.groupby(GROUP, sort=True):
+        cells = {
+            row.subset: np.array([round(float(str(row.value)) * int(str(row.n)) / 100), int(str(row.n))])
+            for row in rows.itertuples()
+        }
+        total = sum((cells[name] for name in parts if name in cells), start=np.zeros(2, dtype=np.int64))
+        if OVERALL not in cells or not np.array_equal(total, cells[OVERALL]):
+            raise UserError(f"measurements: the subsets of {group} do not add up to overall; measure again.")

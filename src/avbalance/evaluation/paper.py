@@ -1,0 +1,123 @@
+"""What evaluation and reporting must know about a paper: its data sets, run labels, files and declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from avbalance.errors import UserError
+
+DECLARED: dict[str, type] = {
+    "published": list,
+    "measures": dict,
+    "tables": list,
+    "figures": list,
+    "claims": list,
+    "checks": list,
+    "statistics": dict,
+}
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One finished run: its name, its label in the paper, the data set's name on disk, the seed, its predictions file."""
+
+    run: str
+    label: str
+    dataset: str
+    seed: int
+    predictions: str
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A data set in its role in the paper.
+
+    label: the paper's name for it; data: the name on disk, None when the tier leaves it out; describe: what
+    the data are, printed with every number ("synthetic stand-in for ..."); generators: further data sets of
+    the same generator under other seeds, name -> subsets file or None; the rest are paths, None or empty
+    when absent.
+    """
+
+    role: str
+    label: str
+    data: str | None
+    describe: str
+    generators: dict[str, str | None] = field(default_factory=dict)
+    manifest: str | None = None
+    features: dict[str, str] = field(default_factory=dict)
+    confidence: str | None = None
+    subsets: str | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper as the tier makes it: labels maps run -> label; cuts are dicts of what, why and, unless all, tables (ids)."""
+
+    slug: str
+    title: str
+    published: str
+    datasets: dict[str, DatasetInfo]
+    labels: dict[str, str]
+    runs: tuple[RunFile, ...]
+    cuts: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Paper:
+        """Build from plain JSON; raises UserError naming the key that is missing or unknown."""
+        try:
+            return cls(
+                slug=str(record["slug"]),
+                title=str(record["title"]),
+                published=str(record["published"]),
+                datasets={role: DatasetInfo(role=role, **info) for role, info in record["datasets"].items()},
+                labels=dict(record["labels"]),
+                runs=tuple(RunFile(**run) for run in record["runs"]),
+                cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the paper's description is not whole: {error}.") from error
+
+    def dataset(self, role: str) -> DatasetInfo:
+        """The data set in `role`; raises UserError when the paper declares no such role."""
+        if role not in self.datasets:
+            raise UserError(f"{self.slug}: no data set {role!r}; the paper declares {', '.join(self.datasets)}.")
+        return self.datasets[role]
+
+    def runs_on(self, data: str | None) -> list[RunFile]:
+        """Finished runs on the data set with this name on disk."""
+        return [run for run in self.runs if run.dataset == data]
+
+    def label(self, run: str) -> str:
+        """The paper's name of a run; raises UserError when no run or ensemble of that name is declared."""
+        if run not in self.labels:
+            raise UserError(f"{self.slug}: no run {run!r} is declared; the paper declares {', '.join(self.labels)}.")
+        return self.labels[run]
+
+    def subsets(self) -> dict[str, str]:
+        """Name on disk -> subsets file, for every data set that has one, generator seeds included."""
+        files = {info.data: info.subsets for info in self.datasets.values()}
+        for info in self.datasets.values():
+            files.update(info.generators)
+        return {data: path for data, path in files.items() if data is not None and path is not None}
+
+
+def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The declarations that evaluation and reporting read, with empty ones where a paper has none.
+
+    declared: the merged content of a paper's YAML files; other keys are ignored. Raises UserError when a
+    declaration is not a list or mapping as it must be, or when an entry has no id or shares one.
+    """
+    found = {key: declared.get(key) or kind() for key, kind in DECLARED.items()}
+    for key, kind in DECLARED.items():
+        if not isinstance(found[key], kind):
+            raise UserError(f"{declared.get('slug')}: {key} must be a {kind.__name__}.")
+    for key in ("tables", "figures", "claims", "checks"):
+        ids = [entry.get("id") for entry in found[key]]
+        if None in ids:
+            raise UserError(f"{declared.get('slug')}: entry {ids.index(None) + 1} of {key} has no id.")
+        twice = sorted({str(name) for name in ids if ids.count(name) > 1})
+        if twice:
+            raise UserError(f"{declared.get('slug')}: the id {twice[0]!r} is used twice in {key}.")
+    return found

@@ -1,0 +1,115 @@
+"""From a waveform to the stored spectrogram: STFT magnitude, log-mel or Kaldi filter bank.
+
+Every clip is transformed by itself in float32, so its values cannot depend on what else is in the job.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.features.recipes import AudioRecipe
+
+Floats = NDArray[np.float32]
+
+
+def spectrogram(waveform: Floats, rate: int, recipe: AudioRecipe) -> NDArray[np.float16]:
+    """Array of `recipe.shape` from a mono waveform (n,) at `rate`; the logarithm is taken in float32."""
+    if recipe.kind == "kaldi-fbank":
+        values = kaldi_fbank(waveform, rate, recipe)
+    else:
+        fitted = fit_length(waveform, recipe)
+        if recipe.clip:
+            fitted = np.clip(fitted, -1.0, 1.0)
+        values = log_mel(fitted, recipe) if recipe.kind == "log-mel" else log_magnitude(fitted, recipe)
+    return ((values - recipe.mean) / recipe.scale).astype(np.float16)
+
+
+def fit_length(waveform: Floats, recipe: AudioRecipe) -> Floats:
+    """Waveform (n,), n > 0, brought to rate * seconds samples by the recipe's rule for short clips."""
+    assert recipe.rate is not None and recipe.seconds is not None
+    length = round(recipe.rate * recipe.seconds)
+    if recipe.fit == "tile":
+        waveform = np.tile(waveform, recipe.tiles)
+    elif len(waveform) < length and recipe.fit == "double":
+        waveform = np.tile(waveform, 2 ** math.ceil(math.log2(length / len(waveform))))
+    elif len(waveform) < length and recipe.fit == "repeat-last-second":
+        tail = waveform[(math.ceil(len(waveform) / recipe.rate) - 1) * recipe.rate :]
+        copies = math.ceil((length - len(waveform)) / len(tail))
+        waveform = np.concatenate([waveform, np.tile(tail, copies)])
+    waveform = waveform[:length]
+    return np.pad(waveform, (0, length - len(waveform)))
+
+
+def stft(waveform: Floats, n_fft: int, hop: int) -> NDArray[np.complex64]:
+    """Short-time Fourier transform (n_fft // 2 + 1, n // hop + 1): periodic Hann, centred, reflected."""
+    padded = np.pad(waveform, n_fft // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    return np.fft.rfft(frames * _hann(n_fft), axis=-1).T.astype(np.complex64, copy=False)
+
+
+def log_magnitude(waveform: Floats, recipe: AudioRecipe) -> Floats:
+    """log(|STFT| + floor), (F, T)."""
+    magnitude = np.abs(stft(waveform, recipe.n_fft, recipe.hop))
+    return log_of_magnitude(magnitude, recipe)
+
+
+def log_of_magnitude(magnitude: Floats, recipe: AudioRecipe) -> Floats:
+    """log(magnitude + floor), (F, T): also for magnitudes that were computed elsewhere."""
+    return np.log(magnitude.astype(np.float32) + np.float32(recipe.floor))
+
+
+def log_mel(waveform: Floats, recipe: AudioRecipe) -> Floats:
+    """log(mel power + floor), (F, T), of power averaged over `pool` frames; the last, half-empty frame is dropped."""
+    assert recipe.rate is not None
+    spectrum = stft(waveform, recipe.n_fft, recipe.hop)[:, : recipe.frames * recipe.pool]
+    power = spectrum.real**2 + spectrum.imag**2
+    pooled = power.reshape(len(power), recipe.frames, recipe.pool).mean(axis=-1)
+    return np.log(mel_filters(recipe.bins, recipe.n_fft, recipe.rate) @ pooled + np.float32(recipe.floor))
+
+
+@functools.cache
+def mel_filters(bins: int, n_fft: int, rate: int) -> Floats:
+    """Triangular filters (bins, n_fft // 2 + 1) of height 1, evenly spaced in HTK mel from 0 to rate / 2.
+
+    Mel of f: 2595 log10(1 + f / 700).
+    """
+    top = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, bins + 2) / 2595) - 1)
+    frequency = np.arange(n_fft // 2 + 1) * rate / n_fft
+    rising = (frequency - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - frequency) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+@functools.cache
+def _hann(length: int) -> Floats:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+
+
+def kaldi_fbank(waveform: Floats, rate: int, recipe: AudioRecipe) -> Floats:
+    """Kaldi log filter bank (frames, bins) of the waveform less its mean.
+
+    25 ms Hann windows 10 ms apart, no dither, no energy term.
+    Zeros are put after the last frame, or frames beyond `recipe.frames` cut, before the recipe's
+    normalisation; source: the OGM-GE repository's Kinetics-Sounds script. Loads torch.
+    """
+    import torch
+    from torchaudio.compliance import kaldi
+
+    centred = torch.from_numpy(waveform - waveform.mean(dtype=np.float64).astype(np.float32))
+    values = kaldi.fbank(
+        centred[None],
+        htk_compat=True,
+        sample_frequency=float(rate),
+        use_energy=False,
+        window_type="hanning",
+        num_mel_bins=recipe.bins,
+        dither=0.0,
+        frame_length=25.0,
+        frame_shift=10.0,
+    ).numpy()[: recipe.frames]
+    return np.pad(values, ((0, recipe.frames - len(values)), (0, 0)))

@@ -1,0 +1,324 @@
+"""One pass over a media file: its sound as a mono waveform, and the frames that a recipe keeps.
+
+Nothing here guards against a decoder that hangs or crashes: that is what `avbalance.features.pool` is for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.features.recipes import VisualRecipe
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+av.logging.set_level(av.logging.PANIC)
+
+SILENCE_DB = -90.0
+SHORTEST_SOUND = 0.05  # s
+SHORTEST_VIDEO = 4  # frames; OGM-GE reference code drops clips with 3 or fewer
+SLACK = 0.1  # s and share of the declared duration that may be absent before a clip counts as truncated
+LONGEST_LAG = 10  # s of silence put before a track that starts late
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SoundRequest:
+    """Rate in Hz (None: the file's own); seconds after which decoding may stop (None: never)."""
+
+    rate: int | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A decoded track: status and reason, waveform (n,) float32 mono at `rate`, duration in seconds."""
+
+    status: str
+    reason: str = ""
+    waveform: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    rate: int = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds of sound."""
+        return len(self.waveform) / self.rate if self.rate else 0.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s)."""
+
+    status: str
+    reason: str = ""
+    images: list[Image] = field(default_factory=list)
+    width: int = 0
+    height: int = 0
+    duration: float = 0.0
+
+
+def decode_audio(path: Path, rate: int | None, seconds: float | None = None) -> Sound:
+    """The first audio track of a media file as a mono waveform at `rate`."""
+    sound, _ = decode_file(path, SoundRequest(rate, seconds), None)
+    assert sound is not None
+    return sound
+
+
+def decode_frames(path: Path, recipe: VisualRecipe) -> Pictures:
+    """The frames of the first video track that `recipe` keeps."""
+    _, pictures = decode_file(path, None, recipe)
+    assert pictures is not None
+    return pictures
+
+
+def decode_file(
+    path: Path, sound: SoundRequest | None, pictures: VisualRecipe | None
+) -> tuple[Sound | None, Pictures | None]:
+    """Sound and frames of one file in a single pass; None for what was not asked.
+
+    Bad media end in a status and a reason, not in an exception.
+    """
+    if reason := unreadable(path):
+        return _lost("corrupt" if path.exists() else "missing", reason, sound, pictures)
+    try:
+        with av.open(str(path)) as container:
+            return _decode_container(container, sound, pictures)
+    except (av.FFmpegError, ValueError) as error:
+        return _lost("corrupt", f"cannot be opened as a media file ({_said(error)})", sound, pictures)
+
+
+def _lost(
+    status: str, reason: str, sound: SoundRequest | None, pictures: VisualRecipe | None
+) -> tuple[Sound | None, Pictures | None]:
+    return (
+        None if sound is None else Sound(status, reason),
+        None if pictures is None else Pictures(status, reason),
+    )
+
+
+def unreadable(path: Path) -> str:
+    """Why a file cannot hold media at all, told from its size and first bytes; empty text when it may."""
+    if not path.is_file():
+        return "there is no such file"
+    with path.open("rb") as handle:
+        head = handle.read(64)
+    if not head:
+        return "the file is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer stands in place of the file; fetch the real one with git lfs pull"
+    return ""
+
+
+def _decode_container(
+    container: Any, sound: SoundRequest | None, pictures: VisualRecipe | None
+) -> tuple[Sound | None, Pictures | None]:
+    collectors: dict[int, _SoundCollector | _PictureCollector] = {}
+    heard = seen = None
+    if sound is not None and container.streams.audio:
+        track = container.streams.audio[0]
+        heard = collectors[track.index] = _SoundCollector(container, track, sound)
+    if pictures is not None and container.streams.video:
+        track = container.streams.video[0]
+        seen = collectors[track.index] = _PictureCollector(container, track, pictures)
+    if collectors:
+        _pump(container, collectors)
+    no_sound, _ = _lost("no_audio", "the file has no audio track", sound, None)
+    _, no_pictures = _lost("no_video", "the file has no video track", None, pictures)
+    return heard.finish() if heard else no_sound, seen.finish() if seen else no_pictures
+
+
+def _pump(container: Any, collectors: dict[int, _SoundCollector | _PictureCollector]) -> None:
+    """Feed decoded frames to their collectors until all are served; an error ends its track, or all."""
+    streams = [container.streams[index] for index in collectors]
+    try:
+        for packet in container.demux(streams):
+            collector = collectors[packet.stream_index]
+            if not collector.served:
+                try:
+                    collector.take(packet.decode())
+                except (av.FFmpegError, ValueError) as error:
+                    collector.fail(_said(error))
+            if all(each.served for each in collectors.values()):
+                return
+    except (av.FFmpegError, ValueError) as error:
+        for collector in collectors.values():
+            collector.fail(_said(error))
+
+
+def _said(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _declared_seconds(container: Any, stream: Any) -> float:
+    """Duration that the file claims for a track; 0 when it claims none."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / MICROSECONDS
+
+
+def _missing_tail(declared: float, decoded: float) -> str:
+    if declared - decoded > SLACK * declared + SLACK:
+        return f"only {decoded:.2f} s of the declared {declared:.2f} s can be decoded"
+    return ""
+
+
+class _SoundCollector:
+    """Gathers one audio track, puts it on the clip's time line and resamples it."""
+
+    def __init__(self, container: Any, stream: Any, request: SoundRequest) -> None:
+        stream.codec_context.thread_count = 1
+        self.declared = _declared_seconds(container, stream)
+        self.origin = max(0.0, (container.start_time or 0) / MICROSECONDS)
+        self.request = request
+        self.rate = int(stream.rate or 0)
+        self.chunks: list[NDArray[np.float32]] = []
+        self.count = 0
+        self.start = 0.0
+        self.served = False
+        self.error = ""
+        # Only these containers state exact track lengths; elsewhere the length is an estimate.
+        exact = "mov" in container.format.name and stream.duration is not None
+        self.end = (
+            float(((stream.start_time or 0) + stream.duration) * stream.time_base) if exact else math.inf
+        )
+
+    def take(self, frames: Iterable[Any]) -> None:
+        for frame in frames:
+            if not self.chunks:
+                self.rate = frame.sample_rate
+                if frame.pts is not None:
+                    self.start = float(frame.pts * frame.time_base) - self.origin
+            self.chunks.append(mono(frame))
+            self.count += frame.samples
+        seconds = self.request.seconds
+        # The margin keeps the resampling filter's tail outside the part that is used.
+        self.served = seconds is not None and self.count >= (seconds + 0.5) * self.rate
+
+    def fail(self, reason: str) -> None:
+        if not self.served:
+            self.error, self.served = reason, True
+
+    def finish(self) -> Sound:
+        if not self.count:
+            return Sound("corrupt", f"no sound can be decoded ({self.error or 'the track is empty'})")
+        if self.error:
+            return Sound("truncated", f"decoding failed after {self.count / self.rate:.2f} s ({self.error})")
+        tail = "" if self.served else _missing_tail(self.declared, self.count / self.rate)
+        if tail:
+            return Sound("truncated", tail)
+        waveform = resample(self._placed(), self.rate, self.request.rate or self.rate)
+        sound = Sound("ok", "", waveform, self.request.rate or self.rate)
+        if sound.duration < SHORTEST_SOUND:
+            return Sound(
+                "too_short", f"{sound.duration:.3f} s of sound; at least {SHORTEST_SOUND} s are needed"
+            )
+        if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
+            return Sound(
+                "silent", f"never louder than {SILENCE_DB:.0f} dB of full scale", waveform, sound.rate
+            )
+        return sound
+
+    def _placed(self) -> NDArray[np.float32]:
+        """Waveform from the clip's time zero to the track's end: padding off, a late start filled up."""
+        waveform = np.concatenate(self.chunks)
+        offset = round(self.start * self.rate)
+        late, early = max(0, min(offset, LONGEST_LAG * self.rate)), max(0, -offset)
+        waveform = np.pad(waveform, (late, 0))[early:]
+        if math.isfinite(self.end):
+            waveform = waveform[: max(0, round((self.end - self.origin) * self.rate))]
+        return waveform
+
+
+def mono(frame: Any) -> NDArray[np.float32]:
+    """Mean of the channels of an audio frame, (samples,) in [-1, 1].
+
+    FFmpeg's own mix-down of float sound is 3 dB louder than the mean; public loaders of these data sets take
+    the mean.
+    """
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype == np.uint8:
+        scaled = (samples.astype(np.float32) - 128.0) / 128.0
+    elif samples.dtype.kind == "i":
+        scaled = samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
+    else:
+        scaled = samples.astype(np.float32, copy=False)
+    return scaled[0] if len(scaled) == 1 else scaled.mean(axis=0)
+
+
+def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
+    """Waveform (n,) from one rate to another, round(n * target / source) samples."""
+    if source == target or not len(waveform):
+        return waveform
+    frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = source, 0
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=target)
+    parts = [part.to_ndarray()[0] for given in (frame, None) for part in resampler.resample(given)]
+    length = round(len(waveform) * target / source)
+    result = np.concatenate(parts)[:length]
+    return np.pad(result, (0, length - len(result)))
+
+
+class _PictureCollector:
+    """Counts the frames of one video track and keeps those that the recipe picks."""
+
+    def __init__(self, container: Any, stream: Any, recipe: VisualRecipe) -> None:
+        stream.codec_context.thread_count = 1
+        self.declared = _declared_seconds(container, stream)
+        self.recipe = recipe
+        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self.images: list[Image] = []
+        self.count = 0
+        self.size = (0, 0)
+        self.served = False
+        self.error = ""
+
+    def take(self, frames: Iterable[Any]) -> None:
+        for frame in frames:
+            if not self.count:
+                self.size = (frame.width, frame.height)
+            if not self.served and self.count == pick_index(len(self.images), self.fps, self.recipe):
+                self.images.append(frame.to_image())
+            self.count += 1
+            self.served = len(self.images) >= self.recipe.max_frames and self.count >= SHORTEST_VIDEO
+
+    def fail(self, reason: str) -> None:
+        if not self.served:
+            self.error, self.served = reason, True
+
+    def finish(self) -> Pictures:
+        if not self.count or self.fps <= 0:
+            return Pictures("corrupt", f"no picture can be decoded ({self.error or 'the track is empty'})")
+        decoded = self.count / self.fps
+        if self.error:
+            return Pictures("truncated", f"decoding failed after {decoded:.2f} s ({self.error})")
+        tail = "" if self.served else _missing_tail(self.declared, decoded)
+        if tail:
+            return Pictures("truncated", tail)
+        if self.count < SHORTEST_VIDEO or len(self.images) < self.recipe.min_frames:
+            return Pictures(
+                "too_short",
+                f"{self.count} frames of video, {len(self.images)} of them kept; "
+                f"{SHORTEST_VIDEO} and {self.recipe.min_frames} are needed",
+            )
+        duration = max(decoded, self.declared) if self.served else decoded
+        return Pictures("ok", "", self.images, *self.size, duration)
+
+
+def pick_index(position: int, fps: float, recipe: VisualRecipe) -> int:
+    """Number of the video frame that becomes kept frame `position`.
+
+    Middle rule: round((0.5 + i) * fps / rate), halves up, as in the extraction scripts of Xia et al. 2023 at
+    rate 1; first rule: round(i * fps / rate), as in OGM-GE.
+    """
+    offset = 0.5 if recipe.rule == "middle" else 0.0
+    return math.floor((offset + position) * fps / recipe.rate + 0.5)

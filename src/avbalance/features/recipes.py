@@ -1,0 +1,270 @@
+"""Named recipes: how sound becomes a spectrogram and how video becomes a few small frames.
+
+Sources, as abbreviated in the comments below: paper  Xia et al. 2023 (arXiv 2302.10912), "Balanced
+Audiovisual Dataset for Imbalance Analysis", experiment settings OGM    public reference code of OGM-GE (Peng
+et al., CVPR 2022, arXiv 2203.15332), data loaders and scripts tool   public extraction scripts of the same
+group, repository GeWu-Lab/AV_preprocess_tool, commit 5c832388c71e ours   a decision of this project where no
+public source settles it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from avbalance.errors import UserError
+
+USABLE = ("ok", "silent", "black")
+
+
+@dataclass(frozen=True)
+class AudioRecipe:
+    """How one waveform becomes one array of `shape`.
+
+    kind: "log-magnitude" log(|STFT| + floor), shape (F, T); "log-mel" log(mel power + floor), shape (F, T);
+    "kaldi-fbank" log filter bank, shape (T, F), time first. fit (how a waveform gets `seconds`):
+    "repeat-last-second", "double", "tile" (`tiles` copies), "pad" (zeros); all cut at the end. window_frames:
+    training draws this many frames out of the stored ones, tests take the centre ones.
+    """
+
+    name: str
+    kind: str
+    rate: int | None  # samples per second; None keeps the file's own rate
+    seconds: float | None  # None: the length is set in frames, after the transform
+    fit: str
+    n_fft: int
+    hop: int
+    bins: int
+    frames: int
+    floor: float
+    clip: bool  # cut the waveform to [-1, 1] first
+    tiles: int = 1
+    pool: int = 1  # neighbouring power frames averaged into one
+    window_frames: int | None = None
+    mean: float = 0.0  # stored value = (value - mean) / scale
+    scale: float = 1.0
+
+    @property
+    def modality(self) -> str:
+        return "audio"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored array."""
+        return (self.frames, self.bins) if self.kind == "kaldi-fbank" else (self.bins, self.frames)
+
+    @property
+    def dtype(self) -> str:
+        return "float16"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class VisualRecipe:
+    """Which frames of a clip are kept, and their size: uint8 array of shape (max_frames, size, size, 3).
+
+    rule: "first" frame of each 1/rate seconds, "middle" frame of it, or "still" (one image).
+    Sources with fewer than `min_frames` kept frames are dropped, still images excepted.
+    """
+
+    name: str
+    rule: str
+    rate: float  # kept frames per second
+    size: int
+    max_frames: int
+    min_frames: int
+
+    @property
+    def modality(self) -> str:
+        return "visual"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored array."""
+        return (self.max_frames, self.size, self.size, 3)
+
+    @property
+    def dtype(self) -> str:
+        return "uint8"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+_AUDIO = (
+    # Default for Kinetics-Sounds, VGG-Sound and the balanced set.
+    AudioRecipe(
+        name="paper48k",
+        kind="log-magnitude",
+        rate=48_000,  # paper; the scripts' own default is 44,100 (tool)
+        seconds=10.0,  # tool
+        fit="repeat-last-second",  # tool: the last, partial second is repeated until 10 s
+        n_fft=512,  # tool
+        hop=440,  # tool
+        bins=257,
+        frames=1091,  # 480,000 // 440 + 1
+        floor=1e-7,  # ours: tool stores the magnitude; the logarithm is that of OGM
+        clip=True,  # OGM
+    ),
+    AudioRecipe(
+        name="ogm_vgg",
+        kind="log-magnitude",
+        rate=16_000,  # OGM
+        seconds=10.0,  # OGM; cut at 10 s is ours: OGM draws its window from the whole track
+        fit="double",  # OGM
+        n_fft=256,  # OGM
+        hop=128,  # OGM
+        bins=129,
+        frames=1251,  # 160,000 // 128 + 1
+        floor=1e-7,  # OGM
+        clip=True,  # OGM
+        window_frames=626,  # OGM: 5 s, 80,000 // 128 + 1; random also at test time there, centred here (ours)
+    ),
+    AudioRecipe(
+        name="ogm_cremad",
+        kind="log-magnitude",
+        rate=22_050,  # OGM
+        seconds=3.0,  # OGM
+        fit="tile",  # OGM
+        tiles=3,  # OGM
+        n_fft=512,  # OGM
+        hop=353,  # OGM
+        bins=257,
+        frames=188,  # 66,150 // 353 + 1
+        floor=1e-7,  # OGM
+        clip=True,  # OGM
+    ),
+    AudioRecipe(
+        name="ks_fbank",
+        kind="kaldi-fbank",
+        rate=None,  # OGM: the file's own rate
+        seconds=None,
+        fit="pad",  # OGM: zeros after the transform, before the normalisation
+        n_fft=0,  # 25 ms, padded to a power of two: depends on the rate
+        hop=0,  # 10 ms (OGM)
+        bins=128,  # OGM
+        frames=1024,  # OGM
+        floor=0.0,
+        clip=False,
+        mean=-4.503877,  # OGM
+        scale=2 * 5.141276,  # OGM
+    ),
+)
+_NAMED_VISUAL = (
+    # One frame per second: paper. "middle" is the rule of tool, "first" that of OGM, which also drops clips
+    # with fewer than 4 frames.
+    VisualRecipe(name="fps1-middle-256", rule="middle", rate=1.0, size=256, max_frames=10, min_frames=4),
+    VisualRecipe(name="fps1-first-256", rule="first", rate=1.0, size=256, max_frames=10, min_frames=4),
+)
+_LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
+_FPS = re.compile(r"fps(\d+(?:\.\d+)?)-(first|middle)-(\d+)(?:-(\d+(?:\.\d+)?)s)?(?:-min(\d+))?")
+_STILL = re.compile(r"still-(\d+)")
+_LOGMEL_RATE = 16_000
+_LOGMEL_FFT = 512
+_MAX_BINS = 128
+_MAX_SIZE = 1024
+
+
+def get_audio_recipe(name: str) -> AudioRecipe:
+    """The audio recipe of that name.
+
+    A profile, or one read from the pattern logmel<bins>x<frames>-<seconds>s.
+    Raises UserError for an unknown name, listing what exists, and for sizes that cannot be had.
+    """
+    for recipe in _AUDIO:
+        if recipe.name == name:
+            return recipe
+    match = _LOGMEL.fullmatch(name)
+    if match is None:
+        known = ", ".join(recipe.name for recipe in _AUDIO)
+        raise UserError(
+            f"audio recipe {name!r} does not exist; choose one of {known}, or write "
+            "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s."
+        )
+    return _logmel(name, int(match[1]), int(match[2]), float(match[3]))
+
+
+def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
+    """A small log-mel recipe (ours) for generated and short clips: 16 kHz, FFT of 512.
+
+    Where a frame spans more than half an FFT window, several transforms are averaged into it, so that no
+    sample is passed over.
+    """
+    samples = round(seconds * _LOGMEL_RATE)
+    if not (1 <= bins <= _MAX_BINS and frames >= 1 and samples >= _LOGMEL_FFT):
+        raise UserError(
+            f"audio recipe {name!r}: needs 1 to {_MAX_BINS} bins, at least one frame and "
+            f"{_LOGMEL_FFT / _LOGMEL_RATE} s of sound."
+        )
+    pool = max(1, math.ceil(samples / frames / (_LOGMEL_FFT // 2)))
+    if samples % (frames * pool):
+        raise UserError(
+            f"audio recipe {name!r}: {samples} samples do not divide into {frames} frames of {pool} equal "
+            "steps; choose a number of frames such as 64."
+        )
+    return AudioRecipe(
+        name=name,
+        kind="log-mel",
+        rate=_LOGMEL_RATE,
+        seconds=seconds,
+        fit="pad",
+        n_fft=_LOGMEL_FFT,
+        hop=samples // (frames * pool),
+        bins=bins,
+        frames=frames,
+        floor=1e-6,
+        clip=True,
+        pool=pool,
+    )
+
+
+def get_visual_recipe(name: str) -> VisualRecipe:
+    """The visual recipe of that name.
+
+    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>], or still-<size>.
+    Without `-<seconds>s` room for 10 s of frames is kept. Without `-min<frames>` one frame suffices, except
+    in the two named profiles fps1-middle-256 and fps1-first-256, which drop clips of fewer than 4 frames.
+    Raises UserError for an unknown name, listing what exists.
+    """
+    for recipe in _NAMED_VISUAL:
+        if recipe.name == name:
+            return recipe
+    if match := _STILL.fullmatch(name):
+        return _checked(
+            VisualRecipe(name, rule="still", rate=1.0, size=int(match[1]), max_frames=1, min_frames=1)
+        )
+    match = _FPS.fullmatch(name)
+    if match is None:
+        known = ", ".join(recipe.name for recipe in _NAMED_VISUAL)
+        raise UserError(
+            f"visual recipe {name!r} does not exist; choose one of {known}, or write "
+            "fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>] such as fps1-middle-32, "
+            "or still-<size>."
+        )
+    rate, seconds = float(match[1]), float(match[4] or 10)
+    return _checked(
+        VisualRecipe(
+            name,
+            rule=match[2],
+            rate=rate,
+            size=int(match[3]),
+            max_frames=round(rate * seconds),
+            min_frames=int(match[5] or 1),
+        )
+    )
+
+
+def _checked(recipe: VisualRecipe) -> VisualRecipe:
+    if not (
+        1 <= recipe.size <= _MAX_SIZE and 1 <= recipe.min_frames <= recipe.max_frames and recipe.rate > 0
+    ):
+        raise UserError(
+            f"visual recipe {recipe.name!r}: the size must lie in 1..{_MAX_SIZE}, and there must be room "
+            "for at least the smallest number of frames."
+        )
+    return recipe

@@ -1,0 +1,190 @@
+"""The feature store: one large array per modality, an index of all clips, and a card on its making."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avbalance.errors import UserError
+from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe
+from avbalance.files import atomic_path, read_json, sha256_file, write_json
+
+ARRAY, INDEX, CARD = "features.npy", "index.parquet", "card.json"
+INDEX_COLUMNS = ("id", "row", "status", "reason", "n_frames", "width", "height", "duration")
+Recipe = AudioRecipe | VisualRecipe
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """A finished store.
+
+    array: memory-mapped, one row per usable clip in manifest order: audio float16 (N, F, T) (Kaldi filter
+    banks (N, T, F)), visual uint8 (N, frames, S, S, 3). index: one line per clip of the manifest with id, row
+    (-1 when unusable), status, reason, n_frames, width, height (pixels of the original), duration (s). card:
+    see `StoreWriter.seal`.
+    """
+
+    path: Path
+    array: NDArray[Any]
+    index: pd.DataFrame
+    card: dict[str, Any]
+
+
+def open_store(path: str | os.PathLike[str]) -> FeatureStore:
+    """Open a store read-only; raises UserError when it is absent, incomplete, or at odds with its card."""
+    folder = Path(path)
+    missing = [name for name in (CARD, INDEX, ARRAY) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{folder}: no complete feature store ({', '.join(missing)} absent); extract the features again."
+        )
+    card = read_json(folder / CARD)
+    try:
+        # No bytes, no memory map: a store without usable clips is read whole.
+        mode: Literal["r"] | None = "r" if card["shape"][0] else None
+        array = np.load(folder / ARRAY, mmap_mode=mode, allow_pickle=False)
+        index = pd.read_parquet(folder / INDEX)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder}: cannot be read ({error}); delete the folder to have it made again."
+        ) from error
+    if list(array.shape) != card["shape"] or str(array.dtype) != card["dtype"]:
+        raise UserError(
+            f"{folder / ARRAY}: holds {array.dtype} {array.shape}, its card says {card['dtype']} "
+            f"{tuple(card['shape'])}; delete the folder to have it made again."
+        )
+    return FeatureStore(folder, array, index, card)
+
+
+def store_name(recipe: Recipe) -> str:
+    """Folder name of a store: <modality>-<recipe>."""
+    return f"{recipe.modality}-{recipe.name}"
+
+
+def row_bytes(recipe: Recipe) -> int:
+    """Bytes that one clip takes."""
+    return int(np.prod(recipe.shape)) * np.dtype(recipe.dtype).itemsize
+
+
+def check_disk(folder: Path, needed: int, purpose: str) -> int:
+    """Free bytes on the disk of an existing folder; raises UserError when fewer than `needed`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: {purpose} needs {needed:,} bytes but only {free:,} are free; "
+            "free the disk or choose a smaller recipe."
+        )
+    return free
+
+
+class StoreWriter:
+    """Appends rows to an unfinished store in a folder of its own.
+
+    `seal` completes the store, `publish` moves it into place.
+    `rows` rows are known to be good after `sync`; `rewind` drops what came after them, so that a killed job
+    goes on where it was last synced.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.rows = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ARRAY
+        self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+        self._offset = self._write_header()
+
+    def _write_header(self) -> int:
+        """Write the .npy header for the present number of rows; its length does not depend on that number."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(self.recipe.dtype)),
+            "fortran_order": False,
+            "shape": (self.rows, *self.recipe.shape),
+        }
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, header)
+        return self._file.tell()
+
+    def holds(self, rows: int) -> bool:
+        """True when the file is long enough for that many rows."""
+        return self._file.seek(0, os.SEEK_END) >= self._offset + rows * row_bytes(self.recipe)
+
+    def rewind(self, rows: int) -> None:
+        """Keep the first `rows` rows only."""
+        end = self._offset + rows * row_bytes(self.recipe)
+        self._file.truncate(end)
+        self._file.seek(end)
+        self.rows = rows
+
+    def append(self, array: NDArray[Any]) -> int:
+        """Write one clip's array, of the recipe's shape and dtype; returns its row."""
+        if array.shape != self.recipe.shape or array.dtype != self.recipe.dtype:
+            raise ValueError(f"{array.dtype} {array.shape} is not what recipe {self.recipe.name} stores")
+        try:
+            self._file.write(np.ascontiguousarray(array).data)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder / ARRAY}: cannot be written ({error.strerror}); free the disk."
+            ) from error
+        self.rows += 1
+        return self.rows - 1
+
+    def sync(self) -> None:
+        """Bring all rows to disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Let go of the file; rows since the last sync may be lost."""
+        self._file.close()
+
+    def seal(self, index: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:
+        """Complete and close the array; returns the card of the store.
+
+        The card says: modality, recipe (all fields), shape, dtype, bytes, sha256 (of features.npy), clips (in
+        the manifest), losses and flagged (number of clips by status, unusable and usable), and what `extra`
+        adds.
+        """
+        self._write_header()
+        self.sync()
+        self._file.close()
+        array = self.folder / ARRAY
+        counts = index.loc[index["status"] != "ok", "status"].value_counts().sort_index()
+        return {
+            "modality": self.recipe.modality,
+            "recipe": self.recipe.as_dict(),
+            "shape": [self.rows, *self.recipe.shape],
+            "dtype": self.recipe.dtype,
+            "bytes": array.stat().st_size,
+            "sha256": sha256_file(array),
+            "clips": len(index),
+            "losses": {str(name): int(n) for name, n in counts.items() if name not in USABLE},
+            "flagged": {str(name): int(n) for name, n in counts.items() if name in USABLE},
+            **extra,
+        }
+
+    def publish(self, target: Path, index: pd.DataFrame, card: dict[str, Any]) -> None:
+        """Move a sealed store to the folder `target`, in place of an older one; the card comes last."""
+        target.mkdir(parents=True, exist_ok=True)
+        (target / CARD).unlink(missing_ok=True)
+        _move(self.folder / ARRAY, target / ARRAY)
+        with atomic_path(target / INDEX) as temporary:
+            index.to_parquet(temporary, index=False)
+        write_json(target / CARD, card)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename; across disks copy beside the target first, so that it appears whole or not at all."""
+    if source.stat().st_dev == target.parent.stat().st_dev:
+        os.replace(source, target)
+        return
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+    source.unlink()

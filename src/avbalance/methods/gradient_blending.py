@@ -1,0 +1,221 @@
+"""Gradient-Blending: losses weighted by generalisation over squared overfitting (Wang et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from avbalance.errors import UserError
+from avbalance.methods.base import Method, MethodCard, NoOp, Step, Trainer, cross_entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avbalance.models.base import Batch, Model, ModelOutput
+
+HEADS = ("audio", "visual", "joint")
+
+
+def overfitting_and_generalisation(
+    train: tuple[float, float], held_out: tuple[float, float]
+) -> tuple[float, float]:
+    """Return (added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
+
+    `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)` with the train loss L_T and the
+    held-out loss L_V (Wang et al. 2020, section 3.1).
+    """
+    overfitting = (held_out[1] - train[1]) - (held_out[0] - train[0])
+    return overfitting, held_out[0] - held_out[1]
+
+
+def blending_weights(overfitting: Sequence[float], generalisation: Sequence[float]) -> list[float]:
+    """Return weights proportional to `dG / dO^2` that sum to 1 (Wang et al. 2020, proposition 1).
+
+    Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6, and if no dG is positive all
+    weights are equal. Multiplying all losses by one constant leaves the weights unchanged.
+    """
+    gains = [
+        max(gain, 0.0) / max(excess**2, 1e-6)
+        for excess, gain in zip(overfitting, generalisation, strict=True)
+    ]
+    total = sum(gains)
+    return [gain / total for gain in gains] if total > 0 else [1 / len(gains)] * len(gains)
+
+
+def blended_loss(output: ModelOutput, label: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weighted sum of the mean cross-entropies of the audio, visual and joint head: a scalar.
+
+    Terms of weight 0 are left out, so that their heads receive no gradient at all, not even a zero one.
+    """
+    logits = (output.scores.get("audio"), output.scores.get("visual"), output.logits)
+    terms = [
+        weight * cross_entropy(score, label)
+        for weight, score in zip(weights, logits, strict=True)
+        if weight != 0 and score is not None
+    ]
+    return terms[0] + sum(terms[1:])
+
+
+class SingleHead(Method):
+    """Train with the loss of one head only; for a unimodal head the other modality is not even encoded."""
+
+    card = MethodCard(
+        name="single-head",
+        label="Single head",
+        reference="Wang et al., CVPR 2020, arXiv 1905.12681",
+        summary="The copies from which Gradient-Blending estimates its weights.",
+        options={"head": ("joint", "audio, visual or joint")},
+    )
+
+    def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
+        """Drop the modality that the head does not use."""
+        if self.options["head"] == "audio":
+            return replace(batch, visual=None)
+        return replace(batch, audio=None) if self.options["head"] == "visual" else batch
+
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Return the cross-entropy of the head alone."""
+        return blended_loss(output, batch.label, [float(head == self.options["head"]) for head in HEADS])
+
+
+def estimate(trainer: Trainer, epochs: int, first_epoch: int, schedule: bool) -> dict[str, Any]:
+    """Return weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
+
+    Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed
+    sets of equal size; the trainer's own model is left as it is. Returns per head in HEADS the weight, dO, dG
+    and the four losses. Raises UserError when the model has no unimodal heads of its own.
+    """
+    if getattr(trainer.model, "unimodal_heads", None) is None:
+        raise UserError(
+            "Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true."
+        )
+    before = _losses(trainer)
+    record: dict[str, Any] = {"epoch": first_epoch, "epochs": epochs, "heads": {}}
+    for head in HEADS:
+        copy = trainer.clone(SingleHead({"head": head}))
+        copy.fit_epochs(
+            epochs, first_epoch=first_epoch, stream=f"gradient-blending-{head}", schedule=schedule
+        )
+        after = _losses(copy)
+        train, held_out = (
+            (before[split][head], after[split][head]) for split in ("train-sample", "estimation")
+        )
+        overfitting, generalisation = overfitting_and_generalisation(train, held_out)
+        record["heads"][head] = {
+            "train_loss": list(train),
+            "held_out_loss": list(held_out),
+            "added_overfitting": overfitting,
+            "added_generalisation": generalisation,
+        }
+    raw = record["heads"].values()
+    weights = blending_weights(
+        [head["added_overfitting"] for head in raw], [head["added_generalisation"] for head in raw]
+    )
+    record["weights"] = dict(zip(HEADS, weights, strict=True))
+    return record
+
+
+def _losses(trainer: Trainer) -> dict[str, dict[str, float]]:
+    losses = {split: trainer.evaluate(split).loss for split in ("train-sample", "estimation")}
+    return {
+        split: {"audio": loss["audio"], "visual": loss["visual"], "joint": loss["logits"]}
+        for split, loss in losses.items()
+    }
+
+
+class GradientBlending(Method):
+    """Train three heads with blended losses; prediction is the joint head's.
+
+    Online, the weights are estimated anew at the start of every super-epoch; the learning rate then is the
+    current one and the copies do not step the schedule. Offline, they come from a run of
+    gradient-blending-weights.
+    """
+
+    card = MethodCard(
+        name="gradient-blending",
+        label="Grad-Blending",
+        reference="Wang et al., CVPR 2020, arXiv 1905.12681",
+        summary="Losses of three heads, weighted by generalisation gain over squared overfitting.",
+        options={
+            "weights": (
+                "online",
+                "ours (Xia et al. 2023 do not say); or offline, or numbers for audio, visual and joint head",
+            ),
+            "super_epoch": (10, "Wang et al. 2020 vary it; 10 gives ten estimates in 100 epochs"),
+        },
+        fusions=("concat",),
+        no_op=NoOp(
+            {"weights": [0, 0, 1]},
+            {"unimodal_heads": True},
+            "baseline",
+            "same predictions and the same encoders and fusion head; the unimodal heads stay as initialised",
+        ),
+        deviations=(
+            "The held-out set is a stratified tenth of the training set, never the test set.",
+            "Negative gains count as 0, squared overfitting is at least 1e-6; equal weights if none gains.",
+        ),
+    )
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self.require("super_epoch", self.options["super_epoch"] >= 1, "at least 1")
+        self.trajectory: list[dict[str, Any]] = []
+        self.weights: list[float] | None = None
+        given = self.options["weights"]
+        if not isinstance(given, str):
+            valid = len(given) == 3 and min(given) >= 0 and abs(sum(given) - 1) < 1e-6
+            self.require("weights", valid, "online, offline, or three numbers of at least 0 that sum to 1")
+            self.weights = [float(weight) for weight in given]
+        else:
+            self.require("weights", given in ("online", "offline"), "online, offline, or three numbers")
+
+    def prepare(self, trainer: Trainer) -> None:
+        """Read the offline weights; raises UserError when they are not among the needs."""
+        if self.options["weights"] != "offline":
+            return
+        try:
+            found = trainer.needs["weights"]["weights"]
+            self.weights = [float(found[head]) for head in HEADS]
+        except KeyError as error:
+            raise UserError(
+                "method gradient-blending: offline weights are missing; let the run need weights.json of a "
+                "gradient-blending-weights run under the name weights."
+            ) from error
+
+    def epoch_start(self, trainer: Trainer, epoch: int) -> None:
+        """Estimate the weights at the start of a super-epoch, unless a resumed run has them already."""
+        length = self.options["super_epoch"]
+        estimated = bool(self.trajectory) and self.trajectory[-1]["epoch"] == epoch
+        if self.options["weights"] != "online" or epoch % length != 0 or estimated:
+            return
+        record = estimate(trainer, min(length, trainer.epochs - epoch), first_epoch=epoch, schedule=False)
+        self.trajectory.append(record)
+        self.weights = [record["weights"][head] for head in HEADS]
+
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Return the blended loss; raises UserError when the model lacks unimodal heads."""
+        if getattr(model, "unimodal_heads", None) is None:
+            raise UserError("method gradient-blending: set the model's unimodal_heads to true.")
+        assert self.weights is not None
+        return blended_loss(output, batch.label, self.weights)
+
+    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+        """Log the three weights."""
+        assert self.weights is not None
+        log.update({f"weight_{head}": weight for head, weight in zip(HEADS, self.weights, strict=True)})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and trajectory."""
+        return {"weights": self.weights, "trajectory": self.trajectory}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up weights and trajectory."""
+        self.weights, self.trajectory = state["weights"], state["trajectory"]
+
+    def artifacts(self) -> dict[str, Any]:
+        """Return the weight trajectory with all raw values, for online weights."""
+        return {"blending.json": {"trajectory": self.trajectory}} if self.trajectory else {}
+
+
+METHOD = GradientBlending

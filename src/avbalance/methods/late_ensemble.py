@@ -1,0 +1,97 @@
+"""Late ensemble: the average of two separately trained unimodal models, without any training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from avbalance.errors import UserError
+from avbalance.methods.base import Method, MethodCard
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+KEYS = ["id", "split", "condition", "checkpoint"]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis of `(N, C)` in float64."""
+    import numpy as np
+
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def average_probabilities(audio: np.ndarray, visual: np.ndarray) -> np.ndarray:
+    """Mean of two arrays of class probabilities `(N, C)`; raises UserError when their shapes differ."""
+    if audio.shape != visual.shape:
+        raise UserError(
+            f"late-ensemble: predictions are {audio.shape} and {visual.shape}; train both models on one set."
+        )
+    average: np.ndarray = (audio + visual) / 2
+    return average
+
+
+class LateEnsemble(Method):
+    """Average of the class probabilities of the audio and the visual model."""
+
+    card = MethodCard(
+        name="late-ensemble",
+        label="Late average",
+        reference="a control of this repository",
+        summary="Average of the softmax probabilities of two separately trained unimodal models.",
+        models=(),
+        deviations=(
+            "Xia et al. 2023 do not print it; it shows what joint training adds to two unimodal models.",
+        ),
+        trains=False,
+    )
+
+    def combine(self, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        """Average the predictions keyed "audio" and "visual", joined by id, split, condition and checkpoint.
+
+        Each frame has those columns, `label` and `logits` (a list of C numbers per row). The result follows
+        the order of the audio frame; its logits are the logarithm of the averaged probability, its
+        logits_audio and logits_visual the two models' own. Raises UserError when rows or labels differ.
+        """
+        import numpy as np
+
+        audio, visual = (_unique(name, predictions) for name in ("audio", "visual"))
+        if set(audio.index) != set(visual.index):
+            different = sorted(set(audio.index) ^ set(visual.index))
+            raise UserError(
+                f"late-ensemble: {len(different)} predictions of one modality only, first {different[0]}; "
+                "make both runs from one manifest."
+            )
+        visual = visual.loc[audio.index]
+        if not (audio["label"].to_numpy() == visual["label"].to_numpy()).all():
+            raise UserError("late-ensemble: the two runs disagree on labels; make both from one manifest.")
+        logits = {
+            name: np.stack(list(frame["logits"])) for name, frame in (("audio", audio), ("visual", visual))
+        }
+        averaged = np.log(average_probabilities(softmax(logits["audio"]), softmax(logits["visual"])))
+        columns: dict[str, Any] = {
+            "label": audio["label"],
+            "logits": list(averaged.astype(np.float32)),
+            "logits_audio": list(logits["audio"].astype(np.float32)),
+            "logits_visual": list(logits["visual"].astype(np.float32)),
+        }
+        frame = audio[[]].assign(**columns).reset_index()
+        return frame[
+            ["id", "label", "split", "condition", "checkpoint", "logits", "logits_audio", "logits_visual"]
+        ]
+
+
+def _unique(name: str, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    if name not in predictions:
+        raise UserError(
+            f"late-ensemble: predictions of the {name} run are missing; name it among the run's needs."
+        )
+    frame = predictions[name].set_index(KEYS)
+    if frame.index.has_duplicates:
+        raise UserError(f"late-ensemble: {name} predictions hold a clip twice; remake that run.")
+    return frame
+
+
+METHOD = LateEnsemble

@@ -1,0 +1,31 @@
+"""Unimodal: one modality trained alone; the reference of every comparison and estimator of discrepancy."""
+
+from __future__ import annotations
+
+from avbalance.errors import UserError
+from avbalance.methods.base import Method, MethodCard, Trainer
+
+
+class Unimodal(Method):
+    """Cross-entropy of a single modality's network."""
+
+    card = MethodCard(
+        name="unimodal",
+        label="Unimodal",
+        reference="Xia et al. 2023, arXiv 2302.10912, section 3",
+        summary="One encoder and a linear head, trained on one modality alone.",
+        options={"modality": (None, "audio or visual; by default the model's (Xia et al. 2023 train both)")},
+        models=("unimodal-net",),
+    )
+
+    def prepare(self, trainer: Trainer) -> None:
+        """Raise UserError when the model has several modalities or another one than the option says."""
+        modalities, wanted = trainer.model.modalities, self.options["modality"]
+        if len(modalities) != 1 or wanted not in (None, modalities[0]):
+            raise UserError(
+                f"method unimodal: wanted {wanted or 'one modality'}, the model has {', '.join(modalities)}; "
+                "set the model to unimodal-net with the same modality."
+            )
+
+
+METHOD = Unimodal

@@ -1,0 +1,73 @@
+"""Late fusion: one encoder per modality and a fusion head, with separate unimodal heads on request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avbalance.errors import UserError
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete
+from avbalance.models.fusion import build_fusion
+from avbalance.models.resnet import ENCODER_DEFAULTS, build_encoder, encode
+
+DEFAULTS: dict[str, Any] = {
+    "fusion": "concat",
+    "unimodal_heads": False,
+    "modalities": list(MODALITIES),
+    **ENCODER_DEFAULTS,
+}
+
+
+class FusionNet(Model):
+    """Two encoders joined by a fusion head; the prediction is the fused logits.
+
+    The scores of a modality are the fusion head's logits for it alone or, with `unimodal_heads`, those of a
+    linear head of its own, as Gradient-Blending needs (Wang et al. 2020). Those heads are registered last: a
+    network with them starts from the same encoders and fusion head as one without. `modalities` orders the
+    two: the first conditions, gates, or fills the first columns.
+
+    A network with unimodal heads also takes a batch that carries one modality only; the other encoder is then
+    not run and the logits are that modality's scores.
+    """
+
+    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+        super().__init__()
+        self.modalities = tuple(settings["modalities"])
+        if sorted(self.modalities) != sorted(MODALITIES):
+            raise UserError(
+                f"model setting modalities is {settings['modalities']}; it must order audio and visual."
+            )
+        encoders = {modality: build_encoder(modality, settings) for modality in self.modalities}
+        dimension = encoders[self.modalities[0]].dimension
+        self.encoders = nn.ModuleDict(encoders)
+        self.fusion = build_fusion(settings["fusion"], dimension, classes)
+        self.unimodal_heads: nn.ModuleDict | None = None
+        if settings["unimodal_heads"]:
+            self.unimodal_heads = nn.ModuleDict(
+                {name: nn.Linear(dimension, classes) for name in self.modalities}
+            )
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Return fused logits and both modalities' scores, or those of one when the other is absent."""
+        if self.unimodal_heads is not None and (batch.audio is None) != (batch.visual is None):
+            present = "audio" if batch.visual is None else "visual"
+            feature = self._encode(present, batch)
+            logits = self.unimodal_heads[present](feature)
+            return ModelOutput(logits, {present: logits}, {present: feature})
+        features = {name: self._encode(name, batch) for name in self.modalities}
+        fused, *alone = self.fusion(*features.values())
+        scores = dict(zip(self.modalities, alone, strict=True))
+        if self.unimodal_heads is not None:
+            scores = {name: self.unimodal_heads[name](feature) for name, feature in features.items()}
+        return ModelOutput(fused, scores, features)
+
+    def _encode(self, name: str, batch: Batch) -> Tensor:
+        return encode(self.encoders[name], name, batch.modality(name))  # type: ignore[arg-type]
+
+
+def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> FusionNet:
+    """Return an initialised network; settings and defaults are those of DEFAULTS."""
+    filled = complete(settings, DEFAULTS)
+    return assemble(lambda: FusionNet(filled, classes), generator)

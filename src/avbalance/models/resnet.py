@@ -1,0 +1,126 @@
+"""ResNet-18 without classifier, in four stages that a caller may step through one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avbalance.errors import UserError
+from avbalance.models.base import require
+
+IN_CHANNELS = {"audio": 1, "visual": 3}
+STEMS = ("imagenet", "small")
+ENCODER_DEFAULTS: dict[str, Any] = {"width": 64, "stem": "imagenet", "stem_stride": 2}
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; the shortcut is a 1x1 convolution where the shape changes."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps `(N, channels, H / stride, W / stride)`."""
+        inner = functional.relu(self.norm1(self.conv1(maps)), inplace=True)
+        inner = self.norm2(self.conv2(inner))
+        return functional.relu(inner + self.shortcut(maps), inplace=True)
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 encoder (He et al. 2016): a stem and stages of w, 2w, 4w, 8w channels, two basic blocks each.
+
+    Width 64 with the "imagenet" stem (7x7 convolution of stride 2, 3x3 max pool of stride 2) is the network
+    of the papers: 11,170,240 parameters for one input channel, 11,176,512 for three. The "small" stem (one
+    3x3 convolution of stride `stem_stride`, 1 or 2, no pool) keeps enough resolution on inputs of about
+    32x32; it and widths below 64 are for generated stand-in data and are named in the run's settings.
+
+    Input `(N, in_channels, H, W)`, output of `forward` `(N, 8w, h, w')`, not pooled; NCHW and channels-last
+    both work.
+    """
+
+    def __init__(
+        self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2
+    ) -> None:
+        super().__init__()
+        require(stem, STEMS, "stem")
+        require(stem_stride, (1, 2), "stem_stride")
+        if width < 1:
+            raise UserError(f"model setting width is {width}; it must be at least 1.")
+        kernel, stride = (7, 2) if stem == "imagenet" else (3, stem_stride)
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
+        if stem == "imagenet":
+            layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+        self.stem = nn.Sequential(*layers)
+        self.channels = tuple(width * 2**stage for stage in range(4))
+        self.stages = nn.ModuleList(
+            _stage(
+                width if stage == 0 else self.channels[stage - 1],
+                self.channels[stage],
+                1 if stage == 0 else 2,
+            )
+            for stage in range(4)
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Number of channels after the last stage, 512 at width 64."""
+        return int(self.channels[-1])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the maps after stage 4."""
+        maps: Tensor = self.stem(images)
+        for stage in self.stages:
+            maps = stage(maps)
+        return maps
+
+
+def _stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(in_channels, channels, stride), BasicBlock(channels, channels, 1))
+
+
+def build_encoder(modality: str, settings: Mapping[str, Any]) -> ResNet18:
+    """Return the encoder of a modality: one input channel for audio, three for visual."""
+    return ResNet18(
+        IN_CHANNELS[modality],
+        width=settings["width"],
+        stem=settings["stem"],
+        stem_stride=settings["stem_stride"],
+    )
+
+
+def as_images(modality: str, tensor: Tensor) -> Tensor:
+    """Return audio `(B, 1, F, T)` as it is and visual `(B, 3, K, H, W)` as images `(B*K, 3, H, W)`.
+
+    Batch norm therefore sees B*K images. The K frames of a sample lie next to each other.
+    """
+    return tensor if modality == "audio" else tensor.transpose(1, 2).flatten(0, 1)
+
+
+def pool(maps: Tensor, samples: int) -> Tensor:
+    """Return one joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples`.
+
+    Temporal pooling is thus a mean (OGM-GE reference code). Audio is the case K = 1.
+    """
+    return maps.view(samples, -1, *maps.shape[1:]).mean((1, 3, 4))
+
+
+def encode(encoder: ResNet18, modality: str, tensor: Tensor) -> Tensor:
+    """Return the pooled feature `(B, D)` of a modality's input."""
+    maps: Tensor = encoder(as_images(modality, tensor))
+    return pool(maps, tensor.shape[0])

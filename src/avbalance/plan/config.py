@@ -1,0 +1,102 @@
+"""Configuration: a tier, overlaid with what the user asks for, and the papers' declarations beside it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avbalance.errors import UserError
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises UserError naming file and line when it is missing or malformed."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise UserError(f"{path}: no such file; the folder has: {known}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: must be a mapping of keys to values.")
+    return value
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `base` with `over` laid on it: mappings are merged key by key, everything else is replaced."""
+    merged = deepcopy(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_sourced(merged[key]):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def is_sourced(value: Any) -> bool:
+    """Whether `value` is a declared value with its source: {value: ..., source: ...}."""
+    return isinstance(value, dict) and set(value) == {"value", "source"}
+
+
+def plain(value: Any) -> Any:
+    """The same tree with every {value, source} replaced by its value."""
+    if is_sourced(value):
+        return plain(value["value"])
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
+
+    Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a paper
+    is laid over what the tier says. `name` is the folder under results/.
+    """
+    config = merge(load_tier(root, str(overrides.get("tier", "demo"))), overrides)
+    if "papers" in overrides:
+        config["papers"] = {slug: config["papers"][slug] or {} for slug in overrides["papers"]}
+    return config
+
+
+def load_tier(root: Path, tier: str) -> dict[str, Any]:
+    """One tier file, laid over the tier it names as `base`."""
+    config = load_yaml(root / "config" / "tiers" / f"{tier}.yaml")
+    base = config.pop("base", None)
+    return merge(load_tier(root, base), config) if base else config
+
+
+def load_paper(root: Path, slug: str) -> dict[str, Any]:
+    """The declarations of one paper: paper.yaml with tables.yaml, figures.yaml and claims.yaml of the same folder.
+
+    A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
+    """
+    folder = root / "workflow" / "papers" / slug
+    paper = load_yaml(folder / "paper.yaml")
+    parent = paper.pop("extends", None)
+    if parent:
+        inherited = load_paper(root, parent)
+        for key in ("datasets", "tables", "figures", "claims", "supplements", "checks"):
+            inherited.pop(key, None)
+        paper = merge(inherited, paper)
+    for part in ("tables", "figures", "claims"):
+        if (folder / f"{part}.yaml").is_file():
+            paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
+    paper["folder"] = f"workflow/papers/{slug}"
+    if paper.get("slug") != slug:
+        raise UserError(f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal.")
+    return paper
+
+
+def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The specification of data set `name`: config/datasets/<base>.yaml with the options of the configuration.
+
+    `datasets: {synthetic-balanced-g1: {base: synthetic-balanced, options: {seed: 1}}}` in a tier makes a variant.
+    """
+    own = config.get("datasets", {}).get(name, {})
+    base = own.get("base", name)
+    spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
+    return merge(spec, {key: value for key, value in own.items() if key != "base"})

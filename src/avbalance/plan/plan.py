@@ -1,0 +1,325 @@
+"""The whole plan of one configuration: what the workflow's rules ask for by name."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.files import canonical_json
+from avbalance.plan.config import load_config, load_dataset, load_paper
+from avbalance.plan.digest import code_digest
+from avbalance.plan.sheet import Cell, Job, Row, cells, combinations, outputs, rows_of_paper
+
+STORE_FILES = ("features.npy", "index.parquet", "card.json")
+TRAINING = "avbalance.training.cell"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Configuration, declarations and run sheet; paths are relative to the working directory."""
+
+    root: Path  # the repository: where config/ and workflow/ lie
+    config: dict[str, Any]
+    papers: dict[str, dict[str, Any]]
+    rows: dict[str, list[Row]]
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+    @property
+    def results(self) -> str:
+        return f"results/{self.name}"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.results}/runs"
+
+    @cached_property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Specification of every data set that some run uses."""
+        names = dict.fromkeys(row.dataset for rows in self.rows.values() for row in rows)
+        return {name: load_dataset(self.root, self.config, name) for name in names}
+
+    @cached_property
+    def recipes(self) -> dict[str, dict[str, list[str]]]:
+        """Feature recipes per data set: {"audio": [...], "visual": [...]}, in order of first use."""
+        found: dict[str, dict[str, list[str]]] = {name: {"audio": [], "visual": []} for name in self.datasets}
+        for rows in self.rows.values():
+            for row in rows:
+                for modality, recipes in found[row.dataset].items():
+                    recipe = row.settings["data"][f"{modality}_recipe"]
+                    if recipe not in recipes:
+                        recipes.append(recipe)
+        return found
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        return [cell for rows in self.rows.values() for cell in cells(rows, self.config["seeds_per_job"])]
+
+    @cached_property
+    def combinations(self) -> list[Job]:
+        return [job for rows in self.rows.values() for job in combinations(rows)]
+
+    def code(self, *entries: str) -> str:
+        """Digest of the code behind a step, see plan/digest.py."""
+        return code_digest(*entries, cache_file=Path(".avbalance/digests.json"))
+
+    def training_code(self, cell: Cell) -> str:
+        """Digest of the code that trains a cell: the loop, its method and its models."""
+        models = {f"avbalance.models.{_module(job.row.settings['model']['name'])}" for job in cell.jobs}
+        return self.code(TRAINING, f"avbalance.methods.{_module(cell.row.method)}", *sorted(models))
+
+    def manifest(self, dataset: str) -> str:
+        return f"data/{dataset}/manifest.parquet"
+
+    def store(self, dataset: str, modality: str, recipe: str) -> str:
+        return f"{self.results}/features/{dataset}/{modality}-{recipe}"
+
+    def store_files(self, dataset: str, modality: str, recipe: str) -> list[str]:
+        return [f"{self.store(dataset, modality, recipe)}/{name}" for name in STORE_FILES]
+
+    def all_store_files(self, dataset: str) -> list[str]:
+        recipes = self.recipes[dataset]
+        return [
+            path
+            for modality, names in recipes.items()
+            for name in names
+            for path in self.store_files(dataset, modality, name)
+        ]
+
+    def run_files(self, job: Job) -> list[str]:
+        return [f"{self.runs}/{path}" for path in outputs(job)]
+
+    def cell_stores(self, cell: Cell) -> dict[str, str]:
+        """The audio and visual store of a cell; raises UserError when its runs disagree on recipes."""
+        stores = {}
+        for modality in ("audio", "visual"):
+            recipes = {job.row.settings["data"][f"{modality}_recipe"] for job in cell.jobs}
+            if len(recipes) > 1:
+                raise UserError(f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))}).")
+            stores[modality] = self.store(cell.row.dataset, modality, recipes.pop())
+        return stores
+
+    def cell_store_files(self, cell: Cell) -> list[str]:
+        return [f"{store}/{name}" for store in self.cell_stores(cell).values() for name in STORE_FILES]
+
+    def cell_files(self, cell: Cell) -> list[str]:
+        return [path for job in cell.jobs for path in self.run_files(job)]
+
+    def cell_inputs(self, cell: Cell) -> list[str]:
+        """Files of other cells' runs that a cell reads."""
+        own = set(self.cell_files(cell))
+        paths = dict.fromkeys(f"{self.runs}/{path}" for job in cell.jobs for path in job.inputs().values())
+        return [path for path in paths if path not in own]
+
+    def recipe_spec(self, dataset: str) -> str:
+        """What the features command reads; raises UserError when a data set is asked for in two ways."""
+        chosen = {}
+        for modality, recipes in self.recipes[dataset].items():
+            if len(recipes) > 1:
+                raise UserError(f"{dataset}: several {modality} recipes are asked for ({', '.join(recipes)}); choose one.")
+            chosen[modality] = recipes[0]
+        return canonical_json(chosen)
+
+    def combined_files(self, job: Job) -> dict[str, str]:
+        """Predictions that a combination joins, by the name under which its method knows them."""
+        base = f"{self.runs}/{job.row.paper}/{job.row.dataset}"
+        return {name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()}
+
+    def combination_spec(self, job: Job) -> str:
+        record = _job_record(job)
+        names = ("run", "seed", "method", "folder")
+        return canonical_json({**{name: record[name] for name in names}, "predictions": self.combined_files(job)})
+
+    def combination_code(self, job: Job) -> str:
+        return self.code("avbalance.evaluation.combine", f"avbalance.methods.{_module(job.row.method)}")
+
+    def cell_spec(self, cell: Cell) -> str:
+        """What the train command reads: every job with its settings, as canonical JSON."""
+        return canonical_json([_job_record(job) for job in cell.jobs])
+
+    def confidence_datasets(self, slug: str) -> list[str]:
+        """Data sets of a paper on which the discrepancy is estimated: those that have both unimodal runs."""
+        wanted = self.papers[slug].get("confidence")
+        found = []
+        for dataset in dict.fromkeys(row.dataset for row in self.rows[slug]):
+            runs = {row.run for row in self.rows[slug] if row.dataset == dataset}
+            if wanted and {wanted["audio"], wanted["visual"]} <= runs:
+                found.append(dataset)
+        return found
+
+    def confidence_folder(self, slug: str, dataset: str) -> str:
+        return f"{self.results}/confidence/{slug}/{dataset}"
+
+    def confidence_files(self, slug: str, dataset: str) -> list[str]:
+        names = ("confidence.parquet", "histogram.npz", "sensitivity.csv", "stopping.json")
+        return [f"{self.confidence_folder(slug, dataset)}/{name}" for name in names]
+
+    def subsets_file(self, slug: str, dataset: str) -> str:
+        return f"{self.results}/subsets/{slug}/{dataset}.parquet"
+
+    def confidence_inputs(self, slug: str, dataset: str) -> dict[str, str]:
+        """confidence.npz of the first seed's unimodal runs: they define the subsets for all seeds of all methods."""
+        wanted = self.papers[slug]["confidence"]
+        return {modality: self._npz(slug, dataset, wanted[modality], 0) for modality in ("audio", "visual")}
+
+    def subset_pairs(self, slug: str, dataset: str) -> dict[str, list[str]]:
+        """Definition -> the two confidence.npz that decide it (see analysis/subsets.py)."""
+        wanted = self.papers[slug]["confidence"]
+        rows = {row.run: row for row in self.rows[slug] if row.dataset == dataset}
+        pairs = {"estimated": list(self.confidence_inputs(slug, dataset).values())}
+        for half, runs in wanted.get("halves", {}).items():
+            if set(runs.values()) <= set(rows):
+                pairs[f"cross-fitted-{half}"] = [self._npz(slug, dataset, runs[m], 0) for m in ("audio", "visual")]
+        for position, seed in enumerate(rows[wanted["audio"]].seeds):
+            pairs[f"seed-matched-{seed}"] = [self._npz(slug, dataset, wanted[m], position) for m in ("audio", "visual")]
+        return pairs
+
+    def subset_inputs(self, slug: str, dataset: str) -> list[str]:
+        return list(dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair))
+
+    def subset_spec(self, slug: str, dataset: str) -> str:
+        return canonical_json(self.subset_pairs(slug, dataset))
+
+    def _npz(self, slug: str, dataset: str, run: str, position: int) -> str:
+        row = next(row for row in self.rows[slug] if row.dataset == dataset and row.run == run)
+        return f"{self.runs}/{slug}/{dataset}/{run}/seed{row.seeds[position]}/confidence.npz"
+
+    def reported_jobs(self, slug: str) -> list[Job]:
+        return [Job(row, seed) for row in self.rows[slug] if row.reports for seed in row.seeds]
+
+    def prediction_files(self, slug: str) -> list[str]:
+        return [f"{self.runs}/{job.folder}/predictions.parquet" for job in self.reported_jobs(slug)]
+
+    def subset_files(self, slug: str) -> list[str]:
+        return [self.subsets_file(slug, dataset) for dataset in self.confidence_datasets(slug)]
+
+    def paper_folder(self, slug: str) -> str:
+        return f"{self.results}/papers/{slug}"
+
+    def paper_record(self, slug: str) -> dict[str, Any]:
+        """What measuring and reporting must know of a paper, see evaluation/paper.py."""
+        paper = self.papers[slug]
+        jobs = self.reported_jobs(slug)
+        return {
+            "slug": slug,
+            "title": paper["title"],
+            "published": f"{paper['folder']}/published",
+            "datasets": {role: self._dataset_record(slug, role) for role in paper["datasets"]},
+            "labels": {run: declared["label"] for run, declared in paper["runs"].items()},
+            "runs": [
+                {
+                    "run": job.row.run,
+                    "label": job.row.label,
+                    "dataset": job.row.dataset,
+                    "seed": job.seed,
+                    "predictions": f"{self.runs}/{job.folder}/predictions.parquet",
+                }
+                for job in jobs
+            ],
+            "cuts": [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])],
+        }
+
+    def _dataset_record(self, slug: str, role: str) -> dict[str, Any]:
+        label = self.papers[slug]["datasets"][role]["label"]
+        rows = [row for row in self.rows[slug] if row.role == role]
+        if not rows:
+            return {"label": label, "data": None, "describe": "left out"}
+        main = next(row for row in rows if not row.robustness)
+        further = dict.fromkeys(row.dataset for row in rows if row.robustness)
+        known = self.confidence_datasets(slug)
+        stands_for = self.datasets[main.dataset].get("stands_for")
+        return {
+            "label": label,
+            "data": main.dataset,
+            "describe": f"synthetic stand-in for {stands_for}" if stands_for else self.datasets[main.dataset]["describe"],
+            "generators": {name: self.subsets_file(slug, name) if name in known else None for name in further},
+            "manifest": self.manifest(main.dataset),
+            "features": {
+                modality: f"{self.store(main.dataset, modality, recipes[0])}/index.parquet"
+                for modality, recipes in self.recipes[main.dataset].items()
+            },
+            "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
+            "subsets": self.subsets_file(slug, main.dataset) if main.dataset in known else None,
+        }
+
+    def fact_files(self, slug: str) -> list[str]:
+        """Files behind the lines under a table: manifests, feature indexes, confidences."""
+        files = []
+        for role in self.papers[slug]["datasets"]:
+            record = self._dataset_record(slug, role)
+            if record["data"]:
+                files += [record["manifest"], *record["features"].values()]
+                files += self.confidence_files(slug, record["data"]) if record["confidence"] else []
+        return files
+
+    def published_files(self, slug: str) -> list[str]:
+        folder = self.root / self.papers[slug]["folder"] / "published"
+        return [str(path.relative_to(self.root)) for path in sorted(folder.glob("*.csv"))]
+
+    def declared(self, slug: str, kind: str) -> list[str]:
+        """Names of a paper's tables or figures: table1, tableS1, figure1, ..."""
+        return [entry["id"] for entry in self.papers[slug].get(kind, [])]
+
+    def preflight(self) -> list[str]:
+        """One sentence per real data set that cannot be read yet; nothing for data sets that are already built."""
+        sentences = []
+        for name, spec in self.datasets.items():
+            if not Path(self.manifest(name)).exists():
+                sentence = source_module(spec["kind"]).preflight(spec)
+                if sentence:
+                    sentences.append(f"{name}: {sentence}")
+        return sentences
+
+    def source_code(self, dataset: str) -> str:
+        return self.code("avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}")
+
+    def source_inputs(self, dataset: str) -> list[str]:
+        """Annotation files of a data set that exist now; a missing one is the preflight's matter."""
+        spec = self.datasets[dataset]
+        inputs = getattr(source_module(spec["kind"]), "inputs", lambda spec: [])
+        return [path for path in inputs(spec) if Path(path).is_file()]
+
+    def dataset_spec(self, dataset: str) -> str:
+        return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
+
+
+def source_module(kind: str) -> Any:
+    """The module of a kind of data set; raises UserError when there is none."""
+    name = f"avbalance.data.sources.{_module(kind)}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(f"config/datasets: no data set kind {kind!r}; kinds are modules of avbalance.data.sources.") from error
+
+
+def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
+    """Read configuration and declarations; raises UserError for anything that does not fit together."""
+    config = load_config(root, overrides)
+    papers = {slug: load_paper(root, slug) for slug in config["papers"]}
+    rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
+    return Plan(root=root, config=config, papers=papers, rows=rows)
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _job_record(job: Job) -> dict[str, Any]:
+    return {
+        "run": job.row.run,
+        "seed": job.seed,
+        "method": job.row.method,
+        "settings": job.row.settings,
+        "folder": job.folder,
+        "inputs": job.inputs(),
+        "choose": job.row.choose,
+        "outputs": outputs(job),
+    }

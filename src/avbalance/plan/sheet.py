@@ -1,0 +1,172 @@
+"""The run sheet: every run of every paper, with its settings resolved, and the cells in which they are trained.
+
+A *run* is one row: (paper, data set, name) with a method, settings and seeds. A *cell* is what one process trains: all
+runs and seeds of one (paper, data set, method), because importing torch costs more than a small training. A run that
+waits for another run of the same sheet has a cell of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.plan.config import merge, plain
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of the sheet, on one data set, for several seeds."""
+
+    paper: str
+    role: str  # the paper's data set that `dataset` is or stands for
+    dataset: str
+    run: str
+    label: str
+    method: str
+    settings: dict[str, Any]
+    seeds: tuple[int, ...]
+    needs: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> {run, file}, same seed
+    choose: dict[str, Any] | None = None  # {option, candidates: {run: value}}: by validation accuracy, seed 0
+    combine: dict[str, str] = field(default_factory=dict)  # name -> run whose predictions this one joins; no training
+    artifacts: tuple[str, ...] = ()  # further files that the method writes, for other runs to read
+    reports: bool = True
+    robustness: bool = False  # on a further generator seed: enters the robustness table only
+
+    def waits(self) -> bool:
+        return bool(self.needs or self.choose)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One (run, seed)."""
+
+    row: Row
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """The run's folder below results/<name>/runs."""
+        return f"{self.row.paper}/{self.row.dataset}/{self.row.run}/seed{self.seed}"
+
+    def inputs(self) -> dict[str, str]:
+        """Files of other runs that this job reads: name -> path below results/<name>/runs."""
+        base = f"{self.row.paper}/{self.row.dataset}"
+        files = {name: f"{base}/{need['run']}/seed{self.seed}/{need['file']}" for name, need in self.row.needs.items()}
+        candidates = self.row.choose["candidates"] if self.row.choose else {}
+        return files | {f"candidate {run}": f"{base}/{run}/seed0/history.csv" for run in candidates}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one process trains."""
+
+    name: str
+    jobs: tuple[Job, ...]
+
+    @property
+    def row(self) -> Row:
+        return self.jobs[0].row
+
+    @property
+    def id(self) -> str:
+        return f"{self.row.paper}/{self.row.dataset}/{self.name}"
+
+
+def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
+    """All rows of one paper under one configuration.
+
+    `config["papers"][slug]` maps the paper's data sets to real ones and may override settings for all runs (`settings`)
+    or single runs (`runs`: skip, only, seeds, settings, choose). Raises UserError for names that the paper does not have.
+    """
+    slug = paper["slug"]
+    chosen = config["papers"][slug]
+    _check_names(chosen.get("datasets", {}), paper["datasets"], f"papers.{slug}.datasets")
+    _check_names(chosen.get("runs", {}), paper["runs"], f"papers.{slug}.runs")
+    rows = []
+    for role, dataset in chosen.get("datasets", {}).items():
+        if dataset is None:  # a tier built on another one leaves this role out
+            continue
+        for run in paper["runs"]:
+            row = _row(config, paper, chosen, role, dataset, run)
+            if row is not None:
+                rows.append(row)
+    return rows + list(_robustness_rows(chosen, rows))
+
+
+def _row(
+    config: dict[str, Any], paper: dict[str, Any], chosen: dict[str, Any], role: str, dataset: str, run: str
+) -> Row | None:
+    declared = dict(paper["runs"][run])
+    declared = merge(declared, declared.get("roles", {}).get(role, {}))
+    tier = chosen.get("runs", {}).get(run, {})
+    tier = merge(tier, tier.get("roles", {}).get(role, {}))
+    allowed = tier.get("only", declared.get("only"))
+    if tier.get("skip") or (allowed is not None and role not in allowed):
+        return None
+    settings: dict[str, Any] = {}
+    for layer in (paper, declared, chosen, tier):
+        settings = merge(settings, layer.get("settings", {}))
+    return Row(
+        paper=paper["slug"],
+        role=role,
+        dataset=dataset,
+        run=run,
+        label=declared["label"],
+        method=declared["method"],
+        settings=plain(settings),
+        seeds=tuple(tier.get("seeds", declared.get("seeds", config["seeds"]))),
+        needs=declared.get("needs", {}),
+        choose=plain(tier["choose"] if "choose" in tier else declared.get("choose")),
+        combine=declared.get("combine", {}),
+        artifacts=tuple(declared.get("artifacts", ())),
+        reports=declared.get("reports", True),
+    )
+
+
+def _robustness_rows(chosen: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
+    """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: a few runs on further generator seeds."""
+    wanted = chosen.get("robustness")
+    for role, datasets in (wanted or {}).get("datasets", {}).items():
+        for dataset in datasets:
+            for row in rows:
+                if row.role == role and row.run in wanted["runs"]:
+                    yield Row(**{**row.__dict__, "dataset": dataset, "seeds": tuple(wanted["seeds"]), "robustness": True})
+
+
+def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(f"configuration, {where}: no {name!r} in the paper; it has {', '.join(known)}.")
+
+
+def cells(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
+    """Group the training rows of one paper into cells; `seeds_per_job` is "all" or a number (then one run a cell)."""
+    found: dict[tuple[str, str], list[Job]] = {}
+    for row in rows:
+        if row.combine:
+            continue
+        for position, seed in enumerate(row.seeds):
+            if seeds_per_job == "all":
+                name = row.run if row.waits() else row.method
+            else:
+                name = f"{row.run}-seeds{position // int(seeds_per_job)}"
+            found.setdefault((row.dataset, name), []).append(Job(row, seed))
+    return [Cell(name, tuple(jobs)) for (_, name), jobs in found.items()]
+
+
+def combinations(rows: list[Row]) -> list[Job]:
+    """The jobs that join predictions of other runs and train nothing."""
+    return [Job(row, seed) for row in rows if row.combine for seed in row.seeds]
+
+
+def outputs(job: Job) -> list[str]:
+    """Files that a finished job leaves, below results/<name>/runs."""
+    if job.row.combine:
+        names = ["predictions.parquet", "record.json"]
+    else:
+        names = ["predictions.parquet", "history.csv", "record.json", "model.safetensors"]
+    if job.row.settings.get("protocol", {}).get("record_confidence"):
+        names.append("confidence.npz")
+    return [f"{job.folder}/{name}" for name in [*names, *job.row.artifacts]]

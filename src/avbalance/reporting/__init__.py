@@ -1,0 +1,1 @@
+"""Tables, figures and the claims page, rendered from measurements; every output is byte-deterministic."""

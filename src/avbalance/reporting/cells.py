@@ -1,0 +1,108 @@
+"""One number of a table or figure: ours over seeds, the published one beside it, and the data it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avbalance.analysis.subsets import canonical_subset
+from avbalance.errors import UserError
+from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.published import load_published
+
+SELECT = {"split": "test", "condition": "both", "protocol": "estimated", "checkpoint": "selected", "metric": "accuracy"}
+COORDINATES = ("dataset", "run", "subset", *SELECT)
+SMALL = 100
+
+
+@dataclass(frozen=True)
+class Cell:
+    """published and ours_mean are None when there is no such number; ours_sd is None for fewer than two seeds."""
+
+    published: float | None = None
+    ours_mean: float | None = None
+    ours_sd: float | None = None
+    seeds: int = 0
+    n: int | None = None
+    data: str = ""
+
+    @property
+    def small(self) -> bool:
+        """True when ours rests on fewer than 100 clips."""
+        return self.ours_mean is not None and self.n is not None and self.n < SMALL
+
+
+class Measured:
+    """Cells looked up in a paper's measurements and its published files."""
+
+    def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
+        self.paper = paper
+        self.published = published
+        grouped = measurements.groupby(list(COORDINATES), sort=True)
+        table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
+        self._ours = {key: row for key, row in zip(table.index, table.itertuples(index=False), strict=True)}
+
+    def cell(self, coordinates: Mapping[str, str]) -> Cell:
+        """The cell at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).
+
+        `generator` (a name on disk) replaces the role's own data set. Published numbers stand beside the
+        paper's own definition on the role's own data set only.
+        """
+        place = {**SELECT, **coordinates}
+        info = self.paper.dataset(place["dataset"])
+        subset = canonical_subset(place["subset"])
+        data = place.get("generator") or info.data
+        key = (data, place["run"], subset, *(place[name] for name in SELECT))
+        ours = self._ours.get(key)
+        published = None
+        if place["protocol"] == SELECT["protocol"] and "generator" not in place:
+            label = self.paper.label(place["run"])
+            published = self.published.get((info.label, label, subset, place["metric"]))
+        if ours is None:
+            return Cell(published=published, data=data or "")
+        sd = None if pd.isna(ours.sd) else float(ours.sd)
+        return Cell(published, float(ours.mean), sd, int(ours.seeds), int(ours.n), data or "")
+
+
+class FromFiles:
+    """Cells looked up in one CSV file per data set in its confidence folder, melted to one quantity per row.
+
+    spec: {file: name, keys: [columns], quantities: [columns], n: column}. Coordinates are dataset, the
+    keys, quantity.
+    """
+
+    def __init__(self, paper: Paper, spec: Mapping[str, Any]) -> None:
+        self.paper = paper
+        self.keys = [str(key) for key in spec["keys"]]
+        self._values: dict[tuple[str, ...], tuple[float, int]] = {}
+        for info in paper.datasets.values():
+            if info.data is not None and info.confidence is not None:
+                self._read(info, Path(info.confidence) / str(spec["file"]), spec)
+
+    def _read(self, info: DatasetInfo, path: Path, spec: Mapping[str, Any]) -> None:
+        try:
+            frame = pd.read_csv(path)
+            for row in frame.to_dict("records"):
+                for quantity in spec["quantities"]:
+                    key = (info.role, *(str(row[name]) for name in self.keys), str(quantity))
+                    self._values[key] = (float(row[quantity]), int(row[spec["n"]]))
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: does not hold what the table asks for ({error}); run confidence again.") from error
+
+    def cell(self, coordinates: Mapping[str, str]) -> Cell:
+        """The cell at {dataset: role, <keys>, quantity}."""
+        info = self.paper.dataset(coordinates["dataset"])
+        key = (info.role, *(coordinates[name] for name in self.keys), coordinates["quantity"])
+        if key not in self._values or pd.isna(self._values[key][0]):
+            return Cell(data=info.data or "")
+        value, n = self._values[key]
+        return Cell(None, value, None, 1, n, info.data or "")
+
+
+def published_numbers(paper: Paper, declarations: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
+    """The paper's published numbers as its declarations map them."""
+    return load_published(paper.published, declarations["published"])

@@ -1,0 +1,56 @@
+"""claims.json and claims.md: a summary table first, then the evidence of each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from avbalance.analysis.claims import NOT_TESTABLE, PROTOCOLS, assess
+from avbalance.evaluation.frames import write_text
+from avbalance.evaluation.measure import NO_SUBSET
+from avbalance.evaluation.paper import Paper
+from avbalance.files import write_json
+from avbalance.reporting.escape import escape_markdown
+from avbalance.reporting.facts import cut_lines
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_claims(paper: Paper, declarations: Mapping[str, Any], out_dir: str | Path) -> list[Path]:
+    """Assess all claims and checks and write claims.json and claims.md; returns the paths written."""
+    report = {**assess(paper, declarations), "cuts": cut_lines(paper, "claims")}
+    out = Path(out_dir)
+    write_json(out / "claims.json", report)
+    write_text(out / "claims.md", claims_markdown(report))
+    return [out / "claims.json", out / "claims.md"]
+
+
+def claims_markdown(report: Mapping[str, Any]) -> str:
+    """The report as Markdown; all text from declarations and file names is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text)
+    page = environment.get_template("claims.md.j2").render(**report, protocols=PROTOCOLS, no_subset=NO_SUBSET)
+    return page.rstrip("\n") + "\n"
+
+
+def verdict_text(result: Mapping[str, Any] | None) -> str:
+    """A verdict with its coverage: how many of the comparisons were made, where not all were."""
+    if result is None:
+        return ""
+    made = result["comparisons"] - result["untestable"]
+    partly = result["verdict"] != NOT_TESTABLE and result["untestable"]
+    return f"{result['verdict']} ({made} of {result['comparisons']} compared)" if partly else str(result["verdict"])
+
+
+def number_text(value: float | None, unit: str = "points") -> str:
+    """A signed number with two decimals, three for bits and correlations; nothing for None."""
+    return "" if value is None else f"{value:+.{2 if unit == 'points' else 3}f}"

@@ -1,0 +1,35 @@
+"""Text from declarations and file names, made harmless in Markdown and LaTeX."""
+
+from __future__ import annotations
+
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "})
+_TEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "±": r"$\pm$",
+        "†": r"$\dagger$",
+        "–": "--",  # noqa: RUF001
+        "\n": " ",
+    }
+)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown renders as it stands, in running text and in table cells, with no HTML in it."""
+    return text.translate(_MARKDOWN)
+
+
+def escape_tex(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return text.translate(_TEX)

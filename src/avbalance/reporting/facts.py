@@ -1,0 +1,89 @@
+"""What must stand under every table: the data it was made from, clips lost, shares, epochs averaged, cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avbalance.evaluation.frames import read_parquet
+from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.files import read_json
+
+OK = "ok"
+SPLITS = ("train", "val", "test")
+
+
+def data_line(paper: Paper, roles: Iterable[str]) -> str:
+    """One sentence naming the data behind each data set of the paper."""
+    parts = []
+    for role in roles:
+        info = paper.dataset(role)
+        made = f"{info.describe} ({info.data})" if info.data else "not made in this tier"
+        parts.append(f"{info.label}: {made}")
+    return "Data: " + "; ".join(parts) + "."
+
+
+def lost_clips(info: DatasetInfo) -> pd.DataFrame:
+    """id, split, modality, status, reason of every clip that was not used, in the order of the ids.
+
+    A clip is lost when the manifest or the feature store of either modality has a status other than ok.
+    """
+    columns = ("id", "split", "status", "reason")
+    if info.manifest is None:
+        return pd.DataFrame(columns=["id", "split", "modality", "status", "reason"])
+    manifest = read_parquet(info.manifest, columns, "manifest")[list(columns)]
+    parts = [manifest[manifest["status"] != OK].assign(modality="manifest")]
+    for modality, path in sorted(info.features.items()):
+        index = read_parquet(path, ("id", "status", "reason"), "features")[["id", "status", "reason"]]
+        index = index[(index["status"] != OK) & ~index["id"].isin(parts[0]["id"])]
+        parts.append(index.merge(manifest[["id", "split"]], on="id").assign(modality=modality))
+    lost = pd.concat(parts, ignore_index=True).sort_values(["id", "modality"], ignore_index=True)
+    return lost[["id", "split", "modality", "status", "reason"]]
+
+
+def clip_line(info: DatasetInfo) -> str | None:
+    """Clips used per split and lost per status; None when the manifest is not at hand."""
+    if info.manifest is None:
+        return None
+    manifest = read_parquet(info.manifest, ("id", "split"), "manifest")
+    lost = lost_clips(info)
+    kept = manifest[~manifest["id"].isin(lost["id"])]
+    used = ", ".join(f"{split} {int((kept['split'] == split).sum())}" for split in SPLITS)
+    counts = lost.groupby(["modality", "status"]).size()
+    detail = ", ".join(f"{modality} {status} {count}" for (modality, status), count in counts.items())
+    losses = f"{lost['id'].nunique()} lost ({detail})" if detail else "none lost"
+    return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
+
+
+def preference_line(info: DatasetInfo) -> str | None:
+    """Audio-preferred share of train and test, ties, and the epochs averaged; None without confidences."""
+    if info.confidence is None:
+        return None
+    stopping: dict[str, Any] = read_json(Path(info.confidence) / "stopping.json")
+    shares, epochs = stopping["shares"], stopping["epochs"]
+    parts = ", ".join(
+        f"{split} {_share(shares[split])} ({shares[split]['ties']} ties)" for split in ("train", "test") if split in shares
+    )
+    averaged = ", ".join(f"{name} {epochs[name]['estimation_epochs']}" for name in ("audio", "visual"))
+    return f"Audio-preferred share of {info.label}: {parts}; epochs averaged: {averaged}."
+
+
+def _share(counts: dict[str, Any]) -> str:
+    return "undefined" if counts["audio_share"] is None else f"{counts['audio_share']:.3f}"
+
+
+def cut_lines(paper: Paper, item: str) -> list[str]:
+    """The tier's cuts that touch one table, figure or claim page, with their reasons."""
+    touching = [cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))]
+    return [f"Cut in this tier: {cut['what']}; reason: {cut['why']}." for cut in touching]
+
+
+def notes(paper: Paper, roles: Iterable[str], item: str) -> list[str]:
+    """All lines that stand under a table, in order."""
+    infos = [paper.dataset(role) for role in roles]
+    made = [info for info in infos if info.data is not None]
+    lines = [clip_line(info) for info in made] + [preference_line(info) for info in made]
+    return [line for line in lines if line is not None] + cut_lines(paper, item)

@@ -1,0 +1,246 @@
+"""Tables as declared: a long CSV of every number, Markdown that looks like the paper's table, and LaTeX."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avbalance.errors import UserError
+from avbalance.evaluation.frames import write_csv, write_text
+from avbalance.evaluation.measure import read_measurements
+from avbalance.evaluation.paper import Paper
+from avbalance.reporting.cells import Cell, FromFiles, Measured, published_numbers
+from avbalance.reporting.escape import escape_markdown, escape_tex
+from avbalance.reporting.facts import data_line, lost_clips, notes
+
+ABSENT = "–"  # noqa: RUF001
+SMALL_MARK = "†"
+KNOWN = {"id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
+GENERATORS = "+generators"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One position on an axis: the coordinates it sets, the name in the CSV, and the label to print."""
+
+    coordinates: dict[str, str]
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key of a table: its column name in the CSV, its title, its positions."""
+
+    name: str
+    title: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to print: cells[row][column], each row and column a tuple of entries along its axes."""
+
+    id: str
+    title: str
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
+    row_keys: tuple[tuple[Entry, ...], ...]
+    column_keys: tuple[tuple[Entry, ...], ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    decimals: int | None
+    sizes: bool
+    data: str
+    notes: tuple[str, ...]
+
+
+def render_tables(
+    paper: Paper, declarations: Mapping[str, Any], measurements: str | Path, out_dir: str | Path
+) -> list[Path]:
+    """Write <id>.csv, <id>.md and <id>.tex of every declared table, and lost_clips.csv; returns the paths written."""
+    measured = Measured(paper, read_measurements(measurements), published_numbers(paper, declarations))
+    out = Path(out_dir)
+    written = []
+    for declaration in declarations["tables"]:
+        table = build_table(paper, declaration, measured)
+        for suffix, write in (("csv", _write_long), ("md", _write_markdown), ("tex", _write_tex)):
+            path = out / f"{table.id}.{suffix}"
+            write(path, table)
+            written.append(path)
+    lost = [lost_clips(info).assign(dataset=info.data) for info in paper.datasets.values() if info.data]
+    columns = ["dataset", "id", "split", "modality", "status", "reason"]
+    write_csv(out / "lost_clips.csv", pd.concat(lost)[columns] if lost else pd.DataFrame(columns=columns))
+    return [*written, out / "lost_clips.csv"]
+
+
+def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured) -> Table:
+    """Look up every cell of a declared table.
+
+    declaration: id, title, rows and columns (lists of axes {key, name, title, values}), select (fixed
+    coordinates), source (default: measurements; else see FromFiles), decimals (2; null: as short as
+    possible), sizes (true). Raises UserError for unknown keys.
+    """
+    unknown = sorted(set(declaration) - KNOWN)
+    if unknown:
+        raise UserError(f"table {declaration.get('id')}: unknown key {unknown[0]!r}; known are {', '.join(sorted(KNOWN))}.")
+    source = declaration.get("source")
+    lookup = measured if source is None else FromFiles(paper, source)
+    rows = tuple(_axis(paper, axis) for axis in declaration["rows"])
+    columns = tuple(_axis(paper, axis) for axis in declaration["columns"])
+    row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
+    column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
+    fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
+    cells = tuple(tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys)
+    roles = _roles(fixed, rows + columns)
+    small = any(cell.small for line in cells for cell in line)
+    marks = [f"{SMALL_MARK} fewer than 100 clips."] if small and source is None else []
+    return Table(
+        id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
+        row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
+        sizes=bool(declaration.get("sizes", source is None)), data=data_line(paper, roles),
+        notes=(*marks, *notes(paper, roles, str(declaration["id"]))),
+    )  # fmt: skip
+
+
+def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:
+    key = str(declaration["key"])
+    entries: list[Entry] = []
+    for item in declaration["values"]:
+        value, label = (item["value"], item["label"]) if isinstance(item, Mapping) else (item, None)
+        entries.extend(_entries(paper, key, str(value), label))
+    return Axis(str(declaration.get("name", key)), str(declaration.get("title", key.capitalize())), tuple(entries))
+
+
+def _entries(paper: Paper, key: str, value: str, label: str | None) -> list[Entry]:
+    if key == "dataset":
+        role = value.removesuffix(GENERATORS)
+        info = paper.dataset(role)
+        own = Entry({key: role}, info.label, label or info.label)
+        if role == value:
+            return [own]
+        others = [Entry({key: role, "generator": name}, name, name) for name in info.generators]
+        return [Entry({key: role}, info.label, info.data or info.label), *others]
+    if key == "run":
+        return [Entry({key: value}, paper.label(value), label or paper.label(value))]
+    return [Entry({key: value}, value, label or value)]
+
+
+def _place(fixed: Mapping[str, str], entries: Sequence[Entry]) -> dict[str, str]:
+    place = dict(fixed)
+    for entry in entries:
+        place.update(entry.coordinates)
+    return place
+
+
+def _roles(fixed: Mapping[str, str], axes: Sequence[Axis]) -> list[str]:
+    entries = [entry for axis in axes for entry in axis.entries]
+    roles = [entry.coordinates["dataset"] for entry in entries if "dataset" in entry.coordinates]
+    return list(dict.fromkeys(([fixed["dataset"]] if "dataset" in fixed else []) + roles))
+
+
+def long_frame(table: Table) -> pd.DataFrame:
+    """One row per cell: the row and column keys, then published, ours_mean, ours_sd, seeds, n, data."""
+    names = [axis.name for axis in table.columns + table.rows]
+    records = []
+    for row, line in zip(table.row_keys, table.cells, strict=True):
+        for column, cell in zip(table.column_keys, line, strict=True):
+            keys = dict(zip(names, [entry.name for entry in column + row], strict=True))
+            records.append({**keys, **vars(cell)})
+    return pd.DataFrame(records, columns=[*names, "published", "ours_mean", "ours_sd", "seeds", "n", "data"])
+
+
+def cell_text(cell: Cell, decimals: int | None = 2) -> str:
+    """`ours ± sd (published)`, with what is absent left out; a dagger marks fewer than 100 clips."""
+    if decimals is None:
+        return ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
+    text = ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.{decimals}f}"
+    if cell.ours_sd is not None:
+        text += f" ± {cell.ours_sd:.{decimals}f}"
+    text += SMALL_MARK if cell.small else ""
+    return text if cell.published is None else f"{text} ({cell.published:.{decimals}f})"
+
+
+def size_texts(table: Table) -> list[str]:
+    """Clips per column: one number, or the smallest and largest where rows differ."""
+    texts = []
+    for column in range(len(table.column_keys)):
+        sizes = sorted({line[column].n for line in table.cells} - {None}, key=lambda n: n or 0)
+        texts.append(ABSENT if not sizes else "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1]))))
+    return texts
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub Markdown, the data named on top, the notes below."""
+    titles = [axis.title for axis in table.rows]
+    heads = [", ".join(entry.label for entry in key) for key in table.column_keys]
+    body = [
+        [entry.label for entry in row] + [cell_text(cell, table.decimals) for cell in line]
+        for row, line in zip(table.row_keys, table.cells, strict=True)
+    ]
+    if table.sizes:
+        body.append(["Clips"] + [""] * (len(titles) - 1) + size_texts(table))
+    lines = [f"# {escape_markdown(table.title)}", "", escape_markdown(table.data), ""]
+    lines += [f"Cells: ours, mean ± standard deviation over seeds (published). {ABSENT}: not made or not defined.", ""]
+    lines += [_markdown_row(titles + heads), _markdown_row(["---"] * len(titles) + ["---:"] * len(heads), raw=True)]
+    lines += [_markdown_row(row) for row in body]
+    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _markdown_row(texts: Sequence[str], raw: bool = False) -> str:
+    return "| " + " | ".join(text if raw else escape_markdown(text) for text in texts) + " |"
+
+
+def latex(table: Table) -> str:
+    """The table as a LaTeX table environment for the booktabs package."""
+    width = len(table.rows)
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{escape_tex(table.title)} {escape_tex(table.data)}}}",
+        rf"\begin{{tabular}}{{{'l' * width}{'r' * len(table.column_keys)}}}",
+        r"\toprule",
+    ]
+    for level in range(len(table.columns)):
+        titles = [axis.title if level == len(table.columns) - 1 else "" for axis in table.rows]
+        lines.append(_tex_row([escape_tex(text) for text in titles] + _spans(table, level)))
+    lines.append(r"\midrule")
+    for row, line in zip(table.row_keys, table.cells, strict=True):
+        texts = [entry.label for entry in row] + [cell_text(cell, table.decimals) for cell in line]
+        lines.append(_tex_row([escape_tex(text) for text in texts]))
+    if table.sizes:
+        texts = ["Clips"] + [""] * (width - 1) + size_texts(table)
+        lines += [r"\midrule", _tex_row([escape_tex(text) for text in texts])]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\\ {{\footnotesize {escape_tex(note)}}}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _spans(table: Table, level: int) -> list[str]:
+    groups = itertools.groupby(table.column_keys, key=lambda key: tuple(entry.name for entry in key[: level + 1]))
+    texts = []
+    for _, keys in groups:
+        members = list(keys)
+        label = escape_tex(members[0][level].label)
+        texts.append(label if len(members) == 1 else rf"\multicolumn{{{len(members)}}}{{c}}{{{label}}}")
+    return texts
+
+
+def _tex_row(texts: Sequence[str]) -> str:
+    return " & ".join(texts) + r" \\"
+
+
+def _write_long(path: Path, table: Table) -> None:
+    write_csv(path, long_frame(table))
+
+
+def _write_markdown(path: Path, table: Table) -> None:
+    write_text(path, markdown(table))
+
+
+def _write_tex(path: Path, table: Table) -> None:
+    write_text(path, latex(table))

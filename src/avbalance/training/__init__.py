@@ -1,0 +1,1 @@
+"""One training loop for every method: data, loop, resumable state, run cache."""

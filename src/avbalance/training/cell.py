@@ -1,0 +1,283 @@
+"""Train one cell: all runs and seeds that one process does, each written to a folder of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from avbalance.errors import UserError
+from avbalance.files import atomic_path, digest_json, read_json, sha256_file, write_json
+from avbalance.methods import base as methods
+from avbalance.models import base as models
+from avbalance.training.data import BatchSource, Clips, load_clips
+from avbalance.training.loop import Protocol, Trainer, parameter_count
+from avbalance.training.progress import Progress
+from avbalance.training.record import RECORD_VERSION, Clock, code_state, machine, peak_memory_mb, versions
+from avbalance.training.runcache import RunCache, link_files
+from avbalance.training.state import Checkpoints
+from avbalance.training.streams import torch_stream
+from avbalance.training.transforms import FrameOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """Where a cell reads and writes; `jobs` as planned: run, seed, method, settings, folder, inputs, choose, outputs."""
+
+    jobs: list[dict[str, Any]]
+    code: str
+    manifest: Path
+    audio: Path
+    visual: Path
+    out: Path
+    cache: Path
+    device: str = "auto"
+    threads: int = 1
+    checkpoint_every_s: float = 20.0
+
+
+def train_cell(options: CellOptions) -> None:
+    """Train or fetch from the run cache every job of the cell; outputs appear below `options.out`.
+
+    Raises UserError for missing inputs before anything is trained.
+    """
+    device = prepare_torch(options.device, options.threads)
+    for job in options.jobs:
+        _check_inputs(job, options.out)
+    clips = load_clips(options.manifest, options.audio, options.visual)
+    for job in options.jobs:
+        needs = {name: read_json(options.out / path) for name, path in job["inputs"].items() if path.endswith(".json")}
+        settings = _chosen(job, options.out)
+        key = run_key(job, settings, needs, options.code, clips.digest, device)
+        cache = RunCache(options.cache / "runs")
+        finished = cache.find(key)
+        if finished is None:
+            checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s)
+            with cache.create(key) as draft:
+                _train_job(job, settings, needs, key, options, clips, device, checkpoints, draft)
+            checkpoints.discard()
+            finished = cache.root / key
+        else:
+            log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
+        link_files(finished, options.out / job["folder"], [Path(path).name for path in job["outputs"]])
+
+
+def prepare_torch(device: str, threads: int) -> torch.device:
+    """Set threads and determinism; "auto" takes a GPU when there is one. Raises UserError when cuda is asked for in vain."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver.")
+    return torch.device(device)
+
+
+def run_key(
+    job: dict[str, Any],
+    settings: dict[str, Any],
+    needs: dict[str, Any],
+    code: str,
+    data: str,
+    device: torch.device,
+) -> str:
+    """What a finished run depends on, as one digest: code, method, settings, seed, inputs, data, torch and device kind."""
+    return digest_json(
+        {
+            "code": code,
+            "method": job["method"],
+            "settings": settings,
+            "seed": job["seed"],
+            "needs": needs,
+            "data": data,
+            "torch": torch.__version__,
+            "device": device.type,
+        }
+    )
+
+
+def _check_inputs(job: dict[str, Any], out: Path) -> None:
+    for path in job["inputs"].values():
+        if not (out / path).is_file():
+            raise UserError(f"{out / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first.")
+
+
+def _chosen(job: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The job's settings with the option of `choose` set to the candidate of the best validation accuracy."""
+    settings: dict[str, Any] = json.loads(json.dumps(job["settings"]))
+    if job.get("choose"):
+        candidates = job["choose"]["candidates"]
+        scores = {run: _best_accuracy(out / job["inputs"][f"candidate {run}"]) for run in candidates}
+        best = max(candidates, key=lambda run: scores[run])  # ties: the first one declared
+        settings.setdefault("method", {})[job["choose"]["option"]] = candidates[best]
+    return settings
+
+
+def _best_accuracy(history: Path) -> float:
+    with open(history, encoding="utf-8", newline="") as handle:
+        return max(float(row["val_accuracy"]) for row in csv.DictReader(handle))
+
+
+def make_trainer(
+    method_name: str,
+    settings: dict[str, Any],
+    seed: int,
+    clips: Clips,
+    device: torch.device,
+    needs: dict[str, Any] | None = None,
+    checkpoints: Checkpoints | None = None,
+    progress: Progress | None = None,
+) -> Trainer:
+    """A trainer at the start of a run: model initialised from `seed`, data cut into parts, method with its options."""
+    data = settings["data"]
+    build = models.load(settings["model"]["name"])
+    model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
+    model = model.to(device, memory_format=torch.channels_last)
+    frames = FrameOptions(
+        frames=data["frames"],
+        crop=data["crop"],
+        crop_scale=tuple(data["crop_scale"]),
+        crop_ratio=tuple(data["crop_ratio"]),
+        flip=data["flip"],
+        same_crop=data["same_crop"],
+    )
+    protocol = Protocol(**settings["protocol"])
+    return Trainer(
+        model=model,
+        method=methods.load(method_name)(settings.get("method", {})),
+        source=BatchSource(clips, model.modalities, frames, device, protocol.batch_size),
+        parts=clips.parts(data),
+        protocol=protocol,
+        seed=seed,
+        checkpoints=checkpoints,
+        needs=needs or {},
+        progress=progress or Progress(),
+    )
+
+
+def _train_job(
+    job: dict[str, Any],
+    settings: dict[str, Any],
+    needs: dict[str, Any],
+    key: str,
+    options: CellOptions,
+    clips: Clips,
+    device: torch.device,
+    checkpoints: Checkpoints,
+    folder: Path,
+) -> None:
+    clock = Clock()
+    progress = Progress(label=f"{job['folder']}")
+    trainer = make_trainer(job["method"], settings, job["seed"], clips, device, needs, checkpoints, progress)
+    if trainer.method.card.predicts:
+        _train_and_predict(trainer, clips, folder)
+    else:
+        trainer.method.prepare(trainer)
+    for name, content in trainer.method.artifacts().items():
+        write_json(folder / name, content)
+    write_json(
+        folder / "record.json",
+        {
+            "record_version": RECORD_VERSION,
+            "job": {name: job[name] for name in ("folder", "run", "seed", "method")},
+            "settings": settings,
+            "key": key,
+            "code": {"digest": options.code, **code_state(Path.cwd())},
+            "data": {
+                "digest": clips.digest,
+                "manifest_sha256": sha256_file(options.manifest),
+                "clips": {name: len(indices) for name, indices in trainer.parts.items()},
+                "used_ids": {name: clips.used_ids_digest(indices) for name, indices in trainer.parts.items()},
+                "losses": clips.losses,
+            },
+            "inputs": {name: sha256_file(options.out / path) for name, path in job["inputs"].items()},
+            "parameters": parameter_count(trainer.model),
+            "selected_epoch": trainer.best_epoch + 1,
+            "epochs_run": len(trainer.history),
+            "device": {"kind": device.type, "threads": options.threads, **machine()},
+            "versions": versions(),
+            "peak_memory_mb": peak_memory_mb(),
+            **clock.elapsed(),
+        },
+    )
+
+
+def _train_and_predict(trainer: Trainer, clips: Clips, folder: Path) -> None:
+    trainer.train()
+    tables = [_predictions(trainer, clips, "selected")]
+    trainer.model.load_state_dict(trainer.last)
+    tables.append(_predictions(trainer, clips, "last"))
+    trainer.model.load_state_dict(trainer.best)
+    with atomic_path(folder / "predictions.parquet") as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+    _write_history(folder / "history.csv", trainer.history)
+    tensors = {name: value.contiguous().cpu() for name, value in trainer.model.state_dict().items()}
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    if trainer.protocol.record_confidence:
+        _write_confidence(folder / "confidence.npz", trainer, clips)
+
+
+def _predictions(trainer: Trainer, clips: Clips, checkpoint: str) -> pa.Table:
+    """Logits of every head on validation and test clips, one row per clip."""
+    tables = []
+    for split in ("val", "test"):
+        indices = trainer.parts[split]
+        heads: dict[str, list[Tensor]] = {}
+        for _, outputs in trainer.outputs(indices):
+            for head, logits in outputs.items():
+                heads.setdefault(head, []).append(logits.float().cpu())
+        joined = {head: torch.cat(parts).numpy() for head, parts in heads.items()}
+        empty = pa.nulls(len(indices), pa.list_(pa.float32()))
+        columns = {
+            "id": pa.array(clips.ids[indices].tolist(), pa.string()),
+            "label": pa.array(clips.labels[indices], pa.int16()),
+            "split": pa.array([split] * len(indices), pa.string()),
+            "condition": pa.array(["both"] * len(indices), pa.string()),
+            "checkpoint": pa.array([checkpoint] * len(indices), pa.string()),
+        }
+        for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
+            columns[column] = _lists(joined[head]) if head in joined else empty
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
+
+
+def _lists(values: np.ndarray) -> pa.Array:
+    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel(), pa.float32()))
+
+
+def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _write_confidence(path: Path, trainer: Trainer, clips: Clips) -> None:
+    arrays: dict[str, Any] = {"val_accuracy": np.array([row["val_accuracy"] for row in trainer.history])}
+    for split, rows in trainer.confidence.items():
+        arrays[f"ids_{split}"] = clips.ids[trainer.parts[split]]
+        arrays[f"labels_{split}"] = clips.labels[trainer.parts[split]]
+        arrays[f"confidence_{split}"] = np.stack(rows).astype(np.float32)
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez(handle, **arrays)

@@ -1,0 +1,179 @@
+"""The clips of one data set as arrays: feature stores joined by clip id, cut into parts, served in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avbalance.data.manifest import Manifest, read_manifest
+from avbalance.errors import UserError
+from avbalance.features.store import FeatureStore, open_store
+from avbalance.files import digest_json
+from avbalance.models.base import Batch
+from avbalance.training.partition import Indices, partition
+from avbalance.training.transforms import (
+    FrameOptions,
+    audio_window,
+    choose_frames,
+    evaluation_frames,
+    training_frames,
+)
+
+USABLE = ("ok", "silent", "black")
+IN_MEMORY_BYTES = 1 << 30  # stores up to this size are read once; larger ones stay memory-mapped
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Usable clips of one data set, in manifest order: both modalities decodable.
+
+    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores; `audio_rows`, `visual_rows` (N,) lead
+    into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by status.
+    """
+
+    ids: NDArray[np.str_]
+    labels: Indices
+    split: NDArray[np.str_]
+    classes: list[str]
+    audio: NDArray[np.float16]
+    audio_rows: Indices
+    window: int | None
+    visual: NDArray[np.uint8]
+    visual_rows: Indices
+    counts: Tensor
+    sizes: Tensor
+    losses: dict[str, int]
+    digest: str
+
+    def parts(self, options: dict[str, Any]) -> dict[str, Indices]:
+        """Indices of train, val, test (and the parts of Gradient-Blending) under the `data` settings of a run."""
+        return partition(
+            self.split,
+            self.labels,
+            options.get("train_part", "all"),
+            options.get("estimation_holdout", 0.0),
+            options.get("validation_fraction", 0.1),
+        )
+
+    def used_ids_digest(self, indices: Indices) -> str:
+        """Digest of the sorted ids at `indices`: two runs with equal digests used the same clips."""
+        return digest_json(sorted(self.ids[indices].tolist()))
+
+
+def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clips:
+    """Join a manifest and its two feature stores by clip id.
+
+    Raises UserError when a store was made from another manifest or holds no usable clip.
+    """
+    manifest = read_manifest(manifest_path)
+    audio, visual = open_store(audio_path), open_store(visual_path)
+    frame = manifest.frame
+    a = _aligned(audio, manifest, audio_path)
+    v = _aligned(visual, manifest, visual_path)
+    usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
+    if not usable.any():
+        raise UserError(f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json.")
+    status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
+    names, counts = np.unique(status[~usable].astype(str), return_counts=True)
+    keep = np.flatnonzero(usable)
+    return Clips(
+        ids=frame["id"].to_numpy(dtype=str)[keep],
+        labels=manifest.label_index().astype(np.int64)[keep],
+        split=frame["split"].to_numpy(dtype=str)[keep],
+        classes=list(manifest.classes),
+        audio=_resident(audio.array),
+        audio_rows=a["row"].to_numpy(dtype=np.int64)[keep],
+        window=audio.card["recipe"].get("window_frames"),
+        visual=_resident(visual.array),
+        visual_rows=v["row"].to_numpy(dtype=np.int64)[keep],
+        counts=torch.as_tensor(v["n_frames"].to_numpy(dtype=np.int64)[keep]),
+        sizes=torch.as_tensor(v[["width", "height"]].to_numpy(dtype=np.int64)[keep]),
+        losses={str(name): int(count) for name, count in zip(names, counts, strict=True)},
+        digest=digest_json([manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(), audio.card["sha256"], visual.card["sha256"]]),
+    )
+
+
+def _aligned(store: FeatureStore, manifest: Manifest, path: Path) -> Any:
+    if store.index["id"].tolist() != manifest.frame["id"].tolist():
+        raise UserError(f"{path}: made from another manifest than the one given; delete the folder to have it made again.")
+    return store.index.reset_index(drop=True)
+
+
+def _resident(array: NDArray[Any]) -> NDArray[Any]:
+    return np.array(array) if array.nbytes <= IN_MEMORY_BYTES else array
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """Batches of clips for one run: which modalities, which transforms, on which device."""
+
+    clips: Clips
+    modalities: tuple[str, ...]
+    frames: FrameOptions
+    device: torch.device
+    batch_size: int
+    eval_batch_size: int = 256
+
+    def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
+        """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
+
+        Batch b draws its augmentation from `batch_seeds[b]`. The last, smaller batch is kept. Reading ahead runs in a
+        thread, so that a memory-mapped store never stalls the device.
+        """
+        order = np.random.default_rng(order_seed).permutation(indices)
+        chunks = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        work = [(chunk, seed) for chunk, seed in zip(chunks, batch_seeds, strict=True)][first:]
+        yield from self._ahead(work)
+
+    def evaluation(self, indices: Indices) -> Iterator[Batch]:
+        """Batches of `indices` in order, with test-time transforms."""
+        size = self.eval_batch_size
+        yield from self._ahead([(indices[start : start + size], None) for start in range(0, len(indices), size)])
+
+    def batches(self, indices: Indices) -> int:
+        """Number of training batches in an epoch over `indices`."""
+        return -(-len(indices) // self.batch_size)
+
+    def _ahead(self, work: list[tuple[Indices, int | None]]) -> Iterator[Batch]:
+        if isinstance(self.clips.visual, np.memmap) or isinstance(self.clips.audio, np.memmap):
+            with ThreadPoolExecutor(1) as pool:
+                waiting = [pool.submit(self._batch, *item) for item in work[:2]]
+                for item in work[2:]:
+                    yield waiting.pop(0).result().to(self.device)
+                    waiting.append(pool.submit(self._batch, *item))
+                for rest in waiting:
+                    yield rest.result().to(self.device)
+        else:
+            for item in work:
+                yield self._batch(*item).to(self.device)
+
+    def _batch(self, indices: Indices, seed: int | None) -> Batch:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        audio = self._audio(indices, generator) if "audio" in self.modalities else None
+        visual = self._visual(indices, generator) if "visual" in self.modalities else None
+        label = torch.as_tensor(self.clips.labels[indices])
+        return Batch(audio=audio, visual=visual, label=label, index=torch.as_tensor(indices))
+
+    def _audio(self, indices: Indices, generator: torch.Generator | None) -> Tensor:
+        stored = torch.from_numpy(self.clips.audio[self.clips.audio_rows[indices]])
+        return audio_window(stored.float(), self.clips.window, generator)
+
+    def _visual(self, indices: Indices, generator: torch.Generator | None) -> Tensor:
+        where = torch.as_tensor(indices)
+        position = choose_frames(self.clips.counts[where], self.frames.frames, generator)
+        rows = self.clips.visual_rows[indices]
+        stored = torch.from_numpy(self.clips.visual[rows[:, None], position.numpy()])
+        if generator is None:
+            return evaluation_frames(stored, self.frames.crop)
+        return training_frames(stored, self.clips.sizes[where], self.frames, generator)
+
+    def with_batch_size(self, size: int) -> BatchSource:
+        return replace(self, batch_size=size)

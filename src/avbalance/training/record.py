@@ -1,0 +1,78 @@
+"""What a run leaves of its circumstances: code, data, settings, machine, time and memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+RECORD_VERSION = 1
+_PACKAGES = ("avbalance", "torch", "torchaudio", "numpy", "pandas", "av", "scikit-learn", "snakemake")
+
+
+@dataclass
+class Clock:
+    """Wall and CPU seconds of this process since it was made."""
+
+    wall: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
+
+    def elapsed(self) -> dict[str, float]:
+        return {
+            "wall_s": round(time.monotonic() - self.wall, 3),
+            "cpu_s": round(time.process_time() - self.cpu, 3),
+        }
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process, MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that bear on results."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def code_state(folder: Path) -> dict[str, Any]:
+    """Commit of the checkout that `folder` is in and whether it has uncommitted changes; unknown outside git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit or "unknown", "dirty": bool(changes) if commit else None}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Processor, system and cores of this machine, without its name."""
+    return {"system": f"{platform.system()} {platform.machine()}", "processor": _processor(), "cores": os.cpu_count()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

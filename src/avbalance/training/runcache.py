@@ -1,0 +1,68 @@
+"""Finished runs, kept by what made them, outside the workflow's outputs.
+
+The key covers code, settings, data and seed. A workflow that asks again for a run that was made before (a new seed beside
+it, another configuration, a killed cell) gets it linked in; only what is missing is trained.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from avbalance.files import read_json, sha256_file, write_json
+
+_CONTENTS = "contents.json"
+
+
+@dataclass(frozen=True)
+class RunCache:
+    """Folders of finished runs below `root`, named by key."""
+
+    root: Path
+
+    def find(self, key: str) -> Path | None:
+        """The folder of a finished run, or None; a folder whose files do not match their hashes is removed."""
+        folder = self.root / key
+        if not (folder / _CONTENTS).is_file():
+            return None
+        contents = read_json(folder / _CONTENTS)
+        for name, digest in contents.items():
+            if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+                shutil.rmtree(folder)
+                return None
+        return folder
+
+    @contextmanager
+    def create(self, key: str) -> Iterator[Path]:
+        """Yield an empty folder to fill; on success it becomes the finished run `key`, otherwise it is removed."""
+        folder, draft = self.root / key, self.root / f"{key}.{os.getpid()}.partial"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+            write_json(draft / _CONTENTS, {path.name: sha256_file(path) for path in sorted(draft.iterdir())})
+            shutil.rmtree(folder, ignore_errors=True)
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def link_files(source: Path, target: Path, names: list[str]) -> None:
+    """Place files of `source` into `target` by hard link, or by copy where links are impossible; each appears whole.
+
+    The modification time becomes now: for Snakemake an output is as old as the job that placed it.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        temporary = target / f".{name}.{os.getpid()}.partial"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source / name, temporary)
+        except OSError:
+            shutil.copyfile(source / name, temporary)
+        os.utime(temporary)
+        os.replace(temporary, target / name)

@@ -1,0 +1,57 @@
+"""State to resume from: one file per training, outside the workflow's outputs, bound to what it belongs to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avbalance.files import atomic_path
+
+
+@dataclass
+class Checkpoints:
+    """Writes and reads the states of one run (`key`) and of the trainings inside it (`stream`).
+
+    A state that carries another key is ignored: it belongs to other settings, code or data. `every_s` seconds pass at
+    least between two writes, 0 writes at every opportunity.
+    """
+
+    folder: Path
+    key: str
+    every_s: float = 20.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def path(self, stream: str) -> Path:
+        return self.folder / f"{self.key}-{stream}.pt"
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= self.every_s
+
+    def save(self, stream: str, state: dict[str, Any]) -> None:
+        """Write the state of `stream` atomically."""
+        with atomic_path(self.path(stream)) as temporary:
+            torch.save({"key": self.key, "stream": stream, "state": state}, temporary)
+        self._last = time.monotonic()
+
+    def load(self, stream: str) -> dict[str, Any] | None:
+        """The state of `stream`, or None when there is none of this run or it cannot be read."""
+        path = self.path(stream)
+        if not path.is_file():
+            return None
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # torch raises many kinds for a damaged file; resuming from nothing is always right
+            return None
+        if content.get("key") != self.key or content.get("stream") != stream:
+            return None
+        state: dict[str, Any] = content["state"]
+        return state
+
+    def discard(self) -> None:
+        """Remove all states of this run."""
+        for path in self.folder.glob(f"{self.key}-*.pt"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""Rendered clips show and sound what the scene says, at the noise it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from avbalance.data.render import audio_prototype, render_audio, render_frames, visual_prototype
+from avbalance.data.scenes import Event, JointLaw, Scene, plan_single_event
+
+LAW = JointLaw(1.0, 1.0, (-25.0, 3.0), (-10.0, 14.0))
+RATE = 16000
+
+
+def _scene(*events: Event, snr_audio_db: float = 40.0, snr_visual_db: float = 40.0) -> Scene:
+    return Scene(events, 4.0, snr_audio_db, snr_visual_db, 1.0, 1.0, (5, 6))
+
+
+def test_shapes_and_types_follow_the_options() -> None:
+    scene = plan_single_event(0, 0, 0, 3.0, LAW)
+    frames, waveform = render_frames(scene, 12, 48, 5), render_audio(scene, 12, 8000)
+    assert frames.shape == (15, 48, 48, 3) and frames.dtype == np.uint8
+    assert waveform.shape == (24000,) and waveform.dtype == np.float32
+    assert 0.02 < np.abs(waveform).max() <= 1.0
+
+
+def test_rendering_repeats_itself_and_the_modalities_do_not_touch_each_other() -> None:
+    scene = plan_single_event(0, 3, 2, 4.0, LAW)
+    louder = replace(scene, snr_audio_db=20.0)
+    brighter = replace(scene, snr_visual_db=20.0)
+    assert np.array_equal(render_frames(scene, 12, 64, 4), render_frames(louder, 12, 64, 4))
+    assert np.array_equal(render_audio(scene, 12, RATE), render_audio(brighter, 12, RATE))
+    other = replace(scene, seed=(0, 4))
+    assert not np.array_equal(render_audio(scene, 12, RATE), render_audio(other, 12, RATE))
+    assert not np.array_equal(render_frames(scene, 12, 64, 4), render_frames(other, 12, 64, 4))
+
+
+@pytest.mark.parametrize("snr", [-10.0, 0.0, 10.0])
+def test_audio_snr_is_the_power_of_the_event_over_the_power_of_the_noise(snr: float) -> None:
+    waveform = render_audio(_scene(Event(0, 1.0, 3.0), snr_audio_db=snr), 12, RATE)
+    inside = np.mean(waveform[RATE : 3 * RATE] ** 2)
+    outside = np.mean(np.concatenate([waveform[:RATE], waveform[3 * RATE :]]) ** 2)
+    # inside holds signal plus noise, so the ratio to the noise alone is 1 + 10^(snr / 10)
+    assert 10 * np.log10(inside / outside) == pytest.approx(10 * np.log10(1 + 10 ** (snr / 10)), abs=0.7)
+
+
+def test_visual_snr_scales_the_object_against_the_clutter() -> None:
+    # grey + contrast * (level * object + clutter) / hypot(1, level): with level^2 = 10^(snr / 10), 0 dB halves the
+    # power of the clutter that a scene without signal (-100 dB) has, outside of the object
+    empty = render_frames(_scene(Event(0, 0, 4), snr_visual_db=-100.0), 12, 64, 4) / 255 - 0.5
+    even = render_frames(_scene(Event(0, 0, 4), snr_visual_db=0.0), 12, 64, 4) / 255 - 0.5
+    corner = (slice(None), slice(0, 8), slice(0, 8))
+    assert np.mean(even[corner] ** 2) / np.mean(empty[corner] ** 2) == pytest.approx(0.5, rel=0.05)
+
+
+def test_events_show_only_in_their_interval_and_modality() -> None:
+    heard = Event(3, 2.0, 3.0, gain_visual=0.0)
+    seen = Event(3, 1.0, 2.0, gain_audio=0.0)
+    frames = render_frames(_scene(heard, seen), 12, 64, 4).astype(float) - 127.5
+    energy = np.mean(frames**2, axis=(1, 2, 3))
+    assert energy[4:8].min() > 20 * max(energy[:4].max(), energy[8:].max())
+    loudness = np.mean(render_audio(_scene(heard, seen), 12, RATE).reshape(4, RATE) ** 2, axis=1)
+    assert loudness[2] > 1000 * max(loudness[0], loudness[1], loudness[3])
+
+
+def test_gain_scales_an_event() -> None:
+    full = render_audio(_scene(Event(0, 0, 4)), 12, RATE)
+    half = render_audio(_scene(Event(0, 0, 4, gain_audio=0.5)), 12, RATE)
+    assert np.mean(half**2) / np.mean(full**2) == pytest.approx(0.25, rel=0.01)
+
+
+@pytest.mark.parametrize("classes", [2, 12, 25, 31])
+def test_every_class_has_its_own_sound_and_its_own_hue(classes: int) -> None:
+    sounds = {(p.family, p.pitch) for p in (audio_prototype(c, classes) for c in range(classes))}
+    hues = sorted(visual_prototype(c, classes).hue for c in range(classes))
+    assert len(sounds) == classes
+    assert np.allclose(np.diff(hues), 1 / classes)
+
+
+@pytest.mark.parametrize("cls", range(12))
+def test_clean_objects_have_the_hue_of_their_class(cls: int) -> None:
+    frames = render_frames(_scene(Event(cls, 0, 4)), 12, 64, 4) / 255 - 0.5
+    # the colour of hue h is cos(2 pi (h + (0, -1/3, 1/3))): its first Fourier coefficient over RGB points at h
+    red, green, blue = frames.sum(axis=(0, 1, 2))
+    hue = np.angle(red + green * np.exp(2j * np.pi / 3) + blue * np.exp(-2j * np.pi / 3)) / (2 * np.pi)
+    prototype = visual_prototype(cls, 12)
+    distance = abs((hue - prototype.hue + 0.5) % 1.0 - 0.5)
+    assert distance < 3 * prototype.hue_spread

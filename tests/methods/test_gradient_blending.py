@@ -1,0 +1,180 @@
+"""Gradient-Blending: weights from given histories, the estimation, online, offline and fixed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from avbalance.errors import UserError
+from avbalance.methods.baseline import Baseline
+from avbalance.methods.gradient_blending import (
+    GradientBlending,
+    SingleHead,
+    blended_loss,
+    blending_weights,
+    estimate,
+    overfitting_and_generalisation,
+)
+from avbalance.methods.gradient_blending_weights import GradientBlendingWeights
+from avbalance.models.base import ModelOutput
+
+# head: (train before, after), (held out before, after) -> dO, dG, dG / dO^2
+# audio: O from 0.2 to 0.5, dO 0.3, dG 0.2, 2.2222; visual: O from 0.1 to 0.2, dO 0.1, dG 0.1, 10;
+# joint: O from 0 to 0.4, dO 0.4, dG 0.4, 2.5; sum 14.7222
+HISTORY = [((1.0, 0.5), (1.2, 1.0)), ((1.0, 0.8), (1.1, 1.0)), ((1.0, 0.2), (1.0, 0.6))]
+WEIGHTS = [0.150943, 0.679245, 0.169811]
+
+
+def weights_of(history: list[tuple[tuple[float, float], tuple[float, float]]]) -> list[float]:
+    pairs = [overfitting_and_generalisation(train, held_out) for train, held_out in history]
+    return blending_weights([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def test_weights_by_hand() -> None:
+    assert overfitting_and_generalisation(*HISTORY[0]) == pytest.approx((0.3, 0.2))
+    assert weights_of(HISTORY) == pytest.approx(WEIGHTS, abs=1e-6)
+
+
+@pytest.mark.parametrize("constant", [0.1, 7.0])
+def test_a_common_factor_of_all_losses_cancels(constant: float) -> None:
+    scaled = [tuple(tuple(constant * loss for loss in pair) for pair in head) for head in HISTORY]
+    assert weights_of(scaled) == pytest.approx(WEIGHTS, abs=1e-6)  # type: ignore[arg-type]
+
+
+def test_guards() -> None:
+    assert blending_weights([0.1, 0.1, 0.1], [0.0, 0.3, 0.1]) == pytest.approx([0.0, 0.75, 0.25])
+    assert blending_weights([0.1, 0.1, 0.1], [-5.0, 0.3, 0.1]) == pytest.approx([0.0, 0.75, 0.25])
+    assert blending_weights([0.2, 0.1, 0.1], [-1.0, 0.0, -0.1]) == [1 / 3] * 3
+    # dO^2 is floored at 1e-6: gains 1e-6 / 1e-6 = 1 and 3e-6 / 1e-6 = 3
+    assert blending_weights([0.0, 1e-5], [1e-6, 3e-6]) == pytest.approx([0.25, 0.75])
+    assert blending_weights([-0.1, 0.1], [1.0, 1.0]) == pytest.approx([0.5, 0.5])
+
+
+def test_blended_loss_by_hand() -> None:
+    # cross-entropy of logits [0, 0] is ln 2 = 0.693147, of [ln 3, 0] for class 0 is ln 4/3 = 0.287682, of [0, ln 3] ln 4
+    ln3 = 1.0986123
+    output = ModelOutput(
+        torch.tensor([[0.0, ln3]]),
+        {"audio": torch.tensor([[0.0, 0.0]]), "visual": torch.tensor([[ln3, 0.0]])},
+        {},
+    )
+    loss = blended_loss(output, torch.tensor([0]), [0.2, 0.3, 0.5])
+    assert loss.item() == pytest.approx(0.2 * 0.693147 + 0.3 * 0.287682 + 0.5 * 1.386294, abs=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["concat", "gated"])
+def test_weight_on_the_joint_head_alone_is_the_baseline(fusion: str, make_trainer: Any, same_weights: Any) -> None:
+    ours = make_trainer(GradientBlending({"weights": [0, 0, 1]}), epochs=2, unimodal_heads=True, fusion=fusion)
+    baseline = make_trainer(Baseline(), epochs=2, fusion=fusion)
+    untouched = copy.deepcopy(ours.model.unimodal_heads)
+    for epoch in range(2):
+        for index in range(3):
+            ours.step(epoch, index)
+            baseline.step(epoch, index)
+            assert same_weights(baseline.model, ours.model), (epoch, index)
+    for before, after in zip(untouched.parameters(), ours.model.unimodal_heads.parameters(), strict=True):
+        assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize(("head", "moved", "still"), [("audio", "audio", "visual"), ("visual", "visual", "audio")])
+def test_a_single_head_trains_its_own_path_only(head: str, moved: str, still: str, make_trainer: Any) -> None:
+    trainer = make_trainer(SingleHead({"head": head}), epochs=1, unimodal_heads=True)
+    before = copy.deepcopy(trainer.model)
+    trainer.fit()
+
+    def changed(name: str) -> list[bool]:
+        return [not torch.equal(a, b) for a, b in zip(before.group(name), trainer.model.group(name), strict=True)]
+
+    assert all(changed(moved))
+    assert not any(changed(still))
+    for old, new in zip(before.fusion.parameters(), trainer.model.fusion.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_estimation_leaves_the_model_alone(make_trainer: Any, same_weights: Any) -> None:
+    trainer = make_trainer(GradientBlending(), unimodal_heads=True)
+    trainer.step(0, 0)
+    before = copy.deepcopy(trainer.model)
+    record = estimate(trainer, 2, first_epoch=0, schedule=False)
+    assert same_weights(before, trainer.model)
+    assert sum(record["weights"].values()) == pytest.approx(1.0)
+    assert all(not same_weights(before, clone.model) for clone in trainer.clones)
+
+
+def test_estimation_reports_what_the_copies_measured(make_trainer: Any) -> None:
+    trainer = make_trainer(GradientBlending(), unimodal_heads=True)
+    record = estimate(trainer, 2, first_epoch=0, schedule=False)
+    for head, key, clone in zip(("audio", "visual", "joint"), ("audio", "visual", "logits"), trainer.clones, strict=True):
+        raw = record["heads"][head]
+        assert raw["train_loss"] == [each.evaluate("train-sample").loss[key] for each in (trainer, clone)]
+        assert raw["held_out_loss"] == [each.evaluate("estimation").loss[key] for each in (trainer, clone)]
+        expected = overfitting_and_generalisation(tuple(raw["train_loss"]), tuple(raw["held_out_loss"]))
+        assert (raw["added_overfitting"], raw["added_generalisation"]) == expected
+
+
+def test_online_estimates_at_every_super_epoch(make_trainer: Any) -> None:
+    method = GradientBlending({"super_epoch": 2})
+    trainer = make_trainer(method, epochs=5, unimodal_heads=True)
+    trainer.fit()
+    assert [(entry["epoch"], entry["epochs"]) for entry in method.trajectory] == [(0, 2), (2, 2), (4, 1)]
+    assert [(fit["n"], fit["first_epoch"]) for clone in trainer.clones for fit in clone.fits] == (
+        [(2, 0)] * 3 + [(2, 2)] * 3 + [(1, 4)] * 3
+    )
+    assert not any(fit["schedule"] for clone in trainer.clones for fit in clone.fits)
+    logged = [[log[f"weight_{head}"] for head in ("audio", "visual", "joint")] for log in trainer.logs]
+    used = [list(method.trajectory[epoch // 2]["weights"].values()) for epoch in range(5)]
+    assert logged == used
+    assert method.artifacts()["blending.json"]["trajectory"] == method.trajectory
+
+
+def test_a_resumed_run_does_not_estimate_twice(make_trainer: Any) -> None:
+    trainer = make_trainer(GradientBlending(), unimodal_heads=True)
+    trainer.method.epoch_start(trainer, 0)
+    resumed = GradientBlending()
+    resumed.load_state_dict(trainer.method.state_dict())
+    resumed.epoch_start(trainer, 0)
+    assert len(trainer.clones) == 3
+    assert resumed.weights == trainer.method.weights
+
+
+def test_offline_is_two_runs_joined_by_a_file(make_trainer: Any) -> None:
+    first = make_trainer(GradientBlendingWeights({"epochs": 3}), epochs=0, unimodal_heads=True)
+    first.fit()
+    written = first.method.artifacts()["weights.json"]
+    assert [clone.fits[0] | {"stream": ""} for clone in first.clones] == [
+        {"n": 3, "first_epoch": 0, "stream": "", "schedule": True}
+    ] * 3
+    second = make_trainer(GradientBlending({"weights": "offline"}), epochs=1, unimodal_heads=True)
+    second.needs = {"weights": written}
+    second.fit()
+    assert second.clones == []
+    assert second.method.weights == list(written["weights"].values())
+    assert second.method.artifacts() == {}
+
+
+def test_resumed_stage_one_keeps_its_weights(make_trainer: Any) -> None:
+    trainer = make_trainer(GradientBlendingWeights({"epochs": 1}), epochs=0, unimodal_heads=True)
+    trainer.fit()
+    resumed = GradientBlendingWeights()
+    resumed.load_state_dict(trainer.method.state_dict())
+    resumed.prepare(trainer)
+    assert len(trainer.clones) == 3
+    assert resumed.artifacts() == trainer.method.artifacts()
+
+
+def test_bad_input_is_refused(make_trainer: Any) -> None:
+    with pytest.raises(UserError, match="sum to 1"):
+        GradientBlending({"weights": [1, 1, 1]})
+    with pytest.raises(UserError, match="option weights is 'onlien'"):
+        GradientBlending({"weights": "onlien"})
+    with pytest.raises(UserError, match="super_epoch is 0"):
+        GradientBlending({"super_epoch": 0})
+    with pytest.raises(UserError, match="offline weights are missing"):
+        make_trainer(GradientBlending({"weights": "offline"}), unimodal_heads=True).fit()
+    with pytest.raises(UserError, match="unimodal_heads"):
+        make_trainer(GradientBlending()).fit()
+    with pytest.raises(UserError, match="unimodal_heads"):
+        make_trainer(GradientBlending({"weights": [0, 0, 1]})).fit()

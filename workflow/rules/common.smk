@@ -1,0 +1,49 @@
+"""Purpose: the plan of this configuration and the few functions that rules share. Inputs: config/, workflow/papers/. Outputs: none."""
+
+import os
+import sys
+from pathlib import Path
+
+from avbalance.errors import UserError
+from avbalance.plan.plan import load_plan
+
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+
+
+def load_or_exit():
+    """The plan, or one sentence and the end: a wrong configuration is no traceback."""
+    try:
+        plan = load_plan(ROOT, config)
+        for sentence in plan.preflight() if workflow.is_main_process else []:
+            print(f"preflight: {sentence}", file=sys.stderr)
+        return plan
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def stop_if_media_are_missing():
+    """End before the first job when a data set cannot be read (a dry run only says so)."""
+    missing = PLAN.preflight()
+    if missing:
+        sys.exit("\n".join(f"error: {sentence}" for sentence in missing))
+
+
+def rule_name(*parts):
+    """A rule name of letters, digits and underscores."""
+    return "_".join("".join(c if c.isalnum() else "_" for c in part) for part in parts)
+
+
+PLAN = load_or_exit()
+
+# Jobs must find this environment's programs even when it is not activated.
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+
+
+wildcard_constraints:
+    slug="|".join(PLAN.papers) or "none",
+    dataset=r"[\w.-]+",
+    recipe=r"[\w.-]+",
+
+
+def final_files():
+    return [f for c in PLAN.cells for f in PLAN.cell_files(c)]+[f for j in PLAN.combinations for f in PLAN.run_files(j)] + [f for s in PLAN.papers for d in PLAN.confidence_datasets(s) for f in PLAN.confidence_files(s,d)+[PLAN.subsets_file(s,d)]]

@@ -1,0 +1,20 @@
+"""Purpose: one manifest per data set. Inputs: annotation lists or nothing (generated data). Outputs: data/<dataset>/manifest.parquet and, for generated data, the media beside it."""
+
+for name in PLAN.datasets:
+
+    rule:
+        name:
+            rule_name("dataset", name)
+        input:
+            PLAN.source_inputs(name),
+        output:
+            PLAN.manifest(name),
+        params:
+            spec=PLAN.dataset_spec(name),
+            code=PLAN.source_code(name),
+        log:
+            f"logs/{PLAN.name}/dataset/{name}.log",
+        conda:
+            "../../envs/avbalance.yaml"
+        shell:
+            "python -m avbalance dataset --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

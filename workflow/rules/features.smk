@@ -1,0 +1,21 @@
+"""Purpose: decode every clip once and store both modalities. Inputs: manifest. Outputs: results/<name>/features/<dataset>/<modality>-<recipe>/."""
+
+for name in PLAN.datasets:
+
+    rule:
+        name:
+            rule_name("features", name)
+        input:
+            manifest=PLAN.manifest(name),
+        output:
+            PLAN.all_store_files(name),
+        params:
+            recipes=PLAN.recipe_spec(name),
+            code=PLAN.code("avbalance.features.extract"),
+            out=f"{PLAN.results}/features/{name}",
+        log:
+            f"logs/{PLAN.name}/features/{name}.log",
+        conda:
+            "../../envs/avbalance.yaml"
+        shell:
+            "python -m avbalance features --manifest {input.manifest} --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"

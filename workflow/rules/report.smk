@@ -1,0 +1,1 @@
+"""Purpose: tables, figures and claims of each paper. Inputs: measurements, predictions, published numbers. Outputs: results/<name>/papers/<slug>/."""

@@ -1,0 +1,22 @@
+"""Purpose: split test sets by preferred modality, under every definition. Inputs: confidences of unimodal runs, manifest. Outputs: results/<name>/subsets/<slug>/<dataset>.parquet."""
+
+for slug in PLAN.papers:
+    for dataset in PLAN.confidence_datasets(slug):
+
+        rule:
+            name:
+                rule_name("subsets", slug, dataset)
+            input:
+                manifest=PLAN.manifest(dataset),
+                confidences=PLAN.subset_inputs(slug, dataset),
+            output:
+                PLAN.subsets_file(slug, dataset),
+            params:
+                spec=PLAN.subset_spec(slug, dataset),
+                code=PLAN.code("avbalance.analysis.subsets"),
+            log:
+                f"logs/{PLAN.name}/subsets/{slug}/{dataset}.log",
+            conda:
+                "../../envs/avbalance.yaml"
+            shell:
+                "python -m avbalance subsets --manifest {input.manifest} --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
