@@ -32,13 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="avbalance", description="Audio-visual modality imbalance, reproducibly.")
+    parser = argparse.ArgumentParser(
+        prog="avbalance", description="Audio-visual modality imbalance, reproducibly."
+    )
     steps = parser.add_subparsers(required=True, metavar="command")
 
-    step = _step(steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)")
+    step = _step(
+        steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)"
+    )
     step.add_argument("--out", type=Path, required=True, help="data/<name>/manifest.parquet")
 
-    step = _step(steps, "features", _features, "decode clips and store features (JSON {modality: recipe} on standard input)")
+    step = _step(
+        steps,
+        "features",
+        _features,
+        "decode clips and store features (JSON {modality: recipe} on standard input)",
+    )
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder for <modality>-<recipe>/")
     step.add_argument("--workers", type=int, default=1, help="decoder processes")
@@ -64,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(steps, "subsets", _subsets, "split a test set (JSON {definition: [audio, visual]} on standard input)")
+    step = _step(
+        steps, "subsets", _subsets, "split a test set (JSON {definition: [audio, visual]} on standard input)"
+    )
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True)
 
@@ -74,11 +85,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("table", _table, "write one table as csv, md and tex (JSON on standard input)"),
         ("figure", _figure, "draw one figure as png, pdf and csv (JSON on standard input)"),
-        ("claims", _claims, "test a paper's claims (JSON on standard input)"),
     ):
         step = _step(steps, name, run, text)
         step.add_argument("--measurements", type=Path, required=True)
         step.add_argument("--out", type=Path, required=True, help="folder")
+
+    step = _step(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
+    step.add_argument("--out", type=Path, required=True, help="folder")
+
+    step = _step(
+        steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)"
+    )
+    step.add_argument("--out", type=Path, required=True)
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
     return parser
@@ -93,7 +111,9 @@ def _step(steps: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser
 def _spec() -> Any:
     """The JSON on standard input."""
     if sys.stdin.isatty():
-        raise UserError("this step reads its settings as JSON from standard input; see the rules in workflow/rules.")
+        raise UserError(
+            "this step reads its settings as JSON from standard input; see the rules in workflow/rules."
+        )
     try:
         return json.load(sys.stdin)
     except ValueError as error:
@@ -167,15 +187,34 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from avbalance.evaluation.paper import Paper
+    from avbalance.reporting.tables import render_tables
+
+    spec = _spec()
+    render_tables(Paper.from_dict(spec["paper"]), spec["declarations"], options.measurements, options.out)
 
 
 def _figure(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from avbalance.evaluation.paper import Paper
+    from avbalance.reporting.figures import render_figures
+
+    spec = _spec()
+    render_figures(Paper.from_dict(spec["paper"]), spec["declarations"], options.measurements, options.out)
 
 
 def _claims(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from avbalance.evaluation.paper import Paper
+    from avbalance.reporting.claims_report import render_claims
+
+    spec = _spec()
+    render_claims(Paper.from_dict(spec["paper"]), spec["declarations"], options.out)
+
+
+def _losses(options: argparse.Namespace) -> None:
+    from avbalance.evaluation.paper import Paper
+    from avbalance.reporting.facts import write_lost_clips
+
+    write_lost_clips(Paper.from_dict(_spec()["paper"]), options.out)
 
 
 def _methods(options: argparse.Namespace) -> None:

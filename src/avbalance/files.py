@@ -26,7 +26,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights."
+        ) from error
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -67,7 +69,9 @@ def digest_json(value: Any) -> str:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

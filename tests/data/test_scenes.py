@@ -30,7 +30,7 @@ def _draws(law: JointLaw, count: int = 4000) -> np.ndarray:
 @pytest.mark.parametrize("law", [BALANCED, SKEWED, replace(SKEWED, alpha=3.0)])
 def test_discrepancy_follows_the_beta_law_and_the_mean_is_uniform_given_it(law: JointLaw) -> None:
     audio, visual = _draws(law).T
-    assert 0.0 <= min(audio.min(), visual.min()) and max(audio.max(), visual.max()) <= 1.0
+    assert min(audio.min(), visual.min()) >= 0.0 and max(audio.max(), visual.max()) <= 1.0
     discrepancy = audio - visual
     assert stats.kstest((discrepancy + 1) / 2, stats.beta(law.alpha, law.beta).cdf).pvalue > 0.01
     # feasible means run from |d|/2 to 1 - |d|/2: their place in that range must be uniform and unrelated to d
@@ -87,7 +87,7 @@ def test_sound_lasts_about_half_of_the_clip_inside_it_and_the_object_is_always_s
         scene = plan_single_event(1, index, 2, 4.0, BALANCED)
         sound, sight = scene.events
         assert sound.gain_visual == 0 and sight.gain_audio == 0
-        assert 0 <= sound.start and sound.end <= 4.0 and 1.6 <= sound.end - sound.start <= 2.4
+        assert sound.start >= 0 and sound.end <= 4.0 and 1.6 <= sound.end - sound.start <= 2.4
         assert (sight.start, sight.end) == (0.0, 4.0)
         assert scene.labels() == (2,)
 

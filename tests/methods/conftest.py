@@ -76,7 +76,7 @@ class TinyTrainer:
         batch = self.method.batch(self.model, tiny_batch(10 * epoch + index), step)
         self.optimiser.zero_grad()
         output = self.model(batch)
-        self.method.loss(self.model, output, batch, step).backward()
+        torch.autograd.backward(self.method.loss(self.model, output, batch, step))
         self.method.gradients(self.model, output, batch, step)
         self.optimiser.step()
         self.method.after_step(self.model, step)

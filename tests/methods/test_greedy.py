@@ -40,7 +40,9 @@ def test_speeds_use_base_ten() -> None:
     assert learning_speed(1.0, 0.01) == pytest.approx(2.0)
     assert learning_speed(0.0, 0.01) == 0.0
     # s_audio = log10(1 / 0.01) = 2, s_visual = log10(0.1 / 1) = -1
-    assert speed_difference({"audio": 1.0, "visual": 0.1}, {"audio": 0.01, "visual": 1.0}) == pytest.approx(3.0)
+    assert speed_difference({"audio": 1.0, "visual": 0.1}, {"audio": 0.01, "visual": 1.0}) == pytest.approx(
+        3.0
+    )
 
 
 def forwards(differences: list[float], epochs: list[int], **rules: float) -> list[str | None]:
@@ -53,7 +55,7 @@ def forwards(differences: list[float], epochs: list[int], **rules: float) -> lis
 
 
 def test_scripted_decisions() -> None:
-    # epoch 1 is regular whatever the difference; the first step of epoch 2 triggers; five curated steps; one regular step
+    # epoch 1 is regular whatever happens; the first step of epoch 2 triggers; five curated; one regular
     assert forwards([9.0, -0.5] + [9.0] * 5 + [0.5, 0.0], [1, 2, 2, 2, 2, 2, 2, 2, 2]) == (
         [None, None] + ["visual"] * 5 + [None, "audio"]
     )
@@ -65,7 +67,14 @@ def test_the_threshold_is_exclusive_and_two_sided() -> None:
 
 
 def test_window_and_start_are_rules() -> None:
-    assert forwards([1.0] * 6, [1, 2, 3, 3, 3, 3], window=2, start_epoch=3) == [None, None, None, "audio", "audio", None]
+    assert forwards([1.0] * 6, [1, 2, 3, 3, 3, 3], window=2, start_epoch=3) == [
+        None,
+        None,
+        None,
+        "audio",
+        "audio",
+        None,
+    ]
 
 
 def test_random_curation_draws_thirds_from_its_generator() -> None:
@@ -82,8 +91,12 @@ def test_branch_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1e9}, {"guide": "none"}])
-def test_without_windows_it_is_the_branch_losses(options: dict[str, Any], make_trainer: Any, same_weights: Any) -> None:
-    ours, control = (make_trainer(method, "mmtm-net", epochs=3) for method in (Greedy(options), BranchLosses()))
+def test_without_windows_it_is_the_branch_losses(
+    options: dict[str, Any], make_trainer: Any, same_weights: Any
+) -> None:
+    ours, control = (
+        make_trainer(method, "mmtm-net", epochs=3) for method in (Greedy(options), BranchLosses())
+    )
     ours.fit()
     control.fit()
     assert same_weights(ours.model, control.model)
@@ -145,6 +158,10 @@ def test_a_checkpoint_within_a_window_continues_identically(make_trainer: Any, s
 def test_bad_input_is_refused(make_trainer: Any) -> None:
     with pytest.raises(UserError, match="no MMTM blocks"):
         make_trainer(Greedy()).fit()
-    for options, name in (({"guide": "guide"}, "guide"), ({"window": 0}, "window"), ({"losses": "both"}, "losses")):
+    for options, name in (
+        ({"guide": "guide"}, "guide"),
+        ({"window": 0}, "window"),
+        ({"losses": "both"}, "losses"),
+    ):
         with pytest.raises(UserError, match=f"option {name}"):
             Greedy(options)

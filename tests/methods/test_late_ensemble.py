@@ -46,8 +46,10 @@ def test_predictions_are_joined_by_id_and_not_by_order() -> None:
     assert combined["id"].tolist() == ["a", "b"]
     assert combined["label"].tolist() == [0, 1]
     # a: (1/2, 1/2) and (3/4, 1/4); b: (1/4, 3/4) and (1/2, 1/2)
-    np.testing.assert_allclose(np.exp(np.stack(combined["logits"])), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]], rtol=1e-6)
-    np.testing.assert_allclose(np.stack(combined["logits_visual"]), [[LN3, 0.0], [0.0, 0.0]], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(np.stack(list(combined["logits"]))), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]], rtol=1e-6
+    )
+    np.testing.assert_allclose(np.stack(list(combined["logits_visual"])), [[LN3, 0.0], [0.0, 0.0]], rtol=1e-6)
     assert list(combined) == [
         "id", "label", "split", "condition", "checkpoint", "logits", "logits_audio", "logits_visual",
     ]  # fmt: skip
@@ -57,12 +59,12 @@ def test_checkpoints_and_splits_are_kept_apart() -> None:
     last = frame(["a"], [[LN3, 0.0]], [0]).assign(checkpoint="last")
     audio = pd.concat([frame(["a"], [[0.0, 0.0]], [0]), last])
     combined = LateEnsemble().combine({"audio": audio, "visual": audio})
-    np.testing.assert_allclose(np.exp(np.stack(combined["logits"]))[:, 0], [1 / 2, 3 / 4], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(np.stack(list(combined["logits"])))[:, 0], [1 / 2, 3 / 4], rtol=1e-6)
 
 
 def test_differences_between_the_runs_are_refused() -> None:
     audio = frame(["a", "b"], [[0.0, 0.0]] * 2, [0, 1])
-    with pytest.raises(UserError, match="2 predictions of one modality only, first .*'b'"):
+    with pytest.raises(UserError, match=r"2 predictions of one modality only, first .*'b'"):
         LateEnsemble().combine({"audio": audio, "visual": frame(["a", "c"], [[0.0, 0.0]] * 2, [0, 1])})
     with pytest.raises(UserError, match="disagree on labels"):
         LateEnsemble().combine({"audio": audio, "visual": frame(["a", "b"], [[0.0, 0.0]] * 2, [1, 0])})

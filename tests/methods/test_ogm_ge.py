@@ -64,7 +64,10 @@ def test_without_generator_there_is_only_scaling() -> None:
 @pytest.mark.parametrize("fusion", ["sum", "concat", "film", "gated"])
 def test_alpha_zero_without_noise_is_the_baseline(fusion: str, make_trainer: Any, same_weights: Any) -> None:
     method = OGMGE({"alpha": 0.0, "variant": "ogm"})
-    ours, baseline = make_trainer(method, epochs=2, fusion=fusion), make_trainer(Baseline(), epochs=2, fusion=fusion)
+    ours, baseline = (
+        make_trainer(method, epochs=2, fusion=fusion),
+        make_trainer(Baseline(), epochs=2, fusion=fusion),
+    )
     ours.fit()
     baseline.fit()
     assert same_weights(ours.model, baseline.model)
@@ -83,7 +86,9 @@ def test_other_settings_are_not_the_baseline(make_trainer: Any, same_weights: An
 
 
 def test_outside_the_window_nothing_happens(make_trainer: Any, same_weights: Any) -> None:
-    ours, baseline = (make_trainer(method, epochs=2) for method in (OGMGE({"start_epoch": 2, "end_epoch": 5}), Baseline()))
+    ours, baseline = (
+        make_trainer(method, epochs=2) for method in (OGMGE({"start_epoch": 2, "end_epoch": 5}), Baseline())
+    )
     ours.fit()
     baseline.fit()
     assert same_weights(ours.model, baseline.model)

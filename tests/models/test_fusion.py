@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, Model, load
+from avbalance.models.base import Batch, load
 from avbalance.models.fusion import build_fusion
 
 FIRST, SECOND = torch.tensor([[2.0]]), torch.tensor([[5.0]])  # one sample, D = 1; C = 2
@@ -23,7 +25,11 @@ def fuse(name: str, **weights: list[list[float]] | list[float]) -> list[list[flo
 def test_sum_keeps_the_full_bias_of_each_modality() -> None:
     # first: [1, 3] * 2 + [1, 1] = [3, 7]; second: [2, 4] * 5 + [10, 10] = [20, 30]
     fused, first, second = fuse(
-        "sum", first__weight=[[1.0], [3.0]], first__bias=[1.0, 1.0], second__weight=[[2.0], [4.0]], second__bias=[10.0, 10.0]
+        "sum",
+        first__weight=[[1.0], [3.0]],
+        first__bias=[1.0, 1.0],
+        second__weight=[[2.0], [4.0]],
+        second__bias=[10.0, 10.0],
     )
     assert (fused, first, second) == ([23, 37], [3, 7], [20, 30])
 
@@ -76,13 +82,18 @@ def test_unknown_fusion_is_refused() -> None:
         build_fusion("tensor", 8, 3)
 
 
-def net(seed: int = 0, **settings: object) -> Model:
-    return load("fusion-net")({"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(seed))
+def net(seed: int = 0, **settings: object) -> Any:
+    return load("fusion-net")(
+        {"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(seed)
+    )
 
 
-def batch() -> Batch:
+def batch() -> Any:
     generator = torch.Generator().manual_seed(1)
-    audio, visual = torch.randn(4, 1, 16, 16, generator=generator), torch.randn(4, 3, 1, 16, 16, generator=generator)
+    audio, visual = (
+        torch.randn(4, 1, 16, 16, generator=generator),
+        torch.randn(4, 3, 1, 16, 16, generator=generator),
+    )
     return Batch(audio, visual, torch.zeros(4, dtype=torch.long), torch.arange(4))
 
 

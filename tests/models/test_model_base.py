@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, Model, initialise, load
+from avbalance.models.base import Batch, initialise, load
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "unimodal-net": {"name": "unimodal-net", "modality": "visual"},
     "fusion-net": {"name": "fusion-net", "unimodal_heads": True},
     "mmtm-net": {"name": "mmtm-net"},
 }
 
 
-def make(name: str, seed: int = 0, **settings: object) -> Model:
+def make(name: str, seed: int = 0, **settings: object) -> Any:
     generator = torch.Generator().manual_seed(seed)
     merged = {**SETTINGS[name], "width": 2, "stem": "small", **settings}
     return load(name)(merged, 3, generator)
 
 
-def batch(samples: int = 2, frames: int = 2) -> Batch:
+def batch(samples: int = 2, frames: int = 2) -> Any:
     generator = torch.Generator().manual_seed(7)
     return Batch(
         torch.randn(samples, 1, 16, 24, generator=generator),
@@ -88,13 +90,15 @@ def test_a_missing_modality_is_an_error_where_it_is_needed() -> None:
 
 
 def test_initialise_resets_what_was_there() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Linear(4, 2))
+    module: Any = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Linear(4, 2))
     for parameter in module.parameters():
         nn.init.constant_(parameter, 9.0)
     initialise(module, torch.Generator().manual_seed(3))
-    # the same draws through torch's own rules: Kaiming fan-out for the convolution, then Xavier for the linear layer
+    # the same draws through torch's own rules: Kaiming fan-out, then Xavier
     generator = torch.Generator().manual_seed(3)
-    conv = nn.init.kaiming_normal_(torch.empty(4, 3, 3, 3), mode="fan_out", nonlinearity="relu", generator=generator)
+    conv = nn.init.kaiming_normal_(
+        torch.empty(4, 3, 3, 3), mode="fan_out", nonlinearity="relu", generator=generator
+    )
     linear = nn.init.xavier_normal_(torch.empty(2, 4), generator=generator)
     torch.testing.assert_close(module[0].weight, conv)
     torch.testing.assert_close(module[2].weight, linear)
@@ -104,4 +108,6 @@ def test_initialise_resets_what_was_there() -> None:
 
 def test_batch_moves_with_all_its_parts() -> None:
     moved = batch().to("meta")
-    assert {tensor.device.type for tensor in (moved.audio, moved.visual, moved.label, moved.index)} == {"meta"}
+    assert {tensor.device.type for tensor in (moved.audio, moved.visual, moved.label, moved.index)} == {
+        "meta"
+    }

@@ -33,6 +33,11 @@ def rule_name(*parts):
     return "_".join("".join(c if c.isalnum() else "_" for c in part) for part in parts)
 
 
+def final_files():
+    """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
+    return [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
+
+
 PLAN = load_or_exit()
 
 # Jobs must find this environment's programs even when it is not activated.
@@ -43,7 +48,3 @@ wildcard_constraints:
     slug="|".join(PLAN.papers) or "none",
     dataset=r"[\w.-]+",
     recipe=r"[\w.-]+",
-
-
-def final_files():
-    return [f for c in PLAN.cells for f in PLAN.cell_files(c)]+[f for j in PLAN.combinations for f in PLAN.run_files(j)] + [f for s in PLAN.papers for d in PLAN.confidence_datasets(s) for f in PLAN.confidence_files(s,d)+[PLAN.subsets_file(s,d)]]

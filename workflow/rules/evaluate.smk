@@ -1,1 +1,18 @@
 """Purpose: measure every run of a paper on every subset. Inputs: predictions, subsets. Outputs: results/<name>/papers/<slug>/measurements.parquet."""
+
+
+rule measure:
+    input:
+        predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
+        subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
+    output:
+        f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+    params:
+        spec=lambda wildcards: PLAN.measure_spec(wildcards.slug),
+        code=PLAN.code("avbalance.evaluation.measure"),
+    log:
+        f"logs/{PLAN.name}/measure/{{slug}}.log",
+    conda:
+        "../../envs/avbalance.yaml"
+    shell:
+        "python -m avbalance measure --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

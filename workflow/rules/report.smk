@@ -1,1 +1,81 @@
 """Purpose: tables, figures and claims of each paper. Inputs: measurements, predictions, published numbers. Outputs: results/<name>/papers/<slug>/."""
+
+
+rule table:
+    input:
+        measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+        published=lambda wildcards: PLAN.published_files(wildcards.slug),
+        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+    output:
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".csv", ".md", ".tex"),
+    params:
+        spec=lambda wildcards: PLAN.table_spec(wildcards.slug, wildcards.table),
+        code=PLAN.code("avbalance.reporting.tables"),
+        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
+    log:
+        f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
+    wildcard_constraints:
+        table="table[A-Z]?[0-9]+",
+    conda:
+        "../../envs/avbalance.yaml"
+    shell:
+        "python -m avbalance table --measurements {input.measurements} --out {params.out} > {log} 2>&1"
+        " <<'SPEC'\n{params.spec}\nSPEC"
+
+
+rule figure:
+    input:
+        measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+        published=lambda wildcards: PLAN.published_files(wildcards.slug),
+        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+    output:
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".png", ".pdf", ".csv"),
+    params:
+        spec=lambda wildcards: PLAN.figure_spec(wildcards.slug, wildcards.figure),
+        code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
+        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
+    log:
+        f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
+    wildcard_constraints:
+        figure="figure[A-Z]?[0-9]+",
+    conda:
+        "../../envs/avbalance.yaml"
+    shell:
+        "python -m avbalance figure --measurements {input.measurements} --out {params.out} > {log} 2>&1"
+        " <<'SPEC'\n{params.spec}\nSPEC"
+
+
+rule claims:
+    input:
+        predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
+        subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
+        published=lambda wildcards: PLAN.published_files(wildcards.slug),
+        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+    output:
+        multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
+    params:
+        spec=lambda wildcards: PLAN.claims_spec(wildcards.slug),
+        code=PLAN.code("avbalance.reporting.claims_report"),
+        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
+    log:
+        f"logs/{PLAN.name}/claims/{{slug}}.log",
+    conda:
+        "../../envs/avbalance.yaml"
+    shell:
+        "python -m avbalance claims --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+
+
+rule losses:
+    input:
+        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+    output:
+        f"{PLAN.results}/papers/{{slug}}/lost_clips.csv",
+    params:
+        spec=lambda wildcards: PLAN.losses_spec(wildcards.slug),
+        code=PLAN.code("avbalance.reporting.facts"),
+    log:
+        f"logs/{PLAN.name}/losses/{{slug}}.log",
+    conda:
+        "../../envs/avbalance.yaml"
+    shell:
+        "python -m avbalance losses --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

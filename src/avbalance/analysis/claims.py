@@ -1,9 +1,9 @@
 """Verdicts on a paper's claims and on the checks of the data, from its declared comparisons.
 
-A comparison holds when its effect has the right sign and a paired bootstrap over test samples (correctness averaged over
-seeds) gives an interval that excludes 0; it is weak when only the sign is right; else it fails. A claim is reproduced
-when all its comparisons hold, direction only when some are weak, not reproduced when one fails, and not testable here
-when none could be made.
+A comparison holds when its effect has the right sign and a paired bootstrap over test samples (correctness
+averaged over seeds) gives an interval that excludes 0; it is weak when only the sign is right; else it
+fails. A claim is reproduced when all its comparisons hold, direction only when some are weak, not
+reproduced when one fails, and not testable here when none could be made.
 """
 
 from __future__ import annotations
@@ -30,15 +30,20 @@ KNOWN = {"id", "text", "source", "reading", "tests", "protocols"}
 def assess(paper: Paper, declarations: Mapping[str, Any]) -> dict[str, Any]:
     """Every claim and check with verdicts and evidence, as plain JSON.
 
-    Keys: paper, title, data (label, name, describe), statistics, checks and claims. Each claim has id, text, source,
-    reading, published (verdict of the paper's own numbers) and results: protocol -> verdict, counts, outcomes.
+    Keys: paper, title, data (label, name, describe), statistics, checks and claims. Each claim has id,
+    text, source, reading, published (verdict of the paper's own numbers) and results: protocol -> verdict,
+    counts, outcomes.
     """
     evidence = Evidence(paper, declarations)
     return {
         "paper": paper.slug,
         "title": paper.title,
         "data": [
-            {"label": info.label, "name": info.data, "describe": info.describe if info.data else "not made in this tier"}
+            {
+                "label": info.label,
+                "name": info.data,
+                "describe": info.describe if info.data else "not made in this tier",
+            }
             for info in paper.datasets.values()
         ],
         "statistics": {"draws": evidence.draws, "level": evidence.level, "seed": evidence.seed},
@@ -79,10 +84,12 @@ def combine(verdicts: Sequence[str]) -> str:
 
 
 def summary(found: Sequence[Outcome]) -> dict[str, Any]:
-    """Verdict, counts of outcomes, how many could have shown the published effect, and the reasons of untestable ones."""
+    """Verdict, counts, how many comparisons could have shown the published effect, why others did not run."""
     verdicts = [outcome.verdict for outcome in found]
     powered = [
-        outcome.detectable is not None and outcome.published is not None and outcome.detectable <= abs(outcome.published)
+        outcome.detectable is not None
+        and outcome.published is not None
+        and outcome.detectable <= abs(outcome.published)
         for outcome in found
     ]
     return {
@@ -98,7 +105,7 @@ _COUNTED = {"holds": HOLDS, "weak": WEAK, "fails": FAILS, "untestable": UNTESTAB
 
 
 def published_verdict(found: Sequence[Outcome]) -> dict[str, Any]:
-    """Whether the paper's own numbers satisfy its claim: yes, no or no numbers; with the smallest and largest effect."""
+    """Whether the paper's own numbers satisfy its claim (yes, no, no numbers), and their range of effects."""
     effects = [outcome.published for outcome in found if outcome.published is not None]
     verdict = "no numbers" if not effects else "yes" if min(effects) > 0 else "no"
     return {
@@ -110,7 +117,7 @@ def published_verdict(found: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """An outcome with numbers rounded to six decimals, so that the file does not depend on the order of sums."""
+    """An outcome with numbers rounded to six decimals: the file must not depend on the order of sums."""
     record = dict(vars(outcome))
     record["seeds"] = [_rounded(effect) for effect in outcome.seeds]
     return {key: _rounded(value) if isinstance(value, float) else value for key, value in record.items()}

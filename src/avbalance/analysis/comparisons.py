@@ -1,15 +1,15 @@
 """The kinds of comparison that a claim can be made of; each says what it expects to be positive.
 
-A comparison is positive when the claim is right. Most are weighted sums of accuracies, evaluated alike on our runs (with
-a bootstrap over test samples) and on the published numbers. Kinds, with the keys of their declaration:
-difference        datasets, subsets, left, right: left - right on the subset
-between_subsets   datasets, runs, higher, lower: one run on two subsets
-growth            datasets, left, right, subsets [from, to]: (left - right) at `to` minus the same at `from`
-any_of            datasets, subsets, left, right: the best of the left runs minus right
-never_both        datasets, runs, sides [{subset, rival}, ...]: no run beats the rival on every side
-share             datasets, higher, lower, factor: share of clips in `higher` minus factor times that in `lower`
-flatness          larger, smaller, split: J2 of one data set's confidence map minus that of another
-correlation       datasets, at_least: Spearman of estimated and planted discrepancy minus a bound
+A comparison is positive when the claim is right. Most are weighted sums of accuracies, evaluated alike on
+our runs (with a bootstrap over test samples) and on the published numbers. Kinds, with the keys of their
+declaration: difference        datasets, subsets, left, right: left - right on the subset between_subsets
+datasets, runs, higher, lower: one run on two subsets growth            datasets, left, right, subsets
+[from, to]: (left - right) at `to` minus the same at `from` any_of            datasets, subsets, left,
+right: the best of the left runs minus right never_both        datasets, runs, sides [{subset, rival}, ...]:
+no run beats the rival on every side share             datasets, higher, lower, factor: share of clips in
+`higher` minus factor times that in `lower` flatness          larger, smaller, split: J2 of one data set's
+confidence map minus that of another correlation       datasets, at_least: Spearman of estimated and planted
+discrepancy minus a bound
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Alternatives (weighted sums of pieces) on one data set, and how they make one effect: one, any, or never_both."""
+    """Alternatives (weighted sums of pieces) on one data set; combine: one, any, or never_both of them."""
 
     text: str
     role: str
@@ -66,8 +66,8 @@ class Comparison:
 class Outcome:
     """What one comparison came to. Effects are in `unit`; a positive effect agrees with the claim.
 
-    n: clips in the smallest subset; seeds: the effect under each seed alone; published: the same effect in the paper's
-    numbers; reason: why it is not testable.
+    n: clips in the smallest subset; seeds: the effect under each seed alone; published: the same effect in
+    the paper's numbers; reason: why it is not testable.
     """
 
     text: str
@@ -93,13 +93,15 @@ def judge(estimate: Estimate) -> str:
 
 
 def outcomes(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
-    """All outcomes of one declared block under one protocol; raises UserError for unknown kinds and missing keys."""
+    """All outcomes of one block under one protocol; raises UserError for unknown kinds and missing keys."""
     kind = str(block.get("kind"))
     try:
         if kind in SPECIAL:
             return SPECIAL[kind](evidence, block, protocol)
         if kind in EXPANSIONS:
-            return [evaluate(evidence, comparison, protocol) for comparison in EXPANSIONS[kind](evidence, block)]
+            return [
+                evaluate(evidence, comparison, protocol) for comparison in EXPANSIONS[kind](evidence, block)
+            ]
     except KeyError as error:
         raise UserError(f"claims.yaml: a block of kind {kind} lacks {error}.") from error
     raise UserError(f"claims.yaml: unknown kind {kind!r}; known are {', '.join([*EXPANSIONS, *SPECIAL])}.")
@@ -121,7 +123,9 @@ def evaluate(evidence: Evidence, comparison: Comparison, protocol: str) -> Outco
         return Outcome(comparison.text, UNTESTABLE, published=published, reason=str(error))
     if comparison.combine == "never_both":
         draws = -np.min([contrast_draws(terms, counts) for terms in lists], axis=0)
-        estimate = summarise(_combined(comparison, [contrast(terms) for terms in lists]), draws, evidence.level)
+        estimate = summarise(
+            _combined(comparison, [contrast(terms) for terms in lists]), draws, evidence.level
+        )
     else:
         # The best of k alternatives gets an interval at the level corrected for k looks (Bonferroni).
         level = 1 - (1 - evidence.level) / len(lists)
@@ -153,7 +157,10 @@ def _seed_effects(evidence: Evidence, comparison: Comparison, protocol: str) -> 
     return [
         _combined(
             comparison,
-            [contrast(_terms(evidence, comparison.role, alt, protocol, seed)) for alt in comparison.alternatives],
+            [
+                contrast(_terms(evidence, comparison.role, alt, protocol, seed))
+                for alt in comparison.alternatives
+            ],
         )
         for seed in sorted(common)
     ]
@@ -204,7 +211,8 @@ def _growth(evidence: Evidence, block: Block) -> list[Comparison]:
     paper, (first, last) = evidence.paper, block["subsets"]
     return [
         Comparison(
-            f"{paper.dataset(role).label}: {paper.label(left)} minus {paper.label(right)} grows from {first} to {last}",
+            f"{paper.dataset(role).label}: {paper.label(left)} minus {paper.label(right)} grows"
+            f" from {first} to {last}",
             role,
             ((Piece(1, left, last), Piece(-1, right, last), Piece(-1, left, first), Piece(1, right, first)),),
         )
@@ -233,7 +241,9 @@ def _never_both(evidence: Evidence, block: Block) -> list[Comparison]:
         Comparison(
             f"{paper.dataset(role).label}: {paper.label(run)} does not beat {rivals} at once",
             role,
-            tuple((Piece(1, run, side["subset"]), Piece(-1, side["rival"], side["subset"])) for side in sides),
+            tuple(
+                (Piece(1, run, side["subset"]), Piece(-1, side["rival"], side["subset"])) for side in sides
+            ),
             "never_both",
         )
         for role, run in itertools.product(block["datasets"], block["runs"])
@@ -266,7 +276,9 @@ def _share(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
 
 def _flatness(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
     found = []
-    columns = {"estimated": ("u_audio", "u_visual"), "planted": ("planted_audio", "planted_visual")}.get(protocol)
+    columns = {"estimated": ("u_audio", "u_visual"), "planted": ("planted_audio", "planted_visual")}.get(
+        protocol
+    )
     for larger, smaller in itertools.product(block["larger"], block["smaller"]):
         labels = [evidence.paper.dataset(role).label for role in (larger, smaller)]
         text = f"J2 of {labels[0]} > J2 of {labels[1]} ({block['split']} samples)"

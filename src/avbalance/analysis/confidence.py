@@ -1,4 +1,4 @@
-"""Mean true-class confidence of unimodal models, where to stop averaging, and the joint map of two modalities.
+"""Mean true-class confidence of unimodal models, where to stop averaging, and the map of both modalities.
 
 Xia et al. 2023 ("Balanced Audiovisual Dataset for Imbalance Analysis"), section 2.1: the confidence of a
 sample in a modality is the probability that the unimodal model gives to the true class, averaged over its
@@ -48,7 +48,10 @@ class Stopping:
 
 @dataclass(frozen=True)
 class UnimodalRun:
-    """Recorded confidences of one unimodal run: ids, labels (N,), confidence (E, N) per split; val_accuracy (E,) in percent."""
+    """What one unimodal run recorded.
+
+    ids, labels (N,) and confidence (E, N) per split; val_accuracy (E,) in percent.
+    """
 
     path: Path
     ids: dict[str, NDArray[np.str_]]
@@ -83,7 +86,9 @@ def stopping_epoch(
     """
     accuracy = np.asarray(val_accuracy, dtype=np.float64)
     if accuracy.size == 0 or not np.isfinite(accuracy).all():
-        raise UserError("validation accuracies are missing or not finite; the unimodal run has to be made again.")
+        raise UserError(
+            "validation accuracies are missing or not finite; the unimodal run has to be made again."
+        )
     best, best_epoch, stop_epoch = -np.inf, 0, accuracy.size
     for epoch, value in enumerate(accuracy, start=1):
         # A gain of exactly 0.1 points must count although 60.3 - 60.2 is a little less in floating point.
@@ -109,12 +114,14 @@ def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> ND
 def _bin(values: FloatArray, bins: int) -> NDArray[np.int64]:
     wide = np.asarray(values, dtype=np.float64)
     if wide.size and not ((wide >= 0) & (wide <= 1)).all():
-        raise UserError("confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again.")
+        raise UserError(
+            "confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again."
+        )
     return np.minimum(np.floor(bins * wide), bins - 1).astype(np.int64)
 
 
 def read_unimodal(path: str | Path) -> UnimodalRun:
-    """Read the confidence.npz of a unimodal run; raises UserError for absent files, keys, or shapes that disagree."""
+    """Read the confidence.npz of a unimodal run; raises UserError when it is absent or not whole."""
     file = Path(path)
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -133,9 +140,13 @@ def _check_shapes(run: UnimodalRun) -> None:
     for split in SPLITS:
         size, shape = run.ids[split].size, run.confidence[split].shape
         if shape != (run.val_accuracy.size, size) or run.labels[split].shape != (size,):
-            raise UserError(f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again.")
+            raise UserError(
+                f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again."
+            )
         if np.unique(run.ids[split]).size != size:
-            raise UserError(f"{run.path}: {split} names a clip twice; mend the manifest and make the run again.")
+            raise UserError(
+                f"{run.path}: {split} names a clip twice; mend the manifest and make the run again."
+            )
         values = run.confidence[split]
         if values.size and not ((values >= 0) & (values <= 1)).all():
             raise UserError(f"{run.path}: {split} has confidences outside [0, 1] or NaN; make the run again.")
@@ -151,10 +162,14 @@ def join_modalities(
     about a label.
     """
     frames = [
-        pd.DataFrame({"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)})
+        pd.DataFrame(
+            {"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)}
+        )
         for run, n in zip((audio, visual), epochs, strict=True)
     ]
-    joined = frames[0].merge(frames[1], on="id", how="outer", suffixes=("_audio", "_visual"), validate="one_to_one")
+    joined = frames[0].merge(
+        frames[1], on="id", how="outer", suffixes=("_audio", "_visual"), validate="one_to_one"
+    )
     lacking = joined[joined["u_audio"].isna() | joined["u_visual"].isna()]
     if not lacking.empty:
         raise UserError(
@@ -163,7 +178,9 @@ def join_modalities(
         )
     differing = joined[joined["label_audio"] != joined["label_visual"]]
     if not differing.empty:
-        raise UserError(f"{audio.path} and {visual.path}: clip {differing['id'].iloc[0]} has two labels; make both again.")
+        raise UserError(
+            f"{audio.path} and {visual.path}: clip {differing['id'].iloc[0]} has two labels; make both again."
+        )
     joined = joined.sort_values("id", ignore_index=True)
     return pd.DataFrame(
         {
@@ -177,17 +194,23 @@ def join_modalities(
 
 
 def preference_counts(discrepancy: FloatArray) -> dict[str, Any]:
-    """Counts of strictly audio-preferred and visual-preferred samples, ties, and the audio share without ties."""
+    """Counts of audio-preferred, visual-preferred and tied samples (N,), and the audio share without ties."""
     audio, visual = int((discrepancy > 0).sum()), int((discrepancy < 0).sum())
     total = len(discrepancy)
     share = audio / (audio + visual) if audio + visual else None
-    return {"n": total, "audio": audio, "visual": visual, "ties": total - audio - visual, "audio_share": share}
+    return {
+        "n": total,
+        "audio": audio,
+        "visual": visual,
+        "ties": total - audio - visual,
+        "audio_share": share,
+    }
 
 
 def estimate_confidence(
     audio_npz: str | Path, visual_npz: str | Path, manifest_path: str | Path, out_dir: str | Path
 ) -> None:
-    """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set into `out_dir`.
+    """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set.
 
     audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
     from which planted informativeness is copied where it has any. Xia et al. 2023, section 2.1 and figure
@@ -207,11 +230,13 @@ def estimate_confidence(
 
 
 def planted_columns(manifest_path: str | Path) -> pd.DataFrame | None:
-    """id, planted_audio, planted_visual of a manifest; None when the data carry no planted informativeness."""
+    """id, planted_audio, planted_visual of a manifest; None when it carries no planted informativeness."""
     try:
         frame = pd.read_parquet(manifest_path)
     except (FileNotFoundError, OSError, ValueError) as error:
-        raise UserError(f"{manifest_path}: not a readable manifest ({error}); build the data set first.") from error
+        raise UserError(
+            f"{manifest_path}: not a readable manifest ({error}); build the data set first."
+        ) from error
     if not set(PLANTED) <= set(frame.columns) or frame[list(PLANTED)].isna().all(axis=None):
         return None
     return frame[["id", *PLANTED]].astype({"id": str})
@@ -225,7 +250,7 @@ def _with_planted(table: pd.DataFrame, planted: pd.DataFrame | None) -> pd.DataF
 
 
 def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, Stopping]) -> pd.DataFrame:
-    """Preference shares when the averages run over half the best epoch, the chosen epochs, or all epochs to the stop.
+    """Preference shares when averaging stops at half the best epoch, the chosen epoch, or the stop epoch.
 
     Columns: rule (half | chosen | stop), split, epochs_audio, epochs_visual, n, audio, visual, ties,
     audio_share.
@@ -241,14 +266,21 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
             frame = join_modalities(audio, visual, split, (epochs_audio, epochs_visual))
             counts = preference_counts(frame["discrepancy"].to_numpy())
             rows.append(
-                {"rule": rule, "split": split, "epochs_audio": epochs_audio, "epochs_visual": epochs_visual, **counts}
+                {
+                    "rule": rule,
+                    "split": split,
+                    "epochs_audio": epochs_audio,
+                    "epochs_visual": epochs_visual,
+                    **counts,
+                }
             )
     return pd.DataFrame(rows)
 
 
 def _write_histogram(path: Path, frames: dict[str, pd.DataFrame]) -> None:
     counts = {
-        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy()) for split, frame in frames.items()
+        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy())
+        for split, frame in frames.items()
     }
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **counts)
@@ -258,7 +290,9 @@ def _summary(frames: dict[str, pd.DataFrame], stops: tuple[Stopping, Stopping]) 
     modalities = dict(zip(("audio", "visual"), stops, strict=True))
     return {
         "epochs": {name: vars(stop) for name, stop in modalities.items()},
-        "shares": {split: preference_counts(frame["discrepancy"].to_numpy()) for split, frame in frames.items()},
+        "shares": {
+            split: preference_counts(frame["discrepancy"].to_numpy()) for split, frame in frames.items()
+        },
         "flatness": {
             split: flatness_measures(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy())
             for split, frame in frames.items()

@@ -1,4 +1,4 @@
-"""Per-sample correctness, subsets and resampling weights of a paper, as the terms that comparisons are made of."""
+"""Per-sample correctness, subsets and resampling weights of a paper: what comparisons are made of."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Evidence:
     def terms(
         self, role: str, run: str, subset: str, protocol: str, coefficient: float, seed: int | None = None
     ) -> list[Term]:
-        """Accuracy in percent of a run on a subset under a protocol, as weighted terms; averaged over seeds or of one."""
+        """Accuracy (percent) of a run on a subset under a protocol, as terms; mean of the seeds or one."""
         scores = self.scores(str(self.info(role).data))
         definitions = self._definitions(role, subset, protocol)
         terms = []
@@ -84,11 +84,13 @@ class Evidence:
         return mask
 
     def discrepancy(self, role: str, definition: str) -> NDArray[np.float64]:
-        """Discrepancy (N,) of the test samples under a definition; raises NotTestable where it does not exist."""
+        """Discrepancy (N,) of the test samples under a definition; raises NotTestable where there is none."""
         info = self.info(role)
         found = self.discrepancies(role)
         if definition not in found:
-            planted = "the data carry no planted informativeness" if definition == "planted" else "it was not made"
+            planted = (
+                "the data carry no planted informativeness" if definition == "planted" else "it was not made"
+            )
             raise NotTestable(f"no {definition} subsets of {info.label}: {planted}")
         return found[definition]
 
@@ -116,11 +118,13 @@ class Evidence:
         vectors = [
             correct
             for key, correct in scores.correct.items()
-            if (key.run, key.condition, key.checkpoint) == (run, "both", "selected") and seed in (None, key.seed)
+            if (key.run, key.condition, key.checkpoint) == (run, "both", "selected")
+            and seed in (None, key.seed)
         ]
         if not vectors:
             raise NotTestable(f"{run} was not run on {self.info(role).label} in this tier")
-        return 100.0 * np.mean(vectors, axis=0, dtype=np.float64)
+        share: NDArray[np.float64] = np.mean(vectors, axis=0, dtype=np.float64)
+        return 100.0 * share
 
     def _scores(self, data: str) -> Scores:
         runs = self.paper.runs_on(data)

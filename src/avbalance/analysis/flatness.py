@@ -31,7 +31,7 @@ def _relative_entropy(p: FloatArray, q: FloatArray) -> float:
 
 
 def grid_counts(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> NDArray[np.int64]:
-    """Counts on a grid x grid partition of the square, rows audio, columns visual; u = 1 falls in the last cell."""
+    """Counts (grid, grid) on the square, rows audio, columns visual; u = 1 falls in the last cell."""
     rows = np.minimum(np.floor(grid * np.asarray(u_audio, dtype=np.float64)), grid - 1).astype(np.int64)
     columns = np.minimum(np.floor(grid * np.asarray(u_visual, dtype=np.float64)), grid - 1).astype(np.int64)
     return np.bincount(rows * grid + columns, minlength=grid * grid).reshape(grid, grid)
@@ -44,7 +44,7 @@ def square_divergence(counts: NDArray[Any]) -> float:
 
 
 def discrepancy_divergence(discrepancy: FloatArray, bins: int = DISCREPANCY_BINS) -> float:
-    """J1: divergence in bits of the discrepancies (N,), in `bins` cells over [-1, 1], from a flat square's triangle."""
+    """J1: divergence in bits of discrepancies (N,), binned over [-1, 1], from a flat square's triangle."""
     values = np.asarray(discrepancy, dtype=np.float64)
     counts = np.histogram(values, bins=bins, range=(-1.0, 1.0))[0]
     edges = np.linspace(-1.0, 1.0, bins + 1)

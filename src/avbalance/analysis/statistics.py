@@ -35,7 +35,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect with its percentile interval, its standard error and the smallest difference this test could detect."""
+    """An effect, its interval, its standard error and the smallest difference that it could detect."""
 
     effect: float
     low: float
@@ -45,7 +45,7 @@ class Estimate:
 
 
 def resample_counts(samples: int, draws: int, generator: np.random.Generator) -> NDArray[np.uint16]:
-    """How often each of `samples` samples is drawn in each of `draws` bootstrap draws: (draws, samples), rows sum to N."""
+    """How often each sample is drawn in each bootstrap draw: (draws, samples), each row sums to samples."""
     chances = np.full(samples, 1 / samples)
     sizes = [min(_CHUNK, draws - start) for start in range(0, draws, _CHUNK)]
     return np.concatenate([generator.multinomial(samples, chances, size).astype(np.uint16) for size in sizes])
@@ -70,7 +70,7 @@ def contrast_draws(terms: Sequence[Term], counts: NDArray[np.uint16]) -> NDArray
 
 
 def summarise(effect: float, draws: NDArray[np.float64], level: float = LEVEL) -> Estimate:
-    """Percentile interval at `level`, standard error and smallest detectable difference of an effect, from its draws.
+    """Percentile interval, standard error and smallest detectable difference of an effect, from its draws.
 
     The smallest detectable difference is (z_(1 - (1 - level)/2) + z_0.8) * standard error, 2.80 standard
     errors at 95 %: a true difference of that size would be found in four runs out of five.
@@ -115,14 +115,22 @@ def spearman(x: FloatArray, y: FloatArray, level: float = LEVEL) -> Estimate:
 
 
 def flatness_difference(
-    larger: NDArray[Any], smaller: NDArray[Any], draws: int, generator: np.random.Generator, level: float = LEVEL
+    larger: NDArray[Any],
+    smaller: NDArray[Any],
+    draws: int,
+    generator: np.random.Generator,
+    level: float = LEVEL,
 ) -> Estimate:
-    """J2 of one count grid minus J2 of another, in bits, with both sets of samples resampled independently."""
+    """J2 of one count grid minus J2 of another, in bits, both sets of samples resampled independently."""
     resampled = [
-        np.array([square_divergence(row) for row in generator.multinomial(counts.sum(), _chances(counts), draws)])
+        np.array(
+            [square_divergence(row) for row in generator.multinomial(counts.sum(), _chances(counts), draws)]
+        )
         for counts in (larger, smaller)
     ]
-    return summarise(square_divergence(larger) - square_divergence(smaller), resampled[0] - resampled[1], level)
+    return summarise(
+        square_divergence(larger) - square_divergence(smaller), resampled[0] - resampled[1], level
+    )
 
 
 def _chances(counts: NDArray[Any]) -> NDArray[np.float64]:

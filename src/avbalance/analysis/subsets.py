@@ -1,4 +1,4 @@
-"""Which test samples prefer audio and which prefer visual, by estimate, by cross-fitting and by planted truth.
+"""Which test samples prefer audio and which visual, by estimate, by cross-fitting and by planted truth.
 
 Xia et al. 2023, sections 2.2 and 5.2: audio-preferred when u_a > u_v, visual-preferred when u_v > u_a; a
 threshold T sharpens both. Subsets hold test samples only and never touch training.
@@ -6,6 +6,7 @@ threshold T sharpens both. Subsets hold test samples only and never touch traini
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ BoolArray = NDArray[np.bool_]
 
 
 def side_mask(discrepancy: NDArray[np.floating[Any]], side: str, threshold: float = 0.0) -> BoolArray:
-    """Samples (N,) whose discrepancy u_a - u_v lies beyond `threshold` on `side`; strict, so ties are on neither side."""
+    """Samples (N,) whose u_a - u_v lies strictly beyond `threshold` on `side`; ties are on neither side."""
     if side not in SIDES:
         raise UserError(f"unknown side {side!r}; use one of {', '.join(SIDES)}.")
     return discrepancy > threshold if side == "audio" else -discrepancy > threshold
@@ -47,7 +48,9 @@ def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArra
         return side_mask(discrepancy, side)
     name, _, threshold = kind.partition("@")
     if name != "dominated" or not _is_number(threshold):
-        raise UserError(f"unknown subset {subset!r}; use overall, audio_preferred or audio_dominated@0.2, for example.")
+        raise UserError(
+            f"unknown subset {subset!r}; use overall, audio_preferred or audio_dominated@0.2, for example."
+        )
     return side_mask(discrepancy, side, float(threshold))
 
 
@@ -67,17 +70,17 @@ def canonical_subset(subset: str) -> str:
 
 
 def subset_names(thresholds: Sequence[float]) -> list[str]:
-    """Every subset that is measured: overall, both preferred subsets, ties, and both dominated subsets at each T > 0."""
+    """Every subset that is measured: overall, both preferred, ties, and both dominated at each T > 0."""
     dominated = [f"{side}_dominated@{value:g}" for value in sorted(thresholds) if value > 0 for side in SIDES]
     return [OVERALL, *(f"{side}_preferred" for side in SIDES), TIE, *dominated]
 
 
 def check_nested(discrepancy: NDArray[np.floating[Any]], thresholds: Sequence[float]) -> dict[str, list[int]]:
-    """Sizes of both sides' subsets at each threshold, in rising order; asserts that each lies within the one before."""
+    """Sizes of both sides' subsets at rising thresholds; asserts that each lies within the one before."""
     sizes: dict[str, list[int]] = {}
     for side in SIDES:
         masks = [side_mask(discrepancy, side, value) for value in sorted(thresholds)]
-        for wide, narrow in zip(masks, masks[1:], strict=False):
+        for wide, narrow in itertools.pairwise(masks):
             if (narrow & ~wide).any():
                 raise AssertionError(f"{side} subsets are not nested in the threshold")
         sizes[side] = [int(mask.sum()) for mask in masks]
@@ -110,12 +113,16 @@ def build_subsets(
     informativeness, on the same clips.
     """
     if "estimated" not in pairs:
-        raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
+        raise UserError(
+            f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs."
+        )
     frames = {name: pair_discrepancy(*files) for name, files in pairs.items()}
     ids = frames["estimated"]["id"]
     for name, frame in frames.items():
         if not frame["id"].equals(ids):
-            raise UserError(f"{pairs[name][0]}: {name} covers other test clips than estimated; make its runs again.")
+            raise UserError(
+                f"{pairs[name][0]}: {name} covers other test clips than estimated; make its runs again."
+            )
     planted = planted_columns(manifest_path)
     if planted is not None:
         frames["planted"] = _planted_discrepancy(planted, ids, manifest_path)
@@ -131,15 +138,19 @@ def _planted_discrepancy(planted: pd.DataFrame, ids: pd.Series, manifest_path: s
     discrepancy = (chosen["planted_audio"] - chosen["planted_visual"]).astype("float64")
     if discrepancy.isna().any():
         first = discrepancy.index[discrepancy.isna()][0]
-        raise UserError(f"{manifest_path}: clip {first} has no planted informativeness; build the data set again.")
+        raise UserError(
+            f"{manifest_path}: clip {first} has no planted informativeness; build the data set again."
+        )
     return pd.DataFrame({"id": ids.to_numpy(), "discrepancy": discrepancy.to_numpy()})
 
 
 def read_subsets(path: str | Path) -> dict[str, pd.DataFrame]:
-    """definition -> frame of id, discrepancy, preferred sorted by id; raises UserError when the file is not whole."""
+    """definition -> frame of id, discrepancy, preferred, sorted by id; UserError for a file not whole."""
     frame = read_parquet(path, COLUMNS, "subsets")
     if frame.empty or frame["discrepancy"].isna().any() or frame.duplicated(["id", "definition"]).any():
-        raise UserError(f"{path}: is empty, or has clips twice or without discrepancy; delete it and run again.")
+        raise UserError(
+            f"{path}: is empty, or has clips twice or without discrepancy; delete it and run again."
+        )
     return {
         str(name): part.sort_values("id", ignore_index=True)[["id", "discrepancy", "preferred"]]
         for name, part in frame.groupby("definition", sort=True)

@@ -13,7 +13,8 @@ from avbalance.methods import base as methods
 def combine_runs(job: dict[str, Any], code: str, out: Path) -> None:
     """Write predictions.parquet and record.json of one combination below `out`.
 
-    `job`: run, seed, method, folder and predictions (name -> file). Raises UserError when the runs cover other clips.
+    `job`: run, seed, method, folder and predictions (name -> file). Raises UserError when the runs cover
+    other clips.
     """
     method = methods.load(job["method"])()
     files = {name: Path(path) for name, path in job["predictions"].items()}

@@ -1,4 +1,4 @@
-"""What evaluation and reporting must know about a paper: its data sets, run labels, files and declarations."""
+"""What evaluation and reporting know about a paper: its data sets, run labels, files and declarations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DECLARED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class RunFile:
-    """One finished run: its name, its label in the paper, the data set's name on disk, the seed, its predictions file."""
+    """One finished run: its name, its label in the paper, the data set's name on disk, seed, predictions."""
 
     run: str
     label: str
@@ -53,7 +53,11 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper as the tier makes it: labels maps run -> label; cuts are dicts of what, why and, unless all, tables (ids)."""
+    """A paper as the tier makes it.
+
+    published: folder of the published CSV files; labels: run -> label of every declared run, made or not;
+    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims").
+    """
 
     slug: str
     title: str
@@ -82,7 +86,9 @@ class Paper:
     def dataset(self, role: str) -> DatasetInfo:
         """The data set in `role`; raises UserError when the paper declares no such role."""
         if role not in self.datasets:
-            raise UserError(f"{self.slug}: no data set {role!r}; the paper declares {', '.join(self.datasets)}.")
+            raise UserError(
+                f"{self.slug}: no data set {role!r}; the paper declares {', '.join(self.datasets)}."
+            )
         return self.datasets[role]
 
     def runs_on(self, data: str | None) -> list[RunFile]:
@@ -92,7 +98,9 @@ class Paper:
     def label(self, run: str) -> str:
         """The paper's name of a run; raises UserError when no run or ensemble of that name is declared."""
         if run not in self.labels:
-            raise UserError(f"{self.slug}: no run {run!r} is declared; the paper declares {', '.join(self.labels)}.")
+            raise UserError(
+                f"{self.slug}: no run {run!r} is declared; the paper declares {', '.join(self.labels)}."
+            )
         return self.labels[run]
 
     def subsets(self) -> dict[str, str]:

@@ -29,7 +29,9 @@ def load_published(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> di
         for number, row in enumerate(_read(path).to_dict("records"), start=2):
             key, value = _entry(path, number, {str(k): str(v) for k, v in row.items()}, spec)
             if abs(values.setdefault(key, value) - value) > READING_ERROR:
-                raise UserError(f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}.")
+                raise UserError(
+                    f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}."
+                )
     return values
 
 
@@ -44,17 +46,21 @@ def _entry(
     path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], float]:
     try:
-        dataset, run, subset, metric = (str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items())
+        dataset, run, subset, metric = (
+            str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items()
+        )
         return (dataset, run, canonical_subset(subset), metric), float(row[str(spec["value"])])
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}, line {number}: does not fit its declaration in tables.yaml ({error}).") from error
+        raise UserError(
+            f"{path}, line {number}: does not fit its declaration in tables.yaml ({error})."
+        ) from error
 
 
 _DEFAULTS = {"dataset": "{dataset}", "run": "{method}", "subset": "{subset}", "metric": "accuracy"}
 
 
 def implied_share(values: Mapping[tuple[str, ...], float], dataset: str) -> list[float]:
-    """Audio-preferred share that each published row implies: overall = r * audio + (1 - r) * visual, solved for r.
+    """Audio-preferred share r that each published row implies: overall = r * audio + (1 - r) * visual.
 
     One value per run that has all three accuracies, in the order of the file. Rows that disagree come from
     different subsets, splits or checkpoints in the paper.

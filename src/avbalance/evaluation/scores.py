@@ -43,7 +43,9 @@ class Scores:
 
     def seeds(self, run: str, condition: str = "both", checkpoint: str = "selected") -> list[int]:
         """Seeds of a run under one condition and checkpoint."""
-        return sorted(k.seed for k in self.correct if (k.run, k.condition, k.checkpoint) == (run, condition, checkpoint))
+        return sorted(
+            k.seed for k in self.correct if (k.run, k.condition, k.checkpoint) == (run, condition, checkpoint)
+        )
 
 
 def scorer(run: str, definition: str, measures: Mapping[str, Any]) -> str:
@@ -119,7 +121,9 @@ def _split_scores(
             part = part.sort_values("id", ignore_index=True)
             reference = part[["id", "label"]] if reference is None else reference
             if not part[["id", "label"]].equals(reference):
-                raise UserError(f"{run.predictions}: {split} has other clips or labels than the other runs; run it again.")
+                raise UserError(
+                    f"{run.predictions}: {split} has other clips or labels than the other runs; run it again."
+                )
             logits = logits_array(part["logits"], run.predictions)
             key = Key(name, seed, str(condition), str(checkpoint))
             correct[key] = logits.argmax(axis=1) == part["label"].to_numpy()

@@ -30,7 +30,8 @@ def spectrogram(waveform: Floats, rate: int, recipe: AudioRecipe) -> NDArray[np.
 
 def fit_length(waveform: Floats, recipe: AudioRecipe) -> Floats:
     """Waveform (n,), n > 0, brought to rate * seconds samples by the recipe's rule for short clips."""
-    assert recipe.rate is not None and recipe.seconds is not None
+    assert recipe.rate is not None
+    assert recipe.seconds is not None
     length = round(recipe.rate * recipe.seconds)
     if recipe.fit == "tile":
         waveform = np.tile(waveform, recipe.tiles)
@@ -59,16 +60,19 @@ def log_magnitude(waveform: Floats, recipe: AudioRecipe) -> Floats:
 
 def log_of_magnitude(magnitude: Floats, recipe: AudioRecipe) -> Floats:
     """log(magnitude + floor), (F, T): also for magnitudes that were computed elsewhere."""
-    return np.log(magnitude.astype(np.float32) + np.float32(recipe.floor))
+    values: Floats = np.log(magnitude.astype(np.float32) + np.float32(recipe.floor))
+    return values
 
 
 def log_mel(waveform: Floats, recipe: AudioRecipe) -> Floats:
-    """log(mel power + floor), (F, T), of power averaged over `pool` frames; the last, half-empty frame is dropped."""
+    """log(mel power + floor), (F, T), of power averaged over `pool` frames; the last one is dropped."""
     assert recipe.rate is not None
     spectrum = stft(waveform, recipe.n_fft, recipe.hop)[:, : recipe.frames * recipe.pool]
     power = spectrum.real**2 + spectrum.imag**2
     pooled = power.reshape(len(power), recipe.frames, recipe.pool).mean(axis=-1)
-    return np.log(mel_filters(recipe.bins, recipe.n_fft, recipe.rate) @ pooled + np.float32(recipe.floor))
+    mel = mel_filters(recipe.bins, recipe.n_fft, recipe.rate) @ pooled
+    values: Floats = np.log(mel + np.float32(recipe.floor))
+    return values
 
 
 @functools.cache

@@ -52,9 +52,11 @@ def extract_clip(
     """Audio and visual feature of a clip, None where not wanted; one file that holds both is opened once."""
     wants_both = audio is not None and visual is not None
     if wants_both and job.audio is not None and job.audio == job.visual and not is_still_source(job.audio):
-        assert audio is not None and visual is not None
+        assert audio is not None
+        assert visual is not None
         sound, pictures = decode_file(job.audio, SoundRequest(audio.rate, audio.seconds), visual)
-        assert sound is not None and pictures is not None
+        assert sound is not None
+        assert pictures is not None
         return audio_feature(sound, audio), visual_feature(pictures, visual)
     heard = None if audio is None or job.audio is None else _hear(job.audio, audio)
     seen = None if visual is None or job.visual is None else _see(job.visual, visual)
@@ -85,9 +87,7 @@ def visual_feature(pictures: Pictures, recipe: VisualRecipe) -> Feature:
     if pictures.status not in USABLE:
         return Feature(None, pictures.status, pictures.reason)
     block = frame_block(pictures.images, recipe)
-    status, reason = (
-        ("black", "every kept frame is nearly black") if is_black(block) else ("ok", pictures.reason)
-    )
+    status, reason = ("black", "every kept frame is nearly black") if is_black(block) else ("ok", pictures.reason)
     kept = min(len(pictures.images), recipe.max_frames)
     return Feature(block, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 

@@ -6,6 +6,7 @@ Nothing here guards against a decoder that hangs or crashes: that is what `avbal
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ SHORTEST_VIDEO = 4  # frames; OGM-GE reference code drops clips with 3 or fewer
 SLACK = 0.1  # s and share of the declared duration that may be absent before a clip counts as truncated
 LONGEST_LAG = 10  # s of silence put before a track that starts late
 MICROSECONDS = 1_000_000
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,13 @@ class SoundRequest:
 
 @dataclass(frozen=True)
 class Sound:
-    """A decoded track: status and reason, waveform (n,) float32 mono at `rate`, duration in seconds."""
+    """A decoded track: status and reason, waveform (n,) float32 mono at `rate`, duration (s)."""
 
     status: str
     reason: str = ""
     waveform: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     rate: int = 0
-
-    @property
-    def duration(self) -> float:
-        """Seconds of sound."""
-        return len(self.waveform) / self.rate if self.rate else 0.0
+    duration: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _pump(container: Any, collectors: dict[int, _SoundCollector | _PictureCollec
     streams = [container.streams[index] for index in collectors]
     try:
         for packet in container.demux(streams):
-            collector = collectors[packet.stream_index]
+            collector = collectors[packet.stream.index]
             if not collector.served:
                 try:
                     collector.take(packet.decode())
@@ -160,8 +158,23 @@ def _said(error: Exception) -> str:
 def _declared_seconds(container: Any, stream: Any) -> float:
     """Duration that the file claims for a track; 0 when it claims none."""
     if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / MICROSECONDS
+        seconds = float(stream.duration * stream.time_base)
+        return seconds / _present_share(Path(container.name)) if container.format.name == "wav" else seconds
+    if match := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):  # how Matroska tells it
+        return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    # The file's own duration is that of its longest track: no claim about one of several.
+    alone = len(container.streams) == 1
+    return float((container.duration or 0) / MICROSECONDS) if alone else 0.0
+
+
+def _present_share(path: Path) -> float:
+    """Share of a RIFF file that is there: of a cut file FFmpeg tells the duration of the rest."""
+    with path.open("rb") as handle:
+        head = handle.read(8)
+    announced = int.from_bytes(head[4:8], "little")
+    if head[:4] != b"RIFF" or announced in (0, 0xFFFFFFFF):  # written to a pipe: the length was not known
+        return 1.0
+    return min(1.0, path.stat().st_size / (announced + 8))
 
 
 def _missing_tail(declared: float, decoded: float) -> str:
@@ -186,9 +199,7 @@ class _SoundCollector:
         self.error = ""
         # Only these containers state exact track lengths; elsewhere the length is an estimate.
         exact = "mov" in container.format.name and stream.duration is not None
-        self.end = (
-            float(((stream.start_time or 0) + stream.duration) * stream.time_base) if exact else math.inf
-        )
+        self.end = float(((stream.start_time or 0) + stream.duration) * stream.time_base) if exact else math.inf
 
     def take(self, frames: Iterable[Any]) -> None:
         for frame in frames:
@@ -214,17 +225,16 @@ class _SoundCollector:
         tail = "" if self.served else _missing_tail(self.declared, self.count / self.rate)
         if tail:
             return Sound("truncated", tail)
-        waveform = resample(self._placed(), self.rate, self.request.rate or self.rate)
-        sound = Sound("ok", "", waveform, self.request.rate or self.rate)
-        if sound.duration < SHORTEST_SOUND:
-            return Sound(
-                "too_short", f"{sound.duration:.3f} s of sound; at least {SHORTEST_SOUND} s are needed"
-            )
+        rate = self.request.rate or self.rate
+        waveform = resample(self._placed(), self.rate, rate)
+        seconds = len(waveform) / rate
+        if seconds < SHORTEST_SOUND:
+            return Sound("too_short", f"{seconds:.3f} s of sound; at least {SHORTEST_SOUND} s are needed")
+        duration = max(seconds, self.declared) if self.served else seconds
         if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
-            return Sound(
-                "silent", f"never louder than {SILENCE_DB:.0f} dB of full scale", waveform, sound.rate
-            )
-        return sound
+            reason = f"never louder than {SILENCE_DB:.0f} dB of full scale"
+            return Sound("silent", reason, waveform, rate, duration)
+        return Sound("ok", "", waveform, rate, duration)
 
     def _placed(self) -> NDArray[np.float32]:
         """Waveform from the clip's time zero to the track's end: padding off, a late start filled up."""
@@ -252,7 +262,8 @@ def mono(frame: Any) -> NDArray[np.float32]:
         scaled = samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
     else:
         scaled = samples.astype(np.float32, copy=False)
-    return scaled[0] if len(scaled) == 1 else scaled.mean(axis=0)
+    mixed: NDArray[np.float32] = scaled[0] if len(scaled) == 1 else scaled.mean(axis=0)
+    return mixed
 
 
 def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:

@@ -34,10 +34,10 @@ from avbalance.features.store import (
 )
 from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import digest_json
+from avbalance.plan.digest import code_digest
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raise when equal recipes start to mean other values
 SHARD = 64  # clips between two points from which a killed job can go on
 PROGRESS_S = 10.0
 _JOURNAL = "journal.jsonl"
@@ -52,15 +52,16 @@ def extract(
     timeout_s: float = 60.0,
     decoder: str = DEFAULT_FUNCTION,
 ) -> dict[str, Path]:
-    """Make the stores <out_root>/<modality>-<recipe>.
+    """Make the stores <out_root>/<modality>-<recipe>; returns modality -> folder of the store.
 
-    `recipes` maps modality to recipe name: {"audio": "paper48k", "visual": "fps1-middle-256"}, or one of the
-    two. Returns modality -> store folder. Unreadable clips cost themselves only: they stand in the index with
-    row -1, a status and a reason. `state_dir` keeps finished shards across kills (a sub-folder named by
-    recipes and manifest content, removed at the end); `workers` decoder processes; `timeout_s` seconds per
-    clip; `decoder` names the function ("module:name") that workers run. Equal media, recipes and libraries
-    give equal bytes, whatever the number of workers and however often the job was killed. Raises UserError
-    for unknown recipes, absent media of a generated data set, and a disk that is too small.
+    recipes: modality -> recipe name, {"audio": "paper48k", "visual": "fps1-middle-256"} or one of the two.
+    state_dir: keeps finished shards across kills, in a sub-folder named by all that decides the bytes.
+    workers: number of decoder processes. timeout_s: seconds per clip. decoder: the function ("module:name")
+    that they run.
+
+    Unreadable clips cost themselves only: they stand in the index with row -1, a status and a reason. Equal
+    media, recipes and libraries give equal bytes, whatever the number of workers and however often the job was
+    killed. Raises UserError for unknown recipes, absent media of a generated data set, and a small disk.
     """
     manifest_path, out_root = Path(manifest_path), Path(out_root)
     chosen = _chosen(recipes)
@@ -90,9 +91,7 @@ def _chosen(recipes: Mapping[str, str]) -> dict[str, Recipe]:
     return chosen
 
 
-def clip_jobs(
-    manifest: Manifest, manifest_path: Path, modalities: Sequence[str] | Mapping[str, Any]
-) -> list[ClipJob]:
+def clip_jobs(manifest: Manifest, manifest_path: Path, modalities: Sequence[str] | Mapping[str, Any]) -> list[ClipJob]:
     """Files to open, row by row; a clip that the manifest already knows to be lost has none.
 
     Raises UserError when a generated data set lacks a file: it can be generated again, so none may be lost
@@ -109,8 +108,7 @@ def clip_jobs(
         absent = [file for file in files if file is not None and not file.exists()]
         if absent and manifest.card["kind"] == "synthetic":
             raise UserError(
-                f"{absent[0]}: the file of clip {clip} is gone; "
-                f"delete {manifest_path} to have it generated again."
+                f"{absent[0]}: the file of clip {clip} is gone; delete {manifest_path} to have it generated again."
             )
         jobs.append(ClipJob(*files))
     return jobs
@@ -131,13 +129,12 @@ def library_versions(chosen: Mapping[str, Recipe]) -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _state_key(
-    facts: dict[str, Any], jobs: Sequence[ClipJob], chosen: Mapping[str, Recipe], decoder: str
-) -> str:
+def _state_key(facts: dict[str, Any], jobs: Sequence[ClipJob], chosen: Mapping[str, Recipe], decoder: str) -> str:
+    """Digest of all that decides the bytes: shards of other files, recipes, libraries or code never mix."""
     files = [[job.audio and str(job.audio), job.visual and str(job.visual)] for job in jobs]
     recipes = {modality: recipe.as_dict() for modality, recipe in chosen.items()}
     return digest_json(
-        {"format": FORMAT, "facts": facts, "files": files, "recipes": recipes, "decoder": decoder}
+        {"code": code_digest(__name__), "facts": facts, "files": files, "recipes": recipes, "decoder": decoder}
     )
 
 
@@ -155,9 +152,7 @@ def _state_folder(state_dir: str | Path | None, out_root: Path, key: str) -> Ite
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
-                f"{folder}: another extraction of the same features is at work; wait for it."
-            ) from error
+            raise UserError(f"{folder}: another extraction of the same features is at work; wait for it.") from error
         yield folder
         shutil.rmtree(folder)
 
@@ -277,18 +272,14 @@ class _Task:
                     journal.flush()
                     os.fsync(journal.fileno())
             except OSError as error:
-                raise UserError(
-                    f"{self.state}: cannot be written ({error.strerror}); free the disk."
-                ) from error
+                raise UserError(f"{self.state}: cannot be written ({error.strerror}); free the disk.") from error
         for modality, entries in shard.items():
             self.lines[modality] += entries
 
     def finish(self) -> dict[str, Path]:
         """Complete all stores, then move them into place."""
         indices = {modality: _index(lines) for modality, lines in self.lines.items()}
-        cards = {
-            modality: writer.seal(indices[modality], self.facts) for modality, writer in self.writers.items()
-        }
+        cards = {modality: writer.seal(indices[modality], self.facts) for modality, writer in self.writers.items()}
         folders = {}
         for modality, card in cards.items():
             target = self.out_root / store_name(self.recipes[modality])

@@ -80,9 +80,7 @@ class DecodePool:
         self, jobs: Sequence[ClipJob], waiting: deque[int], done: dict[int, Pair], crashes: Counter[int]
     ) -> None:
         """Wait for an answer, a death or a deadline, and deal with it."""
-        busy: dict[object, _Worker] = {
-            worker.connection: worker for worker in self._workers if worker.pending
-        }
+        busy: dict[object, _Worker] = {worker.connection: worker for worker in self._workers if worker.pending}
         patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
         for connection in wait([worker.connection for worker in busy.values()], patience):
             worker = busy.pop(connection)
@@ -94,9 +92,7 @@ class DecodePool:
                 crashes[lost] += 1
                 cause = worker.replace(waiting, keep_first=crashes[lost] < ATTEMPTS, patience=1.0)
                 if crashes[lost] >= ATTEMPTS:
-                    done[lost] = self._loss(
-                        jobs[lost], "decoder_crash", f"the decoder died on this clip ({cause})"
-                    )
+                    done[lost] = self._loss(jobs[lost], "decoder_crash", f"the decoder died on this clip ({cause})")
         for worker in busy.values():
             if worker.deadline <= time.monotonic():
                 lost = worker.pending[0]
@@ -158,7 +154,7 @@ class _Worker:
         return self.pending.popleft()
 
     def replace(self, waiting: deque[int], keep_first: bool, patience: float) -> str:
-        """End the process, start another, hand its clips back, the first if `keep_first`; says how it ended."""
+        """End the process, start another, hand back its clips (the first: if `keep_first`); says why."""
         cause = self.stop(patience)
         if not keep_first:
             self.pending.popleft()

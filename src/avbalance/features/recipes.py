@@ -235,9 +235,7 @@ def get_visual_recipe(name: str) -> VisualRecipe:
         if recipe.name == name:
             return recipe
     if match := _STILL.fullmatch(name):
-        return _checked(
-            VisualRecipe(name, rule="still", rate=1.0, size=int(match[1]), max_frames=1, min_frames=1)
-        )
+        return _checked(VisualRecipe(name, rule="still", rate=1.0, size=int(match[1]), max_frames=1, min_frames=1))
     match = _FPS.fullmatch(name)
     if match is None:
         known = ", ".join(recipe.name for recipe in _NAMED_VISUAL)
@@ -260,9 +258,7 @@ def get_visual_recipe(name: str) -> VisualRecipe:
 
 
 def _checked(recipe: VisualRecipe) -> VisualRecipe:
-    if not (
-        1 <= recipe.size <= _MAX_SIZE and 1 <= recipe.min_frames <= recipe.max_frames and recipe.rate > 0
-    ):
+    if not (1 <= recipe.size <= _MAX_SIZE and 1 <= recipe.min_frames <= recipe.max_frames and recipe.rate > 0):
         raise UserError(
             f"visual recipe {recipe.name!r}: the size must lie in 1..{_MAX_SIZE}, and there must be room "
             "for at least the smallest number of frames."

@@ -72,8 +72,7 @@ def _hdf5(path: Path, most: int) -> list[Image]:
     with h5py.File(path, "r") as file:
         stored = file[_DATASET]
         return [
-            load_image(io.BytesIO(np.asarray(stored[i], np.uint8).tobytes()))
-            for i in range(min(most, len(stored)))
+            load_image(io.BytesIO(np.asarray(stored[i], np.uint8).tobytes())) for i in range(min(most, len(stored)))
         ]
 
 

@@ -52,9 +52,7 @@ def open_store(path: str | os.PathLike[str]) -> FeatureStore:
         array = np.load(folder / ARRAY, mmap_mode=mode, allow_pickle=False)
         index = pd.read_parquet(folder / INDEX)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder}: cannot be read ({error}); delete the folder to have it made again."
-        ) from error
+        raise UserError(f"{folder}: cannot be read ({error}); delete the folder to have it made again.") from error
     if list(array.shape) != card["shape"] or str(array.dtype) != card["dtype"]:
         raise UserError(
             f"{folder / ARRAY}: holds {array.dtype} {array.shape}, its card says {card['dtype']} "
@@ -130,9 +128,7 @@ class StoreWriter:
         try:
             self._file.write(np.ascontiguousarray(array).data)
         except OSError as error:
-            raise UserError(
-                f"{self.folder / ARRAY}: cannot be written ({error.strerror}); free the disk."
-            ) from error
+            raise UserError(f"{self.folder / ARRAY}: cannot be written ({error.strerror}); free the disk.") from error
         self.rows += 1
         return self.rows - 1
 

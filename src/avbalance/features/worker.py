@@ -82,9 +82,7 @@ def receive_pair(connection: Connection) -> Pair:
 
 
 def _describe(feature: Feature) -> dict[str, Any]:
-    facts = {
-        each.name: getattr(feature, each.name) for each in dataclasses.fields(feature) if each.name != "array"
-    }
+    facts = {each.name: getattr(feature, each.name) for each in dataclasses.fields(feature) if each.name != "array"}
     array = feature.array
     return {**facts, "array": None if array is None else [array.dtype.str, array.shape]}
 

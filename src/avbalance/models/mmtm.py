@@ -22,8 +22,8 @@ class MMTM(nn.Module):
     """Squeeze both modalities, mix them in a shared layer, gate each modality's channels.
 
     With squeeze vectors `q_m (B, C_m)`: `h = relu(S [q_0; q_1] + s)`, `g_m = sigmoid(E_m h + e_m)`, a map is
-    multiplied by its gate. The gates carry no factor 2. Channels of both modalities are equal here: 4 C^2 + 3
-    C parameters at reduction 4.
+    multiplied by its gate. The gates carry no factor 2. Channels of both modalities are equal here, which
+    makes 4 C^2 + 3 C parameters at reduction 4.
 
     Buffers, saved with the weights: `gate_mean_<m> (C,)` with `gate_count`, the cumulative mean over all
     training forwards of the batch-mean gate of m; `squeeze_mean_<m> (C,)` with `squeeze_count`, the mean
@@ -57,7 +57,7 @@ class MMTM(nn.Module):
             gates = self.gates(squeezes)
             self._update_gate_means(gates)
             if cared is not None:
-                gates[cared] = self.get_buffer(f"gate_mean_{cared}").expand_as(gates[cared])
+                gates[cared] = self.get_buffer(f"gate_mean_{cared}").clone().expand_as(gates[cared])
             return gates
         if self.recording:
             self._record_squeezes(squeezes)

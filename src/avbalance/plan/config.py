@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from avbalance.errors import UserError
+from avbalance.schemas import check
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -56,9 +57,11 @@ def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a paper
     is laid over what the tier says. `name` is the folder under results/.
     """
-    config = merge(load_tier(root, str(overrides.get("tier", "demo"))), overrides)
+    tier = str(overrides.get("tier", "demo"))
+    config = merge(load_tier(root, tier), {"tier": tier, **overrides})
     if "papers" in overrides:
         config["papers"] = {slug: config["papers"][slug] or {} for slug in overrides["papers"]}
+    check("config", config, "configuration")
     return config
 
 
@@ -79,15 +82,18 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
     parent = paper.pop("extends", None)
     if parent:
         inherited = load_paper(root, parent)
-        for key in ("datasets", "tables", "figures", "claims", "supplements", "checks"):
+        for key in ("datasets", "tables", "figures", "claims", "checks", "published"):
             inherited.pop(key, None)
         paper = merge(inherited, paper)
     for part in ("tables", "figures", "claims"):
         if (folder / f"{part}.yaml").is_file():
             paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
     paper["folder"] = f"workflow/papers/{slug}"
+    check("paper", paper, str(folder))
     if paper.get("slug") != slug:
-        raise UserError(f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal.")
+        raise UserError(
+            f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal."
+        )
     return paper
 
 
@@ -99,4 +105,6 @@ def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any
     own = config.get("datasets", {}).get(name, {})
     base = own.get("base", name)
     spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
-    return merge(spec, {key: value for key, value in own.items() if key != "base"})
+    merged = merge(spec, {key: value for key, value in own.items() if key != "base"})
+    check("dataset", merged, f"data set {name}")
+    return merged

@@ -47,7 +47,9 @@ def _closure(entries: Iterable[str], facts: _FactCache) -> set[str]:
     pending, found = list(entries), set[str]()
     for entry in pending:
         if module_file(entry) is None:
-            raise UserError(f"{entry}: no such module; a rule or a declaration names code that does not exist.")
+            raise UserError(
+                f"{entry}: no such module; a rule or a declaration names code that does not exist."
+            )
     while pending:
         name = pending.pop()
         if name in found or module_file(name) is None:
@@ -82,7 +84,9 @@ class _FactCache:
         self._dirty = False
         if path is not None and path.is_file():
             try:
-                self._known = {key: (value[0], value[1]) for key, value in json.loads(path.read_text()).items()}
+                self._known = {
+                    key: (value[0], value[1]) for key, value in json.loads(path.read_text()).items()
+                }
             except (ValueError, AttributeError, IndexError, TypeError):
                 self._known = {}
 
@@ -128,7 +132,11 @@ def _docstrings(tree: ast.Module) -> dict[tuple[int, int], int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 text = first.value
                 found[(text.lineno, text.col_offset)] = text.end_lineno or text.lineno
     return found

@@ -101,7 +101,9 @@ class Plan:
         for modality in ("audio", "visual"):
             recipes = {job.row.settings["data"][f"{modality}_recipe"] for job in cell.jobs}
             if len(recipes) > 1:
-                raise UserError(f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))}).")
+                raise UserError(
+                    f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))})."
+                )
             stores[modality] = self.store(cell.row.dataset, modality, recipes.pop())
         return stores
 
@@ -122,19 +124,25 @@ class Plan:
         chosen = {}
         for modality, recipes in self.recipes[dataset].items():
             if len(recipes) > 1:
-                raise UserError(f"{dataset}: several {modality} recipes are asked for ({', '.join(recipes)}); choose one.")
+                raise UserError(
+                    f"{dataset}: several {modality} recipes are asked for ({', '.join(recipes)}); choose one."
+                )
             chosen[modality] = recipes[0]
         return canonical_json(chosen)
 
     def combined_files(self, job: Job) -> dict[str, str]:
         """Predictions that a combination joins, by the name under which its method knows them."""
         base = f"{self.runs}/{job.row.paper}/{job.row.dataset}"
-        return {name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()}
+        return {
+            name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()
+        }
 
     def combination_spec(self, job: Job) -> str:
         record = _job_record(job)
         names = ("run", "seed", "method", "folder")
-        return canonical_json({**{name: record[name] for name in names}, "predictions": self.combined_files(job)})
+        return canonical_json(
+            {**{name: record[name] for name in names}, "predictions": self.combined_files(job)}
+        )
 
     def combination_code(self, job: Job) -> str:
         return self.code("avbalance.evaluation.combine", f"avbalance.methods.{_module(job.row.method)}")
@@ -175,13 +183,19 @@ class Plan:
         pairs = {"estimated": list(self.confidence_inputs(slug, dataset).values())}
         for half, runs in wanted.get("halves", {}).items():
             if set(runs.values()) <= set(rows):
-                pairs[f"cross-fitted-{half}"] = [self._npz(slug, dataset, runs[m], 0) for m in ("audio", "visual")]
+                pairs[f"cross-fitted-{half}"] = [
+                    self._npz(slug, dataset, runs[m], 0) for m in ("audio", "visual")
+                ]
         for position, seed in enumerate(rows[wanted["audio"]].seeds):
-            pairs[f"seed-matched-{seed}"] = [self._npz(slug, dataset, wanted[m], position) for m in ("audio", "visual")]
+            pairs[f"seed-matched-{seed}"] = [
+                self._npz(slug, dataset, wanted[m], position) for m in ("audio", "visual")
+            ]
         return pairs
 
     def subset_inputs(self, slug: str, dataset: str) -> list[str]:
-        return list(dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair))
+        return list(
+            dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair)
+        )
 
     def subset_spec(self, slug: str, dataset: str) -> str:
         return canonical_json(self.subset_pairs(slug, dataset))
@@ -237,8 +251,12 @@ class Plan:
         return {
             "label": label,
             "data": main.dataset,
-            "describe": f"synthetic stand-in for {stands_for}" if stands_for else self.datasets[main.dataset]["describe"],
-            "generators": {name: self.subsets_file(slug, name) if name in known else None for name in further},
+            "describe": f"synthetic stand-in for {stands_for}"
+            if stands_for
+            else self.datasets[main.dataset]["describe"],
+            "generators": {
+                name: self.subsets_file(slug, name) if name in known else None for name in further
+            },
             "manifest": self.manifest(main.dataset),
             "features": {
                 modality: f"{self.store(main.dataset, modality, recipes[0])}/index.parquet"
@@ -262,9 +280,55 @@ class Plan:
         folder = self.root / self.papers[slug]["folder"] / "published"
         return [str(path.relative_to(self.root)) for path in sorted(folder.glob("*.csv"))]
 
-    def declared(self, slug: str, kind: str) -> list[str]:
-        """Names of a paper's tables or figures: table1, tableS1, figure1, ..."""
-        return [entry["id"] for entry in self.papers[slug].get(kind, [])]
+    def declared(self, slug: str, kind: str) -> dict[str, dict[str, Any]]:
+        """A paper's tables or figures by id: table1, tableS1, figure1, ..."""
+        return {entry["id"]: entry for entry in self.papers[slug].get(kind, [])}
+
+    def report_files(self, slug: str) -> list[str]:
+        """Everything that is made of a paper."""
+        folder = self.paper_folder(slug)
+        tables = [
+            f"{folder}/{name}.{suffix}"
+            for name in self.declared(slug, "tables")
+            for suffix in ("csv", "md", "tex")
+        ]
+        figures = [
+            f"{folder}/{name}.{suffix}"
+            for name in self.declared(slug, "figures")
+            for suffix in ("png", "pdf", "csv")
+        ]
+        claims = (
+            [f"{folder}/claims.{suffix}" for suffix in ("json", "md")]
+            if self.papers[slug].get("claims")
+            else []
+        )
+        return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
+
+    def measure_spec(self, slug: str) -> str:
+        return canonical_json({"paper": self.paper_record(slug), "measures": self.papers[slug]["measures"]})
+
+    def table_spec(self, slug: str, table: str) -> str:
+        return self._report_spec(slug, {"tables": [self.declared(slug, "tables")[table]]})
+
+    def figure_spec(self, slug: str, figure: str) -> str:
+        return self._report_spec(slug, {"figures": [self.declared(slug, "figures")[figure]]})
+
+    def figure_code(self, slug: str, figure: str) -> str:
+        kind = self.declared(slug, "figures")[figure]["kind"]
+        return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{_module(kind)}")
+
+    def claims_spec(self, slug: str) -> str:
+        keys = ("claims", "checks", "statistics", "measures")
+        return self._report_spec(
+            slug, {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
+        )
+
+    def losses_spec(self, slug: str) -> str:
+        return canonical_json({"paper": self.paper_record(slug)})
+
+    def _report_spec(self, slug: str, declarations: dict[str, Any]) -> str:
+        declarations = {"published": self.papers[slug].get("published", []), **declarations}
+        return canonical_json({"paper": self.paper_record(slug), "declarations": declarations})
 
     def preflight(self) -> list[str]:
         """One sentence per real data set that cannot be read yet; nothing for data sets that are already built."""
@@ -277,13 +341,14 @@ class Plan:
         return sentences
 
     def source_code(self, dataset: str) -> str:
-        return self.code("avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}")
+        return self.code(
+            "avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}"
+        )
 
     def source_inputs(self, dataset: str) -> list[str]:
         """Annotation files of a data set that exist now; a missing one is the preflight's matter."""
         spec = self.datasets[dataset]
-        inputs = getattr(source_module(spec["kind"]), "inputs", lambda spec: [])
-        return [path for path in inputs(spec) if Path(path).is_file()]
+        return [path for path in source_module(spec["kind"]).inputs(spec) if Path(path).is_file()]
 
     def dataset_spec(self, dataset: str) -> str:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
@@ -297,7 +362,9 @@ def source_module(kind: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise UserError(f"config/datasets: no data set kind {kind!r}; kinds are modules of avbalance.data.sources.") from error
+        raise UserError(
+            f"config/datasets: no data set kind {kind!r}; kinds are modules of avbalance.data.sources."
+        ) from error
 
 
 def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:

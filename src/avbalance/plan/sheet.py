@@ -29,9 +29,11 @@ class Row:
     seeds: tuple[int, ...]
     needs: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> {run, file}, same seed
     choose: dict[str, Any] | None = None  # {option, candidates: {run: value}}: by validation accuracy, seed 0
-    combine: dict[str, str] = field(default_factory=dict)  # name -> run whose predictions this one joins; no training
+    combine: dict[str, str] = field(
+        default_factory=dict
+    )  # name -> run whose predictions this one joins; no training
     artifacts: tuple[str, ...] = ()  # further files that the method writes, for other runs to read
-    reports: bool = True
+    reports: bool = True  # False: made for its artifacts only, without predictions
     robustness: bool = False  # on a further generator seed: enters the robustness table only
 
     def waits(self) -> bool:
@@ -53,7 +55,10 @@ class Job:
     def inputs(self) -> dict[str, str]:
         """Files of other runs that this job reads: name -> path below results/<name>/runs."""
         base = f"{self.row.paper}/{self.row.dataset}"
-        files = {name: f"{base}/{need['run']}/seed{self.seed}/{need['file']}" for name, need in self.row.needs.items()}
+        files = {
+            name: f"{base}/{need['run']}/seed{self.seed}/{need['file']}"
+            for name, need in self.row.needs.items()
+        }
         candidates = self.row.choose["candidates"] if self.row.choose else {}
         return files | {f"candidate {run}": f"{base}/{run}/seed0/history.csv" for run in candidates}
 
@@ -127,12 +132,19 @@ def _row(
 
 def _robustness_rows(chosen: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
     """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: a few runs on further generator seeds."""
-    wanted = chosen.get("robustness")
-    for role, datasets in (wanted or {}).get("datasets", {}).items():
+    wanted: dict[str, Any] = chosen.get("robustness") or {}
+    for role, datasets in wanted.get("datasets", {}).items():
         for dataset in datasets:
             for row in rows:
                 if row.role == role and row.run in wanted["runs"]:
-                    yield Row(**{**row.__dict__, "dataset": dataset, "seeds": tuple(wanted["seeds"]), "robustness": True})
+                    yield Row(
+                        **{
+                            **row.__dict__,
+                            "dataset": dataset,
+                            "seeds": tuple(wanted["seeds"]),
+                            "robustness": True,
+                        }
+                    )
 
 
 def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
@@ -163,7 +175,9 @@ def combinations(rows: list[Row]) -> list[Job]:
 
 def outputs(job: Job) -> list[str]:
     """Files that a finished job leaves, below results/<name>/runs."""
-    if job.row.combine:
+    if not job.row.reports:
+        names = ["record.json"]
+    elif job.row.combine:
         names = ["predictions.parquet", "record.json"]
     else:
         names = ["predictions.parquet", "history.csv", "record.json", "model.safetensors"]

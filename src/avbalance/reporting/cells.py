@@ -1,7 +1,8 @@
-"""One number of a table or figure: ours over seeds, the published one beside it, and the data it was made from."""
+"""One number of a table or figure: ours over seeds, the published one, and the data it was made from."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,20 @@ from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
 
-SELECT = {"split": "test", "condition": "both", "protocol": "estimated", "checkpoint": "selected", "metric": "accuracy"}
+SELECT = {
+    "split": "test",
+    "condition": "both",
+    "protocol": "estimated",
+    "checkpoint": "selected",
+    "metric": "accuracy",
+}
 COORDINATES = ("dataset", "run", "subset", *SELECT)
 SMALL = 100
 
 
 @dataclass(frozen=True)
 class Cell:
-    """published and ours_mean are None when there is no such number; ours_sd is None for fewer than two seeds."""
+    """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds."""
 
     published: float | None = None
     ours_mean: float | None = None
@@ -39,12 +46,16 @@ class Cell:
 class Measured:
     """Cells looked up in a paper's measurements and its published files."""
 
-    def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
+    def __init__(
+        self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]
+    ) -> None:
         self.paper = paper
         self.published = published
         grouped = measurements.groupby(list(COORDINATES), sort=True)
-        table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
-        self._ours = {key: row for key, row in zip(table.index, table.itertuples(index=False), strict=True)}
+        table = grouped.agg(
+            mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min")
+        )
+        self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
 
     def cell(self, coordinates: Mapping[str, str]) -> Cell:
         """The cell at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).
@@ -64,8 +75,8 @@ class Measured:
             published = self.published.get((info.label, label, subset, place["metric"]))
         if ours is None:
             return Cell(published=published, data=data or "")
-        sd = None if pd.isna(ours.sd) else float(ours.sd)
-        return Cell(published, float(ours.mean), sd, int(ours.seeds), int(ours.n), data or "")
+        mean, sd, seeds, n = ours
+        return Cell(published, mean, None if math.isnan(sd) else sd, int(seeds), int(n), data or "")
 
 
 class FromFiles:
@@ -91,7 +102,9 @@ class FromFiles:
                     key = (info.role, *(str(row[name]) for name in self.keys), str(quantity))
                     self._values[key] = (float(row[quantity]), int(row[spec["n"]]))
         except (FileNotFoundError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: does not hold what the table asks for ({error}); run confidence again.") from error
+            raise UserError(
+                f"{path}: does not hold what the table asks for ({error}); run confidence again."
+            ) from error
 
     def cell(self, coordinates: Mapping[str, str]) -> Cell:
         """The cell at {dataset: role, <keys>, quantity}."""

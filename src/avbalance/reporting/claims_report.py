@@ -43,12 +43,17 @@ def claims_markdown(report: Mapping[str, Any]) -> str:
 
 
 def verdict_text(result: Mapping[str, Any] | None) -> str:
-    """A verdict with its coverage: how many of the comparisons were made, where not all were."""
+    """A verdict with the counts of comparisons that hold, are weak, fail, and could not be made."""
     if result is None:
         return ""
-    made = result["comparisons"] - result["untestable"]
-    partly = result["verdict"] != NOT_TESTABLE and result["untestable"]
-    return f"{result['verdict']} ({made} of {result['comparisons']} compared)" if partly else str(result["verdict"])
+    if result["verdict"] == NOT_TESTABLE:
+        return NOT_TESTABLE
+    counts = f"{result['holds']} hold, {result['weak']} weak, {result['fails']} fail"
+    return f"{result['verdict']} ({counts}{_untestable(result)})"
+
+
+def _untestable(result: Mapping[str, Any]) -> str:
+    return f", {result['untestable']} not testable" if result["untestable"] else ""
 
 
 def number_text(value: float | None, unit: str = "points") -> str:

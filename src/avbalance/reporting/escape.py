@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "})
+_MARKDOWN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "}
+)
 _TEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",

@@ -16,12 +16,13 @@ OK = "ok"
 SPLITS = ("train", "val", "test")
 
 
-def data_line(paper: Paper, roles: Iterable[str]) -> str:
-    """One sentence naming the data behind each data set of the paper."""
+def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> str:
+    """One sentence naming the data behind each data set, those of further generator seeds if asked for."""
     parts = []
     for role in roles:
         info = paper.dataset(role)
-        made = f"{info.describe} ({info.data})" if info.data else "not made in this tier"
+        names = [info.data or "", *(info.generators if generators else ())]
+        made = f"{info.describe} ({', '.join(names)})" if info.data else "not made in this tier"
         parts.append(f"{info.label}: {made}")
     return "Data: " + "; ".join(parts) + "."
 
@@ -53,7 +54,9 @@ def clip_line(info: DatasetInfo) -> str | None:
     kept = manifest[~manifest["id"].isin(lost["id"])]
     used = ", ".join(f"{split} {int((kept['split'] == split).sum())}" for split in SPLITS)
     counts = lost.groupby(["modality", "status"]).size()
-    detail = ", ".join(f"{modality} {status} {count}" for (modality, status), count in counts.items())
+    detail = ", ".join(
+        f"{' '.join(map(str, tuple(key)))} {count}" for key, count in zip(counts.index, counts, strict=True)
+    )
     losses = f"{lost['id'].nunique()} lost ({detail})" if detail else "none lost"
     return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
 
@@ -65,7 +68,9 @@ def preference_line(info: DatasetInfo) -> str | None:
     stopping: dict[str, Any] = read_json(Path(info.confidence) / "stopping.json")
     shares, epochs = stopping["shares"], stopping["epochs"]
     parts = ", ".join(
-        f"{split} {_share(shares[split])} ({shares[split]['ties']} ties)" for split in ("train", "test") if split in shares
+        f"{split} {_share(shares[split])} ({shares[split]['ties']} ties)"
+        for split in ("train", "test")
+        if split in shares
     )
     averaged = ", ".join(f"{name} {epochs[name]['estimation_epochs']}" for name in ("audio", "visual"))
     return f"Audio-preferred share of {info.label}: {parts}; epochs averaged: {averaged}."
@@ -77,7 +82,9 @@ def _share(counts: dict[str, Any]) -> str:
 
 def cut_lines(paper: Paper, item: str) -> list[str]:
     """The tier's cuts that touch one table, figure or claim page, with their reasons."""
-    touching = [cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))]
+    touching = [
+        cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))
+    ]
     return [f"Cut in this tier: {cut['what']}; reason: {cut['why']}." for cut in touching]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from avbalance.reporting.facts import data_line, lost_clips, notes
 
 ABSENT = "–"  # noqa: RUF001
 SMALL_MARK = "†"
+CLIPS = "Clips"
 KNOWN = {"id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
 GENERATORS = "+generators"
 
@@ -54,7 +55,7 @@ class Table:
     column_keys: tuple[tuple[Entry, ...], ...]
     cells: tuple[tuple[Cell, ...], ...]
     decimals: int | None
-    sizes: bool
+    sizes: str
     data: str
     notes: tuple[str, ...]
 
@@ -62,7 +63,7 @@ class Table:
 def render_tables(
     paper: Paper, declarations: Mapping[str, Any], measurements: str | Path, out_dir: str | Path
 ) -> list[Path]:
-    """Write <id>.csv, <id>.md and <id>.tex of every declared table, and lost_clips.csv; returns the paths written."""
+    """Write <id>.csv, .md and .tex of every declared table, and lost_clips.csv; returns the paths."""
     measured = Measured(paper, read_measurements(measurements), published_numbers(paper, declarations))
     out = Path(out_dir)
     written = []
@@ -81,13 +82,15 @@ def render_tables(
 def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured) -> Table:
     """Look up every cell of a declared table.
 
-    declaration: id, title, rows and columns (lists of axes {key, name, title, values}), select (fixed
-    coordinates), source (default: measurements; else see FromFiles), decimals (2; null: as short as
-    possible), sizes (true). Raises UserError for unknown keys.
+    declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
+    or {value, label, set: further coordinates}), select (fixed coordinates), source (default: measurements;
+    else see FromFiles), decimals (2; null: as short as possible), sizes (clips per "columns", per "rows",
+    or "none"). Raises UserError for unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
-        raise UserError(f"table {declaration.get('id')}: unknown key {unknown[0]!r}; known are {', '.join(sorted(KNOWN))}.")
+        known = ", ".join(sorted(KNOWN))
+        raise UserError(f"table {declaration.get('id')}: unknown key {unknown[0]!r}; known are {known}.")
     source = declaration.get("source")
     lookup = measured if source is None else FromFiles(paper, source)
     rows = tuple(_axis(paper, axis) for axis in declaration["rows"])
@@ -95,14 +98,18 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
-    cells = tuple(tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys)
+    cells = tuple(
+        tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys
+    )
     roles = _roles(fixed, rows + columns)
+    places = [entry.coordinates for axis in rows + columns for entry in axis.entries]
     small = any(cell.small for line in cells for cell in line)
     marks = [f"{SMALL_MARK} fewer than 100 clips."] if small and source is None else []
     return Table(
         id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
-        sizes=bool(declaration.get("sizes", source is None)), data=data_line(paper, roles),
+        sizes=str(declaration.get("sizes", "columns" if source is None else "none")),
+        data=data_line(paper, roles, any("generator" in place for place in places)),
         notes=(*marks, *notes(paper, roles, str(declaration["id"]))),
     )  # fmt: skip
 
@@ -111,9 +118,14 @@ def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:
     key = str(declaration["key"])
     entries: list[Entry] = []
     for item in declaration["values"]:
-        value, label = (item["value"], item["label"]) if isinstance(item, Mapping) else (item, None)
-        entries.extend(_entries(paper, key, str(value), label))
-    return Axis(str(declaration.get("name", key)), str(declaration.get("title", key.capitalize())), tuple(entries))
+        choice = item if isinstance(item, Mapping) else {"value": item}
+        for entry in _entries(paper, key, str(choice["value"]), choice.get("label")):
+            more = {str(name): str(value) for name, value in choice.get("set", {}).items()}
+            name = ", ".join([entry.name, *more.values()])
+            entries.append(replace(entry, coordinates=entry.coordinates | more, name=name))
+    return Axis(
+        str(declaration.get("name", key)), str(declaration.get("title", key.capitalize())), tuple(entries)
+    )
 
 
 def _entries(paper: Paper, key: str, value: str, label: str | None) -> list[Entry]:
@@ -165,31 +177,47 @@ def cell_text(cell: Cell, decimals: int | None = 2) -> str:
     return text if cell.published is None else f"{text} ({cell.published:.{decimals}f})"
 
 
-def size_texts(table: Table) -> list[str]:
-    """Clips per column: one number, or the smallest and largest where rows differ."""
-    texts = []
-    for column in range(len(table.column_keys)):
-        sizes = sorted({line[column].n for line in table.cells} - {None}, key=lambda n: n or 0)
-        texts.append(ABSENT if not sizes else "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1]))))
-    return texts
+def size_text(cells: Iterable[Cell]) -> str:
+    """Clips behind a row or column of cells: one number, or the smallest and largest where they differ."""
+    sizes = sorted({cell.n for cell in cells if cell.n is not None})
+    return "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else ABSENT
 
 
-def markdown(table: Table) -> str:
-    """The table as GitHub Markdown, the data named on top, the notes below."""
-    titles = [axis.title for axis in table.rows]
+def grid_texts(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Column heads and rows of text of the printed table, clips per row or per column added as declared."""
     heads = [", ".join(entry.label for entry in key) for key in table.column_keys]
     body = [
         [entry.label for entry in row] + [cell_text(cell, table.decimals) for cell in line]
         for row, line in zip(table.row_keys, table.cells, strict=True)
     ]
-    if table.sizes:
-        body.append(["Clips"] + [""] * (len(titles) - 1) + size_texts(table))
+    if table.sizes == "rows":
+        heads.append(CLIPS)
+        body = [[*texts, size_text(line)] for texts, line in zip(body, table.cells, strict=True)]
+    if table.sizes == "columns":
+        blanks = [""] * (len(table.rows) - 1)
+        body.append([CLIPS, *blanks, *(size_text(column) for column in zip(*table.cells, strict=True))])
+    return heads, body
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub Markdown, the data named on top, the notes below."""
+    titles = [axis.title for axis in table.rows]
+    heads, body = grid_texts(table)
     lines = [f"# {escape_markdown(table.title)}", "", escape_markdown(table.data), ""]
-    lines += [f"Cells: ours, mean ± standard deviation over seeds (published). {ABSENT}: not made or not defined.", ""]
-    lines += [_markdown_row(titles + heads), _markdown_row(["---"] * len(titles) + ["---:"] * len(heads), raw=True)]
+    lines += [f"Cells: {_legend(table)} {ABSENT}: not made.", ""]
+    lines += [
+        _markdown_row(titles + heads),
+        _markdown_row(["---"] * len(titles) + ["---:"] * len(heads), raw=True),
+    ]
     lines += [_markdown_row(row) for row in body]
     lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _legend(table: Table) -> str:
+    compared = any(cell.published is not None for line in table.cells for cell in line)
+    spread = "ours." if table.decimals is None else "ours, mean ± standard deviation over seeds"
+    return spread + (" (published)." if compared else "" if table.decimals is None else ".")
 
 
 def _markdown_row(texts: Sequence[str], raw: bool = False) -> str:
@@ -199,29 +227,30 @@ def _markdown_row(texts: Sequence[str], raw: bool = False) -> str:
 def latex(table: Table) -> str:
     """The table as a LaTeX table environment for the booktabs package."""
     width = len(table.rows)
+    heads, body = grid_texts(table)
     lines = [
         r"\begin{table}",
-        rf"\caption{{{escape_tex(table.title)} {escape_tex(table.data)}}}",
-        rf"\begin{{tabular}}{{{'l' * width}{'r' * len(table.column_keys)}}}",
+        rf"\caption{{{escape_tex(table.title)}. {escape_tex(table.data)}}}",
+        rf"\begin{{tabular}}{{{'l' * width}{'r' * len(heads)}}}",
         r"\toprule",
     ]
     for level in range(len(table.columns)):
         titles = [axis.title if level == len(table.columns) - 1 else "" for axis in table.rows]
-        lines.append(_tex_row([escape_tex(text) for text in titles] + _spans(table, level)))
+        added = [CLIPS if level == len(table.columns) - 1 else ""] if table.sizes == "rows" else []
+        lines.append(_tex_row([escape_tex(text) for text in titles] + _spans(table, level) + added))
     lines.append(r"\midrule")
-    for row, line in zip(table.row_keys, table.cells, strict=True):
-        texts = [entry.label for entry in row] + [cell_text(cell, table.decimals) for cell in line]
-        lines.append(_tex_row([escape_tex(text) for text in texts]))
-    if table.sizes:
-        texts = ["Clips"] + [""] * (width - 1) + size_texts(table)
-        lines += [r"\midrule", _tex_row([escape_tex(text) for text in texts])]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    rows = [_tex_row([escape_tex(text) for text in texts]) for texts in body]
+    if table.sizes == "columns":
+        rows.insert(-1, r"\midrule")
+    lines += [*rows, r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\\ {{\footnotesize {escape_tex(note)}}}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
 def _spans(table: Table, level: int) -> list[str]:
-    groups = itertools.groupby(table.column_keys, key=lambda key: tuple(entry.name for entry in key[: level + 1]))
+    groups = itertools.groupby(
+        table.column_keys, key=lambda key: tuple(entry.name for entry in key[: level + 1])
+    )
     texts = []
     for _, keys in groups:
         members = list(keys)

@@ -60,7 +60,11 @@ def train_cell(options: CellOptions) -> None:
         _check_inputs(job, options.out)
     clips = load_clips(options.manifest, options.audio, options.visual)
     for job in options.jobs:
-        needs = {name: read_json(options.out / path) for name, path in job["inputs"].items() if path.endswith(".json")}
+        needs = {
+            name: read_json(options.out / path)
+            for name, path in job["inputs"].items()
+            if path.endswith(".json")
+        }
         settings = _chosen(job, options.out)
         key = run_key(job, settings, needs, options.code, clips.digest, device)
         cache = RunCache(options.cache / "runs")
@@ -85,7 +89,9 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver.")
+        raise UserError(
+            "device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver."
+        )
     return torch.device(device)
 
 
@@ -115,7 +121,9 @@ def run_key(
 def _check_inputs(job: dict[str, Any], out: Path) -> None:
     for path in job["inputs"].values():
         if not (out / path).is_file():
-            raise UserError(f"{out / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first.")
+            raise UserError(
+                f"{out / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first."
+            )
 
 
 def _chosen(job: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def make_trainer(
     data = settings["data"]
     build = models.load(settings["model"]["name"])
     model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = FrameOptions(
         frames=data["frames"],
         crop=data["crop"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +80,9 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
     v = _aligned(visual, manifest, visual_path)
     usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
     if not usable.any():
-        raise UserError(f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json.")
+        raise UserError(
+            f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json."
+        )
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
@@ -97,13 +99,21 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
         counts=torch.as_tensor(v["n_frames"].to_numpy(dtype=np.int64)[keep]),
         sizes=torch.as_tensor(v[["width", "height"]].to_numpy(dtype=np.int64)[keep]),
         losses={str(name): int(count) for name, count in zip(names, counts, strict=True)},
-        digest=digest_json([manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(), audio.card["sha256"], visual.card["sha256"]]),
+        digest=digest_json(
+            [
+                manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(),
+                audio.card["sha256"],
+                visual.card["sha256"],
+            ]
+        ),
     )
 
 
 def _aligned(store: FeatureStore, manifest: Manifest, path: Path) -> Any:
     if store.index["id"].tolist() != manifest.frame["id"].tolist():
-        raise UserError(f"{path}: made from another manifest than the one given; delete the folder to have it made again.")
+        raise UserError(
+            f"{path}: made from another manifest than the one given; delete the folder to have it made again."
+        )
     return store.index.reset_index(drop=True)
 
 
@@ -122,7 +132,9 @@ class BatchSource:
     batch_size: int
     eval_batch_size: int = 256
 
-    def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
+    def training(
+        self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int
+    ) -> Iterator[Batch]:
         """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
 
         Batch b draws its augmentation from `batch_seeds[b]`. The last, smaller batch is kept. Reading ahead runs in a
@@ -136,13 +148,15 @@ class BatchSource:
     def evaluation(self, indices: Indices) -> Iterator[Batch]:
         """Batches of `indices` in order, with test-time transforms."""
         size = self.eval_batch_size
-        yield from self._ahead([(indices[start : start + size], None) for start in range(0, len(indices), size)])
+        yield from self._ahead(
+            [(indices[start : start + size], None) for start in range(0, len(indices), size)]
+        )
 
     def batches(self, indices: Indices) -> int:
         """Number of training batches in an epoch over `indices`."""
         return -(-len(indices) // self.batch_size)
 
-    def _ahead(self, work: list[tuple[Indices, int | None]]) -> Iterator[Batch]:
+    def _ahead(self, work: Sequence[tuple[Indices, int | None]]) -> Iterator[Batch]:
         if isinstance(self.clips.visual, np.memmap) or isinstance(self.clips.audio, np.memmap):
             with ThreadPoolExecutor(1) as pool:
                 waiting = [pool.submit(self._batch, *item) for item in work[:2]]

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, Step
 from avbalance.models.base import Batch, Model
-from avbalance.training.data import BatchSource, Indices
+from avbalance.training.data import BatchSource
+from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
 from avbalance.training.streams import derive, torch_stream
@@ -127,7 +128,9 @@ class Trainer:
         killed inside goes on from its last state.
         """
         self.stream, self.epoch = stream, first_epoch
-        self._run(first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch))
+        self._run(
+            first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch)
+        )
 
     def train(self) -> None:
         """The whole run: all epochs, validation after each, the best epoch kept (ties: the earlier)."""
@@ -229,7 +232,9 @@ class Trainer:
     def evaluate(self, split: str) -> Evaluation:
         """Loss and accuracy of every head on one part, in eval mode with test-time transforms."""
         if split not in self.parts:
-            raise UserError(f"method {self.method.name} needs the part {split!r}; set data.estimation_holdout above 0.")
+            raise UserError(
+                f"method {self.method.name} needs the part {split!r}; set data.estimation_holdout above 0."
+            )
         sums: dict[str, list[float]] = {}
         true_class = []
         self.model.eval()

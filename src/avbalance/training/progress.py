@@ -24,7 +24,9 @@ class Progress:
             return
         self._shown = time.monotonic()
         of = f"/{epochs}" if epochs else f" of {stream}"
-        self._live(f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{self._left(epoch + index / batches, epochs)}")
+        self._live(
+            f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{self._left(epoch + index / batches, epochs)}"
+        )
 
     def epoch(self, stream: str, log: dict[str, Any], epochs: int) -> None:
         """Show a finished epoch of the main training."""

@@ -67,7 +67,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def machine() -> dict[str, Any]:
     """Processor, system and cores of this machine, without its name."""
-    return {"system": f"{platform.system()} {platform.machine()}", "processor": _processor(), "cores": os.cpu_count()}
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
 
 
 def _processor() -> str:

@@ -71,7 +71,7 @@ def crop_boxes(
     count, tries = len(sizes), 10
     width, height = sizes[:, :1].double(), sizes[:, 1:].double()
     scale = _uniform((count, tries), *options.crop_scale, generator)
-    aspect = _uniform((count, tries), *(math.log(bound) for bound in options.crop_ratio), generator).exp()
+    aspect = _uniform((count, tries), math.log(options.crop_ratio[0]), math.log(options.crop_ratio[1]), generator).exp()
     area = scale * width * height
     w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
     fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
@@ -93,7 +93,9 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
     return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
 
 
-def training_frames(stored: Tensor, sizes: Tensor, options: FrameOptions, generator: torch.Generator) -> Tensor:
+def training_frames(
+    stored: Tensor, sizes: Tensor, options: FrameOptions, generator: torch.Generator
+) -> Tensor:
     """Random resized crop, flip and normalisation of (B, K, S, S, 3) uint8; returns (B, 3, K, crop, crop) float32.
 
     Bilinear sampling of the stored square frames; `sizes` (B, 2) are the original width and height, so that aspect
@@ -119,7 +121,9 @@ def evaluation_frames(stored: Tensor, crop: int) -> Tensor:
     batch, frames = stored.shape[:2]
     images = _planes(stored)
     if images.shape[-1] != crop:
-        images = F.interpolate(images, size=(crop, crop), mode="bilinear", antialias=True, align_corners=False)
+        images = F.interpolate(
+            images, size=(crop, crop), mode="bilinear", antialias=True, align_corners=False
+        )
     return _clip_shape(_normalise(images), batch, frames)
 
 

@@ -60,6 +60,11 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that list the clips: the annotation."""
+    return [str(read_options(spec, DEFAULTS)["annotation"])]
+
+
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join annotation and media; clips that lack the sound or the pictures get the status "missing".
 

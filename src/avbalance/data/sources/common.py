@@ -117,6 +117,6 @@ def refuse_if_nothing_found(rows: Sequence[Mapping[str, Any]], media: Path, allo
     """Raise UserError when not one clip has its media, which is a wrong folder rather than dead links."""
     if not allow_missing and rows and all(row.get("status") == "missing" for row in rows):
         raise UserError(
-            f"{media}: holds none of the {len(rows)} clips ({rows[0]['reason']}); set the option media_root to the "
-            "folder of the clips, or allow_missing to plan without them."
+            f"{media}: holds none of the {len(rows)} clips ({rows[0]['reason']}); "
+            "set the option media_root to the folder of the clips, or allow_missing to plan without them."
         )

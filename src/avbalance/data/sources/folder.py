@@ -30,6 +30,12 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that list the clips: the csv file."""
+    options = read_options(spec, DEFAULTS)
+    return [str(Path(options["root"]) / options["manifest"])]
+
+
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Check every row of the csv file against the schema and the folder, and return the manifest.
 
@@ -85,7 +91,7 @@ def _check_header(header: Sequence[str], columns: Mapping[str, str], table: Path
 
 
 def _named(row: Mapping[str | None, Any], names: Mapping[str, str], where: str) -> dict[str, str]:
-    from avbalance.data.schemas import first_violation
+    from avbalance.schemas import first_violation
 
     if None in row:
         raise UserError(

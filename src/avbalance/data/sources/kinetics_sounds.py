@@ -62,6 +62,12 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that list the clips: two text lists and the database."""
+    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
+    return [str(lists / name) for name in (*_TEXT_LISTS.values(), _DATABASE)]
+
+
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join lists and media; clips without a file get the status "missing".
 

@@ -44,6 +44,11 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that the data set is made from: none."""
+    return []
+
+
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Generate all clips into `out_dir`/media and return their manifest.
 

@@ -45,6 +45,11 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that list the clips: vggsound.csv."""
+    return [str(read_options(spec, DEFAULTS)["list"])]
+
+
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join list and media; clips without a file get the status "missing".
 

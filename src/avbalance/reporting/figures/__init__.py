@@ -1,7 +1,8 @@
 """Figures as declared: <id>.png, <id>.pdf and <id>.csv, the same bytes whenever the numbers are the same.
 
 A declaration names a kind; the module avbalance.reporting.figures.<kind> draws it through
-`draw(declaration, paper, measured) -> (Figure, DataFrame of the plotted numbers)`. A new kind is a new module.
+`draw(declaration, paper, measured) -> (Figure, DataFrame of the plotted numbers)`. A new kind is a new
+module.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 9,
     "legend.fontsize": 7,
     "pdf.fonttype": 42,
+    "text.parse_math": False,
     "savefig.dpi": 150,
 }
 METADATA: dict[str, dict[str, None]] = {
@@ -40,13 +42,13 @@ METADATA: dict[str, dict[str, None]] = {
 def render_figures(
     paper: Paper, declarations: Mapping[str, Any], measurements: str | Path, out_dir: str | Path
 ) -> list[Path]:
-    """Draw every declared figure into `out_dir`; returns the paths written. Raises UserError for unknown kinds."""
+    """Draw every declared figure into `out_dir`; returns the paths. Raises UserError for unknown kinds."""
     measured = Measured(paper, read_measurements(measurements), published_numbers(paper, declarations))
     written = []
     for declaration in declarations["figures"]:
         module = kind_module(str(declaration.get("kind")))
         path = Path(out_dir) / str(declaration["id"])
-        with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **STYLE}):
+        with matplotlib.rc_context(_style()):
             figure, numbers = module.draw(declaration, paper, measured)
             written += [_save(figure, path.with_suffix(f".{suffix}"), suffix) for suffix in METADATA]
         write_csv(path.with_suffix(".csv"), numbers)
@@ -61,6 +63,12 @@ def kind_module(kind: str) -> ModuleType:
         known = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
         raise UserError(f"figures.yaml: unknown kind {kind!r}; known are {', '.join(known)}.")
     return importlib.import_module(name)
+
+
+def _style() -> Any:
+    """The library's own defaults with ours: a user's matplotlibrc must not change a figure."""
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+    return {**defaults, **STYLE}
 
 
 def _save(figure: Figure, path: Path, suffix: str) -> Path:

@@ -1,7 +1,8 @@
 """Joint map of unimodal confidences per data set, with the accuracies on both preferred subsets below.
 
-Xia et al. 2023, figure 1. The paper's maps lack a colour bar and tick labels and do not say which samples they show; the
-colours of the published drawing give more samples than the test sets hold, so that ours shows the training samples.
+Xia et al. 2023, figure 1. The paper's maps lack a colour bar and tick labels and do not say which samples
+they show; the colours of the published drawing give more samples than the test sets hold, so that ours
+shows the training samples.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ AUDIO_EDGE, VISUAL_EDGE = "#3b6fd4", "#f2a900"
 def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tuple[Figure, pd.DataFrame]:
     """Figure and its numbers.
 
-    declaration: title, datasets (roles), split of the maps, bars: groups of {subset, runs: [{run, colour}]} (may be
-    empty). The CSV has one row per map bin that holds samples and one per bar, told apart by `panel`.
+    declaration: title, datasets (roles), split of the maps, bars: groups of {subset, runs: [{run, colour}]}
+    (may be empty). The CSV has one row per map bin that holds samples and one per bar, told apart by
+    `panel`.
     """
     roles, bars = list(declaration["datasets"]), declaration.get("bars", [])
     rows = 2 if bars else 1
-    figure = Figure(figsize=(3.6 * len(roles), 3.4 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(4.0 * len(roles), 3.3 * rows + 1.6), layout="constrained")
     axes = figure.subplots(rows, len(roles), squeeze=False)
     numbers: list[pd.DataFrame] = []
     for column, role in enumerate(roles):
@@ -46,8 +48,8 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
         numbers.append(_map_numbers(info, str(declaration["split"]), counts))
         if bars:
             numbers.append(_draw_bars(axes[1, column], info, bars, paper, measured))
-    figure.suptitle(str(declaration["title"]))
-    figure.supxlabel(stand_in_note(paper, roles), fontsize=6)
+    figure.suptitle(f"{declaration['title']}\n{stand_in_note(paper, roles)}", fontsize=8)
+    _shared_legend(figure, axes.ravel().tolist())
     return figure, pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
 
 
@@ -55,7 +57,9 @@ def stand_in_note(paper: Paper, roles: list[str]) -> str:
     """The data behind each panel, printed on the figure itself."""
     infos = [paper.dataset(role) for role in roles]
     return "\n".join(
-        f"{info.label}: {info.describe} ({info.data})" if info.data else f"{info.label}: not made in this tier"
+        f"{info.label}: {info.describe} ({info.data})"
+        if info.data
+        else f"{info.label}: not made in this tier"
         for info in infos
     )
 
@@ -68,12 +72,16 @@ def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
         with np.load(path, allow_pickle=False) as archive:
             counts: NDArray[np.int64] = archive[split]
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: has no map of the {split} samples ({error}); run confidence again.") from error
+        raise UserError(
+            f"{path}: has no map of the {split} samples ({error}); run confidence again."
+        ) from error
     return counts
 
 
 def _draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, title: str) -> None:
-    axis.set(title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1))
+    axis.set(
+        title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1)
+    )
     axis.set_aspect("equal")
     axis.set_xticks(np.linspace(0, 1, 6))
     axis.set_yticks(np.linspace(0, 1, 6))
@@ -81,15 +89,14 @@ def _draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, titl
         axis.text(0.5, 0.5, "not made in this tier", ha="center", va="center")
         return
     share = counts / counts.sum()
+    norm = PowerNorm(0.5, vmin=0, vmax=share.max())
     image = axis.imshow(
-        share, origin="lower", extent=(0, 1, 0, 1), cmap="magma", norm=PowerNorm(0.5, vmin=0, vmax=share.max()),
-        interpolation="nearest",
-    )  # fmt: skip
+        share, origin="lower", extent=(0, 1, 0, 1), cmap="magma", norm=norm, interpolation="nearest"
+    )
     figure.colorbar(image, ax=axis, shrink=0.8, label=f"share of {counts.sum()} samples")
     axis.plot([0, 1], [0, 1], color="white", linewidth=0.8, linestyle="--")
-    axis.fill([0, 0, 1], [0, 1, 1], fill=False, edgecolor=AUDIO_EDGE, linewidth=1.5, label="audio-preferred")
-    axis.fill([0, 1, 1], [0, 0, 1], fill=False, edgecolor=VISUAL_EDGE, linewidth=1.5, label="visual-preferred")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+    axis.plot([0, 0, 1], [0, 1, 1], color=AUDIO_EDGE, linewidth=3, label="audio-preferred side")
+    axis.plot([0, 1, 1], [0, 0, 1], color=VISUAL_EDGE, linewidth=3, label="visual-preferred side")
 
 
 def _map_numbers(info: DatasetInfo, split: str, counts: NDArray[np.int64] | None) -> pd.DataFrame:
@@ -97,7 +104,9 @@ def _map_numbers(info: DatasetInfo, split: str, counts: NDArray[np.int64] | None
         return pd.DataFrame({"panel": ["map"], "dataset": [info.label], "split": [split], "count": [0]})
     audio, visual = np.nonzero(counts)
     held = counts[audio, visual]
-    frame = pd.DataFrame({"audio_bin": audio, "visual_bin": visual, "count": held, "share": held / counts.sum()})
+    frame = pd.DataFrame(
+        {"audio_bin": audio, "visual_bin": visual, "count": held, "share": held / counts.sum()}
+    )
     return frame.assign(panel="map", dataset=info.label, split=split, data=info.data)
 
 
@@ -114,7 +123,8 @@ def _draw_bars(
                 error = cell.ours_sd if cell.ours_sd is not None and math.isfinite(cell.ours_sd) else 0.0
                 axis.bar(position, cell.ours_mean, color=run["colour"], yerr=error, capsize=2, label=label)
             if cell.published is not None:
-                axis.hlines(cell.published, position - 0.4, position + 0.4, color="black", linestyle=":")
+                places = (position - 0.4, position + 0.4)
+                axis.hlines(cell.published, *places, color="black", linestyle=":", label="published")
             records.append({"panel": "bar", "dataset": info.label, "split": "test", "subset": group["subset"],
                             "method": label, **vars(cell)})  # fmt: skip
             position += 1
@@ -122,10 +132,15 @@ def _draw_bars(
         position += 1
     axis.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
     axis.set(ylabel="accuracy (%)", ylim=(0, 100))
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    dotted = axis.plot([], [], color="black", linestyle=":")[0]
-    axis.legend(
-        [*handles.values(), dotted], [*handles, "published"], loc="upper center", bbox_to_anchor=(0.5, -0.1),
-        ncols=3, frameon=False,
-    )  # fmt: skip
     return pd.DataFrame(records)
+
+
+def _shared_legend(figure: Figure, axes: list[Axes]) -> None:
+    handles: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if handles:
+        figure.legend(
+            list(handles.values()), list(handles), loc="outside lower center", ncols=5, frameon=False
+        )

@@ -14,14 +14,13 @@ from matplotlib.figure import Figure
 
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import SMALL, Cell, Measured
-from avbalance.reporting.figures.discrepancy_map import stand_in_note
 
 
 def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tuple[Figure, pd.DataFrame]:
-    """Figure and its numbers: dataset, subset, threshold_T, method, published, ours_mean, ours_sd, seeds, n, data.
+    """Figure and its numbers, one row per protocol, subset, threshold and method, keyed like a table's CSV.
 
-    declaration: title, dataset (role), thresholds, protocols (rows of panels), panels: [{side, runs: [{run, colour}]}].
-    Solid lines are ours, dashed lines published; hollow markers rest on fewer than 100 clips.
+    declaration: title, dataset (role), thresholds, protocols (rows of panels), panels: [{side, runs: [{run,
+    colour}]}]. Solid lines are ours, dashed lines published; hollow markers rest on fewer than 100 clips.
     """
     protocols, panels = list(declaration["protocols"]), list(declaration["panels"])
     figure = Figure(figsize=(4.2 * len(panels), 3.4 * len(protocols) + 0.8), layout="constrained")
@@ -30,7 +29,11 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     for row, protocol in enumerate(protocols):
         for column, panel in enumerate(panels):
             axis = axes[row, column]
-            axis.set(title=f"{panel['side']}-dominated, {protocol} subsets", xlabel="threshold T", ylabel="accuracy (%)")
+            axis.set(
+                title=f"{panel['side']}-dominated, {protocol} subsets",
+                xlabel="threshold T",
+                ylabel="accuracy (%)",
+            )
             axis.set_facecolor("#f0f0f0")
             axis.grid(color="white")
             axis.set_xticks([float(value) for value in declaration["thresholds"]])
@@ -45,8 +48,9 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
                 ]  # fmt: skip
             if axis.get_legend_handles_labels()[0]:
                 axis.legend(loc="best", framealpha=0.6)
-    figure.suptitle(f"{declaration['title']}\nsolid: ours, dashed: published; hollow: fewer than {SMALL} clips")
-    figure.supxlabel(stand_in_note(paper, [declaration["dataset"]]), fontsize=6)
+    figure.suptitle(
+        f"{declaration['title']}\nsolid: ours, dashed: published; hollow: fewer than {SMALL} clips"
+    )
     return figure, pd.DataFrame(records)
 
 
@@ -70,6 +74,10 @@ def _draw_curve(axis: Axes, cells: Mapping[float, Cell], colour: str, label: str
         )  # fmt: skip
         for threshold, cell in ours.items():
             face = "white" if cell.small else colour
-            axis.plot(threshold, cell.ours_mean or 0.0, marker="o", markeredgecolor=colour, markerfacecolor=face)
+            axis.plot(
+                threshold, cell.ours_mean or 0.0, marker="o", markeredgecolor=colour, markerfacecolor=face
+            )
     if published:
-        axis.plot(list(published), list(published.values()), color=colour, linestyle="--", marker=".", linewidth=0.8)
+        axis.plot(
+            list(published), list(published.values()), color=colour, linestyle="--", marker=".", linewidth=0.8
+        )

@@ -11,7 +11,7 @@ from avbalance.errors import UserError
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "workflow" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[2] / "workflow" / "schemas"
 
 
 @cache
@@ -37,3 +37,11 @@ def first_violation(name: str, value: Any) -> tuple[str, str] | None:
     if not errors:
         return None
     return ".".join(str(part) for part in errors[0].absolute_path), errors[0].message
+
+
+def check(name: str, value: Any, where: str) -> None:
+    """Raise UserError naming `where`, the key and the rule unless `value` satisfies the schema `name`."""
+    violation = first_violation(name, value)
+    if violation is not None:
+        key, message = violation
+        raise UserError(f"{where}, {key or 'top level'}: {message}; see workflow/schemas/{name}.schema.yaml.")

@@ -1,0 +1,49 @@
+# Short names for what people do here. Each sets up what it needs; a bare machine has Python 3.11 or newer, make and git.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.PHONY: reproduce smoke test test-all lint mutants bench gallery lock help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+reproduce: $(READY) ## every table and figure on generated stand-in data (20 minutes on two cores)
+	$(BIN)/snakemake
+
+smoke: $(READY) ## the same with tiny data and two epochs, to see that everything runs (3 minutes)
+	$(BIN)/snakemake --config tier=smoke
+
+test: $(READY) ## the tests (12 minutes)
+	$(PYTEST) -n 2 -m "not slow"
+
+test-all: $(READY) ## the tests and the slow ones
+	$(PYTEST) -n 2
+
+lint: $(READY) ## style, formats, the workflow's own linter, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+mutants: $(READY) ## break one line per item of the fidelity checklists and see a test fail
+	$(BIN)/python tests/mutants.py
+
+bench: $(READY) ## speed and memory as ratios, side by side
+	$(BIN)/python benchmarks/run.py
+
+gallery: $(READY) ## copy the table and figure that the README shows from results/demo
+	$(BIN)/python docs/gallery/update.py
+
+lock: ## renew requirements.lock (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; install Python 3.11 or run make PYTHON=/path/to/python3.11."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,188 @@
+"""Verdicts by hand-worked cases: kinds of comparison, judging, combining, published numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avbalance.analysis.claims import assess, combine, published_verdict
+from avbalance.analysis.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, judge, outcomes
+from avbalance.analysis.evidence import Evidence
+from avbalance.analysis.statistics import Estimate
+from avbalance.errors import UserError
+from avbalance.evaluation.frames import write_parquet
+from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
+from avbalance.evaluation.predictions import write_predictions
+
+N = 200
+
+
+@pytest.mark.parametrize(
+    ("effect", "low", "verdict"),
+    [(1.0, 0.5, HOLDS), (1.0, -0.5, WEAK), (1.0, 0.0, WEAK), (-1.0, -2.0, FAILS), (0.0, -1.0, FAILS)],
+)
+def test_judging(effect: float, low: float, verdict: str) -> None:
+    assert judge(Estimate(effect, low, 2.0, 1.0, 2.8)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([HOLDS, HOLDS], "reproduced"),
+        ([HOLDS, WEAK], "direction only"),
+        ([HOLDS, WEAK, FAILS], "not reproduced"),
+        ([UNTESTABLE, HOLDS], "reproduced"),
+        ([UNTESTABLE, UNTESTABLE], "not testable here"),
+    ],
+)
+def test_combining(verdicts: list[str], expected: str) -> None:
+    assert combine(verdicts) == expected
+
+
+def test_published_verdict_needs_every_comparison() -> None:
+    found = [Outcome("one", HOLDS, published=1.5), Outcome("two", HOLDS, published=0.5)]
+    assert published_verdict(found) == {"verdict": "yes", "comparisons": 2, "smallest": 0.5, "largest": 1.5}
+    assert published_verdict([*found, Outcome("three", HOLDS, published=-0.1)])["verdict"] == "no"
+    assert published_verdict([Outcome("none", HOLDS)])["verdict"] == "no numbers"
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    """200 clips, half of them audio-preferred (in front): audio right on 3/4 of these, fused on all, both nowhere else."""
+    ids = [f"{number:03d}" for number in range(N)]
+    front = np.arange(N) < N // 2
+    right = {"audio": front & (np.arange(N) % 4 != 0), "fused": front, "other": np.zeros(N, dtype=bool)}
+    runs = []
+    for name, correct in right.items():
+        logits = [[1.0, 0.0] if good else [0.0, 1.0] for good in correct]
+        frame = pd.DataFrame({"id": ids, "label": 0, "split": "test", "condition": "both",
+                              "checkpoint": "selected", "logits": logits})  # fmt: skip
+        write_predictions(tmp_path / f"{name}.parquet", frame)
+        runs.append(RunFile(name, name.capitalize(), "d", 0, str(tmp_path / f"{name}.parquet")))
+    values = np.where(front, 0.3, -0.3) + np.linspace(0, 0.2, N) * np.where(front, 1, -1)
+    subsets = [
+        pd.DataFrame({"id": ids, "definition": name, "discrepancy": values, "preferred": "-"})
+        for name in ("estimated", "planted")
+    ]
+    write_parquet(tmp_path / "subsets.parquet", pd.concat(subsets))
+    (tmp_path / "published.csv").write_text(
+        "dataset,method,subset,accuracy\nD,Fused,audio_preferred,80\nD,Audio,audio_preferred,70\n"
+        "D,Fused,visual_preferred,10\nD,Audio,visual_preferred,20\nD,Fused,overall,66\nD,Audio,overall,45\n"
+    )
+    datasets = {
+        "set": DatasetInfo("set", "D", "d", "made up", subsets=str(tmp_path / "subsets.parquet")),
+        "absent": DatasetInfo("absent", "E", None, ""),
+    }
+    labels = {run.run: run.label for run in runs} | {"never": "Never"}
+    paper = Paper("slug", "Title", str(tmp_path), datasets, labels, tuple(runs))
+    published = [{"file": "published.csv", "value": "accuracy"}]
+    return Evidence(paper, declarations_of({"published": published, "statistics": {"draws": 300}}))
+
+
+def one(evidence: Evidence, protocol: str = "estimated", **block: Any) -> Outcome:
+    found = outcomes(evidence, {"datasets": ["set"], **block}, protocol)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_difference(evidence: Evidence) -> None:
+    outcome = one(evidence, kind="difference", subsets=["audio_preferred"], left=["fused"], right=["audio"])
+    # 100 % against 75 % on 100 clips; published 80 - 70; standard error sqrt(0.75 * 0.25 / 100) = 4.33 points.
+    assert (outcome.effect, outcome.n, outcome.published, outcome.verdict) == (25.0, 100, 10.0, HOLDS)
+    assert outcome.seeds == (25.0,)
+    assert outcome.detectable == pytest.approx(2.80 * 4.33, rel=0.2)
+
+
+def test_overall_ignores_the_protocol(evidence: Evidence) -> None:
+    block = {"kind": "difference", "subsets": ["overall"], "left": ["fused"], "right": ["audio"]}
+    assert one(evidence, "none", **block).effect == 12.5
+
+
+def test_between_subsets(evidence: Evidence) -> None:
+    block = {"kind": "between_subsets", "runs": ["audio"], "higher": "audio_preferred"}
+    assert one(evidence, **block, lower="visual_preferred").effect == 75.0
+
+
+def test_growth(evidence: Evidence) -> None:
+    subsets = ["audio_preferred", "audio_dominated@0.4"]
+    outcome = one(evidence, kind="growth", left=["fused"], right=["other"], subsets=subsets)
+    # Both differences are 100 points: no growth, hence no success; the paper prints no curve.
+    assert (outcome.effect, outcome.verdict, outcome.published) == (0.0, FAILS, None)
+
+
+def test_any_of_takes_the_best(evidence: Evidence) -> None:
+    block = {"kind": "any_of", "subsets": ["audio_preferred"], "right": ["audio"]}
+    assert one(evidence, **block, left=["other", "fused"]).effect == 25.0
+    assert one(evidence, **block, left=["other"]).verdict == FAILS
+
+
+def test_never_both(evidence: Evidence) -> None:
+    sides = [
+        {"subset": "audio_preferred", "rival": "audio"},
+        {"subset": "visual_preferred", "rival": "audio"},
+    ]
+    outcome = one(evidence, kind="never_both", runs=["fused"], sides=sides)
+    # +25 on one side, 0 on the other: minus the smaller is 0, not a shortfall. Published: -min(10, -10) = 10.
+    assert (outcome.effect, outcome.published, outcome.verdict) == (0.0, 10.0, FAILS)
+    assert one(evidence, kind="never_both", runs=["other"], sides=sides).verdict == HOLDS
+
+
+def test_share(evidence: Evidence) -> None:
+    block = {"kind": "share", "higher": "audio_preferred", "lower": "visual_preferred"}
+    outcome = one(evidence, **block, factor=0.5)
+    # 50 - 0.5 * 50. Published r: (66 - 10) / 70 = 0.8 and (45 - 20) / 50 = 0.5, median 0.65: 65 - 0.5 * 35.
+    assert outcome.effect == 25.0
+    assert outcome.published == pytest.approx(47.5)
+    assert one(evidence, **block, factor=2).verdict == FAILS
+
+
+def test_correlation(evidence: Evidence) -> None:
+    assert one(evidence, "planted", kind="correlation", at_least=0.5).effect == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ({"datasets": ["absent"]}, "E is not made in this tier"),
+        ({"left": ["never"]}, "never was not run on D in this tier"),
+        ({"subsets": ["audio_dominated@0.9"]}, "no test clip of D is in audio_dominated@0.9"),
+    ],
+)
+def test_what_cannot_be_tested_says_why(evidence: Evidence, block: dict[str, Any], reason: str) -> None:
+    whole = {"kind": "difference", "subsets": ["audio_preferred"], "left": ["fused"], "right": ["audio"]}
+    outcome = one(evidence, **{**whole, **block})
+    assert outcome.verdict == UNTESTABLE
+    assert outcome.reason.startswith(reason)
+
+
+def test_missing_definitions_are_not_testable(evidence: Evidence) -> None:
+    block = {"kind": "difference", "subsets": ["audio_preferred"], "left": ["fused"], "right": ["audio"]}
+    assert "no cross-fitted-a subsets of D" in one(evidence, "cross-fitted", **block).reason
+
+
+def test_unknown_kinds_and_lacking_keys_are_told(evidence: Evidence) -> None:
+    with pytest.raises(UserError, match="unknown kind 'magic'"):
+        outcomes(evidence, {"kind": "magic"}, "estimated")
+    with pytest.raises(UserError, match="lacks 'right'"):
+        outcomes(evidence, {"kind": "difference", "datasets": [], "subsets": [], "left": []}, "estimated")
+
+
+def test_all_declared_claims_get_a_verdict(
+    fabricated_paper: Paper, balanced_declarations: dict[str, Any]
+) -> None:
+    report = assess(fabricated_paper, balanced_declarations)
+    assert [claim["id"] for claim in report["claims"]] == [f"C{number}" for number in range(1, 17)]
+    # Every claim is what the paper's own numbers say; VGG-Sound's map was never measured, yet one pair is.
+    assert {claim["published"]["verdict"] for claim in report["claims"]} == {"yes"}
+    by_id = {claim["id"]: claim for claim in report["claims"]}
+    assert by_id["C2"]["published"]["smallest"] == pytest.approx(7.40)
+    assert by_id["C3"]["published"]["smallest"] == pytest.approx(5.68)
+    assert by_id["C8"]["published"]["smallest"] == pytest.approx(2.52)
+    assert list(by_id["C1"]["results"]) == ["none"]
+    assert list(by_id["C3"]["results"]) == ["estimated", "cross-fitted", "planted"]
+    assert by_id["C15"]["results"]["cross-fitted"]["verdict"] == "not testable here"
+    assert by_id["C6"]["results"]["estimated"]["verdict"] == "reproduced"

@@ -1,0 +1,107 @@
+"""Subsets: strict inequalities, nesting, definitions, and the clips they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avbalance.analysis.subsets import (
+    build_subsets,
+    canonical_subset,
+    check_nested,
+    read_subsets,
+    subset_mask,
+    subset_names,
+)
+from avbalance.errors import UserError
+
+Writer = Callable[..., Path]
+DISCREPANCY = np.array([0.5, 0.25, 0.0, -0.25, -0.5])
+
+
+def test_inequalities_are_strict_and_ties_are_on_neither_side() -> None:
+    assert subset_mask(DISCREPANCY, "audio_preferred").tolist() == [True, True, False, False, False]
+    assert subset_mask(DISCREPANCY, "visual_preferred").tolist() == [False, False, False, True, True]
+    assert subset_mask(DISCREPANCY, "tie").tolist() == [False, False, True, False, False]
+    assert subset_mask(DISCREPANCY, "overall").all()
+    # 0.25 is not above 0.25.
+    assert subset_mask(DISCREPANCY, "audio_dominated@0.25").tolist() == [True, False, False, False, False]
+    assert subset_mask(DISCREPANCY, "visual_dominated@0.25").tolist() == [False, False, False, False, True]
+
+
+def test_threshold_zero_is_the_preferred_subset() -> None:
+    assert (
+        canonical_subset("audio_dominated@0") == canonical_subset("audio_dominated@0.0") == "audio_preferred"
+    )
+    assert canonical_subset("visual_dominated@0.40") == "visual_dominated@0.4"
+    same = subset_mask(DISCREPANCY, "visual_dominated@0") == subset_mask(DISCREPANCY, "visual_preferred")
+    assert same.all()
+
+
+def test_subsets_are_nested_and_their_sizes_told() -> None:
+    assert check_nested(DISCREPANCY, [0.4, 0, 0.2]) == {"audio": [2, 2, 1], "visual": [2, 2, 1]}
+
+
+def test_names_follow_the_thresholds() -> None:
+    assert subset_names([0, 0.2]) == [
+        "overall", "audio_preferred", "visual_preferred", "tie", "audio_dominated@0.2", "visual_dominated@0.2"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["audio", "text_preferred", "audio_dominated", "audio_dominated@x"])
+def test_unknown_subsets_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="unknown"):
+        subset_mask(DISCREPANCY, name)
+
+
+def pair(unimodal_file: Writer, name: str, audio: list[float], visual: list[float]) -> tuple[Path, Path]:
+    ids = ["a", "b"]
+    first = unimodal_file(f"{name}-audio", [50.0], test=(ids, [audio]), train=(["t"], [[0.5]]))
+    second = unimodal_file(
+        f"{name}-visual", [50.0], test=(ids[::-1], [visual[::-1]]), train=(["t"], [[0.25]])
+    )
+    return first, second
+
+
+def test_every_definition_covers_the_same_test_clips(unimodal_file: Writer, tmp_path: Path) -> None:
+    pairs = {
+        "estimated": pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5]),
+        "cross-fitted-a": pair(unimodal_file, "a", [0.5, 0.5], [0.75, 0.5]),
+    }
+    manifest = pd.DataFrame(
+        {"id": ["t", "b", "a"], "planted_audio": [0.5, 0.25, 1.0], "planted_visual": [0.5, 0.75, 0.5]}
+    )
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet")
+    found = read_subsets(tmp_path / "subsets.parquet")
+    assert sorted(found) == ["cross-fitted-a", "estimated", "planted"]
+    assert all(frame["id"].tolist() == ["a", "b"] for frame in found.values())
+    assert found["estimated"]["discrepancy"].tolist() == [0.5, -0.25]
+    assert found["cross-fitted-a"]["preferred"].tolist() == ["visual", "tie"]
+    assert found["planted"]["discrepancy"].tolist() == [0.5, -0.5]
+
+
+def test_real_data_have_no_planted_definition(unimodal_file: Writer, tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
+    pairs = {"estimated": pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])}
+    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet")
+    assert sorted(read_subsets(tmp_path / "subsets.parquet")) == ["estimated"]
+
+
+def test_swapped_modalities_flip_every_preference(unimodal_file: Writer, tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
+    first = pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])
+    build_subsets({"estimated": first}, tmp_path / "manifest.parquet", tmp_path / "one.parquet")
+    build_subsets({"estimated": first[::-1]}, tmp_path / "manifest.parquet", tmp_path / "two.parquet")
+    one, two = (read_subsets(tmp_path / f"{name}.parquet")["estimated"] for name in ("one", "two"))
+    assert one["preferred"].tolist() == ["audio", "visual"]
+    assert two["preferred"].tolist() == ["visual", "audio"]
+
+
+def test_a_missing_estimate_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'estimated' is missing"):
+        build_subsets({}, tmp_path / "manifest.parquet", tmp_path / "out.parquet")

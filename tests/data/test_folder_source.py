@@ -1,0 +1,166 @@
+"""A user's own folder: every row is checked, every complaint names file, row, column and fix."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avbalance.data.manifest import Manifest
+from avbalance.data.sources import folder
+from avbalance.errors import UserError
+from avbalance.files import sha256_file
+
+
+def _spec(root: Path | str, **options: Any) -> dict[str, Any]:
+    return {
+        "kind": "folder",
+        "stands_for": None,
+        "describe": "mine",
+        "options": {"root": str(root), **options},
+    }
+
+
+def _write(root: Path, text: str, *files: str) -> None:
+    root.mkdir(exist_ok=True)
+    (root / "manifest.csv").write_text(text, encoding="utf-8")
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+
+
+def _build(root: Path, **options: Any) -> Manifest:
+    return folder.build("mine", _spec(root, **options), root.parent / "data" / "mine")
+
+
+THREE = "id,audio,image,frames,video,label,split,speaker\n"
+
+
+def test_the_three_forms_of_a_clip(tmp_path: Path) -> None:
+    _write(
+        tmp_path / "in",
+        THREE + "a,a.wav,a.png,,,10,train,ann\n" + "b,b.wav,,b,,9,test,bob\n" + "c,,,,c.mp4,9,val,ann\n",
+        *("a.wav", "a.png", "b.wav", "b/2.jpg", "b/1.jpg", "b/notes.txt", "c.mp4"),
+    )
+    manifest = _build(tmp_path / "in", columns={"group": "speaker"})
+    frame = manifest.frame
+    assert frame[["audio", "visual"]].to_numpy().tolist() == [
+        ["a.wav", "a.png"],
+        ["b.wav", "b"],
+        ["c.mp4", "c.mp4"],
+    ]
+    assert list(frame["group"]) == ["ann", "bob", "ann"] and set(frame["status"]) == {"ok"}
+    assert manifest.classes == ["9", "10"]  # numbers in their own order, not the alphabet's
+    assert frame["sha256"].iloc[2] == sha256_file(tmp_path / "in" / "c.mp4")
+
+
+def test_the_checksum_covers_every_file_of_a_clip(tmp_path: Path) -> None:
+    _write(tmp_path / "in", THREE + "b,b.wav,,b,,x,test,\n", "b.wav", "b/1.jpg", "b/2.jpg")
+    before = _build(tmp_path / "in").frame["sha256"].iloc[0]
+    (tmp_path / "in" / "b" / "2.jpg").write_bytes(b"changed")
+    assert _build(tmp_path / "in").frame["sha256"].iloc[0] != before
+
+
+def test_a_relative_root_is_recorded_relative_to_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "in", "id,video,label,split\na,a.mp4,x,train\n", "a.mp4")
+    monkeypatch.chdir(tmp_path)
+    manifest = folder.build("mine", _spec("in"), Path("data/mine"))
+    assert manifest.card["media_root"] == os.path.join("..", "..", "in")
+    assert manifest.media_root(tmp_path / "data/mine/manifest.parquet").resolve() == tmp_path / "in"
+
+
+def test_missing_files_are_counted_with_their_reason(tmp_path: Path) -> None:
+    rows = "a,a.wav,a.png,,,x,train,\n" + "b,b.wav,b.png,,,y,test,\n"
+    _write(tmp_path / "in", THREE + rows, "a.wav", "a.png", "b.wav")
+    frame = _build(tmp_path / "in").frame
+    assert list(frame["status"]) == ["ok", "missing"]
+    assert frame["reason"].iloc[1] == "no file b.png" and frame["audio"].iloc[1] is None
+
+
+def test_more_than_half_missing_is_an_error_that_names_the_first(tmp_path: Path) -> None:
+    rows = "a,,,,a.mp4,x,train,\n" + "b,,,,b.mp4,y,test,\n" + "c,,,,c.mp4,y,test,\n"
+    _write(tmp_path / "in", THREE + rows, "a.mp4")
+    with pytest.raises(UserError, match=r"manifest\.csv, row 2: no file b\.mp4 \(2 of 3 clips are missing\)"):
+        _build(tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b,,,,b.mp4,x,dev,", r"manifest\.csv, row 2: column 'split': 'dev' is not one of"),
+        ("b,,,,b.mp4,,train,", r"row 2: column 'label' is empty; fill it in"),
+        (",,,,b.mp4,x,train,", r"row 2: column 'id' is empty"),
+        ("a,,,,b.mp4,x,train,", r"row 2: id 'a' already stands in row 1"),
+        ("b,b.wav,,,,x,train,", r"row 2: media columns filled: audio; fill 'video' alone"),
+        ("b,b.wav,b.png,,b.mp4,x,train,", r"row 2: media columns filled: video, audio, image; fill"),
+        ("b,b.wav,b.png,b,,x,train,", r"row 2: media columns filled: audio, image, frames; fill"),
+        ("b,,,,,x,train,", r"row 2: media columns filled: none; fill"),
+        ("b,,,,../b.mp4,x,train,", r"row 2: column 'video': '\.\./b\.mp4' leads out of"),
+        ("b,,,,/etc/hostname,x,train,", r"row 2: column 'video': '/etc/hostname' leads out of"),
+        ("b,,,,b.mp4,x, y,train,", r"row 2: more cells than the first line has names"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_column(tmp_path: Path, row: str, message: str) -> None:
+    _write(
+        tmp_path / "in", f"{THREE}a,,,,a.mp4,x,train,\n{row}\n", "a.mp4", "b.mp4", "b.wav", "b.png", "b/1.png"
+    )
+    with pytest.raises(UserError, match=message):
+        _build(tmp_path / "in")
+
+
+def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "in", THREE + "a,,,,a.mp4,x,train,\n")
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "in" / "a.mp4").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"row 1: column 'video': 'a\.mp4' leads out of"):
+        _build(tmp_path / "in")
+
+
+def test_the_user_s_own_column_names_appear_in_complaints(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "clip,film,class,part\na,a.mp4,x,train\nb,a.mp4,x,holdout\n", "a.mp4")
+    columns = {"id": "clip", "video": "film", "label": "class", "split": "part"}
+    with pytest.raises(UserError, match=r"row 2: column 'part': 'holdout' is not one of"):
+        _build(tmp_path / "in", columns=columns)
+
+
+def test_bad_headers_and_mappings_are_named(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "id,video,label\na,a.mp4,x\n", "a.mp4")
+    with pytest.raises(UserError, match="no column 'split'"):
+        _build(tmp_path / "in")
+    _write(tmp_path / "in", "id,video,label,split\na,a.mp4,x,train\n", "a.mp4")
+    with pytest.raises(UserError, match="no column 'voice'"):
+        _build(tmp_path / "in", columns={"group": "voice"})
+    with pytest.raises(UserError, match="'speaker' is no column of ours"):
+        _build(tmp_path / "in", columns={"speaker": "id"})
+
+
+def test_listed_classes_fix_the_order_and_refuse_others(tmp_path: Path) -> None:
+    _write(tmp_path / "in", THREE + "a,,,,a.mp4,x,train,\nb,,,,a.mp4,y,test,\n", "a.mp4")
+    assert _build(tmp_path / "in", classes=["y", "z", "x"]).label_index().tolist() == [2, 0]
+    with pytest.raises(UserError, match="row 2: label 'y' is unknown"):
+        _build(tmp_path / "in", classes=["x", "z"])
+
+
+def test_preflight_names_what_is_missing(tmp_path: Path) -> None:
+    assert "no such folder" in str(folder.preflight(_spec(tmp_path / "in")))
+    (tmp_path / "in").mkdir()
+    assert "manifest.csv: no such file" in str(folder.preflight(_spec(tmp_path / "in")))
+    _write(tmp_path / "in", THREE)
+    assert folder.preflight(_spec(tmp_path / "in")) is None
+    with pytest.raises(UserError, match="has no rows"):
+        _build(tmp_path / "in")
+
+
+def test_the_real_digits_build(tmp_path: Path) -> None:
+    real = os.environ.get("AVBALANCE_REAL_DATA")
+    if not real:
+        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds avdigits/ is unknown")
+    spec = _spec(Path(real) / "avdigits", columns={"group": "speaker"})
+    manifest = folder.build("avdigits", spec, tmp_path)
+    assert manifest.frame["split"].value_counts().to_dict() == {"train": 2700, "test": 300}
+    assert manifest.classes == [str(digit) for digit in range(10)]
+    assert manifest.frame["group"].nunique() == 6 and set(manifest.frame["status"]) == {"ok"}

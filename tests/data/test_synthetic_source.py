@@ -1,0 +1,141 @@
+"""The generated data set: complete, recorded, resumable and independent of how it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avbalance.data.manifest import Manifest, read_manifest, write_manifest
+from avbalance.data.sources import synthetic
+from avbalance.errors import UserError
+from avbalance.files import sha256_file
+
+
+def _spec(**changes: Any) -> dict[str, Any]:
+    options = {
+        "seed": 11,
+        "classes": 3,
+        "clips": {"train": 5, "val": 2, "test": 3},
+        "discrepancy_beta": [2.4, 1.2],
+        "snr_audio_db": [-30.0, -2.0],
+        "snr_visual_db": [-10.0, 14.0],
+        "duration": 1.0,
+        "side": 32,
+        **changes,
+    }
+    return {"kind": "synthetic", "stands_for": "Toy", "describe": "generated", "options": options}
+
+
+def _build(folder: Path, **changes: Any) -> Manifest:
+    return synthetic.build("toy", _spec(**changes), folder)
+
+
+def _written(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "media").glob("*.mp4")}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    folder = tmp_path_factory.mktemp("plain")
+    return folder, _build(folder)
+
+
+def test_every_clip_is_on_disk_with_its_checksum(plain: tuple[Path, Manifest]) -> None:
+    folder, manifest = plain
+    write_manifest(manifest, folder / "manifest.parquet")
+    again = read_manifest(folder / "manifest.parquet")
+    assert again.frame["split"].value_counts().to_dict() == {"train": 5, "test": 3, "val": 2}
+    root = again.media_root(folder / "manifest.parquet")
+    for row in again.frame.itertuples():
+        assert row.audio == row.visual and sha256_file(root / row.audio) == row.sha256
+    assert len(set(again.frame["sha256"])) == 10
+
+
+def test_the_planted_truth_is_recorded(plain: tuple[Path, Manifest]) -> None:
+    frame = plain[1].frame
+    assert frame[["planted_audio", "planted_visual"]].to_numpy().min() >= 0
+    assert np.allclose(frame["snr_audio_db"], -30 + 28 * frame["planted_audio"])
+    assert np.allclose(frame["snr_visual_db"], -10 + 24 * frame["planted_visual"])
+    card = plain[1].card
+    assert (card["stands_for"], card["classes"]) == ("Toy", ["class-00", "class-01", "class-02"])
+    assert card["options"]["fps"] == 4 and card["options"]["seed"] == 11
+
+
+def test_another_folder_and_two_processes_give_the_same_manifest(
+    plain: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    again = _build(tmp_path, workers=2)
+    assert again.frame.equals(plain[1].frame)
+    assert again.card == plain[1].card
+
+
+def test_a_killed_build_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    whole = _build(tmp_path)
+    before = _written(tmp_path)
+    (tmp_path / "media" / "train-00003.mp4").unlink()
+    (tmp_path / "media" / ".test-00001.mp4.x.partial").write_bytes(b"half a file")
+    assert _build(tmp_path).frame.equals(whole.frame)
+    after = _written(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"train-00003.mp4"}
+    assert not list((tmp_path / "media").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 12}, {"snr_audio_db": [-30.0, 0.0]}, {"side": 34}, {"flip": True}]
+)
+def test_clips_of_other_settings_are_never_kept(tmp_path: Path, change: dict[str, Any]) -> None:
+    old = _build(tmp_path)
+    new = _build(tmp_path, **change)
+    assert not set(new.frame["sha256"]) & set(old.frame["sha256"])
+    assert new.card["digest"] != old.card["digest"]
+
+
+def test_clips_of_unknown_settings_are_never_kept(tmp_path: Path) -> None:
+    whole = _build(tmp_path)
+    (tmp_path / "media" / "settings.json").unlink()
+    (tmp_path / "media" / "train-00000.mp4").write_bytes(b"something else")
+    assert _build(tmp_path).frame.equals(whole.frame)
+
+
+def test_a_larger_set_keeps_the_smaller_one_and_a_smaller_one_drops_the_rest(tmp_path: Path) -> None:
+    small = _build(tmp_path)
+    before = _written(tmp_path)
+    large = _build(tmp_path, clips={"train": 7, "val": 2, "test": 3})
+    assert {**_written(tmp_path), **before} == _written(tmp_path) and len(large.frame) == 12
+    assert set(small.frame["sha256"]) < set(large.frame["sha256"])
+    _build(tmp_path)
+    assert _written(tmp_path).keys() == before.keys()
+
+
+def test_flip_swaps_the_planted_columns(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
+    flipped = _build(tmp_path, flip=True).frame
+    assert flipped["planted_audio"].tolist() == plain[1].frame["planted_visual"].tolist()
+    assert flipped["planted_visual"].tolist() == plain[1].frame["planted_audio"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": 1}, "unknown option 'sed'"),
+        ({"side": 33}, "'side' must be even"),
+        ({"classes": 1}, "'classes' must be at least 2"),
+        ({"clips": {"dev": 3}}, "unknown split 'dev'"),
+        ({"discrepancy_beta": [0.0, 1.0]}, "two positive numbers"),
+    ],
+)
+def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        synthetic.preflight(_spec(**change))
+    with pytest.raises(UserError, match=message):
+        _build(tmp_path, **change)
+    assert not (tmp_path / "media").exists()
+
+
+def test_an_absent_option_is_named() -> None:
+    spec = _spec()
+    del spec["options"]["seed"]
+    with pytest.raises(UserError, match="option 'seed' is missing"):
+        synthetic.preflight(spec)

@@ -1,0 +1,42 @@
+"""Published numbers: keys from templates, precedence, and the audio share that a printed row implies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avbalance.errors import UserError
+from avbalance.evaluation.published import implied_share, load_published
+
+PUBLISHED = Path(__file__).parents[2] / "workflow" / "papers" / "balanced-audiovisual" / "published"
+
+
+def test_threshold_rows_meet_the_tables_at_zero(balanced_declarations: dict[str, Any]) -> None:
+    values = load_published(PUBLISHED, balanced_declarations["published"])
+    # The drawing shows 71.40 at T = 0, the table prints 71.41: the table counts.
+    assert values["Balanced", "Greedy", "visual_preferred", "accuracy"] == 71.41
+    assert values["Balanced", "Greedy", "visual_dominated@0.4", "accuracy"] == 86.83
+    # 54 cells of both tables, 30 curve points of which 10 are cells of table 2, and two maps.
+    assert len(values) == 54 + 20 + 2
+
+
+def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("dataset,method,subset,accuracy\nD,M,overall,50.00\n")
+    (tmp_path / "two.csv").write_text("dataset,method,subset,accuracy\nD,M,overall,50.50\n")
+    with pytest.raises(UserError, match=r"two.csv, line 2: 50.5"):
+        load_published(tmp_path, [{"file": f"{name}.csv", "value": "accuracy"} for name in ("one", "two")])
+
+
+def test_a_wrong_template_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("dataset,model,subset,accuracy\nD,M,overall,50.00\n")
+    with pytest.raises(UserError, match="line 2: does not fit its declaration"):
+        load_published(tmp_path, [{"file": "one.csv", "value": "accuracy"}])
+
+
+def test_share_implied_by_a_row() -> None:
+    values = {("D", "M", name, "accuracy"): value for name, value in
+              {"overall": 60.0, "audio_preferred": 70.0, "visual_preferred": 30.0}.items()}  # fmt: skip
+    # 60 = r 70 + (1 - r) 30, so r = 0.75.
+    assert implied_share(values, "D") == [0.75]

@@ -1,0 +1,272 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, namedtuple
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from clip_files import RATE, grey_steps, tone, write_clip_manifest, write_mp4, write_wav
+
+from avbalance.errors import UserError
+from avbalance.features.extract import extract
+from avbalance.features.store import open_store
+from avbalance.files import sha256_file
+
+SMALL = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
+
+
+@pytest.fixture
+def media(tmp_path):
+    folder = tmp_path / "media"
+    folder.mkdir()
+    return folder
+
+
+def write_distinct(folder: Path, count: int) -> list[str]:
+    """Half a second of sound per clip, told apart by its pitch."""
+    names = []
+    for number in range(count):
+        names.append(write_wav(folder / f"{number:03d}.wav", tone(0.5, RATE, 200 + 20 * number)).name)
+    return names
+
+
+def bytes_of(out: Path) -> dict[str, str]:
+    return {str(path.relative_to(out)): sha256_file(path) for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_a_store_holds_usable_clips_in_manifest_order_and_accounts_for_the_rest(tmp_path, media):
+    write_mp4(media / "good.mp4", grey_steps(16), tone(2.0))
+    write_mp4(media / "mute.mp4", grey_steps(16), None)
+    write_mp4(media / "quiet.mp4", np.zeros((16, 64, 64, 3), np.uint8), np.zeros(2 * RATE, np.float32))
+    (media / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(3000))
+    names = ["noise.mp4", "good.mp4", "mute.mp4", "absent.mp4", "quiet.mp4", "known.mp4"]
+    manifest = write_clip_manifest(tmp_path, names, status=["ok"] * 5 + ["missing"], reason=[""] * 5 + ["never came"])
+    out = extract(manifest, SMALL, tmp_path / "out")
+    audio, visual = open_store(out["audio"]), open_store(out["visual"])
+    assert out["audio"] == tmp_path / "out" / "audio-logmel8x16-1s"
+    assert out["visual"] == tmp_path / "out" / "visual-fps1-middle-8-2s"
+    statuses = {"audio": ["corrupt", "ok", "no_audio", "missing", "silent", "missing"]}
+    statuses["visual"] = ["corrupt", "ok", "ok", "missing", "black", "missing"]
+    assert audio.index["status"].tolist() == statuses["audio"]
+    assert visual.index["status"].tolist() == statuses["visual"]
+    assert audio.index["row"].tolist() == [-1, 0, -1, -1, 1, -1]
+    assert visual.index["row"].tolist() == [-1, 0, 1, -1, 2, -1]
+    assert audio.index["reason"].iloc[5] == "never came"
+    assert (audio.array.shape, audio.array.dtype) == ((2, 8, 16), np.float16)
+    assert (visual.array.shape, visual.array.dtype) == ((3, 2, 8, 8, 3), np.uint8)
+    # Frames 4 and 12 of `grey_steps` are 20 + 24 and 20 + 72 grey; the codec may be off by a few levels.
+    assert np.abs(visual.array[0].mean(axis=(1, 2, 3)) - [44, 92]).max() < 4
+    assert audio.card["losses"] == {"corrupt": 1, "missing": 2, "no_audio": 1}
+    assert (audio.card["flagged"], visual.card["flagged"]) == ({"silent": 1}, {"black": 1})
+    assert visual.index[["n_frames", "width", "height", "duration"]].iloc[1].tolist() == [2, 64, 64, 2.0]
+    assert audio.card["sha256"] == sha256_file(out["audio"] / "features.npy")
+    assert audio.card["recipe"]["name"] == "logmel8x16-1s"
+    assert np.array_equal(np.load(out["audio"] / "features.npy", allow_pickle=False), audio.array)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_one_modality_alone_and_separate_files(tmp_path, media):
+    write_wav(media / "a.wav", tone(1.0))
+    write_mp4(media / "v.mp4", grey_steps(16), None)
+    manifest = write_clip_manifest(tmp_path, ["v.mp4"], audio=["a.wav"])
+    both = extract(manifest, SMALL, tmp_path / "both")
+    alone = extract(manifest, {"audio": SMALL["audio"]}, tmp_path / "alone")
+    assert set(alone) == {"audio"}
+    assert np.array_equal(open_store(both["audio"]).array, open_store(alone["audio"]).array)
+    assert open_store(both["visual"]).index["status"].tolist() == ["ok"]
+
+
+def test_a_set_without_usable_clips_still_makes_a_readable_store(tmp_path, media):
+    manifest = write_clip_manifest(tmp_path, ["absent.mp4"])
+    store = open_store(extract(manifest, SMALL, tmp_path / "out")["visual"])
+    assert store.array.shape == (0, 2, 8, 8, 3)
+    assert store.card["losses"] == {"missing": 1}
+
+
+def test_absent_media_of_a_generated_set_are_an_error_with_a_cure(tmp_path, media):
+    manifest = write_clip_manifest(tmp_path, ["absent.mp4"], kind="synthetic")
+    with pytest.raises(UserError, match=r"absent\.mp4: .*delete .*manifest\.parquet"):
+        extract(manifest, SMALL, tmp_path / "out")
+
+
+@pytest.mark.parametrize("recipes", [{}, {"audio": "paper48k", "touch": "x"}, {"audio": "nonsense"}])
+def test_bad_requests_are_refused(tmp_path, media, recipes):
+    with pytest.raises(UserError):
+        extract(write_clip_manifest(tmp_path, ["a.mp4"]), recipes, tmp_path / "out")
+
+
+def test_a_full_disk_is_noticed_before_the_first_clip(tmp_path, media, monkeypatch):
+    manifest = write_clip_manifest(tmp_path, [f"{number}.mp4" for number in range(10)])
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10_000, 5_000, 5_000))
+    # 10 clips of 8 * 16 * 2 + 2 * 8 * 8 * 3 = 256 + 384 bytes
+    with pytest.raises(UserError, match=r"needs 6,400 bytes but only 5,000 are free"):
+        extract(manifest, SMALL, tmp_path / "out")
+
+
+def test_decoders_that_hang_or_die_cost_their_clip_only(tmp_path, media):
+    good = write_wav(media / "good.wav", tone(0.5))
+    names = [
+        "hang.wav",
+        "a.wav",
+        "exit.wav",
+        "kill.wav",
+        "b.wav",
+        "segv.wav",
+        "once.wav",
+        "raise.wav",
+        "c.wav",
+    ]
+    for name in names:
+        shutil.copy(good, media / name)
+    manifest = write_clip_manifest(tmp_path, names)
+    audio = {"audio": SMALL["audio"]}
+    out = extract(manifest, audio, tmp_path / "out", workers=2, timeout_s=1.0, decoder="decoder_faults:faulty")
+    store = open_store(out["audio"])
+    found = dict(zip(names, store.index["status"], strict=True))
+    assert found == {
+        "hang.wav": "decoder_timeout",
+        "a.wav": "ok",
+        "exit.wav": "decoder_crash",
+        "kill.wav": "decoder_crash",
+        "b.wav": "ok",
+        "segv.wav": "decoder_crash",
+        "once.wav": "ok",
+        "raise.wav": "decoder_crash",
+        "c.wav": "ok",
+    }
+    reasons = dict(zip(names, store.index["reason"], strict=True))
+    assert "longer than 1 s" in reasons["hang.wav"]
+    assert "exit status 3" in reasons["exit.wav"]
+    assert "SIGKILL" in reasons["kill.wav"]
+    assert "SIGSEGV" in reasons["segv.wav"]
+    assert "no such luck" in reasons["raise.wav"]
+    # The good clips are all the same sound: nothing was mixed up on the way.
+    assert len(store.array) == 4
+    assert all(np.array_equal(store.array[0], other) for other in store.array)
+
+
+def test_a_decoder_that_cannot_start_is_a_defect_not_a_loss(tmp_path, media):
+    write_wav(media / "a.wav", tone(0.5))
+    manifest = write_clip_manifest(tmp_path, ["a.wav"])
+    with pytest.raises(RuntimeError, match="could not start"):
+        extract(manifest, {"audio": SMALL["audio"]}, tmp_path / "out", decoder="decoder_faults:absent")
+
+
+def test_the_number_of_workers_does_not_show(tmp_path, media):
+    write_mp4(media / "up.mp4", grey_steps(16), None)
+    write_mp4(media / "down.mp4", grey_steps(16)[::-1], None)
+    videos = ["up.mp4", "down.mp4"] * 35
+    manifest = write_clip_manifest(tmp_path, write_distinct(media, 70), visual=videos)
+    for workers in (1, 3):
+        extract(manifest, SMALL, tmp_path / f"out{workers}", workers=workers)
+    assert bytes_of(tmp_path / "out1") == bytes_of(tmp_path / "out3")
+    audio = open_store(tmp_path / "out1" / "audio-logmel8x16-1s").array
+    assert len(np.unique(audio.reshape(70, -1), axis=0)) == 70
+    visual = open_store(tmp_path / "out1" / "visual-fps1-middle-8-2s").array
+    brighter = visual[:, 1].mean(axis=(1, 2, 3)) > visual[:, 0].mean(axis=(1, 2, 3))
+    assert brighter.tolist() == [True, False] * 35
+
+
+RUN = """
+import sys
+sys.path[:0] = {paths!r}
+from avbalance.features.extract import extract
+extract({manifest!r}, {recipes!r}, {out!r}, {state!r}, decoder="decoder_faults:slow")
+"""
+
+
+def test_a_killed_extraction_goes_on_and_ends_in_the_same_bytes(tmp_path, media):
+    names = write_distinct(media, 150)
+    manifest = write_clip_manifest(tmp_path, names)
+    audio = {"audio": SMALL["audio"]}
+    extract(manifest, audio, tmp_path / "straight")
+    state, out = tmp_path / "state", tmp_path / "out"
+    paths = [entry for entry in sys.path if entry]
+    program = RUN.format(paths=paths, manifest=str(manifest), recipes=audio, out=str(out), state=str(state))
+    job = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 60
+    while not list(state.glob("*/journal.jsonl")):
+        assert job.poll() is None, "the extraction ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not out.exists() or not list(out.rglob("card.json"))
+    (folder,) = state.iterdir()
+    safe = (folder / "journal.jsonl").read_bytes()
+    # What a kill in the middle of a write leaves behind
+    with (folder / "journal.jsonl").open("ab") as handle:
+        handle.write(b'{"audio": [{"id"')
+    with (folder / "audio" / "features.npy").open("ab") as handle:
+        handle.write(b"half a row")
+    extract(manifest, audio, out, state, decoder="decoder_faults:slow")
+    assert bytes_of(out) == bytes_of(tmp_path / "straight")
+    assert not folder.exists()
+    calls = Counter((media / "calls.log").read_text().split())
+    assert set(calls) == set(names)
+    done = names[: 64 * safe.count(b"\n")]
+    assert done
+    assert {calls[name] for name in done} == {1}, "finished shards were decoded again"
+
+
+def test_unfinished_stores_that_lost_their_array_start_over(tmp_path, media):
+    manifest = write_clip_manifest(tmp_path, write_distinct(media, 70))
+    audio = {"audio": SMALL["audio"]}
+    straight = extract(manifest, audio, tmp_path / "straight")["audio"]
+    state, out = tmp_path / "state", tmp_path / "out"
+    with pytest.raises(RuntimeError):
+        extract(manifest, audio, out, state, decoder="decoder_faults:absent")
+    (folder,) = state.iterdir()
+    with (folder / "journal.jsonl").open("w") as journal:
+        journal.write('{"audio": [{"id": "c000", "row": 0, "status": "ok"}]}\n')
+    assert not (folder / "audio" / "features.npy").stat().st_size > 1000
+    with pytest.raises(RuntimeError):
+        extract(manifest, audio, out, state, decoder="decoder_faults:absent")
+    assert (folder / "journal.jsonl").read_bytes() == b""
+    extract(manifest, audio, out, state)
+    assert bytes_of(out / straight.name) == bytes_of(straight)
+
+
+def test_a_second_extraction_of_the_same_features_is_turned_away(tmp_path, media):
+    import fcntl
+
+    manifest = write_clip_manifest(tmp_path, ["absent.mp4"])
+    write_wav(media / "absent.mp4", tone(0.1))
+    with pytest.raises(RuntimeError):
+        extract(manifest, SMALL, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:absent")
+    (folder,) = (tmp_path / "state").iterdir()
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another extraction"):
+            extract(manifest, SMALL, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:absent")
+
+
+def test_extraction_does_not_load_torch():
+    program = "import avbalance.features.extract, sys; print('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "False"
+
+
+def test_real_clips_through_the_whole_extraction(tmp_path):
+    real = os.environ.get("AVBALANCE_REAL_DATA")
+    if not real:
+        pytest.skip("AVBALANCE_REAL_DATA is unset: no real clips to extract")
+    source = Path(real) / "avdigits"
+    (tmp_path / "media").symlink_to(source)
+    listed = pd.read_csv(source / "manifest.csv").head(40)
+    manifest = write_clip_manifest(
+        tmp_path, listed["id"].tolist(), audio=listed["audio"].tolist(), visual=listed["image"].tolist()
+    )
+    out = extract(manifest, {"audio": "logmel32x64-1s", "visual": "still-32"}, tmp_path / "out")
+    audio, visual = open_store(out["audio"]), open_store(out["visual"])
+    assert audio.array.shape == (40, 32, 64)
+    assert visual.array.shape == (40, 1, 32, 32, 3)
+    assert (audio.index["duration"] > 0.1).all()
+    assert (audio.card["losses"], visual.card["losses"]) == ({}, {})

@@ -1,0 +1,192 @@
+"""Tables: golden text of a small one, escaping, and the tables that the first paper declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from avbalance.errors import UserError
+from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.reporting.cells import Cell, Measured
+from avbalance.reporting.escape import escape_markdown, escape_tex
+from avbalance.reporting.tables import build_table, cell_text, latex, long_frame, markdown, render_tables
+
+DECLARATION = {
+    "id": "table9",
+    "title": "Table 9. Accuracy & more",
+    "rows": [{"key": "run", "name": "method", "title": "Method", "values": ["base_line", "extra"]}],
+    "columns": [
+        {"key": "dataset", "values": ["set"]},
+        {"key": "subset", "values": [{"value": "overall", "label": "Overall"}, "audio_preferred"]},
+    ],
+}
+
+
+def measurement(run: str, subset: str, seed: int, value: float, n: int) -> dict[str, Any]:
+    return {"dataset": "made-up", "run": run, "seed": seed, "split": "test", "subset": subset, "condition": "both",
+            "protocol": "estimated", "checkpoint": "selected", "metric": "accuracy", "value": value, "n": n}  # fmt: skip
+
+
+@pytest.fixture
+def small() -> tuple[Paper, Measured]:
+    paper = Paper(
+        "slug", "title", "", {"set": DatasetInfo("set", "A<B>", "made-up", "stand-in for A|B")},
+        {"base_line": "Base_line", "extra": "50% more"}, (),
+        ({"what": "all cut", "why": "no time"}, {"what": "elsewhere", "why": "-", "tables": ["table1"]}),
+    )  # fmt: skip
+    frame = pd.DataFrame(
+        [
+            measurement("base_line", "overall", 0, 60.0, 200),
+            measurement("base_line", "overall", 1, 62.0, 200),
+            measurement("base_line", "audio_preferred", 0, 50.0, 40),
+            measurement("extra", "overall", 0, 70.0, 200),
+        ]
+    )
+    return paper, Measured(paper, frame, {("A<B>", "Base_line", "overall", "accuracy"): 61.5})
+
+
+def test_markdown_golden(small: tuple[Paper, Measured]) -> None:
+    # Mean of 60 and 62 is 61, their standard deviation sqrt(2) = 1.41.
+    assert markdown(build_table(small[0], DECLARATION, small[1])) == (
+        "# Table 9. Accuracy &amp; more\n"
+        "\n"
+        "Data: A&lt;B&gt;: stand-in for A\\|B (made-up).\n"
+        "\n"
+        "Cells: ours, mean ± standard deviation over seeds (published). –: not made.\n"  # noqa: RUF001
+        "\n"
+        "| Method | A&lt;B&gt;, Overall | A&lt;B&gt;, audio_preferred |\n"
+        "| --- | ---: | ---: |\n"
+        "| Base_line | 61.00 ± 1.41 (61.50) | 50.00† |\n"
+        "| 50% more | 70.00 | – |\n"  # noqa: RUF001
+        "| Clips | 200 | 40 |\n"
+        "\n"
+        "- † fewer than 100 clips.\n"
+        "- Cut in this tier: all cut; reason: no time.\n"
+    )
+
+
+def test_latex_golden(small: tuple[Paper, Measured]) -> None:
+    assert latex(build_table(small[0], DECLARATION, small[1])).splitlines() == [
+        r"\begin{table}",
+        r"\caption{Table 9. Accuracy \& more. Data: A\textless{}B\textgreater{}: stand-in for A|B (made-up).}",
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r" & \multicolumn{2}{c}{A\textless{}B\textgreater{}} \\",
+        r"Method & Overall & audio\_preferred \\",
+        r"\midrule",
+        r"Base\_line & 61.00 $\pm$ 1.41 (61.50) & 50.00$\dagger$ \\",
+        r"50\% more & 70.00 & -- \\",
+        r"\midrule",
+        r"Clips & 200 & 40 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\\ {\footnotesize $\dagger$ fewer than 100 clips.}",
+        r"\\ {\footnotesize Cut in this tier: all cut; reason: no time.}",
+        r"\end{table}",
+    ]
+
+
+def test_long_frame_keys_and_values(small: tuple[Paper, Measured]) -> None:
+    frame = long_frame(build_table(small[0], DECLARATION, small[1]))
+    assert list(frame.columns) == [
+        "dataset", "subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data"
+    ]  # fmt: skip
+    assert len(frame) == 4
+    first = frame.iloc[0]
+    assert (first["published"], first["ours_mean"], first["seeds"], first["n"]) == (61.5, 61.0, 2, 200)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (Cell(), "–"),  # noqa: RUF001
+        (Cell(published=61.5), "– (61.50)"),  # noqa: RUF001
+        (Cell(61.5, 60.0, None, 1, 300), "60.00 (61.50)"),
+        (Cell(None, 60.0, 0.5, 3, 99), "60.00 ± 0.50†"),
+        (Cell(None, 60.0, 0.5, 3, 100), "60.00 ± 0.50"),
+    ],
+)
+def test_cell_text(cell: Cell, text: str) -> None:
+    assert cell_text(cell) == text
+
+
+def test_numbers_without_declared_decimals_are_short() -> None:
+    assert [cell_text(Cell(ours_mean=value), None) for value in (8.0, 0.8125, 0.5)] == ["8", "0.812", "0.5"]
+
+
+def test_escaping() -> None:
+    assert escape_markdown("<script>|`x` & *y*\n") == "&lt;script&gt;\\|\\`x\\` &amp; \\*y\\* "
+    assert escape_tex(r"\input{a_b} 5% $x^2$ ~#") == (
+        r"\textbackslash{}input\{a\_b\} 5\% \$x\textasciicircum{}2\$ \textasciitilde{}\#"
+    )
+
+
+def test_unknown_keys_and_runs_are_told(small: tuple[Paper, Measured]) -> None:
+    with pytest.raises(UserError, match="table table9: unknown key 'colour'"):
+        build_table(small[0], {**DECLARATION, "colour": 1}, small[1])
+    rows = [{"key": "run", "values": ["no-such-run"]}]
+    with pytest.raises(UserError, match="no run 'no-such-run' is declared"):
+        build_table(small[0], {**DECLARATION, "rows": rows}, small[1])
+
+
+@pytest.fixture(scope="module")
+def rendered(
+    fabricated_paper: Paper,
+    balanced_declarations: dict[str, Any],
+    measurements: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    out = tmp_path_factory.mktemp("tables")
+    render_tables(fabricated_paper, balanced_declarations, measurements, out)
+    return out
+
+
+def test_declared_tables_name_their_data_and_losses(rendered: Path) -> None:
+    text = (rendered / "table1.md").read_text(encoding="utf-8")
+    assert "synthetic stand-in for Kinetics-Sounds (synthetic-kinetics-sounds)" in text
+    assert "320 of 321 used (train 160, val 40, test 120), 1 lost (manifest missing 1)" in text
+    assert "epochs averaged: audio 6, visual 6" in text
+    assert "Cut in this tier: 6 epochs; reason: a fixture" in text
+    assert "no film" not in text
+    assert "no film" in (rendered / "table2.md").read_text(encoding="utf-8")
+    lost = pd.read_csv(rendered / "lost_clips.csv")
+    assert set(lost["id"]) == {"train-lost"}
+    assert len(lost) == 3
+
+
+def test_rows_that_the_paper_lacks_are_ours_only(rendered: Path) -> None:
+    frame = pd.read_csv(rendered / "table1.csv").set_index(["dataset", "method", "subset"])
+    assert pd.isna(frame.loc[("VGG-Sound", "Late ensemble", "overall"), "published"])
+    assert frame.loc[("VGG-Sound", "Late ensemble", "overall"), "ours_mean"] > 0
+    assert frame.loc[("VGG-Sound", "Baseline", "visual_preferred"), "published"] == 27.50
+
+
+def test_runs_left_out_keep_their_published_number(
+    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, rendered: Path
+) -> None:
+    frame = pd.read_csv(rendered / "table2.csv").set_index(["method", "subset"])
+    row = frame.loc[("Grad-Blending (offline)", "overall")]
+    assert pd.isna(row["ours_mean"])
+    assert row["seeds"] == 0
+
+
+def test_generator_seeds_have_rows_of_their_own(rendered: Path) -> None:
+    frame = pd.read_csv(rendered / "tableS3.csv")
+    assert set(frame["data"]) == {"synthetic-balanced", "synthetic-balanced-g1"}
+    assert frame["published"].isna().all()
+
+
+def test_tables_are_the_same_bytes_twice(
+    fabricated_paper: Paper,
+    balanced_declarations: dict[str, Any],
+    measurements: Path,
+    rendered: Path,
+    tmp_path: Path,
+) -> None:
+    written = render_tables(fabricated_paper, balanced_declarations, measurements, tmp_path)
+    assert len(written) == 3 * 6 + 1
+    for path in written:
+        assert path.read_bytes() == (rendered / path.name).read_bytes()
