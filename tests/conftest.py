@@ -30,6 +30,8 @@ LABELS = {
     "audio-half-b": "Audio unimodal (half B)",
     "visual-half-a": "Visual unimodal (half A)",
     "visual-half-b": "Visual unimodal (half B)",
+    "late-ensemble-half-a": "Late ensemble (half A)",
+    "late-ensemble-half-b": "Late ensemble (half B)",
 }
 CLASSES = 4
 SIZES = {"train": 160, "val": 40, "test": 120}
@@ -54,7 +56,7 @@ def fabricate_media(folder: Path, data: str, bias: float, generator: np.random.G
     pd.concat([frame, lost]).to_parquet(folder / data / "manifest.parquet")
     for modality in ("audio", "visual"):
         index = pd.concat([frame, lost])[["id", "status", "reason"]].reset_index(drop=True)
-        index["row"] = range(len(index))
+        index["row"] = [*range(len(frame)), -1]
         index.to_parquet(folder / data / f"{modality}.parquet")
     return frame
 
@@ -68,18 +70,10 @@ def fabricate_logits(chance: np.ndarray, labels: np.ndarray, generator: np.rando
     return logits
 
 
-def fabricate_run(
-    folder: Path, frame: pd.DataFrame, run: str, seed: int, generator: np.random.Generator
-) -> Path:
+def fabricate_run(folder: Path, frame: pd.DataFrame, run: str, seed: int, generator: np.random.Generator) -> Path:
     """Write predictions.parquet and, for unimodal runs, confidence.npz of one run; return the predictions' path."""
     audio, visual = frame["planted_audio"].to_numpy(), frame["planted_visual"].to_numpy()
-    chance = (
-        audio
-        if run.startswith("audio")
-        else visual
-        if run.startswith("visual")
-        else (audio + visual) / 2 + 0.2
-    )
+    chance = audio if run.startswith("audio") else visual if run.startswith("visual") else (audio + visual) / 2 + 0.2
     labels = np.arange(len(frame)) % CLASSES
     labels = np.array([int(name.removeprefix("class")) for name in frame["label"]]) if len(frame) else labels
     kept = (frame["split"] != "train").to_numpy()
@@ -121,9 +115,7 @@ def fabricate_dataset(
         return first, second
 
     estimate_confidence(*pair("", 0), folder / data / "manifest.parquet", folder / data / "confidence")
-    pairs = {"estimated": pair("", 0)} | {
-        f"seed-matched-{number}": pair("", number) for number in runs["audio"]
-    }
+    pairs = {"estimated": pair("", 0)} | {f"seed-matched-{number}": pair("", number) for number in runs["audio"]}
     if "audio-half-a" in runs:
         pairs |= {"cross-fitted-a": pair("-half-a", 0), "cross-fitted-b": pair("-half-b", 0)}
     build_subsets(pairs, folder / data / "manifest.parquet", folder / data / "subsets.parquet")
@@ -155,6 +147,7 @@ def fabricated_paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
     """A paper with three fabricated data sets, two seeds per model, half models, and one run that was never made."""
     folder = tmp_path_factory.mktemp("fabricated")
     full = {name: (0, 1) for name in ("audio", "visual", "baseline", "ogm-ge", "gradient-blending", "greedy")}
+    full["late-ensemble"] = (0, 1)
     halves = {name: (0,) for name in LABELS if "-half-" in name}
     roles = {"kinetics-sounds": "Kinetics-Sounds", "vggsound": "VGG-Sound", "balanced": "Balanced"}
     datasets: dict[str, Any] = {}
@@ -176,8 +169,8 @@ def fabricated_paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
         "labels": LABELS,
         "runs": runs + records,
         "cuts": [
-            {"what": "6 epochs", "why": "a fixture"},
-            {"what": "no film", "why": "budget", "tables": ["table2"]},
+            {"what": "6 epochs", "reason": "a fixture"},
+            {"what": "no film", "reason": "budget", "tables": ["table2"]},
         ],
     }
     return Paper.from_dict(record)
@@ -205,9 +198,7 @@ def unimodal_file(tmp_path: Path) -> Callable[..., Path]:
             ids, confidence = splits.get(split, ([], [[]] * len(accuracy)))
             arrays[f"ids_{split}"] = np.array(ids, dtype=str)
             arrays[f"labels_{split}"] = np.zeros(len(ids), dtype=np.int64)
-            arrays[f"confidence_{split}"] = np.array(confidence, dtype=np.float32).reshape(
-                len(accuracy), len(ids)
-            )
+            arrays[f"confidence_{split}"] = np.array(confidence, dtype=np.float32).reshape(len(accuracy), len(ids))
         path = tmp_path / f"{name}.npz"
         np.savez(path, **arrays)
         return path

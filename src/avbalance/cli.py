@@ -12,9 +12,12 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avbalance.errors import UserError
+
+if TYPE_CHECKING:
+    from avbalance.evaluation.paper import Paper
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,41 +183,44 @@ def _subsets(options: argparse.Namespace) -> None:
 
 def _measure(options: argparse.Namespace) -> None:
     from avbalance.evaluation.measure import measure
-    from avbalance.evaluation.paper import Paper
+
+    paper, declarations = _paper()
+    measure(paper, declarations["measures"], options.out)
+
+
+def _paper() -> tuple[Paper, dict[str, Any]]:
+    """The paper and the declarations on standard input."""
+    from avbalance.evaluation.paper import Paper, declarations_of
 
     spec = _spec()
-    measure(Paper.from_dict(spec["paper"]), spec["measures"], options.out)
+    return Paper.from_dict(spec["paper"]), declarations_of(spec["declarations"])
 
 
 def _table(options: argparse.Namespace) -> None:
-    from avbalance.evaluation.paper import Paper
     from avbalance.reporting.tables import render_tables
 
-    spec = _spec()
-    render_tables(Paper.from_dict(spec["paper"]), spec["declarations"], options.measurements, options.out)
+    paper, declarations = _paper()
+    render_tables(paper, declarations, options.measurements, options.out)
 
 
 def _figure(options: argparse.Namespace) -> None:
-    from avbalance.evaluation.paper import Paper
     from avbalance.reporting.figures import render_figures
 
-    spec = _spec()
-    render_figures(Paper.from_dict(spec["paper"]), spec["declarations"], options.measurements, options.out)
+    paper, declarations = _paper()
+    render_figures(paper, declarations, options.measurements, options.out)
 
 
 def _claims(options: argparse.Namespace) -> None:
-    from avbalance.evaluation.paper import Paper
     from avbalance.reporting.claims_report import render_claims
 
-    spec = _spec()
-    render_claims(Paper.from_dict(spec["paper"]), spec["declarations"], options.out)
+    paper, declarations = _paper()
+    render_claims(paper, declarations, options.out)
 
 
 def _losses(options: argparse.Namespace) -> None:
-    from avbalance.evaluation.paper import Paper
     from avbalance.reporting.facts import write_lost_clips
 
-    write_lost_clips(Paper.from_dict(_spec()["paper"]), options.out)
+    write_lost_clips(_paper()[0], options.out)
 
 
 def _methods(options: argparse.Namespace) -> None:

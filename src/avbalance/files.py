@@ -18,8 +18,8 @@ from avbalance.errors import UserError
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
-    Parent folders are made. The content is flushed to disk before the rename, so that a killed machine leaves either the
-    old file or the new one. Raises UserError when the folder cannot be written to or the disk is full.
+    Parent folders are made. The content is flushed to disk before the rename, so that a killed machine leaves
+    either the old file or the new one. Raises UserError when the folder cannot be written to or the disk is full.
     """
     target = Path(path)
     try:

@@ -41,9 +41,7 @@ def test_accumulates_in_float64_and_casts_once() -> None:
     result = mean_confidence(confidence, 3)
     assert result.dtype == np.float32
     assert result[0] == expected
-    assert expected != np.float32(
-        (np.float32(1.0) + np.float32(2.0**-24) + np.float32(2.0**-24)) / np.float32(3)
-    )
+    assert expected != np.float32((np.float32(1.0) + np.float32(2.0**-24) + np.float32(2.0**-24)) / np.float32(3))
 
 
 def test_permuting_samples_permutes_confidences() -> None:

@@ -34,9 +34,7 @@ def test_inequalities_are_strict_and_ties_are_on_neither_side() -> None:
 
 
 def test_threshold_zero_is_the_preferred_subset() -> None:
-    assert (
-        canonical_subset("audio_dominated@0") == canonical_subset("audio_dominated@0.0") == "audio_preferred"
-    )
+    assert canonical_subset("audio_dominated@0") == canonical_subset("audio_dominated@0.0") == "audio_preferred"
     assert canonical_subset("visual_dominated@0.40") == "visual_dominated@0.4"
     same = subset_mask(DISCREPANCY, "visual_dominated@0") == subset_mask(DISCREPANCY, "visual_preferred")
     assert same.all()
@@ -61,9 +59,7 @@ def test_unknown_subsets_are_refused(name: str) -> None:
 def pair(unimodal_file: Writer, name: str, audio: list[float], visual: list[float]) -> tuple[Path, Path]:
     ids = ["a", "b"]
     first = unimodal_file(f"{name}-audio", [50.0], test=(ids, [audio]), train=(["t"], [[0.5]]))
-    second = unimodal_file(
-        f"{name}-visual", [50.0], test=(ids[::-1], [visual[::-1]]), train=(["t"], [[0.25]])
-    )
+    second = unimodal_file(f"{name}-visual", [50.0], test=(ids[::-1], [visual[::-1]]), train=(["t"], [[0.25]]))
     return first, second
 
 

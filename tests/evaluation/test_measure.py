@@ -1,11 +1,10 @@
-"""Measurements: one evaluation and many slices, cross-fitting, ensembles, and the accuracy identity."""
+"""Measurements: one evaluation and many slices, cross-fitting, and the accuracy identity."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,15 +18,22 @@ from avbalance.evaluation.scores import load_scores, scorer
 MEASURES = {
     "thresholds": [0, 0.2],
     "cross_fitted": {"audio": {"a": "audio-half-a", "b": "audio-half-b"}},
-    "ensembles": {"pair": ["audio", "visual"]},
 }
 
 
 def run(tmp_path: Path, name: str, right: list[bool], seed: int = 0, ids: str = "abcd") -> RunFile:
     """A run on two classes, all of class 0, that is right where `right` says."""
     logits = [[1.0, 0.0] if good else [0.0, 1.0] for good in right]
-    frame = pd.DataFrame({"id": list(ids), "label": 0, "split": "test", "condition": "both",
-                          "checkpoint": "selected", "logits": logits})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "id": list(ids),
+            "label": 0,
+            "split": "test",
+            "condition": "both",
+            "checkpoint": "selected",
+            "logits": logits,
+        }
+    )
     path = tmp_path / f"{name}-{seed}.parquet"
     write_predictions(path, frame)
     return RunFile(name, name, "d", seed, str(path))
@@ -93,20 +99,6 @@ def test_each_seed_by_its_own_subsets(tmp_path: Path) -> None:
     assert dict(zip(chosen["seed"], chosen["value"], strict=True)) == {0: 100.0, 1: pytest.approx(100 / 3)}
 
 
-def test_ensemble_averages_probabilities(tmp_path: Path) -> None:
-    # One clip of class 0: audio is 90 % sure of it, visual 80 % sure of class 1; the mean is 0.55 for class 0.
-    runs = []
-    for name, first in (("audio", 0.9), ("visual", 0.2)):
-        frame = pd.DataFrame({"id": ["a"], "label": 0, "split": "test", "condition": "both",
-                              "checkpoint": "selected", "logits": [np.log([first, 1 - first])]})  # fmt: skip
-        write_predictions(tmp_path / f"{name}.parquet", frame)
-        runs.append(RunFile(name, name, "d", 0, str(tmp_path / f"{name}.parquet")))
-    scores = load_scores(runs, MEASURES)["test"]
-    assert {key.run: correct.tolist() for key, correct in scores.correct.items()} == {
-        "audio": [True], "visual": [False], "pair": [True]
-    }  # fmt: skip
-
-
 def test_scorer_names_the_half_that_did_not_choose() -> None:
     assert scorer("audio", "cross-fitted-a", MEASURES) == "audio-half-b"
     assert scorer("audio", "estimated", MEASURES) == "audio"
@@ -116,7 +108,7 @@ def test_scorer_names_the_half_that_did_not_choose() -> None:
 def test_runs_on_other_clips_are_refused(tmp_path: Path) -> None:
     runs = [run(tmp_path, "audio", [True] * 4), run(tmp_path, "fused", [True] * 4, ids="abce")]
     with pytest.raises(UserError, match=r"fused-0.parquet: test has other clips or labels"):
-        load_scores(runs, MEASURES)
+        load_scores(runs)
 
 
 def test_subsets_of_other_clips_are_refused(tmp_path: Path) -> None:

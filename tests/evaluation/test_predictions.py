@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from avbalance.errors import UserError
-from avbalance.evaluation.predictions import SCHEMA, read_predictions, softmax, write_predictions
+from avbalance.evaluation.predictions import SCHEMA, read_predictions, write_predictions
 
 
 def table(**changes: Any) -> pd.DataFrame:
@@ -58,8 +58,3 @@ def test_a_file_of_no_bytes_is_named(tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").touch()
     with pytest.raises(UserError, match=r"predictions\.parquet: not a readable table"):
         read_predictions(tmp_path / "predictions.parquet")
-
-
-def test_softmax_of_large_logits() -> None:
-    # e^0 / (e^0 + e^ln 3) = 1/4
-    assert softmax(np.array([[1000.0, 1000.0 + np.log(3)]]))[0].tolist() == pytest.approx([0.25, 0.75])

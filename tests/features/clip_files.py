@@ -30,11 +30,12 @@ def write_mp4(
     fps: int = 8,
     rate: int = RATE,
     index_first: bool = False,
-    audio_start: float = 0.0,
+    start: float = 0.0,
+    delay: float = 0.0,
 ) -> Path:
     """H.264 and AAC; `index_first` puts the table of contents in front: a cut file can still be opened.
 
-    The container follows the suffix of `path`; the sound starts `audio_start` seconds after the pictures.
+    The container follows the suffix of `path`; the pictures start at `start` seconds, the sound `delay` later.
     """
     options = {"movflags": "faststart"} if index_first else {}
     with av.open(str(path), "w", options=options) as container:
@@ -49,12 +50,12 @@ def write_mp4(
         if frames is not None and video is not None:
             for number, pixels in enumerate(frames):
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-                picture.pts, picture.time_base = number, Fraction(1, fps)
+                picture.pts, picture.time_base = number + round(start * fps), Fraction(1, fps)
                 container.mux(video.encode(picture))
             container.mux(video.encode(None))
         if waveform is not None and audio is not None:
             sound = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
-            sound.sample_rate, sound.pts, sound.time_base = rate, round(audio_start * rate), Fraction(1, rate)
+            sound.sample_rate, sound.pts, sound.time_base = rate, round((start + delay) * rate), Fraction(1, rate)
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
     return path

@@ -34,25 +34,22 @@ def test_aac_comes_back_with_the_samples_that_went_in(tmp_path):
     assert abs(int(np.abs(sound.waveform).argmax()) - 20_020) < 40
 
 
-def click_position(path):
+def click_position(path, **start):
     click = np.zeros(2 * RATE, np.float32)
     click[8000:8040] = 0.9
-    audio_start = 0.5 if path.stem == "late" else 0.0
-    sound, pictures = decode_file(
-        write_mp4(path, grey_steps(20), click, audio_start=audio_start), Request(RATE), VISUAL
-    )
+    sound, pictures = decode_file(write_mp4(path, grey_steps(20), click, **start), Request(RATE), VISUAL)
     assert (sound.status, pictures.status) == ("ok", "ok")
     return int(np.abs(sound.waveform).argmax())
 
 
 def test_sound_stays_on_the_time_line_of_the_pictures(tmp_path):
-    assert abs(click_position(tmp_path / "whole.mp4") - 8020) < 40
+    assert abs(click_position(tmp_path / "a.mp4") - 8020) < 40
     # Sound that starts 0.5 s after the pictures is moved by 8000 samples of silence.
-    assert abs(click_position(tmp_path / "late.mp4") - 16_020) < 40
-    # Matroska counts its padding before time zero.
-    assert abs(click_position(tmp_path / "whole.mkv") - 8020) < 40
-    # A transport stream starts at 1.4 s: that is its zero, not a delay; it keeps the priming frame of 1024 samples.
-    assert 8020 - 40 < click_position(tmp_path / "whole.ts") < 8020 + 1024 + 40
+    assert abs(click_position(tmp_path / "b.mp4", delay=0.5) - 16_020) < 40
+    # Matroska has the encoder's padding before time zero.
+    assert abs(click_position(tmp_path / "c.mkv") - 8020) < 40
+    # A transport stream may start at any time: that is its zero, not a delay. It keeps the padding, 1024 samples.
+    assert 8020 - 40 < click_position(tmp_path / "d.ts", start=2.0) < 8020 + 1024 + 40
 
 
 def test_one_pass_gives_what_two_passes_give(tmp_path):

@@ -66,12 +66,8 @@ def test_blended_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("fusion", ["concat", "gated"])
-def test_weight_on_the_joint_head_alone_is_the_baseline(
-    fusion: str, make_trainer: Any, same_weights: Any
-) -> None:
-    ours = make_trainer(
-        GradientBlending({"weights": [0, 0, 1]}), epochs=2, unimodal_heads=True, fusion=fusion
-    )
+def test_weight_on_the_joint_head_alone_is_the_baseline(fusion: str, make_trainer: Any, same_weights: Any) -> None:
+    ours = make_trainer(GradientBlending({"weights": [0, 0, 1]}), epochs=2, unimodal_heads=True, fusion=fusion)
     baseline = make_trainer(Baseline(), epochs=2, fusion=fusion)
     untouched = copy.deepcopy(ours.model.unimodal_heads)
     for epoch in range(2):
@@ -83,18 +79,14 @@ def test_weight_on_the_joint_head_alone_is_the_baseline(
         assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize(
-    ("head", "moved", "still"), [("audio", "audio", "visual"), ("visual", "visual", "audio")]
-)
+@pytest.mark.parametrize(("head", "moved", "still"), [("audio", "audio", "visual"), ("visual", "visual", "audio")])
 def test_a_single_head_trains_its_own_path_only(head: str, moved: str, still: str, make_trainer: Any) -> None:
     trainer = make_trainer(SingleHead({"head": head}), epochs=1, unimodal_heads=True)
     before = copy.deepcopy(trainer.model)
     trainer.fit()
 
     def changed(name: str) -> list[bool]:
-        return [
-            not torch.equal(a, b) for a, b in zip(before.group(name), trainer.model.group(name), strict=True)
-        ]
+        return [not torch.equal(a, b) for a, b in zip(before.group(name), trainer.model.group(name), strict=True)]
 
     assert all(changed(moved))
     assert not any(changed(still))
@@ -165,6 +157,16 @@ def test_offline_is_two_runs_joined_by_a_file(make_trainer: Any) -> None:
     assert second.method.artifacts() == {}
 
 
+@pytest.mark.parametrize(("option", "expected"), [({}, 4), ({"epochs": None}, 4), ({"epochs": 2}, 2)])
+def test_stage_one_trains_as_long_as_the_protocol_unless_told_otherwise(
+    option: dict[str, Any], expected: int, make_trainer: Any
+) -> None:
+    trainer = make_trainer(GradientBlendingWeights(option), epochs=4, unimodal_heads=True)
+    trainer.method.prepare(trainer)
+    assert [fit["n"] for clone in trainer.clones for fit in clone.fits] == [expected] * 3
+    assert trainer.method.artifacts()["weights.json"]["epochs"] == expected
+
+
 def test_resumed_stage_one_keeps_its_weights(make_trainer: Any) -> None:
     trainer = make_trainer(GradientBlendingWeights({"epochs": 1}), epochs=0, unimodal_heads=True)
     trainer.fit()
@@ -182,6 +184,8 @@ def test_bad_input_is_refused(make_trainer: Any) -> None:
         GradientBlending({"weights": "onlien"})
     with pytest.raises(UserError, match="super_epoch is 0"):
         GradientBlending({"super_epoch": 0})
+    with pytest.raises(UserError, match="epochs is 0"):
+        GradientBlendingWeights({"epochs": 0})
     with pytest.raises(UserError, match="offline weights are missing"):
         make_trainer(GradientBlending({"weights": "offline"}), unimodal_heads=True).fit()
     with pytest.raises(UserError, match="unimodal_heads"):

@@ -26,16 +26,34 @@ def test_the_page_names_data_and_every_claim(
 
 
 def report(**changes: Any) -> dict[str, Any]:
-    outcome = {"text": "<b> | x", "verdict": "holds", "effect": 1.234, "low": 0.5, "high": 2.0, "detectable": 1.1,
-               "n": 120, "seeds": [1.0, -0.5], "published": None, "unit": "points", "reason": ""}  # fmt: skip
-    result = {"verdict": "reproduced", "comparisons": 2, "holds": 1, "weak": 0, "fails": 0, "untestable": 1,
-              "powered": 0, "reasons": ["no <run>"], "outcomes": [outcome]}  # fmt: skip
+    outcome = {
+        "text": "<b> | x",
+        "verdict": "holds",
+        "effect": 1.234,
+        "low": 0.5,
+        "high": 2.0,
+        "detectable": 1.1,
+        "n": 120,
+        "seeds": [1.0, -0.5],
+        "published": None,
+        "unit": "points",
+        "reason": "",
+    }
+    counts = {"comparisons": 2, "holds": 1, "weak": 0, "fails": 0, "untestable": 1, "powered": 0}
+    result = {"verdict": "reproduced", "reasons": ["no <run>"], "outcomes": [outcome], **counts}
     published = {"verdict": "no numbers", "comparisons": 0, "smallest": None, "largest": None}
-    claim = {"id": "C1", "text": "a <i> claim", "source": "", "reading": "", "published": published,
-             "results": {"estimated": result}}  # fmt: skip
-    whole = {"title": "T & <T>", "data": [{"label": "D", "name": None, "describe": "not made in this tier"}],
-             "statistics": {"draws": 10, "level": 0.95, "seed": 0}, "checks": [], "claims": [claim], "cuts": []}  # fmt: skip
-    return whole | changes
+    claim = {
+        "id": "C1",
+        "text": "a <i> claim",
+        "source": "",
+        "reading": "",
+        "published": published,
+        "results": {"estimated": result},
+    }
+    data = [{"label": "D", "name": None, "describe": "not made in this tier"}]
+    statistics = {"draws": 10, "level": 0.95, "seed": 0}
+    whole = {"title": "T & <T>", "data": data, "statistics": statistics, "claims": [claim]}
+    return whole | {"checks": [], "cuts": []} | changes
 
 
 def test_html_is_escaped_and_gaps_are_told() -> None:

@@ -13,13 +13,10 @@ from avbalance.reporting.facts import clip_line, lost_clips, preference_line
 
 def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) -> None:
     manifest = {"id": ["a", "b", "c", "d"], "split": ["train", "train", "val", "test"], "reason": ""}
-    pd.DataFrame({**manifest, "status": ["ok", "ok", "missing", "ok"]}).to_parquet(
-        tmp_path / "manifest.parquet"
-    )
+    pd.DataFrame({**manifest, "status": ["ok", "ok", "missing", "ok"]}).to_parquet(tmp_path / "manifest.parquet")
     for modality, status in {"audio": ["short", "ok"], "visual": ["corrupt", "corrupt"]}.items():
-        index = pd.DataFrame(
-            {"id": ["a", "b", "c", "d"], "status": [*status, "missing", "ok"], "reason": "why"}
-        )
+        index = pd.DataFrame({"id": ["a", "b", "c", "d"], "status": [*status, "missing", "ok"], "reason": "why"})
+        index["row"] = [-1 if name in ("short", "corrupt", "missing") else 0 for name in index["status"]]
         index.to_parquet(tmp_path / f"{modality}.parquet")
     info = DatasetInfo(
         "role", "D", "d", "", manifest=str(tmp_path / "manifest.parquet"),
@@ -27,7 +24,8 @@ def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) ->
     )  # fmt: skip
     lost = lost_clips(info)
     assert lost[["id", "modality", "status"]].to_numpy().tolist() == [
-        ["a", "audio", "short"], ["a", "visual", "corrupt"], ["b", "visual", "corrupt"], ["c", "manifest", "missing"]
+        ["a", "audio", "short"], ["a", "visual", "corrupt"],
+        ["b", "visual", "corrupt"], ["c", "manifest", "missing"],
     ]  # fmt: skip
     assert clip_line(info) == (
         "Clips of D: 1 of 4 used (train 0, val 0, test 1),"

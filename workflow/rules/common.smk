@@ -33,6 +33,11 @@ def rule_name(*parts):
     return "_".join("".join(c if c.isalnum() else "_" for c in part) for part in parts)
 
 
+def ancestor(levels, path):
+    """The folder `levels` above a file."""
+    return str(Path(path).parents[levels - 1])
+
+
 def final_files():
     """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
     return [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
@@ -40,8 +45,9 @@ def final_files():
 
 PLAN = load_or_exit()
 
-# Jobs must find this environment's programs even when it is not activated.
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+# Jobs must find the code, and this environment's programs even when it is not activated. Conda activates its own.
+PROGRAMS = "" if workflow.deployment_settings.deployment_method else f"PATH='{Path(sys.executable).parent}':$PATH "
+shell.prefix(f"set -euo pipefail; export {PROGRAMS}PYTHONPATH='{ROOT / 'src'}'; ")
 
 
 wildcard_constraints:

@@ -7,17 +7,17 @@ for slug in PLAN.papers:
             name:
                 rule_name("confidence", slug, dataset)
             input:
-                manifest=PLAN.manifest(dataset),
                 **PLAN.confidence_inputs(slug, dataset),
+                manifest=PLAN.manifest(dataset),
             output:
                 PLAN.confidence_files(slug, dataset),
-            params:
-                code=PLAN.code("avbalance.analysis.confidence"),
-                out=PLAN.confidence_folder(slug, dataset),
             log:
                 f"logs/{PLAN.name}/confidence/{slug}/{dataset}.log",
             conda:
                 "../../envs/avbalance.yaml"
+            params:
+                code=PLAN.code("avbalance.analysis.confidence"),
+                out=lambda wildcards, output: ancestor(1, output[0]),
             shell:
                 "python -m avbalance confidence --audio {input.audio} --visual {input.visual} --manifest {input.manifest}"
                 " --out {params.out} > {log} 2>&1"

@@ -9,12 +9,12 @@ for name in PLAN.datasets:
             PLAN.source_inputs(name),
         output:
             PLAN.manifest(name),
-        params:
-            spec=PLAN.dataset_spec(name),
-            code=PLAN.source_code(name),
         log:
             f"logs/{PLAN.name}/dataset/{name}.log",
         conda:
             "../../envs/avbalance.yaml"
+        params:
+            spec=PLAN.dataset_spec(name),
+            code=PLAN.source_code(name),
         shell:
             "python -m avbalance dataset --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -7,12 +7,12 @@ rule measure:
         subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
     output:
         f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
-    params:
-        spec=lambda wildcards: PLAN.measure_spec(wildcards.slug),
-        code=PLAN.code("avbalance.evaluation.measure"),
     log:
         f"logs/{PLAN.name}/measure/{{slug}}.log",
     conda:
         "../../envs/avbalance.yaml"
+    params:
+        spec=lambda wildcards: PLAN.measure_spec(wildcards.slug),
+        code=PLAN.code("avbalance.evaluation.measure"),
     shell:
         "python -m avbalance measure --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -9,13 +9,13 @@ for name in PLAN.datasets:
             manifest=PLAN.manifest(name),
         output:
             PLAN.all_store_files(name),
-        params:
-            recipes=PLAN.recipe_spec(name),
-            code=PLAN.code("avbalance.features.extract"),
-            out=f"{PLAN.results}/features/{name}",
         log:
             f"logs/{PLAN.name}/features/{name}.log",
         conda:
             "../../envs/avbalance.yaml"
+        params:
+            recipes=PLAN.recipe_spec(name),
+            code=PLAN.code("avbalance.features.extract"),
+            out=lambda wildcards, output: ancestor(2, output[0]),
         shell:
             "python -m avbalance features --manifest {input.manifest} --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"

@@ -8,16 +8,16 @@ rule table:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".csv", ".md", ".tex"),
-    params:
-        spec=lambda wildcards: PLAN.table_spec(wildcards.slug, wildcards.table),
-        code=PLAN.code("avbalance.reporting.tables"),
-        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
     log:
         f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
     wildcard_constraints:
         table="table[A-Z]?[0-9]+",
     conda:
         "../../envs/avbalance.yaml"
+    params:
+        spec=lambda wildcards: PLAN.table_spec(wildcards.slug, wildcards.table),
+        code=PLAN.code("avbalance.reporting.tables"),
+        out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance table --measurements {input.measurements} --out {params.out} > {log} 2>&1"
         " <<'SPEC'\n{params.spec}\nSPEC"
@@ -30,16 +30,16 @@ rule figure:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".png", ".pdf", ".csv"),
-    params:
-        spec=lambda wildcards: PLAN.figure_spec(wildcards.slug, wildcards.figure),
-        code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
-        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
     wildcard_constraints:
         figure="figure[A-Z]?[0-9]+",
     conda:
         "../../envs/avbalance.yaml"
+    params:
+        spec=lambda wildcards: PLAN.figure_spec(wildcards.slug, wildcards.figure),
+        code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
+        out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance figure --measurements {input.measurements} --out {params.out} > {log} 2>&1"
         " <<'SPEC'\n{params.spec}\nSPEC"
@@ -53,14 +53,14 @@ rule claims:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
         multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
-    params:
-        spec=lambda wildcards: PLAN.claims_spec(wildcards.slug),
-        code=PLAN.code("avbalance.reporting.claims_report"),
-        out=lambda wildcards: PLAN.paper_folder(wildcards.slug),
     log:
         f"logs/{PLAN.name}/claims/{{slug}}.log",
     conda:
         "../../envs/avbalance.yaml"
+    params:
+        spec=lambda wildcards: PLAN.claims_spec(wildcards.slug),
+        code=PLAN.code("avbalance.reporting.claims_report"),
+        out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance claims --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
 
@@ -70,12 +70,12 @@ rule losses:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
         f"{PLAN.results}/papers/{{slug}}/lost_clips.csv",
-    params:
-        spec=lambda wildcards: PLAN.losses_spec(wildcards.slug),
-        code=PLAN.code("avbalance.reporting.facts"),
     log:
         f"logs/{PLAN.name}/losses/{{slug}}.log",
     conda:
         "../../envs/avbalance.yaml"
+    params:
+        spec=lambda wildcards: PLAN.losses_spec(wildcards.slug),
+        code=PLAN.code("avbalance.reporting.facts"),
     shell:
         "python -m avbalance losses --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

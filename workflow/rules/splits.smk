@@ -11,12 +11,12 @@ for slug in PLAN.papers:
                 confidences=PLAN.subset_inputs(slug, dataset),
             output:
                 PLAN.subsets_file(slug, dataset),
-            params:
-                spec=PLAN.subset_spec(slug, dataset),
-                code=PLAN.code("avbalance.analysis.subsets"),
             log:
                 f"logs/{PLAN.name}/subsets/{slug}/{dataset}.log",
             conda:
                 "../../envs/avbalance.yaml"
+            params:
+                spec=PLAN.subset_spec(slug, dataset),
+                code=PLAN.code("avbalance.analysis.subsets"),
             shell:
                 "python -m avbalance subsets --manifest {input.manifest} --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -6,43 +6,44 @@ for cell in PLAN.cells:
         name:
             rule_name("train", cell.id)
         input:
+            **PLAN.cell_store_files(cell),
             manifest=PLAN.manifest(cell.row.dataset),
-            stores=PLAN.cell_store_files(cell),
             runs=PLAN.cell_inputs(cell),
         output:
             PLAN.cell_files(cell),
-        params:
-            spec=PLAN.cell_spec(cell),
-            code=PLAN.training_code(cell),
-            out=PLAN.runs,
-            **PLAN.cell_stores(cell),
         log:
             f"logs/{PLAN.name}/train/{cell.id}.log",
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
+        params:
+            spec=PLAN.cell_spec(cell),
+            code=PLAN.training_code(cell),
+            audio=lambda wildcards, input: ancestor(1, input.audio[0]),
+            visual=lambda wildcards, input: ancestor(1, input.visual[0]),
+            out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
             "python -m avbalance train --manifest {input.manifest} --audio {params.audio} --visual {params.visual}"
             " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
 
 
-for job in PLAN.combinations:
+for cell in PLAN.combinations:
 
     rule:
         name:
-            rule_name("combine", job.folder)
+            rule_name("combine", cell.id)
         input:
-            PLAN.combined_files(job).values(),
+            PLAN.combination_inputs(cell),
         output:
-            PLAN.run_files(job),
-        params:
-            spec=PLAN.combination_spec(job),
-            code=PLAN.combination_code(job),
-            out=PLAN.runs,
+            PLAN.cell_files(cell),
         log:
-            f"logs/{PLAN.name}/combine/{job.folder}.log",
+            f"logs/{PLAN.name}/combine/{cell.id}.log",
+        localrule: True
         conda:
             "../../envs/avbalance.yaml"
-        localrule: True
+        params:
+            spec=PLAN.combination_spec(cell),
+            code=PLAN.combination_code(cell),
+            out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
             "python -m avbalance combine --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

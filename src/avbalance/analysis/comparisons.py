@@ -99,9 +99,7 @@ def outcomes(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
         if kind in SPECIAL:
             return SPECIAL[kind](evidence, block, protocol)
         if kind in EXPANSIONS:
-            return [
-                evaluate(evidence, comparison, protocol) for comparison in EXPANSIONS[kind](evidence, block)
-            ]
+            return [evaluate(evidence, comparison, protocol) for comparison in EXPANSIONS[kind](evidence, block)]
     except KeyError as error:
         raise UserError(f"claims.yaml: a block of kind {kind} lacks {error}.") from error
     raise UserError(f"claims.yaml: unknown kind {kind!r}; known are {', '.join([*EXPANSIONS, *SPECIAL])}.")
@@ -123,9 +121,7 @@ def evaluate(evidence: Evidence, comparison: Comparison, protocol: str) -> Outco
         return Outcome(comparison.text, UNTESTABLE, published=published, reason=str(error))
     if comparison.combine == "never_both":
         draws = -np.min([contrast_draws(terms, counts) for terms in lists], axis=0)
-        estimate = summarise(
-            _combined(comparison, [contrast(terms) for terms in lists]), draws, evidence.level
-        )
+        estimate = summarise(_combined(comparison, [contrast(terms) for terms in lists]), draws, evidence.level)
     else:
         # The best of k alternatives gets an interval at the level corrected for k looks (Bonferroni).
         level = 1 - (1 - evidence.level) / len(lists)
@@ -139,9 +135,7 @@ def _outcome(text: str, estimate: Estimate, n: int, unit: str = "points") -> Out
     verdict = judge(estimate)
     if verdict == UNTESTABLE:
         return Outcome(text, verdict, n=n, unit=unit, reason=f"too few clips ({n}) or no variation")
-    return Outcome(
-        text, verdict, estimate.effect, estimate.low, estimate.high, estimate.detectable, n, unit=unit
-    )
+    return Outcome(text, verdict, estimate.effect, estimate.low, estimate.high, estimate.detectable, n, unit=unit)
 
 
 def _terms(
@@ -157,10 +151,7 @@ def _seed_effects(evidence: Evidence, comparison: Comparison, protocol: str) -> 
     return [
         _combined(
             comparison,
-            [
-                contrast(_terms(evidence, comparison.role, alt, protocol, seed))
-                for alt in comparison.alternatives
-            ],
+            [contrast(_terms(evidence, comparison.role, alt, protocol, seed)) for alt in comparison.alternatives],
         )
         for seed in sorted(common)
     ]
@@ -211,8 +202,7 @@ def _growth(evidence: Evidence, block: Block) -> list[Comparison]:
     paper, (first, last) = evidence.paper, block["subsets"]
     return [
         Comparison(
-            f"{paper.dataset(role).label}: {paper.label(left)} minus {paper.label(right)} grows"
-            f" from {first} to {last}",
+            f"{paper.dataset(role).label}: {paper.label(left)} minus {paper.label(right)} grows from {first} to {last}",
             role,
             ((Piece(1, left, last), Piece(-1, right, last), Piece(-1, left, first), Piece(1, right, first)),),
         )
@@ -241,9 +231,7 @@ def _never_both(evidence: Evidence, block: Block) -> list[Comparison]:
         Comparison(
             f"{paper.dataset(role).label}: {paper.label(run)} does not beat {rivals} at once",
             role,
-            tuple(
-                (Piece(1, run, side["subset"]), Piece(-1, side["rival"], side["subset"])) for side in sides
-            ),
+            tuple((Piece(1, run, side["subset"]), Piece(-1, side["rival"], side["subset"])) for side in sides),
             "never_both",
         )
         for role, run in itertools.product(block["datasets"], block["runs"])
@@ -276,9 +264,7 @@ def _share(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
 
 def _flatness(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
     found = []
-    columns = {"estimated": ("u_audio", "u_visual"), "planted": ("planted_audio", "planted_visual")}.get(
-        protocol
-    )
+    columns = {"estimated": ("u_audio", "u_visual"), "planted": ("planted_audio", "planted_visual")}.get(protocol)
     for larger, smaller in itertools.product(block["larger"], block["smaller"]):
         labels = [evidence.paper.dataset(role).label for role in (larger, smaller)]
         text = f"J2 of {labels[0]} > J2 of {labels[1]} ({block['split']} samples)"

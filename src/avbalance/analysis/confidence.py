@@ -68,7 +68,8 @@ def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
     """
     if confidence.ndim != 2 or not 1 <= epochs <= confidence.shape[0]:
         raise UserError(f"cannot average {epochs} epochs of a confidence array of shape {confidence.shape}.")
-    return confidence[:epochs].mean(axis=0, dtype=np.float64).astype(np.float32)
+    average: NDArray[np.float64] = confidence[:epochs].mean(axis=0, dtype=np.float64)
+    return average.astype(np.float32)
 
 
 def stopping_epoch(
@@ -86,9 +87,7 @@ def stopping_epoch(
     """
     accuracy = np.asarray(val_accuracy, dtype=np.float64)
     if accuracy.size == 0 or not np.isfinite(accuracy).all():
-        raise UserError(
-            "validation accuracies are missing or not finite; the unimodal run has to be made again."
-        )
+        raise UserError("validation accuracies are missing or not finite; the unimodal run has to be made again.")
     best, best_epoch, stop_epoch = -np.inf, 0, accuracy.size
     for epoch, value in enumerate(accuracy, start=1):
         # A gain of exactly 0.1 points must count although 60.3 - 60.2 is a little less in floating point.
@@ -114,9 +113,7 @@ def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> ND
 def _bin(values: FloatArray, bins: int) -> NDArray[np.int64]:
     wide = np.asarray(values, dtype=np.float64)
     if wide.size and not ((wide >= 0) & (wide <= 1)).all():
-        raise UserError(
-            "confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again."
-        )
+        raise UserError("confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again.")
     return np.minimum(np.floor(bins * wide), bins - 1).astype(np.int64)
 
 
@@ -140,21 +137,15 @@ def _check_shapes(run: UnimodalRun) -> None:
     for split in SPLITS:
         size, shape = run.ids[split].size, run.confidence[split].shape
         if shape != (run.val_accuracy.size, size) or run.labels[split].shape != (size,):
-            raise UserError(
-                f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again."
-            )
+            raise UserError(f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again.")
         if np.unique(run.ids[split]).size != size:
-            raise UserError(
-                f"{run.path}: {split} names a clip twice; mend the manifest and make the run again."
-            )
+            raise UserError(f"{run.path}: {split} names a clip twice; mend the manifest and make the run again.")
         values = run.confidence[split]
         if values.size and not ((values >= 0) & (values <= 1)).all():
             raise UserError(f"{run.path}: {split} has confidences outside [0, 1] or NaN; make the run again.")
 
 
-def join_modalities(
-    audio: UnimodalRun, visual: UnimodalRun, split: str, epochs: tuple[int, int]
-) -> pd.DataFrame:
+def join_modalities(audio: UnimodalRun, visual: UnimodalRun, split: str, epochs: tuple[int, int]) -> pd.DataFrame:
     """One row per clip: id, label, u_audio, u_visual (float32), discrepancy = u_audio - u_visual (float64).
 
     The two runs are joined by clip id, whatever the order of their rows; `epochs` = epochs averaged for
@@ -162,14 +153,10 @@ def join_modalities(
     about a label.
     """
     frames = [
-        pd.DataFrame(
-            {"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)}
-        )
+        pd.DataFrame({"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)})
         for run, n in zip((audio, visual), epochs, strict=True)
     ]
-    joined = frames[0].merge(
-        frames[1], on="id", how="outer", suffixes=("_audio", "_visual"), validate="one_to_one"
-    )
+    joined = frames[0].merge(frames[1], on="id", how="outer", suffixes=("_audio", "_visual"), validate="one_to_one")
     lacking = joined[joined["u_audio"].isna() | joined["u_visual"].isna()]
     if not lacking.empty:
         raise UserError(
@@ -234,9 +221,7 @@ def planted_columns(manifest_path: str | Path) -> pd.DataFrame | None:
     try:
         frame = pd.read_parquet(manifest_path)
     except (FileNotFoundError, OSError, ValueError) as error:
-        raise UserError(
-            f"{manifest_path}: not a readable manifest ({error}); build the data set first."
-        ) from error
+        raise UserError(f"{manifest_path}: not a readable manifest ({error}); build the data set first.") from error
     if not set(PLANTED) <= set(frame.columns) or frame[list(PLANTED)].isna().all(axis=None):
         return None
     return frame[["id", *PLANTED]].astype({"id": str})
@@ -279,8 +264,7 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
 
 def _write_histogram(path: Path, frames: dict[str, pd.DataFrame]) -> None:
     counts = {
-        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy())
-        for split, frame in frames.items()
+        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy()) for split, frame in frames.items()
     }
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **counts)
@@ -290,9 +274,7 @@ def _summary(frames: dict[str, pd.DataFrame], stops: tuple[Stopping, Stopping]) 
     modalities = dict(zip(("audio", "visual"), stops, strict=True))
     return {
         "epochs": {name: vars(stop) for name, stop in modalities.items()},
-        "shares": {
-            split: preference_counts(frame["discrepancy"].to_numpy()) for split, frame in frames.items()
-        },
+        "shares": {split: preference_counts(frame["discrepancy"].to_numpy()) for split, frame in frames.items()},
         "flatness": {
             split: flatness_measures(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy())
             for split, frame in frames.items()

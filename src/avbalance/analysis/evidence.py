@@ -88,9 +88,7 @@ class Evidence:
         info = self.info(role)
         found = self.discrepancies(role)
         if definition not in found:
-            planted = (
-                "the data carry no planted informativeness" if definition == "planted" else "it was not made"
-            )
+            planted = "the data carry no planted informativeness" if definition == "planted" else "it was not made"
             raise NotTestable(f"no {definition} subsets of {info.label}: {planted}")
         return found[definition]
 
@@ -118,8 +116,7 @@ class Evidence:
         vectors = [
             correct
             for key, correct in scores.correct.items()
-            if (key.run, key.condition, key.checkpoint) == (run, "both", "selected")
-            and seed in (None, key.seed)
+            if (key.run, key.condition, key.checkpoint) == (run, "both", "selected") and seed in (None, key.seed)
         ]
         if not vectors:
             raise NotTestable(f"{run} was not run on {self.info(role).label} in this tier")
@@ -130,7 +127,7 @@ class Evidence:
         runs = self.paper.runs_on(data)
         if not runs:
             raise NotTestable(f"no run has predictions on {data}")
-        return load_scores(runs, self.measures)["test"]
+        return load_scores(runs)["test"]
 
     def _discrepancies(self, role: str) -> dict[str, NDArray[np.float64]]:
         info = self.info(role)

@@ -123,16 +123,13 @@ def flatness_difference(
 ) -> Estimate:
     """J2 of one count grid minus J2 of another, in bits, both sets of samples resampled independently."""
     resampled = [
-        np.array(
-            [square_divergence(row) for row in generator.multinomial(counts.sum(), _chances(counts), draws)]
-        )
+        np.array([square_divergence(row) for row in generator.multinomial(counts.sum(), _chances(counts), draws)])
         for counts in (larger, smaller)
     ]
-    return summarise(
-        square_divergence(larger) - square_divergence(smaller), resampled[0] - resampled[1], level
-    )
+    return summarise(square_divergence(larger) - square_divergence(smaller), resampled[0] - resampled[1], level)
 
 
 def _chances(counts: NDArray[Any]) -> NDArray[np.float64]:
     flat = np.asarray(counts, dtype=np.float64).ravel()
-    return flat / flat.sum()
+    chances: NDArray[np.float64] = flat / flat.sum()
+    return chances

@@ -31,7 +31,9 @@ def side_mask(discrepancy: NDArray[np.floating[Any]], side: str, threshold: floa
     """Samples (N,) whose u_a - u_v lies strictly beyond `threshold` on `side`; ties are on neither side."""
     if side not in SIDES:
         raise UserError(f"unknown side {side!r}; use one of {', '.join(SIDES)}.")
-    return discrepancy > threshold if side == "audio" else -discrepancy > threshold
+    lead = discrepancy if side == "audio" else -discrepancy
+    beyond: BoolArray = lead > threshold
+    return beyond
 
 
 def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArray:
@@ -42,15 +44,14 @@ def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArra
     if subset == OVERALL:
         return np.ones(len(discrepancy), dtype=bool)
     if subset == TIE:
-        return discrepancy == 0
+        ties: BoolArray = discrepancy == 0
+        return ties
     side, _, kind = subset.partition("_")
     if kind == "preferred":
         return side_mask(discrepancy, side)
     name, _, threshold = kind.partition("@")
     if name != "dominated" or not _is_number(threshold):
-        raise UserError(
-            f"unknown subset {subset!r}; use overall, audio_preferred or audio_dominated@0.2, for example."
-        )
+        raise UserError(f"unknown subset {subset!r}; use overall, audio_preferred or audio_dominated@0.2, for example.")
     return side_mask(discrepancy, side, float(threshold))
 
 
@@ -113,16 +114,12 @@ def build_subsets(
     informativeness, on the same clips.
     """
     if "estimated" not in pairs:
-        raise UserError(
-            f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs."
-        )
+        raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
     frames = {name: pair_discrepancy(*files) for name, files in pairs.items()}
     ids = frames["estimated"]["id"]
     for name, frame in frames.items():
         if not frame["id"].equals(ids):
-            raise UserError(
-                f"{pairs[name][0]}: {name} covers other test clips than estimated; make its runs again."
-            )
+            raise UserError(f"{pairs[name][0]}: {name} covers other test clips than estimated; make its runs again.")
     planted = planted_columns(manifest_path)
     if planted is not None:
         frames["planted"] = _planted_discrepancy(planted, ids, manifest_path)
@@ -138,9 +135,7 @@ def _planted_discrepancy(planted: pd.DataFrame, ids: pd.Series, manifest_path: s
     discrepancy = (chosen["planted_audio"] - chosen["planted_visual"]).astype("float64")
     if discrepancy.isna().any():
         first = discrepancy.index[discrepancy.isna()][0]
-        raise UserError(
-            f"{manifest_path}: clip {first} has no planted informativeness; build the data set again."
-        )
+        raise UserError(f"{manifest_path}: clip {first} has no planted informativeness; build the data set again.")
     return pd.DataFrame({"id": ids.to_numpy(), "discrepancy": discrepancy.to_numpy()})
 
 
@@ -148,9 +143,7 @@ def read_subsets(path: str | Path) -> dict[str, pd.DataFrame]:
     """definition -> frame of id, discrepancy, preferred, sorted by id; UserError for a file not whole."""
     frame = read_parquet(path, COLUMNS, "subsets")
     if frame.empty or frame["discrepancy"].isna().any() or frame.duplicated(["id", "definition"]).any():
-        raise UserError(
-            f"{path}: is empty, or has clips twice or without discrepancy; delete it and run again."
-        )
+        raise UserError(f"{path}: is empty, or has clips twice or without discrepancy; delete it and run again.")
     return {
         str(name): part.sort_values("id", ignore_index=True)[["id", "discrepancy", "preferred"]]
         for name, part in frame.groupby("definition", sort=True)

@@ -10,12 +10,17 @@ from avbalance.files import sha256_file, write_json
 from avbalance.methods import base as methods
 
 
-def combine_runs(job: dict[str, Any], code: str, out: Path) -> None:
-    """Write predictions.parquet and record.json of one combination below `out`.
+def combine_runs(jobs: list[dict[str, Any]], code: str, out: Path) -> None:
+    """Write predictions.parquet and record.json of every combination below `out`.
 
-    `job`: run, seed, method, folder and predictions (name -> file). Raises UserError when the runs cover
+    Each job: run, seed, method, folder and predictions (name -> file). Raises UserError when the runs cover
     other clips.
     """
+    for job in jobs:
+        _combine(job, code, out)
+
+
+def _combine(job: dict[str, Any], code: str, out: Path) -> None:
     method = methods.load(job["method"])()
     files = {name: Path(path) for name, path in job["predictions"].items()}
     frame = method.combine({name: read_predictions(path) for name, path in files.items()})  # type: ignore[attr-defined]

@@ -24,9 +24,7 @@ def read_parquet(path: str | Path, columns: tuple[str, ...], maker: str) -> pd.D
     try:
         frame = pd.read_parquet(path)
     except (FileNotFoundError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a readable table ({error}); run the step that writes it: {maker}."
-        ) from error
+        raise UserError(f"{path}: not a readable table ({error}); run the step that writes it: {maker}.") from error
     lacking = [column for column in columns if column not in frame.columns]
     if lacking:
         raise UserError(f"{path}: has no column {lacking[0]!r}; run the step that writes it again: {maker}.")

@@ -51,7 +51,7 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     subsets = paper.subsets()
     rows: list[Row] = []
     for data in dict.fromkeys(run.dataset for run in paper.runs):
-        scores = load_scores(paper.runs_on(data), measures, ("val", "test"))
+        scores = load_scores(paper.runs_on(data), ("val", "test"))
         for split in ("val", "test"):
             rows.extend(_overall_rows(scores[split]))
         if data in subsets:
@@ -92,14 +92,10 @@ def _subset_rows(scores: Scores, path: str, measures: Mapping[str, Any]) -> Iter
                         yield _row(scores, key, run, protocol_of(definition), name, scores.correct[key], mask)
 
 
-def aligned_discrepancy(
-    scores: Scores, definition: str, frame: pd.DataFrame, path: str
-) -> NDArray[np.float64]:
+def aligned_discrepancy(scores: Scores, definition: str, frame: pd.DataFrame, path: str) -> NDArray[np.float64]:
     """Discrepancies (N,) in the order of the scores' ids; raises UserError when they cover other clips."""
     if not np.array_equal(frame["id"].to_numpy().astype(str), scores.ids):
-        raise UserError(
-            f"{path}: {definition} covers other test clips than the predictions; make the subsets again."
-        )
+        raise UserError(f"{path}: {definition} covers other test clips than the predictions; make the subsets again.")
     return frame["discrepancy"].to_numpy(dtype=np.float64)
 
 
@@ -134,9 +130,7 @@ def _row(
 def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:
     halves = frame[frame["protocol"].isin(list(HALVES))]
     keys = [name for name in COLUMNS if name not in ("protocol", "value", "n")]
-    grouped = halves.groupby(keys, sort=True).agg(
-        value=("value", "mean"), n=("n", "min"), parts=("value", "size")
-    )
+    grouped = halves.groupby(keys, sort=True).agg(value=("value", "mean"), n=("n", "min"), parts=("value", "size"))
     whole = grouped[grouped["parts"] == len(HALVES)].reset_index()
     return whole.assign(protocol=CROSS_FITTED)[list(COLUMNS)]
 

@@ -86,9 +86,7 @@ class Paper:
     def dataset(self, role: str) -> DatasetInfo:
         """The data set in `role`; raises UserError when the paper declares no such role."""
         if role not in self.datasets:
-            raise UserError(
-                f"{self.slug}: no data set {role!r}; the paper declares {', '.join(self.datasets)}."
-            )
+            raise UserError(f"{self.slug}: no data set {role!r}; the paper declares {', '.join(self.datasets)}.")
         return self.datasets[role]
 
     def runs_on(self, data: str | None) -> list[RunFile]:
@@ -96,11 +94,9 @@ class Paper:
         return [run for run in self.runs if run.dataset == data]
 
     def label(self, run: str) -> str:
-        """The paper's name of a run; raises UserError when no run or ensemble of that name is declared."""
+        """The paper's name of a run; raises UserError when no run of that name is declared."""
         if run not in self.labels:
-            raise UserError(
-                f"{self.slug}: no run {run!r} is declared; the paper declares {', '.join(self.labels)}."
-            )
+            raise UserError(f"{self.slug}: no run {run!r} is declared; the paper declares {', '.join(self.labels)}.")
         return self.labels[run]
 
     def subsets(self) -> dict[str, str]:

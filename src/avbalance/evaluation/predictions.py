@@ -59,9 +59,7 @@ def validate_predictions(frame: pd.DataFrame, path: str | Path) -> None:
     logits = logits_array(frame["logits"], path)
     broken = ~np.isfinite(logits).all(axis=1)
     if broken.any():
-        raise UserError(
-            f"{path}: clip {frame['id'].to_numpy()[broken][0]} has logits that are not finite; {remedy}."
-        )
+        raise UserError(f"{path}: clip {frame['id'].to_numpy()[broken][0]} has logits that are not finite; {remedy}.")
     labels = frame["label"].to_numpy()
     outside = (labels < 0) | (labels >= logits.shape[1])
     if outside.any():
@@ -75,13 +73,5 @@ def logits_array(column: pd.Series, path: str | Path = "predictions") -> NDArray
     """A column of equally long lists as an array (N, C) in float64; raises UserError where they are not."""
     rows: list[Any] = column.to_list()
     if any(row is None or np.ndim(row) != 1 for row in rows) or len({len(row) for row in rows}) > 1:
-        raise UserError(
-            f"{path}: the logits are not equally long lists; delete the run's folder and run it again."
-        )
+        raise UserError(f"{path}: the logits are not equally long lists; delete the run's folder and run it again.")
     return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities (N, C) from logits (N, C)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

@@ -29,9 +29,7 @@ def load_published(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> di
         for number, row in enumerate(_read(path).to_dict("records"), start=2):
             key, value = _entry(path, number, {str(k): str(v) for k, v in row.items()}, spec)
             if abs(values.setdefault(key, value) - value) > READING_ERROR:
-                raise UserError(
-                    f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}."
-                )
+                raise UserError(f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}.")
     return values
 
 
@@ -42,18 +40,12 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: not a readable table of published numbers ({error}).") from error
 
 
-def _entry(
-    path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]
-) -> tuple[tuple[str, ...], float]:
+def _entry(path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
     try:
-        dataset, run, subset, metric = (
-            str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items()
-        )
+        dataset, run, subset, metric = (str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items())
         return (dataset, run, canonical_subset(subset), metric), float(row[str(spec["value"])])
     except (KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}, line {number}: does not fit its declaration in tables.yaml ({error})."
-        ) from error
+        raise UserError(f"{path}, line {number}: does not fit its declaration in tables.yaml ({error}).") from error
 
 
 _DEFAULTS = {"dataset": "{dataset}", "run": "{method}", "subset": "{subset}", "metric": "accuracy"}

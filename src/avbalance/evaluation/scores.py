@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.predictions import logits_array, read_predictions, softmax
+from avbalance.evaluation.predictions import logits_array, read_predictions
 
 CROSS_FITTED = "cross-fitted"
 SEED_MATCHED = "seed-matched"
@@ -58,61 +58,29 @@ def scorer(run: str, definition: str, measures: Mapping[str, Any]) -> str:
     half = HALVES.get(definition)
     if half is None:
         return run
-    if run in measures.get("ensembles", {}):
-        return half_ensemble(run, half)
     halves = measures.get("cross_fitted", {}).get(run)
     return run if halves is None else str(halves[half])
 
 
-def half_ensemble(run: str, half: str) -> str:
-    """Name of the ensemble of the unimodal models of one half."""
-    return f"{run}-half-{half}"
-
-
-def all_ensembles(measures: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Name -> member runs of every ensemble, those of the half models included."""
-    ensembles: dict[str, list[str]] = {}
-    halves = measures.get("cross_fitted", {})
-    for name, members in measures.get("ensembles", {}).items():
-        ensembles[name] = list(members)
-        for half in ("a", "b"):
-            if all(member in halves for member in members):
-                ensembles[half_ensemble(name, half)] = [str(halves[member][half]) for member in members]
-    return ensembles
-
-
 def auxiliary_runs(measures: Mapping[str, Any]) -> set[str]:
     """Runs that only stand in for others under cross-fitting and have no row of their own."""
-    halves = {str(run) for pair in measures.get("cross_fitted", {}).values() for run in pair.values()}
-    return halves | {name for name in all_ensembles(measures) if name not in measures.get("ensembles", {})}
+    return {str(run) for pair in measures.get("cross_fitted", {}).values() for run in pair.values()}
 
 
-def load_scores(
-    runs: Sequence[RunFile], measures: Mapping[str, Any], splits: Sequence[str] = ("test",)
-) -> dict[str, Scores]:
-    """Split -> Scores of the runs of one data set, ensembles added.
+def load_scores(runs: Sequence[RunFile], splits: Sequence[str] = ("test",)) -> dict[str, Scores]:
+    """Split -> Scores of the runs of one data set.
 
-    An ensemble predicts the class with the highest mean softmax probability of its members under the same
-    seed, condition and checkpoint; one that is a run of its own keeps that run's predictions. Raises
-    UserError when two runs were scored on different clips or labels.
+    Raises UserError when a run is listed twice or two runs were scored on different clips or labels.
     """
     frames = {(run.run, run.seed): (run, read_predictions(run.predictions)) for run in runs}
     if len(frames) != len(runs):
         raise UserError(f"{runs[0].dataset}: a run is listed twice with one seed; mend the run sheet.")
-    ensembles = all_ensembles(measures)
-    members = {member for names in ensembles.values() for member in names}
-    return {split: _split_scores(split, frames, ensembles, members) for split in splits}
+    return {split: _split_scores(split, frames) for split in splits}
 
 
-def _split_scores(
-    split: str,
-    frames: Mapping[tuple[str, int], tuple[RunFile, pd.DataFrame]],
-    ensembles: Mapping[str, list[str]],
-    members: set[str],
-) -> Scores:
+def _split_scores(split: str, frames: Mapping[tuple[str, int], tuple[RunFile, pd.DataFrame]]) -> Scores:
     reference: pd.DataFrame | None = None
     correct: dict[Key, NDArray[np.bool_]] = {}
-    probabilities: dict[Key, NDArray[np.float64]] = {}
     data = ""
     for (name, seed), (run, frame) in frames.items():
         data = run.dataset
@@ -127,15 +95,5 @@ def _split_scores(
             logits = logits_array(part["logits"], run.predictions)
             key = Key(name, seed, str(condition), str(checkpoint))
             correct[key] = logits.argmax(axis=1) == part["label"].to_numpy()
-            if name in members:
-                probabilities[key] = softmax(logits)
-    if reference is None:
-        return Scores(data, split, np.array([], dtype=str), {})
-    labels = reference["label"].to_numpy()
-    for name, names in ensembles.items():
-        for key in [key for key in probabilities if key.run == names[0]]:
-            keys = [key._replace(run=member) for member in names]
-            if key._replace(run=name) not in correct and all(k in probabilities for k in keys):
-                mean = np.mean([probabilities[k] for k in keys], axis=0)
-                correct[key._replace(run=name)] = mean.argmax(axis=1) == labels
-    return Scores(data, split, reference["id"].to_numpy().astype(str), correct)
+    ids = np.array([], dtype=str) if reference is None else reference["id"].to_numpy().astype(str)
+    return Scores(data, split, ids, correct)

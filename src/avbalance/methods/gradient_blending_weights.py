@@ -21,7 +21,7 @@ class GradientBlendingWeights(Method):
         label="Grad-Blending (weights)",
         reference="Wang et al., CVPR 2020, arXiv 1905.12681",
         summary="Stage one of offline Gradient-Blending: three separate trainings give three weights.",
-        options={"epochs": (100, "the epochs of the normal recipe (Wang et al. 2020, offline form)")},
+        options={"epochs": (None, "by default the protocol's: the normal recipe (Wang et al. 2020, offline form)")},
         fusions=("concat",),
         deviations=("The held-out set is a stratified tenth of the training set, never the test set.",),
         predicts=False,
@@ -29,13 +29,13 @@ class GradientBlendingWeights(Method):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self.require("epochs", self.options["epochs"] >= 1, "at least 1")
+        self.require("epochs", self.options["epochs"] is None or self.options["epochs"] >= 1, "at least 1")
         self.record: dict[str, Any] | None = None
 
     def prepare(self, trainer: Trainer) -> None:
         """Estimate the weights, unless a resumed run has them already."""
         if self.record is None:
-            self.record = estimate(trainer, self.options["epochs"], first_epoch=0, schedule=True)
+            self.record = estimate(trainer, self.options["epochs"] or trainer.epochs, first_epoch=0, schedule=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the estimate."""

@@ -1,1 +1,1 @@
-"""What is to be done: configuration, run sheet, code digests. Standard library and YAML only; torch is never imported."""
+"""What is to be done: configuration, run sheet, code digests. torch is never imported."""

@@ -54,13 +54,16 @@ def plain(value: Any) -> Any:
 def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
 
-    Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a paper
-    is laid over what the tier says. `name` is the folder under results/.
+    Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a
+    paper is laid over what the tier says. `name` is the folder under results/.
     """
     tier = str(overrides.get("tier", "demo"))
+    wanted = overrides.get("papers")
+    if isinstance(wanted, dict):  # `papers: {slug: }` asks for the paper as the tier has it
+        overrides = {**overrides, "papers": {slug: own or {} for slug, own in wanted.items()}}
     config = merge(load_tier(root, tier), {"tier": tier, **overrides})
-    if "papers" in overrides:
-        config["papers"] = {slug: config["papers"][slug] or {} for slug in overrides["papers"]}
+    if isinstance(wanted, dict):
+        config["papers"] = {slug: config["papers"][slug] for slug in wanted}
     check("config", config, "configuration")
     return config
 

@@ -62,8 +62,8 @@ class Plan:
         return [cell for rows in self.rows.values() for cell in cells(rows, self.config["seeds_per_job"])]
 
     @cached_property
-    def combinations(self) -> list[Job]:
-        return [job for rows in self.rows.values() for job in combinations(rows)]
+    def combinations(self) -> list[Cell]:
+        return [cell for rows in self.rows.values() for cell in combinations(rows)]
 
     def code(self, *entries: str) -> str:
         """Digest of the code behind a step, see plan/digest.py."""
@@ -95,20 +95,15 @@ class Plan:
     def run_files(self, job: Job) -> list[str]:
         return [f"{self.runs}/{path}" for path in outputs(job)]
 
-    def cell_stores(self, cell: Cell) -> dict[str, str]:
-        """The audio and visual store of a cell; raises UserError when its runs disagree on recipes."""
-        stores = {}
+    def cell_store_files(self, cell: Cell) -> dict[str, list[str]]:
+        """Files of the audio and the visual store of a cell; raises UserError when its runs disagree on recipes."""
+        files = {}
         for modality in ("audio", "visual"):
             recipes = {job.row.settings["data"][f"{modality}_recipe"] for job in cell.jobs}
             if len(recipes) > 1:
-                raise UserError(
-                    f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))})."
-                )
-            stores[modality] = self.store(cell.row.dataset, modality, recipes.pop())
-        return stores
-
-    def cell_store_files(self, cell: Cell) -> list[str]:
-        return [f"{store}/{name}" for store in self.cell_stores(cell).values() for name in STORE_FILES]
+                raise UserError(f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))}).")
+            files[modality] = self.store_files(cell.row.dataset, modality, recipes.pop())
+        return files
 
     def cell_files(self, cell: Cell) -> list[str]:
         return [path for job in cell.jobs for path in self.run_files(job)]
@@ -137,15 +132,18 @@ class Plan:
             name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()
         }
 
-    def combination_spec(self, job: Job) -> str:
-        record = _job_record(job)
+    def combination_inputs(self, cell: Cell) -> list[str]:
+        return list(dict.fromkeys(path for job in cell.jobs for path in self.combined_files(job).values()))
+
+    def combination_spec(self, cell: Cell) -> str:
         names = ("run", "seed", "method", "folder")
+        records = [(_job_record(job), self.combined_files(job)) for job in cell.jobs]
         return canonical_json(
-            {**{name: record[name] for name in names}, "predictions": self.combined_files(job)}
+            [{**{name: record[name] for name in names}, "predictions": files} for record, files in records]
         )
 
-    def combination_code(self, job: Job) -> str:
-        return self.code("avbalance.evaluation.combine", f"avbalance.methods.{_module(job.row.method)}")
+    def combination_code(self, cell: Cell) -> str:
+        return self.code("avbalance.evaluation.combine", f"avbalance.methods.{_module(cell.row.method)}")
 
     def cell_spec(self, cell: Cell) -> str:
         """What the train command reads: every job with its settings, as canonical JSON."""
@@ -305,7 +303,7 @@ class Plan:
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
 
     def measure_spec(self, slug: str) -> str:
-        return canonical_json({"paper": self.paper_record(slug), "measures": self.papers[slug]["measures"]})
+        return self._report_spec(slug, {"measures": self.papers[slug]["measures"]})
 
     def table_spec(self, slug: str, table: str) -> str:
         return self._report_spec(slug, {"tables": [self.declared(slug, "tables")[table]]})
@@ -324,7 +322,7 @@ class Plan:
         )
 
     def losses_spec(self, slug: str) -> str:
-        return canonical_json({"paper": self.paper_record(slug)})
+        return self._report_spec(slug, {})
 
     def _report_spec(self, slug: str, declarations: dict[str, Any]) -> str:
         declarations = {"published": self.papers[slug].get("published", []), **declarations}

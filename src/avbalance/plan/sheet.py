@@ -83,7 +83,7 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
     """All rows of one paper under one configuration.
 
     `config["papers"][slug]` maps the paper's data sets to real ones and may override settings for all runs (`settings`)
-    or single runs (`runs`: skip, only, seeds, settings, choose). Raises UserError for names that the paper does not have.
+    or single runs (`runs`: skip, only, seeds, settings, choose). Raises UserError for names that the paper lacks.
     """
     slug = paper["slug"]
     chosen = config["papers"][slug]
@@ -131,7 +131,7 @@ def _row(
 
 
 def _robustness_rows(chosen: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
-    """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: a few runs on further generator seeds."""
+    """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: a few runs on more generator seeds."""
     wanted: dict[str, Any] = chosen.get("robustness") or {}
     for role, datasets in wanted.get("datasets", {}).items():
         for dataset in datasets:
@@ -155,22 +155,24 @@ def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> No
 
 def cells(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
     """Group the training rows of one paper into cells; `seeds_per_job` is "all" or a number (then one run a cell)."""
+    return _grouped([row for row in rows if not row.combine], seeds_per_job)
+
+
+def combinations(rows: list[Row]) -> list[Cell]:
+    """The cells of rows that join predictions of other runs and train nothing: one per data set and method."""
+    return _grouped([row for row in rows if row.combine], "all")
+
+
+def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
     found: dict[tuple[str, str], list[Job]] = {}
     for row in rows:
-        if row.combine:
-            continue
         for position, seed in enumerate(row.seeds):
             if seeds_per_job == "all":
-                name = row.run if row.waits() else row.method
+                name = f"{row.run}-after" if row.waits() else row.method  # a run may bear its method's name
             else:
                 name = f"{row.run}-seeds{position // int(seeds_per_job)}"
             found.setdefault((row.dataset, name), []).append(Job(row, seed))
     return [Cell(name, tuple(jobs)) for (_, name), jobs in found.items()]
-
-
-def combinations(rows: list[Row]) -> list[Job]:
-    """The jobs that join predictions of other runs and train nothing."""
-    return [Job(row, seed) for row in rows if row.combine for seed in row.seeds]
 
 
 def outputs(job: Job) -> list[str]:

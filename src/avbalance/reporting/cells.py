@@ -46,15 +46,11 @@ class Cell:
 class Measured:
     """Cells looked up in a paper's measurements and its published files."""
 
-    def __init__(
-        self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]
-    ) -> None:
+    def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
         self.paper = paper
         self.published = published
         grouped = measurements.groupby(list(COORDINATES), sort=True)
-        table = grouped.agg(
-            mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min")
-        )
+        table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
 
     def cell(self, coordinates: Mapping[str, str]) -> Cell:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-_MARKDOWN = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "}
-)
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "})
 _TEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -21,7 +19,7 @@ _TEX = str.maketrans(
         ">": r"\textgreater{}",
         "±": r"$\pm$",
         "†": r"$\dagger$",
-        "–": "--",  # noqa: RUF001
+        "–": "--",
         "\n": " ",
     }
 )

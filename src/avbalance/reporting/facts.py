@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from avbalance.evaluation.frames import read_parquet
+from avbalance.evaluation.frames import read_parquet, write_csv
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.files import read_json
 
@@ -30,7 +30,8 @@ def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> s
 def lost_clips(info: DatasetInfo) -> pd.DataFrame:
     """id, split, modality, status, reason of every clip that was not used, in the order of the ids.
 
-    A clip is lost when the manifest or the feature store of either modality has a status other than ok.
+    A clip is lost when the manifest says so or when the feature store of either modality has no row for it. Silent
+    and black clips have rows: they are used, and counted as flagged.
     """
     columns = ("id", "split", "status", "reason")
     if info.manifest is None:
@@ -38,11 +39,27 @@ def lost_clips(info: DatasetInfo) -> pd.DataFrame:
     manifest = read_parquet(info.manifest, columns, "manifest")[list(columns)]
     parts = [manifest[manifest["status"] != OK].assign(modality="manifest")]
     for modality, path in sorted(info.features.items()):
-        index = read_parquet(path, ("id", "status", "reason"), "features")[["id", "status", "reason"]]
-        index = index[(index["status"] != OK) & ~index["id"].isin(parts[0]["id"])]
+        index = read_parquet(path, ("id", "row", "status", "reason"), "features")
+        index = index.loc[(index["row"] < 0) & ~index["id"].isin(parts[0]["id"]), ["id", "status", "reason"]]
         parts.append(index.merge(manifest[["id", "split"]], on="id").assign(modality=modality))
     lost = pd.concat(parts, ignore_index=True).sort_values(["id", "modality"], ignore_index=True)
     return lost[["id", "split", "modality", "status", "reason"]]
+
+
+def write_lost_clips(paper: Paper, path: str | Path) -> None:
+    """Write dataset, id, split, modality, status, reason of every clip of a paper that was not used."""
+    lost = [lost_clips(info).assign(dataset=info.data) for info in paper.datasets.values() if info.data]
+    write_csv(path, pd.concat(lost)[["dataset", "id", "split", "modality", "status", "reason"]])
+
+
+def flagged_line(info: DatasetInfo) -> str | None:
+    """Clips that are used although one modality carries nothing: silent or black; None when there are none."""
+    parts = []
+    for modality, path in sorted(info.features.items()):
+        index = read_parquet(path, ("row", "status"), "features")
+        flagged = index.loc[(index["row"] >= 0) & (index["status"] != OK), "status"]
+        parts += [f"{modality} {status} {count}" for status, count in sorted(flagged.value_counts().items())]
+    return f"Used although flagged, {info.label}: {', '.join(parts)}." if parts else None
 
 
 def clip_line(info: DatasetInfo) -> str | None:
@@ -82,15 +99,13 @@ def _share(counts: dict[str, Any]) -> str:
 
 def cut_lines(paper: Paper, item: str) -> list[str]:
     """The tier's cuts that touch one table, figure or claim page, with their reasons."""
-    touching = [
-        cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))
-    ]
-    return [f"Cut in this tier: {cut['what']}; reason: {cut['why']}." for cut in touching]
+    touching = [cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))]
+    return [f"Cut in this tier: {cut['what']}; reason: {cut['reason']}." for cut in touching]
 
 
 def notes(paper: Paper, roles: Iterable[str], item: str) -> list[str]:
     """All lines that stand under a table, in order."""
     infos = [paper.dataset(role) for role in roles]
     made = [info for info in infos if info.data is not None]
-    lines = [clip_line(info) for info in made] + [preference_line(info) for info in made]
+    lines = [line(info) for line in (clip_line, flagged_line, preference_line) for info in made]
     return [line for line in lines if line is not None] + cut_lines(paper, item)

@@ -16,9 +16,9 @@ from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import Cell, FromFiles, Measured, published_numbers
 from avbalance.reporting.escape import escape_markdown, escape_tex
-from avbalance.reporting.facts import data_line, lost_clips, notes
+from avbalance.reporting.facts import data_line, notes
 
-ABSENT = "–"  # noqa: RUF001
+ABSENT = "–"
 SMALL_MARK = "†"
 CLIPS = "Clips"
 KNOWN = {"id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
@@ -63,7 +63,7 @@ class Table:
 def render_tables(
     paper: Paper, declarations: Mapping[str, Any], measurements: str | Path, out_dir: str | Path
 ) -> list[Path]:
-    """Write <id>.csv, .md and .tex of every declared table, and lost_clips.csv; returns the paths."""
+    """Write <id>.csv, .md and .tex of every declared table; returns the paths."""
     measured = Measured(paper, read_measurements(measurements), published_numbers(paper, declarations))
     out = Path(out_dir)
     written = []
@@ -73,10 +73,7 @@ def render_tables(
             path = out / f"{table.id}.{suffix}"
             write(path, table)
             written.append(path)
-    lost = [lost_clips(info).assign(dataset=info.data) for info in paper.datasets.values() if info.data]
-    columns = ["dataset", "id", "split", "modality", "status", "reason"]
-    write_csv(out / "lost_clips.csv", pd.concat(lost)[columns] if lost else pd.DataFrame(columns=columns))
-    return [*written, out / "lost_clips.csv"]
+    return written
 
 
 def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured) -> Table:
@@ -98,9 +95,7 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
-    cells = tuple(
-        tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys
-    )
+    cells = tuple(tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys)
     roles = _roles(fixed, rows + columns)
     places = [entry.coordinates for axis in rows + columns for entry in axis.entries]
     small = any(cell.small for line in cells for cell in line)
@@ -123,9 +118,7 @@ def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:
             more = {str(name): str(value) for name, value in choice.get("set", {}).items()}
             name = ", ".join([entry.name, *more.values()])
             entries.append(replace(entry, coordinates=entry.coordinates | more, name=name))
-    return Axis(
-        str(declaration.get("name", key)), str(declaration.get("title", key.capitalize())), tuple(entries)
-    )
+    return Axis(str(declaration.get("name", key)), str(declaration.get("title", key.capitalize())), tuple(entries))
 
 
 def _entries(paper: Paper, key: str, value: str, label: str | None) -> list[Entry]:
@@ -248,9 +241,7 @@ def latex(table: Table) -> str:
 
 
 def _spans(table: Table, level: int) -> list[str]:
-    groups = itertools.groupby(
-        table.column_keys, key=lambda key: tuple(entry.name for entry in key[: level + 1])
-    )
+    groups = itertools.groupby(table.column_keys, key=lambda key: tuple(entry.name for entry in key[: level + 1]))
     texts = []
     for _, keys in groups:
         members = list(keys)

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Where a cell reads and writes; `jobs` as planned: run, seed, method, settings, folder, inputs, choose, outputs."""
+    """Where a cell reads and writes, and its `jobs` as planned (see plan/plan.py)."""
 
     jobs: list[dict[str, Any]]
     code: str
@@ -77,11 +77,29 @@ def train_cell(options: CellOptions) -> None:
             finished = cache.root / key
         else:
             log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
-        link_files(finished, options.out / job["folder"], [Path(path).name for path in job["outputs"]])
+        _place(finished, job, options.out)
+
+
+def _place(finished: Path, job: dict[str, Any], out: Path) -> None:
+    """Link a finished run into its folder; its record may name another run of equal settings that made it."""
+    folder = out / job["folder"]
+    link_files(finished, folder, [Path(path).name for path in job["outputs"]])
+    record = read_json(finished / "record.json")
+    own = {"job": _identity(job), "inputs": _input_digests(job, out)}
+    if any(record[name] != value for name, value in own.items()):
+        write_json(folder / "record.json", {**record, **own, "made_as": record["job"]})
+
+
+def _identity(job: dict[str, Any]) -> dict[str, Any]:
+    return {name: job[name] for name in ("folder", "run", "seed", "method")}
+
+
+def _input_digests(job: dict[str, Any], out: Path) -> dict[str, str]:
+    return {name: sha256_file(out / path) for name, path in job["inputs"].items()}
 
 
 def prepare_torch(device: str, threads: int) -> torch.device:
-    """Set threads and determinism; "auto" takes a GPU when there is one. Raises UserError when cuda is asked for in vain."""
+    """Set threads and determinism; "auto" takes a GPU if there is one. Raises UserError when cuda is absent."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -103,7 +121,7 @@ def run_key(
     data: str,
     device: torch.device,
 ) -> str:
-    """What a finished run depends on, as one digest: code, method, settings, seed, inputs, data, torch and device kind."""
+    """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device."""
     return digest_json(
         {
             "code": code,
@@ -203,7 +221,7 @@ def _train_job(
         folder / "record.json",
         {
             "record_version": RECORD_VERSION,
-            "job": {name: job[name] for name in ("folder", "run", "seed", "method")},
+            "job": _identity(job),
             "settings": settings,
             "key": key,
             "code": {"digest": options.code, **code_state(Path.cwd())},
@@ -214,7 +232,7 @@ def _train_job(
                 "used_ids": {name: clips.used_ids_digest(indices) for name, indices in trainer.parts.items()},
                 "losses": clips.losses,
             },
-            "inputs": {name: sha256_file(options.out / path) for name, path in job["inputs"].items()},
+            "inputs": _input_digests(job, options.out),
             "parameters": parameter_count(trainer.model),
             "selected_epoch": trainer.best_epoch + 1,
             "epochs_run": len(trainer.history),

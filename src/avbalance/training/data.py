@@ -27,7 +27,6 @@ from avbalance.training.transforms import (
     training_frames,
 )
 
-USABLE = ("ok", "silent", "black")
 IN_MEMORY_BYTES = 1 << 30  # stores up to this size are read once; larger ones stay memory-mapped
 
 
@@ -35,8 +34,8 @@ IN_MEMORY_BYTES = 1 << 30  # stores up to this size are read once; larger ones s
 class Clips:
     """Usable clips of one data set, in manifest order: both modalities decodable.
 
-    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores; `audio_rows`, `visual_rows` (N,) lead
-    into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by status.
+    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores; `audio_rows`, `visual_rows` (N,)
+    lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by status.
     """
 
     ids: NDArray[np.str_]
@@ -102,6 +101,8 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
         digest=digest_json(
             [
                 manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(),
+                manifest.classes,
+                v[["n_frames", "width", "height"]].to_numpy().tolist(),
                 audio.card["sha256"],
                 visual.card["sha256"],
             ]

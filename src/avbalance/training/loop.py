@@ -44,6 +44,10 @@ class Protocol:
     record_confidence: bool = False
     max_steps: int | None = None  # stop every epoch after so many steps (checks of the paper tier)
 
+    def __post_init__(self) -> None:
+        if self.select != "validation":
+            raise UserError(f"protocol.select is {self.select!r}; runs are selected on validation only.")
+
     def rate(self, epoch: int) -> float:
         """Learning rate of a 0-based epoch."""
         return self.learning_rate * self.decay_factor ** (epoch // self.decay_every)
@@ -84,6 +88,7 @@ class Trainer:
     best_epoch: int = -1
     last: dict[str, Tensor] = field(default_factory=dict)
     optimiser: torch.optim.Optimizer = field(init=False)
+    _first_epoch: int = 0  # of the training under way
 
     def __post_init__(self) -> None:
         self.optimiser = self._fresh_optimiser()
@@ -124,8 +129,8 @@ class Trainer:
     def fit_epochs(self, n: int, first_epoch: int, stream: str, schedule: bool) -> None:
         """Train `n` epochs, numbered from `first_epoch`, on the random stream `stream`.
 
-        With `schedule` the learning rate follows the epochs; without, it stays that of `first_epoch`. A training that was
-        killed inside goes on from its last state.
+        With `schedule` the learning rate follows the epochs; without, it stays that of `first_epoch`. A training
+        that was killed inside goes on from its last state.
         """
         self.stream, self.epoch = stream, first_epoch
         self._run(
@@ -141,6 +146,7 @@ class Trainer:
 
     def _run(self, first: int, stop: int, fixed_rate: float | None, main: bool = False) -> None:
         self.method.prepare(self)
+        self._first_epoch = first
         epoch, index, total = self._resume(first)
         while epoch < stop and not self._patience_over():
             self.epoch = epoch
@@ -180,7 +186,8 @@ class Trainer:
         mean = float(losses) / limit
         if not math.isfinite(mean):
             raise UserError(
-                f"the loss of method {self.method.name} became {mean} in epoch {epoch + 1}; lower protocol.learning_rate."
+                f"the loss of method {self.method.name} became {mean} in epoch {epoch + 1}; "
+                "lower protocol.learning_rate."
             )
         return mean
 
@@ -215,13 +222,14 @@ class Trainer:
         self.progress.epoch(self.stream, log, self.protocol.epochs)
 
     def _patience_over(self) -> bool:
-        """Whether `patience` epochs have passed without an improvement by at least `min_delta` points."""
+        """Whether `patience` epochs have passed without a gain of at least `min_delta` points on all before them."""
         if self.protocol.patience is None:
             return False
         best, since = -math.inf, 0
         for row in self.history:
-            improved = row["val_accuracy"] >= best + self.protocol.min_delta
-            best, since = (row["val_accuracy"], 0) if improved else (best, since + 1)
+            # 60.3 - 60.2 is a little less than 0.1 in floating point and must count; see analysis/confidence.py
+            improved = row["val_accuracy"] - best >= self.protocol.min_delta - 1e-9
+            best, since = max(best, row["val_accuracy"]), 0 if improved else since + 1
         return since >= self.protocol.patience
 
     def _set_rate(self, rate: float) -> None:
@@ -270,6 +278,7 @@ class Trainer:
         self.checkpoints.save(
             self.stream,
             {
+                "first_epoch": self._first_epoch,
                 "epoch": epoch,
                 "index": index,
                 "total": float(losses),
@@ -286,8 +295,9 @@ class Trainer:
         )
 
     def _resume(self, first: int) -> tuple[int, int, float]:
+        """Take up the last state of this training; a state of an earlier one on the same stream is passed over."""
         state = self.checkpoints.load(self.stream) if self.checkpoints else None
-        if state is None:
+        if state is None or state["first_epoch"] != first:
             return first, 0, 0.0
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -40,13 +40,16 @@ def partition(
     `estimation_holdout` > 0, estimation (held out of train) and train-sample (as many clips of what is left in train;
     the two sets of Gradient-Blending). Without an official validation part a stratified `validation_fraction` of train
     becomes one. `train_part` "half-a" or "half-b" keeps one stratified half of train, for cross-fitting.
-    Raises UserError when a part is empty.
+    Raises UserError when a part is empty or `train_part` is unknown.
     """
     train, val, test = (np.flatnonzero(split == name) for name in ("train", "val", "test"))
     if len(val) == 0:
         held = stratified_part(labels[train], validation_fraction, purpose=0)
         train, val = train[~held], train[held]
-    train = _halves()[train_part](train, labels)
+    halves = _halves()
+    if train_part not in halves:
+        raise UserError(f"data.train_part is {train_part!r}; it must be one of {', '.join(halves)}.")
+    train = halves[train_part](train, labels)
     parts = {"train": train, "val": val, "test": test}
     if estimation_holdout > 0:
         held = stratified_part(labels[train], estimation_holdout, purpose=2)

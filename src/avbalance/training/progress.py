@@ -35,7 +35,7 @@ class Progress:
             f"{self.label}: epoch {done}/{epochs}, loss {log['train_loss']:.4f}, "
             f"validation {log['val_accuracy']:.2f} %{self._left(done, epochs)}"
         )
-        self._live(text) if self.out.isatty() else self.note_line(text)
+        self._live(text) if self.out.isatty() and done < epochs else self.note_line(text)
 
     def note(self, text: str) -> None:
         """Show a remark on a line of its own."""

@@ -1,7 +1,7 @@
 """Finished runs, kept by what made them, outside the workflow's outputs.
 
-The key covers code, settings, data and seed. A workflow that asks again for a run that was made before (a new seed beside
-it, another configuration, a killed cell) gets it linked in; only what is missing is trained.
+The key covers code, settings, data and seed. A workflow that asks again for a run that was made before (a new
+seed beside it, another configuration, a killed cell) gets it linked in; only what is missing is trained.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from avbalance.errors import UserError
 from avbalance.files import read_json, sha256_file, write_json
 
 _CONTENTS = "contents.json"
@@ -29,11 +30,9 @@ class RunCache:
         folder = self.root / key
         if not (folder / _CONTENTS).is_file():
             return None
-        contents = read_json(folder / _CONTENTS)
-        for name, digest in contents.items():
-            if not (folder / name).is_file() or sha256_file(folder / name) != digest:
-                shutil.rmtree(folder)
-                return None
+        if not _intact(folder):
+            shutil.rmtree(folder)
+            return None
         return folder
 
     @contextmanager
@@ -45,10 +44,20 @@ class RunCache:
         try:
             yield draft
             write_json(draft / _CONTENTS, {path.name: sha256_file(path) for path in sorted(draft.iterdir())})
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
+            if self.find(key) is None:  # else another process was faster, and may be linking from it
+                shutil.rmtree(folder, ignore_errors=True)
+                draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _intact(folder: Path) -> bool:
+    """Whether all files of a finished run are there and match their hashes."""
+    try:
+        contents: dict[str, str] = read_json(folder / _CONTENTS)
+        return all(sha256_file(folder / name) == digest for name, digest in contents.items())
+    except (UserError, OSError, AttributeError):
+        return False
 
 
 def link_files(source: Path, target: Path, names: list[str]) -> None:
@@ -66,3 +75,4 @@ def link_files(source: Path, target: Path, names: list[str]) -> None:
             shutil.copyfile(source / name, temporary)
         os.utime(temporary)
         os.replace(temporary, target / name)
+        temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing

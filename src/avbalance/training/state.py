@@ -52,6 +52,7 @@ class Checkpoints:
         return state
 
     def discard(self) -> None:
-        """Remove all states of this run."""
-        for path in self.folder.glob(f"{self.key}-*.pt"):
-            path.unlink(missing_ok=True)
+        """Remove all states of this run, and what a killed process left half written."""
+        for pattern in (f"{self.key}-*.pt", f".{self.key}-*.partial"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Counter-based random streams: every draw is a function of (seed, purpose, position), so resuming needs no RNG state."""
+"""Counter-based random streams: every draw is a function of (seed, purpose, position); resuming needs no state."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class FrameOptions:
 
 
 def audio_window(spectrogram: Tensor, window: int | None, generator: torch.Generator | None) -> Tensor:
-    """Cut `window` time frames out of (B, F, T): at random with a generator, centred without; returns (B, 1, F, window).
+    """Cut `window` time frames out of (B, F, T): at random with a generator, else centred; (B, 1, F, window).
 
     The OGM-GE loader for VGG-Sound takes 5 s of 10 s. It cuts the waveform; here the stored spectrogram is cut, which
     differs in one frame at each end (padding).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from avbalance.data.sources.common import card_for, read_options, required
 from avbalance.errors import UserError
 from avbalance.files import digest_json, read_json, sha256_file, write_json
+from avbalance.plan.digest import code_digest
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
@@ -85,14 +85,10 @@ def settings_digest(options: Mapping[str, Any]) -> str:
     import av
     import numpy as np
 
-    from avbalance.data import media_write, render, scenes
-
-    code = hashlib.sha256()
-    for module in (scenes, render, media_write):
-        code.update(Path(str(module.__file__)).read_bytes())
+    code = code_digest(*(f"avbalance.data.{name}" for name in ("scenes", "render", "media_write")))
     settings = {key: value for key, value in options.items() if key not in ("clips", "workers")}
     versions = {"av": av.__version__, "numpy": np.__version__}
-    return digest_json({"settings": settings, "code": code.hexdigest(), "versions": versions})
+    return digest_json({"settings": settings, "code": code, "versions": versions})
 
 
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ shows the training samples.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import Measured
+from avbalance.reporting.cells import SMALL, Measured
 
 COLUMNS = ["panel", "dataset", "split", "audio_bin", "visual_bin", "count", "share"]
 BAR_COLUMNS = ["subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data"]
@@ -48,7 +47,8 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
         numbers.append(_map_numbers(info, str(declaration["split"]), counts))
         if bars:
             numbers.append(_draw_bars(axes[1, column], info, bars, paper, measured))
-    figure.suptitle(f"{declaration['title']}\n{stand_in_note(paper, roles)}", fontsize=8)
+    hatched = f"\nhatched bars: fewer than {SMALL} clips" if bars else ""
+    figure.suptitle(f"{declaration['title']}\n{stand_in_note(paper, roles)}{hatched}", fontsize=8)
     _shared_legend(figure, axes.ravel().tolist())
     return figure, pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
 
@@ -57,9 +57,7 @@ def stand_in_note(paper: Paper, roles: list[str]) -> str:
     """The data behind each panel, printed on the figure itself."""
     infos = [paper.dataset(role) for role in roles]
     return "\n".join(
-        f"{info.label}: {info.describe} ({info.data})"
-        if info.data
-        else f"{info.label}: not made in this tier"
+        f"{info.label}: {info.describe} ({info.data})" if info.data else f"{info.label}: not made in this tier"
         for info in infos
     )
 
@@ -72,16 +70,12 @@ def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
         with np.load(path, allow_pickle=False) as archive:
             counts: NDArray[np.int64] = archive[split]
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
-        raise UserError(
-            f"{path}: has no map of the {split} samples ({error}); run confidence again."
-        ) from error
+        raise UserError(f"{path}: has no map of the {split} samples ({error}); run confidence again.") from error
     return counts
 
 
 def _draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, title: str) -> None:
-    axis.set(
-        title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1)
-    )
+    axis.set(title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1))
     axis.set_aspect("equal")
     axis.set_xticks(np.linspace(0, 1, 6))
     axis.set_yticks(np.linspace(0, 1, 6))
@@ -90,9 +84,7 @@ def _draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, titl
         return
     share = counts / counts.sum()
     norm = PowerNorm(0.5, vmin=0, vmax=share.max())
-    image = axis.imshow(
-        share, origin="lower", extent=(0, 1, 0, 1), cmap="magma", norm=norm, interpolation="nearest"
-    )
+    image = axis.imshow(share, origin="lower", extent=(0, 1, 0, 1), cmap="magma", norm=norm, interpolation="nearest")
     figure.colorbar(image, ax=axis, shrink=0.8, label=f"share of {counts.sum()} samples")
     axis.plot([0, 1], [0, 1], color="white", linewidth=0.8, linestyle="--")
     axis.plot([0, 0, 1], [0, 1, 1], color=AUDIO_EDGE, linewidth=3, label="audio-preferred side")
@@ -104,9 +96,7 @@ def _map_numbers(info: DatasetInfo, split: str, counts: NDArray[np.int64] | None
         return pd.DataFrame({"panel": ["map"], "dataset": [info.label], "split": [split], "count": [0]})
     audio, visual = np.nonzero(counts)
     held = counts[audio, visual]
-    frame = pd.DataFrame(
-        {"audio_bin": audio, "visual_bin": visual, "count": held, "share": held / counts.sum()}
-    )
+    frame = pd.DataFrame({"audio_bin": audio, "visual_bin": visual, "count": held, "share": held / counts.sum()})
     return frame.assign(panel="map", dataset=info.label, split=split, data=info.data)
 
 
@@ -120,8 +110,9 @@ def _draw_bars(
             cell = measured.cell({"dataset": info.role, "run": run["run"], "subset": group["subset"]})
             label = paper.label(run["run"])
             if cell.ours_mean is not None:
-                error = cell.ours_sd if cell.ours_sd is not None and math.isfinite(cell.ours_sd) else 0.0
-                axis.bar(position, cell.ours_mean, color=run["colour"], yerr=error, capsize=2, label=label)
+                hatch = "//" if cell.small else None
+                error, colour = cell.ours_sd or 0.0, run["colour"]
+                axis.bar(position, cell.ours_mean, color=colour, yerr=error, capsize=2, label=label, hatch=hatch)
             if cell.published is not None:
                 places = (position - 0.4, position + 0.4)
                 axis.hlines(cell.published, *places, color="black", linestyle=":", label="published")
@@ -141,6 +132,4 @@ def _shared_legend(figure: Figure, axes: list[Axes]) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     if handles:
-        figure.legend(
-            list(handles.values()), list(handles), loc="outside lower center", ncols=5, frameon=False
-        )
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, frameon=False)

@@ -48,15 +48,11 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
                 ]  # fmt: skip
             if axis.get_legend_handles_labels()[0]:
                 axis.legend(loc="best", framealpha=0.6)
-    figure.suptitle(
-        f"{declaration['title']}\nsolid: ours, dashed: published; hollow: fewer than {SMALL} clips"
-    )
+    figure.suptitle(f"{declaration['title']}\nsolid: ours, dashed: published; hollow: fewer than {SMALL} clips")
     return figure, pd.DataFrame(records)
 
 
-def _cells(
-    declaration: Mapping[str, Any], side: str, run: str, protocol: str, measured: Measured
-) -> dict[float, Cell]:
+def _cells(declaration: Mapping[str, Any], side: str, run: str, protocol: str, measured: Measured) -> dict[float, Cell]:
     place = {"dataset": str(declaration["dataset"]), "run": run, "protocol": protocol}
     return {
         float(value): measured.cell({**place, "subset": f"{side}_dominated@{float(value):g}"})
@@ -74,10 +70,6 @@ def _draw_curve(axis: Axes, cells: Mapping[float, Cell], colour: str, label: str
         )  # fmt: skip
         for threshold, cell in ours.items():
             face = "white" if cell.small else colour
-            axis.plot(
-                threshold, cell.ours_mean or 0.0, marker="o", markeredgecolor=colour, markerfacecolor=face
-            )
+            axis.plot(threshold, cell.ours_mean or 0.0, marker="o", markeredgecolor=colour, markerfacecolor=face)
     if published:
-        axis.plot(
-            list(published), list(published.values()), color=colour, linestyle="--", marker=".", linewidth=0.8
-        )
+        axis.plot(list(published), list(published.values()), color=colour, linestyle="--", marker=".", linewidth=0.8)

@@ -1,0 +1,270 @@
+"""What every registered method must do, tested on each of them: learn, resume bit for bit, and be off when it is off.
+
+There is no list of methods here: a new module of avbalance.methods is tested as soon as it exists. The settings of a
+method are those of the first run of the smoke tier that uses it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avbalance import methods
+from avbalance.errors import UserError
+from avbalance.plan.plan import load_plan
+
+REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests" / "training"))
+
+from tiny_cell import CLASSES, make_data, tiny_settings  # noqa: E402
+
+CARDS = {name: methods.load(name).card for name in methods.names()}
+PREDICTING = [name for name, card in CARDS.items() if card.trains and card.predicts]
+WITH_NO_OP = [name for name in PREDICTING if CARDS[name].no_op is not None]
+ESTIMATING = [name for name, card in CARDS.items() if card.trains and not card.predicts]
+COMBINING = [name for name, card in CARDS.items() if not card.trains]
+SMALL = {"width": 4, "stem": "small", "stem_stride": 1}
+FUSIONS = {"sum", "concat", "film", "gated"}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a training left: test logits (N, C) and weights of the selected epoch, weights of the last one, history."""
+
+    logits: Any
+    best: dict[str, Any]
+    last: dict[str, Any]
+    history: list[dict[str, Any]]
+    trainer: Any
+
+    def equals(self, other: Finished) -> bool:
+        import torch
+
+        pairs = [(self.best[name], other.best[name]) for name in other.best]
+        pairs += [(self.last[name], other.last[name]) for name in other.last]
+        return torch.equal(self.logits, other.logits) and all(torch.equal(one, two) for one, two in pairs)
+
+
+@cache
+def declared() -> dict[str, Any]:
+    """Method -> the first row of the smoke tier's run sheet that uses it."""
+    rows = [row for rows in load_plan(REPOSITORY, {"tier": "smoke"}).rows.values() for row in rows]
+    return {row.method: row for row in reversed(rows)}
+
+
+def settings_of(name: str, **changes: Any) -> dict[str, Any]:
+    """Tiny settings with the model, options and held-out share that a declared run of the method has."""
+    row = declared().get(name)
+    model = dict(row.settings["model"]) if row else {"name": CARDS[name].models[0]}
+    options = dict(row.settings.get("method", {})) if row else {}
+    holdout = row.settings["data"]["estimation_holdout"] if row else 0.0
+    parts: dict[str, Any] = {"data": {"estimation_holdout": holdout}, "model": {**model, **SMALL}, "method": options}
+    return tiny_settings(**{**parts, **changes})
+
+
+@pytest.fixture(scope="session")
+def trainer_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Return a function (method, settings, checkpoints) -> trainer at the start of a run on easy data."""
+    import torch
+
+    from avbalance.training.cell import make_trainer
+    from avbalance.training.data import load_clips
+    from avbalance.training.progress import Progress
+
+    torch.set_num_threads(1)
+    data = make_data(tmp_path_factory.mktemp("easy"))
+    clips = load_clips(data.manifest, data.audio, data.visual)
+
+    def make(name: str, settings: dict[str, Any], checkpoints: Any = None) -> Any:
+        progress = Progress("run", io.StringIO())
+        return make_trainer(name, settings, 0, clips, torch.device("cpu"), None, checkpoints, progress)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(trainer_of: Callable[..., Any]) -> Callable[..., Finished]:
+    """Return a function (method, settings) -> Finished; equal runs are trained once a session."""
+    known: dict[str, Finished] = {}
+
+    def run(name: str, settings: dict[str, Any]) -> Finished:
+        key = f"{name} {settings}"
+        if key not in known:
+            known[key] = finish(trainer_of(name, settings))
+        return known[key]
+
+    return run
+
+
+def finish(trainer: Any) -> Finished:
+    import torch
+
+    trainer.train()
+    logits = [heads["logits"] for _, heads in trainer.outputs(trainer.parts["test"])]
+    return Finished(torch.cat(logits), trainer.best, trainer.last, trainer.history, trainer)
+
+
+def labels_of(trainer: Any) -> Any:
+    return trainer.source.clips.labels[trainer.parts["test"]]
+
+
+def beats_majority(predicted: Any, labels: Any) -> bool:
+    """Whether accuracy exceeds the largest class's share by three standard errors of that share."""
+    share = np.bincount(labels).max() / len(labels)
+    return bool((predicted == labels).mean() > share + 3 * math.sqrt(share * (1 - share) / len(labels)))
+
+
+def kill_at(trainer: Any, epoch: int, index: int) -> None:
+    """Let the trainer's method, or that of its copies, raise KeyboardInterrupt after one optimiser step."""
+    kind = type(trainer)
+    original = kind._step
+
+    def step(self: Any, batch: Any, where: Any) -> Any:
+        loss = original(self, batch, where)
+        if (where.epoch, where.index) == (epoch, index):
+            raise KeyboardInterrupt
+        return loss
+
+    kind._step = step
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train() if trainer.method.card.predicts else trainer.method.prepare(trainer)
+    finally:
+        kind._step = original
+
+
+@pytest.mark.parametrize("name", sorted(CARDS))
+def test_card_is_complete(name: str) -> None:
+    card = CARDS[name]
+    assert card.name == name
+    assert card.label.strip() and card.reference.strip()
+    assert card.summary.endswith(".") and len(card.summary) > 20
+    for option, (_, source) in card.options.items():
+        assert option.isidentifier() and len(source.split()) >= 3, option
+    assert all(sentence.endswith(".") for sentence in card.deviations)
+    assert set(card.fusions) <= FUSIONS
+    models = REPOSITORY / "src" / "avbalance" / "models"
+    assert all((models / f"{model.replace('-', '_')}.py").is_file() for model in card.models)
+    assert card.models or not card.trains
+    if card.no_op is not None:
+        assert card.no_op.equals in PREDICTING
+        assert set(card.no_op.options) <= set(card.options)
+
+
+def test_every_method_is_used_by_a_run_of_the_smoke_tier() -> None:
+    assert set(declared()) == set(CARDS)
+
+
+def test_importing_every_method_does_not_import_torch() -> None:
+    code = "import sys; from avbalance import methods; [methods.load(name)() for name in methods.names()]; "
+    code += "print([name for name in ('torch', 'pandas', 'numpy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", PREDICTING)
+def test_beats_the_majority_class_on_easy_data(name: str, finished: Callable[..., Finished]) -> None:
+    run = finished(name, settings_of(name))
+    assert run.logits.shape == (120, CLASSES)
+    assert beats_majority(run.logits.argmax(1).numpy(), labels_of(run.trainer))
+
+
+@pytest.mark.parametrize("name", PREDICTING)
+def test_resumes_bit_equal_after_a_kill_inside_an_epoch(
+    name: str, finished: Callable[..., Finished], trainer_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    from avbalance.training.state import Checkpoints
+
+    settings = settings_of(name)
+    epoch, index = 1, int(np.random.default_rng([3, len(name)]).integers(1, 4))
+    kill_at(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch, index)
+    again = trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0))
+    resumed, whole = finish(again), finished(name, settings)
+    # the state is written after the hooks of a step, so that the killed step is done again
+    assert "resumed at epoch 2, step " in again.progress.out.getvalue()
+    assert resumed.equals(whole) and whole.equals(resumed)
+    assert resumed.history == whole.history
+    assert again.method.artifacts() == whole.trainer.method.artifacts()
+
+
+@pytest.mark.parametrize("name", WITH_NO_OP)
+def test_at_its_no_op_setting_it_equals_the_run_its_card_names(name: str, finished: Callable[..., Finished]) -> None:
+    no_op = CARDS[name].no_op
+    assert no_op is not None
+    whole = {"estimation_holdout": 0.0}  # both runs train on the same clips
+    reference_settings = settings_of(no_op.equals, data=whole)
+    model = {**reference_settings["model"], **no_op.model}
+    off = finished(name, tiny_settings(data=whole, model=model, method=dict(no_op.options)))
+    reference = finished(no_op.equals, reference_settings)
+    assert off.equals(reference)
+    assert [row["val_loss"] for row in off.history] == [row["val_loss"] for row in reference.history]
+    # and the equality says something: with its declared options the method does make a difference
+    assert not finished(name, settings_of(name)).equals(reference)
+
+
+@pytest.mark.parametrize("name", ESTIMATING)
+def test_a_run_for_its_artifacts_resumes_and_leaves_its_model_alone(
+    name: str, trainer_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    import torch
+
+    from avbalance.training.state import Checkpoints
+
+    settings = settings_of(name)
+    whole = trainer_of(name, settings)
+    before = {key: value.clone() for key, value in whole.model.state_dict().items()}
+    whole.method.prepare(whole)
+    assert all(torch.equal(value, before[key]) for key, value in whole.model.state_dict().items())
+    artifacts = whole.method.artifacts()
+    assert artifacts
+    kill_at(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch=1, index=2)
+    again = trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0))
+    again.method.prepare(again)
+    assert "resumed at epoch 2, step 3" in again.progress.out.getvalue()
+    assert again.method.artifacts() == artifacts
+
+
+def test_blending_weights_are_shares_estimated_over_the_epochs_of_the_protocol(trainer_of: Callable[..., Any]) -> None:
+    name = "gradient-blending-weights"
+    trainer = trainer_of(name, settings_of(name, method={}))
+    trainer.method.prepare(trainer)
+    written = trainer.method.artifacts()["weights.json"]
+    assert set(written["weights"]) == {"audio", "visual", "joint"}
+    assert sum(written["weights"].values()) == pytest.approx(1.0)
+    assert min(written["weights"].values()) >= 0
+    assert written["epochs"] == trainer.epochs == 3
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_a_combination_beats_the_majority_class_on_easy_data(name: str, finished: Callable[..., Finished]) -> None:
+    rows = {row.run: row for rows in load_plan(REPOSITORY, {"tier": "smoke"}).rows.values() for row in rows}
+    predictions, labels = {}, np.array([])
+    for part, run in declared()[name].combine.items():
+        row = rows[run]
+        member = finished(row.method, settings_of(row.method, model={**row.settings["model"], **SMALL}))
+        labels = labels_of(member.trainer)
+        ids = member.trainer.source.clips.ids[member.trainer.parts["test"]]
+        frame = pd.DataFrame({"id": ids, "label": labels, "split": "test", "condition": "both"})
+        predictions[part] = frame.assign(checkpoint="selected", logits=list(member.logits.numpy()))
+    combined = methods.load(name)().combine(predictions)  # type: ignore[attr-defined]
+    assert combined["id"].tolist() == predictions[part]["id"].tolist()
+    assert beats_majority(np.stack(combined["logits"]).argmax(1), labels)
+
+
+def test_ogm_ge_with_nothing_to_modulate_is_an_error(trainer_of: Callable[..., Any]) -> None:
+    trainer = trainer_of("ogm-ge", settings_of("ogm-ge"))
+    for parameter in trainer.model.group("visual"):
+        parameter.requires_grad_(False)
+    with pytest.raises(UserError, match="the visual encoder has no convolution gradient to modulate"):
+        trainer.train()

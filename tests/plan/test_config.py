@@ -1,0 +1,145 @@
+"""Configuration: tiers, overlays, values with their source, and sentences for what does not fit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avbalance.errors import UserError
+from avbalance.plan.config import is_sourced, load_config, load_dataset, load_paper, load_yaml, merge, plain
+
+REPOSITORY = Path(__file__).parents[2]
+SLUG = "balanced-audiovisual"
+
+
+def test_mappings_merge_and_everything_else_is_replaced() -> None:
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 1, "c": {"z": 1}}
+    over = {"a": {"y": [3], "w": {"v": 2}}, "b": {"n": 1}, "c": None}
+    merged = merge(base, over)
+    assert merged == {"a": {"x": 1, "y": [3], "w": {"v": 2}}, "b": {"n": 1}, "c": None}
+    merged["a"]["w"]["v"] = 9
+    merged["a"]["x"] = 9
+    assert over["a"]["w"]["v"] == 2 and base["a"]["x"] == 1
+
+
+def test_a_value_with_its_source_is_replaced_whole() -> None:
+    sourced = {"value": [1, 2], "source": "paper"}
+    assert is_sourced(sourced) and not is_sourced({"value": 1}) and not is_sourced({**sourced, "more": 1})
+    assert merge({"k": sourced}, {"k": 3}) == {"k": 3}
+    assert merge({"k": sourced}, {"k": {"value": 3, "source": "ours"}}) == {"k": {"value": 3, "source": "ours"}}
+    # not {"value": [1, 2], "source": "paper", "v": 1}
+    assert merge({"k": sourced}, {"k": {"v": 1}}) == {"k": {"v": 1}}
+
+
+def test_plain_takes_the_values() -> None:
+    tree = {"a": {"value": {"b": {"value": 1, "source": "s"}}, "source": "s"}, "c": [{"value": 2, "source": "s"}]}
+    assert plain(tree) == {"a": {"b": 1}, "c": [2]}
+
+
+def test_a_tier_stands_on_its_base() -> None:
+    demo, smoke = load_config(REPOSITORY, {}), load_config(REPOSITORY, {"tier": "smoke"})
+    assert (demo["tier"], demo["name"], smoke["tier"], smoke["name"]) == ("demo", "demo", "smoke", "smoke")
+    assert smoke["seeds"] == [0] and demo["seeds"] == [0, 1, 2]
+    assert "base" not in smoke
+    assert smoke["papers"][SLUG]["runs"]["branch-losses"] == demo["papers"][SLUG]["runs"]["branch-losses"]
+
+
+def test_an_overlay_that_names_papers_computes_these_only() -> None:
+    whole = load_config(REPOSITORY, {})["papers"]
+    for own in (None, {}):
+        config = load_config(REPOSITORY, {"papers": {SLUG: own}})
+        assert config["papers"] == {SLUG: whole[SLUG]}
+    config = load_config(REPOSITORY, {"name": "mine", "papers": {SLUG: {"settings": {"protocol": {"epochs": 5}}}}})
+    assert list(config["papers"]) == [SLUG] and config["name"] == "mine"
+    protocol = config["papers"][SLUG]["settings"]["protocol"]
+    assert protocol == {**whole[SLUG]["settings"]["protocol"], "epochs": 5}
+
+
+def test_an_unknown_tier_lists_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"config/tiers/paperr.yaml: no such file; the folder has: demo, .*smoke"):
+        load_config(REPOSITORY, {"tier": "paperr"})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"seeds": "all"}, "configuration, seeds: "),
+        ({"seeds": []}, "configuration, seeds: "),
+        ({"sedes": [1]}, "'sedes' was unexpected"),
+        ({"name": "../x"}, "configuration, name: "),
+        ({"seeds_per_job": 0}, "configuration, seeds_per_job: "),
+        ({"papers": {SLUG: {"runs": {"baseline": {"skp": True}}}}}, rf"papers.{SLUG}.runs.baseline: .*'skp'"),
+        ({"papers": [SLUG]}, "configuration, papers: "),
+        ({"datasets": {"mine": {"root": "x"}}}, "configuration, datasets.mine: .*'root'"),
+    ],
+)
+def test_a_wrong_key_is_named(overrides: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=f"{named}.*see workflow/schemas/config.schema.yaml"):
+        load_config(REPOSITORY, overrides)
+
+
+def test_yaml_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: [1\nb: 2\n")
+    with pytest.raises(UserError, match=r"a.yaml: not valid YAML \(.*line 2"):
+        load_yaml(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match=r"a.yaml: must be a mapping"):
+        load_yaml(tmp_path / "a.yaml")
+    with pytest.raises(UserError, match=r"b.yaml: no such file; the folder has: a\."):
+        load_yaml(tmp_path / "b.yaml")
+
+
+def write_paper(folder: Path, slug: str, **changes: Any) -> None:
+    declared = {
+        "slug": slug, "title": "T", "reference": "R", "datasets": {"set": {"label": "Set"}}, "measures": {},
+        "runs": {"one": {"label": "One", "method": "baseline"}}, "tables": [], **changes,
+    }  # fmt: skip
+    place = folder / "workflow" / "papers" / slug
+    place.mkdir(parents=True)
+    (place / "paper.yaml").write_text(yaml.safe_dump({key: value for key, value in declared.items() if value != "-"}))
+
+
+def test_a_paper_is_joined_from_its_files(tmp_path: Path) -> None:
+    write_paper(tmp_path, "first", tables="-")
+    place = tmp_path / "workflow" / "papers" / "first"
+    (place / "tables.yaml").write_text("tables: [{id: table1, title: One}]\n")
+    paper = load_paper(tmp_path, "first")
+    assert paper["tables"][0]["id"] == "table1"
+    assert paper["folder"] == "workflow/papers/first"
+    (place / "tables.yaml").write_text("tables: [{id: table1}]\n")
+    with pytest.raises(UserError, match=r"first, tables.0: 'title' is a required property"):
+        load_paper(tmp_path, "first")
+
+
+def test_a_paper_whose_slug_is_another_is_refused(tmp_path: Path) -> None:
+    write_paper(tmp_path, "first")
+    papers = tmp_path / "workflow" / "papers"
+    shutil.copytree(papers / "first", papers / "second")
+    with pytest.raises(UserError, match=r"slug is 'first' but the folder is 'second'"):
+        load_paper(tmp_path, "second")
+    with pytest.raises(UserError, match=r"papers/third/paper.yaml: no such file"):
+        load_paper(tmp_path, "third")
+
+
+def test_a_paper_may_extend_the_runs_of_another(tmp_path: Path) -> None:
+    write_paper(tmp_path, "first", tables=[{"id": "table1", "title": "One"}], settings={"protocol": {"epochs": 3}})
+    write_paper(tmp_path, "second", extends="first", runs={"two": {"label": "Two", "method": "greedy"}})
+    paper = load_paper(tmp_path, "second")
+    assert list(paper["runs"]) == ["one", "two"]
+    assert paper["settings"] == {"protocol": {"epochs": 3}}
+    assert paper["tables"] == [] and paper["slug"] == "second"
+
+
+def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:
+    config = load_config(REPOSITORY, {"datasets": {"small": {"base": "synthetic-balanced", "options": {"classes": 4}}}})
+    base, variant = (load_dataset(REPOSITORY, config, name) for name in ("synthetic-balanced", "small"))
+    assert variant == {**base, "options": {**base["options"], "classes": 4}}
+    with pytest.raises(UserError, match=r"config/datasets/nothing.yaml: no such file; the folder has: .*synthetic-balanced"):
+        load_dataset(REPOSITORY, config, "nothing")
+    config["datasets"]["small"]["options"]["clases"] = 5
+    with pytest.raises(UserError, match=r"data set small, options: .*'clases'"):
+        load_dataset(REPOSITORY, config, "small")

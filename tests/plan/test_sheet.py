@@ -1,0 +1,174 @@
+"""The run sheet: rows, the order of overrides, cells, and the files that jobs leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from avbalance.errors import UserError
+from avbalance.plan.sheet import Job, Row, cells, combinations, outputs, rows_of_paper
+
+
+def sourced(value: Any) -> dict[str, Any]:
+    return {"value": value, "source": "paper"}
+
+
+def paper(**runs: dict[str, Any]) -> dict[str, Any]:
+    base = {"one": {"label": "One", "method": "baseline"}}
+    return {
+        "slug": "paper",
+        "datasets": {"first": {"label": "First"}, "second": {"label": "Second"}},
+        "settings": {"protocol": {"epochs": sourced(100), "rate": sourced(0.1), "momentum": sourced(0.9)}},
+        "runs": {**base, **runs},
+    }
+
+
+def config(**chosen: Any) -> dict[str, Any]:
+    datasets = {"first": "set-a", "second": "set-b"}
+    return {"seeds": [0, 1], "papers": {"paper": {"datasets": datasets, **chosen}}}
+
+
+def by_name(rows: list[Row]) -> dict[tuple[str, str], Row]:
+    return {(row.dataset, row.run): row for row in rows}
+
+
+def test_one_row_per_run_and_data_set() -> None:
+    rows = rows_of_paper(config(), paper(two={"label": "Two", "method": "greedy"}))
+    assert [(row.role, row.dataset, row.run, row.method, row.label) for row in rows] == [
+        ("first", "set-a", "one", "baseline", "One"), ("first", "set-a", "two", "greedy", "Two"),
+        ("second", "set-b", "one", "baseline", "One"), ("second", "set-b", "two", "greedy", "Two"),
+    ]  # fmt: skip
+    assert rows[0].settings == {"protocol": {"epochs": 100, "rate": 0.1, "momentum": 0.9}}
+    assert rows[0].seeds == (0, 1)
+
+
+def test_later_layers_win_paper_run_tier_and_the_tiers_run() -> None:
+    run = {"label": "One", "method": "baseline", "settings": {"protocol": {"rate": sourced(0.2), "epochs": 90}}}
+    chosen = {"settings": {"protocol": {"epochs": 10}}, "runs": {"one": {"settings": {"protocol": {"epochs": 5}}}}}
+    steps: list[tuple[dict[str, Any], int]] = [
+        ({}, 90), ({"settings": chosen["settings"]}, 10), (chosen, 5),
+        ({**chosen, "runs": {"one": {**chosen["runs"]["one"], "roles": {"first": {"settings": {"protocol": {"epochs": 2}}}}}}}, 2),
+    ]  # fmt: skip
+    for own, epochs in steps:
+        row = rows_of_paper(config(**own), paper(one=run))[0]
+        assert row.settings["protocol"] == {"epochs": epochs, "rate": 0.2, "momentum": 0.9}
+
+
+def test_roles_change_a_run_on_one_data_set_only() -> None:
+    run = {
+        "label": "One", "method": "ogm-ge", "choose": {"option": "alpha", "candidates": {"a": 1}},
+        "settings": {"method": {"alpha": sourced(0.3)}},
+        "roles": {"second": {"choose": None, "settings": {"method": {"alpha": sourced(0.1)}}}},
+    }  # fmt: skip
+    rows = by_name(rows_of_paper(config(), paper(one=run)))
+    first, second = rows["set-a", "one"], rows["set-b", "one"]
+    assert first.settings["method"] == {"alpha": 0.3} and first.choose == {"option": "alpha", "candidates": {"a": 1}}
+    assert second.settings["method"] == {"alpha": 0.1} and second.choose is None
+    off = rows_of_paper(config(runs={"one": {"choose": None}}), paper(one=run))
+    assert off[0].choose is None
+
+
+def test_skip_only_and_seeds() -> None:
+    declared = paper(two={"label": "Two", "method": "greedy", "only": ["first"], "seeds": [7]})
+    rows = by_name(rows_of_paper(config(), declared))
+    assert set(rows) == {("set-a", "one"), ("set-b", "one"), ("set-a", "two")}
+    assert rows["set-a", "two"].seeds == (7,)
+    tier = {"one": {"skip": True}, "two": {"only": ["second"], "seeds": [0]}}
+    rows = by_name(rows_of_paper(config(runs=tier), declared))
+    assert set(rows) == {("set-b", "two")}
+    assert rows["set-b", "two"].seeds == (0,)
+
+
+def test_a_data_set_set_to_null_is_left_out() -> None:
+    rows = rows_of_paper(config(datasets={"first": "set-a", "second": None}), paper())
+    assert [row.dataset for row in rows] == ["set-a"]
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"datasets": {"third": "x"}}, r"papers.paper.datasets: no 'third' in the paper; it has first, second"),
+        ({"runs": {"noe": {}}}, r"papers.paper.runs: no 'noe' in the paper; it has one"),
+    ],
+)
+def test_names_that_the_paper_lacks_are_refused(own: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        rows_of_paper(config(**own), paper())
+
+
+def test_robustness_rows_repeat_a_few_runs_on_further_data() -> None:
+    robustness = {"datasets": {"second": ["set-b1", "set-b2"]}, "runs": ["one"], "seeds": [0]}
+    rows = rows_of_paper(config(robustness=robustness), paper(two={"label": "Two", "method": "greedy"}))
+    extra = [row for row in rows if row.robustness]
+    assert [(row.dataset, row.run, row.role, row.seeds) for row in extra] == [
+        ("set-b1", "one", "second", (0,)), ("set-b2", "one", "second", (0,)),
+    ]  # fmt: skip
+    assert len(rows) == 6 and extra[0].settings == rows[2].settings
+    assert rows_of_paper(config(robustness=None), paper()) == rows_of_paper(config(), paper())
+
+
+WAITING = {
+    "ogm-ge": {"label": "O", "method": "ogm-ge", "choose": {"option": "alpha", "candidates": {"ogm-a": 1, "ogm-b": 2}}},
+    "ogm-a": {"label": "A", "method": "ogm-ge", "seeds": [0]},
+    "ogm-b": {"label": "B", "method": "ogm-ge", "seeds": [0]},
+    "offline": {"label": "W", "method": "gradient-blending", "needs": {"weights": {"run": "stage", "file": "w.json"}}},
+    "stage": {"label": "S", "method": "gradient-blending-weights", "artifacts": ["w.json"], "reports": False},
+    "late": {"label": "L", "method": "late-ensemble", "combine": {"audio": "one", "visual": "one"}},
+}
+
+
+def names(found: list[Any]) -> dict[str, list[tuple[str, int]]]:
+    return {cell.name: [(job.row.run, job.seed) for job in cell.jobs] for cell in found}
+
+
+def test_a_cell_is_all_runs_and_seeds_of_a_method_and_waiting_runs_have_their_own() -> None:
+    rows = rows_of_paper(config(datasets={"first": "set-a"}), paper(**WAITING))
+    found = cells(rows, "all")
+    groups = sorted(names(found).values())
+    # the run ogm-ge bears its method's name and must not share a cell with the candidates that it waits for
+    assert groups == sorted(
+        [
+            [("one", 0), ("one", 1)], [("ogm-ge", 0), ("ogm-ge", 1)], [("ogm-a", 0), ("ogm-b", 0)],
+            [("offline", 0), ("offline", 1)], [("stage", 0), ("stage", 1)],
+        ]
+    )  # fmt: skip
+    assert len({cell.id for cell in found}) == 5
+    assert all(cell.id == f"paper/set-a/{cell.name}" for cell in found)
+    assert names(combinations(rows)) == {"late-ensemble": [("late", 0), ("late", 1)]}
+
+
+def test_with_one_seed_per_job_every_seed_is_a_cell() -> None:
+    rows = rows_of_paper(config(), paper(two={"label": "Two", "method": "baseline"}))
+    found = cells(rows, 1)
+    assert all(len(cell.jobs) == 1 for cell in found)
+    assert len(found) == len({cell.id for cell in found}) == 8
+    assert names(cells(rows_of_paper({**config(), "seeds": [0, 3, 5]}, paper())[:1], 2)) == {
+        "one-seeds0": [("one", 0), ("one", 3)], "one-seeds1": [("one", 5)],
+    }  # fmt: skip
+
+
+def test_inputs_of_waiting_jobs_are_files_of_other_runs() -> None:
+    rows = by_name(rows_of_paper(config(datasets={"first": "set-a"}), paper(**WAITING)))
+    assert Job(rows["set-a", "offline"], 1).inputs() == {"weights": "paper/set-a/stage/seed1/w.json"}
+    # alpha is chosen once, by the first seed
+    assert Job(rows["set-a", "ogm-ge"], 1).inputs() == {
+        "candidate ogm-a": "paper/set-a/ogm-a/seed0/history.csv", "candidate ogm-b": "paper/set-a/ogm-b/seed0/history.csv",
+    }  # fmt: skip
+    assert Job(rows["set-a", "one"], 0).inputs() == {}
+
+
+def test_outputs_of_each_kind_of_run() -> None:
+    recording = {"label": "R", "method": "unimodal", "settings": {"protocol": {"record_confidence": sourced(True)}}}
+    rows = by_name(rows_of_paper(config(datasets={"first": "set-a"}), paper(**WAITING, recording=recording)))
+
+    def files(run: str) -> set[str]:
+        paths = outputs(Job(rows["set-a", run], 0))
+        assert all(path.startswith(f"paper/set-a/{run}/seed0/") for path in paths)
+        return {path.rsplit("/", 1)[1] for path in paths}
+
+    trained = {"predictions.parquet", "history.csv", "record.json", "model.safetensors"}
+    assert files("one") == trained
+    assert files("recording") == trained | {"confidence.npz"}
+    assert files("late") == {"predictions.parquet", "record.json"}
+    assert files("stage") == {"record.json", "w.json"}

@@ -1,0 +1,219 @@
+"""A cell as the workflow runs it: files, records, the run cache, and a kill -9 in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_cell
+from safetensors.torch import load_file
+from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
+
+from avbalance.errors import UserError
+from avbalance.evaluation.predictions import read_predictions
+from avbalance.files import read_json, sha256_file
+from avbalance.plan.digest import closure
+from avbalance.training import cell as cell_module
+from avbalance.training.cell import CellOptions, train_cell
+
+SAME = ("predictions.parquet", "history.csv", "model.safetensors")
+RUNS = {
+    "baseline": tiny_settings(),
+    "gradient-blending": tiny_settings(
+        model={"unimodal_heads": True}, data={"estimation_holdout": 0.2}, method={"super_epoch": 2}
+    ),
+    "greedy": tiny_settings(model={"name": "mmtm-net"}, method={"threshold": 0.0}),
+}
+# Optimiser steps among which the kill falls. Baseline and Greedy take 6 a epoch: inside the second one. Gradient-Blending
+# holds out 20 of 96 clips and takes 5: 3 copies x 2 epochs x 5, 2 epochs x 5, then the second estimate from step 40 to 54.
+INSIDE = {"baseline": (7, 12), "gradient-blending": (41, 55), "greedy": (7, 12)}
+
+
+def options(data: TinyData, folder: Path, jobs: list[dict[str, Any]], every_s: float = 1e9) -> CellOptions:
+    return CellOptions(
+        jobs, "tiny", data.manifest, data.audio, data.visual, folder / "out", folder / "cache", "cpu", 1, every_s
+    )
+
+
+def run_program(request: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, tiny_cell.__file__, str(request)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a cell of three runs that wrote no states and was never interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train_cell(options(tiny_data, folder, [tiny_job(method, settings) for method, settings in RUNS.items()]))
+    return folder
+
+
+@pytest.mark.parametrize("method", list(RUNS))
+def test_a_run_killed_inside_an_epoch_ends_byte_identical(
+    method: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tiny_job(method, RUNS[method])
+    kill = int(np.random.default_rng([7, len(method)]).integers(*INSIDE[method]))
+    request = write_request(tmp_path / "request.json", tiny_data, [job], tmp_path / "out", tmp_path / "cache", kill)
+    assert run_program(request).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "cache" / "state").glob("*.pt"))
+    train_cell(options(tiny_data, tmp_path, [job], every_s=0.0))
+    assert f"resumed at epoch {3 if method == 'gradient-blending' else 2}" in capsys.readouterr().err
+    for name in SAME:
+        files = [folder / "out" / job["folder"] / name for folder in (tmp_path, undisturbed)]
+        assert sha256_file(files[0]) == sha256_file(files[1]), name
+    assert list((tmp_path / "cache" / "state").iterdir()) == []
+
+
+def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, tmp_path: Path) -> None:
+    settings = tiny_settings(model={"name": "mmtm-net"}, protocol={"epochs": 1, "max_steps": 1})
+    where = (tmp_path / "out", tmp_path / "cache", -1)
+    done = run_program(write_request(tmp_path / "r.json", tiny_data, [tiny_job("greedy", settings)], *where))
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout)["modules"])
+    entries = ("avbalance.training.cell", "avbalance.methods.greedy", "avbalance.models.mmtm_net")
+    assert len(loaded) > 15
+    assert loaded - closure(*entries) == set()
+
+
+def test_files_of_a_run(undisturbed: Path) -> None:
+    folder = undisturbed / "out" / "paper/tiny/baseline/seed0"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv", "model.safetensors", "predictions.parquet", "record.json",
+    ]  # fmt: skip
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["lr"].tolist() == pytest.approx([0.02, 0.02, 0.002])
+    predictions = read_predictions(folder / "predictions.parquet")
+    counts = predictions.groupby(["checkpoint", "split"]).size().to_dict()
+    assert counts == {(point, split): n for point in ("selected", "last") for split, n in (("val", 32), ("test", 120))}
+    for (point, split), part in predictions.groupby(["checkpoint", "split"]):
+        assert part["id"].is_unique and part["id"].str.startswith(f"{split}-").all(), point
+        assert (part["label"].to_numpy() == part["id"].str[-3:].astype(int).to_numpy() % 4).all()
+    logits, audio, visual = (np.stack(predictions[name]) for name in ("logits", "logits_audio", "logits_visual"))
+    assert logits.shape == (304, 4)
+    # concatenation: the two modalities' logits, each with half the bias, add up to the fused ones
+    np.testing.assert_allclose(logits, audio + visual, atol=1e-4)
+    # the selected epoch's accuracy in the history is that of the selected predictions
+    chosen = predictions[(predictions["checkpoint"] == "selected") & (predictions["split"] == "val")]
+    accuracy = 100 * (np.stack(chosen["logits"]).argmax(1) == chosen["label"]).mean()
+    assert accuracy == pytest.approx(history["val_accuracy"].max())
+
+
+def test_the_record_says_how_a_run_came_to_be(undisturbed: Path, tiny_data: TinyData) -> None:
+    folder = undisturbed / "out" / "paper/tiny/gradient-blending/seed0"
+    record = read_json(folder / "record.json")
+    assert record["job"] == {
+        "folder": "paper/tiny/gradient-blending/seed0", "run": "gradient-blending", "seed": 0,
+        "method": "gradient-blending",
+    }  # fmt: skip
+    assert record["settings"] == RUNS["gradient-blending"]
+    assert record["data"]["clips"] == {"train": 76, "estimation": 20, "train-sample": 20, "val": 32, "test": 120}
+    assert set(record["data"]["used_ids"]) == set(record["data"]["clips"])
+    assert record["data"]["losses"] == {}
+    assert record["data"]["manifest_sha256"] == sha256_file(tiny_data.manifest)
+    assert record["code"]["digest"] == "tiny" and {"commit", "dirty"} <= set(record["code"])
+    history = pd.read_csv(folder / "history.csv")
+    assert record["selected_epoch"] == int(history["val_accuracy"].idxmax()) + 1
+    assert record["epochs_run"] == 3
+    tensors = load_file(folder / "model.safetensors")
+    weights = sum(value.numel() for name, value in tensors.items() if name.rsplit(".", 1)[1] in ("weight", "bias"))
+    assert record["parameters"] == weights
+    assert record["device"]["kind"] == "cpu" and record["device"]["threads"] == 1
+    assert record["wall_s"] > 0 and record["cpu_s"] > 0 and record["peak_memory_mb"] > 50
+    assert record["versions"]["torch"].startswith("2.")
+
+
+def test_a_finished_run_is_not_trained_again(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(cell_module, "make_trainer", refuse)
+    again = CellOptions(**{**options(tiny_data, undisturbed, [tiny_job("greedy", RUNS["greedy"])]).__dict__,
+                           "out": tmp_path / "other"})  # fmt: skip
+    train_cell(again)
+    for name in (*SAME, "record.json"):
+        files = [out / "paper/tiny/greedy/seed0" / name for out in (tmp_path / "other", undisturbed / "out")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    for changes in ({"seed": 1}, {"settings": tiny_settings(protocol={"epochs": 2})}):
+        job = {**tiny_job("baseline", RUNS["baseline"]), **changes}
+        with pytest.raises(AssertionError, match="trained again"):
+            train_cell(options(tiny_data, undisturbed, [job]))
+
+
+def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path, tiny_data: TinyData) -> None:
+    job = tiny_job("baseline", RUNS["baseline"], run="twin")
+    train_cell(options(tiny_data, undisturbed, [job]))
+    twin, first = (read_json(undisturbed / "out" / f"paper/tiny/{run}/seed0/record.json") for run in ("twin", "baseline"))
+    assert (twin["job"]["run"], twin["made_as"]["run"]) == ("twin", "baseline")
+    assert first["job"]["run"] == "baseline" and "made_as" not in first
+    assert twin["key"] == first["key"]
+
+
+def test_the_chosen_option_is_the_candidate_of_the_best_validation_accuracy(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
+    base = tmp_path / "out" / "paper/tiny"
+    for run, accuracies in (("a", [60, 70]), ("b", [72, 50]), ("c", [71, 72])):
+        (base / run / "seed0").mkdir(parents=True)
+        text = "epoch,val_accuracy\n" + "".join(f"{epoch},{value}\n" for epoch, value in enumerate(accuracies, 1))
+        (base / run / "seed0" / "history.csv").write_text(text)
+    candidates = {"a": 0.1, "b": 0.3, "c": 0.5}
+    job = tiny_job(
+        "ogm-ge", tiny_settings(protocol={"epochs": 1}, method={"alpha": 0.9}),
+        choose={"option": "alpha", "candidates": candidates},
+        inputs={f"candidate {run}": f"paper/tiny/{run}/seed0/history.csv" for run in candidates},
+    )  # fmt: skip
+    train_cell(options(tiny_data, tmp_path, [job]))
+    record = read_json(base / "ogm-ge" / "seed0" / "record.json")
+    # the best are b and c with 72; the one declared first counts
+    assert record["settings"]["method"]["alpha"] == 0.3
+    assert record["inputs"]["candidate a"] == sha256_file(base / "a" / "seed0" / "history.csv")
+
+
+def test_confidences_are_those_of_the_true_class_on_all_parts(tiny_data: TinyData, tmp_path: Path) -> None:
+    settings = tiny_settings(
+        model={"name": "unimodal-net", "modality": "visual"}, protocol={"record_confidence": True, "epochs": 2}
+    )
+    train_cell(options(tiny_data, tmp_path, [tiny_job("unimodal", settings)]))
+    folder = tmp_path / "out" / "paper/tiny/unimodal/seed0"
+    predictions = read_predictions(folder / "predictions.parquet").query("checkpoint == 'last'")
+    with np.load(folder / "confidence.npz", allow_pickle=False) as archive:
+        assert archive["confidence_train"].shape == (2, 96)
+        for split in ("val", "test"):
+            part = predictions[predictions["split"] == split]
+            assert archive[f"ids_{split}"].tolist() == part["id"].tolist()
+            assert archive[f"labels_{split}"].tolist() == part["label"].tolist()
+            logits = np.stack(part["logits"]).astype(np.float64)
+            shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+            wanted = shares[np.arange(len(part)), part["label"]]
+            np.testing.assert_allclose(archive[f"confidence_{split}"][-1], wanted, atol=1e-5)
+        assert archive["val_accuracy"].shape == (2,)
+    assert predictions["logits_audio"].isna().all()
+
+
+def test_missing_inputs_end_the_cell_before_it_trains(tiny_data: TinyData, tmp_path: Path) -> None:
+    job = tiny_job("baseline", RUNS["baseline"], inputs={"weights": "paper/tiny/w/seed0/weights.json"})
+    with pytest.raises(UserError, match=r"weights.json: missing, and run baseline \(seed 0\) needs it"):
+        train_cell(options(tiny_data, tmp_path, [tiny_job("greedy", RUNS["greedy"]), job]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="torch sees no GPU; use --device cpu"):
+        cell_module.prepare_torch("cuda", 1)

@@ -1,0 +1,274 @@
+"""The training loop: rates, selection, patience, resuming, clones, progress."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avbalance.analysis.confidence import stopping_epoch
+from avbalance.errors import UserError
+from avbalance.methods.base import Method, MethodCard
+from avbalance.training import progress as progress_module
+from avbalance.training.loop import Evaluation, Trainer
+from avbalance.training.progress import Progress
+from avbalance.training.state import Checkpoints
+
+MakeTrainer = Callable[..., Any]
+CARD = MethodCard("probe", "Probe", "a test", "Watches the loop.")
+
+
+class Probe(Method):
+    """Writes down the hooks as they are called."""
+
+    card = CARD
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.calls: list[Any] = []
+
+    def prepare(self, trainer: Any) -> None:
+        self.calls.append("prepare")
+
+    def epoch_start(self, trainer: Any, epoch: int) -> None:
+        self.calls.append(("start", epoch))
+
+    def batch(self, model: Any, batch: Any, step: Any) -> Any:
+        self.calls.append(("batch", step.epoch, step.index, step.batches, model.training))
+        return batch
+
+    def loss(self, model: Any, output: Any, batch: Any, step: Any) -> Any:
+        self.calls.append("loss")
+        return super().loss(model, output, batch, step)
+
+    def gradients(self, model: Any, output: Any, batch: Any, step: Any) -> None:
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        self.before = next(model.parameters()).detach().clone()
+        self.calls.append("gradients")
+
+    def after_step(self, model: Any, step: Any) -> None:
+        assert not torch.equal(self.before, next(model.parameters()))
+        self.calls.append("after")
+
+    def epoch_end(self, trainer: Any, epoch: int, log: dict[str, Any]) -> None:
+        self.calls.append(("end", epoch, sorted(log)))
+
+
+def with_method(trainer: Any, method: Any) -> Any:
+    trainer.method = method
+    return trainer
+
+
+def script_accuracies(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) -> list[str]:
+    """Let evaluate give these validation accuracies one after the other; returns the splits that were asked for."""
+    asked: list[str] = []
+
+    def evaluate(self: Trainer, split: str) -> Evaluation:
+        asked.append(split)
+        return Evaluation({"logits": 1.0}, {"logits": accuracies[len(self.history)]}, 1, np.zeros(1, np.float32))
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    return asked
+
+
+def no_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "_epoch", lambda *_: 1.0)
+
+
+def test_hooks_come_in_their_order(make_trainer: MakeTrainer) -> None:
+    probe = Probe()
+    with_method(make_trainer(protocol={"epochs": 2, "batch_size": 48}), probe).train()
+    step = ["loss", "gradients", "after"]
+    log = ["epoch", "lr", "train_loss", "val_accuracy", "val_loss"]
+    expected: list[Any] = ["prepare"]
+    for epoch in range(2):
+        expected += [("start", epoch), ("batch", epoch, 0, 2, True), *step, ("batch", epoch, 1, 2, True), *step]
+        expected += [("end", epoch, log)]
+    assert probe.calls == expected
+
+
+def test_the_same_seed_repeats_and_another_one_differs(make_trainer: MakeTrainer) -> None:
+    runs = [make_trainer(seed=seed, protocol={"epochs": 1}) for seed in (0, 0, 1)]
+    for run in runs:
+        torch.rand(3)  # whatever the global generator holds
+        run.train()
+    assert runs[0].history == runs[1].history != runs[2].history
+    states = [run.model.state_dict() for run in runs]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_best_validation_epoch_is_kept_and_ties_go_to_the_earlier(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_accuracies(monkeypatch, [50.0, 70.0, 60.0, 70.0])
+    trainer = make_trainer(protocol={"epochs": 4, "batch_size": 96})
+    snapshots = []
+    close = Trainer._close_epoch
+
+    def close_epoch(self: Trainer, epoch: int, mean_loss: float) -> None:
+        snapshots.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        close(self, epoch, mean_loss)
+
+    monkeypatch.setattr(Trainer, "_close_epoch", close_epoch)
+    trainer.train()
+    assert trainer.best_epoch == 1
+    for state, snapshot in ((trainer.best, snapshots[1]), (trainer.last, snapshots[3])):
+        assert all(torch.equal(state[name], snapshot[name]) for name in snapshot)
+    assert all(torch.equal(value, trainer.best[name]) for name, value in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("patience", "accuracies", "epochs"),
+    [
+        (2, [50, 60, 60, 60, 90, 90], 4),  # two epochs without a gain after the second
+        (2, [50, 60, 60.05, 60.1, 60.15, 60.2], 4),  # small gains on the best so far do not add up to one
+        (2, [60.2, 60.3, 60.0, 60.0, 90], 4),  # 60.3 is a gain of 0.1 although the difference is a little less
+        (3, [50, 49, 51, 50, 50, 52, 0], 7),
+        (None, [50, 49, 48, 47, 46], 5),
+    ],
+)
+def test_patience(
+    patience: int | None, accuracies: list[float], epochs: int, make_trainer: MakeTrainer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    script_accuracies(monkeypatch, accuracies)
+    no_epochs(monkeypatch)
+    trainer = make_trainer(protocol={"epochs": len(accuracies), "patience": patience})
+    trainer.train()
+    assert len(trainer.history) == epochs
+
+
+def test_patience_and_the_estimator_of_confidence_agree(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_epochs(monkeypatch)
+    generator = np.random.default_rng(5)
+    for _ in range(20):
+        accuracies = np.round(50 + generator.normal(0, 0.3, 40).cumsum() * 0.3, 1).tolist()
+        script_accuracies(monkeypatch, accuracies)
+        trainer = make_trainer(protocol={"epochs": 40, "patience": 3})
+        trainer.train()
+        assert len(trainer.history) == stopping_epoch(accuracies, min_delta=0.1, patience=3).stop_epoch
+
+
+def test_selection_on_anything_but_validation_is_refused(make_trainer: MakeTrainer) -> None:
+    with pytest.raises(UserError, match="select is 'test'; runs are selected on validation only"):
+        make_trainer(protocol={"select": "test"})
+
+
+def test_a_loss_that_is_not_finite_is_one_sentence(make_trainer: MakeTrainer) -> None:
+    class Bad(Method):
+        card = CARD
+
+        def loss(self, model: Any, output: Any, batch: Any, step: Any) -> Any:
+            return super().loss(model, output, batch, step) * (math.inf if step.index == 3 else 1)
+
+    trainer = with_method(make_trainer(), Bad({}))
+    with pytest.raises(UserError, match=r"method probe became (inf|nan) in epoch 1; lower protocol.learning_rate"):
+        trainer.train()
+
+
+def test_evaluation_is_worked_from_the_outputs(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer()
+    found = trainer.evaluate("val")
+    labels, logits = [], []
+    for batch, heads in trainer.outputs(trainer.parts["val"]):
+        labels.append(batch.label)
+        logits.append(heads["logits"])
+    label, logit = torch.cat(labels), torch.cat(logits)
+    probability = logit.double().softmax(1)[torch.arange(32), label]
+    assert set(found.loss) == set(found.accuracy) == {"logits", "audio", "visual"}
+    assert found.n == 32
+    assert found.loss["logits"] == pytest.approx(-probability.log().mean().item())
+    assert found.accuracy["logits"] == pytest.approx(100 * (logit.argmax(1) == label).double().mean().item())
+    assert found.true_class == pytest.approx(probability.numpy(), abs=1e-6)
+    assert found.true_class.dtype == np.float32
+    assert torch.equal(logit, torch.cat([heads["logits"] for _, heads in trainer.outputs(trainer.parts["val"])]))
+    with pytest.raises(UserError, match=r"needs the part 'estimation'; set data.estimation_holdout above 0"):
+        trainer.evaluate("estimation")
+
+
+def test_a_clone_leaves_its_origin_alone(make_trainer: MakeTrainer) -> None:
+    plain, watched = make_trainer(), make_trainer()
+    plain.train()
+    seen = []
+
+    class Cloning(Method):
+        card = CARD
+
+        def epoch_start(self, trainer: Any, epoch: int) -> None:
+            copy = trainer.clone(Probe())
+            copy.fit_epochs(2, first_epoch=epoch, stream="copy", schedule=epoch == 0)
+            seen.append([group["lr"] for group in copy.optimiser.param_groups])
+            assert not torch.equal(next(copy.model.parameters()), next(trainer.model.parameters()))
+            assert copy.history == [] and copy.optimiser is not trainer.optimiser
+
+    with_method(watched, Cloning({})).train()
+    assert watched.history == plain.history
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, watched.model.state_dict()[name])
+    # with the schedule the second epoch's rate; without it that of the first epoch, here the third one: 0.002
+    assert seen == [[pytest.approx(0.02)], [pytest.approx(0.02)], [pytest.approx(0.002)]]
+
+
+def test_a_second_training_on_one_stream_does_not_take_up_the_first_ones_state(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    results = []
+    for checkpoints in (None, Checkpoints(tmp_path, "key", every_s=0.0)):
+        trainer = make_trainer(checkpoints=checkpoints, protocol={"epochs": 4})
+        for first in (0, 2):
+            copy = trainer.clone(Probe())
+            copy.fit_epochs(2, first_epoch=first, stream="copy", schedule=False)
+            results.append(copy.model.state_dict())
+            trainer.model.load_state_dict({name: value * 0.9 for name, value in trainer.model.state_dict().items()})
+    for without, resumed in ((results[0], results[2]), (results[1], results[3])):
+        assert all(torch.equal(without[name], resumed[name]) for name in without)
+
+
+def test_max_steps_cuts_every_epoch(make_trainer: MakeTrainer) -> None:
+    probe = Probe()
+    with_method(make_trainer(protocol={"epochs": 2, "max_steps": 2}), probe).train()
+    batches = [call for call in probe.calls if call[0] == "batch"]
+    assert [(call[1], call[2], call[3]) for call in batches] == [(0, 0, 2), (0, 1, 2), (1, 0, 2), (1, 1, 2)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_in_a_log_is_one_line_per_epoch(make_trainer: MakeTrainer) -> None:
+    out = io.StringIO()
+    make_trainer(progress=Progress("paper/run", out)).train()
+    lines = out.getvalue().split("\n")
+    assert len(lines) == 4 and lines[-1] == ""
+    assert "\x1b" not in out.getvalue() and "\r" not in out.getvalue()
+    assert lines[0].startswith("paper/run: epoch 1/3, loss ") and lines[0].endswith(" %")
+    assert lines[1].startswith("paper/run: epoch 2/3, loss ") and lines[1].endswith(" s left")
+
+
+def test_progress_on_a_terminal_rewrites_one_line_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    out = Terminal()
+    progress = Progress("run", out)
+    for index, seconds in ((1, 10.0), (2, 10.05), (3, 20.0)):
+        now[0] = seconds
+        progress.step("main", 0, index, 4, epochs=2)
+    # the second step comes within a tenth of a second of the first and is not shown; the clock starts at the
+    # first, at a quarter of an epoch: three quarters are done after 10 s, 1.25 epochs of 2 are left
+    assert out.getvalue().count("\n") == 0 and "step 2/4" not in out.getvalue()
+    assert out.getvalue().split("\r\x1b[2K")[1] == "run: epoch 1/2, step 1/4"
+    assert "step 3/4, " in out.getvalue() and out.getvalue().endswith(" left")
+    progress.note("resumed")
+    progress.epoch("main", {"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
+    assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation 50.00 %, 0 s left\n")
+    assert "\r\x1b[2Krun: resumed\n" in out.getvalue()
