@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbalance.analysis.confidence import estimate_confidence
+from avbalance.analysis.confidence import StopRule, estimate_confidence
 from avbalance.analysis.subsets import build_subsets
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
 
+RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 REPOSITORY = Path(__file__).parents[1]
 LABELS = {
     "audio": "Audio unimodal",
@@ -114,11 +115,11 @@ def fabricate_dataset(
         first, second = (folder / data / "runs" / name / f"seed{number}" / "confidence.npz" for name in names)
         return first, second
 
-    estimate_confidence(*pair("", 0), folder / data / "manifest.parquet", folder / data / "confidence")
+    estimate_confidence(*pair("", 0), folder / data / "manifest.parquet", folder / data / "confidence", RULE)
     pairs = {"estimated": pair("", 0)} | {f"seed-matched-{number}": pair("", number) for number in runs["audio"]}
     if "audio-half-a" in runs:
         pairs |= {"cross-fitted-a": pair("-half-a", 0), "cross-fitted-b": pair("-half-b", 0)}
-    build_subsets(pairs, folder / data / "manifest.parquet", folder / data / "subsets.parquet")
+    build_subsets(pairs, folder / data / "manifest.parquet", folder / data / "subsets.parquet", RULE)
     base = folder / data
     info = {
         "data": data,

@@ -70,14 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
     step.add_argument("--code", required=True)
 
-    step = _step(steps, "confidence", _confidence, "estimate the modality discrepancy from two unimodal runs")
+    step = _step(
+        steps, "confidence", _confidence, "estimate the modality discrepancy from two unimodal runs (JSON rule)"
+    )
     step.add_argument("--audio", type=Path, required=True, help="confidence.npz of the audio run")
     step.add_argument("--visual", type=Path, required=True, help="confidence.npz of the visual run")
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
 
     step = _step(
-        steps, "subsets", _subsets, "split a test set (JSON {definition: [audio, visual]} on standard input)"
+        steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)"
     )
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True)
@@ -169,16 +171,18 @@ def _combine(options: argparse.Namespace) -> None:
 
 
 def _confidence(options: argparse.Namespace) -> None:
-    from avbalance.analysis.confidence import estimate_confidence
+    from avbalance.analysis.confidence import StopRule, estimate_confidence
 
-    estimate_confidence(options.audio, options.visual, options.manifest, options.out)
+    estimate_confidence(options.audio, options.visual, options.manifest, options.out, StopRule(**_spec()))
 
 
 def _subsets(options: argparse.Namespace) -> None:
+    from avbalance.analysis.confidence import StopRule
     from avbalance.analysis.subsets import build_subsets
 
-    pairs = {definition: (pair[0], pair[1]) for definition, pair in _spec().items()}
-    build_subsets(pairs, options.manifest, options.out)
+    spec = _spec()
+    pairs = {definition: (pair[0], pair[1]) for definition, pair in spec["pairs"].items()}
+    build_subsets(pairs, options.manifest, options.out, StopRule(**spec["rule"]))
 
 
 def _measure(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from avbalance.analysis.confidence import (
+    StopRule,
     estimate_confidence,
     histogram,
     join_modalities,
@@ -19,6 +21,8 @@ from avbalance.analysis.confidence import (
 )
 from avbalance.errors import UserError
 from avbalance.files import read_json
+
+RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 
 Writer = Callable[..., Path]
 
@@ -58,23 +62,23 @@ def test_refuses_epochs_that_were_not_run(epochs: int) -> None:
 
 def test_last_real_gain_counts() -> None:
     # Gains of at least 0.1 over all earlier epochs at epochs 1, 2 and 4; 60.25 at epoch 5 gains only 0.05.
-    stopping = stopping_epoch([50.0, 55.0, 54.0, 60.2, 60.25, 59.0], floor=1)
+    stopping = stopping_epoch([50.0, 55.0, 54.0, 60.2, 60.25, 59.0], replace(RULE, floor=1))
     assert (stopping.best_epoch, stopping.estimation_epochs, stopping.stop_epoch) == (4, 4, 6)
 
 
 def test_a_gain_of_exactly_the_threshold_counts() -> None:
-    assert stopping_epoch([60.2, 60.3], floor=1).best_epoch == 2
+    assert stopping_epoch([60.2, 60.3], replace(RULE, floor=1)).best_epoch == 2
 
 
 def test_patience_ends_the_search() -> None:
     # No gain in epochs 3 to 5 (patience 3): stopped at epoch 5, and the later 90 never happened.
-    stopping = stopping_epoch([50.0, 60.0, 60.0, 60.0, 60.0, 90.0], patience=3, floor=1)
+    stopping = stopping_epoch([50.0, 60.0, 60.0, 60.0, 60.0, 90.0], replace(RULE, patience=3, floor=1))
     assert (stopping.best_epoch, stopping.stop_epoch) == (2, 5)
 
 
 def test_floor_of_five_epochs_but_never_more_than_were_run() -> None:
-    assert stopping_epoch([60.0] + [50.0] * 8).estimation_epochs == 5
-    assert stopping_epoch([60.0, 50.0, 50.0]).estimation_epochs == 3
+    assert stopping_epoch([60.0] + [50.0] * 8, RULE).estimation_epochs == 5
+    assert stopping_epoch([60.0, 50.0, 50.0], RULE).estimation_epochs == 3
 
 
 def test_histogram_sums_to_n_with_audio_in_rows_and_edges_in_outer_bins() -> None:
@@ -119,7 +123,7 @@ def test_outputs_of_one_data_set(unimodal_file: Writer, tmp_path: Path) -> None:
     visual = unimodal_file("visual", [40.0, 50.0], train=(ids, [[0.25, 0.5, 1.0], [0.25, 0.5, 1.0]]))
     manifest = pd.DataFrame({"id": ids, "planted_audio": [0.9, 0.5, 0.1], "planted_visual": [0.1, 0.5, 0.9]})
     manifest.to_parquet(tmp_path / "manifest.parquet")
-    estimate_confidence(audio, visual, tmp_path / "manifest.parquet", tmp_path / "out")
+    estimate_confidence(audio, visual, tmp_path / "manifest.parquet", tmp_path / "out", RULE)
     table = pd.read_parquet(tmp_path / "out" / "confidence.parquet")
     # x: (0.5 + 1) / 2 against 0.25; y: a tie; z: 0.5 against 1.
     assert table["discrepancy"].tolist() == [0.5, 0.0, -0.5]
@@ -142,7 +146,7 @@ def test_outputs_are_the_same_bytes_twice(unimodal_file: Writer, tmp_path: Path)
     visual = unimodal_file("visual", [40.0], test=(["x"], [[0.25]]))
     pd.DataFrame({"id": ["x"]}).to_parquet(tmp_path / "manifest.parquet")
     for name in ("one", "two"):
-        estimate_confidence(audio, visual, tmp_path / "manifest.parquet", tmp_path / name)
+        estimate_confidence(audio, visual, tmp_path / "manifest.parquet", tmp_path / name, RULE)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == ["confidence.parquet", "histogram.npz", "sensitivity.csv", "stopping.json"]
     for name in files:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from avbalance.analysis.confidence import StopRule
 from avbalance.analysis.subsets import (
     build_subsets,
     canonical_subset,
@@ -18,6 +19,8 @@ from avbalance.analysis.subsets import (
     subset_names,
 )
 from avbalance.errors import UserError
+
+RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 
 Writer = Callable[..., Path]
 DISCREPANCY = np.array([0.5, 0.25, 0.0, -0.25, -0.5])
@@ -72,7 +75,7 @@ def test_every_definition_covers_the_same_test_clips(unimodal_file: Writer, tmp_
         {"id": ["t", "b", "a"], "planted_audio": [0.5, 0.25, 1.0], "planted_visual": [0.5, 0.75, 0.5]}
     )
     manifest.to_parquet(tmp_path / "manifest.parquet")
-    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet")
+    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet", RULE)
     found = read_subsets(tmp_path / "subsets.parquet")
     assert sorted(found) == ["cross-fitted-a", "estimated", "planted"]
     assert all(frame["id"].tolist() == ["a", "b"] for frame in found.values())
@@ -84,15 +87,15 @@ def test_every_definition_covers_the_same_test_clips(unimodal_file: Writer, tmp_
 def test_real_data_have_no_planted_definition(unimodal_file: Writer, tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
     pairs = {"estimated": pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])}
-    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet")
+    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet", RULE)
     assert sorted(read_subsets(tmp_path / "subsets.parquet")) == ["estimated"]
 
 
 def test_swapped_modalities_flip_every_preference(unimodal_file: Writer, tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
     first = pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])
-    build_subsets({"estimated": first}, tmp_path / "manifest.parquet", tmp_path / "one.parquet")
-    build_subsets({"estimated": first[::-1]}, tmp_path / "manifest.parquet", tmp_path / "two.parquet")
+    build_subsets({"estimated": first}, tmp_path / "manifest.parquet", tmp_path / "one.parquet", RULE)
+    build_subsets({"estimated": first[::-1]}, tmp_path / "manifest.parquet", tmp_path / "two.parquet", RULE)
     one, two = (read_subsets(tmp_path / f"{name}.parquet")["estimated"] for name in ("one", "two"))
     assert one["preferred"].tolist() == ["audio", "visual"]
     assert two["preferred"].tolist() == ["visual", "audio"]
@@ -100,4 +103,4 @@ def test_swapped_modalities_flip_every_preference(unimodal_file: Writer, tmp_pat
 
 def test_a_missing_estimate_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'estimated' is missing"):
-        build_subsets({}, tmp_path / "manifest.parquet", tmp_path / "out.parquet")
+        build_subsets({}, tmp_path / "manifest.parquet", tmp_path / "out.parquet", RULE)

@@ -13,13 +13,14 @@ import pytest
 import yaml
 from matplotlib.colors import PowerNorm
 
-from avbalance.analysis.confidence import PATIENCE, histogram, join_modalities, mean_confidence, read_unimodal
+from avbalance.analysis.confidence import histogram, join_modalities, mean_confidence, read_unimodal
 from avbalance.analysis.subsets import check_nested, read_subsets, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.frames import write_parquet
 from avbalance.evaluation.measure import assert_identity, read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.files import read_json
+from avbalance.plan.config import plain
 from avbalance.reporting.cells import Measured, published_numbers
 from avbalance.reporting.facts import write_lost_clips
 from avbalance.reporting.figures import discrepancy_map
@@ -145,7 +146,8 @@ def test_item_29_epochs_averaged_and_the_sensitivity_table_are_reported(
 
 
 def test_the_stopping_rule_of_the_runs_is_that_of_the_estimate() -> None:
-    runs = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))["runs"]
+    paper = plain(yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8")))
+    rule = paper["confidence"]["rule"]
+    assert paper["settings"]["protocol"]["min_delta"] == rule["min_delta"]
     for name in ("audio", "visual", "audio-half-a", "visual-half-b"):
-        patience = runs[name]["settings"]["protocol"]["patience"]
-        assert (patience["value"] if isinstance(patience, dict) else patience) == PATIENCE
+        assert paper["runs"][name]["settings"]["protocol"]["patience"] == rule["patience"]

@@ -5,6 +5,7 @@ The item numbers are those of the paper's checklist. Items about models, methods
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +15,16 @@ import pytest
 import torch
 from torch import nn
 
-from avbalance.models.base import Batch, Model, ModelOutput, load
+from avbalance.files import digest_json, read_json
 from avbalance.methods.base import load as load_method
+from avbalance.models.base import Batch, Model, ModelOutput, load
 from avbalance.plan.plan import load_plan
 from avbalance.training.loop import Protocol, Trainer
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"
+sys.path.insert(0, str(REPOSITORY / "tests" / "training"))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,16 @@ def make_trainer(source: Source, protocol: Protocol, parts: dict[str, Any] = PAR
     return Trainer(Linear(), load_method("baseline")(), source, parts, protocol, seed=0)  # type: ignore[arg-type]
 
 
+def test_item_01_the_recorded_probability_is_that_of_the_true_class() -> None:
+    trainer = make_trainer(Source(), LONG)
+    # weights (0, 0; 1, 0): class 1 has the log-odds x_1; the true class, not the likelier one, is recorded
+    trainer.model.linear.weight.data[1, 0] = 1.0  # type: ignore[union-attr, index, operator]
+    found = trainer.evaluate("val").true_class
+    odds, label = trainer.source.values[100:130, 0], trainer.source.labels[100:130]  # type: ignore[attr-defined]
+    assert found == pytest.approx(torch.where(label == 1, odds, -odds).sigmoid().numpy(), abs=1e-6)
+    assert (found < 0.5).any()
+
+
 def test_item_11_sgd_rate_momentum_decay_batch_and_epochs(paper_rows: list[Any]) -> None:
     assert paper_rows
     for row in paper_rows:
@@ -120,8 +133,8 @@ def test_item_11_the_optimiser_follows_the_protocol() -> None:
 
 
 def test_item_11_one_step_by_hand() -> None:
-    # one clip x = (1, 2, 0, 0) of class 0 and zero weights: p = (1/2, 1/2), the gradient of row 0 is -x / 2 and of row
-    # 1 is x / 2; first step w = -0.1 * g; second: p_0 = sigmoid(2 * (0.05 * 5 + 0.05)) and v = 0.9 g_1 + g_2
+    # one clip x = (1, 2, 0, 0) of class 0 and zero weights: p = (1/2, 1/2), the gradient of row 0 is -x / 2 and of
+    # row 1 is x / 2; after w = -0.1 g the logits are +-0.05 |x|^2, p_0 = sigmoid(2 * 0.05 * 5); then v = 0.9 g_1 + g_2
     source = Source(batch_size=1)
     source.values[0] = torch.tensor([1.0, 2.0, 0.0, 0.0])
     source.labels[0] = 0
@@ -130,7 +143,7 @@ def test_item_11_one_step_by_hand() -> None:
     trainer.model.linear.bias.requires_grad_(False)  # type: ignore[union-attr, operator]
     trainer.train()
     first = -0.5
-    second = -(1 - 1 / (1 + np.exp(-2 * (0.05 * 5 + 0.05))))
+    second = -(1 - 1 / (1 + np.exp(-2 * 0.05 * 5)))
     weight = -0.1 * first - 0.1 * (0.9 * first + second)
     assert trainer.last["linear.weight"][0].tolist() == pytest.approx([weight, 2 * weight, 0, 0], abs=1e-6)
 
@@ -176,6 +189,23 @@ def test_item_22_the_loader_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [None] * 4
     next(iter(source.training(np.arange(4), 0, [5], 0)))
     assert len(calls) == 6 and all(isinstance(generator, torch.Generator) for generator in calls[4:])
+
+
+def test_item_23_lost_clips_and_the_hash_of_the_used_ones_are_in_the_record(tmp_path: Path) -> None:
+    from tiny_cell import make_data, tiny_job, tiny_settings
+
+    from avbalance.training.cell import CellOptions, train_cell
+
+    data = make_data(tmp_path, {"train": 12, "val": 4, "test": 5}, lost_audio=(3,), lost_visual=(0, 20))
+    job = tiny_job("baseline", tiny_settings(protocol={"epochs": 1}))
+    where = (data.manifest, data.audio, data.visual, tmp_path / "out", tmp_path / "cache")
+    train_cell(CellOptions([job], "tiny", *where, device="cpu"))
+    record = read_json(tmp_path / "out" / job["folder"] / "record.json")["data"]
+    assert record["losses"] == {"audio corrupt": 1, "visual corrupt": 2}
+    assert record["clips"] == {"train": 10, "val": 4, "test": 4}
+    # clip 20 is the last test clip
+    assert record["used_ids"]["test"] == digest_json([f"test-{number:03d}" for number in range(4)])
+    assert record["used_ids"]["train"] == digest_json([f"train-{n:03d}" for n in range(12) if n not in (0, 3)])
 
 
 LONG = Protocol(12, 64, 0.3, 0.9, 1e-4, decay_every=70, decay_factor=0.1)

@@ -138,7 +138,9 @@ def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:
     config = load_config(REPOSITORY, {"datasets": {"small": {"base": "synthetic-balanced", "options": {"classes": 4}}}})
     base, variant = (load_dataset(REPOSITORY, config, name) for name in ("synthetic-balanced", "small"))
     assert variant == {**base, "options": {**base["options"], "classes": 4}}
-    with pytest.raises(UserError, match=r"config/datasets/nothing.yaml: no such file; the folder has: .*synthetic-balanced"):
+    with pytest.raises(
+        UserError, match=r"config/datasets/nothing.yaml: no such file; the folder has: .*synthetic-balanced"
+    ):
         load_dataset(REPOSITORY, config, "nothing")
     config["datasets"]["small"]["options"]["clases"] = 5
     with pytest.raises(UserError, match=r"data set small, options: .*'clases'"):

@@ -81,9 +81,16 @@ def test_code_counts(old: str, new: str) -> None:
 
 
 def test_strings_and_f_strings_count_whole() -> None:
-    sources = ['x = f"{a} b"\n', 'x = f"{a}  b"\n', 'x = f"{a!r} b"\n', 'x = f"{c} b"\n', 'x = "{a} b"\n', "x = f'{a} b'\n"]
+    sources = [
+        'x = f"{a} b"\n',
+        'x = f"{a}  b"\n',
+        'x = f"{a!r} b"\n',
+        'x = f"{c} b"\n',
+        'x = "{a} b"\n',
+        "x = f'{a} b'\n",
+    ]
     assert len({token_digest(source) for source in sources}) == len(sources)
-    nested = 'x = f"{f(f\'{a}\')} b" + y\n'
+    nested = "x = f\"{f(f'{a}')} b\" + y\n"
     assert token_digest(nested) != token_digest(nested.replace("{a}", "{b}"))
     assert token_digest(nested) != token_digest(nested.replace("+ y", "+ z"))
     text = 'def f():\n    """Doc."""\n    return """# no comment\n\n    """\n'
@@ -122,7 +129,7 @@ def test_the_closure_follows_imports_and_brings_packages_along() -> None:
 
 
 def test_an_unknown_entry_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="avbalance.methods.magic: no such module"):
+    with pytest.raises(UserError, match=r"avbalance\.methods\.magic: no such module"):
         code_digest("avbalance.methods.magic")
 
 

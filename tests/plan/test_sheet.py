@@ -46,9 +46,10 @@ def test_one_row_per_run_and_data_set() -> None:
 def test_later_layers_win_paper_run_tier_and_the_tiers_run() -> None:
     run = {"label": "One", "method": "baseline", "settings": {"protocol": {"rate": sourced(0.2), "epochs": 90}}}
     chosen = {"settings": {"protocol": {"epochs": 10}}, "runs": {"one": {"settings": {"protocol": {"epochs": 5}}}}}
+    deepest = {"settings": {"protocol": {"epochs": 2}}}
     steps: list[tuple[dict[str, Any], int]] = [
         ({}, 90), ({"settings": chosen["settings"]}, 10), (chosen, 5),
-        ({**chosen, "runs": {"one": {**chosen["runs"]["one"], "roles": {"first": {"settings": {"protocol": {"epochs": 2}}}}}}}, 2),
+        ({**chosen, "runs": {"one": {**chosen["runs"]["one"], "roles": {"first": deepest}}}}, 2),
     ]  # fmt: skip
     for own, epochs in steps:
         row = rows_of_paper(config(**own), paper(one=run))[0]
@@ -153,7 +154,8 @@ def test_inputs_of_waiting_jobs_are_files_of_other_runs() -> None:
     assert Job(rows["set-a", "offline"], 1).inputs() == {"weights": "paper/set-a/stage/seed1/w.json"}
     # alpha is chosen once, by the first seed
     assert Job(rows["set-a", "ogm-ge"], 1).inputs() == {
-        "candidate ogm-a": "paper/set-a/ogm-a/seed0/history.csv", "candidate ogm-b": "paper/set-a/ogm-b/seed0/history.csv",
+        "candidate ogm-a": "paper/set-a/ogm-a/seed0/history.csv",
+        "candidate ogm-b": "paper/set-a/ogm-b/seed0/history.csv",
     }  # fmt: skip
     assert Job(rows["set-a", "one"], 0).inputs() == {}
 

@@ -32,8 +32,9 @@ RUNS = {
     ),
     "greedy": tiny_settings(model={"name": "mmtm-net"}, method={"threshold": 0.0}),
 }
-# Optimiser steps among which the kill falls. Baseline and Greedy take 6 a epoch: inside the second one. Gradient-Blending
-# holds out 20 of 96 clips and takes 5: 3 copies x 2 epochs x 5, 2 epochs x 5, then the second estimate from step 40 to 54.
+# Optimiser steps among which the kill falls. Baseline and Greedy take 6 an epoch: inside the second one.
+# Gradient-Blending holds out 20 of 96 clips and takes 5: 3 copies x 2 epochs x 5, 2 epochs x 5, then the second
+# estimate from step 40 to step 54.
 INSIDE = {"baseline": (7, 12), "gradient-blending": (41, 55), "greedy": (7, 12)}
 
 
@@ -156,7 +157,9 @@ def test_a_finished_run_is_not_trained_again(
 def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path, tiny_data: TinyData) -> None:
     job = tiny_job("baseline", RUNS["baseline"], run="twin")
     train_cell(options(tiny_data, undisturbed, [job]))
-    twin, first = (read_json(undisturbed / "out" / f"paper/tiny/{run}/seed0/record.json") for run in ("twin", "baseline"))
+    twin, first = (
+        read_json(undisturbed / "out" / f"paper/tiny/{run}/seed0/record.json") for run in ("twin", "baseline")
+    )
     assert (twin["job"]["run"], twin["made_as"]["run"]) == ("twin", "baseline")
     assert first["job"]["run"] == "baseline" and "made_as" not in first
     assert twin["key"] == first["key"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from avbalance.analysis.confidence import stopping_epoch
+from avbalance.analysis.confidence import StopRule, stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
 from avbalance.training import progress as progress_module
@@ -155,12 +155,19 @@ def test_patience_and_the_estimator_of_confidence_agree(
         script_accuracies(monkeypatch, accuracies)
         trainer = make_trainer(protocol={"epochs": 40, "patience": 3})
         trainer.train()
-        assert len(trainer.history) == stopping_epoch(accuracies, min_delta=0.1, patience=3).stop_epoch
+        rule = StopRule(min_delta=0.1, patience=3, floor=1)
+        assert len(trainer.history) == stopping_epoch(accuracies, rule).stop_epoch
 
 
 def test_selection_on_anything_but_validation_is_refused(make_trainer: MakeTrainer) -> None:
     with pytest.raises(UserError, match="select is 'test'; runs are selected on validation only"):
         make_trainer(protocol={"select": "test"})
+
+
+@pytest.mark.parametrize(("part", "name"), [("protocol", "epoch"), ("data", "frame")])
+def test_a_setting_that_does_not_exist_is_named(part: str, name: str, make_trainer: MakeTrainer) -> None:
+    with pytest.raises(UserError, match=rf"setting {part}\.{name} does not exist; {part} has .*{name}s"):
+        make_trainer(**{part: {name: 2}})
 
 
 def test_a_loss_that_is_not_finite_is_one_sentence(make_trainer: MakeTrainer) -> None:

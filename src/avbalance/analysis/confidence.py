@@ -22,13 +22,23 @@ from avbalance.evaluation.frames import write_csv, write_parquet
 from avbalance.files import atomic_path, write_json
 
 SPLITS = ("train", "val", "test")
-MIN_DELTA = 0.1
-PATIENCE = 10
-FLOOR = 5
 BINS = 100
 PLANTED = ("planted_audio", "planted_visual")
 
 FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When the estimators count as stopped, as the paper's declaration `confidence.rule` says.
+
+    min_delta: percentage points of validation accuracy that count as a gain; patience: epochs without one; floor: the
+    least number of epochs averaged.
+    """
+
+    min_delta: float
+    patience: int
+    floor: int
 
 
 @dataclass(frozen=True)
@@ -72,17 +82,12 @@ def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
     return average.astype(np.float32)
 
 
-def stopping_epoch(
-    val_accuracy: Sequence[float] | FloatArray,
-    min_delta: float = MIN_DELTA,
-    patience: int = PATIENCE,
-    floor: int = FLOOR,
-) -> Stopping:
+def stopping_epoch(val_accuracy: Sequence[float] | FloatArray, rule: StopRule) -> Stopping:
     """Early-stop rule of the estimators, from validation accuracy (E,) in percent.
 
-    The best epoch is the last one whose accuracy beats every earlier one by at least `min_delta` points;
-    training counts as stopped when `patience` epochs pass without such a gain. The epochs averaged are
-    max(best epoch, floor), at most those that were run. Xia et al. 2023, section 3.1 names an early stop
+    The best epoch is the last one whose accuracy beats every earlier one by at least `rule.min_delta` points;
+    training counts as stopped when `rule.patience` epochs pass without such a gain. The epochs averaged are
+    max(best epoch, rule.floor), at most those that were run. Xia et al. 2023, section 3.1 names an early stop
     and gives no rule; this one is ours.
     """
     accuracy = np.asarray(val_accuracy, dtype=np.float64)
@@ -91,13 +96,13 @@ def stopping_epoch(
     best, best_epoch, stop_epoch = -np.inf, 0, accuracy.size
     for epoch, value in enumerate(accuracy, start=1):
         # A gain of exactly 0.1 points must count although 60.3 - 60.2 is a little less in floating point.
-        if value - best >= min_delta - 1e-9:
+        if value - best >= rule.min_delta - 1e-9:
             best_epoch = epoch
         best = max(best, value)
-        if epoch - best_epoch >= patience:
+        if epoch - best_epoch >= rule.patience:
             stop_epoch = epoch
             break
-    return Stopping(best_epoch, stop_epoch, min(max(best_epoch, floor), accuracy.size), accuracy.size)
+    return Stopping(best_epoch, stop_epoch, min(max(best_epoch, rule.floor), accuracy.size), accuracy.size)
 
 
 def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> NDArray[np.int64]:
@@ -195,16 +200,16 @@ def preference_counts(discrepancy: FloatArray) -> dict[str, Any]:
 
 
 def estimate_confidence(
-    audio_npz: str | Path, visual_npz: str | Path, manifest_path: str | Path, out_dir: str | Path
+    audio_npz: str | Path, visual_npz: str | Path, manifest_path: str | Path, out_dir: str | Path, rule: StopRule
 ) -> None:
     """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set.
 
     audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
-    from which planted informativeness is copied where it has any. Xia et al. 2023, section 2.1 and figure
+    from which planted informativeness is copied where it has any; rule: when they count as stopped. Xia et al. 2023, section 2.1 and figure
     1.
     """
     audio, visual = read_unimodal(audio_npz), read_unimodal(visual_npz)
-    stops = (stopping_epoch(audio.val_accuracy), stopping_epoch(visual.val_accuracy))
+    stops = (stopping_epoch(audio.val_accuracy, rule), stopping_epoch(visual.val_accuracy, rule))
     epochs = (stops[0].estimation_epochs, stops[1].estimation_epochs)
     frames = {split: join_modalities(audio, visual, split, epochs) for split in SPLITS}
     table = pd.concat([frame.assign(split=split) for split, frame in frames.items()], ignore_index=True)

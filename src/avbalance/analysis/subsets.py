@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.analysis.confidence import join_modalities, planted_columns, read_unimodal, stopping_epoch
+from avbalance.analysis.confidence import StopRule, join_modalities, planted_columns, read_unimodal, stopping_epoch
 from avbalance.errors import UserError
 from avbalance.evaluation.frames import read_parquet, write_parquet
 
@@ -93,18 +93,18 @@ def preferred(discrepancy: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
     return np.where(discrepancy > 0, "audio", np.where(discrepancy < 0, "visual", "tie"))
 
 
-def pair_discrepancy(audio_npz: str | Path, visual_npz: str | Path) -> pd.DataFrame:
+def pair_discrepancy(audio_npz: str | Path, visual_npz: str | Path, rule: StopRule) -> pd.DataFrame:
     """id, discrepancy on the test split from one pair of unimodal runs, each cut by its own early stop."""
     audio, visual = read_unimodal(audio_npz), read_unimodal(visual_npz)
     epochs = (
-        stopping_epoch(audio.val_accuracy).estimation_epochs,
-        stopping_epoch(visual.val_accuracy).estimation_epochs,
+        stopping_epoch(audio.val_accuracy, rule).estimation_epochs,
+        stopping_epoch(visual.val_accuracy, rule).estimation_epochs,
     )
     return join_modalities(audio, visual, "test", epochs)[["id", "discrepancy"]]
 
 
 def build_subsets(
-    pairs: Mapping[str, tuple[str | Path, str | Path]], manifest_path: str | Path, out: str | Path
+    pairs: Mapping[str, tuple[str | Path, str | Path]], manifest_path: str | Path, out: str | Path, rule: StopRule
 ) -> None:
     """Write id, definition, discrepancy, preferred of the test split for every definition.
 
@@ -115,7 +115,7 @@ def build_subsets(
     """
     if "estimated" not in pairs:
         raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
-    frames = {name: pair_discrepancy(*files) for name, files in pairs.items()}
+    frames = {name: pair_discrepancy(*files, rule) for name, files in pairs.items()}
     ids = frames["estimated"]["id"]
     for name, frame in frames.items():
         if not frame["id"].equals(ids):

@@ -10,7 +10,7 @@ from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.files import canonical_json
-from avbalance.plan.config import load_config, load_dataset, load_paper
+from avbalance.plan.config import load_config, load_dataset, load_paper, plain
 from avbalance.plan.digest import code_digest
 from avbalance.plan.sheet import Cell, Job, Row, cells, combinations, outputs, rows_of_paper
 
@@ -196,7 +196,15 @@ class Plan:
         )
 
     def subset_spec(self, slug: str, dataset: str) -> str:
-        return canonical_json(self.subset_pairs(slug, dataset))
+        return canonical_json({"pairs": self.subset_pairs(slug, dataset), "rule": self._stop_rule(slug)})
+
+    def confidence_spec(self, slug: str) -> str:
+        return canonical_json(self._stop_rule(slug))
+
+    def _stop_rule(self, slug: str) -> dict[str, Any]:
+        """The early stop of the estimators, see analysis/confidence.py."""
+        rule: dict[str, Any] = plain(self.papers[slug]["confidence"]["rule"])
+        return rule
 
     def _npz(self, slug: str, dataset: str, run: str, position: int) -> str:
         row = next(row for row in self.rows[slug] if row.dataset == dataset and row.run == run)
@@ -280,7 +288,9 @@ class Plan:
 
     def declared(self, slug: str, kind: str) -> dict[str, dict[str, Any]]:
         """A paper's tables or figures by id: table1, tableS1, figure1, ..."""
-        return {entry["id"]: entry for entry in self.papers[slug].get(kind, [])}
+        generators = any(row.robustness for row in self.rows[slug])
+        entries = self.papers[slug].get(kind, [])
+        return {entry["id"]: entry for entry in entries if generators or entry.get("requires") != "generators"}
 
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper."""

@@ -131,7 +131,7 @@ def _row(
 
 
 def _robustness_rows(chosen: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
-    """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: a few runs on more generator seeds."""
+    """Rows of `robustness: {datasets: {role: [...]}, runs: [...], seeds: [...]}`: runs on more generator seeds."""
     wanted: dict[str, Any] = chosen.get("robustness") or {}
     for role, datasets in wanted.get("datasets", {}).items():
         for dataset in datasets:

@@ -69,7 +69,9 @@ def clip_line(info: DatasetInfo) -> str | None:
     manifest = read_parquet(info.manifest, ("id", "split"), "manifest")
     lost = lost_clips(info)
     kept = manifest[~manifest["id"].isin(lost["id"])]
-    used = ", ".join(f"{split} {int((kept['split'] == split).sum())}" for split in SPLITS)
+    sizes = {split: int((kept["split"] == split).sum()) for split in SPLITS}
+    carved = " (a part of it validates)" if sizes["val"] == 0 else ""
+    used = ", ".join(f"{split} {size}{carved if split == 'train' else ''}" for split, size in sizes.items() if size)
     counts = lost.groupby(["modality", "status"]).size()
     detail = ", ".join(
         f"{' '.join(map(str, tuple(key)))} {count}" for key, count in zip(counts.index, counts, strict=True)

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from avbalance.training.streams import torch_stream
 from avbalance.training.transforms import FrameOptions
 
 log = logging.getLogger(__name__)
+_DATA_SETTINGS = ("audio_recipe", "visual_recipe", "train_part", "estimation_holdout", "validation_fraction")
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,13 @@ def make_trainer(
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
 ) -> Trainer:
-    """A trainer at the start of a run: model initialised from `seed`, data cut into parts, method with its options."""
+    """A trainer at the start of a run: model initialised from `seed`, data cut into parts, method with its options.
+
+    Raises UserError for a setting that does not exist.
+    """
     data = settings["data"]
+    _check_names("data", data, {*_DATA_SETTINGS, *(each.name for each in fields(FrameOptions))})
+    _check_names("protocol", settings["protocol"], {each.name for each in fields(Protocol)})
     build = models.load(settings["model"]["name"])
     model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -195,6 +201,12 @@ def make_trainer(
         needs=needs or {},
         progress=progress or Progress(),
     )
+
+
+def _check_names(part: str, given: dict[str, Any], known: set[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(f"setting {part}.{name} does not exist; {part} has {', '.join(sorted(known))}.")
 
 
 def _train_job(

@@ -35,7 +35,8 @@ class Clips:
     """Usable clips of one data set, in manifest order: both modalities decodable.
 
     `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores; `audio_rows`, `visual_rows` (N,)
-    lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by status.
+    lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by
+    status.
     """
 
     ids: NDArray[np.str_]

@@ -48,7 +48,10 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
                 ]  # fmt: skip
             if axis.get_legend_handles_labels()[0]:
                 axis.legend(loc="best", framealpha=0.6)
-    figure.suptitle(f"{declaration['title']}\nsolid: ours, dashed: published; hollow: fewer than {SMALL} clips")
+    info = paper.dataset(declaration["dataset"])
+    made = f"{info.label}: {info.describe} ({info.data})" if info.data else f"{info.label}: not made in this tier"
+    legend = f"solid: ours, dashed: published; hollow: fewer than {SMALL} clips"
+    figure.suptitle(f"{declaration['title']}\n{made}\n{legend}")
     return figure, pd.DataFrame(records)
 
 

@@ -1,0 +1,225 @@
+"""Break one line of code per item of the fidelity checklist and see that a test of that very item fails.
+
+Run by `make mutants`. Every mutation is applied to a fresh copy of the repository in a temporary folder, and only the
+tests named `test_item_<number>_...` run on it. Exit status 1 when a mutant survives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COPIED = ("src", "tests", "workflow", "config", "pyproject.toml")
+PACKAGE = "src/avbalance"
+TESTS = {name: f"tests/fidelity/test_balanced_audiovisual_{name}.py" for name in ("analysis", "methods", "training")}
+LEFT_OUT = {
+    26: "the builder of balanced sets does not exist yet",
+    27: "the builder of balanced sets does not exist yet",
+}
+GUARD = """import avbalance
+from pathlib import Path
+
+assert Path(avbalance.__file__).is_relative_to(Path(__file__).parents[1]), avbalance.__file__
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Item of the checklist, file, text that must occur exactly once in it, what replaces it, and the tests' file."""
+
+    item: int
+    path: str
+    old: str
+    new: str
+    tests: str
+
+
+def _code(item: int, path: str, old: str, new: str, tests: str) -> Mutant:
+    return Mutant(item, f"{PACKAGE}/{path}", old, new, TESTS[tests])
+
+
+PAPER = "workflow/papers/balanced-audiovisual/paper.yaml"
+MUTANTS = (
+    _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "max(axis=0)", "analysis"),
+    _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "mean(axis=0, dtype=np.float16)", "analysis"),
+    _code(1, "training/loop.py", "log_softmax(1)[rows, batch.label]", "log_softmax(1).amax(1)", "training"),
+    _code(2, "analysis/confidence.py",
+          '"id": run.ids[split], "label"', '"id": np.sort(run.ids[split]), "label"', "analysis"),
+    _code(3, "analysis/subsets.py", "lead > threshold", "lead >= threshold", "analysis"),
+    _code(3, "analysis/subsets.py", "discrepancy == 0", "discrepancy >= 0", "analysis"),
+    _code(4, "analysis/subsets.py", 'visual, "test", epochs)', 'visual, "val", epochs)', "analysis"),
+    _code(5, "analysis/subsets.py",
+          "side_mask(discrepancy, side, value)", "side_mask(discrepancy, side, value / 2)", "analysis"),
+    _code(6, "analysis/confidence.py", "BINS = 100", "BINS = 50", "analysis"),
+    _code(6, "analysis/confidence.py", "rows * bins + columns", "columns * bins + rows", "analysis"),
+    _code(6, "reporting/figures/discrepancy_map.py", 'origin="lower"', 'origin="upper"', "analysis"),
+    _code(6, "reporting/figures/discrepancy_map.py", "PowerNorm(0.5", "PowerNorm(1.0", "analysis"),
+    _code(7, "models/resnet.py", '{"audio": 1, "visual": 3}', '{"audio": 3, "visual": 3}', "methods"),
+    _code(7, "models/base.py", "math.sqrt(2.0 / fan_out), generator=generator",
+          "math.sqrt(2.0 / fan_out), generator=torch.Generator().manual_seed(0)", "methods"),
+    _code(8, "models/resnet.py", "mean((1, 3, 4))", "amax((1, 3, 4))", "methods"),
+    _code(9, "models/fusion.py", "torch.cat((first, second), dim=1)", "torch.cat((second, first), dim=1)", "methods"),
+    _code(9, "models/fusion.py", "self.linear.bias / 2", "self.linear.bias", "methods"),
+    _code(10, "models/base.py", "fan_out = part.out_channels", "fan_out = part.in_channels", "methods"),
+    _code(10, "models/base.py", "2.0 / (part.in_features + part.out_features)", "1.0 / part.in_features", "methods"),
+    _code(10, "models/base.py", "part.bias.zero_()\n        elif", "part.bias.fill_(0.1)\n        elif", "methods"),
+    _code(11, "training/loop.py", "momentum=rule.momentum", "momentum=0.0", "training"),
+    _code(11, "training/loop.py", "weight_decay=rule.weight_decay", "weight_decay=0.0", "training"),
+    _code(11, "training/loop.py", "(epoch // self.decay_every)", "((epoch + 1) // self.decay_every)", "training"),
+    Mutant(11, PAPER, "learning_rate: {value: 0.001", "learning_rate: {value: 0.01", TESTS["training"]),
+    _code(12, "methods/ogm_ge.py", "parameter.grad.ndim == 4", "parameter.grad.ndim >= 1", "methods"),
+    _code(13, "methods/ogm_ge.py",
+          "1.0, 1 - math.tanh(alpha * rho_visual)", "1.0, 1 - math.tanh(alpha * (rho_visual - 1))", "methods"),
+    _code(13, "methods/ogm_ge.py", "if rho_visual > 1:", "if rho_visual < 1:", "methods"),
+    _code(13, "methods/ogm_ge.py", "label[:, None]).sum()", "label[:, None]).mean()", "methods"),
+    _code(14, "methods/ogm_ge.py", "sigma = gradient.std()", "sigma = coefficient * gradient.std()", "methods"),
+    _code(14, "methods/ogm_ge.py",
+          'step.epoch <= self.options["end_epoch"]', 'step.epoch < self.options["end_epoch"]', "methods"),
+    _code(15, "methods/gradient_blending.py", "max(excess**2, 1e-6)", "max(abs(excess), 1e-6)", "methods"),
+    _code(15, "methods/gradient_blending.py",
+          "trainer.evaluate(split).loss", 'trainer.evaluate("test").loss', "methods"),
+    _code(16, "methods/gradient_blending.py",
+          "first_epoch=epoch, schedule=False", "first_epoch=epoch, schedule=True", "methods"),
+    _code(16, "methods/gradient_blending.py",
+          'copy = trainer.clone(SingleHead({"head": head}))', "copy = trainer", "methods"),
+    _code(17, "models/fusion_net.py",
+          "if self.unimodal_heads is not None:\n            scores", "if False:\n            scores", "methods"),
+    _code(17, "methods/gradient_blending.py", 'output.scores.get("visual"), output.logits)',
+          'output.logits, output.scores.get("visual"))', "methods"),
+    _code(18, "models/mmtm.py", "return 2 * (first_channels", "return (first_channels", "methods"),
+    _code(18, "models/mmtm.py", "torch.sigmoid(self.excite", "2 * torch.sigmoid(self.excite", "methods"),
+    _code(19, "models/mmtm_net.py", "(block.squeeze, block.excite[modality])", "(block.excite[modality],)", "methods"),
+    _code(19, "models/mmtm_net.py",
+          "[*self.group(modality), *head.parameters()]", "[*self.group(modality)]", "methods"),
+    _code(20, "methods/greedy.py", "if not self.curation.active:", "if True:", "methods"),
+    _code(20, "methods/greedy.py", "math.log10(bypass / main)", "math.log(bypass / main)", "methods"),
+    _code(20, "methods/greedy.py", "abs(difference) <= threshold", "abs(difference) < threshold", "methods"),
+    _code(20, "methods/greedy.py", "active=counter < window", "active=counter <= window", "methods"),
+    _code(20, "methods/greedy.py", "if epoch < start_epoch", "if epoch <= start_epoch", "methods"),
+    _code(21, "models/mmtm.py",
+          'self.get_buffer(f"gate_mean_{cared}").clone()', "gates[cared].mean(0).detach()", "methods"),
+    _code(21, "methods/branch_losses.py",
+          "return losses[0] + sum(losses[1:])", "return (losses[0] + sum(losses[1:])) / 2", "methods"),
+    _code(21, "models/mmtm_net.py",
+          '(scores["audio"] + scores["visual"]) / 2', 'scores["audio"] + scores["visual"]', "methods"),
+    _code(22, "training/transforms.py", "position = low + (high - low) // 2", "position = low", "training"),
+    _code(22, "training/transforms.py", "room // 2 : room // 2 + window", "0:window", "training"),
+    _code(22, "training/data.py", "generator = None if seed is None else", "generator =", "training"),
+    _code(23, "reporting/facts.py", 'manifest["status"] != OK]', 'manifest["status"] == "corrupt"]', "analysis"),
+    _code(23, "training/data.py",
+          "names, counts = np.unique(status[~usable]", "names, counts = np.unique(status[usable]", "training"),
+    _code(23, "training/data.py",
+          "digest_json(sorted(self.ids[indices].tolist()))", "digest_json(sorted(self.ids.tolist()))", "training"),
+    _code(24, "training/loop.py",
+          'validation = self.evaluate("val")', 'validation = self.evaluate("test")', "training"),
+    _code(24, "training/loop.py",
+          'log["val_accuracy"] > self.history', 'log["val_accuracy"] >= self.history', "training"),
+    Mutant(24, PAPER, "select: {value: validation", "select: {value: test", TESTS["training"]),
+    _code(25, "evaluation/measure.py", "    assert_identity(frame)\n    return frame", "    return frame", "analysis"),
+    _code(28, "reporting/cells.py", "SMALL = 100", "SMALL = 100\nBASELINE = 61.73", "analysis"),
+    _code(29, "analysis/confidence.py", '"half": [max(1, stop.best_epoch // 2) for stop in stops],', "", "analysis"),
+    _code(29, "analysis/confidence.py", "min(max(best_epoch, floor)", "min(max(best_epoch - 1, floor)", "analysis"),
+    _code(30, "models/fusion.py", "return first_logits + second_logits, first_logits, second_logits",
+          "return first_logits + second_logits, first_logits - self.first.bias / 2, second_logits", "training"),
+    _code(30, "models/mmtm.py",
+          "        if self.recording:\n",
+          "        self._update_gate_means(self.gates(squeezes))\n        if self.recording:\n", "training"),
+    _code(30, "training/transforms.py",
+          "position = low + (torch.rand(low.shape, generator=generator) * (high - low)).long()",
+          "position = low", "training"),
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all mutants (or those of the items given); returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("items", nargs="*", type=int, help="items of the checklist; all by default")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args(arguments)
+    chosen = [mutant for mutant in MUTANTS if not options.items or mutant.item in options.items]
+    started = time.monotonic()
+    problems = [f"item {mutant.item}: {text}" for mutant in chosen if (text := misfit(mutant))]
+    if problems:
+        print("\n".join(problems))
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        place = copy_repository(Path(folder) / "whole")
+        whole = run_tests(place, sorted({mutant.tests for mutant in chosen}), "item")
+        if whole.returncode != 0:
+            print(f"without any mutation the tests fail:\n{whole.stdout}{whole.stderr}")
+            return 1
+        with ThreadPoolExecutor(options.jobs) as pool:
+            verdicts = pool.map(lambda pair: judge(*pair, Path(folder)), enumerate(chosen))
+            survivors = sum(show(mutant, killer) for mutant, killer in zip(chosen, verdicts, strict=True))
+    for item, reason in LEFT_OUT.items():
+        print(f"item {item}: not mutated: {reason}")
+    print(f"{len(chosen)} mutants, {survivors} survived, {time.monotonic() - started:.0f} s")
+    return 1 if survivors else 0
+
+
+def misfit(mutant: Mutant) -> str | None:
+    """Why a mutation cannot be applied, or None."""
+    count = (REPOSITORY / mutant.path).read_text(encoding="utf-8").count(mutant.old)
+    return (
+        None if count == 1 else f"{mutant.path}: {mutant.old!r} occurs {count} times, not once; mend tests/mutants.py"
+    )
+
+
+def copy_repository(place: Path) -> Path:
+    """Copy what the tests need, with a plugin that ends a run in which another avbalance is imported."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, place / name, ignore=ignore)
+        else:
+            shutil.copyfile(source, place / name)
+    (place / "src" / "mutant_guard.py").write_text(GUARD, encoding="utf-8")
+    return place
+
+
+def run_tests(place: Path, files: Sequence[str], keyword: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests of `files` whose names hold `keyword`, on the package that lies in `place`."""
+    environment = {
+        **os.environ, "PYTHONPATH": str(place / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "mutant_guard", "-k", keyword]
+    command = [sys.executable, "-m", "pytest", *options, *files]
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+
+
+def judge(number: int, mutant: Mutant, folder: Path) -> str | None:
+    """The test that kills a mutant, or None; raises RuntimeError when the tests did not run at all."""
+    place = copy_repository(folder / f"mutant{number}")
+    file = place / mutant.path
+    file.write_text(file.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
+    done = run_tests(place, [mutant.tests], f"item_{mutant.item:02d}")
+    shutil.rmtree(place)
+    killer = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", done.stdout, flags=re.MULTILINE)
+    if done.returncode not in (0, 1) or (done.returncode == 1 and killer is None):
+        raise RuntimeError(
+            f"item {mutant.item}, {mutant.path}: pytest ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+    return killer[1] if killer else None
+
+
+def show(mutant: Mutant, killer: str | None) -> bool:
+    """Print the verdict; returns whether the mutant survived."""
+    change = f"{mutant.path}: {mutant.old.strip()!r} -> {mutant.new.strip()!r}"
+    print(f"item {mutant.item}: " + (f"killed by {killer}" if killer else f"SURVIVED: {change}"), flush=True)
+    return killer is None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
