@@ -149,44 +149,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chosen = [mutant for mutant in MUTANTS if not options.items or mutant.item in options.items]
     started = time.monotonic()
-    problems = [f"item {mutant.item}: {text}" for mutant in chosen if (text := misfit(mutant))]
-    if problems:
-        print("\n".join(problems))
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        place = copy_repository(Path(folder) / "whole")
-        whole = run_tests(place, sorted({mutant.tests for mutant in chosen}), "item")
-        if whole.returncode != 0:
-            print(f"without any mutation the tests fail:\n{whole.stdout}{whole.stderr}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = snapshot(folder / "whole")
+        problems = [text for mutant in chosen if (text := misfit(mutant, whole))]
+        if not problems:
+            done = run_tests(whole, sorted({mutant.tests for mutant in chosen}), "item")
+            problems = [] if done.returncode == 0 else [f"without any mutation tests fail:\n{done.stdout}{done.stderr}"]
+        if problems:
+            print("\n".join(problems))
             return 1
+        failed = 0
         with ThreadPoolExecutor(options.jobs) as pool:
-            verdicts = pool.map(lambda pair: judge(*pair, Path(folder)), enumerate(chosen))
-            survivors = sum(show(mutant, killer) for mutant, killer in zip(chosen, verdicts, strict=True))
+            for mutant, (killed, text) in zip(
+                chosen, pool.map(lambda mutant: judge(mutant, whole), chosen), strict=True
+            ):
+                print(f"item {mutant.item}: {text}", flush=True)
+                failed += not killed
     for item, reason in LEFT_OUT.items():
         print(f"item {item}: not mutated: {reason}")
-    print(f"{len(chosen)} mutants, {survivors} survived, {time.monotonic() - started:.0f} s")
-    return 1 if survivors else 0
+    print(f"{len(chosen)} mutants, {failed} not killed, {time.monotonic() - started:.0f} s")
+    return 1 if failed else 0
 
 
-def misfit(mutant: Mutant) -> str | None:
-    """Why a mutation cannot be applied, or None."""
-    count = (REPOSITORY / mutant.path).read_text(encoding="utf-8").count(mutant.old)
-    return (
-        None if count == 1 else f"{mutant.path}: {mutant.old!r} occurs {count} times, not once; mend tests/mutants.py"
-    )
-
-
-def copy_repository(place: Path) -> Path:
+def snapshot(place: Path) -> Path:
     """Copy what the tests need, with a plugin that ends a run in which another avbalance is imported."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in COPIED:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, place / name, ignore=ignore)
+            shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copyfile(source, place / name)
     (place / "src" / "mutant_guard.py").write_text(GUARD, encoding="utf-8")
     return place
+
+
+def misfit(mutant: Mutant, place: Path) -> str | None:
+    """Why a mutation cannot be applied to the repository in `place`, or None."""
+    count = (place / mutant.path).read_text(encoding="utf-8").count(mutant.old)
+    sentence = (
+        f"item {mutant.item}, {mutant.path}: {mutant.old!r} occurs {count} times, not once; mend tests/mutants.py"
+    )
+    return None if count == 1 else sentence
 
 
 def run_tests(place: Path, files: Sequence[str], keyword: str) -> subprocess.CompletedProcess[str]:
@@ -199,26 +203,21 @@ def run_tests(place: Path, files: Sequence[str], keyword: str) -> subprocess.Com
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
-def judge(number: int, mutant: Mutant, folder: Path) -> str | None:
-    """The test that kills a mutant, or None; raises RuntimeError when the tests did not run at all."""
-    place = copy_repository(folder / f"mutant{number}")
-    file = place / mutant.path
-    file.write_text(file.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
-    done = run_tests(place, [mutant.tests], f"item_{mutant.item:02d}")
-    shutil.rmtree(place)
+def judge(mutant: Mutant, whole: Path) -> tuple[bool, str]:
+    """Whether a test of its item kills the mutant, and a line to print."""
+    with tempfile.TemporaryDirectory(dir=whole.parent) as name:
+        place = Path(name) / "repository"
+        shutil.copytree(whole, place)
+        file = place / mutant.path
+        file.write_text(file.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
+        done = run_tests(place, [mutant.tests], f"item_{mutant.item:02d}")
     killer = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", done.stdout, flags=re.MULTILINE)
-    if done.returncode not in (0, 1) or (done.returncode == 1 and killer is None):
-        raise RuntimeError(
-            f"item {mutant.item}, {mutant.path}: pytest ended with {done.returncode}\n{done.stdout}{done.stderr}"
-        )
-    return killer[1] if killer else None
-
-
-def show(mutant: Mutant, killer: str | None) -> bool:
-    """Print the verdict; returns whether the mutant survived."""
+    if done.returncode == 1 and killer:
+        return True, f"killed by {killer[1]}"
     change = f"{mutant.path}: {mutant.old.strip()!r} -> {mutant.new.strip()!r}"
-    print(f"item {mutant.item}: " + (f"killed by {killer}" if killer else f"SURVIVED: {change}"), flush=True)
-    return killer is None
+    if done.returncode == 0:
+        return False, f"SURVIVED: {change}"
+    return False, f"BROKEN, pytest ended with {done.returncode}: {change}\n{done.stdout}{done.stderr}"
 
 
 if __name__ == "__main__":

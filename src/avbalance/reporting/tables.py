@@ -21,7 +21,7 @@ from avbalance.reporting.facts import data_line, notes
 ABSENT = "–"
 SMALL_MARK = "†"
 CLIPS = "Clips"
-KNOWN = {"id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
+KNOWN = {"requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
 GENERATORS = "+generators"
 
 
@@ -82,7 +82,7 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
     or {value, label, set: further coordinates}), select (fixed coordinates), source (default: measurements;
     else see FromFiles), decimals (2; null: as short as possible), sizes (clips per "columns", per "rows",
-    or "none"). Raises UserError for unknown keys.
+    or "none"), requires (when the plan asks for it). Raises UserError for unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
