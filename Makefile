@@ -16,10 +16,10 @@ smoke: $(READY) ## the same with tiny data and two epochs, to see that everythin
 	$(BIN)/snakemake --config tier=smoke
 
 test: $(READY) ## the tests (12 minutes)
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types
 	$(BIN)/ruff check .

@@ -1,7 +1,9 @@
-"""A fabricated paper on disk: predictions, confidences, subsets and manifests of small data sets."""
+"""What many tests share: one run of the smoke tier, and a fabricated paper with data sets, predictions and subsets."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from avbalance.analysis.confidence import StopRule, estimate_confidence
 from avbalance.analysis.subsets import build_subsets
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from workspace import Done, Workspace, shared_smoke
 
 RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 REPOSITORY = Path(__file__).parents[1]
@@ -37,6 +43,33 @@ LABELS = {
 CLASSES = 4
 SIZES = {"train": 160, "val": 40, "test": 120}
 BIASES = {"synthetic-kinetics-sounds": 0.25, "synthetic-vggsound": 0.3, "synthetic-balanced": 0.0}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden-update", action="store_true", help="write the fixtures of tests/golden anew instead of comparing"
+    )
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Done]]:
+    """The workspace in which the smoke tier was run, once for all test processes, and what make and snakemake said."""
+    base = tmp_path_factory.getbasetemp()
+    return shared_smoke(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
+def smoke(smoke_run: tuple[Workspace, dict[str, Done]]) -> Workspace:
+    """That workspace, to be read only."""
+    workspace, said = smoke_run
+    assert said["first"].status == 0, said["first"].output[-3000:]
+    return workspace
+
+
+@pytest.fixture
+def workspace(smoke: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of it, to be changed at will."""
+    return smoke.copy(tmp_path / "workspace")
 
 
 def fabricate_media(folder: Path, data: str, bias: float, generator: np.random.Generator) -> pd.DataFrame:

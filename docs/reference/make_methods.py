@@ -40,7 +40,9 @@ def section(card: MethodCard) -> str:
     lines += [f"- Deviation: {text}" for text in card.deviations]
     if card.options:
         lines += ["", "| Option | Default | Source |", "|---|---|---|"]
-        lines += [f"| `{name}` | `{_value(default)}` | {_cell(source)} |" for name, (default, source) in card.options.items()]
+        lines += [
+            f"| `{name}` | `{_value(default)}` | {_cell(source)} |" for name, (default, source) in card.options.items()
+        ]
     return "\n".join([*lines, ""])
 
 

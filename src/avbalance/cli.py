@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbalance.errors import UserError
+from avbalance.files import DISK_ERRORS
 
 if TYPE_CHECKING:
     from avbalance.evaluation.paper import Paper
@@ -31,18 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; free the disk or mend the rights.", file=sys.stderr)
+        return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="avbalance", description="Audio-visual modality imbalance, reproducibly."
-    )
+    parser = argparse.ArgumentParser(prog="avbalance", description="Audio-visual modality imbalance, reproducibly.")
     steps = parser.add_subparsers(required=True, metavar="command")
 
-    step = _step(
-        steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)"
-    )
+    step = _step(steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)")
     step.add_argument("--out", type=Path, required=True, help="data/<name>/manifest.parquet")
 
     step = _step(
@@ -78,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(
-        steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)"
-    )
+    step = _step(steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)")
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True)
 
@@ -98,9 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     step = _step(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(
-        steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)"
-    )
+    step = _step(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True)
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
@@ -116,9 +114,7 @@ def _step(steps: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser
 def _spec() -> Any:
     """The JSON on standard input."""
     if sys.stdin.isatty():
-        raise UserError(
-            "this step reads its settings as JSON from standard input; see the rules in workflow/rules."
-        )
+        raise UserError("this step reads its settings as JSON from standard input; see the rules in workflow/rules.")
     try:
         return json.load(sys.stdin)
     except ValueError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +28,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
     except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights."
-        ) from error
+        raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -37,17 +37,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
-    except OSError as error:
-        if error.errno in _DISK_ERRORS:
-            raise UserError(
-                f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights."
-            ) from error
-        raise
+    except Exception as error:
+        reason = _refusal(error, target.parent)
+        if reason is None:
+            raise
+        raise UserError(f"{target}: cannot be written ({reason}); free the disk or mend the rights.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-_DISK_ERRORS = {28, 30, 122, 13}  # no space, read-only file system, quota exceeded, permission denied
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES}
+_FULL_BYTES = 1 << 16  # with less than this left a disk counts as full
+
+
+def _refusal(error: Exception, folder: Path) -> str | None:
+    """Why the disk refused what was written to `folder`; None when `error` has another cause.
+
+    torch, safetensors and NumPy report a full disk with errors of their own that bear no number.
+    """
+    if isinstance(error, UserError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.strerror if error.errno in DISK_ERRORS else None
+    full = os.strerror(errno.ENOSPC)
+    return full if full in str(error) or shutil.disk_usage(folder).free < _FULL_BYTES else None
 
 
 def _umask() -> int:
@@ -69,9 +82,7 @@ def digest_json(value: Any) -> str:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -40,9 +40,7 @@ def test_a_misspelt_option_breaks_the_schema_with_its_name() -> None:
     assert "clases" in str(first_violation("dataset", spec))
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in CONFIGS if _load(p)["kind"] in KINDS], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [p for p in CONFIGS if _load(p)["kind"] in KINDS], ids=lambda path: path.stem)
 def test_a_shipped_specification_is_valid(path: Path) -> None:
     spec = _load(path)
     assert first_violation("dataset", spec) is None

@@ -63,9 +63,7 @@ def test_the_checksum_covers_every_file_of_a_clip(tmp_path: Path) -> None:
     assert _build(tmp_path / "in").frame["sha256"].iloc[0] != before
 
 
-def test_a_relative_root_is_recorded_relative_to_the_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_root_is_recorded_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path / "in", "id,video,label,split\na,a.mp4,x,train\n", "a.mp4")
     monkeypatch.chdir(tmp_path)
     manifest = folder.build("mine", _spec("in"), Path("data/mine"))
@@ -105,9 +103,7 @@ def test_more_than_half_missing_is_an_error_that_names_the_first(tmp_path: Path)
     ],
 )
 def test_a_bad_row_is_named_with_its_column(tmp_path: Path, row: str, message: str) -> None:
-    _write(
-        tmp_path / "in", f"{THREE}a,,,,a.mp4,x,train,\n{row}\n", "a.mp4", "b.mp4", "b.wav", "b.png", "b/1.png"
-    )
+    _write(tmp_path / "in", f"{THREE}a,,,,a.mp4,x,train,\n{row}\n", "a.mp4", "b.mp4", "b.wav", "b.png", "b/1.png")
     with pytest.raises(UserError, match=message):
         _build(tmp_path / "in")
 

@@ -45,9 +45,7 @@ def _kinetics_lists(root: Path, train: str = "", test: str = "") -> None:
         f"{B}_000120_000130": {"subset": "training", "label": "bowling"},
         f"{D}_5": {"subset": "validation", "label": "bowling"},
     }
-    (lists / "KS_train_val.json").write_text(
-        json.dumps({"labels": ["bowling", "singing"], "database": database})
-    )
+    (lists / "KS_train_val.json").write_text(json.dumps({"labels": ["bowling", "singing"], "database": database}))
 
 
 def test_kinetics_clips_are_found_under_every_naming(tmp_path: Path) -> None:
@@ -102,9 +100,7 @@ def test_a_part_of_the_classes_can_be_used(tmp_path: Path) -> None:
     assert manifest.classes == ["singing"] and len(manifest.frame) == 2
     for wrong, message in ((31, "31 asked for, but"), (["humming"], "'humming' is not in")):
         with pytest.raises(UserError, match=message):
-            kinetics_sounds.build(
-                "ks", _kinetics(tmp_path, allow_missing=True, classes=wrong), tmp_path / "out"
-            )
+            kinetics_sounds.build("ks", _kinetics(tmp_path, allow_missing=True, classes=wrong), tmp_path / "out")
 
 
 def test_preflight_speaks_before_the_build_does(tmp_path: Path) -> None:
@@ -162,10 +158,7 @@ def test_vggsound_rows_become_clips_and_classes_are_sorted_by_code_point(tmp_pat
     assert manifest.classes == ["Eletric blender running", "people marching", "raining, on a roof"]
     assert list(frame["id"]) == [f"{A}_000001", f"{B}_000030", f"{B}_000185", f"{C}_000000"]
     assert list(frame["split"]) == ["test", "train", "train", "train"]
-    assert (
-        list(frame["status"]) == ["ok", "ok", "ok", "missing"]
-        and frame["visual"].iloc[2] == f"video/{B}_185.mp4"
-    )
+    assert list(frame["status"]) == ["ok", "ok", "ok", "missing"] and frame["visual"].iloc[2] == f"video/{B}_185.mp4"
     assert frame["group"].iloc[1] == frame["group"].iloc[2] == B and set(frame["sha256"]) == {None}
 
 
@@ -206,9 +199,7 @@ def test_the_real_vggsound_test_rows(tmp_path: Path) -> None:
     if not real:
         pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds vggsound/ is unknown")
     rows = f"{real}/vggsound/vggsound_test_rows.csv"
-    manifest = vggsound.build(
-        "vgg", _vgg(tmp_path, list=rows, classes=309, allow_missing=True), tmp_path / "out"
-    )
+    manifest = vggsound.build("vgg", _vgg(tmp_path, list=rows, classes=309, allow_missing=True), tmp_path / "out")
     assert len(manifest.frame) == 15_446 and set(manifest.frame["split"]) == {"test"}
     assert len(manifest.classes) == 309 and "eletric blender running" in manifest.classes
 
@@ -228,9 +219,7 @@ def _annotation(root: Path, **changes: Any) -> None:
         C: {"subset": "testing", "label": "singing"},
         **changes,
     }
-    (root / "annotation.json").write_text(
-        json.dumps({"labels": ["singing", "cutting"], "database": database})
-    )
+    (root / "annotation.json").write_text(json.dumps({"labels": ["singing", "cutting"], "database": database}))
 
 
 def test_balanced_clips_may_be_hdf5_with_pickles_or_plain_media(tmp_path: Path) -> None:
@@ -268,9 +257,7 @@ def test_differences_from_the_published_sizes_are_reported_in_the_card(tmp_path:
     ]
 
 
-@pytest.mark.parametrize(
-    "entry", [{"subset": "train", "label": "singing"}, {"subset": "testing", "label": "eating"}]
-)
+@pytest.mark.parametrize("entry", [{"subset": "train", "label": "singing"}, {"subset": "testing", "label": "eating"}])
 def test_a_bad_annotation_entry_is_named(tmp_path: Path, entry: dict[str, str]) -> None:
     _annotation(tmp_path, odd=entry)
     with pytest.raises(UserError, match=r"annotation\.json, row 4: malformed entry 'odd'"):

@@ -101,9 +101,7 @@ def _spectrum(scene: Scene) -> np.ndarray:
 
 def test_a_simple_listener_hears_more_classes_the_higher_the_snr() -> None:
     templates = [
-        np.mean(
-            [_spectrum(replace(plan_single_event(1, k, c, 4.0, LAW), snr_audio_db=20.0)) for k in range(6)], 0
-        )
+        np.mean([_spectrum(replace(plan_single_event(1, k, c, 4.0, LAW), snr_audio_db=20.0)) for k in range(6)], 0)
         for c in range(12)
     ]
     accuracy = []
@@ -124,9 +122,7 @@ def test_a_simple_viewer_sees_more_classes_the_higher_the_snr() -> None:
         for k in range(96):
             scene = replace(plan_single_event(2, k, k % 12, 4.0, LAW), snr_visual_db=snr)
             red, green, blue = render_frames(scene, 12, 64, 4)[:, 16:48, 16:48].mean(axis=(0, 1, 2))
-            hue = np.angle(red + green * np.exp(2j * np.pi / 3) + blue * np.exp(-2j * np.pi / 3)) / (
-                2 * np.pi
-            )
+            hue = np.angle(red + green * np.exp(2j * np.pi / 3) + blue * np.exp(-2j * np.pi / 3)) / (2 * np.pi)
             right.append(np.argmin(abs((hue - hues + 0.5) % 1.0 - 0.5)) == k % 12)
         accuracy.append(np.mean(right))
     # neighbouring hues overlap by design: a spread of half their distance caps hue alone at about .68

@@ -74,9 +74,7 @@ def test_a_clip_depends_on_its_seed_and_number_alone() -> None:
 
 def test_splits_have_their_sizes_and_balanced_classes() -> None:
     clips = plan_dataset(0, {"train": 25, "val": 12, "test": 6}, 6, 4.0, BALANCED)
-    counts = {
-        split: np.bincount([c.cls for c in clips if c.split == split]) for split in ("train", "val", "test")
-    }
+    counts = {split: np.bincount([c.cls for c in clips if c.split == split]) for split in ("train", "val", "test")}
     # 25 = 4 * 6 + 1: the first class has one more
     assert counts["train"].tolist() == [5, 4, 4, 4, 4, 4]
     assert counts["val"].tolist() == [2] * 6 and counts["test"].tolist() == [1] * 6

@@ -64,9 +64,7 @@ def test_the_planted_truth_is_recorded(plain: tuple[Path, Manifest]) -> None:
     assert card["options"]["fps"] == 4 and card["options"]["seed"] == 11
 
 
-def test_another_folder_and_two_processes_give_the_same_manifest(
-    plain: tuple[Path, Manifest], tmp_path: Path
-) -> None:
+def test_another_folder_and_two_processes_give_the_same_manifest(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
     again = _build(tmp_path, workers=2)
     assert again.frame.equals(plain[1].frame)
     assert again.card == plain[1].card
@@ -83,9 +81,7 @@ def test_a_killed_build_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert not list((tmp_path / "media").glob(".*"))
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 12}, {"snr_audio_db": [-30.0, 0.0]}, {"side": 34}, {"flip": True}]
-)
+@pytest.mark.parametrize("change", [{"seed": 12}, {"snr_audio_db": [-30.0, 0.0]}, {"side": 34}, {"flip": True}])
 def test_clips_of_other_settings_are_never_kept(tmp_path: Path, change: dict[str, Any]) -> None:
     old = _build(tmp_path)
     new = _build(tmp_path, **change)

@@ -91,7 +91,6 @@ def test_blocks_are_of_a_known_kind(page):
         assert block.tag in ("bash", *SHOWN, *FILES), f"{page}: unknown tag {block.tag!r}"
 
 
-@pytest.mark.slow
 def test_commands_on_real_recordings(clone, made):
     source = os.environ.get("AVBALANCE_REAL_DATA")
     if not source:

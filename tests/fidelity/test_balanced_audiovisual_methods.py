@@ -76,16 +76,12 @@ def test_item_08_visual_pooling_is_one_mean_over_frames_and_space() -> None:
     with torch.no_grad():
         maps = torch.stack([encoder(visual[:, :, frame]) for frame in range(3)], dim=2)  # (B, C, K, h, w)
         assert maps.shape == (4, 16, 3, 1, 1)
-        torch.testing.assert_close(
-            encode(encoder, "visual", visual), maps.mean((2, 3, 4)), rtol=1e-5, atol=1e-6
-        )
+        torch.testing.assert_close(encode(encoder, "visual", visual), maps.mean((2, 3, 4)), rtol=1e-5, atol=1e-6)
 
 
 def test_item_09_concat_has_audio_first_and_half_the_bias() -> None:
     head = ConcatFusion(2, 1)
-    head.load_state_dict(
-        {"linear.weight": torch.tensor([[1.0, 2.0, 30.0, 40.0]]), "linear.bias": torch.tensor([8.0])}
-    )
+    head.load_state_dict({"linear.weight": torch.tensor([[1.0, 2.0, 30.0, 40.0]]), "linear.bias": torch.tensor([8.0])})
     # fused: 3 * 1 + 70 * 2 + 8; audio: 3 + 4; visual: 140 + 4
     fused, audio, visual = head(torch.ones(1, 2), torch.full((1, 2), 2.0))
     assert (fused.item(), audio.item(), visual.item()) == (151.0, 7.0, 144.0)
@@ -107,9 +103,7 @@ def test_item_10_initialisation() -> None:
             assert module.bias is None
         elif isinstance(module, nn.Linear):
             expected = math.sqrt(2 / sum(module.weight.shape))
-            assert module.weight.std().item() == pytest.approx(
-                expected, rel=5 / math.sqrt(2 * module.weight.numel())
-            )
+            assert module.weight.std().item() == pytest.approx(expected, rel=5 / math.sqrt(2 * module.weight.numel()))
             assert module.bias.abs().sum() == 0
         elif isinstance(module, nn.BatchNorm2d):
             assert torch.equal(module.weight, torch.ones_like(module.weight)) and module.bias.abs().sum() == 0
@@ -230,9 +224,7 @@ def test_item_16_online_copies_start_from_the_current_weights_and_are_discarded(
             assert torch.equal(value, current[key]), key
         for copied in trainer.clones[-3:] if epoch in (0, 10) else []:
             assert all(torch.equal(value, current[key]) for key, value in copied.start.items())
-            assert [(fit["n"], fit["first_epoch"], fit["schedule"]) for fit in copied.fits] == [
-                (10, epoch, False)
-            ]
+            assert [(fit["n"], fit["first_epoch"], fit["schedule"]) for fit in copied.fits] == [(10, epoch, False)]
     assert len(trainer.clones) == 6
 
 
@@ -246,9 +238,7 @@ def test_item_17_blending_has_heads_of_its_own_and_predicts_from_the_joint_head(
         torch.testing.assert_close(output.scores[modality], head(output.features[modality]))
     joint = model.fusion.linear(torch.cat([output.features["audio"], output.features["visual"]], dim=1))
     torch.testing.assert_close(output.logits, joint)
-    losses = [
-        cross_entropy(each, batch.label) for each in (output.scores["audio"], output.scores["visual"], joint)
-    ]
+    losses = [cross_entropy(each, batch.label) for each in (output.scores["audio"], output.scores["visual"], joint)]
     blended = GradientBlending({"weights": [0.2, 0.3, 0.5]}).loss(model, output, batch, make_step())
     torch.testing.assert_close(blended, 0.2 * losses[0] + 0.3 * losses[1] + 0.5 * losses[2])
 
@@ -271,9 +261,7 @@ def test_item_19_shared_squeeze_in_both_bypasses_and_heads_in_the_main_sets() ->
     assert bypass["audio"] & bypass["visual"] == squeezes
     assert len(squeezes) == 6
     for modality in MODALITIES:
-        excitations = {
-            id(each) for block in model.blocks.values() for each in block.excite[modality].parameters()
-        }
+        excitations = {id(each) for block in model.blocks.values() for each in block.excite[modality].parameters()}
         assert bypass[modality] == squeezes | excitations
         assert {id(each) for each in model.heads[modality].parameters()} < main[modality]
         assert {id(each) for each in model.encoders[modality].parameters()} < main[modality]
@@ -330,9 +318,7 @@ def test_item_20_base_ten_threshold_window_and_start_epoch() -> None:
     assert {name: Greedy().options[name] for name in ("threshold", "window", "start_epoch", "guide")} == {
         "threshold": 0.01, "window": 5, "start_epoch": 2, "guide": "guided",
     }  # fmt: skip
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(next_curation).parameters.items()
-    }
+    defaults = {name: parameter.default for name, parameter in inspect.signature(next_curation).parameters.items()}
     assert (defaults["threshold"], defaults["window"], defaults["start_epoch"]) == (0.01, 5, 2)
     assert next_curation(Curation(), 9.0, epoch=1) == Curation()
     assert next_curation(Curation(), 0.01, epoch=2) == Curation()

@@ -40,9 +40,7 @@ def test_speeds_use_base_ten() -> None:
     assert learning_speed(1.0, 0.01) == pytest.approx(2.0)
     assert learning_speed(0.0, 0.01) == 0.0
     # s_audio = log10(1 / 0.01) = 2, s_visual = log10(0.1 / 1) = -1
-    assert speed_difference({"audio": 1.0, "visual": 0.1}, {"audio": 0.01, "visual": 1.0}) == pytest.approx(
-        3.0
-    )
+    assert speed_difference({"audio": 1.0, "visual": 0.1}, {"audio": 0.01, "visual": 1.0}) == pytest.approx(3.0)
 
 
 def forwards(differences: list[float], epochs: list[int], **rules: float) -> list[str | None]:
@@ -91,12 +89,8 @@ def test_branch_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1e9}, {"guide": "none"}])
-def test_without_windows_it_is_the_branch_losses(
-    options: dict[str, Any], make_trainer: Any, same_weights: Any
-) -> None:
-    ours, control = (
-        make_trainer(method, "mmtm-net", epochs=3) for method in (Greedy(options), BranchLosses())
-    )
+def test_without_windows_it_is_the_branch_losses(options: dict[str, Any], make_trainer: Any, same_weights: Any) -> None:
+    ours, control = (make_trainer(method, "mmtm-net", epochs=3) for method in (Greedy(options), BranchLosses()))
     ours.fit()
     control.fit()
     assert same_weights(ours.model, control.model)

@@ -46,9 +46,7 @@ def test_predictions_are_joined_by_id_and_not_by_order() -> None:
     assert combined["id"].tolist() == ["a", "b"]
     assert combined["label"].tolist() == [0, 1]
     # a: (1/2, 1/2) and (3/4, 1/4); b: (1/4, 3/4) and (1/2, 1/2)
-    np.testing.assert_allclose(
-        np.exp(np.stack(list(combined["logits"]))), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]], rtol=1e-6
-    )
+    np.testing.assert_allclose(np.exp(np.stack(list(combined["logits"]))), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]], rtol=1e-6)
     np.testing.assert_allclose(np.stack(list(combined["logits_visual"])), [[LN3, 0.0], [0.0, 0.0]], rtol=1e-6)
     assert list(combined) == [
         "id", "label", "split", "condition", "checkpoint", "logits", "logits_audio", "logits_visual",

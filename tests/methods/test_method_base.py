@@ -47,9 +47,7 @@ def test_unknown_option_is_named(name: str) -> None:
 def test_cards_are_read_without_torch() -> None:
     code = "import sys; from avbalance.methods import load; [load(name) for name in sys.argv[1:]]; "
     code += "print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *sorted(OURS)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, *sorted(OURS)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 

@@ -83,9 +83,7 @@ def test_unknown_fusion_is_refused() -> None:
 
 
 def net(seed: int = 0, **settings: object) -> Any:
-    return load("fusion-net")(
-        {"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(seed)
-    )
+    return load("fusion-net")({"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(seed))
 
 
 def batch() -> Any:

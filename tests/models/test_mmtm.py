@@ -97,9 +97,7 @@ def test_blind_without_recording_is_an_error() -> None:
         worked_block().eval()(squeezes([0.0], [0.0]), blind="audio")
 
 
-@pytest.mark.parametrize(
-    ("channels", "parameters"), [(64, 16_576), (128, 65_920), (256, 262_912), (512, 1_050_112)]
-)
+@pytest.mark.parametrize(("channels", "parameters"), [(64, 16_576), (128, 65_920), (256, 262_912), (512, 1_050_112)])
 def test_block_parameter_counts(channels: int, parameters: int) -> None:
     block = MMTM(MODALITIES, channels)
     assert sum(parameter.numel() for parameter in block.parameters()) == parameters

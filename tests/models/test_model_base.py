@@ -96,9 +96,7 @@ def test_initialise_resets_what_was_there() -> None:
     initialise(module, torch.Generator().manual_seed(3))
     # the same draws through torch's own rules: Kaiming fan-out, then Xavier
     generator = torch.Generator().manual_seed(3)
-    conv = nn.init.kaiming_normal_(
-        torch.empty(4, 3, 3, 3), mode="fan_out", nonlinearity="relu", generator=generator
-    )
+    conv = nn.init.kaiming_normal_(torch.empty(4, 3, 3, 3), mode="fan_out", nonlinearity="relu", generator=generator)
     linear = nn.init.xavier_normal_(torch.empty(2, 4), generator=generator)
     torch.testing.assert_close(module[0].weight, conv)
     torch.testing.assert_close(module[2].weight, linear)
@@ -108,6 +106,4 @@ def test_initialise_resets_what_was_there() -> None:
 
 def test_batch_moves_with_all_its_parts() -> None:
     moved = batch().to("meta")
-    assert {tensor.device.type for tensor in (moved.audio, moved.visual, moved.label, moved.index)} == {
-        "meta"
-    }
+    assert {tensor.device.type for tensor in (moved.audio, moved.visual, moved.label, moved.index)} == {"meta"}

@@ -28,8 +28,7 @@ def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) ->
         ["b", "visual", "corrupt"], ["c", "manifest", "missing"],
     ]  # fmt: skip
     assert clip_line(info) == (
-        "Clips of D: 1 of 4 used (test 1),"
-        " 3 lost (audio short 1, manifest missing 1, visual corrupt 2)."
+        "Clips of D: 1 of 4 used (test 1), 3 lost (audio short 1, manifest missing 1, visual corrupt 2)."
     )
 
 

@@ -62,9 +62,7 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     `where` names the source in error messages. Columns that a row lacks are filled: group with the id, status
     with "ok", reason with "", the rest with None. Raises UserError as `check_manifest` does.
     """
-    filled = [
-        {**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows
-    ]
+    filled = [{**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows]
     columns = [*_REQUIRED, *(name for name in PLANTED if filled and name in filled[0])]
     frame = _with_none(pd.DataFrame(filled, columns=columns))
     manifest = Manifest(frame, {**card, "digest": _content_digest(frame, card)})
@@ -79,9 +77,7 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     among the classes, distinct class names, and both media paths present for clips whose status is "ok".
     """
     frame, card = manifest.frame, manifest.card
-    absent = [key for key in _CARD_KEYS if key not in card] + [
-        name for name in _REQUIRED if name not in frame
-    ]
+    absent = [key for key in _CARD_KEYS if key not in card] + [name for name in _REQUIRED if name not in frame]
     if absent:
         raise UserError(f"{where}: lacks {', '.join(absent)}; build the manifest again.")
     if frame.empty:
@@ -108,9 +104,7 @@ def _check_ids(frame: pd.DataFrame, where: str) -> None:
         row = int(np.flatnonzero(repeated)[0])
         name = frame["id"].iloc[row]
         first = int(np.flatnonzero(frame["id"] == name)[0])
-        raise UserError(
-            f"{where}, row {row + 1}: id {name!r} already stands in row {first + 1}; rename or remove one."
-        )
+        raise UserError(f"{where}, row {row + 1}: id {name!r} already stands in row {first + 1}; rename or remove one.")
 
 
 def _check_members(frame: pd.DataFrame, column: str, allowed: Sequence[str], where: str) -> None:
@@ -118,9 +112,7 @@ def _check_members(frame: pd.DataFrame, column: str, allowed: Sequence[str], whe
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
-        raise UserError(
-            f"{where}, row {row + 1}: {column} {frame[column].iloc[row]!r} is unknown; use one of {shown}."
-        )
+        raise UserError(f"{where}, row {row + 1}: {column} {frame[column].iloc[row]!r} is unknown; use one of {shown}.")
 
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
@@ -170,6 +162,4 @@ def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     """
     content = frame.drop(columns="sha256") if card["kind"] == "synthetic" else frame
     identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")}
-    return digest_json(
-        {"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))}
-    )
+    return digest_json({"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))})

@@ -16,9 +16,7 @@ _VIDEO_OPTIONS = {"preset": "ultrafast", "crf": "23", "threads": "1"}
 _AUDIO_OPTIONS = {"aac_coder": "fast", "threads": "1"}
 
 
-def write_clip(
-    path: str | os.PathLike[str], frames: np.ndarray, waveform: np.ndarray, fps: int, rate: int
-) -> None:
+def write_clip(path: str | os.PathLike[str], frames: np.ndarray, waveform: np.ndarray, fps: int, rate: int) -> None:
     """Write an mp4 atomically; equal input gives equal bytes with one build of FFmpeg.
 
     frames: uint8 (T, H, W, 3), RGB, H and W even. waveform: float32 (samples,) in [-1, 1], mono at `rate` Hz.

@@ -62,9 +62,7 @@ def visual_prototype(cls: int, classes: int) -> VisualPrototype:
     """
     step = next(s for s in range(classes // 3 + 1, 2 * classes + 2) if np.gcd(s, classes) == 1)
     hue = (cls * step % classes) / classes
-    return VisualPrototype(
-        hue, _HUE_SPREAD / classes, cls % len(_SHAPES), (cls // 2) % len(_TEXTURES), (cls // 3) % 4
-    )
+    return VisualPrototype(hue, _HUE_SPREAD / classes, cls % len(_SHAPES), (cls // 2) % len(_TEXTURES), (cls // 3) % 4)
 
 
 def render_audio(scene: Scene, classes: int, rate: int) -> np.ndarray:
@@ -114,16 +112,12 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int) -> np.ndarray
 
 def _pink_noise(samples: int, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit power whose spectral power falls as 1/f, float32 (samples,)."""
-    length = (
-        1 << (samples - 1).bit_length()
-    )  # a power of two: the transform of an arbitrary length can be slow
+    length = 1 << (samples - 1).bit_length()  # a power of two: the transform of an arbitrary length can be slow
     spectrum = rng.standard_normal(length + 2, dtype=np.float32).view(np.complex64)
     frequency = np.arange(spectrum.size, dtype=np.float32)
     frequency[0] = 1.0
     spectrum /= np.sqrt(frequency)
-    spectrum[: max(1, length // 1024)] = (
-        0.0  # below the lowest pitch: rumble would eat the power and mask nothing
-    )
+    spectrum[: max(1, length // 1024)] = 0.0  # below the lowest pitch: rumble would eat the power and mask nothing
     noise = np.fft.irfft(spectrum, n=length)[:samples].astype(np.float32)
     return noise / np.sqrt(np.mean(noise**2))
 
@@ -190,9 +184,7 @@ def _clutter(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
     return small[:, cell][:, :, cell]
 
 
-def _render_object(
-    prototype: VisualPrototype, times: np.ndarray, side: int, rng: np.random.Generator
-) -> np.ndarray:
+def _render_object(prototype: VisualPrototype, times: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Contrast of a moving, textured, coloured object against grey, float32 (T, side, side, 3).
 
     Its colour has unit root-mean-square over the channels; outside the object it is zero.
@@ -237,9 +229,7 @@ _SHAPES: tuple[_Pattern, ...] = (
     lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.86,
     lambda x, y: np.maximum(np.abs(x) * 0.87 + y * 0.5, -y) - 0.62,
     lambda x, y: np.abs(np.hypot(x, y) - 0.75) - 0.28,
-    lambda x, y: np.minimum(
-        np.maximum(np.abs(x) - 1.0, np.abs(y) - 0.4), np.maximum(np.abs(y) - 1.0, np.abs(x) - 0.4)
-    ),
+    lambda x, y: np.minimum(np.maximum(np.abs(x) - 1.0, np.abs(y) - 0.4), np.maximum(np.abs(y) - 1.0, np.abs(x) - 0.4)),
     lambda x, y: np.abs(x) + np.abs(y) - 1.2,
     lambda x, y: _polar(x, y, 5, 0.3),
     lambda x, y: np.maximum(np.abs(x) - 1.2, np.abs(y) - 0.5),

@@ -116,16 +116,12 @@ class Method:
         if unknown:
             known = ", ".join(self.card.options) or "no options"
             raise UserError(f"method {self.name}: unknown option {', '.join(unknown)}; it takes {known}.")
-        self.options: dict[str, Any] = {
-            name: default for name, (default, _) in self.card.options.items()
-        } | given
+        self.options: dict[str, Any] = {name: default for name, (default, _) in self.card.options.items()} | given
 
     def require(self, option: str, valid: bool, rule: str) -> None:
         """Raise UserError naming the option and the rule unless `valid`."""
         if not valid:
-            raise UserError(
-                f"method {self.name}: option {option} is {self.options[option]!r}; it must be {rule}."
-            )
+            raise UserError(f"method {self.name}: option {option} is {self.options[option]!r}; it must be {rule}.")
 
     def prepare(self, trainer: Trainer) -> None:
         """Called once before training, and again after a resume."""

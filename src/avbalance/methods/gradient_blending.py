@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 HEADS = ("audio", "visual", "joint")
 
 
-def overfitting_and_generalisation(
-    train: tuple[float, float], held_out: tuple[float, float]
-) -> tuple[float, float]:
+def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[float, float]) -> tuple[float, float]:
     """Return (added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
 
     `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)` with the train loss L_T and the
@@ -35,10 +33,7 @@ def blending_weights(overfitting: Sequence[float], generalisation: Sequence[floa
     Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6, and if no dG is positive all
     weights are equal. Multiplying all losses by one constant leaves the weights unchanged.
     """
-    gains = [
-        max(gain, 0.0) / max(excess**2, 1e-6)
-        for excess, gain in zip(overfitting, generalisation, strict=True)
-    ]
+    gains = [max(gain, 0.0) / max(excess**2, 1e-6) for excess, gain in zip(overfitting, generalisation, strict=True)]
     total = sum(gains)
     return [gain / total for gain in gains] if total > 0 else [1 / len(gains)] * len(gains)
 
@@ -87,20 +82,14 @@ def estimate(trainer: Trainer, epochs: int, first_epoch: int, schedule: bool) ->
     and the four losses. Raises UserError when the model has no unimodal heads of its own.
     """
     if getattr(trainer.model, "unimodal_heads", None) is None:
-        raise UserError(
-            "Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true."
-        )
+        raise UserError("Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true.")
     before = _losses(trainer)
     record: dict[str, Any] = {"epoch": first_epoch, "epochs": epochs, "heads": {}}
     for head in HEADS:
         copy = trainer.clone(SingleHead({"head": head}))
-        copy.fit_epochs(
-            epochs, first_epoch=first_epoch, stream=f"gradient-blending-{head}", schedule=schedule
-        )
+        copy.fit_epochs(epochs, first_epoch=first_epoch, stream=f"gradient-blending-{head}", schedule=schedule)
         after = _losses(copy)
-        train, held_out = (
-            (before[split][head], after[split][head]) for split in ("train-sample", "estimation")
-        )
+        train, held_out = ((before[split][head], after[split][head]) for split in ("train-sample", "estimation"))
         overfitting, generalisation = overfitting_and_generalisation(train, held_out)
         record["heads"][head] = {
             "train_loss": list(train),

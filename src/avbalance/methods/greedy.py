@@ -31,9 +31,7 @@ def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return 0.0
-    return (
-        get_total_norm(gradients) / get_total_norm([parameter.detach() for parameter in parameters])
-    ).item() ** 2
+    return (get_total_norm(gradients) / get_total_norm([parameter.detach() for parameter in parameters])).item() ** 2
 
 
 def learning_speed(bypass: float, main: float) -> float:
@@ -191,9 +189,7 @@ class Greedy(Method):
     def epoch_end(self, trainer: Any, epoch: int, log: dict[str, Any]) -> None:
         """Log the conditional learning speeds, their difference and the epoch's curated steps."""
         for modality in MODALITIES:
-            log[f"speed_{modality}"] = learning_speed(
-                self.speeds.bypass[modality], self.speeds.main[modality]
-            )
+            log[f"speed_{modality}"] = learning_speed(self.speeds.bypass[modality], self.speeds.main[modality])
             log[f"curated_{modality}"] = self._curated[modality]
         log["speed_difference"] = self.speeds.difference
         self._curated = dict.fromkeys(MODALITIES, 0)

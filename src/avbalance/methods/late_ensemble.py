@@ -38,13 +38,11 @@ class LateEnsemble(Method):
 
     card = MethodCard(
         name="late-ensemble",
-        label="Late average",
+        label="Late ensemble",
         reference="a control of this repository",
         summary="Average of the softmax probabilities of two separately trained unimodal models.",
         models=(),
-        deviations=(
-            "Xia et al. 2023 do not print it; it shows what joint training adds to two unimodal models.",
-        ),
+        deviations=("Xia et al. 2023 do not print it; it shows what joint training adds to two unimodal models.",),
         trains=False,
     )
 
@@ -67,9 +65,7 @@ class LateEnsemble(Method):
         visual = visual.loc[audio.index]
         if not (audio["label"].to_numpy() == visual["label"].to_numpy()).all():
             raise UserError("late-ensemble: the two runs disagree on labels; make both from one manifest.")
-        logits = {
-            name: np.stack(list(frame["logits"])) for name, frame in (("audio", audio), ("visual", visual))
-        }
+        logits = {name: np.stack(list(frame["logits"])) for name, frame in (("audio", audio), ("visual", visual))}
         averaged = np.log(average_probabilities(softmax(logits["audio"]), softmax(logits["visual"])))
         columns: dict[str, Any] = {
             "label": audio["label"],
@@ -78,16 +74,12 @@ class LateEnsemble(Method):
             "logits_visual": list(logits["visual"].astype(np.float32)),
         }
         frame = audio[[]].assign(**columns).reset_index()
-        return frame[
-            ["id", "label", "split", "condition", "checkpoint", "logits", "logits_audio", "logits_visual"]
-        ]
+        return frame[["id", "label", "split", "condition", "checkpoint", "logits", "logits_audio", "logits_visual"]]
 
 
 def _unique(name: str, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
     if name not in predictions:
-        raise UserError(
-            f"late-ensemble: predictions of the {name} run are missing; name it among the run's needs."
-        )
+        raise UserError(f"late-ensemble: predictions of the {name} run are missing; name it among the run's needs.")
     frame = predictions[name].set_index(KEYS)
     if frame.index.has_duplicates:
         raise UserError(f"late-ensemble: {name} predictions hold a clip twice; remake that run.")

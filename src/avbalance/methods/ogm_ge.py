@@ -21,9 +21,7 @@ def confidence_sum(scores: Tensor, label: Tensor) -> Tensor:
     return scores.detach().softmax(1).gather(1, label[:, None]).sum()
 
 
-def modulation_coefficients(
-    confidence_audio: float, confidence_visual: float, alpha: float
-) -> tuple[float, float]:
+def modulation_coefficients(confidence_audio: float, confidence_visual: float, alpha: float) -> tuple[float, float]:
     """Return the gradient coefficients of (audio, visual) for the batch sums of their confidences.
 
     `rho_v = s_v / s_a`, `rho_a = 1 / rho_v`. The stronger side, whose rho exceeds 1, gets `1 - tanh(alpha *
@@ -100,9 +98,7 @@ class OGMGE(Method):
         for modality, coefficient in coefficients.items():
             parameters = modulated(model.group(modality))
             if not parameters:
-                raise UserError(
-                    f"method ogm-ge: the {modality} encoder has no convolution gradient to modulate."
-                )
+                raise UserError(f"method ogm-ge: the {modality} encoder has no convolution gradient to modulate.")
             self._damped[modality].append(coefficient)
             for parameter in parameters:
                 assert parameter.grad is not None

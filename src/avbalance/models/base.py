@@ -92,9 +92,7 @@ def load(name: str) -> Build:
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name != module_name:
             raise
-        raise UserError(
-            f"no model named {name!r}; models are modules of avbalance.models with a build()."
-        ) from error
+        raise UserError(f"no model named {name!r}; models are modules of avbalance.models with a build().") from error
     return build
 
 
@@ -104,8 +102,7 @@ def complete(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     unknown = sorted(set(given) - set(defaults))
     if unknown:
         raise UserError(
-            f"model {settings.get('name', '?')}: unknown setting {', '.join(unknown)}; "
-            f"it takes {', '.join(defaults)}."
+            f"model {settings.get('name', '?')}: unknown setting {', '.join(unknown)}; it takes {', '.join(defaults)}."
         )
     return {**defaults, **given}
 
@@ -113,9 +110,7 @@ def complete(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
 def require(value: Any, allowed: tuple[Any, ...], setting: str) -> None:
     """Raise UserError unless `value` is one of `allowed`."""
     if value not in allowed:
-        raise UserError(
-            f"model setting {setting} is {value!r}; it must be one of {', '.join(map(str, allowed))}."
-        )
+        raise UserError(f"model setting {setting} is {value!r}; it must be one of {', '.join(map(str, allowed))}.")
 
 
 def assemble(make: Callable[[], ModelT], generator: torch.Generator) -> ModelT:
@@ -139,9 +134,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             fan_out = part.out_channels * part.kernel_size[0] * part.kernel_size[1]
             part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
         elif isinstance(part, nn.Linear):
-            part.weight.normal_(
-                0.0, math.sqrt(2.0 / (part.in_features + part.out_features)), generator=generator
-            )
+            part.weight.normal_(0.0, math.sqrt(2.0 / (part.in_features + part.out_features)), generator=generator)
             part.bias.zero_()
         elif isinstance(part, nn.BatchNorm2d):
             part.weight.fill_(1.0)

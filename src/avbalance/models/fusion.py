@@ -109,9 +109,7 @@ FUSIONS: dict[str, type[SumFusion] | type[ConcatFusion] | type[FilmFusion] | typ
 }
 
 
-def build_fusion(
-    name: str, dimension: int, classes: int
-) -> SumFusion | ConcatFusion | FilmFusion | GatedFusion:
+def build_fusion(name: str, dimension: int, classes: int) -> SumFusion | ConcatFusion | FilmFusion | GatedFusion:
     """Return the fusion head `name` for features of `dimension`; raises UserError when there is none."""
     require(name, tuple(FUSIONS), "fusion")
     return FUSIONS[name](dimension, classes)

@@ -36,18 +36,14 @@ class FusionNet(Model):
         super().__init__()
         self.modalities = tuple(settings["modalities"])
         if sorted(self.modalities) != sorted(MODALITIES):
-            raise UserError(
-                f"model setting modalities is {settings['modalities']}; it must order audio and visual."
-            )
+            raise UserError(f"model setting modalities is {settings['modalities']}; it must order audio and visual.")
         encoders = {modality: build_encoder(modality, settings) for modality in self.modalities}
         dimension = encoders[self.modalities[0]].dimension
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = build_fusion(settings["fusion"], dimension, classes)
         self.unimodal_heads: nn.ModuleDict | None = None
         if settings["unimodal_heads"]:
-            self.unimodal_heads = nn.ModuleDict(
-                {name: nn.Linear(dimension, classes) for name in self.modalities}
-            )
+            self.unimodal_heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in self.modalities})
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Return fused logits and both modalities' scores, or those of one when the other is absent."""

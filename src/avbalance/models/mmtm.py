@@ -62,10 +62,7 @@ class MMTM(nn.Module):
         if self.recording:
             self._record_squeezes(squeezes)
         if blind is not None:
-            squeezes = {
-                name: squeezes[name] if name == blind else self._mean_squeeze(name)
-                for name in self.modalities
-            }
+            squeezes = {name: squeezes[name] if name == blind else self._mean_squeeze(name) for name in self.modalities}
             squeezes = {name: vector.expand_as(squeezes[blind]) for name, vector in squeezes.items()}
         return self.gates(squeezes)
 
@@ -91,9 +88,7 @@ class MMTM(nn.Module):
 
     def _mean_squeeze(self, name: str) -> Tensor:
         if int(self.get_buffer("squeeze_count")) == 0:
-            raise UserError(
-                "a blind evaluation needs mean squeeze vectors; record them over the training set first."
-            )
+            raise UserError("a blind evaluation needs mean squeeze vectors; record them over the training set first.")
         return self.get_buffer(f"squeeze_mean_{name}")
 
     def forget_squeezes(self) -> None:

@@ -35,9 +35,7 @@ class MMTMNet(Model):
         super().__init__()
         stages = sorted(settings["mmtm_stages"])
         if not stages or len(set(stages)) != len(stages) or not set(stages) <= {1, 2, 3, 4}:
-            raise UserError(
-                f"model setting mmtm_stages is {settings['mmtm_stages']}; it must be some of 1 to 4."
-            )
+            raise UserError(f"model setting mmtm_stages is {settings['mmtm_stages']}; it must be some of 1 to 4.")
         require(settings["head"], HEADS, "head")
         self.modalities = MODALITIES
         self.cared: str | None = None
@@ -133,9 +131,7 @@ def utilisation_rate(accuracy: float, blind_accuracy: float) -> float:
     imbalance; it is too slow for training. Raises UserError when `accuracy` is zero.
     """
     if accuracy <= 0:
-        raise UserError(
-            "the conditional utilisation rate of a branch without any correct prediction is undefined."
-        )
+        raise UserError("the conditional utilisation rate of a branch without any correct prediction is undefined.")
     return (accuracy - blind_accuracy) / accuracy
 
 

@@ -50,9 +50,7 @@ class ResNet18(nn.Module):
     both work.
     """
 
-    def __init__(
-        self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2
-    ) -> None:
+    def __init__(self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2) -> None:
         super().__init__()
         require(stem, STEMS, "stem")
         require(stem_stride, (1, 2), "stem_stride")

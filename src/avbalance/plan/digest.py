@@ -47,9 +47,7 @@ def _closure(entries: Iterable[str], facts: _FactCache) -> set[str]:
     pending, found = list(entries), set[str]()
     for entry in pending:
         if module_file(entry) is None:
-            raise UserError(
-                f"{entry}: no such module; a rule or a declaration names code that does not exist."
-            )
+            raise UserError(f"{entry}: no such module; a rule or a declaration names code that does not exist.")
     while pending:
         name = pending.pop()
         if name in found or module_file(name) is None:
@@ -84,9 +82,7 @@ class _FactCache:
         self._dirty = False
         if path is not None and path.is_file():
             try:
-                self._known = {
-                    key: (value[0], value[1]) for key, value in json.loads(path.read_text()).items()
-                }
+                self._known = {key: (value[0], value[1]) for key, value in json.loads(path.read_text()).items()}
             except (ValueError, AttributeError, IndexError, TypeError):
                 self._known = {}
 
@@ -119,7 +115,7 @@ def token_digest(source: str) -> str:
     for start, text in _tokens(source):
         last_line = docstrings.get(start, last_line)
         if last_line:
-            if text == _BLOCK[tokenize.NEWLINE] and start[0] >= last_line:
+            if text in (_BLOCK[tokenize.NEWLINE], ";") and start[0] >= last_line:
                 last_line = 0
             continue
         hasher.update(text.encode() + b"\0")
@@ -189,7 +185,7 @@ def _absolute(node: ast.ImportFrom, name: str, is_package: bool) -> str:
 
 def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             for other in node.orelse:
                 yield other
                 yield from _runtime_nodes(other)

@@ -128,9 +128,7 @@ class Plan:
     def combined_files(self, job: Job) -> dict[str, str]:
         """Predictions that a combination joins, by the name under which its method knows them."""
         base = f"{self.runs}/{job.row.paper}/{job.row.dataset}"
-        return {
-            name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()
-        }
+        return {name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()}
 
     def combination_inputs(self, cell: Cell) -> list[str]:
         return list(dict.fromkeys(path for job in cell.jobs for path in self.combined_files(job).values()))
@@ -181,19 +179,13 @@ class Plan:
         pairs = {"estimated": list(self.confidence_inputs(slug, dataset).values())}
         for half, runs in wanted.get("halves", {}).items():
             if set(runs.values()) <= set(rows):
-                pairs[f"cross-fitted-{half}"] = [
-                    self._npz(slug, dataset, runs[m], 0) for m in ("audio", "visual")
-                ]
+                pairs[f"cross-fitted-{half}"] = [self._npz(slug, dataset, runs[m], 0) for m in ("audio", "visual")]
         for position, seed in enumerate(rows[wanted["audio"]].seeds):
-            pairs[f"seed-matched-{seed}"] = [
-                self._npz(slug, dataset, wanted[m], position) for m in ("audio", "visual")
-            ]
+            pairs[f"seed-matched-{seed}"] = [self._npz(slug, dataset, wanted[m], position) for m in ("audio", "visual")]
         return pairs
 
     def subset_inputs(self, slug: str, dataset: str) -> list[str]:
-        return list(
-            dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair)
-        )
+        return list(dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair))
 
     def subset_spec(self, slug: str, dataset: str) -> str:
         return canonical_json({"pairs": self.subset_pairs(slug, dataset), "rule": self._stop_rule(slug)})
@@ -260,9 +252,7 @@ class Plan:
             "describe": f"synthetic stand-in for {stands_for}"
             if stands_for
             else self.datasets[main.dataset]["describe"],
-            "generators": {
-                name: self.subsets_file(slug, name) if name in known else None for name in further
-            },
+            "generators": {name: self.subsets_file(slug, name) if name in known else None for name in further},
             "manifest": self.manifest(main.dataset),
             "features": {
                 modality: f"{self.store(main.dataset, modality, recipes[0])}/index.parquet"
@@ -296,20 +286,12 @@ class Plan:
         """Everything that is made of a paper."""
         folder = self.paper_folder(slug)
         tables = [
-            f"{folder}/{name}.{suffix}"
-            for name in self.declared(slug, "tables")
-            for suffix in ("csv", "md", "tex")
+            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
         ]
         figures = [
-            f"{folder}/{name}.{suffix}"
-            for name in self.declared(slug, "figures")
-            for suffix in ("png", "pdf", "csv")
+            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
         ]
-        claims = (
-            [f"{folder}/claims.{suffix}" for suffix in ("json", "md")]
-            if self.papers[slug].get("claims")
-            else []
-        )
+        claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
 
     def measure_spec(self, slug: str) -> str:
@@ -327,9 +309,7 @@ class Plan:
 
     def claims_spec(self, slug: str) -> str:
         keys = ("claims", "checks", "statistics", "measures")
-        return self._report_spec(
-            slug, {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
-        )
+        return self._report_spec(slug, {key: self.papers[slug][key] for key in keys if key in self.papers[slug]})
 
     def losses_spec(self, slug: str) -> str:
         return self._report_spec(slug, {})
@@ -349,9 +329,7 @@ class Plan:
         return sentences
 
     def source_code(self, dataset: str) -> str:
-        return self.code(
-            "avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}"
-        )
+        return self.code("avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}")
 
     def source_inputs(self, dataset: str) -> list[str]:
         """Annotation files of a data set that exist now; a missing one is the preflight's matter."""

@@ -29,9 +29,7 @@ class Row:
     seeds: tuple[int, ...]
     needs: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> {run, file}, same seed
     choose: dict[str, Any] | None = None  # {option, candidates: {run: value}}: by validation accuracy, seed 0
-    combine: dict[str, str] = field(
-        default_factory=dict
-    )  # name -> run whose predictions this one joins; no training
+    combine: dict[str, str] = field(default_factory=dict)  # name -> run whose predictions this one joins; no training
     artifacts: tuple[str, ...] = ()  # further files that the method writes, for other runs to read
     reports: bool = True  # False: made for its artifacts only, without predictions
     robustness: bool = False  # on a further generator seed: enters the robustness table only
@@ -55,10 +53,7 @@ class Job:
     def inputs(self) -> dict[str, str]:
         """Files of other runs that this job reads: name -> path below results/<name>/runs."""
         base = f"{self.row.paper}/{self.row.dataset}"
-        files = {
-            name: f"{base}/{need['run']}/seed{self.seed}/{need['file']}"
-            for name, need in self.row.needs.items()
-        }
+        files = {name: f"{base}/{need['run']}/seed{self.seed}/{need['file']}" for name, need in self.row.needs.items()}
         candidates = self.row.choose["candidates"] if self.row.choose else {}
         return files | {f"candidate {run}": f"{base}/{run}/seed0/history.csv" for run in candidates}
 

@@ -61,11 +61,7 @@ def train_cell(options: CellOptions) -> None:
         _check_inputs(job, options.out)
     clips = load_clips(options.manifest, options.audio, options.visual)
     for job in options.jobs:
-        needs = {
-            name: read_json(options.out / path)
-            for name, path in job["inputs"].items()
-            if path.endswith(".json")
-        }
+        needs = {name: read_json(options.out / path) for name, path in job["inputs"].items() if path.endswith(".json")}
         settings = _chosen(job, options.out)
         key = run_key(job, settings, needs, options.code, clips.digest, device)
         cache = RunCache(options.cache / "runs")
@@ -108,9 +104,7 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            "device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver."
-        )
+        raise UserError("device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver.")
     return torch.device(device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
     v = _aligned(visual, manifest, visual_path)
     usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
     if not usable.any():
-        raise UserError(
-            f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json."
-        )
+        raise UserError(f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json.")
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
@@ -134,9 +132,7 @@ class BatchSource:
     batch_size: int
     eval_batch_size: int = 256
 
-    def training(
-        self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int
-    ) -> Iterator[Batch]:
+    def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
         """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
 
         Batch b draws its augmentation from `batch_seeds[b]`. The last, smaller batch is kept. Reading ahead runs in a
@@ -150,46 +146,56 @@ class BatchSource:
     def evaluation(self, indices: Indices) -> Iterator[Batch]:
         """Batches of `indices` in order, with test-time transforms."""
         size = self.eval_batch_size
-        yield from self._ahead(
-            [(indices[start : start + size], None) for start in range(0, len(indices), size)]
-        )
+        yield from self._ahead([(indices[start : start + size], None) for start in range(0, len(indices), size)])
 
     def batches(self, indices: Indices) -> int:
         """Number of training batches in an epoch over `indices`."""
         return -(-len(indices) // self.batch_size)
 
     def _ahead(self, work: Sequence[tuple[Indices, int | None]]) -> Iterator[Batch]:
-        if isinstance(self.clips.visual, np.memmap) or isinstance(self.clips.audio, np.memmap):
-            with ThreadPoolExecutor(1) as pool:
-                waiting = [pool.submit(self._batch, *item) for item in work[:2]]
-                for item in work[2:]:
-                    yield waiting.pop(0).result().to(self.device)
-                    waiting.append(pool.submit(self._batch, *item))
-                for rest in waiting:
-                    yield rest.result().to(self.device)
-        else:
-            for item in work:
-                yield self._batch(*item).to(self.device)
+        """Read in a thread, two batches ahead, when a store is memory-mapped; transform on the device."""
+        if not isinstance(self.clips.visual, np.memmap) and not isinstance(self.clips.audio, np.memmap):
+            yield from (self._transform(self._read(*item)) for item in work)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            waiting = [pool.submit(self._read, *item) for item in work[:2]]
+            for item in work[2:]:
+                yield self._transform(waiting.pop(0).result())
+                waiting.append(pool.submit(self._read, *item))
+            for rest in waiting:
+                yield self._transform(rest.result())
 
-    def _batch(self, indices: Indices, seed: int | None) -> Batch:
+    def _read(self, indices: Indices, seed: int | None) -> _Raw:
+        """Stored values of the clips at `indices`; `seed` chooses training frames, None those of evaluation."""
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        audio = self._audio(indices, generator) if "audio" in self.modalities else None
-        visual = self._visual(indices, generator) if "visual" in self.modalities else None
-        label = torch.as_tensor(self.clips.labels[indices])
-        return Batch(audio=audio, visual=visual, label=label, index=torch.as_tensor(indices))
+        audio = visual = None
+        if "audio" in self.modalities:
+            audio = torch.from_numpy(self.clips.audio[self.clips.audio_rows[indices]])
+        if "visual" in self.modalities:
+            position = choose_frames(self.clips.counts[torch.as_tensor(indices)], self.frames.frames, generator)
+            visual = torch.from_numpy(self.clips.visual[self.clips.visual_rows[indices][:, None], position.numpy()])
+        return _Raw(indices, generator, audio, visual)
 
-    def _audio(self, indices: Indices, generator: torch.Generator | None) -> Tensor:
-        stored = torch.from_numpy(self.clips.audio[self.clips.audio_rows[indices]])
-        return audio_window(stored.float(), self.clips.window, generator)
+    def _transform(self, raw: _Raw) -> Batch:
+        where = torch.as_tensor(raw.indices)
+        audio = visual = None
+        if raw.audio is not None:
+            audio = audio_window(raw.audio.to(self.device).float(), self.clips.window, raw.generator)
+        if raw.visual is not None:
+            stored = raw.visual.to(self.device)
+            if raw.generator is None:
+                visual = evaluation_frames(stored, self.frames.crop)
+            else:
+                visual = training_frames(stored, self.clips.sizes[where], self.frames, raw.generator)
+        label = torch.as_tensor(self.clips.labels[raw.indices]).to(self.device)
+        return Batch(audio=audio, visual=visual, label=label, index=where.to(self.device))
 
-    def _visual(self, indices: Indices, generator: torch.Generator | None) -> Tensor:
-        where = torch.as_tensor(indices)
-        position = choose_frames(self.clips.counts[where], self.frames.frames, generator)
-        rows = self.clips.visual_rows[indices]
-        stored = torch.from_numpy(self.clips.visual[rows[:, None], position.numpy()])
-        if generator is None:
-            return evaluation_frames(stored, self.frames.crop)
-        return training_frames(stored, self.clips.sizes[where], self.frames, generator)
 
-    def with_batch_size(self, size: int) -> BatchSource:
-        return replace(self, batch_size=size)
+@dataclass(frozen=True)
+class _Raw:
+    """What was read of one batch, before transforms; `generator` is None in evaluation."""
+
+    indices: Indices
+    generator: torch.Generator | None
+    audio: Tensor | None
+    visual: Tensor | None

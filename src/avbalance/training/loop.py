@@ -133,9 +133,7 @@ class Trainer:
         that was killed inside goes on from its last state.
         """
         self.stream, self.epoch = stream, first_epoch
-        self._run(
-            first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch)
-        )
+        self._run(first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch))
 
     def train(self) -> None:
         """The whole run: all epochs, validation after each, the best epoch kept (ties: the earlier)."""
@@ -240,9 +238,7 @@ class Trainer:
     def evaluate(self, split: str) -> Evaluation:
         """Loss and accuracy of every head on one part, in eval mode with test-time transforms."""
         if split not in self.parts:
-            raise UserError(
-                f"method {self.method.name} needs the part {split!r}; set data.estimation_holdout above 0."
-            )
+            raise UserError(f"method {self.method.name} needs the part {split!r}; set data.estimation_holdout above 0.")
         sums: dict[str, list[float]] = {}
         true_class = []
         self.model.eval()
@@ -286,9 +282,7 @@ class Trainer:
                 "optimiser": self.optimiser.state_dict(),
                 "method": self.method.state_dict(),
                 "history": self.history,
-                "confidence": {
-                    name: [torch.from_numpy(row) for row in rows] for name, rows in self.confidence.items()
-                },
+                "confidence": {name: [torch.from_numpy(row) for row in rows] for name, rows in self.confidence.items()},
                 "best": self.best,
                 "best_epoch": self.best_epoch,
             },

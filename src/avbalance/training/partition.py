@@ -58,9 +58,7 @@ def partition(
         parts["train-sample"] = np.sort(parts["train"][order[: len(parts["estimation"])]])
     for name, indices in parts.items():
         if len(indices) == 0:
-            raise UserError(
-                f"the {name} part has no usable clip; look at the losses in the feature store's card.json."
-            )
+            raise UserError(f"the {name} part has no usable clip; look at the losses in the feature store's card.json.")
     return parts
 
 

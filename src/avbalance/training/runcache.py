@@ -39,7 +39,9 @@ class RunCache:
     def create(self, key: str) -> Iterator[Path]:
         """Yield an empty folder to fill; on success it becomes the finished run `key`, otherwise it is removed."""
         folder, draft = self.root / key, self.root / f"{key}.{os.getpid()}.partial"
-        shutil.rmtree(draft, ignore_errors=True)
+        for left in self.root.glob(f"{key}.*.partial"):
+            if not _alive(int(left.name.split(".")[1])):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
         draft.mkdir(parents=True)
         try:
             yield draft
@@ -49,6 +51,17 @@ class RunCache:
                 draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether another process of this number runs here."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _intact(folder: Path) -> bool:

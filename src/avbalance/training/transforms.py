@@ -41,7 +41,7 @@ def audio_window(spectrogram: Tensor, window: int | None, generator: torch.Gener
         return spectrogram[..., room // 2 : room // 2 + window].unsqueeze(1)
     starts = torch.randint(0, room + 1, (len(spectrogram), 1), generator=generator)
     columns = (starts + torch.arange(window)).unsqueeze(1).expand(-1, spectrogram.shape[1], -1)
-    return spectrogram.gather(2, columns).unsqueeze(1)
+    return spectrogram.gather(2, columns.to(spectrogram.device)).unsqueeze(1)
 
 
 def choose_frames(counts: Tensor, frames: int, generator: torch.Generator | None) -> Tensor:
@@ -93,27 +93,36 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
     return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
 
 
-def training_frames(
-    stored: Tensor, sizes: Tensor, options: FrameOptions, generator: torch.Generator
-) -> Tensor:
+def training_frames(stored: Tensor, sizes: Tensor, options: FrameOptions, generator: torch.Generator) -> Tensor:
     """Random resized crop, flip and normalisation of (B, K, S, S, 3) uint8; returns (B, 3, K, crop, crop) float32.
 
     Bilinear sampling of the stored square frames; `sizes` (B, 2) are the original width and height, so that aspect
-    ratios are drawn in original proportions. Frames are cropped independently unless `same_crop`.
+    ratios are drawn in original proportions. Frames are cropped independently unless `same_crop`. Draws come from
+    the CPU `generator`; the work is done where `stored` lies.
     """
     batch, frames = stored.shape[:2]
     repeat = 1 if options.same_crop else frames
     x, y, w, h = crop_boxes(sizes.repeat_interleave(repeat, 0), options, generator)
     sign = 1.0 - 2.0 * (torch.rand(len(x), generator=generator) < options.flip).double()
-    theta = torch.zeros(len(x), 2, 3, dtype=torch.float64)
-    theta[:, 0, 0], theta[:, 0, 2] = w * sign, 2 * x - 1
-    theta[:, 1, 1], theta[:, 1, 2] = h, 2 * y - 1
+    boxes = torch.stack([x, y, w * sign, h], dim=1).float()
     if options.same_crop:
-        theta = theta.repeat_interleave(frames, 0)
-    images = _planes(stored)
-    grid = F.affine_grid(theta.float(), [len(images), 3, options.crop, options.crop], align_corners=False)
-    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        boxes = boxes.repeat_interleave(frames, 0)
+    grid = sampling_grid(boxes.to(stored.device), options.crop)
+    sampled = F.grid_sample(_planes(stored), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return _clip_shape(_normalise(sampled), batch, frames)
+
+
+def sampling_grid(boxes: Tensor, size: int) -> Tensor:
+    """Where to sample crops: `boxes` (N, 4) of centre x, centre y, width, height in fractions; (N, size, size, 2).
+
+    Coordinates run from -1 to 1 over the frame as `grid_sample` counts them without aligned corners; a negative
+    width mirrors.
+    """
+    steps = (2 * torch.arange(size, device=boxes.device, dtype=torch.float32) + 1) / size - 1
+    grid = boxes.new_empty(len(boxes), size, size, 2)
+    grid[..., 0] = (2 * boxes[:, 0:1] - 1 + boxes[:, 2:3] * steps).unsqueeze(1)
+    grid[..., 1] = (2 * boxes[:, 1:2] - 1 + boxes[:, 3:4] * steps).unsqueeze(2)
+    return grid
 
 
 def evaluation_frames(stored: Tensor, crop: int) -> Tensor:
@@ -121,22 +130,21 @@ def evaluation_frames(stored: Tensor, crop: int) -> Tensor:
     batch, frames = stored.shape[:2]
     images = _planes(stored)
     if images.shape[-1] != crop:
-        images = F.interpolate(
-            images, size=(crop, crop), mode="bilinear", antialias=True, align_corners=False
-        )
+        images = F.interpolate(images, size=(crop, crop), mode="bilinear", antialias=True, align_corners=False)
     return _clip_shape(_normalise(images), batch, frames)
 
 
 def _planes(stored: Tensor) -> Tensor:
-    flat = stored.reshape(-1, *stored.shape[2:]).permute(0, 3, 1, 2)
-    return flat.to(torch.float32).div_(255.0)
+    """(N, 3, S, S) float32 in 0..255."""
+    return stored.reshape(-1, *stored.shape[2:]).permute(0, 3, 1, 2).to(torch.float32)
 
 
 def _normalise(images: Tensor) -> Tensor:
-    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
-    std = torch.tensor(STD).view(1, 3, 1, 1)
-    return (images - mean) / std
+    """From 0..255 to zero mean and unit variance of the usual statistics, in place."""
+    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
+    return images.mul_(1 / (255 * std)).sub_(mean / std)
 
 
 def _clip_shape(images: Tensor, batch: int, frames: int) -> Tensor:
-    return images.reshape(batch, frames, *images.shape[1:]).transpose(1, 2).contiguous()
+    return images.reshape(batch, frames, *images.shape[1:]).transpose(1, 2)

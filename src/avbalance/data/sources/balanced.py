@@ -114,9 +114,7 @@ def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]]]
 
 def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     """Clip id -> path relative to `media`; of several files of a clip the earliest suffix counts."""
-    found = sorted(
-        files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower())
-    )
+    found = sorted(files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower()))
     index: dict[str, str] = {}
     for path in found:
         index.setdefault(Path(path).stem, (Path(folder) / path).as_posix())

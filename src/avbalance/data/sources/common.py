@@ -29,15 +29,12 @@ def read_options(spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     unknown = sorted(set(given) - set(defaults))
     if unknown:
         raise UserError(
-            f"data set of kind {spec['kind']}: unknown option {unknown[0]!r}; "
-            f"known are {', '.join(sorted(defaults))}."
+            f"data set of kind {spec['kind']}: unknown option {unknown[0]!r}; known are {', '.join(sorted(defaults))}."
         )
     options = {**defaults, **given}
     absent = [name for name, value in options.items() if value is _REQUIRED]
     if absent:
-        raise UserError(
-            f"data set of kind {spec['kind']}: option {absent[0]!r} is missing; set it under options."
-        )
+        raise UserError(f"data set of kind {spec['kind']}: option {absent[0]!r} is missing; set it under options.")
     return options
 
 

@@ -69,13 +69,9 @@ def _read_rows(table: Path, columns: Mapping[str, str]) -> list[dict[str, str]]:
             reader = csv.DictReader(handle, strict=True)
             _check_header(reader.fieldnames or (), columns, table)
             names = {ours: columns.get(ours, ours) for ours in _COLUMNS}
-            rows = [
-                _named(row, names, f"{table}, row {number}") for number, row in enumerate(reader, start=1)
-            ]
+            rows = [_named(row, names, f"{table}, row {number}") for number, row in enumerate(reader, start=1)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{table}: not a readable csv file ({error}); save it as UTF-8 with commas."
-        ) from error
+        raise UserError(f"{table}: not a readable csv file ({error}); save it as UTF-8 with commas.") from error
     if not rows:
         raise UserError(f"{table}: has no rows; list at least one clip.")
     return rows
@@ -85,18 +81,14 @@ def _check_header(header: Sequence[str], columns: Mapping[str, str], table: Path
     needed = {columns.get(ours, ours) for ours in ("id", "label", "split")} | set(columns.values())
     absent = sorted(needed - set(header))
     if absent:
-        raise UserError(
-            f"{table}: no column {absent[0]!r}; name it in the first line or map it with option columns."
-        )
+        raise UserError(f"{table}: no column {absent[0]!r}; name it in the first line or map it with option columns.")
 
 
 def _named(row: Mapping[str | None, Any], names: Mapping[str, str], where: str) -> dict[str, str]:
     from avbalance.schemas import first_violation
 
     if None in row:
-        raise UserError(
-            f"{where}: more cells than the first line has names; put names with a comma in quotes."
-        )
+        raise UserError(f"{where}: more cells than the first line has names; put names with a comma in quotes.")
     cells = {ours: (row.get(theirs) or "").strip() for ours, theirs in names.items()}
     kept = {ours: cell for ours, cell in cells.items() if cell}
     violation = first_violation("manifest", kept)
@@ -145,9 +137,7 @@ def _manifest_row(row: Mapping[str, str], root: Path, where: str) -> dict[str, A
 def _refuse_escape(path: str, column: str, root: Path, where: str) -> None:
     inside = root.resolve()
     if Path(path).is_absolute() or not (root / path).resolve().is_relative_to(inside):
-        raise UserError(
-            f"{where}: column {column!r}: {path!r} leads out of {root}; use a path inside the folder."
-        )
+        raise UserError(f"{where}: column {column!r}: {path!r} leads out of {root}; use a path inside the folder.")
 
 
 def _media_files(path: Path, kind: str) -> list[Path]:

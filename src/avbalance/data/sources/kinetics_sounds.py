@@ -119,13 +119,9 @@ def _read_database(path: Path) -> tuple[list[str], dict[tuple[str, int], tuple[s
     for number, (clip_id, entry) in enumerate(entries, start=1):
         key, split, label = youtube_clip(clip_id), _SUBSETS.get(entry.get("subset")), entry.get("label")
         if key is None or split is None or label not in names:
-            raise UserError(
-                f"{path}, row {number}: malformed entry {clip_id!r}: {entry}; fetch the file again."
-            )
+            raise UserError(f"{path}, row {number}: malformed entry {clip_id!r}: {entry}; fetch the file again.")
         if key in clips:
-            raise UserError(
-                f"{path}, row {number}: {clip_id!r} is a clip that an earlier row names; remove one."
-            )
+            raise UserError(f"{path}, row {number}: {clip_id!r} is a clip that an earlier row names; remove one.")
         clips[key] = (split, label)
     order = list(_SUBSETS.values())
     return names, dict(sorted(clips.items(), key=lambda item: order.index(item[1][0])))
@@ -169,7 +165,5 @@ def _wanted_classes(option: int | list[str], names: list[str]) -> list[str]:
         return names
     unknown = [name for name in option if name not in names]
     if unknown:
-        raise UserError(
-            f"option classes: {unknown[0]!r} is not in {_DATABASE}; use its names, e.g. {names[0]!r}."
-        )
+        raise UserError(f"option classes: {unknown[0]!r} is not in {_DATABASE}; use its names, e.g. {names[0]!r}.")
     return [name for name in names if name in option]

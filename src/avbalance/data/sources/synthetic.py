@@ -61,12 +61,8 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
 
     options = _options(spec)
     alpha, beta = options["discrepancy_beta"]
-    law = JointLaw(
-        alpha, beta, tuple(options["snr_audio_db"]), tuple(options["snr_visual_db"]), bool(options["flip"])
-    )
-    planned = plan_dataset(
-        int(options["seed"]), options["clips"], options["classes"], float(options["duration"]), law
-    )
+    law = JointLaw(alpha, beta, tuple(options["snr_audio_db"]), tuple(options["snr_visual_db"]), bool(options["flip"]))
+    planned = plan_dataset(int(options["seed"]), options["clips"], options["classes"], float(options["duration"]), law)
     media = out_dir / _MEDIA
     _prepare_folder(media, settings_digest(options), {f"{clip.id}.mp4" for clip in planned})
     checksums = _write_all(planned, options, media)

@@ -70,9 +70,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     rows = []
     for video, start, label, split in _read_list(path):
         clip_id = f"{video}_{start:06d}"
-        found = video_columns(
-            index.get((video, start)), media, options["checksums"], f"{clip_id} (mp4, mkv, webm)"
-        )
+        found = video_columns(index.get((video, start)), media, options["checksums"], f"{clip_id} (mp4, mkv, webm)")
         rows.append({"id": clip_id, "label": label, "split": split, "group": video, **found})
     classes = sorted({row["label"] for row in rows})
     if len(classes) != options["classes"]:

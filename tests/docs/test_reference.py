@@ -1,0 +1,114 @@
+"""Pages that repeat what stands elsewhere still say the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from avbalance.cli import _parser
+from avbalance.files import digest_json
+from avbalance.plan.config import load_yaml
+
+REPOSITORY = Path(__file__).parents[2]
+REFERENCE = REPOSITORY / "docs" / "reference"
+LINK = re.compile(r"\]\((?!https?://|#)(?P<target>[^)#\s]+)")
+GENERATED = sorted((REPOSITORY / "config" / "datasets").glob("synthetic-*.yaml"))
+
+
+def module_at(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def markdown_pages() -> list[str]:
+    found = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", REPOSITORY / "config/README.md"]
+    found += [*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "workflow/papers").rglob("*.md")]
+    return sorted(str(path.relative_to(REPOSITORY)) for path in found)
+
+
+@pytest.mark.parametrize("page", markdown_pages())
+def test_links_lead_somewhere(page):
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    folder = (REPOSITORY / page).parent
+    if page == "docs/gallery/table2.md":
+        pytest.skip("a result, shown as it was made")
+    dead = [link["target"] for link in LINK.finditer(text) if not (folder / link["target"]).exists()]
+    assert not dead, f"{page}: {dead}; pictures of docs/gallery are made by `make gallery`"
+
+
+def test_list_of_methods_is_that_of_the_cards():
+    made = module_at(REFERENCE / "make_methods.py").page()
+    assert (REFERENCE / "methods.md").read_text(encoding="utf-8") == made, "run python docs/reference/make_methods.py"
+
+
+def test_every_make_target_is_listed():
+    targets = re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    page = (REFERENCE / "commands.md").read_text(encoding="utf-8")
+    assert len(targets) > 5
+    assert [name for name in targets if name != "help" and f"| `make {name}` |" not in page] == []
+
+
+def test_every_step_of_the_command_line_is_listed():
+    steps = next(action.choices for action in _parser()._actions if action.choices)
+    page = (REFERENCE / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in steps if f"avbalance {name}" not in page] == []
+
+
+def test_every_key_of_a_configuration_is_explained():
+    page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    paper = load_yaml(REPOSITORY / "workflow/papers/balanced-audiovisual/paper.yaml")["settings"]
+    keys = [
+        *schema["properties"],
+        *schema["properties"]["papers"]["additionalProperties"]["properties"],
+        *schema["$defs"]["run"]["properties"],
+        *(key for part in paper.values() for key in part),
+    ]
+    assert [key for key in keys if not re.search(rf"\b{key}\b", page)] == []
+
+
+def test_every_column_of_a_finished_file_is_explained():
+    from avbalance.data.manifest import _REQUIRED, PLANTED
+    from avbalance.evaluation.measure import COLUMNS
+    from avbalance.evaluation.predictions import SCHEMA
+    from avbalance.features.store import INDEX_COLUMNS
+
+    page = (REFERENCE / "files.md").read_text(encoding="utf-8")
+    columns = [*_REQUIRED, *PLANTED, *COLUMNS, *SCHEMA.names, *INDEX_COLUMNS]
+    assert [name for name in columns if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.stem)
+def test_generator_settings_are_those_of_the_changelog(path):
+    line = f"| `{path.stem}` | `{digest_json(load_yaml(path)['options'])}` |"
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert line in changes, f"the generator changed: add to CHANGELOG.md, with the old numbers,\n{line}"
+
+
+def test_readme_is_short_and_shows_the_table_of_the_gallery():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 150
+    table = REPOSITORY / "docs/gallery/table2.md"
+    assert table.is_file(), "run make reproduce and make gallery"
+    update = module_at(REPOSITORY / "docs/gallery/update.py")
+    assert update.with_table(text, table.read_text(encoding="utf-8")) == text, "run make gallery"
+    assert text.index("<!-- /gallery -->") < text.index("make reproduce") < text.index("make test")
+
+
+def test_gallery_holds_the_demo():
+    """Numbers of another tier must not be shown as the demo's."""
+    listed = subprocess.run(["git", "ls-files", "-co", "docs/gallery"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert {"docs/gallery/figure1.png", "docs/gallery/table2.md"} <= set(listed.stdout.split())
+    text = (REPOSITORY / "docs/gallery/table2.md").read_text(encoding="utf-8")
+    assert "synthetic stand-in" in text and "its numbers mean nothing" not in text

@@ -1,0 +1,426 @@
+"""The traps of Snakemake that this workflow is built around, each sprung on purpose, with real snakemake.
+
+Everything starts from one finished run of the smoke tier (tests/workspace.py). What happened is counted per kind of
+rule: the first word of the rules' names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workspace import REPOSITORY, Workspace
+
+from avbalance.plan.plan import load_plan
+
+SLUG = "balanced-audiovisual"
+RUNS = f"results/smoke/runs/{SLUG}/synthetic-balanced-smoke"
+PAPER = f"results/smoke/papers/{SLUG}"
+METHODS = (
+    "baseline",
+    "branch-losses",
+    "gradient-blending",
+    "gradient-blending-weights",
+    "greedy",
+    "ogm-ge",
+    "unimodal",
+)
+RESEEDED = ("baseline", "gradient-blending", "greedy", "ogm-ge", "unimodal")  # the others have seeds of their own
+MADE_OF_SMOKE = load_plan(REPOSITORY, {"tier": "smoke"}).report_files(SLUG)
+REPORT = {
+    "table": sum(path.endswith(".tex") for path in MADE_OF_SMOKE),
+    "figure": sum(path.endswith(".pdf") for path in MADE_OF_SMOKE),
+    "claims": 1,
+}
+ONE_METHOD = {"train": 1, "measure": 1, **REPORT}  # a cell and what follows from its predictions
+MOST_TORCH = 25
+
+
+def contents(root: Path, *folders: str) -> dict[str, bytes]:
+    """Every file below some folders, by its path."""
+    paths = (path for folder in folders for path in sorted((root / folder).rglob("*")))
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def reports(root: Path) -> dict[str, bytes]:
+    """Tables, figures, claims and measurements."""
+    return contents(root, PAPER)
+
+
+def half_written(root: Path) -> list[str]:
+    return [str(path) for name in ("data", "results", ".avbalance") for path in (root / name).rglob("*.partial*")]
+
+
+def job_log(workspace: Workspace, name: str) -> str:
+    return (workspace.root / "logs" / "smoke" / f"{name}.log").read_text(encoding="utf-8")
+
+
+def cell_rule(method: str) -> str:
+    return f"train_balanced_audiovisual_synthetic_balanced_smoke_{method.replace('-', '_')}"
+
+
+def cell_log(method: str) -> str:
+    return f"train/{SLUG}/synthetic-balanced-smoke/{method}"
+
+
+def reversed_keys(value: Any) -> Any:
+    """The same YAML tree with the keys of every mapping in the opposite order."""
+    if isinstance(value, dict):
+        return {key: reversed_keys(value[key]) for key in reversed(value)}
+    return [reversed_keys(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def fresh(workspace: Workspace) -> Workspace:
+    """A copy in which nothing was made."""
+    workspace.clear()
+    return workspace
+
+
+# --- Which target, which profile, whose python ---
+
+
+def test_a_bare_dry_run_of_a_fresh_tree_plans_everything(fresh: Workspace) -> None:
+    done = fresh.snakemake("-n --quiet rules")
+    assert "Nothing to be done" not in done.output
+    assert done.jobs["all"] == 1
+    assert done.kinds == {
+        "dataset": 1,
+        "features": 1,
+        "train": len(METHODS) + 1,  # offline Gradient-Blending waits for its weights, in a job of its own
+        "combine": 1,
+        "confidence": 1,
+        "subsets": 1,
+        "measure": 1,
+        "losses": 1,
+        **REPORT,
+    }
+
+
+def test_after_the_run_nothing_is_to_be_done_and_it_says_so_quickly(smoke: Workspace) -> None:
+    done = smoke.snakemake("-n")
+    assert done.idle, done.output[-3000:]
+    assert done.cpu_s < 15
+
+
+def test_the_default_profile_is_found_at_the_root(workspace: Workspace) -> None:
+    profiles, output = workspace.root / "profiles", workspace.root / PAPER / "lost_clips.csv"
+    assert yaml.safe_load((profiles / "default" / "config.yaml").read_text())["max-checksum-file-size"] == "1TB"
+    output.unlink()
+    done = workspace.snakemake()
+    assert done.status == 0, done.output[-3000:]
+    assert re.search(r"^Provided cores: \d+$", done.output, re.MULTILINE)
+    output.unlink()
+    (profiles / "default").rename(profiles / "elsewhere")
+    assert "--cores" in workspace.snakemake().output, "without the profile a bare call ends with this demand"
+
+
+def test_jobs_use_the_python_of_the_environment_without_activation(workspace: Workspace, tmp_path: Path) -> None:
+    decoys = tmp_path / "decoys"
+    decoys.mkdir()
+    for name in ("python", "python3"):
+        (decoys / name).write_text("#!/bin/sh\necho a python without packages >&2\nexit 97\n")
+        (decoys / name).chmod(0o755)
+    (workspace.root / PAPER / "lost_clips.csv").unlink()
+    workspace.forget_processes()
+    done = workspace.snakemake(PATH=f"{decoys}:/usr/bin:/bin")
+    assert done.status == 0, done.output[-3000:]
+    (job,) = (process for process in workspace.processes() if "losses" in process["argv"])
+    assert Path(str(job["python"])).resolve() == (workspace.root / ".venv/bin/python").resolve()
+
+
+def test_the_linter_has_nothing_to_say(smoke: Workspace) -> None:
+    done = smoke.snakemake("--lint")
+    assert done.status == 0, done.output[-3000:]
+
+
+# --- What must not be done again ---
+
+
+def shuffle_times(root: Path) -> None:
+    """Give every file a time of its own, in no order: what a clone or a download does."""
+    draw = random.Random(5)
+    for name in ("data", "results", "src", "workflow", "config", "profiles", "envs"):
+        for path in sorted((root / name).rglob("*")):
+            if path.is_file():
+                moment = draw.uniform(1.6e9, 1.7e9)
+                os.utime(path, (moment, moment))
+
+
+def test_times_of_files_mean_nothing(workspace: Workspace) -> None:
+    assert (workspace.root / "results/smoke/features").is_dir()
+    large = [path for path in (workspace.root / "results").rglob("*.npy") if path.stat().st_size > 1_000_000]
+    assert large, "files above 1 MB are what Snakemake compares by time if it is let"
+    shuffle_times(workspace.root)
+    assert workspace.plan().idle
+    # The same tree where only tiny files are compared by content: the times were indeed misleading.
+    assert not workspace.plan("--max-checksum-file-size 1").idle
+
+
+def test_a_tree_that_moved_is_still_finished(workspace: Workspace) -> None:
+    moved = workspace.root.rename(workspace.root.with_name("another name"))
+    assert Workspace(moved).plan().idle
+
+
+COSMETIC = {
+    "a comment": ("    if not gradients:\n", "    # nothing was learned\n    if not gradients:  # at all\n"),
+    "a docstring": (
+        '"""Whether the next forward is curated, for which modality, and how many curated steps are behind it."""',
+        '"""State of curation."""',
+    ),
+    "layout": ("        return 0.0\n    return (\n", "        return 0.0\n\n    return (\n\n"),
+}
+
+
+@pytest.mark.parametrize("change", list(COSMETIC))
+def test_cosmetics_of_a_method_train_nothing(workspace: Workspace, change: str) -> None:
+    workspace.edit("src/avbalance/methods/greedy.py", *COSMETIC[change])
+    assert workspace.plan().idle
+
+
+def test_the_order_of_keys_means_nothing(workspace: Workspace) -> None:
+    for name in ("smoke", "demo"):
+        path = workspace.root / "config" / "tiers" / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(reversed_keys(yaml.safe_load(path.read_text())), sort_keys=False))
+    path = workspace.root / "workflow" / "papers" / SLUG / "paper.yaml"
+    paper = yaml.safe_load(path.read_text())
+    for run in paper["runs"].values():  # the order of runs is that of the tables' rows
+        if "settings" in run:
+            run["settings"] = reversed_keys(run["settings"])
+    paper["settings"] = reversed_keys(paper["settings"])
+    path.write_text(yaml.safe_dump({key: paper[key] for key in reversed(paper)}, sort_keys=False))
+    assert workspace.plan().idle
+
+
+# --- What must be done again, and no more than that ---
+
+
+def test_a_changed_line_of_a_method_trains_this_method_only(workspace: Workspace) -> None:
+    workspace.edit("src/avbalance/methods/greedy.py", "math.log10(bypass / main)", "math.log2(bypass / main)")
+    done = workspace.plan()
+    assert done.kinds == ONE_METHOD
+    assert done.jobs[cell_rule("greedy")] == 1
+
+
+def test_a_changed_option_of_a_method_trains_this_method_only(workspace: Workspace) -> None:
+    end_epoch = "ogm-ge: {settings: {method: {end_epoch: 1}}}"
+    workspace.edit("config/tiers/smoke.yaml", end_epoch, end_epoch.replace("1", "2"))
+    done = workspace.plan()
+    assert done.kinds == ONE_METHOD
+    assert done.jobs[cell_rule("ogm-ge")] == 1
+
+
+def test_a_changed_published_number_is_only_printed_anew(workspace: Workspace) -> None:
+    path = f"workflow/papers/{SLUG}/published/table2.csv"
+    workspace.edit(path, "Balanced,Baseline,overall,70.47,", "Balanced,Baseline,overall,70.48,")
+    assert workspace.plan().kinds == REPORT
+
+
+def test_a_deleted_output_costs_itself_and_what_follows(workspace: Workspace) -> None:
+    table = f"{PAPER}/table2.md"
+    (workspace.root / table).unlink()
+    assert workspace.plan().kinds == {"table": 1}
+    predictions = f"{RUNS}/greedy/seed0/predictions.parquet"
+    (workspace.root / predictions).unlink()
+    assert workspace.plan().kinds == {"table": 1}, "nothing that is to be made reads them"
+    assert workspace.plan(f"-- {predictions}").kinds == {"train": 1}
+    (workspace.root / f"{PAPER}/measurements.parquet").unlink()
+    assert workspace.plan().kinds == ONE_METHOD
+
+
+def test_a_new_seed_trains_itself_only(workspace: Workspace) -> None:
+    old = contents(workspace.root, f"{RUNS}/baseline/seed0")
+    workspace.edit("config/tiers/smoke.yaml", "seeds: [0]\n", "seeds: [0, 1]\n")
+    planned = workspace.plan()
+    assert {name for name in planned.jobs if name.startswith("train_")} == {cell_rule(name) for name in RESEEDED}
+    assert {"dataset", "features"}.isdisjoint(planned.kinds)
+    target = f"{RUNS}/baseline/seed1/predictions.parquet"
+    done = workspace.snakemake(target)
+    assert done.status == 0, done.output[-3000:]
+    log = job_log(workspace, cell_log("baseline"))
+    assert re.search(r"^baseline seed 0: found in the run cache \([0-9a-f]{12}\)$", log, re.MULTILINE)
+    assert "seed 1: found" not in log
+    assert "seed0: epoch" not in log
+    assert "seed1: epoch 3/3" in log
+    assert contents(workspace.root, f"{RUNS}/baseline/seed0") == old
+    new = contents(workspace.root, f"{RUNS}/baseline/seed1")
+    assert len(new) == len(old)
+    assert new[target] != old[target.replace("seed1", "seed0")]
+
+
+# --- What a kill and a failure leave ---
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], timeout_s: float = 120.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, "the workflow ended before it could be killed"
+        assert time.monotonic() < end, "what the test waits for never came"
+        time.sleep(0.005)
+
+
+def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(workspace: Workspace) -> None:
+    before = reports(workspace.root)
+    folder = workspace.root / RUNS / "greedy"
+    trained = contents(folder, ".")
+    state = workspace.root / ".avbalance" / "state"
+    shutil.rmtree(workspace.root / ".avbalance" / "runs")
+    shutil.rmtree(folder)
+    shutil.rmtree(workspace.root / PAPER)
+    # States are saved every 20 seconds, this training takes two: here at every step. No rule depends on the default.
+    interval = '"--checkpoint-every", type=float, default='
+    workspace.edit("src/avbalance/cli.py", f"{interval}20.0", f"{interval}0.0")
+    with open(workspace.root / "killed.log", "wb") as log:
+        process = subprocess.Popen(
+            [".venv/bin/snakemake"], cwd=workspace.root, env=workspace.environment(), stdout=log, stderr=log,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: any(state.glob("*-main.pt")), process)
+    finally:
+        kill_session(process)
+    assert not folder.exists() or not contents(folder, ".")
+    assert list(state.glob("*-main.pt")), "the state to resume from"
+    assert not list((workspace.root / "results").rglob("*.pt")), "state lies outside the outputs, which are deleted"
+    assert workspace.snakemake("--unlock").status == 0
+    done = workspace.snakemake()
+    assert done.status == 0, done.output[-3000:]
+    assert re.search(r"greedy/seed0: resumed at epoch \d, step \d", job_log(workspace, cell_log("greedy")))
+    assert not list(state.glob("*")), "nothing is left of a finished training"
+    assert half_written(workspace.root) == []
+    after = contents(folder, ".")
+    assert {name for name in after if after[name] != trained[name]} == {"seed0/record.json"}  # times and memory
+    assert reports(workspace.root) == before
+    assert workspace.plan().idle
+
+
+def kill_session(process: subprocess.Popen[bytes]) -> None:
+    """kill -9 snakemake and its jobs, which are in one session but in groups of their own."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,sess="], capture_output=True, text=True, check=True).stdout
+    sessions = {int(pid): int(session) for pid, session in (line.split() for line in listed.splitlines())}
+    for pid in [pid for pid, session in sessions.items() if session == process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_failed_job_leaves_nothing_half_written_and_the_reason_on_the_screen(workspace: Workspace) -> None:
+    greedy = "src/avbalance/methods/greedy.py"
+    line = '        log["speed_difference"] = self.speeds.difference\n'
+    failure = "        if epoch == 1:\n            raise UserError('the second epoch is haunted.')\n"
+    workspace.edit(greedy, line, line + failure)
+    others = contents(workspace.root, f"{RUNS}/baseline", f"{RUNS}/audio")
+    done = workspace.snakemake()
+    assert done.status != 0
+    assert "error: the second epoch is haunted." in done.output  # show-failed-logs
+    assert "Traceback" not in job_log(workspace, cell_log("greedy"))
+    assert not (workspace.root / RUNS / "greedy").exists() or not contents(workspace.root, f"{RUNS}/greedy")
+    assert half_written(workspace.root) == []
+    assert contents(workspace.root, f"{RUNS}/baseline", f"{RUNS}/audio") == others
+    workspace.edit(greedy, failure, "")
+    done = workspace.snakemake(f"{RUNS}/greedy/seed0/predictions.parquet")
+    assert done.status == 0, done.output[-3000:]
+    assert "seed 0: found in the run cache" in job_log(workspace, cell_log("greedy"))  # as before the change
+
+
+# --- Processes: how many, how heavy, how many threads ---
+
+
+def test_planning_imports_no_torch(smoke: Workspace) -> None:
+    done = smoke.snakemake("-n", PYTHONPROFILEIMPORTTIME="1")
+    imported = set(re.findall(r"^import time: +\d+ \| +\d+ \| +([\w.]+)$", done.output, re.MULTILINE))
+    assert "avbalance.plan.plan" in imported
+    heavy = {"torch", "torchvision", "torchaudio", "sklearn", "scipy", "av", "matplotlib"}
+    assert imported.isdisjoint(heavy), imported & heavy
+
+
+def steps(workspace: Workspace) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Subcommand and note of every process of our command line."""
+    for process in workspace.processes():
+        program, *arguments = process["argv"]
+        if program.endswith("avbalance/__main__.py"):
+            yield arguments[0], process
+
+
+def test_few_processes_import_torch(smoke: Workspace) -> None:
+    with_torch = [step for step, process in steps(smoke) if process["torch"]]
+    assert 0 < len(with_torch) <= MOST_TORCH
+    assert set(with_torch) == {"train"}
+
+
+def test_a_job_computes_with_one_thread(smoke: Workspace) -> None:
+    found = list(steps(smoke))
+    assert {process["threads"] for step, process in found if step == "train"} == {1}
+    assert {process["omp"] for _, process in found} == {"1"}
+    records = list((smoke.root / RUNS).glob("*/seed0/record.json"))
+    trained = [json.loads(path.read_text()) for path in records]
+    assert {record["device"]["threads"] for record in trained if "device" in record} == {1}
+
+
+# --- Configurations side by side ---
+
+
+def test_configurations_share_a_checkout_without_harm(workspace: Workspace) -> None:
+    before = contents(workspace.root, "data", "results/smoke")
+    (workspace.root / "second.yaml").write_text("name: second\ntier: smoke\n")
+    arguments = "--configfile second.yaml"
+    planned = workspace.plan(arguments)
+    assert planned.kinds["train"] == len(METHODS) + 1
+    assert "dataset" not in planned.kinds, "the same data set is not generated twice"
+    target = f"{RUNS}/greedy/seed0/predictions.parquet".replace("smoke", "second", 1)
+    done = workspace.snakemake(f"{arguments} -- {target}")
+    assert done.status == 0, done.output[-3000:]
+    log = (workspace.root / "logs/second" / f"{cell_log('greedy')}.log").read_text()
+    assert "found in the run cache" in log, "what the first configuration trained is taken over"
+    assert contents(workspace.root, "data", "results/smoke") == before
+    assert workspace.plan().idle
+
+
+# --- The rule files themselves ---
+
+RULE_FILES = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
+def test_a_rule_file_opens_with_its_contract(path: Path) -> None:
+    contract = re.match(r'"""(.+?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
+    assert contract
+    for word in ("Purpose:", "Inputs:", "Outputs:"):
+        assert contract[1].count(word) == 1
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
+def test_rules_avoid_what_reruns_or_loses_work(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\bdirectory\(", text), "a folder as output is deleted whole"
+    assert not re.search(r"^\s*(script|notebook):", text, re.MULTILINE), "a comment in a script retrains"
+    assert not re.search(r"^\s*run:", text, re.MULTILINE)
+    rules = len(re.findall(r"^ *rule\b.*:$", text, re.MULTILINE))
+    for keyword in ("output", "log", "conda", "params", "shell"):
+        assert len(re.findall(rf"^ +{keyword}:$", text, re.MULTILINE)) == rules, keyword
+    assert text.count("code=") == rules, "every rule knows the digest of its code"
+
+
+def test_no_second_pipeline_beside_the_workflow() -> None:
+    assert [path for path in REPOSITORY.glob("**/dvc.yaml") if ".venv" not in path.parts] == []
+
+
+def test_nobody_is_told_to_bless_old_results() -> None:
+    commands = {"Makefile": (REPOSITORY / "Makefile").read_text(encoding="utf-8")}
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("config/*.md")]:
+        fenced = re.findall(r"^ *```\w*\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        commands[str(page.relative_to(REPOSITORY))] = "\n".join(fenced)
+    for path in (*REPOSITORY.glob("profiles/*/config.yaml"), *REPOSITORY.glob(".ci/*")):
+        commands[str(path.relative_to(REPOSITORY))] = path.read_text(encoding="utf-8")
+    assert len(commands) > 5
+    assert [name for name, text in commands.items() if re.search(r"--touch\b|^touch:", text, re.MULTILINE)] == []
