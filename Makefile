@@ -12,7 +12,7 @@ help: ## this list
 reproduce: $(READY) ## every table and figure on generated stand-in data (20 minutes on two cores)
 	$(BIN)/snakemake
 
-smoke: $(READY) ## the same with tiny data and two epochs, to see that everything runs (3 minutes)
+smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (3 minutes)
 	$(BIN)/snakemake --config tier=smoke
 
 test: $(READY) ## the tests (12 minutes)

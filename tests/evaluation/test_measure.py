@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_parquet
 from avbalance.evaluation.measure import assert_identity, measure, read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.evaluation.scores import load_scores, scorer
+from avbalance.frames import write_parquet
 
 MEASURES = {
     "thresholds": [0, 0.2],

@@ -16,10 +16,10 @@ from matplotlib.colors import PowerNorm
 from avbalance.analysis.confidence import histogram, join_modalities, mean_confidence, read_unimodal
 from avbalance.analysis.subsets import check_nested, read_subsets, subset_mask
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_parquet
 from avbalance.evaluation.measure import assert_identity, read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.files import read_json
+from avbalance.frames import write_parquet
 from avbalance.plan.config import plain
 from avbalance.reporting.cells import Measured, published_numbers
 from avbalance.reporting.facts import write_lost_clips

@@ -46,7 +46,11 @@ def final_files():
 PLAN = load_or_exit()
 
 # Jobs must find the code, and this environment's programs even when it is not activated. Conda activates its own.
-PROGRAMS = "" if workflow.deployment_settings.deployment_method else f"PATH='{Path(sys.executable).parent}':$PATH "
+PROGRAMS = (
+    ""
+    if workflow.deployment_settings.deployment_method
+    else f"PATH='{Path(sys.executable).parent}':$PATH "
+)
 shell.prefix(f"set -euo pipefail; export {PROGRAMS}PYTHONPATH='{ROOT / 'src'}'; ")
 
 

@@ -7,7 +7,13 @@ rule table:
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".csv", ".md", ".tex"),
+        report(
+            f"{PLAN.results}/papers/{{slug}}/{{table}}.csv",
+            caption="../report/table.rst",
+            category="{slug}",
+            subcategory="tables",
+        ),
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".md", ".tex"),
     log:
         f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
     wildcard_constraints:
@@ -29,7 +35,13 @@ rule figure:
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".png", ".pdf", ".csv"),
+        report(
+            f"{PLAN.results}/papers/{{slug}}/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="{slug}",
+            subcategory="figures",
+        ),
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".csv"),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
     wildcard_constraints:

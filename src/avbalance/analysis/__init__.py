@@ -1,1 +1,1 @@
-"""What the arrays say: confidences, subsets, flatness, intervals and the verdicts on a paper's claims."""
+"""What the confidences say: discrepancy, subsets, flatness, and the statistics of comparisons."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.flatness import flatness_measures
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_csv, write_parquet
 from avbalance.files import atomic_path, write_json
+from avbalance.frames import write_csv, write_parquet
 
 SPLITS = ("train", "val", "test")
 BINS = 100
@@ -205,8 +205,8 @@ def estimate_confidence(
     """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set.
 
     audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
-    from which planted informativeness is copied where it has any; rule: when they count as stopped. Xia et al. 2023, section 2.1 and figure
-    1.
+    from which planted informativeness is copied where it has any; rule: when the runs count as stopped.
+    Xia et al. 2023, section 2.1 and figure 1.
     """
     audio, visual = read_unimodal(audio_npz), read_unimodal(visual_npz)
     stops = (stopping_epoch(audio.val_accuracy, rule), stopping_epoch(visual.val_accuracy, rule))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.confidence import StopRule, join_modalities, planted_columns, read_unimodal, stopping_epoch
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import read_parquet, write_parquet
+from avbalance.frames import read_parquet, write_parquet
 
 OVERALL = "overall"
 TIE = "tie"

@@ -1,1 +1,1 @@
-"""From saved predictions to tidy measurements; no model is called here."""
+"""From saved predictions to measurements and to the verdicts on a paper's claims; no model is called here."""

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import read_parquet, write_parquet
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.scores import (
     CROSS_FITTED,
@@ -31,6 +30,7 @@ from avbalance.evaluation.scores import (
     load_scores,
     scorer,
 )
+from avbalance.frames import read_parquet, write_parquet
 
 GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint", "metric"]
 COLUMNS = (

@@ -8,11 +8,11 @@ from typing import Any
 
 import jinja2
 
-from avbalance.analysis.claims import NOT_TESTABLE, PROTOCOLS, assess
-from avbalance.evaluation.frames import write_text
+from avbalance.evaluation.claims import NOT_TESTABLE, PROTOCOLS, assess
 from avbalance.evaluation.measure import NO_SUBSET
 from avbalance.evaluation.paper import Paper
 from avbalance.files import write_json
+from avbalance.frames import write_text
 from avbalance.reporting.escape import escape_markdown
 from avbalance.reporting.facts import cut_lines
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from avbalance.evaluation.frames import read_parquet, write_csv
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.files import read_json
+from avbalance.frames import read_parquet, write_csv
 
 OK = "ok"
 SPLITS = ("train", "val", "test")

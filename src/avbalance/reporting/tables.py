@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_csv, write_text
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
+from avbalance.frames import write_csv, write_text
 from avbalance.reporting.cells import Cell, FromFiles, Measured, published_numbers
 from avbalance.reporting.escape import escape_markdown, escape_tex
 from avbalance.reporting.facts import data_line, notes

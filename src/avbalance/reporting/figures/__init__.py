@@ -18,10 +18,10 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_csv
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.files import atomic_path
+from avbalance.frames import write_csv
 from avbalance.reporting.cells import Measured, published_numbers
 
 STYLE: dict[str, Any] = {

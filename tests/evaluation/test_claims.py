@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbalance.analysis.claims import assess, combine, published_verdict
-from avbalance.analysis.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, judge, outcomes
-from avbalance.analysis.evidence import Evidence
 from avbalance.analysis.statistics import Estimate
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import write_parquet
+from avbalance.evaluation.claims import assess, combine, published_verdict
+from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, judge, outcomes
+from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
 from avbalance.evaluation.predictions import write_predictions
+from avbalance.frames import write_parquet
 
 N = 200
 

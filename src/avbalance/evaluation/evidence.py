@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from avbalance.analysis.statistics import DRAWS, LEVEL, Term, resample_counts
 from avbalance.analysis.subsets import OVERALL, canonical_subset, read_subsets, subset_mask
 from avbalance.errors import UserError
-from avbalance.evaluation.frames import read_parquet
 from avbalance.evaluation.measure import NO_SUBSET, aligned_discrepancy
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, Scores, load_scores, scorer
+from avbalance.frames import read_parquet
 
 
 class NotTestable(Exception):

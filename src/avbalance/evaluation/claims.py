@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avbalance.analysis.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, outcomes, uses_subsets
-from avbalance.analysis.evidence import Evidence
 from avbalance.errors import UserError
+from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, outcomes, uses_subsets
+from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import NO_SUBSET
 from avbalance.evaluation.paper import Paper
 

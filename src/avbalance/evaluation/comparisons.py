@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from avbalance.analysis.evidence import Evidence, NotTestable
 from avbalance.analysis.flatness import grid_counts
 from avbalance.analysis.statistics import (
     Estimate,
@@ -35,6 +34,7 @@ from avbalance.analysis.statistics import (
 )
 from avbalance.analysis.subsets import OVERALL
 from avbalance.errors import UserError
+from avbalance.evaluation.evidence import Evidence, NotTestable
 from avbalance.evaluation.published import implied_share
 
 HOLDS, WEAK, FAILS, UNTESTABLE = "holds", "weak", "fails", "not testable"
