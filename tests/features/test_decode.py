@@ -75,6 +75,13 @@ def test_frames_are_picked_by_number(tmp_path, recipe, expected):
     assert numbers(decode_frames(path, get_visual_recipe(recipe))) == expected
 
 
+def test_a_slow_track_serves_a_frame_for_several_picks(tmp_path):
+    # 2 frames a second, 4 wanted: pick i is frame floor(i / 2 + 1 / 2), and frame 8 does not exist
+    path = write_mp4(tmp_path / "a.mp4", grey_steps(8), None, fps=2)
+    pictures = decode_frames(path, get_visual_recipe("fps4-first-32-4s"))
+    assert numbers(pictures) == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
+
+
 def test_middle_index_rounds_halves_up():
     # 25 frames per second: 12.5 -> 13, 37.5 -> 38; 30000/1001: 14.985 -> 15
     assert [pick_index(0, 25, VISUAL), pick_index(1, 25, VISUAL)] == [13, 38]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from avbalance.training import runcache
 from avbalance.training.runcache import RunCache, link_files
 
 
@@ -77,6 +78,7 @@ def test_linked_files_keep_their_bytes(links: bool, tmp_path: Path, monkeypatch:
             raise OSError("no links across disks")
 
         monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(runcache, "_LINKED_BYTES", 4)  # of the two files the longer one, history.csv
     source = fill(RunCache(tmp_path / "cache"))
     old = source / "history.csv"
     os.utime(old, (1, 1))
@@ -88,3 +90,4 @@ def test_linked_files_keep_their_bytes(links: bool, tmp_path: Path, monkeypatch:
     assert (target / "model.bin").read_bytes() == b"\0\1"
     assert (target / "history.csv").stat().st_mtime > 1_000_000
     assert (target / "history.csv").samefile(old) is links
+    assert not (target / "model.bin").samefile(source / "model.bin")

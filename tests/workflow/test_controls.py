@@ -36,6 +36,7 @@ LAW: dict[str, Any] = {
     "snr_audio_db": [-25.0, 3.0],
     "snr_visual_db": [-7.0, 17.0],
 }
+PERMUTATIONS = 4
 PROTOCOL = {"epochs": 10, "batch_size": 32, "decay_every": 7, "record_confidence": True}
 
 
@@ -110,9 +111,9 @@ def test_exchanged_modalities_reverse_the_preference(trained: Callable[[str, boo
     assert flipped < 0.5 - 0.14
 
 
-def without_meaning(clips: Any) -> Any:
+def without_meaning(clips: Any, number: int) -> Any:
     """The same clips with other labels for training and validation: in each class all labels equally often."""
-    labels, generator = clips.labels.copy(), np.random.default_rng([2023, 1])
+    labels, generator = clips.labels.copy(), np.random.default_rng([2023, number])
     for split in ("train", "val"):
         for cls in range(CLASSES):
             own = np.flatnonzero((clips.split == split) & (clips.labels == cls))
@@ -121,7 +122,7 @@ def without_meaning(clips: Any) -> Any:
 
 
 def test_permuted_labels_are_as_frequent_as_the_true_ones(clips_of: Callable[[bool], Any]) -> None:
-    true, permuted = clips_of(False), without_meaning(clips_of(False))
+    true, permuted = clips_of(False), without_meaning(clips_of(False), 0)
     used, test = true.split != "test", true.split == "test"
     assert np.bincount(permuted.labels[used]).tolist() == np.bincount(true.labels[used]).tolist()
     assert np.mean(permuted.labels[used] == true.labels[used]) == 1 / CLASSES
@@ -134,10 +135,13 @@ def test_permuted_labels_leave_chance(
 ) -> None:
     accuracy = trained(run, False).evaluate("test").accuracy["logits"]
     assert accuracy > CHANCE + 5 * STANDARD_ERROR, "with true labels it learns"
-    trainer = train(run, without_meaning(clips_of(False)))
-    selected = trainer.evaluate("test")
-    assert selected.n == TEST_CLIPS
-    trainer.model.load_state_dict(trainer.last)
-    last = trainer.evaluate("test")
-    for evaluation in (selected, last):
-        assert abs(evaluation.accuracy["logits"] - CHANCE) < 3.5 * STANDARD_ERROR
+    # Clips of one class are predicted alike, so that one such model strays from chance by about twice the standard
+    # error of independent clips; the mean of several does not.
+    found: dict[str, list[float]] = {"selected": [], "last": []}
+    for number in range(PERMUTATIONS):
+        trainer = train(run, without_meaning(clips_of(False), number))
+        found["selected"].append(trainer.evaluate("test").accuracy["logits"])
+        trainer.model.load_state_dict(trainer.last)
+        found["last"].append(trainer.evaluate("test").accuracy["logits"])
+    for checkpoint, accuracies in found.items():
+        assert abs(np.mean(accuracies) - CHANCE) < 3.5 * STANDARD_ERROR, (checkpoint, accuracies)

@@ -59,9 +59,7 @@ def reports(root: Path) -> dict[str, bytes]:
 
 
 def half_written(root: Path) -> list[str]:
-    """Files under a temporary name, or in a folder that has one."""
-    made = [path for name in ("data", "results", ".avbalance") for path in (root / name).rglob("*") if path.is_file()]
-    return [str(path) for path in made if ".partial" in str(path.relative_to(root))]
+    return [str(path) for name in ("data", "results", ".avbalance") for path in (root / name).rglob("*.partial*")]
 
 
 def job_log(workspace: Workspace, name: str) -> str:

@@ -1,6 +1,6 @@
 """Purpose: the plan of this configuration and the few functions that rules share. Inputs: config/, workflow/papers/. Outputs: none."""
 
-import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -38,6 +38,16 @@ def ancestor(levels, path):
     return str(Path(path).parents[levels - 1])
 
 
+def job_environment():
+    """Let jobs find the code, and this environment's programs even when it is not activated; conda brings its own."""
+    exports = [f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}"]
+    if not workflow.deployment_settings.deployment_method:
+        exports.append(
+            f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+        )
+    return "; ".join(exports).replace("{", "{{").replace("}", "}}")
+
+
 def final_files():
     """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
     return [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
@@ -45,13 +55,7 @@ def final_files():
 
 PLAN = load_or_exit()
 
-# Jobs must find the code, and this environment's programs even when it is not activated. Conda activates its own.
-PROGRAMS = (
-    ""
-    if workflow.deployment_settings.deployment_method
-    else f"PATH='{Path(sys.executable).parent}':$PATH "
-)
-shell.prefix(f"set -euo pipefail; export {PROGRAMS}PYTHONPATH='{ROOT / 'src'}'; ")
+shell.prefix(f"set -euo pipefail; {job_environment()}; ")
 
 
 wildcard_constraints:

@@ -13,9 +13,10 @@ for name in PLAN.datasets:
             f"logs/{PLAN.name}/features/{name}.log",
         conda:
             "../../envs/avbalance.yaml"
+        threads: 1
         params:
             recipes=PLAN.recipe_spec(name),
             code=PLAN.code("avbalance.features.extract"),
             out=lambda wildcards, output: ancestor(2, output[0]),
         shell:
-            "python -m avbalance features --manifest {input.manifest} --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"
+            "python -m avbalance features --manifest {input.manifest} --out {params.out} --workers {threads} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"

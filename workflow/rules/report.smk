@@ -63,6 +63,7 @@ rule claims:
         subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+        template="src/avbalance/reporting/templates/claims.md.j2",
     output:
         multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
     log:

@@ -16,6 +16,8 @@ for cell in PLAN.cells:
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
+        resources:
+            gpu=1,
         params:
             spec=PLAN.cell_spec(cell),
             code=PLAN.training_code(cell),

@@ -20,6 +20,7 @@ from avbalance.analysis.flatness import flatness_measures
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, write_json
 from avbalance.frames import write_csv, write_parquet
+from avbalance.stopping import early_stop
 
 SPLITS = ("train", "val", "test")
 BINS = 100
@@ -93,15 +94,8 @@ def stopping_epoch(val_accuracy: Sequence[float] | FloatArray, rule: StopRule) -
     accuracy = np.asarray(val_accuracy, dtype=np.float64)
     if accuracy.size == 0 or not np.isfinite(accuracy).all():
         raise UserError("validation accuracies are missing or not finite; the unimodal run has to be made again.")
-    best, best_epoch, stop_epoch = -np.inf, 0, accuracy.size
-    for epoch, value in enumerate(accuracy, start=1):
-        # A gain of exactly 0.1 points must count although 60.3 - 60.2 is a little less in floating point.
-        if value - best >= rule.min_delta - 1e-9:
-            best_epoch = epoch
-        best = max(best, value)
-        if epoch - best_epoch >= rule.patience:
-            stop_epoch = epoch
-            break
+    best_epoch, stopped = early_stop(accuracy.tolist(), rule.min_delta, rule.patience)
+    stop_epoch = stopped or accuracy.size
     return Stopping(best_epoch, stop_epoch, min(max(best_epoch, rule.floor), accuracy.size), accuracy.size)
 
 

@@ -18,7 +18,7 @@ from avbalance.errors import UserError
 from avbalance.files import atomic_path, digest_json
 
 SPLITS = ("train", "val", "test")
-STATUSES = ("ok", "missing", "corrupt", "short", "silent")
+STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 
 _NULLABLE_TEXT = ("audio", "visual", "sha256")

@@ -297,10 +297,15 @@ class _PictureCollector:
         for frame in frames:
             if not self.count:
                 self.size = (frame.width, frame.height)
-            if not self.served and self.count == pick_index(len(self.images), self.fps, self.recipe):
+            while not self.served and self._wanted():  # a slow track serves one frame for several picks
                 self.images.append(frame.to_image())
             self.count += 1
             self.served = len(self.images) >= self.recipe.max_frames and self.count >= SHORTEST_VIDEO
+
+    def _wanted(self) -> bool:
+        """Whether the frame that was just decoded is the next pick."""
+        picked = len(self.images)
+        return picked < self.recipe.max_frames and self.count >= pick_index(picked, self.fps, self.recipe)
 
     def fail(self, reason: str) -> None:
         if not self.served:

@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from avbalance.features.decode import Pictures, unreadable
+from avbalance.data.sources.common import IMAGE_SUFFIXES
 from avbalance.features.recipes import VisualRecipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 _DATASET = "video"  # of the balanced audiovisual data set, as distributed
 

@@ -234,7 +234,6 @@ class Plan:
                 }
                 for job in jobs
             ],
-            "cuts": [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])],
         }
 
     def _dataset_record(self, slug: str, role: str) -> dict[str, Any]:
@@ -295,13 +294,13 @@ class Plan:
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
 
     def measure_spec(self, slug: str) -> str:
-        return self._report_spec(slug, {"measures": self.papers[slug]["measures"]})
+        return self._report_spec(slug, None, {"measures": self.papers[slug]["measures"]})
 
     def table_spec(self, slug: str, table: str) -> str:
-        return self._report_spec(slug, {"tables": [self.declared(slug, "tables")[table]]})
+        return self._report_spec(slug, table, {"tables": [self.declared(slug, "tables")[table]]})
 
     def figure_spec(self, slug: str, figure: str) -> str:
-        return self._report_spec(slug, {"figures": [self.declared(slug, "figures")[figure]]})
+        return self._report_spec(slug, figure, {"figures": [self.declared(slug, "figures")[figure]]})
 
     def figure_code(self, slug: str, figure: str) -> str:
         kind = self.declared(slug, "figures")[figure]["kind"]
@@ -309,14 +308,20 @@ class Plan:
 
     def claims_spec(self, slug: str) -> str:
         keys = ("claims", "checks", "statistics", "measures")
-        return self._report_spec(slug, {key: self.papers[slug][key] for key in keys if key in self.papers[slug]})
+        declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
+        return self._report_spec(slug, "claims", declared)
 
     def losses_spec(self, slug: str) -> str:
-        return self._report_spec(slug, {})
+        return self._report_spec(slug, None, {})
 
-    def _report_spec(self, slug: str, declarations: dict[str, Any]) -> str:
-        declarations = {"published": self.papers[slug].get("published", []), **declarations}
-        return canonical_json({"paper": self.paper_record(slug), "declarations": declarations})
+    def _report_spec(self, slug: str, item: str | None, declarations: dict[str, Any]) -> str:
+        """What a reporting command reads: the paper with the cuts that touch `item`, and its own declarations only."""
+        paper = self.paper_record(slug)
+        if item is not None:
+            cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
+            paper["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
+            declarations = {"published": self.papers[slug].get("published", []), **declarations}
+        return canonical_json({"paper": paper, "declarations": declarations})
 
     def preflight(self) -> list[str]:
         """One sentence per real data set that cannot be read yet; nothing for data sets that are already built."""

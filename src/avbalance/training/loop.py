@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, Step
 from avbalance.models.base import Batch, Model
+from avbalance.stopping import early_stop
 from avbalance.training.data import BatchSource
 from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
@@ -220,15 +221,9 @@ class Trainer:
         self.progress.epoch(self.stream, log, self.protocol.epochs)
 
     def _patience_over(self) -> bool:
-        """Whether `patience` epochs have passed without a gain of at least `min_delta` points on all before them."""
-        if self.protocol.patience is None:
-            return False
-        best, since = -math.inf, 0
-        for row in self.history:
-            # 60.3 - 60.2 is a little less than 0.1 in floating point and must count; see analysis/confidence.py
-            improved = row["val_accuracy"] - best >= self.protocol.min_delta - 1e-9
-            best, since = max(best, row["val_accuracy"]), 0 if improved else since + 1
-        return since >= self.protocol.patience
+        """Whether `patience` epochs have passed without a gain, see stopping.py."""
+        rule, accuracies = self.protocol, [row["val_accuracy"] for row in self.history]
+        return rule.patience is not None and early_stop(accuracies, rule.min_delta, rule.patience)[1] is not None
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:

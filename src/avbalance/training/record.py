@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 RECORD_VERSION = 1
-_PACKAGES = ("avbalance", "torch", "torchaudio", "numpy", "pandas", "av", "scikit-learn", "snakemake")
+_PACKAGES = ("avbalance", "torch", "torchaudio", "numpy", "pandas", "av", "snakemake")
 
 
 @dataclass

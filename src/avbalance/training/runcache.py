@@ -73,8 +73,21 @@ def _intact(folder: Path) -> bool:
         return False
 
 
+_LINKED_BYTES = 1 << 22  # smaller files are copied: a link shares its time with every other place of the file
+
+
+def _place(source: Path, target: Path) -> None:
+    if source.stat().st_size >= _LINKED_BYTES:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copyfile(source, target)
+
+
 def link_files(source: Path, target: Path, names: list[str]) -> None:
-    """Place files of `source` into `target` by hard link, or by copy where links are impossible; each appears whole.
+    """Place files of `source` into `target`; each appears whole. Large ones are hard links where those are possible.
 
     The modification time becomes now: for Snakemake an output is as old as the job that placed it.
     """
@@ -82,10 +95,7 @@ def link_files(source: Path, target: Path, names: list[str]) -> None:
     for name in names:
         temporary = target / f".{name}.{os.getpid()}.partial"
         temporary.unlink(missing_ok=True)
-        try:
-            os.link(source / name, temporary)
-        except OSError:
-            shutil.copyfile(source / name, temporary)
+        _place(source / name, temporary)
         os.utime(temporary)
         os.replace(temporary, target / name)
         temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing

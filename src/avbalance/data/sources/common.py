@@ -14,6 +14,7 @@ from avbalance.files import sha256_file
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _REQUIRED = object()
 _YOUTUBE_CLIP = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+)(?:_\d+)?")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avbalance.data.sources.common import card_for, media_checksum, media_root_entry, read_options, required
+from avbalance.data.sources.common import IMAGE_SUFFIXES, card_for, media_checksum, media_root_entry, read_options, required
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 DEFAULTS: dict[str, Any] = {"root": required(), "manifest": "manifest.csv", "columns": {}, "classes": None}
 _MEDIA = ("video", "audio", "image", "frames")
 _COLUMNS = ("id", "label", "split", "group", *_MEDIA)
-_PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -146,7 +145,7 @@ def _media_files(path: Path, kind: str) -> list[Path]:
         return [path] if path.is_file() else []
     if not path.is_dir():
         return []
-    return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _PICTURES)
+    return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _refuse_mostly_missing(rows: Sequence[Mapping[str, Any]], table: Path) -> None:
