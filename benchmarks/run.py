@@ -44,7 +44,7 @@ def ratio(name: str, naive: Callable[[], object], ours: Callable[[], object]) ->
 
 
 def augmentation() -> None:
-    """Random resized crop, flip and normalisation of 64 clips of 3 frames: one by one with torchvision, as one batch."""
+    """Crop, flip and normalisation of 16 clips of 3 frames: frame by frame with torchvision, and as one batch."""
     from torchvision.transforms import v2
 
     stored = torch.randint(0, 256, (16, 3, 256, 256, 3), dtype=torch.uint8)

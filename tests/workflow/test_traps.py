@@ -179,7 +179,10 @@ COSMETIC = {
         '"""Whether the next forward is curated, for which modality, and how many curated steps are behind it."""',
         '"""State of curation."""',
     ),
-    "layout": ("        return 0.0\n    return (\n", "        return 0.0\n\n    return (\n\n"),
+    "layout": (
+        "    if not gradients:\n        return 0.0\n",
+        "    if (\n        not gradients\n    ):\n\n        return 0.0\n",
+    ),
 }
 
 

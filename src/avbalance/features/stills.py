@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from avbalance.features.decode import Pictures, unreadable
 from avbalance.data.sources.common import IMAGE_SUFFIXES
+from avbalance.features.decode import Pictures, unreadable
 from avbalance.features.recipes import VisualRecipe
 
 if TYPE_CHECKING:

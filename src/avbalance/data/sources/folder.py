@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avbalance.data.sources.common import IMAGE_SUFFIXES, card_for, media_checksum, media_root_entry, read_options, required
+from avbalance.data.sources.common import (
+    IMAGE_SUFFIXES,
+    card_for,
+    media_checksum,
+    media_root_entry,
+    read_options,
+    required,
+)
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
