@@ -194,7 +194,8 @@ def fabricated_paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
     other, records = fabricate_dataset(
         folder, "synthetic-balanced-g1", 0.0, {"audio": (0,), "visual": (0,), "baseline": (0,)}, 9
     )
-    datasets["balanced"]["generators"] = {"synthetic-balanced-g1": other["subsets"]}
+    files = {name: other[name] for name in ("subsets", "manifest", "features")}
+    datasets["balanced"]["generators"] = {"synthetic-balanced-g1": files}
     record = {
         "slug": "balanced-audiovisual",
         "title": "Balanced Audiovisual Dataset for Imbalance Analysis",

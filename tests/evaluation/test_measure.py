@@ -136,3 +136,16 @@ def test_measuring_twice_gives_the_same_bytes(
 ) -> None:
     measure(fabricated_paper, balanced_declarations["measures"], tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == measurements.read_bytes()
+
+
+def test_chance_is_the_share_of_the_most_frequent_label(measurements: Path, tmp_path: Path) -> None:
+    frame = read_measurements(measurements)
+    chance = frame[frame["metric"] == "chance"]
+    # 120 test and 40 validation clips of four classes in turn, on each of four data sets.
+    assert chance.groupby("split")["value"].agg(["min", "max"]).to_numpy().tolist() == [[25.0, 25.0]] * 2
+    assert dict(chance.groupby("split")["n"].sum()) == {"test": 4 * 120, "val": 4 * 40}
+    runs = [run(tmp_path, "audio", [True] * 4)]
+    measure(paper(tmp_path, runs, {"estimated": [0.1] * 4}), MEASURES, tmp_path / "one.parquet")
+    # All four clips of the made-up set have label 0.
+    frame = read_measurements(tmp_path / "one.parquet")
+    assert frame.loc[frame["metric"] == "chance", "value"].to_list() == [100.0]

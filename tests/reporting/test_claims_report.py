@@ -51,7 +51,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "results": {"estimated": result},
     }
     data = [{"label": "D", "name": None, "describe": "not made in this tier"}]
-    statistics = {"draws": 10, "level": 0.95, "seed": 0}
+    statistics = {"draws": 10, "level": 0.95, "seed": 0, "min_n": 20}
     whole = {"title": "T & <T>", "data": data, "statistics": statistics, "claims": [claim]}
     return whole | {"checks": [], "cuts": []} | changes
 
@@ -64,6 +64,19 @@ def test_html_is_escaped_and_gaps_are_told() -> None:
     row = "| &lt;b&gt; \\| x | holds | +1.23 | +0.50 to +2.00 | +1.00, -0.50 |  | 120 | 1.10 | points |"
     assert row in text.splitlines()
     assert "reproduced (1 hold, 0 weak, 0 fail, 1 not testable)" in text
+
+
+def test_rows_on_few_clips_carry_a_dagger() -> None:
+    page = report()
+    assert "| 120 |" in claims_markdown(page)
+    page["claims"][0]["results"]["estimated"]["outcomes"][0]["n"] = 99
+    text = claims_markdown(page)
+    assert "| 99† |" in text
+    assert "† after n marks fewer than 100." in text
+
+
+def test_the_page_says_what_cross_fitted_models_were_trained_on() -> None:
+    assert "trained on one half of the training set and the multimodal models on all of it" in claims_markdown(report())
 
 
 def test_numbers_and_verdicts_as_text() -> None:

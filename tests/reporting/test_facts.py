@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbalance.evaluation.paper import DatasetInfo
+from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.files import write_json
-from avbalance.reporting.facts import clip_line, lost_clips, preference_line
+from avbalance.reporting.facts import clip_line, lost_clips, notes, preference_line, write_lost_clips
 
 
 def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) -> None:
@@ -42,3 +42,11 @@ def test_shares_and_epochs(tmp_path: Path) -> None:
         "Audio-preferred share of D: train 0.750 (0 ties), test undefined (2 ties);"
         " epochs averaged: audio 7, visual 12."
     )
+
+
+def test_losses_of_further_generator_seeds_are_told(fabricated_paper: Paper, tmp_path: Path) -> None:
+    line = "Clips of synthetic-balanced-g1: 320 of 321 used (train 160, val 40, test 120), 1 lost (manifest missing 1)."
+    assert line in notes(fabricated_paper, ["balanced"], "tableS3", generators=True)
+    assert line not in notes(fabricated_paper, ["balanced"], "table2")
+    write_lost_clips(fabricated_paper, tmp_path / "lost.csv")
+    assert "synthetic-balanced-g1" in pd.read_csv(tmp_path / "lost.csv")["dataset"].to_list()

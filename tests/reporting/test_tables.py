@@ -12,6 +12,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import Cell, Measured
 from avbalance.reporting.escape import escape_markdown, escape_tex
+from avbalance.reporting.facts import CROSS_FITTED_NOTE
 from avbalance.reporting.tables import build_table, cell_text, latex, long_frame, markdown, render_tables
 
 DECLARATION = {
@@ -58,15 +59,52 @@ def test_markdown_golden(small: tuple[Paper, Measured]) -> None:
         "\n"
         "Cells: ours, mean ± standard deviation over seeds (published). –: not made.\n"
         "\n"
-        "| Method | A&lt;B&gt;, Overall | A&lt;B&gt;, audio_preferred |\n"
+        "| Method | A&lt;B&gt;, Overall | A&lt;B&gt;, audio\\_preferred |\n"
         "| --- | ---: | ---: |\n"
-        "| Base_line | 61.00 ± 1.41 (61.50) | 50.00† |\n"
+        "| Base\\_line | 61.00 ± 1.41 (61.50) | 50.00† |\n"
         "| 50% more | 70.00 | – |\n"
         "| Clips | 200 | 40 |\n"
         "\n"
         "- † fewer than 100 clips.\n"
         "- Cut in this tier: all cut; reason: no time.\n"
     )
+
+
+def scored(run: str, seed: int, subset: str, value: float, n: int, protocol: str = "none") -> dict[str, Any]:
+    return measurement(run, subset, seed, value, n) | {"protocol": protocol}
+
+
+def test_a_seed_at_chance_level_is_marked(small: tuple[Paper, Measured]) -> None:
+    # Chance 25 % of 300 clips: 25 + 3 * sqrt(25 * 75 / 300) = 32.5. Seed 1 of base_line is there, extra is above.
+    rows = [
+        scored("majority-label", 0, "overall", 25.0, 300) | {"metric": "chance", "condition": "none"},
+        scored("base_line", 0, "overall", 60.0, 300),
+        scored("base_line", 1, "overall", 32.4, 300),
+        scored("extra", 0, "overall", 32.6, 300),
+        scored("base_line", 0, "overall", 60.0, 300, "estimated"),
+        scored("base_line", 1, "overall", 32.4, 300, "estimated"),
+        scored("extra", 0, "overall", 32.6, 300, "estimated"),
+        scored("base_line", 0, "audio_preferred", 50.0, 150, "estimated"),
+        scored("base_line", 1, "audio_preferred", 60.0, 150, "estimated"),
+    ]
+    table = build_table(small[0], DECLARATION, Measured(small[0], pd.DataFrame(rows), {}))
+    assert [[cell.chance for cell in line] for line in table.cells] == [[True, True], [False, False]]
+    assert "- ‡ a seed at chance level is part of the mean.\n" in markdown(table)
+    assert r"$\ddagger$ a seed at chance level" in latex(table)
+    assert "chance" not in long_frame(table).columns
+
+
+def test_a_cross_fitted_cell_is_marked_for_either_half(small: tuple[Paper, Measured]) -> None:
+    rows = [
+        scored("majority-label", 0, "overall", 25.0, 300) | {"metric": "chance"},
+        scored("base_line", 0, "overall", 60.0, 300, "cross-fitted-a"),
+        scored("base_line", 0, "overall", 25.0, 300, "cross-fitted-b"),
+        scored("base_line", 0, "overall", 42.5, 300, "cross-fitted"),
+        scored("base_line", 0, "audio_preferred", 42.5, 100, "cross-fitted"),
+    ]
+    declaration = DECLARATION | {"select": {"protocol": "cross-fitted"}}
+    table = build_table(small[0], declaration, Measured(small[0], pd.DataFrame(rows), {}))
+    assert [cell.chance for cell in table.cells[0]] == [True, True]
 
 
 def test_latex_golden(small: tuple[Paper, Measured]) -> None:
@@ -108,6 +146,7 @@ def test_long_frame_keys_and_values(small: tuple[Paper, Measured]) -> None:
         (Cell(61.5, 60.0, None, 1, 300), "60.00 (61.50)"),
         (Cell(None, 60.0, 0.5, 3, 99), "60.00 ± 0.50†"),
         (Cell(None, 60.0, 0.5, 3, 100), "60.00 ± 0.50"),
+        (Cell(61.5, 60.0, 0.5, 3, 99, chance=True), "60.00 ± 0.50†‡ (61.50)"),
     ],
 )
 def test_cell_text(cell: Cell, text: str) -> None:
@@ -120,6 +159,7 @@ def test_numbers_without_declared_decimals_are_short() -> None:
 
 def test_escaping() -> None:
     assert escape_markdown("<script>|`x` & *y*\n") == "&lt;script&gt;\\|\\`x\\` &amp; \\*y\\* "
+    assert escape_markdown(r"a_b_ [x](y) \* ~~z~~ $q$") == r"a\_b\_ \[x\](y) \\\* \~\~z\~\~ \$q\$"
     assert escape_tex(r"\input{a_b} 5% $x^2$ ~#") == (
         r"\textbackslash{}input\{a\_b\} 5\% \$x\textasciicircum{}2\$ \textasciitilde{}\#"
     )
@@ -169,6 +209,11 @@ def test_runs_left_out_keep_their_published_number(
     row = frame.loc[("Grad-Blending (offline)", "overall")]
     assert pd.isna(row["ours_mean"])
     assert row["seeds"] == 0
+
+
+def test_what_cross_fitting_compares_stands_where_it_is_shown(rendered: Path) -> None:
+    shown = [path.stem for path in sorted(rendered.glob("*.md")) if CROSS_FITTED_NOTE in path.read_text("utf-8")]
+    assert shown == ["tableS1"]
 
 
 def test_generator_seeds_have_rows_of_their_own(rendered: Path) -> None:

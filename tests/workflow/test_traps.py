@@ -179,10 +179,7 @@ COSMETIC = {
         '"""Whether the next forward is curated, for which modality, and how many curated steps are behind it."""',
         '"""State of curation."""',
     ),
-    "layout": (
-        "    if not gradients:\n        return 0.0\n",
-        "    if (\n        not gradients\n    ):\n\n        return 0.0\n",
-    ),
+    "layout": ("def random_curation(generator: ", "\n\ndef random_curation(\n        generator: "),
 }
 
 

@@ -2,8 +2,9 @@
 
 A comparison holds when its effect has the right sign and a paired bootstrap over test samples (correctness
 averaged over seeds) gives an interval that excludes 0; it is weak when only the sign is right; else it
-fails. A claim is reproduced when all its comparisons hold, direction only when some are weak, not
-reproduced when one fails, and not testable here when none could be made.
+fails. A claim is reproduced when all its comparisons hold, reproduced where testable when all hold that
+could be made, direction only when some are weak, not reproduced when one fails, and not testable here when
+none could be made.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK, Outcome, outcomes, uses_subsets
+from avbalance.evaluation.comparisons import (
+    FAILS,
+    HOLDS,
+    TINY,
+    UNTESTABLE,
+    WEAK,
+    Outcome,
+    outcomes,
+    uses_subsets,
+)
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import NO_SUBSET
 from avbalance.evaluation.paper import Paper
 
 PROTOCOLS = ("estimated", "cross-fitted", "planted")
-REPRODUCED, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
+REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
     "reproduced",
+    "reproduced where testable",
     "direction only",
     "not reproduced",
     "not testable here",
@@ -46,7 +57,7 @@ def assess(paper: Paper, declarations: Mapping[str, Any]) -> dict[str, Any]:
             }
             for info in paper.datasets.values()
         ],
-        "statistics": {"draws": evidence.draws, "level": evidence.level, "seed": evidence.seed},
+        "statistics": {name: getattr(evidence, name) for name in ("draws", "level", "seed", "min_n")},
         "checks": [_assess_one(evidence, entry) for entry in declarations["checks"]],
         "claims": [_assess_one(evidence, entry) for entry in declarations["claims"]],
     }
@@ -74,22 +85,22 @@ def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def combine(verdicts: Sequence[str]) -> str:
-    """The verdict on a claim from those on its comparisons; untestable ones are left out unless all are."""
+    """The verdict on a claim from those on its comparisons."""
     tested = [verdict for verdict in verdicts if verdict != UNTESTABLE]
     if not tested:
         return NOT_TESTABLE
     if FAILS in tested:
         return NOT_REPRODUCED
-    return DIRECTION if WEAK in tested else REPRODUCED
+    if WEAK in tested:
+        return DIRECTION
+    return REPRODUCED if len(tested) == len(verdicts) else PARTLY
 
 
 def summary(found: Sequence[Outcome]) -> dict[str, Any]:
     """Verdict, counts, how many comparisons could have shown the published effect, why others did not run."""
     verdicts = [outcome.verdict for outcome in found]
     powered = [
-        outcome.detectable is not None
-        and outcome.published is not None
-        and outcome.detectable <= abs(outcome.published)
+        outcome.detectable is not None and outcome.paper is not None and outcome.detectable <= abs(outcome.paper)
         for outcome in found
     ]
     return {
@@ -106,8 +117,10 @@ _COUNTED = {"holds": HOLDS, "weak": WEAK, "fails": FAILS, "untestable": UNTESTAB
 
 def published_verdict(found: Sequence[Outcome]) -> dict[str, Any]:
     """Whether the paper's own numbers satisfy its claim (yes, no, no numbers), and their range of effects."""
-    effects = [outcome.published for outcome in found if outcome.published is not None]
-    verdict = "no numbers" if not effects else "yes" if min(effects) > 0 else "no"
+    pairs = [(outcome.paper, outcome.tie_agrees) for outcome in found if outcome.paper is not None]
+    effects = [effect for effect, _ in pairs]
+    agrees = all(effect > TINY or (tie_agrees and effect >= -TINY) for effect, tie_agrees in pairs)
+    verdict = "no numbers" if not effects else "yes" if agrees else "no"
     return {
         "verdict": verdict,
         "comparisons": len(effects),

@@ -2,14 +2,19 @@
 
 A comparison is positive when the claim is right. Most are weighted sums of accuracies, evaluated alike on
 our runs (with a bootstrap over test samples) and on the published numbers. Kinds, with the keys of their
-declaration: difference        datasets, subsets, left, right: left - right on the subset between_subsets
-datasets, runs, higher, lower: one run on two subsets growth            datasets, left, right, subsets
-[from, to]: (left - right) at `to` minus the same at `from` any_of            datasets, subsets, left,
-right: the best of the left runs minus right never_both        datasets, runs, sides [{subset, rival}, ...]:
-no run beats the rival on every side share             datasets, higher, lower, factor: share of clips in
-`higher` minus factor times that in `lower` flatness          larger, smaller, split: J2 of one data set's
-confidence map minus that of another correlation       datasets, at_least: Spearman of estimated and planted
-discrepancy minus a bound
+declaration:
+
+- difference: datasets, subsets, left, right: left - right on the subset
+- between_subsets: datasets, runs, higher, lower: one run on two subsets
+- growth: datasets, left, right, subsets [from, to]: (left - right) at `to` minus the same at `from`
+- any_of: datasets, subsets, left, right: one of the left runs minus right
+- never_both: datasets, runs, sides [{subset, rival}, ...]: the rival minus the run, on one of the sides
+- share: datasets, higher, lower, factor: share of clips in `higher` minus factor times that in `lower`
+- flatness: larger, smaller, split: J2 of one data set's confidence map minus that of another
+- correlation: datasets, at_least: Spearman of estimated and planted discrepancy minus a bound
+
+any_of and never_both have k alternatives, of which one suffices: each gets an interval at the level
+corrected for k looks (Bonferroni), and all that is reported belongs to one and the same alternative.
 """
 
 from __future__ import annotations
@@ -26,11 +31,9 @@ from avbalance.analysis.statistics import (
     Estimate,
     Term,
     contrast,
-    contrast_draws,
     flatness_difference,
     paired_bootstrap,
     spearman,
-    summarise,
 )
 from avbalance.analysis.subsets import OVERALL
 from avbalance.errors import UserError
@@ -39,6 +42,8 @@ from avbalance.evaluation.published import implied_share
 
 HOLDS, WEAK, FAILS, UNTESTABLE = "holds", "weak", "fails", "not testable"
 PREFERRED = ("audio_preferred", "visual_preferred")
+WITHOUT_VARIATION = 30  # clips below which a standard error of 0 says nothing
+TINY = 1e-9  # rounding of sums
 
 Block = Mapping[str, Any]
 
@@ -54,12 +59,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Alternatives (weighted sums of pieces) on one data set; combine: one, any, or never_both of them."""
+    """Alternatives (weighted sums of pieces) on one data set, of which one must be positive.
+
+    names: of the alternatives, where there are several; tie_agrees: an effect of 0 does not contradict the
+    claim.
+    """
 
     text: str
     role: str
     alternatives: tuple[tuple[Piece, ...], ...]
-    combine: str = "one"
+    names: tuple[str, ...] = ()
+    tie_agrees: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ class Outcome:
     """What one comparison came to. Effects are in `unit`; a positive effect agrees with the claim.
 
     n: clips in the smallest subset; seeds: the effect under each seed alone; published: the same effect in
-    the paper's numbers; reason: why it is not testable.
+    the paper's numbers; claimed: the effect of the paper's own best alternative, where there are several;
+    tie_agrees: see Comparison; reason: why it is not testable.
     """
 
     text: str
@@ -79,17 +90,46 @@ class Outcome:
     n: int | None = None
     seeds: tuple[float, ...] = field(default=())
     published: float | None = None
+    claimed: float | None = None
+    tie_agrees: bool = False
     unit: str = "points"
     reason: str = ""
 
+    @property
+    def paper(self) -> float | None:
+        """The effect in the paper's numbers on which its claim rests."""
+        return self.published if self.claimed is None else self.claimed
 
-def judge(estimate: Estimate) -> str:
-    """holds: right sign and the interval excludes 0; weak: right sign only; fails: wrong sign or none."""
+
+def judge(estimate: Estimate, tie_agrees: bool = False) -> str:
+    """holds: right sign and the interval excludes 0; weak: right sign only; fails: wrong sign or none.
+
+    An effect of 0 fails, or is weak where a tie agrees with the claim.
+    """
     if not np.isfinite([estimate.effect, estimate.low, estimate.high]).all():
         return UNTESTABLE
-    if estimate.effect <= 0:
+    if estimate.effect < -TINY:
         return FAILS
-    return HOLDS if estimate.low > 0 else WEAK
+    if estimate.effect <= TINY:
+        return WEAK if tie_agrees else FAILS
+    return HOLDS if estimate.low > TINY else WEAK
+
+
+def scarcity(estimate: Estimate, n: int, least: int, place: str) -> str:
+    """Why an estimate on `n` clips of `place` is not judged; empty when it is."""
+    if n < least:
+        return f"too few clips: {n} {place}, fewer than {least}"
+    if not np.isfinite([estimate.effect, estimate.low, estimate.high]).all():
+        return f"no variation between the {n} clips {place}, or draws without any"
+    if estimate.error <= TINY and n < WITHOUT_VARIATION:
+        return f"too few clips: {n} {place}, on which the effect does not vary"
+    return ""
+
+
+def best(estimates: Sequence[Estimate]) -> int:
+    """The alternative to report: of those that hold, else of all, the one with the largest effect."""
+    holding = [number for number, estimate in enumerate(estimates) if judge(estimate) == HOLDS]
+    return max(holding or range(len(estimates)), key=lambda number: estimates[number].effect)
 
 
 def outcomes(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
@@ -112,30 +152,40 @@ def uses_subsets(block: Block) -> bool:
 
 def evaluate(evidence: Evidence, comparison: Comparison, protocol: str) -> Outcome:
     """The outcome of a linear comparison under one protocol."""
-    published = _published(evidence, comparison)
+    role, alternatives = comparison.role, comparison.alternatives
+    published = [_published(evidence, role, pieces) for pieces in alternatives]
+    known = [value for value in published if value is not None]
+    claimed = max(known) if len(known) == len(alternatives) else None
+    bare = Outcome(comparison.text, UNTESTABLE, published=claimed, tie_agrees=comparison.tie_agrees)
     try:
-        lists = [_terms(evidence, comparison.role, pieces, protocol) for pieces in comparison.alternatives]
-        counts = evidence.counts(str(evidence.info(comparison.role).data))
-        seeds = _seed_effects(evidence, comparison, protocol)
+        lists = [_terms(evidence, role, pieces, protocol) for pieces in alternatives]
+        smallest = [_smallest(evidence, role, pieces, protocol) for pieces in alternatives]
+        counts = evidence.counts(str(evidence.info(role).data))
     except NotTestable as error:
-        return Outcome(comparison.text, UNTESTABLE, published=published, reason=str(error))
-    if comparison.combine == "never_both":
-        draws = -np.min([contrast_draws(terms, counts) for terms in lists], axis=0)
-        estimate = summarise(_combined(comparison, [contrast(terms) for terms in lists]), draws, evidence.level)
-    else:
-        # The best of k alternatives gets an interval at the level corrected for k looks (Bonferroni).
-        level = 1 - (1 - evidence.level) / len(lists)
-        estimates = [paired_bootstrap(terms, counts, level) for terms in lists]
-        estimate = max(estimates, key=lambda item: (item.low, item.effect))
-    size = min(int(term.mask.sum()) for terms in lists for term in terms)
-    return replace(_outcome(comparison.text, estimate, size), seeds=tuple(seeds), published=published)
+        return replace(bare, reason=str(error))
+    level = 1 - (1 - evidence.level) / len(lists)
+    estimates = [paired_bootstrap(terms, counts, level) for terms in lists]
+    for estimate, (n, place) in zip(estimates, smallest, strict=True):
+        reason = scarcity(estimate, n, evidence.min_n, place)
+        if reason:
+            return replace(bare, n=n, reason=reason)
+    chosen = best(estimates)
+    outcome = _outcome(bare, estimates[chosen], *smallest[chosen], evidence.min_n)
+    return replace(
+        outcome,
+        text=f"{comparison.text}; shown: {comparison.names[chosen]}" if comparison.names else comparison.text,
+        seeds=tuple(_seed_effects(evidence, role, alternatives[chosen], protocol)),
+        published=published[chosen],
+        claimed=claimed if comparison.names else None,
+    )
 
 
-def _outcome(text: str, estimate: Estimate, n: int, unit: str = "points") -> Outcome:
-    verdict = judge(estimate)
-    if verdict == UNTESTABLE:
-        return Outcome(text, verdict, n=n, unit=unit, reason=f"too few clips ({n}) or no variation")
-    return Outcome(text, verdict, estimate.effect, estimate.low, estimate.high, estimate.detectable, n, unit=unit)
+def _outcome(bare: Outcome, estimate: Estimate, n: int, place: str, least: int) -> Outcome:
+    reason = scarcity(estimate, n, least, place)
+    if reason:
+        return replace(bare, n=n, reason=reason)
+    numbers = {name: getattr(estimate, name) for name in ("effect", "low", "high", "detectable")}
+    return replace(bare, verdict=judge(estimate, bare.tie_agrees), n=n, **numbers)
 
 
 def _terms(
@@ -145,30 +195,26 @@ def _terms(
     return list(itertools.chain.from_iterable(lists))
 
 
-def _seed_effects(evidence: Evidence, comparison: Comparison, protocol: str) -> list[float]:
-    pieces = list(itertools.chain.from_iterable(comparison.alternatives))
-    common = set.intersection(*(evidence.seeds(comparison.role, p.run, p.subset, protocol) for p in pieces))
-    return [
-        _combined(
-            comparison,
-            [contrast(_terms(evidence, comparison.role, alt, protocol, seed)) for alt in comparison.alternatives],
-        )
-        for seed in sorted(common)
-    ]
+def _smallest(evidence: Evidence, role: str, pieces: Iterable[Piece], protocol: str) -> tuple[int, str]:
+    """Clips in the smallest subset of some pieces, and which subset that is."""
+    label = evidence.info(role).label
+    return min(
+        (int(term.mask.sum()), f"of {label} in {piece.subset}")
+        for piece in pieces
+        for term in _terms(evidence, role, [piece], protocol)
+    )
 
 
-def _combined(comparison: Comparison, effects: Sequence[float]) -> float:
-    return -min(effects) if comparison.combine == "never_both" else max(effects)
+def _seed_effects(evidence: Evidence, role: str, pieces: Sequence[Piece], protocol: str) -> list[float]:
+    common = set.intersection(*(evidence.seeds(role, piece.run, piece.subset, protocol) for piece in pieces))
+    return [contrast(_terms(evidence, role, pieces, protocol, seed)) for seed in sorted(common)]
 
 
-def _published(evidence: Evidence, comparison: Comparison) -> float | None:
-    effects = []
-    for pieces in comparison.alternatives:
-        values = [evidence.published_value(comparison.role, piece.run, piece.subset) for piece in pieces]
-        if any(value is None for value in values):
-            return None
-        effects.append(sum(p.coefficient * (v or 0.0) for p, v in zip(pieces, values, strict=True)))
-    return _combined(comparison, effects)
+def _published(evidence: Evidence, role: str, pieces: Sequence[Piece]) -> float | None:
+    values = [evidence.published_value(role, piece.run, piece.subset) for piece in pieces]
+    if any(value is None for value in values):
+        return None
+    return sum(piece.coefficient * (value or 0.0) for piece, value in zip(pieces, values, strict=True))
 
 
 def _difference(evidence: Evidence, block: Block) -> list[Comparison]:
@@ -218,7 +264,7 @@ def _any_of(evidence: Evidence, block: Block) -> list[Comparison]:
             f" > {paper.label(right)}",
             role,
             tuple((Piece(1, left, subset), Piece(-1, right, subset)) for left in block["left"]),
-            "any",
+            tuple(map(paper.label, block["left"])),
         )
         for role, subset, right in itertools.product(block["datasets"], block["subsets"], block["right"])
     ]
@@ -231,8 +277,9 @@ def _never_both(evidence: Evidence, block: Block) -> list[Comparison]:
         Comparison(
             f"{paper.dataset(role).label}: {paper.label(run)} does not beat {rivals} at once",
             role,
-            tuple((Piece(1, run, side["subset"]), Piece(-1, side["rival"], side["subset"])) for side in sides),
-            "never_both",
+            tuple((Piece(1, side["rival"], side["subset"]), Piece(-1, run, side["subset"])) for side in sides),
+            tuple(f"{paper.label(side['rival'])} minus {paper.label(run)} on {side['subset']}" for side in sides),
+            tie_agrees=True,
         )
         for role, run in itertools.product(block["datasets"], block["runs"])
     ]
@@ -247,6 +294,7 @@ def _share(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
         published = 100 * ((1 + factor) * float(np.median(shares)) - factor) if shares else None
         if (block["higher"], block["lower"]) != PREFERRED:
             published = None
+        bare = Outcome(text, UNTESTABLE, published=published)
         try:
             terms, sizes = [], []
             for definition in (names := evidence.definitions(protocol)):
@@ -255,10 +303,10 @@ def _share(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
                 terms.append(Term(values, np.ones(len(values), dtype=bool), 1 / len(names)))
                 sizes.append(len(values))
             counts = evidence.counts(str(evidence.info(role).data))
-            outcome = _outcome(text, paired_bootstrap(terms, counts, evidence.level), min(sizes))
+            estimate = paired_bootstrap(terms, counts, evidence.level)
+            found.append(_outcome(bare, estimate, min(sizes), f"of {label}", evidence.min_n))
         except NotTestable as error:
-            outcome = Outcome(text, UNTESTABLE, reason=str(error))
-        found.append(replace(outcome, published=published))
+            found.append(replace(bare, reason=str(error)))
     return found
 
 
@@ -270,14 +318,15 @@ def _flatness(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
         text = f"J2 of {labels[0]} > J2 of {labels[1]} ({block['split']} samples)"
         values = [evidence.published.get((label, "map", "train", "j2")) for label in labels]
         published = None if values[0] is None or values[1] is None else values[0] - values[1]
+        bare = Outcome(text, UNTESTABLE, published=published, unit="bits")
         try:
             grids = [_grid(evidence, role, block["split"], columns, protocol) for role in (larger, smaller)]
             generator = evidence.generator(f"flatness {larger} {smaller}")
             estimate = flatness_difference(grids[0], grids[1], evidence.draws, generator, evidence.level)
-            outcome = _outcome(text, estimate, min(int(grid.sum()) for grid in grids), "bits")
+            n, label = min((int(grid.sum()), label) for grid, label in zip(grids, labels, strict=True))
+            found.append(_outcome(bare, estimate, n, f"of {label}", evidence.min_n))
         except NotTestable as error:
-            outcome = Outcome(text, UNTESTABLE, unit="bits", reason=str(error))
-        found.append(replace(outcome, published=published))
+            found.append(replace(bare, reason=str(error)))
     return found
 
 
@@ -298,14 +347,15 @@ def _grid(
 def _correlation(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
     bound, found = float(block["at_least"]), []
     for role in block["datasets"]:
-        text = f"{evidence.paper.dataset(role).label}: Spearman(estimated, planted discrepancy) - {bound:g}"
+        label = evidence.paper.dataset(role).label
+        bare = Outcome(f"{label}: Spearman(estimated, planted discrepancy) - {bound:g}", UNTESTABLE, unit="rho")
         try:
             estimated, planted = (evidence.discrepancy(role, name) for name in ("estimated", "planted"))
             rho = spearman(estimated, planted, evidence.level)
             shifted = replace(rho, effect=rho.effect - bound, low=rho.low - bound, high=rho.high - bound)
-            found.append(_outcome(text, shifted, len(estimated), "rho"))
+            found.append(_outcome(bare, shifted, len(estimated), f"of {label}", evidence.min_n))
         except NotTestable as error:
-            found.append(Outcome(text, UNTESTABLE, unit="rho", reason=str(error)))
+            found.append(replace(bare, reason=str(error)))
     return found
 
 

@@ -21,6 +21,8 @@ from avbalance.evaluation.published import load_published
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, Scores, load_scores, scorer
 from avbalance.frames import read_parquet
 
+MIN_N = 20
+
 
 class NotTestable(Exception):
     """A comparison that this tier's data or runs cannot answer; the message says why."""
@@ -29,7 +31,8 @@ class NotTestable(Exception):
 class Evidence:
     """Everything that comparisons ask for, read once per data set.
 
-    statistics (all optional): draws (1000), level (0.95), seed (0) of the bootstrap.
+    statistics (all optional): draws (1000), level (0.95), seed (0) of the bootstrap; min_n (20): clips that
+    a subset must have to be compared on.
     """
 
     def __init__(self, paper: Paper, declarations: Mapping[str, Any]) -> None:
@@ -40,6 +43,7 @@ class Evidence:
         self.draws = int(options.get("draws", DRAWS))
         self.level = float(options.get("level", LEVEL))
         self.seed = int(options.get("seed", 0))
+        self.min_n = int(options.get("min_n", MIN_N))
         self.scores = cache(self._scores)
         self.discrepancies = cache(self._discrepancies)
         self.counts = cache(self._counts)

@@ -37,6 +37,7 @@ COLUMNS = (
     "dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n"
 )  # fmt: skip
 NO_SUBSET = "none"
+ACCURACY, CHANCE = "accuracy", "chance"
 
 Row = dict[str, Any]
 
@@ -45,7 +46,8 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     """Write measurements.parquet of a paper (columns COLUMNS; value in percent, n = clips in the cell).
 
     measures: thresholds (list of T), cross_fitted (run -> {a: run, b: run}), ensembles (name -> member
-    runs). A subset without clips has no row. For cross-fitted rows n is the smaller of the two subsets. The
+    runs). A subset without clips has no row. For cross-fitted rows n is the smaller of the two subsets. One
+    row per data set and split, metric "chance", holds the share of its most frequent label. The
     accuracy identity (overall = sum over subsets) is asserted on integer counts before anything is written.
     """
     subsets = paper.subsets()
@@ -53,6 +55,7 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     for data in dict.fromkeys(run.dataset for run in paper.runs):
         scores = load_scores(paper.runs_on(data), ("val", "test"))
         for split in ("val", "test"):
+            rows.extend(_chance_rows(scores[split]))
             rows.extend(_overall_rows(scores[split]))
         if data in subsets:
             rows.extend(_subset_rows(scores["test"], subsets[data], measures))
@@ -70,6 +73,18 @@ def read_measurements(path: str | Path) -> pd.DataFrame:
     frame = read_parquet(path, COLUMNS, "measure")
     assert_identity(frame)
     return frame
+
+
+def _chance_rows(scores: Scores) -> Iterable[Row]:
+    """What naming the most frequent label alone would score, in percent; nothing for a split without clips."""
+    n = len(scores.labels)
+    if n:
+        value = 100.0 * int(np.unique(scores.labels, return_counts=True)[1].max()) / n
+        yield {
+            "dataset": scores.dataset, "run": "majority-label", "seed": 0, "split": scores.split,
+            "subset": OVERALL, "condition": "none", "protocol": NO_SUBSET, "checkpoint": "none",
+            "metric": CHANCE, "value": value, "n": n,
+        }  # fmt: skip
 
 
 def _overall_rows(scores: Scores) -> Iterable[Row]:
@@ -122,7 +137,7 @@ def _row(
     n = int(mask.sum())
     return {
         "dataset": scores.dataset, "run": run, "seed": key.seed, "split": scores.split, "subset": subset,
-        "condition": key.condition, "protocol": protocol, "checkpoint": key.checkpoint, "metric": "accuracy",
+        "condition": key.condition, "protocol": protocol, "checkpoint": key.checkpoint, "metric": ACCURACY,
         "value": 100.0 * int(correct[mask].sum()) / n, "n": n,
     }  # fmt: skip
 
@@ -141,7 +156,7 @@ def assert_identity(frame: pd.DataFrame) -> None:
     Holds for every run, seed and definition with subsets; the averaged cross-fitted rows are left to their
     two parts. Raises UserError naming the first group where it fails.
     """
-    chosen = frame[(frame["metric"] == "accuracy") & ~frame["protocol"].isin([NO_SUBSET, CROSS_FITTED])]
+    chosen = frame[(frame["metric"] == ACCURACY) & ~frame["protocol"].isin([NO_SUBSET, CROSS_FITTED])]
     parts = ("audio_preferred", "visual_preferred", TIE)
     for group, rows in chosen.groupby(GROUP, sort=True):
         cells = {

@@ -36,19 +36,28 @@ class DatasetInfo:
 
     label: the paper's name for it; data: the name on disk, None when the tier leaves it out; describe: what
     the data are, printed with every number ("synthetic stand-in for ..."); generators: further data sets of
-    the same generator under other seeds, name -> subsets file or None; the rest are paths, None or empty
-    when absent.
+    the same generator under other seeds, by name on disk, which is also their label; the rest are paths,
+    None or empty when absent.
     """
 
     role: str
     label: str
     data: str | None
     describe: str
-    generators: dict[str, str | None] = field(default_factory=dict)
+    generators: dict[str, DatasetInfo] = field(default_factory=dict)
     manifest: str | None = None
     features: dict[str, str] = field(default_factory=dict)
     confidence: str | None = None
     subsets: str | None = None
+
+    @classmethod
+    def from_dict(cls, role: str, record: Mapping[str, Any]) -> DatasetInfo:
+        """Build from plain JSON: the fields, with generators as name -> {subsets, manifest, features}."""
+        further = {
+            name: cls(role=role, label=name, data=name, describe=str(record["describe"]), **files)
+            for name, files in record.get("generators", {}).items()
+        }
+        return cls(role=role, **{**record, "generators": further})
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Paper:
                 slug=str(record["slug"]),
                 title=str(record["title"]),
                 published=str(record["published"]),
-                datasets={role: DatasetInfo(role=role, **info) for role, info in record["datasets"].items()},
+                datasets={role: DatasetInfo.from_dict(role, info) for role, info in record["datasets"].items()},
                 labels=dict(record["labels"]),
                 runs=tuple(RunFile(**run) for run in record["runs"]),
                 cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
@@ -101,10 +110,13 @@ class Paper:
 
     def subsets(self) -> dict[str, str]:
         """Name on disk -> subsets file, for every data set that has one, generator seeds included."""
-        files = {info.data: info.subsets for info in self.datasets.values()}
-        for info in self.datasets.values():
-            files.update(info.generators)
+        files = {info.data: info.subsets for info in self.all_datasets()}
         return {data: path for data, path in files.items() if data is not None and path is not None}
+
+    def all_datasets(self) -> list[DatasetInfo]:
+        """Every data set that the tier makes, each followed by those of further generator seeds."""
+        made = [info for info in self.datasets.values() if info.data is not None]
+        return [each for info in made for each in (info, *info.generators.values())]
 
 
 def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,11 +30,12 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Correctness on one split of one data set: ids (N,) sorted, correct: Key -> (N,) bool."""
+    """Correctness on one split of one data set: ids (N,) sorted, labels (N,), correct: Key -> (N,) bool."""
 
     dataset: str
     split: str
     ids: NDArray[np.str_]
+    labels: NDArray[np.integer[Any]]
     correct: dict[Key, NDArray[np.bool_]]
 
     def runs(self) -> list[str]:
@@ -95,5 +96,6 @@ def _split_scores(split: str, frames: Mapping[tuple[str, int], tuple[RunFile, pd
             logits = logits_array(part["logits"], run.predictions)
             key = Key(name, seed, str(condition), str(checkpoint))
             correct[key] = logits.argmax(axis=1) == part["label"].to_numpy()
-    ids = np.array([], dtype=str) if reference is None else reference["id"].to_numpy().astype(str)
-    return Scores(data, split, ids, correct)
+    if reference is None:
+        return Scores(data, split, np.array([], dtype=str), np.array([], dtype=np.int64), correct)
+    return Scores(data, split, reference["id"].to_numpy().astype(str), reference["label"].to_numpy(), correct)

@@ -203,7 +203,8 @@ class Plan:
         return f"{self.runs}/{slug}/{dataset}/{run}/seed{row.seeds[position]}/confidence.npz"
 
     def reported_jobs(self, slug: str) -> list[Job]:
-        return [Job(row, seed) for row in self.rows[slug] if row.reports for seed in row.seeds]
+        rows = sorted(self.rows[slug], key=lambda row: (row.dataset, row.run))
+        return [Job(row, seed) for row in rows if row.reports for seed in row.seeds]
 
     def prediction_files(self, slug: str) -> list[str]:
         return [f"{self.runs}/{job.folder}/predictions.parquet" for job in self.reported_jobs(slug)]
@@ -251,14 +252,20 @@ class Plan:
             "describe": f"synthetic stand-in for {stands_for}"
             if stands_for
             else self.datasets[main.dataset]["describe"],
-            "generators": {name: self.subsets_file(slug, name) if name in known else None for name in further},
-            "manifest": self.manifest(main.dataset),
-            "features": {
-                modality: f"{self.store(main.dataset, modality, recipes[0])}/index.parquet"
-                for modality, recipes in self.recipes[main.dataset].items()
-            },
+            "generators": {name: self._source_files(slug, name) for name in further},
             "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
-            "subsets": self.subsets_file(slug, main.dataset) if main.dataset in known else None,
+            **self._source_files(slug, main.dataset),
+        }
+
+    def _source_files(self, slug: str, dataset: str) -> dict[str, Any]:
+        """What reports read of one data set: its subsets, and what says which clips were lost."""
+        return {
+            "subsets": self.subsets_file(slug, dataset) if dataset in self.confidence_datasets(slug) else None,
+            "manifest": self.manifest(dataset),
+            "features": {
+                modality: f"{self.store(dataset, modality, recipes[0])}/index.parquet"
+                for modality, recipes in self.recipes[dataset].items()
+            },
         }
 
     def fact_files(self, slug: str) -> list[str]:
@@ -267,7 +274,8 @@ class Plan:
         for role in self.papers[slug]["datasets"]:
             record = self._dataset_record(slug, role)
             if record["data"]:
-                files += [record["manifest"], *record["features"].values()]
+                for source in (record, *record["generators"].values()):
+                    files += [source["manifest"], *source["features"].values()]
                 files += self.confidence_files(slug, record["data"]) if record["confidence"] else []
         return files
 

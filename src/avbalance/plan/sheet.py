@@ -160,7 +160,7 @@ def combinations(rows: list[Row]) -> list[Cell]:
 
 def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
     found: dict[tuple[str, str], list[Job]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.run):  # the order of a declaration file must not matter
         for position, seed in enumerate(row.seeds):
             if seeds_per_job == "all":
                 name = f"{row.run}-after" if row.waits() else row.method  # a run may bear its method's name

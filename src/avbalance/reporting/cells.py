@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from avbalance.analysis.subsets import canonical_subset
+from avbalance.analysis.subsets import OVERALL, canonical_subset
 from avbalance.errors import UserError
+from avbalance.evaluation.measure import ACCURACY, CHANCE
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
+from avbalance.evaluation.scores import CROSS_FITTED, HALVES
 
 SELECT = {
     "split": "test",
@@ -23,12 +27,17 @@ SELECT = {
     "metric": "accuracy",
 }
 COORDINATES = ("dataset", "run", "subset", *SELECT)
+SCORED = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint"]
 SMALL = 100
+CHANCE_ERRORS = 3  # binomial standard errors above the share of the most frequent label
 
 
 @dataclass(frozen=True)
 class Cell:
-    """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds."""
+    """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds.
+
+    chance: a seed whose overall accuracy is at chance level is part of ours.
+    """
 
     published: float | None = None
     ours_mean: float | None = None
@@ -36,6 +45,12 @@ class Cell:
     seeds: int = 0
     n: int | None = None
     data: str = ""
+    chance: bool = False
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a CSV file says of the cell."""
+        return {name: value for name, value in vars(self).items() if name != "chance"}
 
     @property
     def small(self) -> bool:
@@ -49,8 +64,11 @@ class Measured:
     def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
         self.paper = paper
         self.published = published
-        grouped = measurements.groupby(list(COORDINATES), sort=True)
-        table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
+        grouped = measurements.assign(chance=_at_chance(measurements)).groupby(list(COORDINATES), sort=True)
+        table = grouped.agg(
+            mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"),
+            chance=("chance", "max"),
+        )  # fmt: skip
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
 
     def cell(self, coordinates: Mapping[str, str]) -> Cell:
@@ -71,8 +89,25 @@ class Measured:
             published = self.published.get((info.label, label, subset, place["metric"]))
         if ours is None:
             return Cell(published=published, data=data or "")
-        mean, sd, seeds, n = ours
-        return Cell(published, mean, None if math.isnan(sd) else sd, int(seeds), int(n), data or "")
+        mean, sd, seeds, n, chance = ours
+        return Cell(published, mean, None if math.isnan(sd) else sd, int(seeds), int(n), data or "", bool(chance))
+
+
+def _at_chance(measurements: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (N,) of runs and seeds whose overall accuracy, as scored for that row, is at chance level.
+
+    At chance level: at most the share of the most frequent label plus three binomial standard errors. A
+    cross-fitted row is, when either of the two models behind it is.
+    """
+    chance = measurements[measurements["metric"] == CHANCE].set_index(["dataset", "split"])["value"]
+    overall = measurements[(measurements["metric"] == ACCURACY) & (measurements["subset"] == OVERALL)]
+    level = chance.reindex(pd.MultiIndex.from_frame(overall[["dataset", "split"]])).to_numpy(dtype=float)
+    error = np.sqrt(level * (100.0 - level) / overall["n"].to_numpy(dtype=float))
+    low = overall.loc[overall["value"].to_numpy() <= level + CHANCE_ERRORS * error, SCORED]
+    averaged = low[low["protocol"].isin(list(HALVES))].assign(protocol=CROSS_FITTED)
+    found = pd.MultiIndex.from_frame(pd.concat([low, averaged]))
+    rows: NDArray[np.bool_] = pd.MultiIndex.from_frame(measurements[SCORED]).isin(found)
+    return rows & (measurements["metric"] == ACCURACY).to_numpy()
 
 
 class FromFiles:

@@ -13,8 +13,9 @@ from avbalance.evaluation.measure import NO_SUBSET
 from avbalance.evaluation.paper import Paper
 from avbalance.files import write_json
 from avbalance.frames import write_text
+from avbalance.reporting.cells import SMALL
 from avbalance.reporting.escape import escape_markdown
-from avbalance.reporting.facts import cut_lines
+from avbalance.reporting.facts import CROSS_FITTED_NOTE, cut_lines
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,7 +39,9 @@ def claims_markdown(report: Mapping[str, Any]) -> str:
         autoescape=False,
     )
     environment.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text)
-    page = environment.get_template("claims.md.j2").render(**report, protocols=PROTOCOLS, no_subset=NO_SUBSET)
+    page = environment.get_template("claims.md.j2").render(
+        **report, protocols=PROTOCOLS, no_subset=NO_SUBSET, small=SMALL, cross_fitted_note=CROSS_FITTED_NOTE
+    )
     return page.rstrip("\n") + "\n"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "*": "\\*", "`": "\\`", "\n": " "})
+_MARKDOWN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": " "} | {mark: f"\\{mark}" for mark in "\\|*_`[]~$"}
+)
 _TEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -19,6 +21,7 @@ _TEX = str.maketrans(
         ">": r"\textgreater{}",
         "±": r"$\pm$",
         "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
         "–": "--",
         "\n": " ",
     }

@@ -14,6 +14,10 @@ from avbalance.frames import read_parquet, write_csv
 
 OK = "ok"
 SPLITS = ("train", "val", "test")
+CROSS_FITTED_NOTE = (
+    "On cross-fitted subsets the unimodal models were trained on one half of the training set and the multimodal"
+    " models on all of it: a lead of the latter is in part that of more data."
+)
 
 
 def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> str:
@@ -48,7 +52,7 @@ def lost_clips(info: DatasetInfo) -> pd.DataFrame:
 
 def write_lost_clips(paper: Paper, path: str | Path) -> None:
     """Write dataset, id, split, modality, status, reason of every clip of a paper that was not used."""
-    lost = [lost_clips(info).assign(dataset=info.data) for info in paper.datasets.values() if info.data]
+    lost = [lost_clips(info).assign(dataset=info.data) for info in paper.all_datasets()]
     write_csv(path, pd.concat(lost)[["dataset", "id", "split", "modality", "status", "reason"]])
 
 
@@ -105,9 +109,11 @@ def cut_lines(paper: Paper, item: str) -> list[str]:
     return [f"Cut in this tier: {cut['what']}; reason: {cut['reason']}." for cut in touching]
 
 
-def notes(paper: Paper, roles: Iterable[str], item: str) -> list[str]:
-    """All lines that stand under a table, in order."""
+def notes(paper: Paper, roles: Iterable[str], item: str, generators: bool = False) -> list[str]:
+    """All lines that stand under a table, in order; also on data of further generator seeds if asked for."""
     infos = [paper.dataset(role) for role in roles]
     made = [info for info in infos if info.data is not None]
+    if generators:
+        made = [each for info in made for each in (info, *info.generators.values())]
     lines = [line(info) for line in (clip_line, flagged_line, preference_line) for info in made]
     return [line for line in lines if line is not None] + cut_lines(paper, item)

@@ -13,13 +13,14 @@ import pandas as pd
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.scores import CROSS_FITTED
 from avbalance.frames import write_csv, write_text
-from avbalance.reporting.cells import Cell, FromFiles, Measured, published_numbers
+from avbalance.reporting.cells import SMALL, Cell, FromFiles, Measured, published_numbers
 from avbalance.reporting.escape import escape_markdown, escape_tex
-from avbalance.reporting.facts import data_line, notes
+from avbalance.reporting.facts import CROSS_FITTED_NOTE, data_line, notes
 
 ABSENT = "–"
-SMALL_MARK = "†"
+SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
 KNOWN = {"requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
 GENERATORS = "+generators"
@@ -95,18 +96,31 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
-    cells = tuple(tuple(lookup.cell(_place(fixed, row + column)) for column in column_keys) for row in row_keys)
+    places = [[_place(fixed, row + column) for column in column_keys] for row in row_keys]
+    cells = tuple(tuple(lookup.cell(place) for place in line) for line in places)
     roles = _roles(fixed, rows + columns)
-    places = [entry.coordinates for axis in rows + columns for entry in axis.entries]
-    small = any(cell.small for line in cells for cell in line)
-    marks = [f"{SMALL_MARK} fewer than 100 clips."] if small and source is None else []
+    generators = any("generator" in place for line in places for place in line)
+    marks = _marks(itertools.chain(*places), itertools.chain(*cells)) if source is None else []
     return Table(
         id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
         sizes=str(declaration.get("sizes", "columns" if source is None else "none")),
-        data=data_line(paper, roles, any("generator" in place for place in places)),
-        notes=(*marks, *notes(paper, roles, str(declaration["id"]))),
+        data=data_line(paper, roles, generators),
+        notes=(*marks, *notes(paper, roles, str(declaration["id"]), generators)),
     )  # fmt: skip
+
+
+def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell]) -> list[str]:
+    """Lines that explain the marks in the cells and what holds for cells of one protocol only."""
+    made = [(place, cell) for place, cell in zip(places, cells, strict=True) if cell.ours_mean is not None]
+    lines = []
+    if any(cell.small for _, cell in made):
+        lines.append(f"{SMALL_MARK} fewer than {SMALL} clips.")
+    if any(cell.chance for _, cell in made):
+        lines.append(f"{CHANCE_MARK} a seed at chance level is part of the mean.")
+    if any(place.get("protocol") == CROSS_FITTED for place, _ in made):
+        lines.append(CROSS_FITTED_NOTE)
+    return lines
 
 
 def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:
@@ -155,18 +169,22 @@ def long_frame(table: Table) -> pd.DataFrame:
     for row, line in zip(table.row_keys, table.cells, strict=True):
         for column, cell in zip(table.column_keys, line, strict=True):
             keys = dict(zip(names, [entry.name for entry in column + row], strict=True))
-            records.append({**keys, **vars(cell)})
+            records.append({**keys, **cell.record})
     return pd.DataFrame(records, columns=[*names, "published", "ours_mean", "ours_sd", "seeds", "n", "data"])
 
 
 def cell_text(cell: Cell, decimals: int | None = 2) -> str:
-    """`ours ± sd (published)`, with what is absent left out; a dagger marks fewer than 100 clips."""
+    """`ours ± sd (published)`, with what is absent left out.
+
+    A dagger marks fewer than 100 clips, a double dagger a seed at chance level.
+    """
     if decimals is None:
         return ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
     text = ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.{decimals}f}"
     if cell.ours_sd is not None:
         text += f" ± {cell.ours_sd:.{decimals}f}"
     text += SMALL_MARK if cell.small else ""
+    text += CHANCE_MARK if cell.chance else ""
     return text if cell.published is None else f"{text} ({cell.published:.{decimals}f})"
 
 

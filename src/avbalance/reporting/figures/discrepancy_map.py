@@ -117,7 +117,7 @@ def _draw_bars(
                 places = (position - 0.4, position + 0.4)
                 axis.hlines(cell.published, *places, color="black", linestyle=":", label="published")
             records.append({"panel": "bar", "dataset": info.label, "split": "test", "subset": group["subset"],
-                            "method": label, **vars(cell)})  # fmt: skip
+                            "method": label, **cell.record})  # fmt: skip
             position += 1
         ticks.append(((first + position - 1) / 2, str(group["subset"]).replace("_", " ")))
         position += 1

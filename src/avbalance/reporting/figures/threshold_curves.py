@@ -43,7 +43,7 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
                 records += [
                     {"dataset": paper.dataset(declaration["dataset"]).label, "protocol": protocol,
                      "subset": f"{panel['side']}_dominated", "threshold_T": threshold,
-                     "method": paper.label(run["run"]), **vars(cell)}
+                     "method": paper.label(run["run"]), **cell.record}
                     for threshold, cell in cells.items()
                 ]  # fmt: skip
             if axis.get_legend_handles_labels()[0]:
