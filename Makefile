@@ -9,13 +9,13 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-reproduce: $(READY) ## every table and figure on generated stand-in data (20 minutes on two cores)
+reproduce: $(READY) ## every table and figure on generated stand-in data (10 minutes on two cores)
 	$(BIN)/snakemake
 
-smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (3 minutes)
+smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (1 minute)
 	$(BIN)/snakemake --config tier=smoke
 
-test: $(READY) ## the tests (12 minutes)
+test: $(READY) ## the tests (6 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones
