@@ -7,6 +7,7 @@ shows the training samples.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
         if bars:
             numbers.append(_draw_bars(axes[1, column], info, bars, paper, measured))
     hatched = f"\nhatched bars: fewer than {SMALL} clips" if bars else ""
-    figure.suptitle(f"{declaration['title']}\n{stand_in_note(paper, roles)}{hatched}", fontsize=8)
-    _shared_legend(figure, axes.ravel().tolist())
+    heading = f"{declaration['title']}\n{stand_in_note(paper, roles)}{hatched}"
+    figure.suptitle(_fitted(heading, len(roles)), fontsize=8)
+    _shared_legend(figure, axes.ravel().tolist(), columns=min(5, 2 * len(roles)))
     return figure, pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
 
 
@@ -126,10 +128,15 @@ def _draw_bars(
     return pd.DataFrame(records)
 
 
-def _shared_legend(figure: Figure, axes: list[Axes]) -> None:
+def _fitted(text: str, columns: int) -> str:
+    """The lines of `text` broken to the width of a figure of so many columns of maps."""
+    return "\n".join(textwrap.fill(line, 68 * columns) for line in text.splitlines())
+
+
+def _shared_legend(figure: Figure, axes: list[Axes], columns: int) -> None:
     handles: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, frameon=False)
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
