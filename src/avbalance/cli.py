@@ -18,6 +18,7 @@ from avbalance.errors import UserError
 from avbalance.files import DISK_ERRORS
 
 if TYPE_CHECKING:
+    from avbalance.analysis.confidence import StopRule
     from avbalance.evaluation.paper import Paper
 
 
@@ -121,10 +122,46 @@ def _spec() -> Any:
         raise UserError(f"standard input is not valid JSON ({error}).") from error
 
 
+def _mapping(*keys: str) -> dict[str, Any]:
+    """The JSON object on standard input; raises UserError unless it has all `keys`."""
+    spec = _spec()
+    absent = [key for key in keys if not isinstance(spec, dict) or key not in spec]
+    if absent:
+        raise UserError(
+            f"standard input: no key {absent[0]!r}; give a JSON object with {', '.join(keys)}, see workflow/rules."
+        )
+    found: dict[str, Any] = spec
+    return found
+
+
+def _jobs(*keys: str) -> list[dict[str, Any]]:
+    """The JSON list of jobs on standard input; raises UserError unless each has all `keys`."""
+    jobs = _spec()
+    if not isinstance(jobs, list) or not jobs:
+        raise UserError("standard input: give a JSON list of at least one job, see workflow/rules/train.smk.")
+    for number, job in enumerate(jobs, start=1):
+        absent = [key for key in keys if not isinstance(job, dict) or key not in job]
+        if absent:
+            raise UserError(f"standard input, job {number}: no key {absent[0]!r}; a job has {', '.join(keys)}.")
+    return jobs
+
+
+def _stop_rule(rule: Any) -> StopRule:
+    """The early stop on standard input; raises UserError unless it has its three numbers."""
+    from avbalance.analysis.confidence import StopRule
+
+    try:
+        return StopRule(**rule)
+    except TypeError as error:
+        raise UserError(f"standard input: the stop rule needs min_delta, patience and floor ({error}).") from error
+
+
 def _dataset(options: argparse.Namespace) -> None:
     from avbalance.data.build import build_dataset
+    from avbalance.schemas import check
 
-    spec = _spec()
+    spec = _mapping("name", "spec")
+    check("dataset", spec["spec"], f"data set {spec['name']}")
     build_dataset(spec["name"], spec["spec"], options.out)
 
 
@@ -146,7 +183,7 @@ def _train(options: argparse.Namespace) -> None:
 
     train_cell(
         CellOptions(
-            jobs=_spec(),
+            jobs=_jobs("run", "seed", "method", "settings", "folder", "inputs", "outputs"),
             code=options.code,
             manifest=options.manifest,
             audio=options.audio,
@@ -163,22 +200,21 @@ def _train(options: argparse.Namespace) -> None:
 def _combine(options: argparse.Namespace) -> None:
     from avbalance.evaluation.combine import combine_runs
 
-    combine_runs(_spec(), options.code, options.out)
+    combine_runs(_jobs("run", "seed", "method", "folder", "predictions"), options.code, options.out)
 
 
 def _confidence(options: argparse.Namespace) -> None:
-    from avbalance.analysis.confidence import StopRule, estimate_confidence
+    from avbalance.analysis.confidence import estimate_confidence
 
-    estimate_confidence(options.audio, options.visual, options.manifest, options.out, StopRule(**_spec()))
+    estimate_confidence(options.audio, options.visual, options.manifest, options.out, _stop_rule(_spec()))
 
 
 def _subsets(options: argparse.Namespace) -> None:
-    from avbalance.analysis.confidence import StopRule
     from avbalance.analysis.subsets import build_subsets
 
-    spec = _spec()
+    spec = _mapping("pairs", "rule")
     pairs = {definition: (pair[0], pair[1]) for definition, pair in spec["pairs"].items()}
-    build_subsets(pairs, options.manifest, options.out, StopRule(**spec["rule"]))
+    build_subsets(pairs, options.manifest, options.out, _stop_rule(spec["rule"]))
 
 
 def _measure(options: argparse.Namespace) -> None:
@@ -192,7 +228,7 @@ def _paper() -> tuple[Paper, dict[str, Any]]:
     """The paper and the declarations on standard input."""
     from avbalance.evaluation.paper import Paper, declarations_of
 
-    spec = _spec()
+    spec = _mapping("paper", "declarations")
     return Paper.from_dict(spec["paper"]), declarations_of(spec["declarations"])
 
 
