@@ -14,7 +14,8 @@ from avbalance.plan.config import load_config, load_dataset, load_paper, plain
 from avbalance.plan.digest import code_digest
 from avbalance.plan.sheet import Cell, Job, Row, cells, combinations, outputs, rows_of_paper
 
-STORE_FILES = ("features.npy", "index.parquet", "card.json")
+STORE_FILES = ("index.parquet", "card.json")  # the array beside them is known by the card and can be made again
+BULK_FILES = ("features.npy", "array.json")  # array.json: see features/store.py
 TRAINING = "avbalance.training.cell"
 
 
@@ -82,6 +83,29 @@ class Plan:
 
     def store_files(self, dataset: str, modality: str, recipe: str) -> list[str]:
         return [f"{self.store(dataset, modality, recipe)}/{name}" for name in STORE_FILES]
+
+    def artifacts(self) -> list[str]:
+        """Every file that a job of this plan makes, manifests first."""
+        found = [self.manifest(dataset) for dataset in self.datasets]
+        found += [path for dataset in self.datasets for path in self.all_store_files(dataset)]
+        found += [path for cell in (*self.cells, *self.combinations) for path in self.cell_files(cell)]
+        for slug in self.papers:
+            for dataset in self.confidence_datasets(slug):
+                found += [*self.confidence_files(slug, dataset), self.subsets_file(slug, dataset)]
+            if self.prediction_files(slug):
+                found.append(f"{self.paper_folder(slug)}/measurements.parquet")
+            found += self.report_files(slug)
+        return found
+
+    def bulk(self) -> list[str]:
+        """Files that may lie beside the artifacts and can be made again from them: the arrays of the feature stores."""
+        return [
+            f"{self.store(dataset, modality, recipe)}/{name}"
+            for dataset, recipes in self.recipes.items()
+            for modality, names in recipes.items()
+            for recipe in names
+            for name in BULK_FILES
+        ]
 
     def all_store_files(self, dataset: str) -> list[str]:
         recipes = self.recipes[dataset]
