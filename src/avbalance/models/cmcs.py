@@ -1,0 +1,75 @@
+"""CMCS (Liu, Jiang and Wang 2019), approximated: actions from vision alone, with branches that must differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avbalance.errors import UserError
+from avbalance.models.base import Batch, complete
+from avbalance.models.parsing import (
+    ParsingModel,
+    ParsingOutput,
+    VisualEncoder,
+    assemble_default,
+    check_sizes,
+    one_modality,
+)
+
+DEFAULTS: dict[str, Any] = {"width": 512, "branches": 4, "diversity": 0.2}
+
+
+def mean_pairwise_cosine(activation: Tensor) -> Tensor:
+    """Mean over videos, classes and pairs of branches of the cosine of two branches' sequences over time.
+
+    activation `(B, T, K, C)` to a scalar.
+    """
+    branches = activation.shape[2]
+    unit = nn.functional.normalize(activation.permute(0, 3, 2, 1), dim=-1)
+    cosine = unit @ unit.transpose(-2, -1)
+    others = cosine.sum((-2, -1)) - cosine.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return (others / (branches * (branches - 1))).mean()
+
+
+class CMCS(ParsingModel):
+    """K branches classify every segment, with a background class, and are averaged; the audio input is never read.
+
+    Segment probabilities are softmax-normalised over the classes and background, so that two events of one segment
+    compete; the video's are pooled by attention over time. `auxiliary` is `diversity` times the branches' mean pairwise
+    cosine.
+
+    Approximate: the adaptation to this task whose numbers are published has no public code; pooling and the weight of
+    the diversity loss are decisions, the original's search for context clips is left out.
+    """
+
+    approximate = True
+    modalities = ("visual",)
+
+    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+        super().__init__()
+        width = settings["width"]
+        self.encoders = nn.ModuleDict({"visual": VisualEncoder(width)})
+        self.branches = nn.ModuleList(nn.Linear(width, classes + 1) for _ in range(settings["branches"]))
+        self.attention = nn.Linear(width, 1)
+        self.diversity = settings["diversity"]
+
+    def forward(self, batch: Batch) -> ParsingOutput:
+        """Parse the batch's visual input."""
+        encoded = self.encoders["visual"](batch.modality("visual"))
+        activation = torch.stack([branch(encoded) for branch in self.branches], 2).softmax(-1)
+        frame_prob = activation.mean(2)[..., :-1]
+        video = (self.attention(encoded).softmax(1) * frame_prob).sum(1)
+        output = one_modality("visual", frame_prob, video, encoded)
+        output.auxiliary = self.diversity * mean_pairwise_cosine(activation)
+        return output
+
+
+def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> CMCS:
+    """Return an initialised network; settings and defaults are those of DEFAULTS."""
+    filled = complete(settings, DEFAULTS)
+    check_sizes(filled, "width", "branches")
+    if filled["branches"] < 2:
+        raise UserError("model setting branches is 1; it must be at least 2, since branches are compared in pairs.")
+    return assemble_default(lambda: CMCS(filled, classes), generator)

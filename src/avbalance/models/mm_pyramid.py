@@ -1,0 +1,174 @@
+"""MM-Pyramid (Yu et al. 2022): four levels of self- and cross-attention within growing windows, then a selection."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avbalance.errors import UserError
+from avbalance.models.base import MODALITIES, Batch, complete
+from avbalance.models.parsing import (
+    Heads,
+    ParsingModel,
+    ParsingOutput,
+    assemble_default,
+    attentive_pooling,
+    check_shares,
+    check_sizes,
+    head_logits,
+    two_encoders,
+)
+
+DEFAULTS: dict[str, Any] = {"width": 512, "attention_heads": 8, "levels": 4, "dropout": 0.2, "attention_dropout": 0.1}
+
+
+class WindowAttention(nn.Module):
+    """Multi-head attention of each segment to the segments at most `reach` away; None reaches everywhere."""
+
+    def __init__(self, width: int, heads: int, dropout: float, reach: int | None) -> None:
+        super().__init__()
+        self.heads, self.reach = heads, reach
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
+        """Return `(B, T, D)` for query and memory `(B, T, D)`."""
+        q, k, v = (self._split(part) for part in (self.query(query), self.key(memory), self.value(memory)))
+        logits = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        if self.reach is not None:
+            place = torch.arange(query.shape[1], device=query.device)
+            logits = logits.masked_fill((place[:, None] - place).abs() > self.reach, -math.inf)
+        attended = self.dropout(logits.softmax(-1)) @ v
+        joined: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return joined
+
+    def _split(self, tensor: Tensor) -> Tensor:
+        return tensor.view(*tensor.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class PreNormLayer(nn.Module):
+    """A residual transformer layer that normalises its query stream only; keys and values enter as they are."""
+
+    def __init__(self, settings: dict[str, Any], reach: int | None) -> None:
+        super().__init__()
+        width = settings["width"]
+        heads, dropout = settings["attention_heads"], settings["attention_dropout"]
+        self.norm_query = nn.LayerNorm(width)
+        self.attention = WindowAttention(width, heads, dropout, reach)
+        self.norm_attended = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, width)
+        self.contract = nn.Linear(width, width)
+        self.dropout = nn.Dropout(settings["dropout"])
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
+        """Return `(B, T, D)`."""
+        attended = query + self.dropout(self.attention(self.norm_query(query), memory))
+        step = self.contract(self.dropout(self.expand(self.norm_attended(attended)).relu()))
+        result: Tensor = attended + self.dropout(step)
+        return result
+
+
+class Branch(nn.Module):
+    """One modality's part of a level: self-attention, the gates that add cross-attention, a dilated convolution."""
+
+    def __init__(self, settings: dict[str, Any], reach: int) -> None:
+        super().__init__()
+        width = settings["width"]
+        self.self_layer = PreNormLayer(settings, reach)
+        self.gate_self = nn.Linear(2 * width, width)
+        self.gate_cross = nn.Linear(2 * width, width)
+        self.dilated = nn.Conv1d(width, width, 3, padding=reach, dilation=reach)
+        self.pointwise = nn.Conv1d(width, width, 1)
+
+    def forward(self, stream: Tensor, crossed: Tensor) -> Tensor:
+        """Return `(B, T, D)` for the modality's stream and its cross-attended version."""
+        attended = self.self_layer(stream, stream)
+        both = torch.cat([attended, crossed], -1)
+        gated = self.gate_self(both).sigmoid() * attended + self.gate_cross(both).sigmoid() * crossed
+        channels = gated.transpose(1, 2)
+        convolved: Tensor = self.pointwise(self.dilated(channels).relu()) + channels
+        return convolved.relu().transpose(1, 2)
+
+
+class Level(nn.Module):
+    """Both modalities' branches, and the cross-attention layer whose weights serve both directions."""
+
+    def __init__(self, settings: dict[str, Any], reach: int) -> None:
+        super().__init__()
+        self.cross_layer = PreNormLayer(settings, reach)
+        self.branches = nn.ModuleDict({name: Branch(settings, reach) for name in MODALITIES})
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the level's audio and visual streams `(B, T, D)`."""
+        return (
+            self.branches["audio"](audio, self.cross_layer(audio, visual)),
+            self.branches["visual"](visual, self.cross_layer(visual, audio)),
+        )
+
+
+class Selection(nn.Module):
+    """Weigh the levels of each segment: a layer over the levels, then a sigmoid weight each, not normalised."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.layer = PreNormLayer(settings, None)
+        self.weight = nn.Linear(settings["width"], 1)
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Return `(B, T, D)` for the streams of all levels, each `(B, T, D)`."""
+        stacked = torch.stack(levels, 2)
+        flat = stacked.flatten(0, 1)
+        mixed = self.layer(flat, flat)
+        selected: Tensor = (self.weight(mixed).sigmoid() * mixed).sum(1)
+        return selected.view_as(levels[0])
+
+
+class MMPyramid(ParsingModel):
+    """HAN's encoders and heads around the pyramid; level i attends and convolves over `2**i` segments to each side.
+
+    40,827,469 parameters at width 512, 4 levels and 25 classes. The 43,995,725 of JustinYuu/MM_Pyramid contain
+    3,168,256 that are never used and do not exist here: two templates of attention and feed-forward layers, and a
+    LayerNorm in each of 14 attention modules.
+
+    Deviations: the reference code stacks (visual, audio) and reads index 0 as audio, here audio is index 0; it copies
+    templates, so that the four maps of an attention and all levels' feed-forward layers start equal, here every tensor
+    is drawn on its own. Groups: the encoders; the pyramid mixes the modalities.
+    """
+
+    modalities = MODALITIES
+
+    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+        super().__init__()
+        self.encoders = two_encoders(settings["width"])
+        self.levels = nn.ModuleList(Level(settings, 2**number) for number in range(settings["levels"]))
+        self.selections = nn.ModuleDict({name: Selection(settings) for name in MODALITIES})
+        self.heads = Heads(settings["width"], classes)
+
+    def forward(self, batch: Batch) -> ParsingOutput:
+        """Parse the batch."""
+        e_a, e_v = (self.encoders[name](batch.modality(name)) for name in MODALITIES)
+        streams = [(e_a, e_v)]
+        for level in self.levels:
+            streams.append(level(*streams[-1]))
+        kept_a, kept_v = zip(*streams[1:], strict=True)
+        f_a, f_v = self.selections["audio"](list(kept_a)), self.selections["visual"](list(kept_v))
+        prob, frame_att, av_att = head_logits(self.heads, f_a, f_v)
+        frame_prob = prob.sigmoid()
+        pooled = attentive_pooling(frame_prob, frame_att, av_att)
+        return ParsingOutput(frame_prob, *pooled, e_a=e_a, e_v=e_v, f_a=f_a, f_v=f_v, frame_att=frame_att)
+
+
+def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> MMPyramid:
+    """Return an initialised network; settings and defaults are those of DEFAULTS."""
+    filled = complete(settings, DEFAULTS)
+    check_sizes(filled, "width", "attention_heads", "levels")
+    check_shares(filled, "dropout", "attention_dropout")
+    if filled["width"] % filled["attention_heads"]:
+        raise UserError(f"model setting width is {filled['width']}; it must be a multiple of attention_heads.")
+    return assemble_default(lambda: MMPyramid(filled, classes), generator)

@@ -1,0 +1,287 @@
+"""Audio-visual video parsing: what a parsing network returns, and the parts that such networks share.
+
+The task, after Tian et al. 2020 ("Unified Multisensory Perception"): a video of T one-second segments, for each of
+which the events heard and the events seen are predicted, learnt from the video's labels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from avbalance.errors import UserError
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
+
+AUDIO_WIDTH = 128  # VGGish
+FRAME_WIDTH = 2048  # ResNet-152, averaged over the frames of a second
+CLIP_WIDTH = 512  # R(2+1)D
+
+
+@dataclass
+class ParsingOutput(ModelOutput):
+    """Segment and video probabilities of B videos, T segments, C classes; modality index 0 is audio, 1 visual.
+
+    `frame_prob (B, T, 2, C)`; video level `P`, `p_a`, `p_v` `(B, C)`: used as probabilities, without a further sigmoid,
+    though P may exceed 1. `e_a`, `e_v` `(B, T, D)`: encoder outputs; `f_a`, `f_v` `(B, T, D)`: after cross-modal
+    attention and before any dropout ahead of the heads. `s_a`, `s_v` `(B, C)`: scores of the measuring heads (MSDU), if
+    the model has them. `frame_att (B, T, 2, C)`: logits of the attention over time, if it has one. `auxiliary`: the
+    model's own weighted regulariser, a scalar to be added to the loss, if it has one.
+
+    A modality that the model does not see has probabilities 0 and features of width 0. The fields of ModelOutput are
+    filled from these: logits and scores are log-odds of P, p_a and p_v (finite at 0 and 1), features are the encoder
+    outputs' means over time.
+    """
+
+    logits: Tensor = field(init=False)
+    scores: dict[str, Tensor] = field(init=False)
+    features: dict[str, Tensor] = field(init=False)
+    frame_prob: Tensor
+    P: Tensor
+    p_a: Tensor
+    p_v: Tensor
+    e_a: Tensor
+    e_v: Tensor
+    f_a: Tensor
+    f_v: Tensor
+    s_a: Tensor | None = None
+    s_v: Tensor | None = None
+    frame_att: Tensor | None = None
+    auxiliary: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.logits = _log_odds(self.P)
+        self.scores = {"audio": _log_odds(self.p_a), "visual": _log_odds(self.p_v)}
+        self.features = {"audio": self.e_a.mean(1), "visual": self.e_v.mean(1)}
+
+    @property
+    def measured(self) -> tuple[Tensor, Tensor]:
+        """Detached scores `(B, C)` of audio and visual that the imbalance is measured on: MSDU's, else p_a and p_v."""
+        if self.s_a is None or self.s_v is None:
+            return self.p_a.detach(), self.p_v.detach()
+        return self.s_a.detach(), self.s_v.detach()
+
+
+def _log_odds(probability: Tensor) -> Tensor:
+    return torch.logit(probability, eps=torch.finfo(probability.dtype).eps)
+
+
+class ParsingModel(Model):
+    """A network that parses videos; `approximate` marks a re-implementation without public code to follow."""
+
+    approximate: ClassVar[bool] = False
+
+    def forward(self, batch: Batch) -> ParsingOutput:
+        """Parse audio `(B, T, 128)` and visual `(B, T, 2560)`, the frame features followed by the clip features."""
+        raise NotImplementedError
+
+    def own(self, modality: str) -> list[nn.Module]:
+        """Return the modules that serve this modality alone; by default its encoder."""
+        return [self.encoders[modality]]
+
+    def group(self, name: str) -> list[nn.Parameter]:
+        """Return the parameters of a modality's own modules, or for "head" all others.
+
+        The groups partition `parameters()`. Raises UserError for a name that is neither.
+        """
+        owned = {modality: _parameters(self.own(modality)) for modality in self.modalities}
+        if name in owned:
+            return owned[name]
+        if name != "head":
+            known = ", ".join([*self.modalities, "head"])
+            raise UserError(f"{type(self).__name__} has no parameter group {name!r}; it has {known}.")
+        taken = {id(parameter) for parameters in owned.values() for parameter in parameters}
+        return [parameter for parameter in self.parameters() if id(parameter) not in taken]
+
+
+def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+class AudioEncoder(nn.Module):
+    """VGGish features `(B, T, 128)` to `(B, T, D)`; affine, no activation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc_a = nn.Linear(AUDIO_WIDTH, width)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return the encoded segments."""
+        encoded: Tensor = self.fc_a(audio)
+        return encoded
+
+
+class VisualEncoder(nn.Module):
+    """Frame and clip features `(B, T, 2048 + 512)` to `(B, T, D)`; affine, no activation.
+
+    The reference code (YapengTian/AVVP-ECCV20) maps each of the 8 frames of a second and then averages. The map being
+    affine, averaging the frames first, as the batches do, gives the same up to rounding.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc_v = nn.Linear(FRAME_WIDTH, width)
+        self.fc_st = nn.Linear(CLIP_WIDTH, width)
+        self.fc_fusion = nn.Linear(2 * width, width)
+
+    def forward(self, visual: Tensor) -> Tensor:
+        """Return the encoded segments."""
+        frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
+        encoded: Tensor = self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
+        return encoded
+
+
+class HybridAttention(nn.Module):
+    """A post-norm layer whose queries attend to their own sequence and to the other modality's (Tian et al. 2020).
+
+    `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each. The
+    same weights serve both directions. The two further LayerNorms that the encoders of the reference code own and never
+    apply (4 D parameters) are left out.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = nn.MultiheadAttention(width, 1, dropout, batch_first=True)
+        self.cross_attention = nn.MultiheadAttention(width, 1, dropout, batch_first=True)
+        self.expand = nn.Linear(width, width)
+        self.contract = nn.Linear(width, width)
+        self.norm_attended = nn.LayerNorm(width)
+        self.norm_out = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, query: Tensor, other: Tensor, with_ca: bool = True) -> Tensor:
+        """Return `query (B, T, D)` attended; without `with_ca` the other modality is not looked at."""
+        attended = query + self.dropout(_attend(self.self_attention, query, query))
+        if with_ca:
+            attended = attended + self.dropout(_attend(self.cross_attention, query, other))
+        attended = self.norm_attended(attended)
+        step = self.contract(self.dropout(self.expand(attended).relu()))
+        result: Tensor = self.norm_out(attended + self.dropout(step))
+        return result
+
+    def both(self, audio: Tensor, visual: Tensor, with_ca: bool = True) -> tuple[Tensor, Tensor]:
+        """Return audio attending to visual and visual attending to audio, both from the unmodified inputs."""
+        return self(audio, visual, with_ca), self(visual, audio, with_ca)
+
+
+def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
+    # With weights asked for, attention is computed step by step: fused kernels are not deterministic everywhere.
+    attended: Tensor = attention(query, memory, memory, need_weights=True)[0]
+    return attended
+
+
+class Heads(nn.Module):
+    """Logits of the segment probabilities, of attention over time and of attention over modalities."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.prob = nn.Linear(width, classes)
+        self.frame_att = nn.Linear(width, classes)
+        self.av_att = nn.Linear(width, classes)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return three times `(B, T, C)` for features `(B, T, D)`."""
+        return self.prob(features), self.frame_att(features), self.av_att(features)
+
+
+class MeasuringHeads(nn.Module):
+    """Measuring heads of one modality (Fu, Gao and Xu, Eq. 11): video scores from the encoder's output alone.
+
+    `s = sum_t softmax_t(frame_att(e)) * sigmoid(prob(e))`. Decision: neither dropout nor attention over modalities,
+    since the modalities are to be "completely separated" here.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.prob = nn.Linear(width, classes)
+        self.frame_att = nn.Linear(width, classes)
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Return scores `(B, C)` in (0, 1) for encoder outputs `(B, T, D)`."""
+        scores: Tensor = (self.frame_att(encoded).softmax(1) * self.prob(encoded).sigmoid()).sum(1)
+        return scores
+
+
+class Pooled(NamedTuple):
+    """Video probabilities `(B, C)`: of both modalities together, of audio, of visual."""
+
+    P: Tensor
+    p_a: Tensor
+    p_v: Tensor
+
+
+def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> Pooled:
+    """Pool segment probabilities, all arguments `(B, T, 2, C)`, the latter two logits (Tian et al. 2020, section 4.3).
+
+    Attention over time is a softmax over segments within each modality, attention over modalities a softmax over the
+    two. p_a and p_v are convex combinations over time; the weights of P need not sum to 1.
+    """
+    temporal = frame_att.softmax(1) * frame_prob
+    return Pooled((temporal * av_att.softmax(2)).sum((1, 2)), temporal[:, :, 0].sum(1), temporal[:, :, 1].sum(1))
+
+
+def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the heads' three logits `(B, T, 2, C)` for features `(B, T, D)`; heads are shared, or (audio's, visual's).
+
+    Index 0 of the third axis is audio.
+    """
+    for_audio, for_visual = heads if isinstance(heads, tuple) else (heads, heads)
+    prob, frame_att, av_att = (torch.stack(pair, 2) for pair in zip(for_audio(audio), for_visual(visual), strict=True))
+    return prob, frame_att, av_att
+
+
+def one_modality(modality: str, frame_prob: Tensor, video_prob: Tensor, encoded: Tensor) -> ParsingOutput:
+    """The output of a network that sees one modality: `frame_prob (B, T, C)`, `video_prob (B, C)`, `(B, T, D)`."""
+    unseen, nothing, empty = torch.zeros_like(frame_prob), torch.zeros_like(video_prob), encoded[..., :0]
+    audible = modality == "audio"
+    first, second = (frame_prob, unseen) if audible else (unseen, frame_prob)
+    e_a, e_v = (encoded, empty) if audible else (empty, encoded)
+    return ParsingOutput(
+        frame_prob=torch.stack([first, second], 2),
+        P=video_prob,
+        p_a=video_prob if audible else nothing,
+        p_v=nothing if audible else video_prob,
+        e_a=e_a,
+        e_v=e_v,
+        f_a=e_a,
+        f_v=e_v,
+    )
+
+
+ModelT = TypeVar("ModelT", bound=ParsingModel)
+
+
+def assemble_default(make: Callable[[], ModelT], generator: torch.Generator) -> ModelT:
+    """Construct a model with PyTorch's default initialisation, drawn from the CPU `generator` in order of construction.
+
+    The generator ends where the draws ended; torch's global one is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.set_state(generator.get_state())
+        model = make()
+        generator.set_state(torch.default_generator.get_state())
+    return model
+
+
+def check_sizes(settings: dict[str, int | float | bool], *names: str) -> None:
+    """Raise UserError unless the settings `names` are whole numbers of at least 1."""
+    for name in names:
+        value = settings[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"model setting {name} is {value!r}; it must be a whole number of at least 1.")
+
+
+def check_shares(settings: dict[str, int | float | bool], *names: str) -> None:
+    """Raise UserError unless the settings `names` are numbers in [0, 1)."""
+    for name in names:
+        value = settings[name]
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
+            raise UserError(f"model setting {name} is {value!r}; it must be at least 0 and below 1.")
+
+
+def two_encoders(width: int) -> nn.ModuleDict:
+    """The encoders of both modalities as HAN has them."""
+    return nn.ModuleDict(dict(zip(MODALITIES, (AudioEncoder(width), VisualEncoder(width)), strict=True)))

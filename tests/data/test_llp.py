@@ -1,0 +1,236 @@
+"""LLP: weak labels, the truth of the evaluated parts, and the oddities of its files, made up and real."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avbalance.data.annotations import Oddity, oddity_table, refuse_repeats
+from avbalance.data.llp import AUDIO_VERSIONS, CLASSES, Split, audio_version, read_segments, read_split
+from avbalance.errors import UserError
+from avbalance.files import sha256_file
+
+A, B, C = "-_aaaaaaaaa_20_30", "bbbbbb_bbbb_0_10", "cccccccccc-_101.8_111.8"  # ids hold dashes and underscores
+SPLIT_HEADER = "filename\tevent_labels\n"
+EVAL_HEADER = "filename\tonset\toffset\tevent_labels\n"
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def _active(truth: np.ndarray) -> dict[str, list[int]]:
+    """Class name -> active segments of one video (25, 10)."""
+    return {CLASSES[index]: np.flatnonzero(truth[index]).tolist() for index in np.flatnonzero(truth.any(axis=1))}
+
+
+def test_a_split_gives_ids_and_labels(tmp_path: Path) -> None:
+    path = _write(tmp_path / "s.csv", f"{SPLIT_HEADER}{A}\tSpeech,Clapping\n{B}\tFrying_(food)\n{C}\tCello,Dog,Cello\n")
+    split = read_split(path)
+    assert split.ids == ("-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-") and split.names == (A, B, C)
+    assert split.labels.dtype == bool and split.labels.shape == (3, 25)
+    assert [np.flatnonzero(row).tolist() for row in split.labels] == [[0, 24], [5], [3, 9]]
+    assert [(odd.file, odd.row, odd.kind) for odd in split.oddities] == [(str(path), 4, "repeated label")]
+    assert C in split.oddities[0].what
+
+
+def test_columns_are_found_by_name_and_line_ends_do_not_matter(tmp_path: Path) -> None:
+    text = f"\ufeffevent_labels\tnote\tfilename\r\nCar,Dog\tx\t{A}\r\n"
+    split = read_split(_write(tmp_path / "s.csv", text))
+    assert split.names == (A,) and np.flatnonzero(split.labels).tolist() == [1, 3] and split.oddities == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"filename\n{A}\n", r"s\.csv, row 1: no column 'event_labels' among filename; take the file again"),
+        (SPLIT_HEADER, r"s\.csv, row 2: no row follows"),
+        ("", r"s\.csv, row 1: the file is empty"),
+        (f"{SPLIT_HEADER}{A}\n", r"s\.csv, row 2: 1 cells under a header of 2"),
+        (f"{SPLIT_HEADER}{A}\tDog\n{B}\tDog,dog\n", r"s\.csv, row 3: unknown class 'dog'; write one of the 25"),
+        (f"{SPLIT_HEADER}{A}\t\n", r"s\.csv, row 2: unknown class ''"),
+        (f"{SPLIT_HEADER}aaaaaaaaaa_20_30\tDog\n", r"s\.csv, row 2: 'aaaaaaaaaa_20_30' is not <YouTube id>"),
+        (f"{SPLIT_HEADER}{A}`\tDog\n", r"s\.csv, row 2: .* is not <YouTube id>"),
+        (f"{SPLIT_HEADER}{A}\tDog\n{A[:11]}_50_60\tDog\n", r"s\.csv, row 3: '-_aaaaaaaaa' stands in .*s\.csv, row 2,"),
+    ],
+)
+def test_a_bad_row_of_a_split_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_split(_write(tmp_path / "s.csv", text))
+
+
+def test_an_absent_or_binary_file_is_named_with_its_source(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.csv: no such file; take it from .*YapengTian/AVVP-ECCV20"):
+        read_split(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"filename\tevent_labels\n\xff\xfe\n")
+    with pytest.raises(UserError, match=r"b\.csv: not readable as text"):
+        read_split(tmp_path / "b.csv")
+
+
+def test_a_video_in_two_splits_is_refused(tmp_path: Path) -> None:
+    train = read_split(_write(tmp_path / "train.csv", f"{SPLIT_HEADER}{A}\tDog\n{B}\tDog\n"))
+    test = read_split(_write(tmp_path / "test.csv", f"{SPLIT_HEADER}{C}\tDog\n{B}\tDog\n"))
+    refuse_repeats([train])
+    with pytest.raises(UserError, match=r"test\.csv, row 3: 'bbbbbb_bbbb' stands in .*train\.csv, row 3, already; rem"):
+        refuse_repeats([train, test])
+
+
+def test_rows_set_half_open_intervals(tmp_path: Path) -> None:
+    rows = f"{B}\t0\t10\tDog\n{A}\t2\t4\tSpeech\n{A}\t4\t5\tSpeech\n{A}\t9\t10\tSpeech\n{A}\t0\t1\tCar\n"
+    segments = read_segments(_write(tmp_path / "e.csv", EVAL_HEADER + rows), [C, A, B])
+    assert segments.truth.shape == (3, 25, 10) and segments.truth.dtype == bool and segments.oddities == ()
+    assert _active(segments.truth[0]) == {}
+    assert _active(segments.truth[1]) == {"Speech": [2, 3, 4, 9], "Car": [0]}
+    assert _active(segments.truth[2]) == {"Dog": list(range(10))}
+
+
+def test_odd_rows_are_named_and_set_nothing(tmp_path: Path) -> None:
+    rows = [
+        f"{A}\t3\t5\tDog",
+        f"{A}\t4\t4\tCat",
+        f"{A}\t9\t0\tCheering",
+        f"{A}\t3\t5\tDog",
+        "Baby_cry_infant_cry\t0\t4\tSpeech",
+        f"{A}`\t0\t1\tCat",
+        f"{A}\t3\t5\tCat",
+        "Baby_cry_infant_cry\t0\t0\tSpeech",
+    ]
+    path = _write(tmp_path / "e.csv", EVAL_HEADER + "\n".join(rows) + "\n")
+    segments = read_segments(path, [A, B])
+    assert _active(segments.truth[0]) == {"Dog": [3, 4], "Cat": [3, 4]} and not segments.truth[1].any()
+    assert [(odd.row, odd.kind) for odd in segments.oddities] == [
+        (3, "empty interval"),
+        (4, "empty interval"),
+        (5, "duplicate"),
+        (6, "unknown video"),
+        (7, "unknown video"),
+        (9, "unknown video"),
+        (9, "empty interval"),
+    ]
+    said = [odd.what for odd in segments.oddities]
+    assert "Cheering from 9 to 0" in said[1] and "row 2" in said[2]
+    assert f"though {A} has its id" in said[4] and "though" not in said[3]
+    table = oddity_table(segments.oddities)
+    assert list(table.columns) == ["file", "row", "kind", "what"] and set(table["file"]) == {str(path)}
+    assert table["row"].tolist() == [odd.row for odd in segments.oddities]
+
+
+def test_no_oddities_make_an_empty_table() -> None:
+    assert list(oddity_table([]).columns) == ["file", "row", "kind", "what"] and oddity_table([]).empty
+    assert oddity_table([Oddity("f", 2, "k", "w")]).to_dict("records") == [
+        {"file": "f", "row": 2, "kind": "k", "what": "w"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (f"{A}\t0\t11\tDog", r"e\.csv, row 3: offset '11' is not a whole second in 0\.\.10; correct it"),
+        (f"{A}\t-1\t4\tDog", r"e\.csv, row 3: onset '-1' is not a whole second"),
+        (f"{A}\t0.5\t4\tDog", r"e\.csv, row 3: onset '0\.5' is not a whole second"),
+        (f"{A}\t\t4\tDog", r"e\.csv, row 3: onset '' is not a whole second"),
+        (f"{A}\t0\t4\tDog,Cat", r"e\.csv, row 3: unknown class 'Dog,Cat'"),
+        (f"{A}\t0\t4", r"e\.csv, row 3: 3 cells under a header of 4"),
+    ],
+)
+def test_a_bad_row_of_the_truth_is_named(tmp_path: Path, row: str, message: str) -> None:
+    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n{row}\n")
+    with pytest.raises(UserError, match=message):
+        read_segments(path, [A])
+
+
+def test_truth_is_read_for_different_videos(tmp_path: Path) -> None:
+    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n")
+    with pytest.raises(UserError, match="2 videos of which only 1 differ"):
+        read_segments(path, [A, A])
+
+
+def test_an_audio_file_of_other_bytes_is_no_published_version(tmp_path: Path) -> None:
+    path = _write(tmp_path / "e.csv", EVAL_HEADER)
+    assert audio_version(path) == f"unpublished (sha256 {sha256_file(path)[:12]})"
+
+
+# The real files
+
+TRAIN_COUNTS = [4988, 624, 528, 761, 192, 343, 455, 218, 299, 602, 186, 1172, 437, 1457, 495, 146, 445, 224, 411, 587]
+TRAIN_COUNTS += [503, 99, 430, 291, 164]
+OLD_AUDIO = "jomold_version/AVVP_eval_audio.csv"
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    folder = os.environ.get("AVBALANCE_REAL_DATA")
+    if folder is None:
+        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds llp/ is unknown")
+    return Path(folder) / "llp"
+
+
+def labels_by_name(split: Split) -> dict[str, bytes]:
+    return {name: row.tobytes() for name, row in zip(split.names, split.labels, strict=True)}
+
+
+def test_the_real_splits(real: Path) -> None:
+    train, val, test, full = (
+        read_split(real / f"AVVP_{name}.csv") for name in ("train", "val_pd", "test_pd", "dataset_full")
+    )
+    refuse_repeats([train, val, test])
+    assert [len(split.ids) for split in (train, val, test, full)] == [10_000, 649, 1_200, 11_849]
+    parts = [labels_by_name(split) for split in (train, val, test)]
+    assert parts[0] | parts[1] | parts[2] == labels_by_name(full)
+    assert train.labels.sum(axis=0).tolist() == TRAIN_COUNTS and sum(TRAIN_COUNTS) == 16_057
+    assert np.bincount(train.labels.sum(axis=1)).tolist() == [0, 4032, 5879, 89]
+    assert val.labels.sum() == 1170
+    assert test.labels.sum() == 2179 - 1  # one label repeats another of its row
+    assert test.labels.sum(axis=1).max() == 7
+    assert [(odd.kind, odd.row) for split in (train, val, test) for odd in split.oddities] == [("repeated label", 894)]
+
+
+@pytest.mark.parametrize(
+    ("audio", "cells", "kinds", "names", "rows"),
+    [
+        ("AVVP_eval_audio.csv", (14_576, 9_592), {"empty interval": 6, "duplicate": 8, "unknown video": 14}, 8, 4_131),
+        (OLD_AUDIO, (14_568, 9_591), {"empty interval": 6, "duplicate": 8, "unknown video": 17}, 10, 4_131),
+        ("AVVP_eval_visual.csv", (11_789, 11_789), {"unknown video": 11}, 7, 2_495),
+    ],
+)
+def test_the_real_truth(
+    real: Path, audio: str, cells: tuple[int, int], kinds: dict[str, int], names: int, rows: int
+) -> None:
+    """Active cells of the file, and those active in the visual file too; val does not differ between the versions."""
+    val, test = (read_split(real / f"AVVP_{name}_pd.csv") for name in ("val", "test"))
+    segments = read_segments(real / audio, val.names + test.names)
+    visual = read_segments(real / "AVVP_eval_visual.csv", val.names + test.names).truth
+    assert (real / audio).read_bytes().count(b"\n") == rows + 1
+    assert (segments.truth[649:].sum(), (segments.truth & visual)[649:].sum()) == cells
+    in_val = (8_089, 5_078) if "audio" in audio else (6_115, 6_115)
+    assert (segments.truth[:649].sum(), (segments.truth & visual)[:649].sum()) == in_val
+    table = oddity_table(segments.oddities)
+    assert table["kind"].value_counts().to_dict() == kinds
+    unknown = table.loc[table["kind"] == "unknown video", "what"].str.partition(":")[0]
+    assert unknown.nunique() == names and not set(unknown) & set(val.names + test.names)
+
+
+def test_the_real_quirks(real: Path) -> None:
+    for name, empty, disagreeing in (("val", (4, 70, 93), 31), ("test", (6, 121, 174), 53)):
+        split = read_split(real / f"AVVP_{name}_pd.csv")
+        audio, visual = (
+            read_segments(real / f"AVVP_eval_{modality}.csv", split.names).truth for modality in ("audio", "visual")
+        )
+        assert tuple(int((~truth.any(axis=(1, 2))).sum()) for truth in (audio, visual, audio & visual)) == empty
+        assert ((audio | visual).any(axis=2) != split.labels).any(axis=1).sum() == disagreeing
+
+
+def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
+    versions = [audio_version(real / name) for name in ("AVVP_eval_audio.csv", OLD_AUDIO)]
+    assert versions == list(AUDIO_VERSIONS.values())
+    videos = read_split(real / "AVVP_test_pd.csv").names
+    repaired, old = (read_segments(real / name, videos).truth for name in ("AVVP_eval_audio.csv", OLD_AUDIO))
+    differing = np.argwhere((repaired != old).any(axis=2))
+    assert [(videos[video], CLASSES[index]) for video, index in differing] == sorted(
+        [("JfZEqeLZqWk_30_40", "Speech"), ("KvIjsmANkxI_10_20", "Cat")], key=lambda pair: videos.index(pair[0])
+    )
+    assert not (old & ~repaired).any() and (repaired & ~old).sum() == 8
