@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: reproduce smoke test test-all lint mutants bench gallery lock help
+.PHONY: reproduce smoke why test test-all lint mutants bench gallery lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -14,6 +14,9 @@ reproduce: $(READY) ## every table and figure on generated stand-in data (10 min
 
 smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (1 minute)
 	$(BIN)/snakemake --config tier=smoke
+
+why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration
+	@$(BIN)/avbalance why $(ARGS)
 
 test: $(READY) ## the tests (6 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"

@@ -1,11 +1,14 @@
 """The command line: wrong settings on standard input end in one sentence, exit status 2 and no file."""
 
 import io
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from avbalance.cli import main
+from avbalance.cli import _parser, main
 
 MEASURES = ["--measurements", "m.parquet"]
 STORES = ["--manifest", "m.parquet", "--audio", "a", "--visual", "v", "--code", "x"]
@@ -43,3 +46,54 @@ def test_an_unknown_kind_of_data_set_is_named(
     monkeypatch.setattr("sys.stdin", io.StringIO('{"name": "mine", "spec": {"kind": "nope"}}'))
     assert main(["dataset", "--out", str(tmp_path / "manifest.parquet")]) == 2
     assert "data set mine" in capsys.readouterr().err
+
+
+# A command that is half through with a file.
+HALF_THROUGH = """
+import sys, time
+from avbalance import cli
+from avbalance.files import atomic_path
+
+def write(options):
+    with atomic_path(sys.argv[1]) as temporary:
+        temporary.write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+cli._methods = write
+sys.exit(cli.main(["methods"]))
+"""
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HALF_THROUGH, str(tmp_path / "table.csv")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        assert list(tmp_path.iterdir()) != []
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_leave_the_signals_of_who_calls_them_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["methods"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_how_often_states_are_saved_comes_from_the_option_the_environment_or_the_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", *STORES, "--out", "made"]
+    monkeypatch.delenv("AVBALANCE_CHECKPOINT_EVERY", raising=False)
+    assert _parser().parse_args(command).checkpoint_every == 20.0
+    monkeypatch.setenv("AVBALANCE_CHECKPOINT_EVERY", "1.5")
+    assert _parser().parse_args(command).checkpoint_every == 1.5
+    assert _parser().parse_args([*command, "--checkpoint-every", "3"]).checkpoint_every == 3.0
+    monkeypatch.setenv("AVBALANCE_CHECKPOINT_EVERY", "often")
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "--checkpoint-every: invalid float value: 'often'" in capsys.readouterr().err

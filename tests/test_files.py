@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from avbalance import cli
 from avbalance.errors import UserError
-from avbalance.files import atomic_path
+from avbalance.files import atomic_path, check_writable, exclusive
 
 SENTENCE = r"^\S+table\.csv: cannot be written \(.+\); (free the disk or mend the rights)\.$"
 Usage = namedtuple("Usage", "total used free")
+
+
+# Writes argument 1 many times, letter by letter, and fails when another writer was at the same temporary file.
+MANY = """
+import sys
+from avbalance.files import atomic_path
+for attempt in range(100):
+    with atomic_path(sys.argv[1]) as temporary:
+        with open(temporary, "w") as handle:
+            for _ in range(1000):
+                handle.write(sys.argv[2])
+        assert temporary.read_text() == sys.argv[2] * 1000
+"""
 
 
 def write(path: Path, failure: BaseException | None = None) -> None:
@@ -44,7 +63,31 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, fai
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_what_a_killed_writer_left_is_taken_over_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".table.csv.partial").write_text("half of it, longer than the new content")
+    write(tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "new"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_new_file_has_the_rights_that_the_user_gives(tmp_path: Path) -> None:
+    mask = os.umask(0o027)
+    try:
+        write(tmp_path / "table.csv")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "table.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_many_writers_of_one_file_never_meet(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    writers = [subprocess.Popen([sys.executable, "-c", MANY, str(path), mark]) for mark in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert path.read_text() in ("a" * 1000, "b" * 1000)
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM])
 def test_a_refusing_disk_ends_in_one_sentence(tmp_path: Path, number: int) -> None:
     path = tmp_path / "table.csv"
     with pytest.raises(UserError, match=SENTENCE) as raised:
@@ -90,6 +133,17 @@ def test_the_same_errors_on_a_roomy_disk_stay_what_they_are(
     assert raised.value is failure
 
 
+def test_folders_are_asked_before_work_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable(tmp_path / "results" / "demo")
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "a file").write_text("where a folder should be")
+    with pytest.raises(UserError, match=r"a file: cannot be written to; mend the rights"):
+        check_writable(tmp_path / "a file" / "demo")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be written to; mend the rights"):
+        check_writable(tmp_path / "results" / "demo")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where a folder should be")
     with pytest.raises(UserError, match=SENTENCE):
@@ -127,3 +181,81 @@ def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cli, "_methods", fail)
     with pytest.raises(FileNotFoundError):
         cli.main(["methods"])
+
+
+# Argument 1: the lock file. Says "held" when it has the lock, keeps it until a line comes in, then says "left".
+HOLDER = """
+import logging, sys
+from avbalance.files import exclusive
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+with exclusive(sys.argv[1], "counts sheep"):
+    print("held", flush=True)
+    sys.stdin.readline()
+    print("left", flush=True)
+"""
+
+
+@contextmanager
+def another_process(lock: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDER, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def test_a_second_process_says_that_it_waits_and_goes_on_when_the_first_has_left(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "sheep.lock"
+    with another_process(lock) as first, another_process(lock) as second:
+        holder, waiter = first, second
+        words = heard(first)
+        if words != "held":  # the second one was faster
+            holder, waiter = second, first
+            assert words == "waiting: another process counts sheep"
+            assert heard(holder) == "held"
+        else:
+            assert heard(waiter) == "waiting: another process counts sheep"
+        tell(holder)
+        assert heard(holder) == "left"
+        assert heard(waiter) == "held"
+    assert lock.exists()
+
+
+def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = tmp_path / "sheep.lock"
+    with another_process(lock) as holder, caplog.at_level(logging.INFO):
+        assert heard(holder) == "held"
+        holder.kill()  # SIGKILL
+        holder.wait()
+        started = time.monotonic()
+        with exclusive(lock, "counts sheep"):
+            assert time.monotonic() - started < 5
+    assert caplog.messages == []
+
+
+def test_a_failure_inside_the_block_releases_the_lock_and_stays_what_it_is(tmp_path: Path) -> None:
+    failure = OSError(errno.ENOENT, "gone")
+    with pytest.raises(OSError) as raised, exclusive(tmp_path / "sheep.lock", "counts sheep"):
+        raise failure
+    assert raised.value is failure
+    with another_process(tmp_path / "sheep.lock") as other:
+        assert heard(other) == "held"
+
+
+def test_a_lock_that_cannot_be_had_ends_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file where a folder should be")
+    sentence = r"sheep\.lock: cannot be locked \(.+\); mend the rights"
+    with pytest.raises(UserError, match=sentence), exclusive(tmp_path / "locks" / "sheep.lock", "counts sheep"):
+        pass

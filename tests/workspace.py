@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MADE = (".avbalance", ".snakemake", "data", "logs", "results")  # what the workflow writes
@@ -33,7 +34,15 @@ import sys
 
 def note():
     torch, used = sys.modules.get("torch"), os.times()
+    try:
+        log = os.fstat(1).st_ino  # a job writes to its log, and no two jobs have the same
+    except OSError:
+        log = None
     line = {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "log": log,
+        "modules": sorted(name for name in sys.modules if name.split(".")[0] == "avbalance"),
         "argv": sys.argv,
         "python": sys.executable,
         "torch": torch is not None,
@@ -121,7 +130,7 @@ class Workspace:
         assert text.count(old) == 1, f"{path}: {old!r} occurs {text.count(old)} times"
         (self.root / path).write_text(text.replace(old, new), encoding="utf-8")
 
-    def processes(self) -> list[dict[str, object]]:
+    def processes(self) -> list[dict[str, Any]]:
         """What the processes since the last `forget_processes` noted at their end."""
         path = self.root / "processes.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -9,25 +9,36 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avbalance import people
 from avbalance.errors import UserError
 from avbalance.files import DISK_ERRORS
+from avbalance.provenance.closures import check_code
 
 if TYPE_CHECKING:
     from avbalance.analysis.confidence import StopRule
     from avbalance.evaluation.paper import Paper
+    from avbalance.turns import Turn
+
+_FEATURES = Path(".avbalance/features")  # unfinished feature stores, and the locks of all who write stores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns the exit status: 0, or 2 after one sentence on standard error."""
+    """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a sentence on standard error."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with _ended_by_sigterm():
+            if getattr(options, "code", None):
+                check_code(Path.cwd(), options.code)
+            return options.run(options) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -38,17 +49,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error.filename}: {error.strerror}; free the disk or mend the rights.", file=sys.stderr)
         return 2
-    return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exit does, so that nothing half-written stays, with the status of a shell."""
+
+    def leave(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="avbalance", description="Audio-visual modality imbalance, reproducibly.")
     steps = parser.add_subparsers(required=True, metavar="command")
 
-    step = _step(steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)")
+    step = _job(steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)")
     step.add_argument("--out", type=Path, required=True, help="data/<name>/manifest.parquet")
 
-    step = _step(
+    step = _job(
         steps,
         "features",
         _features,
@@ -59,21 +83,28 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--workers", type=int, default=1, help="decoder processes")
     step.add_argument("--timeout", type=float, default=60.0, help="seconds that one clip may take")
 
-    step = _step(steps, "train", _train, "train a cell (JSON list of jobs on standard input)")
+    step = _job(steps, "train", _train, "train a cell (JSON list of jobs on standard input)", identity=True)
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--audio", type=Path, required=True, help="audio feature store")
     step.add_argument("--visual", type=Path, required=True, help="visual feature store")
     step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
-    step.add_argument("--code", required=True, help="digest of the code, part of a run's identity")
+    step.add_argument("--inputs", type=Path, help="folder of the runs that jobs read, by default that of --out")
+    step.add_argument("--cache", type=Path, default=Path(".avbalance"), help="finished runs and saved states")
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
     step.add_argument("--threads", type=int, default=1)
-    step.add_argument("--checkpoint-every", type=float, default=20.0, help="seconds between two saved states")
+    step.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=os.environ.get("AVBALANCE_CHECKPOINT_EVERY", "20"),
+        help="seconds between two saved states, by default $AVBALANCE_CHECKPOINT_EVERY or 20",
+    )
 
-    step = _step(steps, "combine", _combine, "join predictions of finished runs (JSON job on standard input)")
+    step = _job(
+        steps, "combine", _combine, "join predictions of finished runs (JSON job on standard input)", identity=True
+    )
     step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
-    step.add_argument("--code", required=True)
 
-    step = _step(
+    step = _job(
         steps, "confidence", _confidence, "estimate the modality discrepancy from two unimodal runs (JSON rule)"
     )
     step.add_argument("--audio", type=Path, required=True, help="confidence.npz of the audio run")
@@ -81,28 +112,40 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)")
+    step = _job(steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)")
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True)
 
-    step = _step(steps, "measure", _measure, "measure a paper's runs (JSON on standard input)")
+    step = _job(steps, "measure", _measure, "measure a paper's runs (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True)
 
     for name, run, text in (
         ("table", _table, "write one table as csv, md and tex (JSON on standard input)"),
         ("figure", _figure, "draw one figure as png, pdf and csv (JSON on standard input)"),
     ):
-        step = _step(steps, name, run, text)
+        step = _job(steps, name, run, text)
         step.add_argument("--measurements", type=Path, required=True)
         step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
+    step = _job(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True, help="folder")
 
-    step = _step(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
+    step = _job(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True)
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
+
+    step = _step(steps, "show", _show, "say how a run came to be, and how to make exactly this run again")
+    step.add_argument("folder", help="folder of a run, results/<name>/runs/<slug>/<dataset>/<run>/seed<k>")
+    step.add_argument("--job", action="store_true", help="print the job as JSON, for the step that made it")
+    step.add_argument("--json", action="store_true", help="print the record as it is")
+
+    step = _step(steps, "why", _why, "say in words why each pending job would run, or that nothing is pending")
+    _configured(step)
+    step.add_argument("--all", action="store_true", help="show lists in full")
+    step.add_argument("targets", nargs="*", metavar="TARGET", help="files, by default everything")
+
+    people.add_commands(steps, _step, _configured)
     return parser
 
 
@@ -110,6 +153,26 @@ def _step(steps: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser
     parser: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser
+
+
+def _job(steps: Any, name: str, run: Any, text: str, identity: bool = False) -> argparse.ArgumentParser:
+    """A step of the workflow; `identity`: the digest of its code is part of what it makes."""
+    step = _step(steps, name, run, text)
+    step.add_argument("--code", required=identity, help="digest of the planned code, compared with the code here")
+    return step
+
+
+def _configured(step: argparse.ArgumentParser) -> None:
+    """Let a command take a configuration as snakemake does."""
+    step.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as given to snakemake")
+    step.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as given to snakemake")
+
+
+def _turn(*paths: Path) -> AbstractContextManager[Turn]:
+    """The turn of this process to write `paths`, see turns.py."""
+    from avbalance.turns import turn
+
+    return turn(paths, Path(".avbalance/locks"))
 
 
 def _spec() -> Any:
@@ -162,7 +225,8 @@ def _dataset(options: argparse.Namespace) -> None:
 
     spec = _mapping("name", "spec")
     check("dataset", spec["spec"], f"data set {spec['name']}")
-    build_dataset(spec["name"], spec["spec"], options.out)
+    with _turn(options.out):
+        build_dataset(spec["name"], spec["spec"], options.out)
 
 
 def _features(options: argparse.Namespace) -> None:
@@ -172,27 +236,42 @@ def _features(options: argparse.Namespace) -> None:
         options.manifest,
         _spec(),
         options.out,
-        state_dir=Path(".avbalance/features"),
+        state_dir=_FEATURES,
         workers=options.workers,
         timeout_s=options.timeout,
+        turn=_turn(options.out),  # waits inside: what another process has made meanwhile is taken over
     )
 
 
 def _train(options: argparse.Namespace) -> None:
+    jobs = _jobs("run", "seed", "method", "settings", "folder", "inputs", "outputs")
+    with _turn(*(options.out / job["folder"] for job in jobs)) as turn:
+        _train_jobs(jobs, options, turn)
+
+
+def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, turn: Turn) -> None:
+    from avbalance.features.store import array_is_there
     from avbalance.training.cell import CellOptions, train_cell
 
+    stores = {"audio": options.audio, "visual": options.visual}
+    if not all(array_is_there(folder) for folder in stores.values()):
+        from avbalance.features.arrays import ensure_arrays
+
+        ensure_arrays(options.manifest, stores, _FEATURES, options.threads)
     train_cell(
         CellOptions(
-            jobs=_jobs("run", "seed", "method", "settings", "folder", "inputs", "outputs"),
+            jobs=jobs,
             code=options.code,
             manifest=options.manifest,
             audio=options.audio,
             visual=options.visual,
             out=options.out,
-            cache=Path(".avbalance"),
+            cache=options.cache,
+            inputs=options.inputs,
             device=options.device,
             threads=options.threads,
             checkpoint_every_s=options.checkpoint_every,
+            after_save=turn.check,
         )
     )
 
@@ -200,13 +279,17 @@ def _train(options: argparse.Namespace) -> None:
 def _combine(options: argparse.Namespace) -> None:
     from avbalance.evaluation.combine import combine_runs
 
-    combine_runs(_jobs("run", "seed", "method", "folder", "predictions"), options.code, options.out)
+    jobs = _jobs("run", "seed", "method", "folder", "predictions")
+    with _turn(*(options.out / job["folder"] for job in jobs)):
+        combine_runs(jobs, options.code, options.out)
 
 
 def _confidence(options: argparse.Namespace) -> None:
     from avbalance.analysis.confidence import estimate_confidence
 
-    estimate_confidence(options.audio, options.visual, options.manifest, options.out, _stop_rule(_spec()))
+    rule = _stop_rule(_spec())
+    with _turn(options.out):
+        estimate_confidence(options.audio, options.visual, options.manifest, options.out, rule)
 
 
 def _subsets(options: argparse.Namespace) -> None:
@@ -214,14 +297,16 @@ def _subsets(options: argparse.Namespace) -> None:
 
     spec = _mapping("pairs", "rule")
     pairs = {definition: (pair[0], pair[1]) for definition, pair in spec["pairs"].items()}
-    build_subsets(pairs, options.manifest, options.out, _stop_rule(spec["rule"]))
+    with _turn(options.out):
+        build_subsets(pairs, options.manifest, options.out, _stop_rule(spec["rule"]))
 
 
 def _measure(options: argparse.Namespace) -> None:
     from avbalance.evaluation.measure import measure
 
     paper, declarations = _paper()
-    measure(paper, declarations["measures"], options.out)
+    with _turn(options.out):
+        measure(paper, declarations["measures"], options.out)
 
 
 def _paper() -> tuple[Paper, dict[str, Any]]:
@@ -236,27 +321,32 @@ def _table(options: argparse.Namespace) -> None:
     from avbalance.reporting.tables import render_tables
 
     paper, declarations = _paper()
-    render_tables(paper, declarations, options.measurements, options.out)
+    with _turn(*(options.out / table["id"] for table in declarations["tables"])):
+        render_tables(paper, declarations, options.measurements, options.out)
 
 
 def _figure(options: argparse.Namespace) -> None:
     from avbalance.reporting.figures import render_figures
 
     paper, declarations = _paper()
-    render_figures(paper, declarations, options.measurements, options.out)
+    with _turn(*(options.out / figure["id"] for figure in declarations["figures"])):
+        render_figures(paper, declarations, options.measurements, options.out)
 
 
 def _claims(options: argparse.Namespace) -> None:
     from avbalance.reporting.claims_report import render_claims
 
     paper, declarations = _paper()
-    render_claims(paper, declarations, options.out)
+    with _turn(options.out / "claims"):
+        render_claims(paper, declarations, options.out)
 
 
 def _losses(options: argparse.Namespace) -> None:
     from avbalance.reporting.facts import write_lost_clips
 
-    write_lost_clips(_paper()[0], options.out)
+    paper, _ = _paper()
+    with _turn(options.out):
+        write_lost_clips(paper, options.out)
 
 
 def _methods(options: argparse.Namespace) -> None:
@@ -265,6 +355,25 @@ def _methods(options: argparse.Namespace) -> None:
     for name in base.names():
         card = base.load(name).card
         print(f"{name:28} {card.label}: {card.summary} ({card.reference})")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from avbalance.provenance import show
+
+    run = show.find_run(options.folder)
+    if options.job:
+        print(show.job_of(run))
+    elif options.json:
+        print(json.dumps(run.record, indent=2, sort_keys=True))
+    else:
+        print("\n".join([*show.lines(run), "", show.code_note(run), "This run again, and a comparison of its bytes:"]))
+        print("\n".join(f"  {command}" for command in show.commands(run)))
+
+
+def _why(options: argparse.Namespace) -> None:
+    from avbalance.provenance.why import why
+
+    print("\n".join(why(Path.cwd(), options.configfile, options.config, options.targets, options.all)))
 
 
 if __name__ == "__main__":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from avbalance.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,32 +24,45 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
     Parent folders are made. The content is flushed to disk before the rename, so that a killed machine leaves
-    either the old file or the new one. Raises UserError when the folder cannot be written to or the disk is full.
+    either the old file or the new one; what a killed process left of its temporary file, the next writer of the same
+    file takes over. Two writers wait for each other. Raises UserError when the folder cannot be written to or the
+    disk is full.
     """
     target = Path(path)
+    temporary = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
+        claim = _claim(temporary)
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except Exception as error:
-        reason = _refusal(error, target.parent)
-        if reason is None:
-            raise
-        raise UserError(f"{target}: cannot be written ({reason}); free the disk or mend the rights.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with claim:
+        try:
+            yield temporary
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, target)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            reason = _refusal(error, target.parent) if isinstance(error, Exception) else None
+            if reason is None:
+                raise
+            raise UserError(f"{target}: cannot be written ({reason}); free the disk or mend the rights.") from error
 
 
-DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES}
+def _claim(temporary: Path) -> BinaryIO:
+    """Open `temporary`, empty, for this writer alone; closing the file gives it free."""
+    while True:
+        handle = temporary.open("ab")
+        with suppress(OSError):  # a disk without locks: two writers of one file are then nobody's plan
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle.fileno()), os.stat(temporary)):
+                handle.truncate(0)
+                return handle
+        handle.close()  # while this writer waited the other one renamed or removed the file
+
+
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM}
 _FULL_BYTES = 1 << 16  # with less than this left a disk counts as full
 
 
@@ -63,10 +79,38 @@ def _refusal(error: Exception, folder: Path) -> str | None:
     return full if full in str(error) or shutil.disk_usage(folder).free < _FULL_BYTES else None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextmanager
+def exclusive(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Hold the lock file `path` for as long as the block runs; at most one process does.
+
+    Parent folders are made. While another process holds the lock one line is logged, "waiting: another process
+    <what>", and the wait ends when the other's block does. A process that dies, however it dies, loses the lock.
+    The file stays and must stay: whoever waits for it waits for this very file. Not re-entrant: a process that
+    asks twice waits for itself. Raises UserError when the disk refuses the file or knows no locks.
+    """
+    target = Path(path)
+    with ExitStack() as held:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle = held.enter_context(target.open("ab"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("waiting: another process %s", what)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise UserError(
+                f"{target}: cannot be locked ({error.strerror}); mend the rights, or work on a disk that knows locks."
+            ) from error
+        yield
+
+
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Raise UserError unless files can be made in `folder`, or, where it is absent, in the folder above that exists."""
+    path = Path(folder).absolute()
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{existing}: cannot be written to; mend the rights, or mount the disk for writing.")
 
 
 def canonical_json(value: Any) -> str:

@@ -78,7 +78,7 @@ def test_a_killed_build_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert _build(tmp_path).frame.equals(whole.frame)
     after = _written(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {"train-00003.mp4"}
-    assert not list((tmp_path / "media").glob(".*"))
+    assert not list((tmp_path / "media").glob(".*.partial"))
 
 
 @pytest.mark.parametrize("change", [{"seed": 12}, {"snr_audio_db": [-30.0, 0.0]}, {"side": 34}, {"flip": True}])

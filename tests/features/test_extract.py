@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -5,7 +6,10 @@ import subprocess
 import sys
 import time
 from collections import Counter, namedtuple
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +17,9 @@ import pytest
 from clip_files import RATE, grey_steps, tone, write_clip_manifest, write_mp4, write_wav
 
 from avbalance.errors import UserError
-from avbalance.features.extract import extract
+from avbalance.features.extract import chosen_recipes, extract, prepare, stores_locked, unfinished
 from avbalance.features.store import open_store
+from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import sha256_file
 
 SMALL = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
@@ -36,7 +41,17 @@ def write_distinct(folder: Path, count: int) -> list[str]:
 
 
 def bytes_of(out: Path) -> dict[str, str]:
-    return {str(path.relative_to(out)): sha256_file(path) for path in sorted(out.rglob("*")) if path.is_file()}
+    """Digests of all files but array.json, which speaks of one file on one disk."""
+    paths = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name != "array.json"]
+    return {str(path.relative_to(out)): sha256_file(path) for path in paths}
+
+
+def version_of(path: Path) -> tuple[int, int]:
+    return path.stat().st_ino, path.stat().st_mtime_ns
+
+
+def unfinished_in(state: Path) -> list[Path]:
+    return [path for path in state.iterdir() if path.name != "locks"]
 
 
 def test_a_store_holds_usable_clips_in_manifest_order_and_accounts_for_the_rest(tmp_path, media):
@@ -86,12 +101,6 @@ def test_a_set_without_usable_clips_still_makes_a_readable_store(tmp_path, media
     store = open_store(extract(manifest, SMALL, tmp_path / "out")["visual"])
     assert store.array.shape == (0, 2, 8, 8, 3)
     assert store.card["losses"] == {"missing": 1}
-
-
-def test_absent_media_of_a_generated_set_are_an_error_with_a_cure(tmp_path, media):
-    manifest = write_clip_manifest(tmp_path, ["absent.mp4"], kind="synthetic")
-    with pytest.raises(UserError, match=r"absent\.mp4: .*delete .*manifest\.parquet"):
-        extract(manifest, SMALL, tmp_path / "out")
 
 
 @pytest.mark.parametrize("recipes", [{}, {"audio": "paper48k", "touch": "x"}, {"audio": "nonsense"}])
@@ -174,7 +183,8 @@ def test_the_number_of_workers_does_not_show(tmp_path, media):
 
 
 RUN = """
-import sys
+import logging, sys
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 sys.path[:0] = {paths!r}
 from avbalance.features.extract import extract
 extract({manifest!r}, {recipes!r}, {out!r}, {state!r}, decoder="decoder_faults:slow")
@@ -191,14 +201,14 @@ def test_a_killed_extraction_goes_on_and_ends_in_the_same_bytes(tmp_path, media)
     program = RUN.format(paths=paths, manifest=str(manifest), recipes=audio, out=str(out), state=str(state))
     job = subprocess.Popen([sys.executable, "-c", program])
     deadline = time.monotonic() + 60
-    while not list(state.glob("*/journal.jsonl")):
+    while not any(b"\n" in journal.read_bytes() for journal in state.glob("*/journal.jsonl")):
         assert job.poll() is None, "the extraction ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     os.kill(job.pid, signal.SIGKILL)
     job.wait()
     assert not out.exists() or not list(out.rglob("card.json"))
-    (folder,) = state.iterdir()
+    (folder,) = unfinished_in(state)
     safe = (folder / "journal.jsonl").read_bytes()
     # What a kill in the middle of a write leaves behind
     with (folder / "journal.jsonl").open("ab") as handle:
@@ -222,9 +232,11 @@ def test_unfinished_stores_that_lost_their_array_start_over(tmp_path, media):
     state, out = tmp_path / "state", tmp_path / "out"
     with pytest.raises(RuntimeError):
         extract(manifest, audio, out, state, decoder="decoder_faults:absent")
-    (folder,) = state.iterdir()
+    (folder,) = unfinished_in(state)
     with (folder / "journal.jsonl").open("w") as journal:
-        journal.write('{"audio": [{"id": "c000", "row": 0, "status": "ok"}]}\n')
+        key = prepare(manifest, chosen_recipes(audio), "decoder_faults:absent", 1).key
+        shard = {"audio": [{"id": "c000", "row": 0, "status": "ok"}]}
+        journal.write(json.dumps({"key": key, "shard": shard}) + "\n")
     assert not (folder / "audio" / "features.npy").stat().st_size > 1000
     with pytest.raises(RuntimeError):
         extract(manifest, audio, out, state, decoder="decoder_faults:absent")
@@ -233,18 +245,100 @@ def test_unfinished_stores_that_lost_their_array_start_over(tmp_path, media):
     assert bytes_of(out / straight.name) == bytes_of(straight)
 
 
-def test_a_second_extraction_of_the_same_features_is_turned_away(tmp_path, media):
-    import fcntl
+def test_a_state_of_another_extraction_is_not_gone_on_with(tmp_path, media):
+    manifest = write_clip_manifest(tmp_path, write_distinct(media, 3))
+    audio = {"audio": SMALL["audio"]}
+    straight = extract(manifest, audio, tmp_path / "straight")["audio"]
+    key = prepare(manifest, chosen_recipes(audio), DEFAULT_FUNCTION, 1).key
+    folder = tmp_path / "state" / key[:32]  # as if another state had been renamed
+    (folder / "audio").mkdir(parents=True)
+    foreign = np.zeros((3, *np.load(straight / "features.npy").shape[1:]), np.float16)
+    np.save(folder / "audio" / "features.npy", foreign)
+    entries = [{"id": f"c{number:03}", "row": number, "status": "ok"} for number in range(3)]
+    line = {"key": "of another extraction", "shard": {"audio": entries}}
+    (folder / "journal.jsonl").write_text(json.dumps(line) + "\n")
+    extract(manifest, audio, tmp_path / "out", tmp_path / "state")
+    assert bytes_of(tmp_path / "out" / straight.name) == bytes_of(straight)
 
-    manifest = write_clip_manifest(tmp_path, ["absent.mp4"])
-    write_wav(media / "absent.mp4", tone(0.1))
-    with pytest.raises(RuntimeError):
-        extract(manifest, SMALL, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:absent")
-    (folder,) = (tmp_path / "state").iterdir()
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another extraction"):
-            extract(manifest, SMALL, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:absent")
+
+@contextmanager
+def extracting_elsewhere(manifest: Path, recipes: dict[str, str], out: Path, state: Path) -> Iterator[Any]:
+    """Another process that extracts the same, and has come so far that it waits."""
+    paths = [entry for entry in sys.path if entry]
+    program = RUN.format(paths=paths, manifest=str(manifest), recipes=recipes, out=str(out), state=str(state))
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith("waiting: another process makes the features in ")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_who_waited_for_the_same_extraction_takes_it_over(tmp_path, media):
+    names = write_distinct(media, 3)
+    manifest, state = write_clip_manifest(tmp_path, names), tmp_path / "state"
+    recipes = chosen_recipes({"audio": SMALL["audio"]})
+    targets = {"audio": tmp_path / "out" / "audio-logmel8x16-1s"}
+    with ExitStack() as running:
+        with stores_locked(targets.values(), state):
+            second = running.enter_context(
+                extracting_elsewhere(manifest, {"audio": SMALL["audio"]}, tmp_path / "out", state)
+            )
+            extraction = prepare(manifest, recipes, "decoder_faults:slow", workers=1)
+            with unfinished(extraction, targets, state) as task:
+                task.run(1, 60.0, "decoder_faults:slow")
+                task.publish(task.seal())
+            made = version_of(targets["audio"] / "card.json")
+        said = second.communicate(timeout=60)[1]
+    assert second.returncode == 0
+    assert "another process has made these stores meanwhile" in said
+    assert version_of(targets["audio"] / "card.json") == made
+    assert Counter((media / "calls.log").read_text().split()) == Counter(names)
+    assert unfinished_in(state) == []
+
+
+def test_what_was_made_during_the_wait_for_the_turn_is_taken_over(tmp_path, media):
+    names = write_distinct(media, 2)
+    manifest, audio = write_clip_manifest(tmp_path, names), {"audio": SMALL["audio"]}
+
+    def run(**further):
+        extract(manifest, audio, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:slow", **further)
+
+    @contextmanager
+    def turn():
+        run()  # another process, which had its turn before
+        yield
+
+    run(turn=turn())
+    assert Counter((media / "calls.log").read_text().split()) == Counter(names)
+
+
+def test_who_waited_for_another_extraction_makes_its_own(tmp_path, media):
+    names = write_distinct(media, 3)
+    manifest, state = write_clip_manifest(tmp_path, names), tmp_path / "state"
+    target = tmp_path / "out" / "audio-logmel8x16-1s"
+    with ExitStack() as running:
+        with stores_locked([target], state):
+            second = running.enter_context(
+                extracting_elsewhere(manifest, {"audio": SMALL["audio"]}, tmp_path / "out", state)
+            )
+            extract(manifest, {"audio": SMALL["audio"]}, tmp_path / "out")  # as code of another version would
+            made = version_of(target / "card.json")
+        said = second.communicate(timeout=60)[1]
+    assert second.returncode == 0
+    assert "meanwhile" not in said
+    assert version_of(target / "card.json") != made
+    assert set((media / "calls.log").read_text().split()) == set(names)
+
+
+def test_stores_that_are_asked_for_again_are_made_again(tmp_path, media):
+    names = write_distinct(media, 2)
+    manifest, audio = write_clip_manifest(tmp_path, names), {"audio": SMALL["audio"]}
+    for _ in range(2):
+        extract(manifest, audio, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:slow")
+    assert Counter((media / "calls.log").read_text().split()) == Counter(names * 2)
 
 
 def test_extraction_does_not_load_torch():

@@ -4,7 +4,7 @@ import pytest
 
 from avbalance.errors import UserError
 from avbalance.features.recipes import get_audio_recipe
-from avbalance.features.store import StoreWriter, open_store, row_bytes
+from avbalance.features.store import StoreWriter, array_is_there, open_store, row_bytes
 from avbalance.files import read_json, write_json
 
 RECIPE = get_audio_recipe("logmel2x4-1s")
@@ -82,6 +82,47 @@ def test_incomplete_and_altered_stores_are_refused(tmp_path):
     (folder / "features.npy").write_bytes(data[:-5])
     with pytest.raises(UserError, match="cannot be read"):
         open_store(folder)
+    (folder / "features.npy").unlink()
+    with pytest.raises(UserError, match=r"features\.npy: absent, though .* the next training makes it again"):
+        open_store(folder)
     (folder / "index.parquet").unlink()
     with pytest.raises(UserError, match=r"index\.parquet absent"):
         open_store(folder)
+
+
+def test_an_array_is_there_when_array_json_speaks_of_this_file_and_this_card(tmp_path):
+    folder = write_store(tmp_path, [1, 2])
+    assert array_is_there(folder)
+    card, facts = read_json(folder / "card.json"), (folder / "array.json").read_text()
+    write_json(folder / "card.json", card | {"sha256": "of another publication"})
+    assert not array_is_there(folder)
+    with pytest.raises(UserError, match=r"features\.npy: belongs to an earlier card\.json"):
+        open_store(folder)
+    write_json(folder / "card.json", card)
+    (folder / "array.json").write_text("{")
+    assert not array_is_there(folder)
+    assert open_store(folder).card == card
+    (folder / "array.json").write_text(facts)
+    assert array_is_there(folder)
+    (folder / "features.npy").write_bytes((folder / "features.npy").read_bytes())  # the same bytes, but who knows
+    assert not array_is_there(folder)
+    for name in ("features.npy", "card.json"):
+        (folder / name).unlink()
+        assert not array_is_there(folder)
+
+
+def test_an_array_of_other_bytes_is_named_as_what_it_is(tmp_path):
+    folder = write_store(tmp_path / "published", [1, 2])
+    card = read_json(folder / "card.json")
+    writer = StoreWriter(tmp_path / "partial", RECIPE)
+    for value in (1, 3):
+        writer.append(block(value))
+    made = writer.seal(index([0, 1]), {"dataset": "toy", "libraries": {"av": "99"}})
+    writer.place_array(folder, made, card["sha256"])
+    store = open_store(folder)
+    assert store.array[:, 0, 0].tolist() == [1, 3]
+    assert store.card == {**card, "sha256": made["sha256"], "made_again": True}
+    assert read_json(folder / "card.json") == card
+    assert read_json(folder / "array.json")["libraries"] == {"av": "99"}
+    assert array_is_there(folder)
+    assert "made_again" not in open_store(write_store(tmp_path / "published", [1, 2])).card

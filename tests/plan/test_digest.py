@@ -10,7 +10,15 @@ import pytest
 
 from avbalance.errors import UserError
 from avbalance.plan import digest as digest_module
-from avbalance.plan.digest import closure, code_digest, imported_modules, module_file, token_digest
+from avbalance.plan.digest import (
+    closure,
+    closure_digests,
+    code_digest,
+    digest_of,
+    imported_modules,
+    module_file,
+    token_digest,
+)
 
 SOURCE = '''"""What it is."""
 import math
@@ -167,6 +175,16 @@ def test_an_edit_changes_the_digests_of_the_steps_that_use_it(tmp_path: Path, mo
     (part / "one.py").write_text("from avbalance.part import four as two\nX = two.Y\n")
     module_file.cache_clear()
     assert code_digest(entries[0]) not in (before[0], after[0])
+
+
+def test_a_digest_is_that_of_its_closure_and_stays_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied_package(tmp_path, monkeypatch)
+    modules = closure_digests("avbalance.part.one", "avbalance.part.three")
+    assert list(modules) == ["avbalance", "avbalance.part", "avbalance.part.one", "avbalance.part.three",
+                             "avbalance.part.two"]  # fmt: skip
+    assert modules["avbalance.part.two"] == token_digest("Y = 1\n")
+    assert digest_of(modules) == code_digest("avbalance.part.three", "avbalance.part.one")
+    assert digest_of(modules) == "5e6c4e5e3ff270f8", "another value for the same code trains everything again"
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"k": 1}', "null"])

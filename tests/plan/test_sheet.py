@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from avbalance.errors import UserError
-from avbalance.plan.sheet import Job, Row, cells, combinations, outputs, rows_of_paper
+from avbalance.plan.sheet import Cell, Job, Row, combinations, families, outputs, rows_of_paper
 
 
 def sourced(value: Any) -> dict[str, Any]:
@@ -119,6 +121,10 @@ WAITING = {
 }
 
 
+def cells(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
+    return [cell for family in families(rows, seeds_per_job) for cell in family.cells]
+
+
 def names(found: list[Any]) -> dict[str, list[tuple[str, int]]]:
     return {cell.name: [(job.row.run, job.seed) for job in cell.jobs] for cell in found}
 
@@ -143,6 +149,14 @@ def test_with_one_seed_per_job_every_seed_is_a_cell() -> None:
     rows = rows_of_paper(config(), paper(two={"label": "Two", "method": "baseline"}))
     found = cells(rows, 1)
     assert all(len(cell.jobs) == 1 for cell in found)
+    for family in families(rows, 1):  # one rule for all seeds of a run: its paths are those of the cells
+        assert len(family.cells) == 2
+        for cell in family.cells:
+            seed = cell.jobs[0].seed
+            assert family.cell(SimpleNamespace(seed=str(seed))) == cell
+            assert family.pattern.id.format(seed=seed) == cell.id
+            assert [path.format(seed=seed) for path in outputs(family.pattern.jobs[0])] == outputs(cell.jobs[0])
+            assert re.fullmatch(family.seeds, str(seed)) and not re.fullmatch(family.seeds, "9")
     assert len(found) == len({cell.id for cell in found}) == 8
     assert names(cells(rows_of_paper({**config(), "seeds": [0, 3, 5]}, paper())[:1], 2)) == {
         "one-seeds0": [("one", 0), ("one", 3)], "one-seeds1": [("one", 5)],

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
-from avbalance.files import read_json, sha256_file
+from avbalance.files import digest_json, read_json, sha256_file
 from avbalance.plan.digest import closure
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
@@ -116,9 +117,13 @@ def test_the_record_says_how_a_run_came_to_be(undisturbed: Path, tiny_data: Tiny
     record = read_json(folder / "record.json")
     assert record["job"] == {
         "folder": "paper/tiny/gradient-blending/seed0", "run": "gradient-blending", "seed": 0,
-        "method": "gradient-blending",
+        "method": "gradient-blending", "reads": {},
+        "writes": ["predictions.parquet", "history.csv", "record.json", "model.safetensors"],
     }  # fmt: skip
+    assert record["paths"] == {name: str(getattr(tiny_data, name)) for name in ("manifest", "audio", "visual")}
     assert record["settings"] == RUNS["gradient-blending"]
+    assert record["settings_digest"] == digest_json(RUNS["gradient-blending"])
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(record["finished"])).total_seconds()) < 3600
     assert record["data"]["clips"] == {"train": 76, "estimation": 20, "train-sample": 20, "val": 32, "test": 120}
     assert set(record["data"]["used_ids"]) == set(record["data"]["clips"])
     assert record["data"]["losses"] == {}
@@ -133,6 +138,20 @@ def test_the_record_says_how_a_run_came_to_be(undisturbed: Path, tiny_data: Tiny
     assert record["device"]["kind"] == "cpu" and record["device"]["threads"] == 1
     assert record["wall_s"] > 0 and record["cpu_s"] > 0 and record["peak_memory_mb"] > 50
     assert record["versions"]["torch"].startswith("2.")
+
+
+def test_of_two_processes_with_the_same_run_one_trains_and_the_other_waits(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    job = tiny_job("greedy", RUNS["greedy"])
+    request = write_request(tmp_path / "request.json", tiny_data, [job], tmp_path / "out", tmp_path / "cache", -1)
+    command, environment = [sys.executable, tiny_cell.__file__, str(request)], {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sorted(text.count("epoch 3/3") for text in said) == [0, 1], said
+    files = [folder / job["folder"] / "predictions.parquet" for folder in (tmp_path / "out", undisturbed / "out")]
+    assert sha256_file(files[0]) == sha256_file(files[1])
 
 
 def test_a_finished_run_is_not_trained_again(

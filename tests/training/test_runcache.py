@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from avbalance.files import write_json
 from avbalance.training import runcache
 from avbalance.training.runcache import RunCache, link_files
 
@@ -59,15 +60,50 @@ def test_an_unfinished_folder_is_no_run_and_is_replaced(tmp_path: Path) -> None:
     assert (fill(cache) / "history.csv").read_text() == "numbers"
 
 
-def test_a_run_that_another_process_finished_first_stays(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_of_the_same_run_is_removed(tmp_path: Path) -> None:
     cache = RunCache(tmp_path)
-    with cache.create("k") as draft:
-        (draft / "history.csv").write_text("second")
-        fill_elsewhere = tmp_path / "elsewhere"
-        fill(RunCache(fill_elsewhere), text="first")
-        (fill_elsewhere / "k").rename(tmp_path / "k")
-    assert (tmp_path / "k" / "history.csv").read_text() == "first"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "k"]
+    (tmp_path / "k.partial").mkdir()
+    (tmp_path / "k.partial" / "history.csv").write_text("half")
+    (tmp_path / "k.partial" / "other.csv").write_text("half")
+    folder = fill(cache)
+    assert sorted(path.name for path in folder.iterdir()) == ["contents.json", "history.csv", "model.bin"]
+    assert [path.name for path in tmp_path.iterdir()] == ["k"]
+
+
+KEY = "0123456789abcdef" * 4
+
+
+def finished_run(folder: Path, key: str = KEY) -> list[str]:
+    write_json(folder / "record.json", {"key": key})
+    (folder / "history.csv").write_text("numbers")
+    return ["history.csv", "record.json"]
+
+
+def test_a_run_from_elsewhere_is_kept_and_found(tmp_path: Path) -> None:
+    cache, run = RunCache(tmp_path / "cache" / "runs"), tmp_path / "results" / "run"
+    names = finished_run(run)
+    assert cache.adopt(run, names) and cache.adopt(run, names)
+    for name in names:
+        (run / name).unlink()  # as the workflow does before a job
+    found = cache.find(KEY)
+    assert found is not None
+    link_files(found, run, names)
+    assert (run / "history.csv").read_text() == "numbers"
+
+
+@pytest.mark.parametrize("key", ["../../elsewhere", "k", "", KEY.upper(), f"{KEY}/.."])
+def test_a_record_cannot_choose_another_folder(key: str, tmp_path: Path) -> None:
+    cache, run = RunCache(tmp_path / "cache" / "runs"), tmp_path / "results" / "run"
+    assert not cache.adopt(run, finished_run(run, key))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_incomplete_run_is_not_kept(tmp_path: Path) -> None:
+    cache, run = RunCache(tmp_path / "cache" / "runs"), tmp_path / "results" / "run"
+    names = finished_run(run)
+    assert not cache.adopt(run, [*names, "model.safetensors"])
+    assert not cache.adopt(run, ["history.csv"])
+    assert cache.find(KEY) is None
 
 
 @pytest.mark.parametrize("links", [True, False])

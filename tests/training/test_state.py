@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from avbalance.errors import UserError
 from avbalance.training import state as state_module
 from avbalance.training.state import Checkpoints
 
@@ -66,3 +67,13 @@ def test_discard_removes_all_of_one_run(tmp_path: Path) -> None:
     (tmp_path / ".key-main.pt.abc.partial").write_bytes(b"killed while writing")
     own.discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other-main.clone.pt", "other-main.pt"]
+
+
+def test_after_every_save_somebody_may_end_the_training(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise UserError("enough.")
+
+    own = Checkpoints(tmp_path, "key", after_save=stop)
+    with pytest.raises(UserError, match="enough"):
+        own.save("main", {"epoch": 4})
+    assert Checkpoints(tmp_path, "key").load("main") == {"epoch": 4}

@@ -2,21 +2,42 @@
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
-from avbalance.errors import UserError
-from avbalance.plan.plan import load_plan
-
 ROOT = Path(str(workflow.current_basedir)).parents[1]
+# The code that jobs run, whatever else is installed.
+sys.path.insert(0, str(ROOT / "src"))
+
+from avbalance.errors import UserError
+from avbalance.plan.names import rule_name
+from avbalance.plan.plan import load_plan
+from avbalance.provenance.hooks import before_planning, before_running
+
+
+def say(sentence):
+    """A line for the person at the screen."""
+    print(sentence, file=sys.stderr)
 
 
 def load_or_exit():
     """The plan, or one sentence and the end: a wrong configuration is no traceback."""
     try:
         plan = load_plan(ROOT, config)
-        for sentence in plan.preflight() if workflow.is_main_process else []:
-            print(f"preflight: {sentence}", file=sys.stderr)
+        if workflow.is_main_process:
+            before_planning(Path.cwd(), plan.name, say)
+            for sentence in plan.preflight():
+                say(f"preflight: {sentence}")
         return plan
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def start():
+    """Before the first job."""
+    stop_if_media_are_missing()
+    try:
+        before_running(Path.cwd(), PLAN)
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -26,11 +47,6 @@ def stop_if_media_are_missing():
     missing = PLAN.preflight()
     if missing:
         sys.exit("\n".join(f"error: {sentence}" for sentence in missing))
-
-
-def rule_name(*parts):
-    """A rule name of letters, digits and underscores."""
-    return "_".join("".join(c if c.isalnum() else "_" for c in part) for part in parts)
 
 
 def ancestor(levels, path):
@@ -46,6 +62,11 @@ def job_environment():
             f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
         )
     return "; ".join(exports).replace("{", "{{").replace("}", "}}")
+
+
+def cell_spec(family, wildcards):
+    """What the train command of one job reads."""
+    return PLAN.cell_spec(family.cell(wildcards))
 
 
 def final_files():

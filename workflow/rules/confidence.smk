@@ -21,4 +21,4 @@ for slug in PLAN.papers:
                 out=lambda wildcards, output: ancestor(1, output[0]),
             shell:
                 "python -m avbalance confidence --audio {input.audio} --visual {input.visual} --manifest {input.manifest}"
-                " --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+                " --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -17,4 +17,4 @@ for name in PLAN.datasets:
             spec=PLAN.dataset_spec(name),
             code=PLAN.source_code(name),
         shell:
-            "python -m avbalance dataset --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance dataset --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -15,4 +15,4 @@ rule measure:
         spec=lambda wildcards: PLAN.measure_spec(wildcards.slug),
         code=PLAN.code("avbalance.evaluation.measure"),
     shell:
-        "python -m avbalance measure --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance measure --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

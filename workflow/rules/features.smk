@@ -19,4 +19,4 @@ for name in PLAN.datasets:
             code=PLAN.code("avbalance.features.extract"),
             out=lambda wildcards, output: ancestor(2, output[0]),
         shell:
-            "python -m avbalance features --manifest {input.manifest} --out {params.out} --workers {threads} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"
+            "python -m avbalance features --manifest {input.manifest} --out {params.out} --workers {threads} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"

@@ -25,7 +25,7 @@ rule table:
         code=PLAN.code("avbalance.reporting.tables"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance table --measurements {input.measurements} --out {params.out} > {log} 2>&1"
+        "python -m avbalance table --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
         " <<'SPEC'\n{params.spec}\nSPEC"
 
 
@@ -53,7 +53,7 @@ rule figure:
         code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance figure --measurements {input.measurements} --out {params.out} > {log} 2>&1"
+        "python -m avbalance figure --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
         " <<'SPEC'\n{params.spec}\nSPEC"
 
 
@@ -75,7 +75,7 @@ rule claims:
         code=PLAN.code("avbalance.reporting.claims_report"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance claims --out {params.out} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance claims --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
 
 
 rule losses:
@@ -91,4 +91,4 @@ rule losses:
         spec=lambda wildcards: PLAN.losses_spec(wildcards.slug),
         code=PLAN.code("avbalance.reporting.facts"),
     shell:
-        "python -m avbalance losses --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance losses --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -19,4 +19,4 @@ for slug in PLAN.papers:
                 spec=PLAN.subset_spec(slug, dataset),
                 code=PLAN.code("avbalance.analysis.subsets"),
             shell:
-                "python -m avbalance subsets --manifest {input.manifest} --out {output} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+                "python -m avbalance subsets --manifest {input.manifest} --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

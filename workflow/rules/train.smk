@@ -1,26 +1,28 @@
 """Purpose: train every cell of the run sheet and join predictions. Inputs: manifest, feature stores, files of other runs. Outputs: results/<name>/runs/<slug>/<dataset>/<run>/seed<k>/."""
 
-for cell in PLAN.cells:
+for family in PLAN.families:
 
     rule:
         name:
-            rule_name("train", cell.id)
+            rule_name("train", family.id)
         input:
-            **PLAN.cell_store_files(cell),
-            manifest=PLAN.manifest(cell.row.dataset),
-            runs=PLAN.cell_inputs(cell),
+            **PLAN.cell_store_files(family.pattern),
+            manifest=PLAN.manifest(family.pattern.row.dataset),
+            runs=PLAN.cell_inputs(family.pattern),
         output:
-            PLAN.cell_files(cell),
+            PLAN.cell_files(family.pattern),
         log:
-            f"logs/{PLAN.name}/train/{cell.id}.log",
+            f"logs/{PLAN.name}/train/{family.pattern.id}.log",
+        wildcard_constraints:
+            seed=family.seeds,
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
         resources:
             gpu=1,
         params:
-            spec=PLAN.cell_spec(cell),
-            code=PLAN.training_code(cell),
+            spec=partial(cell_spec, family),
+            code=PLAN.training_code(family.pattern),
             audio=lambda wildcards, input: ancestor(1, input.audio[0]),
             visual=lambda wildcards, input: ancestor(1, input.visual[0]),
             out=lambda wildcards, output: ancestor(5, output[0]),

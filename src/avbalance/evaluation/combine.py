@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.evaluation.predictions import read_predictions, write_predictions
-from avbalance.files import sha256_file, write_json
+from avbalance.files import digest_json, sha256_file, write_json
 from avbalance.methods import base as methods
+from avbalance.provenance.run_record import RECORD, Clock, circumstances
 
 
 def combine_runs(jobs: list[dict[str, Any]], code: str, out: Path) -> None:
@@ -21,16 +22,19 @@ def combine_runs(jobs: list[dict[str, Any]], code: str, out: Path) -> None:
 
 
 def _combine(job: dict[str, Any], code: str, out: Path) -> None:
+    clock = Clock()
     method = methods.load(job["method"])()
     files = {name: Path(path) for name, path in job["predictions"].items()}
     frame = method.combine({name: read_predictions(path) for name, path in files.items()})  # type: ignore[attr-defined]
     folder = out / job["folder"]
     write_predictions(folder / "predictions.parquet", frame)
     write_json(
-        folder / "record.json",
+        folder / RECORD,
         {
-            "job": {name: job[name] for name in ("folder", "run", "seed", "method")},
-            "code": {"digest": code},
+            "job": {name: job[name] for name in ("folder", "run", "seed", "method", "predictions")},
             "inputs": {name: sha256_file(path) for name, path in files.items()},
+            "settings": {},
+            "settings_digest": digest_json({}),
+            **circumstances(code, "cpu", 1, clock),
         },
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,20 +20,24 @@ import numpy as np
 import pandas as pd
 
 from avbalance.data.manifest import Manifest, read_manifest
+from avbalance.data.media import ensure_media
 from avbalance.errors import UserError
 from avbalance.features.clip import ClipJob, Feature
 from avbalance.features.pool import DecodePool
 from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
 from avbalance.features.store import (
+    CARD,
     INDEX_COLUMNS,
     Recipe,
     StoreWriter,
+    array_facts,
+    array_is_there,
     check_disk,
     row_bytes,
     store_name,
 )
 from avbalance.features.worker import DEFAULT_FUNCTION
-from avbalance.files import digest_json
+from avbalance.files import digest_json, exclusive
 from avbalance.plan.digest import code_digest
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ log = logging.getLogger(__name__)
 SHARD = 64  # clips between two points from which a killed job can go on
 PROGRESS_S = 10.0
 _JOURNAL = "journal.jsonl"
+LOCKS = "locks"  # folder of the lock files in the state folder
 
 
 def extract(
@@ -51,36 +56,93 @@ def extract(
     workers: int = 1,
     timeout_s: float = 60.0,
     decoder: str = DEFAULT_FUNCTION,
+    turn: AbstractContextManager[object] | None = None,
 ) -> dict[str, Path]:
     """Make the stores <out_root>/<modality>-<recipe>; returns modality -> folder of the store.
 
     recipes: modality -> recipe name, {"audio": "paper48k", "visual": "fps1-middle-256"} or one of the two.
-    state_dir: keeps finished shards across kills, in a sub-folder named by all that decides the bytes.
+    state_dir: keeps finished shards across kills, in a sub-folder named by all that decides the bytes; a second
+    process that wants the same waits and takes over what the first one made.
     workers: number of decoder processes. timeout_s: seconds per clip. decoder: the function ("module:name")
-    that they run.
+    that they run. turn: entered before anything is written, such as the wait for another process.
 
     Unreadable clips cost themselves only: they stand in the index with row -1, a status and a reason. Equal
     media, recipes and libraries give equal bytes, whatever the number of workers and however often the job was
-    killed. Raises UserError for unknown recipes, absent media of a generated data set, and a small disk.
+    killed. Absent media of a generated data set are generated first. Raises UserError for unknown recipes and a
+    small disk.
     """
     manifest_path, out_root = Path(manifest_path), Path(out_root)
-    chosen = _chosen(recipes)
+    chosen = chosen_recipes(recipes)
+    targets = {modality: out_root / store_name(recipe) for modality, recipe in chosen.items()}
+    earlier = {modality: _version_of(target / CARD) for modality, target in targets.items()}
+    with turn or nullcontext(), stores_locked(targets.values(), state_dir):
+        extraction = prepare(manifest_path, chosen, decoder, workers)
+        if all(_made_meanwhile(target, earlier[name], extraction.key) for name, target in targets.items()):
+            log.info("%s: another process has made these stores meanwhile", out_root)
+            return targets
+        with unfinished(extraction, targets, state_dir) as task:
+            task.run(workers, timeout_s, decoder)
+            task.publish(task.seal())
+    return targets
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    """Tells one writing of a file from the next; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _made_meanwhile(target: Path, earlier: tuple[int, int] | None, key: str) -> bool:
+    """Whether a store was finished, by the very same extraction, after this process had asked for it.
+
+    A store that was there before is made again: who asks for it knows why.
+    """
+    if _version_of(target / CARD) in (None, earlier) or not array_is_there(target):
+        return False
+    facts = array_facts(target)
+    return facts is not None and facts["extraction"] == key
+
+
+@contextmanager
+def stores_locked(folders: Iterable[Path], state_dir: str | Path | None) -> Iterator[None]:
+    """Let no other process that shares `state_dir` write these stores; without a `state_dir` nothing is locked."""
+    with ExitStack() as held:
+        for folder in sorted({folder.resolve() for folder in folders}):  # all in one order: nobody waits in a circle
+            if state_dir is not None:
+                lock = Path(state_dir) / LOCKS / f"store-{digest_json(str(folder))[:32]}.lock"
+                held.enter_context(exclusive(lock, f"makes the features in {folder}"))
+        yield
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is to be decoded and stored; `key` is the digest of all that decides the bytes."""
+
+    manifest: Manifest
+    jobs: list[ClipJob]
+    recipes: dict[str, Recipe]
+    facts: dict[str, Any]
+    key: str
+
+
+def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, workers: int) -> Extraction:
+    """Read the manifest and see to generated media; raises UserError as `extract` does."""
+    ensure_media(manifest_path, workers)
     manifest = read_manifest(manifest_path)
-    jobs = clip_jobs(manifest, manifest_path, chosen)
+    jobs = clip_jobs(manifest, manifest_path, recipes)
     facts = {
         "dataset": manifest.card["dataset"],
         "manifest_digest": manifest_digest(manifest.frame),
-        "libraries": library_versions(chosen),
+        "libraries": library_versions(recipes),
     }
-    key = _state_key(facts, jobs, chosen, decoder)
-    with _state_folder(state_dir, out_root, key) as state:
-        task = _Task(manifest, jobs, chosen, state, out_root, facts, durable=state_dir is not None)
-        task.announce()
-        task.run(workers, timeout_s, decoder)
-        return task.finish()
+    return Extraction(manifest, jobs, recipes, facts, _state_key(facts, jobs, recipes, decoder))
 
 
-def _chosen(recipes: Mapping[str, str]) -> dict[str, Recipe]:
+def chosen_recipes(recipes: Mapping[str, str]) -> dict[str, Recipe]:
+    """Modality -> recipe of that name; raises UserError for unknown ones."""
     if not recipes or set(recipes) - {"audio", "visual"}:
         raise UserError(f"recipes {dict(recipes)!r}: name a recipe for audio, for visual, or for both.")
     chosen: dict[str, Recipe] = {}
@@ -92,24 +154,15 @@ def _chosen(recipes: Mapping[str, str]) -> dict[str, Recipe]:
 
 
 def clip_jobs(manifest: Manifest, manifest_path: Path, modalities: Sequence[str] | Mapping[str, Any]) -> list[ClipJob]:
-    """Files to open, row by row; a clip that the manifest already knows to be lost has none.
-
-    Raises UserError when a generated data set lacks a file: it can be generated again, so none may be lost
-    silently.
-    """
+    """Files to open, row by row; a clip that the manifest already knows to be lost has none."""
     root = manifest.media_root(manifest_path)
     jobs = []
-    for clip, status, *paths in manifest.frame[["id", "status", "audio", "visual"]].itertuples(index=False):
+    for status, *paths in manifest.frame[["status", "audio", "visual"]].itertuples(index=False):
         readable = status in USABLE
         files = [
             root / path if readable and path and modality in modalities else None
             for modality, path in zip(("audio", "visual"), paths, strict=True)
         ]
-        absent = [file for file in files if file is not None and not file.exists()]
-        if absent and manifest.card["kind"] == "synthetic":
-            raise UserError(
-                f"{absent[0]}: the file of clip {clip} is gone; delete {manifest_path} to have it generated again."
-            )
         jobs.append(ClipJob(*files))
     return jobs
 
@@ -139,37 +192,39 @@ def _state_key(facts: dict[str, Any], jobs: Sequence[ClipJob], chosen: Mapping[s
 
 
 @contextmanager
-def _state_folder(state_dir: str | Path | None, out_root: Path, key: str) -> Iterator[Path]:
-    """A folder for unfinished stores, locked; kept when the job fails if `state_dir` is given."""
+def unfinished(
+    extraction: Extraction, targets: dict[str, Path], state_dir: str | Path | None
+) -> Iterator[ExtractionTask]:
+    """The task of an extraction that may have been begun; what it did is kept if it fails and `state_dir` is given."""
     if state_dir is None:
-        out_root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".extract-", dir=out_root) as temporary:
-            yield Path(temporary)
+        parent = next(iter(targets.values())).parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".extract-", dir=parent) as temporary:
+            yield ExtractionTask(extraction, targets, Path(temporary), durable=False)
         return
-    folder = Path(state_dir) / key[:32]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{folder}: another extraction of the same features is at work; wait for it.") from error
-        yield folder
+    name = extraction.key[:32]
+    lock = Path(state_dir) / LOCKS / f"state-{name}.lock"
+    with exclusive(lock, f"extracts the same features of {extraction.facts['dataset']}"):
+        folder = Path(state_dir) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        yield ExtractionTask(extraction, targets, folder, durable=True)
         shutil.rmtree(folder)
 
 
 @dataclass
-class _Task:
-    """One extraction: unfinished stores in `state`, and the journal of the shards that are safe there."""
+class ExtractionTask:
+    """One extraction: unfinished stores in `state`, and the journal of the shards that are safe there.
 
-    manifest: Manifest
-    jobs: list[ClipJob]
-    recipes: dict[str, Recipe]
+    targets: modality -> folder of the finished store.
+    """
+
+    extraction: Extraction
+    targets: dict[str, Path]
     state: Path
-    out_root: Path
-    facts: dict[str, Any]
     durable: bool
 
     def __post_init__(self) -> None:
+        self.jobs, self.recipes = self.extraction.jobs, self.extraction.recipes
         self.lines: dict[str, list[dict[str, Any]]] = {modality: [] for modality in self.recipes}
         self.writers = {
             modality: StoreWriter(self.state / modality, recipe) for modality, recipe in self.recipes.items()
@@ -182,14 +237,19 @@ class _Task:
         return len(next(iter(self.lines.values())))
 
     def _replay(self) -> None:
-        """Take over the shards that a killed job left; a half-written last line counts for nothing."""
+        """Take over the shards that a killed job left; a half-written last line counts for nothing.
+
+        Every line bears the digest of all that decides the bytes: a journal of something else is not gone on with.
+        """
         journal = self.state / _JOURNAL
         kept = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
         kept = [line for line in kept if line.endswith(b"\n")]
-        shards = [json.loads(line) for line in kept]
+        lines = [json.loads(line) for line in kept]
+        shards = [line["shard"] for line in lines if line.get("key") == self.extraction.key]
         rows = {modality: _usable_rows(shards, modality) for modality in self.recipes}
-        if not all(writer.holds(rows[modality]) for modality, writer in self.writers.items()):
-            # Killed while the finished stores were being moved away: what is left cannot be completed.
+        whole = all(writer.holds(rows[modality]) for modality, writer in self.writers.items())
+        if len(shards) < len(lines) or not whole:
+            # Not of this extraction, or killed while the finished stores were being moved away.
             kept, shards, rows = [], [], dict.fromkeys(self.recipes, 0)
         if journal.exists():
             with journal.open("r+b") as handle:
@@ -201,30 +261,25 @@ class _Task:
     def announce(self) -> None:
         """Log the size to come and check that the disks can hold it."""
         clips = len(self.jobs)
-        needed = 0
+        needed, elsewhere = 0, Counter[Path]()
         for modality, recipe in self.recipes.items():
             size = clips * row_bytes(recipe)
             needed += size - self.writers[modality].rows * row_bytes(recipe)
-            log.info(
-                "%s: %s of %d clips takes up to %s bytes",
-                self.facts["dataset"],
-                store_name(recipe),
-                clips,
-                f"{size:,}",
-            )
+            name, dataset = store_name(recipe), self.extraction.facts["dataset"]
+            log.info("%s: %s of %d clips takes up to %s bytes", dataset, name, clips, f"{size:,}")
+            parent = self.targets[modality].parent
+            parent.mkdir(parents=True, exist_ok=True)
+            if parent.stat().st_dev != self.state.stat().st_dev:
+                elsewhere[parent] += size
         check_disk(self.state, needed, "the extraction")
-        self.out_root.mkdir(parents=True, exist_ok=True)
-        if self.out_root.stat().st_dev != self.state.stat().st_dev:
-            check_disk(
-                self.out_root,
-                clips * sum(row_bytes(recipe) for recipe in self.recipes.values()),
-                "the feature store",
-            )
+        for parent, size in elsewhere.items():
+            check_disk(parent, size, "the feature store")
         if self.position:
             log.info("going on after %d clips that are already done", self.position)
 
     def run(self, workers: int, timeout_s: float, decoder: str) -> None:
         """Decode the clips that are left, shard by shard."""
+        self.announce()
         left = self.jobs[self.position :]
         if not left:
             return
@@ -249,7 +304,7 @@ class _Task:
 
     def _keep(self, position: int, modality: str, feature: Feature | None) -> dict[str, Any]:
         """Append a usable array to its store; returns the clip's line of the index."""
-        row = self.manifest.frame.iloc[position]
+        row = self.extraction.manifest.frame.iloc[position]
         if feature is None:
             known = str(row["status"])
             feature = (
@@ -268,7 +323,8 @@ class _Task:
                 for writer in self.writers.values():
                     writer.sync()
                 with (self.state / _JOURNAL).open("ab") as journal:
-                    journal.write(json.dumps(shard).encode() + b"\n")
+                    line = {"key": self.extraction.key, "shard": shard}
+                    journal.write(json.dumps(line).encode() + b"\n")
                     journal.flush()
                     os.fsync(journal.fileno())
             except OSError as error:
@@ -276,18 +332,21 @@ class _Task:
         for modality, entries in shard.items():
             self.lines[modality] += entries
 
-    def finish(self) -> dict[str, Path]:
-        """Complete all stores, then move them into place."""
+    def seal(self) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
+        """Complete all stores, where they are; returns modality -> (index, card)."""
         indices = {modality: _index(lines) for modality, lines in self.lines.items()}
-        cards = {modality: writer.seal(indices[modality], self.facts) for modality, writer in self.writers.items()}
-        folders = {}
-        for modality, card in cards.items():
-            target = self.out_root / store_name(self.recipes[modality])
-            self.writers[modality].publish(target, indices[modality], card)
+        return {
+            modality: (indices[modality], writer.seal(indices[modality], self.extraction.facts))
+            for modality, writer in self.writers.items()
+        }
+
+    def publish(self, sealed: dict[str, tuple[pd.DataFrame, dict[str, Any]]]) -> None:
+        """Move sealed stores into place."""
+        for modality, (index, card) in sealed.items():
+            target = self.targets[modality]
+            self.writers[modality].publish(target, index, card, self.extraction.key)
             clips, lost = f"{card['shape'][0]} of {card['clips']} clips", card["losses"] or "none"
             log.info("%s: %s, %s bytes, lost: %s", target, clips, f"{card['bytes']:,}", lost)
-            folders[modality] = target
-        return folders
 
 
 def _usable_rows(shards: list[dict[str, list[dict[str, Any]]]], modality: str) -> int:

@@ -1,7 +1,12 @@
-"""The feature store: one large array per modality, an index of all clips, and a card on its making."""
+"""The feature store: one large array per modality, an index of all clips, and a card on its making.
+
+Index and card are what others are told of a store. The array can be made again from the manifest by the card's
+recipe; array.json, which never leaves the machine, says which array lies here.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -17,6 +22,7 @@ from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe
 from avbalance.files import atomic_path, read_json, sha256_file, write_json
 
 ARRAY, INDEX, CARD = "features.npy", "index.parquet", "card.json"
+FACTS = "array.json"  # on the array that lies here: see `StoreWriter.place_array`
 INDEX_COLUMNS = ("id", "row", "status", "reason", "n_frames", "width", "height", "duration")
 Recipe = AudioRecipe | VisualRecipe
 
@@ -38,14 +44,23 @@ class FeatureStore:
 
 
 def open_store(path: str | os.PathLike[str]) -> FeatureStore:
-    """Open a store read-only; raises UserError when it is absent, incomplete, or at odds with its card."""
+    """Open a store read-only; raises UserError when it is absent, incomplete, or at odds with its card.
+
+    An array that was made again and has other bytes than the published one is opened; the card then has its sha256
+    and `made_again` = True.
+    """
     folder = Path(path)
-    missing = [name for name in (CARD, INDEX, ARRAY) if not (folder / name).is_file()]
+    missing = [name for name in (CARD, INDEX) if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"{folder}: no complete feature store ({', '.join(missing)} absent); extract the features again."
         )
-    card = read_json(folder / CARD)
+    if not (folder / ARRAY).is_file():
+        raise UserError(
+            f"{folder / ARRAY}: absent, though the card of the store is there; the next training makes it again, "
+            "in Python avbalance.features.arrays.ensure_arrays does."
+        )
+    card = _actual_card(folder)
     try:
         # No bytes, no memory map: a store without usable clips is read whole.
         mode: Literal["r"] | None = "r" if card["shape"][0] else None
@@ -59,6 +74,50 @@ def open_store(path: str | os.PathLike[str]) -> FeatureStore:
             f"{tuple(card['shape'])}; delete the folder to have it made again."
         )
     return FeatureStore(folder, array, index, card)
+
+
+def _actual_card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = read_json(folder / CARD)
+    facts = array_facts(folder)
+    if facts is None or facts["sha256"] == card.get("sha256"):
+        return card
+    if facts["card_sha256"] != card.get("sha256"):
+        raise UserError(
+            f"{folder / ARRAY}: belongs to an earlier card.json than the one beside it; delete it, "
+            "and the next training makes it again."
+        )
+    return {**card, "sha256": facts["sha256"], "made_again": True}
+
+
+def array_facts(folder: Path) -> dict[str, Any] | None:
+    """What array.json says of the array in `folder` (see `StoreWriter.place_array`); None unless of this very file."""
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return facts if facts["stat"] == _stat(folder / ARRAY) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def array_is_there(folder: str | os.PathLike[str]) -> bool:
+    """Whether a store's array is known to be the one of its card, or that one made again; opens no large file."""
+    path = Path(folder)
+    facts = array_facts(path)
+    if facts is None or not (path / CARD).is_file():
+        return False
+    card = read_json(path / CARD)
+    return bool(facts["card_sha256"] == card.get("sha256") and facts["stat"][0] == card.get("bytes"))
+
+
+def vouch(folder: Path, sha256: str, card_sha256: str, libraries: Any, extraction: str) -> None:
+    """Write array.json for the array in `folder`, see `StoreWriter.place_array`."""
+    facts = {"sha256": sha256, "card_sha256": card_sha256, "libraries": libraries, "extraction": extraction}
+    write_json(folder / FACTS, {**facts, "stat": _stat(folder / ARRAY)})
+
+
+def _stat(path: Path) -> list[int]:
+    """Size and time: a file that was replaced has others."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def store_name(recipe: Recipe) -> str:
@@ -166,14 +225,25 @@ class StoreWriter:
             **extra,
         }
 
-    def publish(self, target: Path, index: pd.DataFrame, card: dict[str, Any]) -> None:
+    def publish(self, target: Path, index: pd.DataFrame, card: dict[str, Any], extraction: str = "") -> None:
         """Move a sealed store to the folder `target`, in place of an older one; the card comes last."""
         target.mkdir(parents=True, exist_ok=True)
         (target / CARD).unlink(missing_ok=True)
-        _move(self.folder / ARRAY, target / ARRAY)
+        self.place_array(target, card, card["sha256"], extraction)
         with atomic_path(target / INDEX) as temporary:
             index.to_parquet(temporary, index=False)
         write_json(target / CARD, card)
+
+    def place_array(self, target: Path, made: dict[str, Any], card_sha256: str, extraction: str = "") -> None:
+        """Move the sealed array alone to the store `target`, and write array.json on it.
+
+        made: the card that `seal` returned. card_sha256: the array's sha256 on the card of `target`. extraction:
+        digest of all that decided the bytes. array.json says: sha256, card_sha256, libraries, extraction, and stat
+        (bytes and time of the file that it speaks of).
+        """
+        (target / FACTS).unlink(missing_ok=True)
+        _move(self.folder / ARRAY, target / ARRAY)
+        vouch(target, made["sha256"], card_sha256, made.get("libraries"), extraction)
 
 
 def _move(source: Path, target: Path) -> None:

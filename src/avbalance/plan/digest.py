@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from avbalance.files import atomic_path
 PACKAGE = "avbalance"
 SOURCE = Path(__file__).resolve().parents[1]
 DIGEST_VERSION = "1"
+DIGEST_CACHE = Path(".avbalance/digests.json")  # below the folder that the workflow runs in
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _BLOCK = {tokenize.INDENT: "<indent>", tokenize.DEDENT: "<dedent>", tokenize.NEWLINE: "<newline>"}
 
@@ -31,10 +32,28 @@ def code_digest(*entries: str, cache_file: Path | None = None) -> str:
     Dynamically imported modules (a method, a model) are invisible to the closure and must be named as entries.
     Raises UserError when an entry does not exist.
     """
+    return digest_of(closure_digests(*entries, cache_file=cache_file))
+
+
+def closure_digests(*entries: str, cache_file: Path | None = None) -> dict[str, str]:
+    """Module -> token digest, for every module of the import closure of `entries`; raises UserError as above."""
     facts = _FactCache(cache_file)
-    closure = sorted(_closure(entries, facts))
+    digests = {name: facts.of(name)[0] for name in sorted(_closure(entries, facts))}
     facts.save()
-    text = "\n".join([DIGEST_VERSION, *(f"{name} {facts.of(name)[0]}" for name in closure)])
+    return digests
+
+
+def module_digests(names: Iterable[str], cache_file: Path | None = None) -> dict[str, str]:
+    """Module -> token digest, for those of `names` that exist."""
+    facts = _FactCache(cache_file)
+    digests = {name: facts.of(name)[0] for name in names if module_file(name) is not None}
+    facts.save()
+    return digests
+
+
+def digest_of(modules: Mapping[str, str]) -> str:
+    """The code digest of a closure, given as module -> token digest."""
+    text = "\n".join([DIGEST_VERSION, *(f"{name} {modules[name]}" for name in sorted(modules))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

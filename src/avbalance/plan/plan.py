@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 from avbalance.errors import UserError
 from avbalance.files import canonical_json
 from avbalance.plan.config import load_config, load_dataset, load_paper, plain
-from avbalance.plan.digest import code_digest
-from avbalance.plan.sheet import Cell, Job, Row, cells, combinations, outputs, rows_of_paper
+from avbalance.plan.digest import DIGEST_CACHE, code_digest
+from avbalance.plan.sheet import Cell, Family, Job, Row, combinations, families, outputs, rows_of_paper
 
 STORE_FILES = ("index.parquet", "card.json")  # the array beside them is known by the card and can be made again
 BULK_FILES = ("features.npy", "array.json")  # array.json: see features/store.py
@@ -59,8 +60,13 @@ class Plan:
         return found
 
     @cached_property
+    def families(self) -> list[Family]:
+        """The training rules: each makes one cell or one cell per seed."""
+        return [family for rows in self.rows.values() for family in families(rows, self.config["seeds_per_job"])]
+
+    @cached_property
     def cells(self) -> list[Cell]:
-        return [cell for rows in self.rows.values() for cell in cells(rows, self.config["seeds_per_job"])]
+        return [cell for family in self.families for cell in family.cells]
 
     @cached_property
     def combinations(self) -> list[Cell]:
@@ -68,12 +74,19 @@ class Plan:
 
     def code(self, *entries: str) -> str:
         """Digest of the code behind a step, see plan/digest.py."""
-        return code_digest(*entries, cache_file=Path(".avbalance/digests.json"))
+        if entries not in self.codes:
+            self.codes[entries] = code_digest(*entries, cache_file=DIGEST_CACHE)
+        return self.codes[entries]
+
+    @cached_property
+    def codes(self) -> dict[tuple[str, ...], str]:
+        """Entry modules -> digest, for every digest that was asked for so far."""
+        return {}
 
     def training_code(self, cell: Cell) -> str:
         """Digest of the code that trains a cell: the loop, its method and its models."""
-        models = {f"avbalance.models.{_module(job.row.settings['model']['name'])}" for job in cell.jobs}
-        return self.code(TRAINING, f"avbalance.methods.{_module(cell.row.method)}", *sorted(models))
+        models = {job.row.settings["model"]["name"] for job in cell.jobs}
+        return self.code(*training_entries(cell.row.method, models))
 
     def manifest(self, dataset: str) -> str:
         return f"data/{dataset}/manifest.parquet"
@@ -165,7 +178,7 @@ class Plan:
         )
 
     def combination_code(self, cell: Cell) -> str:
-        return self.code("avbalance.evaluation.combine", f"avbalance.methods.{_module(cell.row.method)}")
+        return self.code(*combining_entries(cell.row.method))
 
     def cell_spec(self, cell: Cell) -> str:
         """What the train command reads: every job with its settings, as canonical JSON."""
@@ -365,16 +378,36 @@ class Plan:
                     sentences.append(f"{name}: {sentence}")
         return sentences
 
+    def source_entries(self, dataset: str) -> tuple[str, ...]:
+        """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
+        source = f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}"
+        return "avbalance.data.build", source, "avbalance.schemas"
+
     def source_code(self, dataset: str) -> str:
-        return self.code("avbalance.data.build", f"avbalance.data.sources.{_module(self.datasets[dataset]['kind'])}")
+        return self.code(*self.source_entries(dataset))
 
     def source_inputs(self, dataset: str) -> list[str]:
-        """Annotation files of a data set that exist now; a missing one is the preflight's matter."""
+        """Annotation files of a data set.
+
+        Without a manifest those that exist now: a missing one is the preflight's matter. A manifest that came from
+        elsewhere needs none of them: an input that nobody has makes Snakemake take the manifest as it is.
+        """
         spec = self.datasets[dataset]
-        return [path for path in source_module(spec["kind"]).inputs(spec) if Path(path).is_file()]
+        files: list[str] = source_module(spec["kind"]).inputs(spec)
+        return [path for path in files if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
 
     def dataset_spec(self, dataset: str) -> str:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
+
+
+def training_entries(method: str, models: Iterable[str]) -> list[str]:
+    """Modules behind the training of a cell: the loop, its method and its models."""
+    return [TRAINING, f"avbalance.methods.{_module(method)}", *sorted(f"avbalance.models.{_module(m)}" for m in models)]
+
+
+def combining_entries(method: str) -> list[str]:
+    """Modules behind a combination of runs."""
+    return ["avbalance.evaluation.combine", f"avbalance.methods.{_module(method)}"]
 
 
 def source_module(kind: str) -> Any:

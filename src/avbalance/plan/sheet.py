@@ -40,10 +40,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Job:
-    """One (run, seed)."""
+    """One (run, seed). With the seed "{seed}" its paths are patterns, see `Family`."""
 
     row: Row
-    seed: int
+    seed: int | str
 
     @property
     def folder(self) -> str:
@@ -72,6 +72,40 @@ class Cell:
     @property
     def id(self) -> str:
         return f"{self.row.paper}/{self.row.dataset}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Family:
+    """The cells that one rule makes: a single cell, or cells that differ in nothing but their one seed."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    by_seed: bool
+
+    @property
+    def pattern(self) -> Cell:
+        """The cell from which the rule's paths are taken; with the wildcard {seed} where there is one cell a seed."""
+        return _seed_cell(self.cells[0].row, SEED) if self.by_seed else self.cells[0]
+
+    @property
+    def id(self) -> str:
+        return f"{self.cells[0].row.paper}/{self.cells[0].row.dataset}/{self.name}"
+
+    def cell(self, wildcards: Any) -> Cell:
+        """The cell that a job of the rule makes, given the job's wildcards."""
+        return _seed_cell(self.cells[0].row, int(wildcards.seed)) if self.by_seed else self.cells[0]
+
+    @property
+    def seeds(self) -> str:
+        """Regular expression of the seeds that the wildcard stands for."""
+        return "|".join(str(job.seed) for cell in self.cells for job in cell.jobs)
+
+
+SEED = "{seed}"
+
+
+def _seed_cell(row: Row, seed: int | str) -> Cell:
+    return Cell(f"{row.run}-seed{seed}", (Job(row, seed),))
 
 
 def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
@@ -148,19 +182,32 @@ def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> No
             raise UserError(f"configuration, {where}: no {name!r} in the paper; it has {', '.join(known)}.")
 
 
-def cells(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
-    """Group the training rows of one paper into cells; `seeds_per_job` is "all" or a number (then one run a cell)."""
-    return _grouped([row for row in rows if not row.combine], seeds_per_job)
+def families(rows: list[Row], seeds_per_job: int | str) -> list[Family]:
+    """Group the training rows of one paper into cells, and these by rule.
+
+    seeds_per_job: "all" (a cell is a method with all its runs and seeds), or a number of seeds of one run. With 1
+    a rule makes all seeds of a run, one job each; otherwise every cell has a rule of its own.
+    """
+    trained = _sorted([row for row in rows if not row.combine])
+    if seeds_per_job == 1:
+        cells = [tuple(_seed_cell(row, seed) for seed in row.seeds) for row in trained]
+        return [Family(row.run, own, by_seed=True) for row, own in zip(trained, cells, strict=True) if own]
+    return [Family(cell.name, (cell,), by_seed=False) for cell in _grouped(trained, seeds_per_job)]
 
 
 def combinations(rows: list[Row]) -> list[Cell]:
     """The cells of rows that join predictions of other runs and train nothing: one per data set and method."""
-    return _grouped([row for row in rows if row.combine], "all")
+    return _grouped(_sorted([row for row in rows if row.combine]), "all")
+
+
+def _sorted(rows: list[Row]) -> list[Row]:
+    """Rows by run: the order of a declaration file must not matter."""
+    return sorted(rows, key=lambda row: row.run)
 
 
 def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
     found: dict[tuple[str, str], list[Job]] = {}
-    for row in sorted(rows, key=lambda row: row.run):  # the order of a declaration file must not matter
+    for row in rows:
         for position, seed in enumerate(row.seeds):
             if seeds_per_job == "all":
                 name = f"{row.run}-after" if row.waits() else row.method  # a run may bear its method's name

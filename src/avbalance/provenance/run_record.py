@@ -1,7 +1,8 @@
-"""What a run leaves of its circumstances: code, data, settings, machine, time and memory."""
+"""What a run leaves of its circumstances in record.json: code, machine, versions, time and memory."""
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+RECORD = "record.json"
 _PACKAGES = ("avbalance", "torch", "torchaudio", "numpy", "pandas", "av", "snakemake")
 
 
@@ -29,6 +31,22 @@ class Clock:
             "wall_s": round(time.monotonic() - self.wall, 3),
             "cpu_s": round(time.process_time() - self.cpu, 3),
         }
+
+
+def circumstances(code: str, device: str, threads: int, clock: Clock) -> dict[str, Any]:
+    """What every record says of its making: code (`code` is the digest), device, versions, times (s), memory (MB).
+
+    device: kind of device that computed, "cpu" or "cuda".
+    """
+    return {
+        "record_version": RECORD_VERSION,
+        "code": {"digest": code, **code_state(Path.cwd())},
+        "device": {"kind": device, "threads": threads, **machine()},
+        "versions": versions(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "peak_memory_mb": peak_memory_mb(),
+        **clock.elapsed(),
+    }
 
 
 def peak_memory_mb() -> float:

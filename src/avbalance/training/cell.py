@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, digest_json, read_json, sha256_file, write_json
+from avbalance.files import atomic_path, digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.models import base as models
+from avbalance.provenance.run_record import RECORD, Clock, circumstances
 from avbalance.training.data import BatchSource, Clips, load_clips
 from avbalance.training.loop import Protocol, Trainer, parameter_count
 from avbalance.training.progress import Progress
-from avbalance.training.record import RECORD_VERSION, Clock, code_state, machine, peak_memory_mb, versions
 from avbalance.training.runcache import RunCache, link_files
 from avbalance.training.state import Checkpoints
 from avbalance.training.streams import torch_stream
@@ -37,7 +38,11 @@ _DATA_SETTINGS = ("audio_recipe", "visual_recipe", "train_part", "estimation_hol
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Where a cell reads and writes, and its `jobs` as planned (see plan/plan.py)."""
+    """Where a cell reads and writes, and its `jobs` as planned (see plan/plan.py).
+
+    out: folder of runs to write into. inputs: folder of runs that jobs read from, by default the same.
+    cache: folder of finished runs and saved states. after_save: see training/state.py.
+    """
 
     jobs: list[dict[str, Any]]
     code: str
@@ -49,6 +54,17 @@ class CellOptions:
     device: str = "auto"
     threads: int = 1
     checkpoint_every_s: float = 20.0
+    inputs: Path | None = None
+    after_save: Callable[[], None] = lambda: None
+
+    @property
+    def source(self) -> Path:
+        """Folder of the runs that jobs read."""
+        return self.out if self.inputs is None else self.inputs
+
+    def paths(self) -> dict[str, str]:
+        """What the runs of this cell read, for their records."""
+        return {"manifest": str(self.manifest), "audio": str(self.audio), "visual": str(self.visual)}
 
 
 def train_cell(options: CellOptions) -> None:
@@ -58,41 +74,44 @@ def train_cell(options: CellOptions) -> None:
     """
     device = prepare_torch(options.device, options.threads)
     for job in options.jobs:
-        _check_inputs(job, options.out)
+        _check_inputs(job, options.source)
     clips = load_clips(options.manifest, options.audio, options.visual)
+    cache = RunCache(options.cache / "runs")
     for job in options.jobs:
-        needs = {name: read_json(options.out / path) for name, path in job["inputs"].items() if path.endswith(".json")}
-        settings = _chosen(job, options.out)
+        files = {name: path for name, path in job["inputs"].items() if path.endswith(".json")}
+        needs = {name: read_json(options.source / path) for name, path in files.items()}
+        settings = _chosen(job, options.source)
         key = run_key(job, settings, needs, options.code, clips.digest, device)
-        cache = RunCache(options.cache / "runs")
-        finished = cache.find(key)
-        if finished is None:
-            checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s)
-            with cache.create(key) as draft:
-                _train_job(job, settings, needs, key, options, clips, device, checkpoints, draft)
+        with exclusive(options.cache / "locks" / f"run-{key[:32]}.lock", f"trains {job['folder']}"):
+            checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
+            if cache.find(key) is None:
+                with cache.create(key) as draft:
+                    _train_job(job, settings, needs, key, options, clips, device, checkpoints, draft)
+            else:
+                log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
             checkpoints.discard()
-            finished = cache.root / key
-        else:
-            log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
-        _place(finished, job, options.out)
+        _place(cache.root / key, job, options)
 
 
-def _place(finished: Path, job: dict[str, Any], out: Path) -> None:
+def _place(finished: Path, job: dict[str, Any], options: CellOptions) -> None:
     """Link a finished run into its folder; its record may name another run of equal settings that made it."""
-    folder = out / job["folder"]
+    folder = options.out / job["folder"]
     link_files(finished, folder, [Path(path).name for path in job["outputs"]])
-    record = read_json(finished / "record.json")
-    own = {"job": _identity(job), "inputs": _input_digests(job, out)}
+    record = read_json(finished / RECORD)
+    own = _own_facts(job, options)
     if any(record[name] != value for name, value in own.items()):
-        write_json(folder / "record.json", {**record, **own, "made_as": record["job"]})
+        write_json(folder / RECORD, {**record, **own, "made_as": record["job"]})
 
 
-def _identity(job: dict[str, Any]) -> dict[str, Any]:
-    return {name: job[name] for name in ("folder", "run", "seed", "method")}
-
-
-def _input_digests(job: dict[str, Any], out: Path) -> dict[str, str]:
-    return {name: sha256_file(out / path) for name, path in job["inputs"].items()}
+def _own_facts(job: dict[str, Any], options: CellOptions) -> dict[str, Any]:
+    """What belongs to a run by its name and place, not by its key."""
+    identity = {name: job[name] for name in ("folder", "run", "seed", "method")}
+    files = {"reads": job["inputs"], "writes": [Path(path).name for path in job["outputs"]]}
+    return {
+        "job": {**identity, **files},
+        "paths": options.paths(),
+        "inputs": {name: sha256_file(options.source / path) for name, path in job["inputs"].items()},
+    }
 
 
 def prepare_torch(device: str, threads: int) -> torch.device:
@@ -131,20 +150,20 @@ def run_key(
     )
 
 
-def _check_inputs(job: dict[str, Any], out: Path) -> None:
+def _check_inputs(job: dict[str, Any], source: Path) -> None:
     for path in job["inputs"].values():
-        if not (out / path).is_file():
+        if not (source / path).is_file():
             raise UserError(
-                f"{out / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first."
+                f"{source / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first."
             )
 
 
-def _chosen(job: dict[str, Any], out: Path) -> dict[str, Any]:
+def _chosen(job: dict[str, Any], source: Path) -> dict[str, Any]:
     """The job's settings with the option of `choose` set to the candidate of the best validation accuracy."""
     settings: dict[str, Any] = json.loads(json.dumps(job["settings"]))
     if job.get("choose"):
         candidates = job["choose"]["candidates"]
-        scores = {run: _best_accuracy(out / job["inputs"][f"candidate {run}"]) for run in candidates}
+        scores = {run: _best_accuracy(source / job["inputs"][f"candidate {run}"]) for run in candidates}
         best = max(candidates, key=lambda run: scores[run])  # ties: the first one declared
         settings.setdefault("method", {})[job["choose"]["option"]] = candidates[best]
     return settings
@@ -224,13 +243,13 @@ def _train_job(
     for name, content in trainer.method.artifacts().items():
         write_json(folder / name, content)
     write_json(
-        folder / "record.json",
+        folder / RECORD,
         {
-            "record_version": RECORD_VERSION,
-            "job": _identity(job),
+            **_own_facts(job, options),
+            **circumstances(options.code, device.type, options.threads, clock),
             "settings": settings,
+            "settings_digest": digest_json(settings),
             "key": key,
-            "code": {"digest": options.code, **code_state(Path.cwd())},
             "data": {
                 "digest": clips.digest,
                 "manifest_sha256": sha256_file(options.manifest),
@@ -238,14 +257,9 @@ def _train_job(
                 "used_ids": {name: clips.used_ids_digest(indices) for name, indices in trainer.parts.items()},
                 "losses": clips.losses,
             },
-            "inputs": _input_digests(job, options.out),
             "parameters": parameter_count(trainer.model),
             "selected_epoch": trainer.best_epoch + 1,
             "epochs_run": len(trainer.history),
-            "device": {"kind": device.type, "threads": options.threads, **machine()},
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
-            **clock.elapsed(),
         },
     )
 

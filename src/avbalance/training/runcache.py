@@ -7,16 +7,19 @@ seed beside it, another configuration, a killed cell) gets it linked in; only wh
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from avbalance.errors import UserError
-from avbalance.files import read_json, sha256_file, write_json
+from avbalance.files import exclusive, read_json, sha256_file, write_json
+from avbalance.provenance.run_record import RECORD
 
 _CONTENTS = "contents.json"
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -37,31 +40,39 @@ class RunCache:
 
     @contextmanager
     def create(self, key: str) -> Iterator[Path]:
-        """Yield an empty folder to fill; on success it becomes the finished run `key`, otherwise it is removed."""
-        folder, draft = self.root / key, self.root / f"{key}.{os.getpid()}.partial"
-        for left in self.root.glob(f"{key}.*.partial"):
-            if not _alive(int(left.name.split(".")[1])):  # of a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
+        """Yield an empty folder to fill; on success it becomes the finished run `key`, otherwise it is removed.
+
+        Only one process may be at the same key (files.exclusive): what another one left unfinished is removed.
+        """
+        folder, draft = self.root / key, self.root / f"{key}.partial"
+        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         try:
             yield draft
             write_json(draft / _CONTENTS, {path.name: sha256_file(path) for path in sorted(draft.iterdir())})
-            if self.find(key) is None:  # else another process was faster, and may be linking from it
-                shutil.rmtree(folder, ignore_errors=True)
-                draft.rename(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
+    def adopt(self, folder: Path, names: Sequence[str]) -> bool:
+        """Keep a run that lies finished in `folder` (its files are `names`) under the key that its record tells.
 
-def _alive(process: int) -> bool:
-    """Whether another process of this number runs here."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        For runs that came from elsewhere, before the workflow deletes them to make them anew beside others.
+        Returns whether the run is in the cache now; False when files are absent or the record knows no key.
+        """
+        files = [folder / name for name in names]
+        if RECORD not in names or not all(path.is_file() for path in files):
+            return False
+        key = str(read_json(folder / RECORD).get("key"))
+        if not _KEY.fullmatch(key):
+            return False
+        if not (self.root / key / _CONTENTS).is_file():
+            lock = self.root.parent / "locks" / f"run-{key[:32]}.lock"
+            with exclusive(lock, "trains the same run"), self.create(key) as draft:
+                for path in files:
+                    _place(path, draft / path.name)
         return True
-    return process != os.getpid()
 
 
 def _intact(folder: Path) -> bool:
@@ -77,13 +88,17 @@ _LINKED_BYTES = 1 << 22  # smaller files are copied: a link shares its time with
 
 
 def _place(source: Path, target: Path) -> None:
+    """Link or copy a file; raises UserError when the disk refuses."""
     if source.stat().st_size >= _LINKED_BYTES:
         try:
             os.link(source, target)
             return
         except OSError:
             pass
-    shutil.copyfile(source, target)
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
 
 
 def link_files(source: Path, target: Path, names: list[str]) -> None:
@@ -93,9 +108,12 @@ def link_files(source: Path, target: Path, names: list[str]) -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        temporary = target / f".{name}.{os.getpid()}.partial"
+        # Not the name that files.atomic_path uses: it would empty a link, and with it the file in the cache.
+        temporary = target / f".{name}.link.partial"
         temporary.unlink(missing_ok=True)
-        _place(source / name, temporary)
-        os.utime(temporary)
-        os.replace(temporary, target / name)
-        temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing
+        try:
+            _place(source / name, temporary)
+            os.utime(temporary)
+            os.replace(temporary, target / name)
+        finally:
+            temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ class Checkpoints:
     """Writes and reads the states of one run (`key`) and of the trainings inside it (`stream`).
 
     A state that carries another key is ignored: it belongs to other settings, code or data. `every_s` seconds pass at
-    least between two writes, 0 writes at every opportunity.
+    least between two writes, 0 writes at every opportunity. `after_save` is called after each: what it raises ends the
+    training at a point from which it can go on.
     """
 
     folder: Path
     key: str
     every_s: float = 20.0
+    after_save: Callable[[], None] = lambda: None
     _last: float = field(default_factory=time.monotonic)
 
     def path(self, stream: str) -> Path:
@@ -36,6 +39,7 @@ class Checkpoints:
         with atomic_path(self.path(stream)) as temporary:
             torch.save({"key": self.key, "stream": stream, "state": state}, temporary)
         self._last = time.monotonic()
+        self.after_save()
 
     def load(self, stream: str) -> dict[str, Any] | None:
         """The state of `stream`, or None when there is none of this run or it cannot be read."""

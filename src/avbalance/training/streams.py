@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import torch
 
@@ -15,11 +13,6 @@ def derive(seed: int, *position: str | int) -> int:
     """A 63-bit seed for the stream at `position` of run `seed`, e.g. derive(0, "main", "step", epoch, index)."""
     text = "/".join(str(part) for part in (seed, *position))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def numpy_stream(seed: int, *position: str | int) -> np.random.Generator:
-    """A NumPy generator for the stream at `position`."""
-    return np.random.default_rng(derive(seed, *position))
 
 
 def torch_stream(device: torch.device | str, seed: int, *position: str | int) -> torch.Generator:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbalance.data.sources.common import card_for, read_options, required
 from avbalance.errors import UserError
-from avbalance.files import digest_json, read_json, sha256_file, write_json
+from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.plan.digest import code_digest
+from avbalance.plan.names import rule_name
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
@@ -35,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
 }
 _MEDIA = "media"
 _MARKER = "settings.json"
+_LOCK = ".lock"
 _BATCH = 32
 
 
@@ -57,20 +61,69 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     Under any other digest the clips in the folder are removed first. Raises UserError on bad options.
     """
     from avbalance.data.manifest import make_manifest
-    from avbalance.data.scenes import JointLaw, plan_dataset
 
     options = _options(spec)
-    alpha, beta = options["discrepancy_beta"]
-    law = JointLaw(alpha, beta, tuple(options["snr_audio_db"]), tuple(options["snr_visual_db"]), bool(options["flip"]))
-    planned = plan_dataset(int(options["seed"]), options["clips"], options["classes"], float(options["duration"]), law)
+    planned = _plan(options)
     media = out_dir / _MEDIA
-    _prepare_folder(media, settings_digest(options), {f"{clip.id}.mp4" for clip in planned})
-    checksums = _write_all(planned, options, media)
-    classes = [f"class-{cls:02d}" for cls in range(options["classes"])]
+    with _alone(media):
+        _prepare_folder(media, settings_digest(options), {_file(clip) for clip in planned})
+        checksums = _write_all(planned, options, media)
+    classes = _classes(options)
     rows = [_row(clip, classes, checksum) for clip, checksum in zip(planned, checksums, strict=True)]
     card = card_for(name, spec, classes, _MEDIA)
     card["options"] = {key: value for key, value in options.items() if key != "workers"}
     return make_manifest(rows, card, f"data set {name}")
+
+
+def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
+    """Generate the clips of a manifest that are absent from the folder `media`; the others stay.
+
+    Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
+    plans other clips than the manifest lists.
+    """
+    options = {**_options({"kind": manifest.card["kind"], "options": manifest.card["options"]}), "workers": workers}
+    planned = _plan(options)
+    _check_plan(manifest, planned, options, media)
+    with _alone(media):
+        absent = [clip for clip in planned if not (media / _file(clip)).exists()]
+        _mark_remade(media, settings_digest(options), alone=len(absent) == len(planned))
+        checksums = _write_all(absent, options, media)
+    listed = dict(zip(manifest.frame["id"], manifest.frame["sha256"], strict=True))
+    return [clip.id for clip, checksum in zip(absent, checksums, strict=True) if listed[clip.id] != checksum]
+
+
+def _plan(options: Mapping[str, Any]) -> list[PlannedClip]:
+    from avbalance.data.scenes import JointLaw, plan_dataset
+
+    alpha, beta = options["discrepancy_beta"]
+    law = JointLaw(alpha, beta, tuple(options["snr_audio_db"]), tuple(options["snr_visual_db"]), bool(options["flip"]))
+    return plan_dataset(int(options["seed"]), options["clips"], options["classes"], float(options["duration"]), law)
+
+
+def _check_plan(manifest: Manifest, planned: Sequence[PlannedClip], options: Mapping[str, Any], media: Path) -> None:
+    """Raise UserError unless the plan has the manifest's rows, checksums aside."""
+    from avbalance.data.manifest import make_manifest
+
+    name = manifest.card["dataset"]
+    rows = [_row(clip, _classes(options), "") for clip in planned]
+    card = {key: value for key, value in manifest.card.items() if key != "digest"}
+    if make_manifest(rows, card, f"data set {name}").card["digest"] != manifest.card["digest"]:
+        raise UserError(
+            f"{media}: clips are absent, and the generator now plans others than the manifest of {name} lists; "
+            f"type snakemake --forcerun {rule_name('dataset', name)} to have the data set made afresh."
+        )
+
+
+def _alone(media: Path) -> AbstractContextManager[None]:
+    return exclusive(media / _LOCK, f"generates the clips in {media}")
+
+
+def _file(clip: PlannedClip) -> str:
+    return f"{clip.id}.mp4"
+
+
+def _classes(options: Mapping[str, Any]) -> list[str]:
+    return [f"class-{cls:02d}" for cls in range(options["classes"])]
 
 
 def settings_digest(options: Mapping[str, Any]) -> str:
@@ -103,18 +156,39 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prepare_folder(media: Path, digest: str, wanted: set[str]) -> None:
     """Leave in the folder only clips of these settings, then mark it with them."""
-    media.mkdir(parents=True, exist_ok=True)
-    marker = media / _MARKER
-    same = marker.exists() and read_json(marker).get("digest") == digest
+    same = _marked(media) == digest
     if not same:
-        marker.unlink(missing_ok=True)
+        (media / _MARKER).unlink(missing_ok=True)
     for path in media.glob("*.mp4"):
         if not same or path.name not in wanted:
             path.unlink()
+    _sweep(media)
+    if not same:
+        write_json(media / _MARKER, {"digest": digest})
+
+
+def _mark_remade(media: Path, digest: str, alone: bool) -> None:
+    """Mark a folder to which clips are added that are all there is (`alone`), or come to others.
+
+    Where they come to clips of other settings no mark is left: no later build takes such a mixture over.
+    """
+    _sweep(media)
+    if alone:
+        write_json(media / _MARKER, {"digest": digest})
+    elif _marked(media) != digest:
+        (media / _MARKER).unlink(missing_ok=True)
+
+
+def _marked(media: Path) -> str | None:
+    """Digest of the settings that the folder's clips were made with."""
+    marker = media / _MARKER
+    return read_json(marker).get("digest") if marker.exists() else None
+
+
+def _sweep(media: Path) -> None:
+    """Remove what killed processes left half written; living ones hold the folder's lock."""
     for path in media.glob(".*.partial"):
         path.unlink()
-    if not same:
-        write_json(marker, {"digest": digest})
 
 
 def _write_all(planned: Sequence[PlannedClip], options: Mapping[str, Any], media: Path) -> list[str]:
@@ -134,8 +208,23 @@ def _map(write: partial[list[str]], batches: Sequence[Any], workers: int) -> Ite
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_with_parent) as pool:
         yield from pool.map(write, batches)
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent is killed, who alone holds the lock on the folder."""
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _write_batch(batch: Sequence[PlannedClip], options: Mapping[str, Any], media: Path) -> list[str]:
@@ -144,7 +233,7 @@ def _write_batch(batch: Sequence[PlannedClip], options: Mapping[str, Any], media
 
     checksums = []
     for clip in batch:
-        path = media / f"{clip.id}.mp4"
+        path = media / _file(clip)
         if not path.exists():
             frames = render_frames(clip.scene, options["classes"], options["side"], options["fps"])
             waveform = render_audio(clip.scene, options["classes"], options["rate"])
@@ -156,8 +245,8 @@ def _write_batch(batch: Sequence[PlannedClip], options: Mapping[str, Any], media
 def _row(clip: PlannedClip, classes: Sequence[str], checksum: str) -> dict[str, Any]:
     return {
         "id": clip.id,
-        "audio": f"{clip.id}.mp4",
-        "visual": f"{clip.id}.mp4",
+        "audio": _file(clip),
+        "visual": _file(clip),
         "label": classes[clip.cls],
         "split": clip.split,
         "sha256": checksum,

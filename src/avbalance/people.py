@@ -1,0 +1,108 @@
+"""Commands for people who share results: their options, and what they print. See docs/how-to/share-artifacts.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from avbalance.errors import UserError
+
+AddStep = Callable[[Any, str, Any, str], argparse.ArgumentParser]
+
+
+def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add publish, fetch, verify, repair and clean to the command line."""
+    step = add(steps, "publish", _publish, "share the results of a configuration through DVC")
+    configured(step)
+    step.add_argument("--features", action="store_true", help="with the arrays of the feature stores")
+    step.add_argument("--dry-run", action="store_true", help="only say what would be published, or why not")
+
+    step = add(steps, "fetch", _fetch, "get a published result set, or part of it, beside what was made here")
+    _named(step)
+    step.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=("tables", "predictions", "records", "models"),
+        help="only these files; may be given more than once. From the predictions every table can be made",
+    )
+    step.add_argument("--features", action="store_true", help="also the arrays of the feature stores, if published")
+
+    step = add(steps, "verify", _verify, "read every byte of a result set and compare it with its ledger")
+    _named(step)
+
+    step = add(steps, "repair", _repair, "put the published bytes in place of damaged files")
+    _named(step)
+    step.add_argument("--deleted", action="store_true", help="also in place of files that were deleted here")
+
+    step = add(steps, "clean", _clean, "remove results that no job of a configuration makes any more")
+    configured(step)
+    step.add_argument("--stale", action="store_true", help="these files; nothing else can be cleaned")
+    step.add_argument("--dry-run", action="store_true", help="only list them")
+
+
+def _named(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="of results/NAME.dvc; default: the default configuration's, or the only one",
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from avbalance.sharing.publish import publish
+
+    publish(Path.cwd(), options.configfile, options.config, options.features, options.dry_run, _say)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from avbalance.sharing.fetch import fetch
+
+    fetch(Path.cwd(), options.name, options.only, options.features, _say)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from avbalance.sharing import repair, sets
+
+    root = Path.cwd()
+    name = sets.chosen(root, options.name)
+    checked = repair.check(root, name)
+    print("\n".join(repair.report(checked, name)))
+    return 1 if checked.damaged else 0
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from avbalance.sharing.repair import repair
+
+    done = repair(Path.cwd(), options.name, options.deleted, _say)
+    print(
+        f"put right: {len(done.repaired)}, without a good copy: {len(done.beyond)}, deleted here: {len(done.deleted)}"
+    )
+    return 1 if done.beyond else 0
+
+
+def _clean(options: argparse.Namespace) -> None:
+    from avbalance.plan.commandline import load_plan_for
+    from avbalance.sharing.clean import remove_stale, stale_files
+
+    if not options.stale:
+        raise UserError(
+            "say what to clean: `avbalance clean --stale` removes the files of a result set that no job of its"
+            " configuration makes, --dry-run only lists them."
+        )
+    root = Path.cwd()
+    plan = load_plan_for(root, options.configfile, options.config)
+    found = stale_files(root, plan) if options.dry_run else remove_stale(root, plan)
+    for file in found:
+        print(f"{file.size:>12,}  {file.path}")
+    done = "would be removed" if options.dry_run else "removed"
+    print(
+        f"{len(found)} files of {sum(file.size for file in found):,} bytes that no job of {plan.results} makes: {done}."
+    )

@@ -1,0 +1,74 @@
+"""What the workflow does before it plans and before it runs; called from workflow/rules/common.smk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from avbalance.errors import UserError
+from avbalance.files import check_writable
+from avbalance.plan.plan import Plan
+from avbalance.plan.sheet import Job, outputs
+from avbalance.provenance import drivers
+from avbalance.provenance.closures import save_closures
+from avbalance.provenance.restore import restore
+from avbalance.training.runcache import RunCache
+
+_NAMED = 5
+
+
+def before_planning(root: Path, name: str, say: Callable[[str], None]) -> None:
+    """Take away the lock of a killed snakemake and give fetched files of `results/<name>` their records and times.
+
+    Does nothing to the results while another snakemake is at work. Raises UserError when published files are damaged,
+    or when the folders cannot be written to in which Snakemake and this workflow keep what they must remember.
+    """
+    for folder in (".snakemake", ".avbalance"):
+        check_writable(root / folder)
+    try:
+        check_writable(root / "results" / name)
+    except UserError as error:
+        say(f"preflight: {error}")  # a plan alone needs no right to write there
+    drivers.register(root)
+    note = drivers.release_dead_locks(root)
+    if note:
+        say(note)
+    if not drivers.alone(root):
+        return
+    restored = restore(root, name)
+    if restored.restored:
+        say(f"provenance: {restored.restored} published files of {name} have their records and times.")
+    if restored.gone:
+        more = f" and {len(restored.gone) - _NAMED} more" if len(restored.gone) > _NAMED else ""
+        say(
+            f"note: published files are gone: {', '.join(restored.gone[:_NAMED])}{more}; "
+            f"`avbalance repair {name} --deleted` brings them back."
+        )
+
+
+def before_running(root: Path, plan: Plan) -> None:
+    """Remember which modules are behind each digest, and keep finished runs of the jobs that are about to be done.
+
+    A job makes all seeds of its cell; the seeds that are there already, made here or fetched, must not be trained
+    again only because Snakemake removes a job's outputs first. Raises UserError when one of the folders that the jobs
+    are to write to refuses, before any of them has worked in vain.
+    """
+    coming = _coming(root)
+    for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
+        check_writable(folder)
+    save_closures(root, plan.codes)
+    cache = RunCache(root / ".avbalance" / "runs")
+    for cell in plan.cells:
+        if not coming.isdisjoint(plan.cell_files(cell)):
+            for job in cell.jobs:
+                cache.adopt(root / plan.runs / job.folder, _names(job))
+
+
+def _names(job: Job) -> list[str]:
+    return [Path(path).name for path in outputs(job)]
+
+
+def _coming(root: Path) -> set[str]:
+    """Files that this snakemake is about to make: it has locked them."""
+    locks = (root / ".snakemake" / "locks").glob("*.output.lock")
+    return {line for lock in locks for line in lock.read_text(encoding="utf-8").splitlines()}
