@@ -21,7 +21,7 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 test: $(READY) ## the tests (6 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones
+test-all: $(READY) ## the tests and the slow ones: kills, sharing between two people
 	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types

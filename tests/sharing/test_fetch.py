@@ -172,6 +172,7 @@ def test_an_earlier_version_comes_back_with_its_branch(colleague, publisher):
     assert "v1" in Checkout(colleague.root).record(TABLE)["params"][0]
 
 
+@pytest.mark.slow
 def test_a_manifest_of_another_version_is_left_out_and_named(colleague, publisher):
     """data.dvc went on while the set stayed: its tables can be had all the same."""
     Checkout(publisher.root).write(MANIFEST, b"made anew", 1_800_000_000)
@@ -259,7 +260,7 @@ def test_a_remote_to_which_nothing_was_sent(colleague, remote):
     )
 
 
-@pytest.mark.parametrize("path", [TABLE, MANIFEST])
+@pytest.mark.parametrize("path", [TABLE, pytest.param(MANIFEST, marks=pytest.mark.slow)])
 def test_files_that_the_remote_lacks_are_named(colleague, publisher, remote, path):
     target = colleague.root / OWN
     target.parent.mkdir(parents=True)
@@ -333,6 +334,7 @@ def test_a_ledger_of_another_version(publisher, tmp_path):
     assert "Snakemake's record format 5, here it is 6" in said
 
 
+@pytest.mark.slow
 def test_a_ledger_of_another_set(publisher, tmp_path):
     publisher.delete(*(path for path in FILES if path != MANIFEST))
     ledger = (publisher.root / LEDGER).read_text().replace("demo", "elsewhere")
@@ -341,6 +343,7 @@ def test_a_ledger_of_another_set(publisher, tmp_path):
     assert "its ledger is that of another publication" in refusal(publisher.clone(tmp_path / "late"))
 
 
+@pytest.mark.slow
 def test_files_that_were_added_by_hand_after_the_ledger(publisher, tmp_path):
     publisher.damage(TABLE, keep_times=False)
     publish_by_hand(publisher)
@@ -377,6 +380,7 @@ def test_a_file_where_a_folder_belongs(colleague):
         colleague.fetch()
 
 
+@pytest.mark.slow
 def test_damage_that_was_there_before_is_left_to_repair(colleague):
     colleague.fetch()
     colleague.damage(CARD, keep_times=False)

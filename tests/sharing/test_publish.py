@@ -324,5 +324,7 @@ def test_the_smoke_run_is_published_and_pending_jobs_are_named(repository):
     source = repository.root / "src/avbalance/methods/greedy.py"
     source.write_text(source.read_text() + "\n\nADDED = 1\n")
     refused = repository.run(".venv/bin/avbalance publish || true")
-    assert "pending (1 train, 1 measure" in refused.output
+    pending = next(line for line in refused.output.splitlines() if "pending" in line)
+    assert "1 train" in pending and "1 measure" in pending and "dataset" not in pending
+    assert "`avbalance why` says why" in pending
     assert "1 file not committed: src/avbalance/methods/greedy.py" in refused.output

@@ -46,6 +46,7 @@ def test_marks_are_removed_after_the_last_record_is_written(tmp_path: Path, monk
     assert order == ["record a", "record b", "unmark a", "unmark b"]
 
 
+@pytest.mark.slow
 def test_a_job_whose_record_was_being_written_is_done_again(workspace: Workspace) -> None:
     record = record_path(workspace.root, TABLE[0])
     record.write_bytes(record.read_bytes()[:100])
@@ -71,6 +72,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_ended_unmarked_is_done_again(workspace: Workspace) -> None:
     """Killed after the start of the job and before its outputs were marked, which is a matter of milliseconds."""
     for path in TABLE:

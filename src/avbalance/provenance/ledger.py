@@ -179,7 +179,7 @@ def _header(path: Path, line: Any) -> tuple[dict[str, Any], int]:
     if line["format"] != FORMAT:
         raise _Foreign(
             f"{path}: a ledger of format {line['format']}, this avbalance reads format {FORMAT}; check out the commit"
-            " that published it, or publish the set again."
+            " that published it, or delete the ledger, run snakemake and publish the set again."
         )
     if line["record_format_version"] != RECORD_FORMAT_VERSION:
         raise _Foreign(

@@ -38,6 +38,9 @@ class Pointer:
     files: int
 
 
+NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
+
+
 @dataclass(frozen=True)
 class Cache:
     """DVC's cache: every file and listing that was published or fetched here, by md5."""
@@ -51,11 +54,13 @@ class Cache:
         return self.path(md5).is_file()
 
     def good(self, md5: str) -> bool:
-        """Whether the bytes are there and are the right ones."""
-        return self.has(md5) and md5_file(self.path(md5)) == md5.removesuffix(".dir")
+        """Whether the bytes are there and are the right ones; a folder without files needs none."""
+        return md5 == NO_FILES or self.has(md5) and md5_file(self.path(md5)) == md5.removesuffix(".dir")
 
     def listing(self, pointer: Pointer) -> dict[str, str]:
         """Path (from the repository's root) -> md5 of every file of a folder; raises UserError for a bad listing."""
+        if pointer.listing == NO_FILES:
+            return {}
         try:
             entries = json.loads(self.path(pointer.listing).read_text(encoding="utf-8"))
             found = {f"{pointer.folder}/{_inner(entry['relpath'])}": _md5(entry["md5"]) for entry in entries}

@@ -79,7 +79,7 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:
-        raise UserError(f"{name}: no such program; install the environment with `make help` and the like, or add it.")
+        raise UserError(f"{name}: no such program; install the environment with `make .venv/.ready`.")
     return found
 
 
