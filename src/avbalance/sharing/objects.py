@@ -55,7 +55,7 @@ class Cache:
 
     def good(self, md5: str) -> bool:
         """Whether the bytes are there and are the right ones; a folder without files needs none."""
-        return md5 == NO_FILES or self.has(md5) and md5_file(self.path(md5)) == md5.removesuffix(".dir")
+        return md5 == NO_FILES or (self.has(md5) and md5_file(self.path(md5)) == md5.removesuffix(".dir"))
 
     def listing(self, pointer: Pointer) -> dict[str, str]:
         """Path (from the repository's root) -> md5 of every file of a folder; raises UserError for a bad listing."""
