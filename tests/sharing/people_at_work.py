@@ -43,6 +43,9 @@ class SmallPlan:
     def artifacts(self) -> list[str]:
         return list(self.files)
 
+    def unasked(self) -> list[str]:
+        return []
+
     def bulk(self) -> list[str]:
         return [ARRAY, f"{STORE}/array.json"]
 

@@ -22,6 +22,9 @@ import yaml
 from smoke_tier import EVERYTHING, PAPER, RUNS, TRAINED, cell_log, contents, job_log
 from workspace import REPOSITORY, Workspace
 
+from avbalance.plan.commandline import load_plan_for
+from avbalance.provenance.dryrun import dry_run
+
 MOST_TORCH = 25
 
 
@@ -49,6 +52,16 @@ def test_a_bare_dry_run_of_a_fresh_tree_plans_everything(fresh: Workspace) -> No
     assert "Nothing to be done" not in done.output
     assert done.jobs["all"] == 1
     assert done.kinds == EVERYTHING
+
+
+@pytest.mark.parametrize("tier", ["smoke", "demo", "paper"])
+def test_the_plan_lists_exactly_the_files_that_are_made(fresh: Workspace, tier: str) -> None:
+    jobs = dry_run(fresh.root, ["--config", f"tier={tier}"], []).jobs
+    plan = load_plan_for(fresh.root, [], [f"tier={tier}"])
+    listed = plan.artifacts()
+    assert len(listed) == len(set(listed))
+    assert {path for job in jobs for path in job.outputs} == set(listed)
+    assert set(listed).isdisjoint({*plan.unasked(), *plan.bulk()})
 
 
 def test_after_the_run_nothing_is_to_be_done_and_it_says_so_quickly(smoke: Workspace) -> None:

@@ -98,17 +98,32 @@ class Plan:
         return [f"{self.store(dataset, modality, recipe)}/{name}" for name in STORE_FILES]
 
     def artifacts(self) -> list[str]:
-        """Every file that a job of this plan makes, manifests first."""
+        """Every file that `snakemake` without a target makes, manifests first."""
         found = [self.manifest(dataset) for dataset in self.datasets]
         found += [path for dataset in self.datasets for path in self.all_store_files(dataset)]
         found += [path for cell in (*self.cells, *self.combinations) for path in self.cell_files(cell)]
         for slug in self.papers:
-            for dataset in self.confidence_datasets(slug):
-                found += [*self.confidence_files(slug, dataset), self.subsets_file(slug, dataset)]
+            for dataset in self._reported_confidences(slug):
+                found += self.confidence_files(slug, dataset)
+            found += self.subset_files(slug)
             if self.prediction_files(slug):
                 found.append(f"{self.paper_folder(slug)}/measurements.parquet")
             found += self.report_files(slug)
         return found
+
+    def unasked(self) -> list[str]:
+        """Files that are made only if somebody asks for them by name: confidences that no report reads."""
+        return [
+            path
+            for slug in self.papers
+            for dataset in self.confidence_datasets(slug)
+            if dataset not in self._reported_confidences(slug)
+            for path in self.confidence_files(slug, dataset)
+        ]
+
+    def _reported_confidences(self, slug: str) -> list[str]:
+        records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
+        return [record["data"] for record in records if record.get("confidence")]
 
     def bulk(self) -> list[str]:
         """Files that may lie beside the artifacts and can be made again from them: the arrays of the feature stores."""

@@ -20,8 +20,8 @@ class Stale:
 
 
 def stale_files(root: Path, plan: Plan) -> list[Stale]:
-    """Files under results/<name>/ that are neither made by a job of the plan nor lie beside one as plan.bulk() says."""
-    known = {*plan.artifacts(), *plan.bulk(), str(ledger_path(Path(), plan.name))}
+    """Files under results/<name>/ that no job of the plan makes and that do not lie beside one as plan.bulk() says."""
+    known = {*plan.artifacts(), *plan.unasked(), *plan.bulk(), str(ledger_path(Path(), plan.name))}
     paths = (path for path in sorted((root / plan.results).rglob("*")) if path.is_symlink() or not path.is_dir())
     found = [(str(path.relative_to(root)), path.lstat().st_size) for path in paths]
     return [Stale(path, size) for path, size in found if path not in known]
