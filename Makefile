@@ -18,10 +18,10 @@ smoke: $(READY) ## the same with tiny data and three epochs, to see that everyth
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration
 	@$(BIN)/avbalance why $(ARGS)
 
-test: $(READY) ## the tests (6 minutes)
+test: $(READY) ## the tests (about 10 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, sharing between two people
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people (20 minutes)
 	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types
