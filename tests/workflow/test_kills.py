@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from workspace import Workspace, borrow_environment, copy_working_tree
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("kills"),  # one undisturbed run for all, and one account of what was hit
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc: what is at work cannot be seen"),
 ]
 
@@ -190,41 +188,34 @@ class Life:
             run.wait_for_orphans()
 
 
-@pytest.fixture
-def life(undisturbed: Undisturbed, tmp_path: Path) -> Iterator[Life]:
-    life = Life(undisturbed.fresh.copy(tmp_path / "life"), undisturbed.events, [], [], [])
-    yield life
-    for run in life.runs:
-        run.end_all()
+def killed_again_and_again(undisturbed: Undisturbed, kills: list[Kill], folder: Path) -> Life:
+    """A run that suffers some kills and comes to its end, with the bytes of the run that was left alone."""
+    life = Life(undisturbed.fresh.copy(folder), undisturbed.events, [], [], [])
+    try:
+        for kill in kills:
+            life.kill(kill)
+        life.live_on()
+        print("\n".join(life.story))
+        expected, made = results(undisturbed.workspace), results(life.workspace)
+        assert made.keys() == expected.keys(), life.told(life.runs[-1])
+        assert [name for name in made if made[name] != expected[name]] == [], life.told(life.runs[-1])
+        assert leftovers(life.workspace) == [], life.told(life.runs[-1])
+        assert life.workspace.plan().idle, life.told(life.runs[-1])
+    finally:
+        for run in life.runs:
+            run.end_all()
+    return life
 
 
-HIT: list[set[str]] = []
-RESUMED: list[bool] = []
-
-
-@pytest.mark.parametrize("number", range(LIVES))
-def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bytes(
-    number: int, undisturbed: Undisturbed, life: Life
-) -> None:
-    for kill in draw_kills(undisturbed)[number::LIVES]:
-        life.kill(kill)
-    life.live_on()
-    print("\n".join(life.story))
-    HIT.extend(life.hit)
-    RESUMED.append(life.resumed)
-    expected, made = results(undisturbed.workspace), results(life.workspace)
-    assert made.keys() == expected.keys(), life.told(life.runs[-1])
-    assert [name for name in made if made[name] != expected[name]] == [], life.told(life.runs[-1])
-    assert leftovers(life.workspace) == [], life.told(life.runs[-1])
-    assert life.workspace.plan().idle, life.told(life.runs[-1])
-
-
-def test_the_kills_hit_every_kind_of_step() -> None:
-    if len(RESUMED) < LIVES:
-        pytest.skip("not all of the runs that are killed were asked for")
-    assert len(HIT) == KILLS
-    hit = set().union(*HIT)
+def test_runs_that_are_killed_again_and_again_end_in_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    kills = draw_kills(undisturbed)
+    lives = [
+        killed_again_and_again(undisturbed, kills[number::LIVES], tmp_path / f"life{number}") for number in range(LIVES)
+    ]
+    working = [steps for life in lives for steps in life.hit]
+    assert len(working) == KILLS
+    hit = set().union(*working)
     assert {"dataset", "features", "train"} <= hit
     assert hit & REPORTING
-    assert sum(map(bool, HIT)) > KILLS / 2, "most kills hit a step at work"
-    assert any(RESUMED), "some training went on from a saved state"
+    assert sum(map(bool, working)) > KILLS / 2, "most kills hit a step at work"
+    assert any(life.resumed for life in lives), "some training went on from a saved state"
