@@ -22,7 +22,7 @@ def validator(name: str) -> Draft202012Validator:
 
     path = SCHEMAS / f"{name}.schema.yaml"
     try:
-        schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+        schema = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run avbalance from a checkout (pip install -e .).") from error
     return Draft202012Validator(schema)

@@ -84,3 +84,34 @@ def test_a_job_that_ended_unmarked_is_done_again(workspace: Workspace) -> None:
     assert done.kinds == {"table": 1}
     assert workspace.snakemake().status == 0
     assert workspace.plan().idle
+
+
+# Sends this process SIGTERM in the moment in which the scheduler's own thread holds the scheduler's lock.
+STRUCK = """
+import os, signal
+from snakemake.scheduling.job_scheduler import JobScheduler
+finish = JobScheduler._finish_jobs
+
+def struck(self):
+    assert self._lock.locked()
+    if self._tofinish:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finish(self)
+
+JobScheduler._finish_jobs = struck
+from snakemake.cli import main
+main([])
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_in_any_moment_ends_snakemake(workspace: Workspace) -> None:
+    for path in TABLE:
+        (workspace.root / path).unlink()
+    (workspace.root / "struck.py").write_text(STRUCK)
+    struck = workspace.run(".venv/bin/python struck.py", timeout_s=60)
+    assert struck.status != 0
+    assert "Will exit after finishing currently running jobs" in struck.output
+    assert "Traceback" not in struck.output
+    assert workspace.snakemake().status == 0
+    assert workspace.plan().idle

@@ -11,11 +11,13 @@ import yaml
 from avbalance.errors import UserError
 from avbalance.schemas import check
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
+
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises UserError naming file and line when it is missing or malformed."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"{path}: no such file; the folder has: {known}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from avbalance.plan.sheet import Job, outputs
 from avbalance.provenance import drivers
 from avbalance.provenance.closures import save_closures
 from avbalance.provenance.restore import restore
+from avbalance.provenance.signals import answer_in_a_thread
 from avbalance.training.runcache import RunCache
 
 _NAMED = 5
@@ -49,10 +51,13 @@ def before_planning(root: Path, name: str, say: Callable[[str], None]) -> None:
 def before_running(root: Path, plan: Plan) -> None:
     """Remember which modules are behind each digest, and keep finished runs of the jobs that are about to be done.
 
+    From here on SIGTERM ends this snakemake once its running jobs are done, whatever it was doing.
+
     A job makes all seeds of its cell; the seeds that are there already, made here or fetched, must not be trained
     again only because Snakemake removes a job's outputs first. Raises UserError when one of the folders that the jobs
     are to write to refuses, before any of them has worked in vain.
     """
+    answer_in_a_thread(signal.SIGTERM)
     coming = _coming(root)
     for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
         check_writable(folder)
