@@ -21,9 +21,9 @@ for family in PLAN.families:
         resources:
             gpu=1,
         params:
+            **PLAN.cell_stores(family.pattern),
             spec=partial(cell_spec, family),
             code=PLAN.training_code(family.pattern),
-            **PLAN.cell_stores(family.pattern),
             out=PLAN.runs,
         shell:
             "python -m avbalance train --manifest {input.manifest} --audio {params.audio} --visual {params.visual}"
