@@ -21,10 +21,11 @@ for family in PLAN.families:
         resources:
             gpu=1,
         params:
-            **PLAN.cell_stores(family.pattern),
             spec=partial(cell_spec, family),
             code=PLAN.training_code(family.pattern),
-            out=PLAN.runs,
+            audio=lambda wildcards, input: ancestor(1, input.audio[0]),
+            visual=lambda wildcards, input: ancestor(1, input.visual[0]),
+            out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
             "python -m avbalance train --manifest {input.manifest} --audio {params.audio} --visual {params.visual}"
             " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
@@ -47,6 +48,6 @@ for cell in PLAN.combinations:
         params:
             spec=PLAN.combination_spec(cell),
             code=PLAN.combination_code(cell),
-            out=PLAN.runs,
+            out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
             "python -m avbalance combine --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -147,21 +147,15 @@ class Plan:
     def run_files(self, job: Job) -> list[str]:
         return [f"{self.runs}/{path}" for path in outputs(job)]
 
-    def cell_stores(self, cell: Cell) -> dict[str, str]:
-        """The audio and the visual store of a cell; raises UserError when its runs disagree on recipes."""
-        stores = {}
+    def cell_store_files(self, cell: Cell) -> dict[str, list[str]]:
+        """Files of the audio and the visual store of a cell; raises UserError when its runs disagree on recipes."""
+        files = {}
         for modality in ("audio", "visual"):
             recipes = {job.row.settings["data"][f"{modality}_recipe"] for job in cell.jobs}
             if len(recipes) > 1:
                 raise UserError(f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))}).")
-            stores[modality] = self.store(cell.row.dataset, modality, recipes.pop())
-        return stores
-
-    def cell_store_files(self, cell: Cell) -> dict[str, list[str]]:
-        """Files of the audio and the visual store of a cell."""
-        return {
-            modality: [f"{store}/{name}" for name in STORE_FILES] for modality, store in self.cell_stores(cell).items()
-        }
+            files[modality] = self.store_files(cell.row.dataset, modality, recipes.pop())
+        return files
 
     def cell_files(self, cell: Cell) -> list[str]:
         return [path for job in cell.jobs for path in self.run_files(job)]
