@@ -111,7 +111,7 @@ def finish(trainer: Any) -> Finished:
     import torch
 
     trainer.train()
-    logits = [heads["logits"] for _, heads in trainer.outputs(trainer.parts["test"])]
+    logits = [output.logits for _, output in trainer.outputs(trainer.parts["test"])]
     return Finished(torch.cat(logits), trainer.best, trainer.last, trainer.history, trainer)
 
 

@@ -129,7 +129,7 @@ def names(found: list[Any]) -> dict[str, list[tuple[str, int]]]:
     return {cell.name: [(job.row.run, job.seed) for job in cell.jobs] for cell in found}
 
 
-def test_a_cell_is_all_runs_and_seeds_of_a_method_and_waiting_runs_have_their_own() -> None:
+def test_a_cell_is_all_runs_and_seeds_of_a_method_and_model_and_runs_that_wait_have_their_own() -> None:
     rows = rows_of_paper(config(datasets={"first": "set-a"}), paper(**WAITING))
     found = cells(rows, "all")
     groups = sorted(names(found).values())
@@ -143,6 +143,19 @@ def test_a_cell_is_all_runs_and_seeds_of_a_method_and_waiting_runs_have_their_ow
     assert len({cell.id for cell in found}) == 5
     assert all(cell.id == f"paper/set-a/{cell.name}" for cell in found)
     assert names(combinations(rows)) == {"late-ensemble": [("late", 0), ("late", 1)]}
+
+
+def test_runs_of_another_model_have_a_cell_of_their_own_and_those_that_wait_for_the_same_share_one() -> None:
+    def run(model: str, **more: object) -> dict[str, object]:
+        return {"label": "x", "method": "baseline", "settings": {"model": {"name": model}}, **more}
+
+    needs = {"needs": {"ratios": {"run": "first", "file": "model.safetensors"}}}
+    declared = {"first": run("a"), "second": run("b"), "third": run("a", **needs), "fourth": run("a", **needs)}
+    rows = [row for row in rows_of_paper(config(datasets={"first": "set-a"}), paper(**declared)) if row.run in declared]
+    found = names(cells(rows, "all"))
+    assert {name: {run for run, _ in jobs} for name, jobs in found.items()} == {
+        "baseline-a": {"first"}, "baseline-b": {"second"}, "baseline-a-after-first": {"third", "fourth"},
+    }  # fmt: skip
 
 
 def test_with_one_seed_per_job_every_seed_is_a_cell() -> None:

@@ -22,6 +22,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.files import digest_json, read_json, sha256_file
 from avbalance.plan.digest import closure
+from avbalance.plan.plan import training_entries
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
 
@@ -83,7 +84,7 @@ def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, 
     done = run_program(write_request(tmp_path / "r.json", tiny_data, [tiny_job("greedy", settings)], *where))
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout)["modules"])
-    entries = ("avbalance.training.cell", "avbalance.methods.greedy", "avbalance.models.mmtm_net")
+    entries = training_entries("greedy", ["mmtm-net"], [None])
     assert len(loaded) > 15
     assert loaded - closure(*entries) == set()
 

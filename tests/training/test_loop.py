@@ -17,9 +17,10 @@ from avbalance.analysis.confidence import StopRule, stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
 from avbalance.training import progress as progress_module
-from avbalance.training.loop import Evaluation, Trainer
+from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
+from avbalance.training.tasks.base import Evaluation
 
 MakeTrainer = Callable[..., Any]
 CARD = MethodCard("probe", "Probe", "a test", "Watches the loop.")
@@ -72,7 +73,7 @@ def script_accuracies(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) 
 
     def evaluate(self: Trainer, split: str) -> Evaluation:
         asked.append(split)
-        return Evaluation({"logits": 1.0}, {"logits": accuracies[len(self.history)]}, 1, np.zeros(1, np.float32))
+        return Evaluation({"logits": 1.0}, 1, {"accuracy": accuracies[len(self.history)]})
 
     monkeypatch.setattr(Trainer, "evaluate", evaluate)
     return asked
@@ -104,11 +105,14 @@ def test_the_same_seed_repeats_and_another_one_differs(make_trainer: MakeTrainer
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_the_best_validation_epoch_is_kept_and_ties_go_to_the_earlier(
-    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("rule", "selected"), [({}, 1), ({"ties": "later"}, 3), ({"select": "last"}, 3), ({"ties": "earlier"}, 1)]
+)
+def test_the_selected_epoch_is_the_best_on_validation_or_the_last(
+    rule: dict[str, str], selected: int, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script_accuracies(monkeypatch, [50.0, 70.0, 60.0, 70.0])
-    trainer = make_trainer(protocol={"epochs": 4, "batch_size": 96})
+    trainer = make_trainer(protocol={"epochs": 4, "batch_size": 96, **rule})
     snapshots = []
     close = Trainer._close_epoch
 
@@ -118,10 +122,51 @@ def test_the_best_validation_epoch_is_kept_and_ties_go_to_the_earlier(
 
     monkeypatch.setattr(Trainer, "_close_epoch", close_epoch)
     trainer.train()
-    assert trainer.best_epoch == 1
-    for state, snapshot in ((trainer.best, snapshots[1]), (trainer.last, snapshots[3])):
-        assert all(torch.equal(state[name], snapshot[name]) for name in snapshot)
-    assert all(torch.equal(value, trainer.best[name]) for name, value in trainer.model.state_dict().items())
+    assert trainer.selected_epoch == selected
+    assert trainer.states.keys() == {"selected", "last"}
+    for state, number in (("selected", selected), ("last", 3)):
+        assert all(torch.equal(trainer.states[state][name], value) for name, value in snapshots[number].items())
+    in_place = trainer.model.state_dict()
+    assert all(torch.equal(value, in_place[name]) for name, value in trainer.states["selected"].items())
+
+
+def test_a_watched_test_part_is_kept_beside_and_selects_nothing(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = {"val": [50.0, 70.0, 60.0], "test": [90.0, 20.0, 90.0]}
+
+    def evaluate(self: Trainer, split: str) -> Evaluation:
+        return Evaluation({"logits": 1.0}, 1, {"accuracy": curves[split][len(self.history)]})
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    trainer = make_trainer(protocol={"epochs": 3, "batch_size": 96, "watch_test": True})
+    trainer.train()
+    assert trainer.selected_epoch == 1
+    assert [row["test_accuracy"] for row in trainer.history] == curves["test"]
+    assert trainer.best["test"].epoch == 0
+    assert trainer.states.keys() == {"selected", "last", "best-test"}
+
+
+def test_rates_fall_every_few_epochs_or_at_given_ones(make_trainer: MakeTrainer) -> None:
+    given = {"learning_rate": 1.0, "decay_factor": 0.5}
+    every = make_trainer(protocol={**given, "decay_every": 2}).protocol
+    assert [every.rate(epoch) for epoch in range(5)] == [1, 1, 0.5, 0.5, 0.25]
+    at = make_trainer(protocol={**given, "decay_every": None, "decay_at": [1, 4]}).protocol
+    assert [at.rate(epoch) for epoch in range(5)] == [1, 0.5, 0.5, 0.5, 0.25]
+    with pytest.raises(UserError, match="set one of decay_every and decay_at"):
+        make_trainer(protocol={**given, "decay_every": 2, "decay_at": [1]})
+
+
+def test_adam_and_dropped_last_batches(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(protocol={"optimiser": "adam", "batch_size": 40, "drop_last": True, "epochs": 1})
+    assert isinstance(trainer.optimiser, torch.optim.Adam)
+    assert trainer.source.batches(trainer.parts["train"]) == 2  # of 96 clips 16 are left
+    trainer.train()
+
+
+def test_a_metric_that_the_task_lacks_is_refused(make_trainer: MakeTrainer) -> None:
+    with pytest.raises(UserError, match=r"protocol.metric is 'event_A'; task classification has accuracy"):
+        make_trainer(protocol={"metric": "event_A"})
 
 
 @pytest.mark.parametrize(
@@ -159,8 +204,8 @@ def test_patience_and_the_estimator_of_confidence_agree(
         assert len(trainer.history) == stopping_epoch(accuracies, rule).stop_epoch
 
 
-def test_selection_on_anything_but_validation_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(UserError, match="select is 'test'; runs are selected on validation only"):
+def test_selection_on_the_test_part_is_refused(make_trainer: MakeTrainer) -> None:
+    with pytest.raises(UserError, match="select is 'test'; it must be validation or last"):
         make_trainer(protocol={"select": "test"})
 
 
@@ -186,9 +231,9 @@ def test_evaluation_is_worked_from_the_outputs(make_trainer: MakeTrainer) -> Non
     trainer = make_trainer()
     found = trainer.evaluate("val")
     labels, logits = [], []
-    for batch, heads in trainer.outputs(trainer.parts["val"]):
+    for batch, output in trainer.outputs(trainer.parts["val"]):
         labels.append(batch.label)
-        logits.append(heads["logits"])
+        logits.append(output.logits)
     label, logit = torch.cat(labels), torch.cat(logits)
     probability = logit.double().softmax(1)[torch.arange(32), label]
     assert set(found.loss) == set(found.accuracy) == {"logits", "audio", "visual"}
@@ -197,7 +242,8 @@ def test_evaluation_is_worked_from_the_outputs(make_trainer: MakeTrainer) -> Non
     assert found.accuracy["logits"] == pytest.approx(100 * (logit.argmax(1) == label).double().mean().item())
     assert found.true_class == pytest.approx(probability.numpy(), abs=1e-6)
     assert found.true_class.dtype == np.float32
-    assert torch.equal(logit, torch.cat([heads["logits"] for _, heads in trainer.outputs(trainer.parts["val"])]))
+    assert found.metrics == {"accuracy": found.accuracy["logits"]}
+    assert torch.equal(logit, torch.cat([output.logits for _, output in trainer.outputs(trainer.parts["val"])]))
     with pytest.raises(UserError, match=r"needs the part 'estimation'; set data.estimation_holdout above 0"):
         trainer.evaluate("estimation")
 
@@ -277,5 +323,5 @@ def test_progress_on_a_terminal_rewrites_one_line_and_ends_it(monkeypatch: pytes
     assert "step 3/4, " in out.getvalue() and out.getvalue().endswith(" left")
     progress.note("resumed")
     progress.epoch("main", {"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
-    assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation 50.00 %, 0 s left\n")
+    assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation accuracy 50.00 %, 0 s left\n")
     assert "\r\x1b[2Krun: resumed\n" in out.getvalue()

@@ -22,7 +22,8 @@ FRAMES = FrameOptions(2, 16, (0.5, 1.0), (0.75, 4 / 3), flip=0.5, same_crop=Fals
 
 
 def source(clips: Any, modalities: tuple[str, ...] = ("audio", "visual")) -> BatchSource:
-    return BatchSource(clips, modalities, FRAMES, torch.device("cpu"), batch_size=16, eval_batch_size=10)
+    targets = torch.as_tensor(clips.labels)
+    return BatchSource(clips, targets, modalities, FRAMES, torch.device("cpu"), batch_size=16, eval_batch_size=10)
 
 
 def load(data: TinyData) -> Any:

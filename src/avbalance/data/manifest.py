@@ -20,8 +20,11 @@ from avbalance.files import atomic_path, digest_json
 SPLITS = ("train", "val", "test")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
+EVENTS = ("events_audio", "events_visual", "events_audio_repaired")  # the last: a second version of the audio truth
+TIMELINE = ("labels", *EVENTS)
+SEGMENTS = 10  # of one second each, in every data set with a timeline
 
-_NULLABLE_TEXT = ("audio", "visual", "sha256")
+_NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
 _METADATA_KEY = b"avbalance"
@@ -34,7 +37,9 @@ class Manifest:
     `frame` has one row per clip with the columns id, audio, visual (paths relative to the media root; the
     same path for one video file; None when absent), label, split, group, sha256, status, reason and, for
     generated data, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
-    (dB). `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered), media_root,
+    (dB). Data sets with a timeline have the columns TIMELINE, JSON text or None: labels is a list of class
+    names, label the first of them; events_* are lists of [class name, onset, offset] in whole seconds, the
+    offset excluded. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered), media_root,
     options, digest.
     """
 
@@ -51,6 +56,29 @@ class Manifest:
         position = {name: index for index, name in enumerate(self.classes)}
         return np.array([position[label] for label in self.frame["label"]], dtype=np.int64)
 
+    def label_matrix(self) -> np.ndarray:
+        """Whether each row has each class, bool of shape (N, C): by the column labels, else by label."""
+        matrix = np.zeros((len(self.frame), len(self.classes)), dtype=bool)
+        matrix[np.arange(len(matrix)), self.label_index()] = True
+        position = {name: index for index, name in enumerate(self.classes)}
+        for row, text in enumerate(self.frame["labels"] if "labels" in self.frame else ()):
+            if text is not None:
+                matrix[row] = False
+                matrix[row, [position[name] for name in json.loads(text)]] = True
+        return matrix
+
+    def timeline(self, column: str) -> np.ndarray:
+        """Whether each class is active in each second, bool of shape (N, C, SEGMENTS); nothing where unknown.
+
+        column: one of EVENTS; events that end before they start are active in no second.
+        """
+        active = np.zeros((len(self.frame), len(self.classes), SEGMENTS), dtype=bool)
+        position = {name: index for index, name in enumerate(self.classes)}
+        for row, text in enumerate(self.frame[column]):
+            for name, onset, offset in json.loads(text) if text is not None else ():
+                active[row, position[name], onset:offset] = True
+        return active
+
     def media_root(self, manifest_path: str | os.PathLike[str]) -> Path:
         """Folder that the paths of the rows start from, for a manifest that lies at `manifest_path`."""
         return Path(manifest_path).parent / self.card["media_root"]
@@ -64,6 +92,7 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     """
     filled = [{**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows]
     columns = [*_REQUIRED, *(name for name in PLANTED if filled and name in filled[0])]
+    columns += [name for name in TIMELINE if any(name in row for row in filled)]
     frame = _with_none(pd.DataFrame(filled, columns=columns))
     manifest = Manifest(frame, {**card, "digest": _content_digest(frame, card)})
     check_manifest(manifest, where)
@@ -74,7 +103,8 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     """Raise UserError, naming `where` and the data row (counted from 1), unless the manifest is well formed.
 
     Checked: card keys, columns, at least one row, ids present and unique, known splits and statuses, labels
-    among the classes, distinct class names, and both media paths present for clips whose status is "ok".
+    among the classes, distinct class names, both media paths present for clips whose status is "ok", and
+    labels and events that name classes and whole seconds from 0 to SEGMENTS.
     """
     frame, card = manifest.frame, manifest.card
     absent = [key for key in _CARD_KEYS if key not in card] + [name for name in _REQUIRED if name not in frame]
@@ -93,6 +123,26 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     if bare.any():
         row = int(np.flatnonzero(bare)[0])
         raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name both files.")
+    for column in TIMELINE:
+        if column in frame:
+            _check_timeline(frame[column], column, set(classes), where)
+
+
+def _check_timeline(texts: pd.Series, column: str, classes: set[str], where: str) -> None:
+    for row, text in enumerate(texts, start=1):
+        entries = json.loads(text) if text is not None else []
+        for entry in entries:
+            name, *span = entry if column in EVENTS else [entry]
+            if name not in classes:
+                raise UserError(f"{where}, row {row}: {column} names the unknown class {name!r}; use the card's classes.")
+            if column in EVENTS and not _are_seconds(span):
+                raise UserError(
+                    f"{where}, row {row}: {column} has {entry}; onset and offset are whole seconds from 0 to {SEGMENTS}."
+                )
+
+
+def _are_seconds(span: Sequence[Any]) -> bool:
+    return len(span) == 2 and all(isinstance(value, int) and 0 <= value <= SEGMENTS for value in span)
 
 
 def _check_ids(frame: pd.DataFrame, where: str) -> None:
@@ -160,6 +210,6 @@ def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     Checksums of generated files are left out: another build of the encoder writes other bytes for the same
     clip.
     """
-    content = frame.drop(columns="sha256") if card["kind"] == "synthetic" else frame
+    content = frame.drop(columns="sha256") if card["kind"].startswith("synthetic") else frame
     identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")}
     return digest_json({"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))})

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from avbalance.models.base import Batch, Model, ModelOutput
@@ -67,14 +69,35 @@ class MethodCard:
 
 
 class Evaluation(Protocol):
-    """Mean cross-entropy and accuracy (percent) of "logits" and each modality's scores on `n` samples."""
+    """Mean loss and accuracy (percent) of "logits" and each modality's scores on `n` samples; the task's metrics."""
 
     @property
     def loss(self) -> dict[str, float]: ...
     @property
     def accuracy(self) -> dict[str, float]: ...
     @property
+    def metrics(self) -> dict[str, float]: ...
+    @property
     def n(self) -> int: ...
+
+
+class Clips(Protocol):
+    """The clips of a data set as a method sees them: ids (N,) and class names."""
+
+    @property
+    def ids(self) -> NDArray[np.str_]: ...
+    @property
+    def classes(self) -> list[str]: ...
+
+
+class Source(Protocol):
+    """Where batches come from, as a method sees it."""
+
+    @property
+    def clips(self) -> Clips: ...
+    def batch_of(self, indices: NDArray[np.int64], visual_indices: NDArray[np.int64] | None = None) -> Batch:
+        """Return clips as one batch with test-time transforms; with the pictures of other clips, if given."""
+        ...
 
 
 class Trainer(Protocol):
@@ -83,9 +106,17 @@ class Trainer(Protocol):
     @property
     def model(self) -> Model: ...
     @property
+    def source(self) -> Source: ...
+    @property
+    def parts(self) -> dict[str, NDArray[np.int64]]: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def seed(self) -> int: ...
+    @property
     def epochs(self) -> int: ...
     @property
-    def needs(self) -> dict[str, dict[str, Any]]: ...
+    def needs(self) -> dict[str, Any]: ...
     def evaluate(self, split: str) -> Evaluation:
         """Evaluate on "train", "val", "estimation" or "train-sample" in eval mode, test-time transforms."""
         ...
@@ -107,7 +138,8 @@ class Method:
     trains: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
-        cls.name, cls.trains = cls.card.name, cls.card.trains
+        if hasattr(cls, "card"):  # what several methods derive from has none
+            cls.name, cls.trains = cls.card.name, cls.card.trains
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """Complete the options from the card; raises UserError on an unknown one."""

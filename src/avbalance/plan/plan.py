@@ -14,6 +14,7 @@ from avbalance.files import canonical_json
 from avbalance.plan.config import load_config, load_dataset, load_paper, plain
 from avbalance.plan.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.sheet import Cell, Family, Job, Row, combinations, families, outputs, rows_of_paper
+from avbalance.training import DEFAULT_TASK
 
 STORE_FILES = ("index.parquet", "card.json")  # the array beside them is known by the card and can be made again
 BULK_FILES = ("features.npy", "array.json")  # array.json: see features/store.py
@@ -85,8 +86,9 @@ class Plan:
 
     def training_code(self, cell: Cell) -> str:
         """Digest of the code that trains a cell: the loop, its method and its models."""
-        models = {job.row.settings["model"]["name"] for job in cell.jobs}
-        return self.code(*training_entries(cell.row.method, models))
+        settings = [job.row.settings for job in cell.jobs]
+        models = {each["model"]["name"] for each in settings}
+        return self.code(*training_entries(cell.row.method, models, {each["data"].get("task") for each in settings}))
 
     def manifest(self, dataset: str) -> str:
         return f"data/{dataset}/manifest.parquet"
@@ -415,9 +417,11 @@ class Plan:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
 
 
-def training_entries(method: str, models: Iterable[str]) -> list[str]:
-    """Modules behind the training of a cell: the loop, its method and its models."""
-    return [TRAINING, f"avbalance.methods.{_module(method)}", *sorted(f"avbalance.models.{_module(m)}" for m in models)]
+def training_entries(method: str, models: Iterable[str], tasks: Iterable[str | None]) -> list[str]:
+    """Modules behind the training of a cell: the loop, its method, its models and its tasks (None: the default one)."""
+    further = [f"avbalance.models.{_module(name)}" for name in models]
+    further += [f"avbalance.training.tasks.{_module(name or DEFAULT_TASK)}" for name in tasks]
+    return [TRAINING, f"avbalance.methods.{_module(method)}", *sorted(set(further))]
 
 
 def combining_entries(method: str) -> list[str]:

@@ -1,8 +1,8 @@
 """The run sheet: every run of every paper, with its settings resolved, and the cells in which they are trained.
 
 A *run* is one row: (paper, data set, name) with a method, settings and seeds. A *cell* is what one process trains: all
-runs and seeds of one (paper, data set, method), because importing torch costs more than a small training. A run that
-waits for another run of the same sheet has a cell of its own.
+runs and seeds of one (paper, data set, method, model), because importing torch costs more than a small training. Runs
+that wait for other runs of the same sheet have cells of their own, one for all that wait for the same ones.
 """
 
 from __future__ import annotations
@@ -34,8 +34,16 @@ class Row:
     reports: bool = True  # False: made for its artifacts only, without predictions
     robustness: bool = False  # on a further generator seed: enters the robustness table only
 
-    def waits(self) -> bool:
-        return bool(self.needs or self.choose)
+    def waits_for(self) -> list[str]:
+        """Runs of the same sheet whose files this one reads."""
+        candidates = self.choose["candidates"] if self.choose else {}
+        return sorted({*(need["run"] for need in self.needs.values()), *candidates})
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The code that trains it: method, model and task."""
+        model, data = (self.settings.get(part, {}) for part in ("model", "data"))
+        return self.method, str(model.get("name")), str(data.get("task"))
 
 
 @dataclass(frozen=True)
@@ -207,14 +215,28 @@ def _sorted(rows: list[Row]) -> list[Row]:
 
 def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
     found: dict[tuple[str, str], list[Job]] = {}
+    names = _cell_names(rows)
     for row in rows:
         for position, seed in enumerate(row.seeds):
             if seeds_per_job == "all":
-                name = f"{row.run}-after" if row.waits() else row.method  # a run may bear its method's name
+                name = names[row.dataset, row.run]
             else:
                 name = f"{row.run}-seeds{position // int(seeds_per_job)}"
             found.setdefault((row.dataset, name), []).append(Job(row, seed))
     return [Cell(name, tuple(jobs)) for (_, name), jobs in found.items()]
+
+
+def _cell_names(rows: list[Row]) -> dict[tuple[str, str], str]:
+    """(data set, run) -> name of its cell: the method, then what tells its runs apart; alike rows share a cell."""
+    names = {}
+    for row in rows:
+        method, model, _ = row.parts
+        alike = {other.parts for other in rows if (other.dataset, other.method) == (row.dataset, method)}
+        words = [method, *([model] if len(alike) > 1 else [])]
+        if row.waits_for():
+            words += ["after", *row.waits_for()]  # a run may bear its method's name
+        names[row.dataset, row.run] = "-".join(words)
+    return names
 
 
 def outputs(job: Job) -> list[str]:

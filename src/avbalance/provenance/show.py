@@ -89,11 +89,15 @@ def _predicts(run: Run) -> bool:
     return not run.trained or "predictions.parquet" in run.record["job"]["writes"]
 
 
+def _training(run: Run) -> list[str]:
+    settings = run.record["settings"]
+    return training_entries(run.record["job"]["method"], [settings["model"]["name"]], [settings["data"].get("task")])
+
+
 def code_note(run: Run) -> str:
     """Whether the code of this checkout is the one that made the run, and what to check out if it is not."""
     code, job = run.record["code"], run.record["job"]
-    models = [run.record["settings"]["model"]["name"]] if run.trained else []
-    entries = training_entries(job["method"], models) if run.trained else combining_entries(job["method"])
+    entries = _training(run) if run.trained else combining_entries(job["method"])
     if code_digest(*entries) == code["digest"]:
         return "The code of this checkout is the one that made it."
     if code["dirty"] is not False:

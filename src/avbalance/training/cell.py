@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, digest_json, exclusive, read_json, sha256_file, write_json
@@ -30,10 +30,12 @@ from avbalance.training.progress import Progress
 from avbalance.training.runcache import RunCache, link_files
 from avbalance.training.state import Checkpoints
 from avbalance.training.streams import torch_stream
+from avbalance.training.tasks import base as tasks
 from avbalance.training.transforms import FrameOptions
 
 log = logging.getLogger(__name__)
-_DATA_SETTINGS = ("audio_recipe", "visual_recipe", "train_part", "estimation_holdout", "validation_fraction")
+READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
+_DATA_SETTINGS = ("task", "audio_recipe", "visual_recipe", "train_part", "estimation_holdout", "validation_fraction")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ def train_cell(options: CellOptions) -> None:
     clips = load_clips(options.manifest, options.audio, options.visual)
     cache = RunCache(options.cache / "runs")
     for job in options.jobs:
-        files = {name: path for name, path in job["inputs"].items() if path.endswith(".json")}
-        needs = {name: read_json(options.source / path) for name, path in files.items()}
+        needs = {name: options.source / path for name, path in job["inputs"].items() if path.endswith(READABLE)}
         settings = _chosen(job, options.source)
         key = run_key(job, settings, needs, options.code, clips.digest, device)
         with exclusive(options.cache / "locks" / f"run-{key[:32]}.lock", f"trains {job['folder']}"):
@@ -130,7 +131,7 @@ def prepare_torch(device: str, threads: int) -> torch.device:
 def run_key(
     job: dict[str, Any],
     settings: dict[str, Any],
-    needs: dict[str, Any],
+    needs: dict[str, Path],
     code: str,
     data: str,
     device: torch.device,
@@ -142,7 +143,7 @@ def run_key(
             "method": job["method"],
             "settings": settings,
             "seed": job["seed"],
-            "needs": needs,
+            "needs": {name: sha256_file(path) for name, path in needs.items()},
             "data": data,
             "torch": torch.__version__,
             "device": device.type,
@@ -159,19 +160,30 @@ def _check_inputs(job: dict[str, Any], source: Path) -> None:
 
 
 def _chosen(job: dict[str, Any], source: Path) -> dict[str, Any]:
-    """The job's settings with the option of `choose` set to the candidate of the best validation accuracy."""
+    """The job's settings with the option of `choose` set to the candidate of the best validation metric."""
     settings: dict[str, Any] = json.loads(json.dumps(job["settings"]))
     if job.get("choose"):
         candidates = job["choose"]["candidates"]
-        scores = {run: _best_accuracy(source / job["inputs"][f"candidate {run}"]) for run in candidates}
+        metric = settings["protocol"].get("metric", "accuracy")
+        scores = {run: _best_value(source / job["inputs"][f"candidate {run}"], metric) for run in candidates}
         best = max(candidates, key=lambda run: scores[run])  # ties: the first one declared
         settings.setdefault("method", {})[job["choose"]["option"]] = candidates[best]
     return settings
 
 
-def _best_accuracy(history: Path) -> float:
+def _best_value(history: Path, metric: str) -> float:
     with open(history, encoding="utf-8", newline="") as handle:
-        return max(float(row["val_accuracy"]) for row in csv.DictReader(handle))
+        return max(float(row[f"val_{metric}"]) for row in csv.DictReader(handle))
+
+
+def read_need(path: Path) -> Any:
+    """Content of a file that a run needs of another: JSON, or tensors by name; raises UserError when it is damaged."""
+    if path.suffix == ".json":
+        return read_json(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a readable safetensors file; delete it to have its run made again.") from error
 
 
 def make_trainer(
@@ -189,30 +201,40 @@ def make_trainer(
     Raises UserError for a setting that does not exist.
     """
     data = settings["data"]
-    _check_names("data", data, {*_DATA_SETTINGS, *(each.name for each in fields(FrameOptions))})
+    task = tasks.load(data)
+    _check_names("data", data, {*_DATA_SETTINGS, *task.settings, *(each.name for each in fields(FrameOptions))})
     _check_names("protocol", settings["protocol"], {each.name for each in fields(Protocol)})
+    task.check(clips)
     build = models.load(settings["model"]["name"])
     model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    frames = FrameOptions(
-        frames=data["frames"],
-        crop=data["crop"],
-        crop_scale=tuple(data["crop_scale"]),
-        crop_ratio=tuple(data["crop_ratio"]),
-        flip=data["flip"],
-        same_crop=data["same_crop"],
-    )
     protocol = Protocol(**settings["protocol"])
+    frames = None if clips.segmented else _frame_options(data)
+    targets = task.targets(clips)
     return Trainer(
         model=model,
         method=methods.load(method_name)(settings.get("method", {})),
-        source=BatchSource(clips, model.modalities, frames, device, protocol.batch_size),
+        task=task,
+        source=BatchSource(
+            clips, targets, model.modalities, frames, device, protocol.batch_size, drop_last=protocol.drop_last
+        ),
         parts=clips.parts(data),
         protocol=protocol,
         seed=seed,
         checkpoints=checkpoints,
         needs=needs or {},
         progress=progress or Progress(),
+    )
+
+
+def _frame_options(data: dict[str, Any]) -> FrameOptions:
+    return FrameOptions(
+        frames=data["frames"],
+        crop=data["crop"],
+        crop_scale=tuple(data["crop_scale"]),
+        crop_ratio=tuple(data["crop_ratio"]),
+        flip=data["flip"],
+        same_crop=data["same_crop"],
     )
 
 
@@ -225,7 +247,7 @@ def _check_names(part: str, given: dict[str, Any], known: set[str]) -> None:
 def _train_job(
     job: dict[str, Any],
     settings: dict[str, Any],
-    needs: dict[str, Any],
+    needs: dict[str, Path],
     key: str,
     options: CellOptions,
     clips: Clips,
@@ -235,7 +257,8 @@ def _train_job(
 ) -> None:
     clock = Clock()
     progress = Progress(label=f"{job['folder']}")
-    trainer = make_trainer(job["method"], settings, job["seed"], clips, device, needs, checkpoints, progress)
+    contents = {name: read_need(path) for name, path in needs.items()}
+    trainer = make_trainer(job["method"], settings, job["seed"], clips, device, contents, checkpoints, progress)
     if trainer.method.card.predicts:
         _train_and_predict(trainer, clips, folder)
     else:
@@ -258,7 +281,7 @@ def _train_job(
                 "losses": clips.losses,
             },
             "parameters": parameter_count(trainer.model),
-            "selected_epoch": trainer.best_epoch + 1,
+            "selected_epoch": trainer.selected_epoch + 1,
             "epochs_run": len(trainer.history),
         },
     )
@@ -266,12 +289,8 @@ def _train_job(
 
 def _train_and_predict(trainer: Trainer, clips: Clips, folder: Path) -> None:
     trainer.train()
-    tables = [_predictions(trainer, clips, "selected")]
-    trainer.model.load_state_dict(trainer.last)
-    tables.append(_predictions(trainer, clips, "last"))
-    trainer.model.load_state_dict(trainer.best)
     with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+        pq.write_table(_predictions(trainer, clips), temporary, compression="zstd")
     _write_history(folder / "history.csv", trainer.history)
     tensors = {name: value.contiguous().cpu() for name, value in trainer.model.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
@@ -280,33 +299,17 @@ def _train_and_predict(trainer: Trainer, clips: Clips, folder: Path) -> None:
         _write_confidence(folder / "confidence.npz", trainer, clips)
 
 
-def _predictions(trainer: Trainer, clips: Clips, checkpoint: str) -> pa.Table:
-    """Logits of every head on validation and test clips, one row per clip."""
-    tables = []
-    for split in ("val", "test"):
-        indices = trainer.parts[split]
-        heads: dict[str, list[Tensor]] = {}
-        for _, outputs in trainer.outputs(indices):
-            for head, logits in outputs.items():
-                heads.setdefault(head, []).append(logits.float().cpu())
-        joined = {head: torch.cat(parts).numpy() for head, parts in heads.items()}
-        empty = pa.nulls(len(indices), pa.list_(pa.float32()))
-        columns = {
-            "id": pa.array(clips.ids[indices].tolist(), pa.string()),
-            "label": pa.array(clips.labels[indices], pa.int16()),
-            "split": pa.array([split] * len(indices), pa.string()),
-            "condition": pa.array(["both"] * len(indices), pa.string()),
-            "checkpoint": pa.array([checkpoint] * len(indices), pa.string()),
-        }
-        for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
-            columns[column] = _lists(joined[head]) if head in joined else empty
-        tables.append(pa.table(columns))
+def _predictions(trainer: Trainer, clips: Clips) -> pa.Table:
+    """What every kept state of the model says of the parts that the task keeps; the selected one stays in place."""
+    task, tables = trainer.task, []
+    for checkpoint in (*task.checkpoints, "best-test"):
+        if checkpoint in trainer.states:
+            trainer.model.load_state_dict(trainer.states[checkpoint])
+            for split in task.parts:
+                indices = trainer.parts[split]
+                tables.append(task.predictions(clips, indices, split, checkpoint, trainer.outputs(indices)))
+    trainer.model.load_state_dict(trainer.states["selected"])
     return pa.concat_tables(tables)
-
-
-def _lists(values: np.ndarray) -> pa.Array:
-    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel(), pa.float32()))
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:

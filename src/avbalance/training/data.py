@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avbalance.data.manifest import Manifest, read_manifest
+from avbalance.data.manifest import EVENTS, TIMELINE, Manifest, read_manifest
 from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
 from avbalance.files import digest_json
@@ -27,16 +27,17 @@ from avbalance.training.transforms import (
     training_frames,
 )
 
-IN_MEMORY_BYTES = 1 << 30  # stores up to this size are read once; larger ones stay memory-mapped
+IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones stay memory-mapped
 
 
 @dataclass(frozen=True)
 class Clips:
     """Usable clips of one data set, in manifest order: both modalities decodable.
 
-    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores; `audio_rows`, `visual_rows` (N,)
-    lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses` clips lost by
-    status.
+    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores, or both hold float16 vectors per
+    segment, (N', T, ...) and `segmented`; `audio_rows`, `visual_rows` (N,) lead into them. `counts` (N,) frames per
+    clip, `sizes` (N, 2) original width and height, `losses` clips lost by status. `label_matrix` (N, C) bool: all
+    labels of a clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data set has it.
     """
 
     ids: NDArray[np.str_]
@@ -46,12 +47,19 @@ class Clips:
     audio: NDArray[np.float16]
     audio_rows: Indices
     window: int | None
-    visual: NDArray[np.uint8]
+    visual: NDArray[Any]
     visual_rows: Indices
     counts: Tensor
     sizes: Tensor
     losses: dict[str, int]
     digest: str
+    label_matrix: NDArray[np.bool_]
+    truth: dict[str, NDArray[np.bool_]]
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the stores hold vectors per segment, which need no transform."""
+        return bool(self.visual.dtype != np.uint8)
 
     def parts(self, options: dict[str, Any]) -> dict[str, Indices]:
         """Indices of train, val, test (and the parts of Gradient-Blending) under the `data` settings of a run."""
@@ -84,6 +92,8 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
+    told = [name for name in TIMELINE if name in frame]
+    _check_kinds(audio, visual, audio_path, visual_path)
     return Clips(
         ids=frame["id"].to_numpy(dtype=str)[keep],
         labels=manifest.label_index().astype(np.int64)[keep],
@@ -104,9 +114,22 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
                 v[["n_frames", "width", "height"]].to_numpy().tolist(),
                 audio.card["sha256"],
                 visual.card["sha256"],
+                *([frame[told].to_numpy(dtype=str).tolist()] if told else []),
             ]
         ),
+        label_matrix=manifest.label_matrix()[keep],
+        truth={name: manifest.timeline(name)[keep] for name in EVENTS if name in told},
     )
+
+
+def _check_kinds(audio: FeatureStore, visual: FeatureStore, audio_path: Path, visual_path: Path) -> None:
+    """Raise UserError when one store has vectors per segment and the other has not."""
+    names = [store.card["recipe"]["name"] for store in (audio, visual)]
+    if (visual.array.dtype != np.uint8) != ("segments" in audio.card["recipe"]):
+        raise UserError(
+            f"{audio_path} ({names[0]}) and {visual_path} ({names[1]}): one has vectors per second, the other has not; "
+            "choose data.audio_recipe and data.visual_recipe of one kind."
+        )
 
 
 def _aligned(store: FeatureStore, manifest: Manifest, path: Path) -> Any:
@@ -123,23 +146,30 @@ def _resident(array: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class BatchSource:
-    """Batches of clips for one run: which modalities, which transforms, on which device."""
+    """Batches of clips for one run: which modalities, which transforms, on which device.
+
+    `targets` has a label for every clip, on the CPU, first axis clips. `frames` is None where the stores hold vectors
+    per segment. With `drop_last` an epoch ends before its last, smaller batch.
+    """
 
     clips: Clips
+    targets: Tensor
     modalities: tuple[str, ...]
-    frames: FrameOptions
+    frames: FrameOptions | None
     device: torch.device
     batch_size: int
+    drop_last: bool = False
     eval_batch_size: int = 256
 
     def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
         """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
 
-        Batch b draws its augmentation from `batch_seeds[b]`. The last, smaller batch is kept. Reading ahead runs in a
-        thread, so that a memory-mapped store never stalls the device.
+        Batch b draws its augmentation from `batch_seeds[b]`. Reading ahead runs in a thread, so that a memory-mapped
+        store never stalls the device.
         """
         order = np.random.default_rng(order_seed).permutation(indices)
-        chunks = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        starts = range(0, self.batches(indices) * self.batch_size, self.batch_size)
+        chunks = [order[start : start + self.batch_size] for start in starts]
         work = [(chunk, seed) for chunk, seed in zip(chunks, batch_seeds, strict=True)][first:]
         yield from self._ahead(work)
 
@@ -149,8 +179,13 @@ class BatchSource:
         yield from self._ahead([(indices[start : start + size], None) for start in range(0, len(indices), size)])
 
     def batches(self, indices: Indices) -> int:
-        """Number of training batches in an epoch over `indices`."""
-        return -(-len(indices) // self.batch_size)
+        """Number of training batches in an epoch over `indices`, at least 1."""
+        whole, rest = divmod(len(indices), self.batch_size)
+        return max(1, whole + (rest > 0 and not self.drop_last))
+
+    def batch_of(self, indices: Indices, visual_indices: Indices | None = None) -> Batch:
+        """The clips at `indices` as one batch with test-time transforms; with the pictures of other clips, if given."""
+        return self._transform(self._read(indices, None, visual_indices))
 
     def _ahead(self, work: Sequence[tuple[Indices, int | None]]) -> Iterator[Batch]:
         """Read in a thread, two batches ahead, when a store is memory-mapped; transform on the device."""
@@ -165,30 +200,38 @@ class BatchSource:
             for rest in waiting:
                 yield self._transform(rest.result())
 
-    def _read(self, indices: Indices, seed: int | None) -> _Raw:
+    def _read(self, indices: Indices, seed: int | None, visual_indices: Indices | None = None) -> _Raw:
         """Stored values of the clips at `indices`; `seed` chooses training frames, None those of evaluation."""
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         audio = visual = None
         if "audio" in self.modalities:
             audio = torch.from_numpy(self.clips.audio[self.clips.audio_rows[indices]])
         if "visual" in self.modalities:
-            position = choose_frames(self.clips.counts[torch.as_tensor(indices)], self.frames.frames, generator)
-            visual = torch.from_numpy(self.clips.visual[self.clips.visual_rows[indices][:, None], position.numpy()])
+            seen = indices if visual_indices is None else visual_indices
+            rows = self.clips.visual_rows[seen]
+            if self.frames is None:
+                visual = torch.from_numpy(self.clips.visual[rows])
+            else:
+                position = choose_frames(self.clips.counts[torch.as_tensor(seen)], self.frames.frames, generator)
+                visual = torch.from_numpy(self.clips.visual[rows[:, None], position.numpy()])
         return _Raw(indices, generator, audio, visual)
 
     def _transform(self, raw: _Raw) -> Batch:
         where = torch.as_tensor(raw.indices)
         audio = visual = None
         if raw.audio is not None:
-            audio = audio_window(raw.audio.to(self.device).float(), self.clips.window, raw.generator)
+            audio = raw.audio.to(self.device).float()
+            if self.frames is not None:
+                audio = audio_window(audio, self.clips.window, raw.generator)
         if raw.visual is not None:
             stored = raw.visual.to(self.device)
-            if raw.generator is None:
+            if self.frames is None:
+                visual = stored.float()
+            elif raw.generator is None:
                 visual = evaluation_frames(stored, self.frames.crop)
             else:
                 visual = training_frames(stored, self.clips.sizes[where], self.frames, raw.generator)
-        label = torch.as_tensor(self.clips.labels[raw.indices]).to(self.device)
-        return Batch(audio=audio, visual=visual, label=label, index=where.to(self.device))
+        return Batch(audio, visual, label=self.targets[where].to(self.device), index=where.to(self.device))
 
 
 @dataclass(frozen=True)

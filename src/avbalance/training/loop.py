@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avbalance.errors import UserError
@@ -22,76 +19,107 @@ from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
 from avbalance.training.streams import derive, torch_stream
+from avbalance.training.tasks.base import Evaluation, Outputs, Task
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How long, how fast and by what a run is trained and selected; every run of a paper shares it.
 
-    Rates are per optimiser step of SGD; `decay_every` is in epochs; `patience` in epochs without an improvement of the
-    validation accuracy by at least `min_delta` percentage points (None: train to the end).
+    optimiser: "sgd" or "adam" (default betas). The rate is multiplied by `decay_factor` every `decay_every` epochs, or
+    after each number of epochs in `decay_at`. select: "validation", the epoch with the best validation `metric`, of
+    equals the earlier or the later one (`ties`); or "last". `patience`: epochs without an improvement of the metric by
+    at least `min_delta` percentage points (None: train to the end). watch_test: evaluate the test part after every
+    epoch and keep the best of them beside the selected model; nothing is selected by it.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
-    momentum: float
     weight_decay: float
-    decay_every: int
     decay_factor: float
+    momentum: float = 0.0
+    decay_every: int | None = None
+    decay_at: tuple[int, ...] | None = None
+    optimiser: str = "sgd"
+    drop_last: bool = False
     select: str = "validation"
+    metric: str = "accuracy"
+    ties: str = "earlier"
     patience: int | None = None
     min_delta: float = 0.1
     record_confidence: bool = False
+    watch_test: bool = False
     max_steps: int | None = None  # stop every epoch after so many steps (checks of the paper tier)
 
     def __post_init__(self) -> None:
-        if self.select != "validation":
-            raise UserError(f"protocol.select is {self.select!r}; runs are selected on validation only.")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(f"protocol.{name} is {getattr(self, name)!r}; it must be {' or '.join(allowed)}.")
+        if (self.decay_every is None) == (self.decay_at is None):
+            raise UserError("protocol: set one of decay_every and decay_at, and the other to null.")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of a 0-based epoch."""
+        if self.decay_at is not None:
+            return self.learning_rate * self.decay_factor ** sum(epoch >= end for end in self.decay_at)
+        assert self.decay_every is not None
         return self.learning_rate * self.decay_factor ** (epoch // self.decay_every)
+
+    def better(self, value: float, best: float) -> bool:
+        """Whether a later epoch with this value is preferred to an earlier one."""
+        return value > best if self.ties == "earlier" else value >= best
+
+
+_CHOICES = {
+    "select": ("validation", "last"),
+    "ties": ("earlier", "later"),
+    "optimiser": ("sgd", "adam"),
+}
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Mean cross-entropy and accuracy (percent) per head over `n` clips; `true_class` (n,) probability of the label."""
+class Kept:
+    """The best epoch of one part so far, 0-based, its value of the metric, and the weights after it."""
 
-    loss: dict[str, float]
-    accuracy: dict[str, float]
-    n: int
-    true_class: NDArray[np.float32]
+    epoch: int
+    value: float
+    weights: dict[str, Tensor]
 
 
 @dataclass
 class Trainer:
     """One model in training with one method.
 
-    `parts` maps train, val, test, ... to clip indices. `select` on "validation" never evaluates the test part; the
-    confidences of unimodal runs are recorded on all parts and are not looked at here.
+    `parts` maps train, val, test, ... to clip indices. Nothing here is selected by the test part; the confidences of
+    unimodal runs are recorded on all parts and are not looked at. `states` holds the finished run's weights: selected,
+    last and, where the test part is watched, best-test.
     """
 
     model: Model
     method: Method
+    task: Task
     source: BatchSource
     parts: dict[str, Indices]
     protocol: Protocol
     seed: int
     checkpoints: Checkpoints | None = None
-    needs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    needs: dict[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     stream: str = "main"
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    confidence: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = -1
-    last: dict[str, Tensor] = field(default_factory=dict)
+    confidence: dict[str, list[Any]] = field(default_factory=dict)  # per epoch float32 (n,)
+    best: dict[str, Kept] = field(default_factory=dict)  # by part: val, and test where it is watched
+    states: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     optimiser: torch.optim.Optimizer = field(init=False)
     _first_epoch: int = 0  # of the training under way
 
     def __post_init__(self) -> None:
+        metric = self.protocol.metric
+        if metric not in self.task.metrics:
+            known = ", ".join(self.task.metrics)
+            raise UserError(f"protocol.metric is {metric!r}; task {self.task.name} has {known}.")
         self.optimiser = self._fresh_optimiser()
 
     @property
@@ -102,8 +130,17 @@ class Trainer:
     def epochs(self) -> int:
         return self.protocol.epochs
 
+    @property
+    def selected_epoch(self) -> int:
+        """0-based epoch of the selected model; -1 before the first."""
+        return self.best["val"].epoch if self.best else len(self.history) - 1
+
     def _fresh_optimiser(self) -> torch.optim.Optimizer:
         rule = self.protocol
+        if rule.optimiser == "adam":
+            return torch.optim.Adam(
+                self.model.parameters(), lr=rule.rate(self.epoch), weight_decay=rule.weight_decay, foreach=True
+            )
         return torch.optim.SGD(
             self.model.parameters(),
             lr=rule.rate(self.epoch),
@@ -116,6 +153,7 @@ class Trainer:
         return Trainer(
             model=copy.deepcopy(self.model),
             method=method,
+            task=self.task,
             source=self.source,
             parts=self.parts,
             protocol=self.protocol,
@@ -137,11 +175,16 @@ class Trainer:
         self._run(first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch))
 
     def train(self) -> None:
-        """The whole run: all epochs, validation after each, the best epoch kept (ties: the earlier)."""
+        """The whole run: all epochs, validation after each; the selected model stays in place."""
         self._run(0, self.protocol.epochs, fixed_rate=None, main=True)
-        self.last = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        if self.best:
-            self.model.load_state_dict(self.best)
+        self.states = {"last": self._weights()}
+        self.states["selected"] = self.best["val"].weights if "val" in self.best else self.states["last"]
+        if "test" in self.best:
+            self.states["best-test"] = self.best["test"].weights
+        self.model.load_state_dict(self.states["selected"])
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _run(self, first: int, stop: int, fixed_rate: float | None, main: bool = False) -> None:
         self.method.prepare(self)
@@ -206,24 +249,32 @@ class Trainer:
 
     def _close_epoch(self, epoch: int, mean_loss: float) -> None:
         log: dict[str, Any] = {"epoch": epoch + 1, "lr": self.protocol.rate(epoch), "train_loss": mean_loss}
-        validation = self.evaluate("val")
-        log["val_accuracy"] = validation.accuracy["logits"]
-        log["val_loss"] = validation.loss["logits"]
+        parts = ("val", "test") if self.protocol.watch_test else ("val",)
+        evaluations = {part: self.evaluate(part) for part in parts}
+        for part, evaluation in evaluations.items():
+            log |= {f"{part}_{metric}": value for metric, value in evaluation.metrics.items()}
+            log[f"{part}_loss"] = evaluation.loss["logits"]
         self.method.epoch_end(self, epoch, log)
         if self.protocol.record_confidence:
             for name in ("train", "val", "test"):
-                evaluation = validation if name == "val" else self.evaluate(name)
+                evaluation = evaluations[name] if name in evaluations else self.evaluate(name)
                 self.confidence.setdefault(name, []).append(evaluation.true_class)
-        if self.best_epoch < 0 or log["val_accuracy"] > self.history[self.best_epoch]["val_accuracy"]:
-            self.best_epoch = epoch
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        for part in parts:
+            self._keep_if_better(part, epoch, log[f"{part}_{self.protocol.metric}"])
         self.history.append(log)
-        self.progress.epoch(self.stream, log, self.protocol.epochs)
+        self.progress.epoch(self.stream, log, self.protocol.epochs, self.protocol.metric)
+
+    def _keep_if_better(self, part: str, epoch: int, value: float) -> None:
+        if part == "val" and self.protocol.select == "last":
+            return
+        if part not in self.best or self.protocol.better(value, self.best[part].value):
+            self.best[part] = Kept(epoch, value, self._weights())
 
     def _patience_over(self) -> bool:
         """Whether `patience` epochs have passed without a gain, see stopping.py."""
-        rule, accuracies = self.protocol, [row["val_accuracy"] for row in self.history]
-        return rule.patience is not None and early_stop(accuracies, rule.min_delta, rule.patience)[1] is not None
+        rule = self.protocol
+        values = [row[f"val_{rule.metric}"] for row in self.history]
+        return rule.patience is not None and early_stop(values, rule.min_delta, rule.patience)[1] is not None
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
@@ -231,37 +282,18 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
-        """Loss and accuracy of every head on one part, in eval mode with test-time transforms."""
+        """How the model does on one part, in eval mode with test-time transforms."""
         if split not in self.parts:
             raise UserError(f"method {self.method.name} needs the part {split!r}; set data.estimation_holdout above 0.")
-        sums: dict[str, list[float]] = {}
-        true_class = []
-        self.model.eval()
-        for batch, heads in self.outputs(self.parts[split]):
-            rows = torch.arange(len(batch.label), device=self.device)
-            for head, logits in heads.items():
-                log_probability = logits.double().log_softmax(1)[rows, batch.label]
-                hits = (logits.argmax(1) == batch.label).sum()
-                entry = sums.setdefault(head, [0.0, 0.0])
-                entry[0] -= float(log_probability.sum())
-                entry[1] += float(hits)
-                if head == "logits":
-                    true_class.append(log_probability.exp().float().cpu().numpy())
-        n = len(self.parts[split])
-        return Evaluation(
-            loss={head: entry[0] / n for head, entry in sums.items()},
-            accuracy={head: 100.0 * entry[1] / n for head, entry in sums.items()},
-            n=n,
-            true_class=np.concatenate(true_class),
-        )
+        indices = self.parts[split]
+        return self.task.evaluate(self.source.clips, indices, self.outputs(indices))
 
     @torch.no_grad()
-    def outputs(self, indices: Indices) -> Iterable[tuple[Batch, dict[str, Tensor]]]:
-        """Batches of `indices` with the logits of every head: "logits" and each modality that has scores."""
+    def outputs(self, indices: Indices) -> Outputs:
+        """Batches of `indices` and what the model, in eval mode, makes of them."""
         self.model.eval()
         for batch in self.source.evaluation(indices):
-            output = self.model(batch)
-            yield batch, {"logits": output.logits, **output.scores}
+            yield batch, self.model(batch)
 
     def _maybe_save(self, epoch: int, index: int, losses: Tensor) -> None:
         if self.checkpoints is None or not self.checkpoints.due():
@@ -278,8 +310,7 @@ class Trainer:
                 "method": self.method.state_dict(),
                 "history": self.history,
                 "confidence": {name: [torch.from_numpy(row) for row in rows] for name, rows in self.confidence.items()},
-                "best": self.best,
-                "best_epoch": self.best_epoch,
+                "best": {part: vars(kept) for part, kept in self.best.items()},
             },
         )
 
@@ -293,8 +324,7 @@ class Trainer:
         self.method.load_state_dict(state["method"])
         self.history = state["history"]
         self.confidence = {name: [row.numpy() for row in rows] for name, rows in state["confidence"].items()}
-        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
-        self.best_epoch = state["best_epoch"]
+        self.best = {part: Kept(**kept) for part, kept in state["best"].items()}
         self.progress.note(f"resumed at epoch {state['epoch'] + 1}, step {state['index'] + 1}")
         return state["epoch"], state["index"], state["total"]
 

@@ -28,12 +28,12 @@ class Progress:
             f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{self._left(epoch + index / batches, epochs)}"
         )
 
-    def epoch(self, stream: str, log: dict[str, Any], epochs: int) -> None:
-        """Show a finished epoch of the main training."""
+    def epoch(self, stream: str, log: dict[str, Any], epochs: int, metric: str = "accuracy") -> None:
+        """Show a finished epoch of the main training, with the metric that runs are selected by."""
         done = int(log["epoch"])
         text = (
             f"{self.label}: epoch {done}/{epochs}, loss {log['train_loss']:.4f}, "
-            f"validation {log['val_accuracy']:.2f} %{self._left(done, epochs)}"
+            f"validation {metric} {log[f'val_{metric}']:.2f} %{self._left(done, epochs)}"
         )
         self._live(text) if self.out.isatty() and done < epochs else self.note_line(text)
 

@@ -1,0 +1,1 @@
+"""What can be learnt from clips: a module per task, found by its name."""

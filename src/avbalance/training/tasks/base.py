@@ -1,0 +1,98 @@
+"""What a task is: labels of a batch, what validation measures, what a finished run predicts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avbalance.errors import UserError
+from avbalance.models.base import Batch, ModelOutput
+from avbalance.training import DEFAULT_TASK
+from avbalance.training.data import Clips
+from avbalance.training.partition import Indices
+
+Outputs = Iterable[tuple[Batch, ModelOutput]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on `n` clips.
+
+    loss, accuracy (percent): per head, "logits" and each modality that has scores. metrics: what a run can be selected
+    by, in percent. true_class (n,): probability of the label, where a clip has one label.
+    """
+
+    loss: dict[str, float]
+    n: int
+    metrics: dict[str, float]
+    accuracy: dict[str, float] = field(default_factory=dict)
+    true_class: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+
+class Task:
+    """One task under the `data` settings of a run; subclasses say what it measures and predicts.
+
+    settings: names of the further `data` settings that a task reads. predicted: parts and checkpoints of which
+    predictions are kept; the checkpoint "best-test" is added to them where the test part was watched.
+    """
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    settings: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ("val", "test")
+    checkpoints: ClassVar[tuple[str, ...]] = ("selected", "last")
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        """Take up the `data` settings; raises UserError for a value that does not exist."""
+
+    def check(self, clips: Clips) -> None:
+        """Raise UserError unless the clips have what the task needs."""
+
+    def targets(self, clips: Clips) -> Tensor:
+        """Labels of all clips on the CPU, first axis clips: what `Batch.label` is taken from."""
+        raise NotImplementedError
+
+    def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
+        """Evaluate the outputs of a model on the clips at `indices`, in order."""
+        raise NotImplementedError
+
+    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+        """Rows of predictions.parquet, one per clip at `indices`; equal schemas for all parts and checkpoints."""
+        raise NotImplementedError
+
+
+def load(data: Mapping[str, Any]) -> Task:
+    """The task that the `data` settings name; raises UserError when there is none of that name."""
+    name = str(data.get("task", DEFAULT_TASK))
+    module = f"avbalance.training.tasks.{name.replace('-', '_')}"
+    try:
+        task: type[Task] = importlib.import_module(module).TASK
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != module:
+            raise
+        raise UserError(f"setting data.task is {name!r}; tasks are modules of avbalance.training.tasks.") from error
+    return task(data)
+
+
+def lists(values: NDArray[np.float32]) -> pa.Array:
+    """Rows of a matrix (N, K) as lists of float32."""
+    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel(), pa.float32()))
+
+
+def common_columns(clips: Clips, indices: Indices, split: str, checkpoint: str) -> dict[str, pa.Array]:
+    """The columns that predictions of every task have; the condition is "both", no modality is missing."""
+    n = len(indices)
+    return {
+        "id": pa.array(clips.ids[indices].tolist(), pa.string()),
+        "split": pa.array([split] * n, pa.string()),
+        "condition": pa.array(["both"] * n, pa.string()),
+        "checkpoint": pa.array([checkpoint] * n, pa.string()),
+    }

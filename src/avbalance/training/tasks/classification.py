@@ -1,0 +1,59 @@
+"""One label per clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from avbalance.training.data import Clips
+from avbalance.training.partition import Indices
+from avbalance.training.tasks.base import Evaluation, Outputs, Task, common_columns, lists
+
+
+class Classification(Task):
+    """Labels (N,) int64; cross-entropy and accuracy of every head."""
+
+    name = "classification"
+    metrics = ("accuracy",)
+
+    def targets(self, clips: Clips) -> Tensor:
+        return torch.as_tensor(clips.labels)
+
+    def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
+        sums: dict[str, list[float]] = {}
+        true_class = []
+        for batch, output in outputs:
+            rows = torch.arange(len(batch.label), device=batch.label.device)
+            for head, logits in {"logits": output.logits, **output.scores}.items():
+                log_probability = logits.double().log_softmax(1)[rows, batch.label]
+                entry = sums.setdefault(head, [0.0, 0.0])
+                entry[0] -= float(log_probability.sum())
+                entry[1] += float((logits.argmax(1) == batch.label).sum())
+                if head == "logits":
+                    true_class.append(log_probability.exp().float().cpu().numpy())
+        n = len(indices)
+        accuracy = {head: 100.0 * entry[1] / n for head, entry in sums.items()}
+        return Evaluation(
+            loss={head: entry[0] / n for head, entry in sums.items()},
+            n=n,
+            metrics={"accuracy": accuracy["logits"]},
+            accuracy=accuracy,
+            true_class=np.concatenate(true_class),
+        )
+
+    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+        heads: dict[str, list[Tensor]] = {}
+        for _, output in outputs:
+            for head, logits in {"logits": output.logits, **output.scores}.items():
+                heads.setdefault(head, []).append(logits.float().cpu())
+        columns = common_columns(clips, indices, split, checkpoint)
+        columns = {"id": columns.pop("id"), "label": pa.array(clips.labels[indices], pa.int16()), **columns}
+        empty = pa.nulls(len(indices), pa.list_(pa.float32()))
+        for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
+            columns[column] = lists(torch.cat(heads[head]).numpy()) if head in heads else empty
+        return pa.table(columns)
+
+
+TASK = Classification

@@ -1,0 +1,97 @@
+"""Audio-visual video parsing: labels of the video are learnt, events per second and modality are predicted.
+
+Tian et al. 2020 (ECCV, "Unified Multisensory Perception"). The truth per second serves evaluation alone; no method sees
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avbalance.analysis.parsing_losses import binary_cross_entropy
+from avbalance.data.manifest import SEGMENTS
+from avbalance.errors import UserError
+from avbalance.evaluation.parsing import GATES, METRICS, evaluate
+from avbalance.models.parsing import ParsingOutput
+from avbalance.training.data import Clips
+from avbalance.training.partition import Indices
+from avbalance.training.tasks.base import Evaluation, Outputs, Task, common_columns, lists
+
+
+class Parsing(Task):
+    """Labels (N, C) float32 of whole videos; the ten F-scores by which videos are said to be parsed well.
+
+    The setting data.gate says which video-level probability opens a class: "global" (HAN, MM-Pyramid, CVCMS: that of
+    both modalities together) or "modality" (MA, JoMoLD: the modality's own).
+    """
+
+    name = "parsing"
+    metrics = METRICS
+    settings = ("gate",)
+    parts = ("test",)
+    checkpoints = ("selected",)
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.gate = str(data.get("gate", "modality"))
+        if self.gate not in GATES:
+            raise UserError(f"setting data.gate is {self.gate!r}; it must be one of {', '.join(GATES)}.")
+
+    def check(self, clips: Clips) -> None:
+        for name in ("events_audio", "events_visual"):
+            if name not in clips.truth:
+                raise UserError(f"the manifest has no column {name}: task parsing needs the truth per second.")
+
+    def targets(self, clips: Clips) -> Tensor:
+        return torch.as_tensor(clips.label_matrix, dtype=torch.float32)
+
+    def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
+        frame_prob, video_prob, losses = _probabilities(outputs)
+        P, p_a, p_v = np.moveaxis(video_prob, 1, 0)
+        audible, visible = (clips.truth[name][indices] for name in ("events_audio", "events_visual"))
+        scores = evaluate(frame_prob, P, p_a, p_v, audible, visible, gate=self.gate).dataset()
+        return Evaluation(loss={"logits": losses}, n=len(indices), metrics=scores)
+
+    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+        frame_prob, video_prob, _ = _probabilities(outputs)
+        columns = common_columns(clips, indices, split, checkpoint)
+        columns["frame_prob"] = lists(frame_prob.reshape(len(indices), -1))
+        columns["video_prob"] = lists(video_prob.reshape(len(indices), -1))
+        for name in ("events_audio", "events_visual", "events_audio_repaired"):
+            column = name.replace("events", "truth")
+            columns[column] = _cells(clips.truth[name][indices]) if name in clips.truth else _no_cells(len(indices))
+        card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS, "gate": self.gate}
+        return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
+
+
+def _probabilities(outputs: Outputs) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Probabilities of segments (N, T, 2, C) and of videos (N, 3, C: P, p_a, p_v), and the mean loss of P."""
+    frames, videos, loss, n = [], [], 0.0, 0
+    for batch, output in outputs:
+        assert isinstance(output, ParsingOutput)
+        frames.append(output.frame_prob.float().cpu())
+        videos.append(torch.stack([output.P, output.p_a, output.p_v], 1).float().cpu())
+        loss += float(binary_cross_entropy(output.P, batch.label)) * len(batch.label)
+        n += len(batch.label)
+    return torch.cat(frames).numpy(), torch.cat(videos).numpy(), loss / n
+
+
+def _cells(active: NDArray[np.bool_]) -> pa.Array:
+    """Numbers c * T + t of the active cells of each row of (N, C, T), as lists of int16."""
+    flat = active.reshape(len(active), -1)
+    offsets = np.concatenate([[0], np.cumsum(flat.sum(1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.nonzero(flat)[1].astype(np.int16)))
+
+
+def _no_cells(n: int) -> pa.Array:
+    return pa.nulls(n, pa.list_(pa.int16()))
+
+
+TASK = Parsing
