@@ -1,14 +1,13 @@
-"""Speed as ratios, both sides measured in turn in one run: `make bench`.
+"""Speed and memory, the naive way and ours measured in turn in one run: `make bench`.
 
-Each comparison alternates the naive way and ours and prints the median of the ratios; single times mean little on a
-shared machine. Nothing here is a test.
+Each comparison prints the median of the ratios of CPU times; single times mean little on a shared machine. Parsing of
+videos stands in parsing.py, which can be called alone: `python benchmarks/parsing.py`. Nothing here is a test.
 """
 
 from __future__ import annotations
 
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import parsing
 import torch
+from side_by_side import ratio
 
 from avbalance.data.manifest import write_manifest
 from avbalance.data.sources import synthetic
@@ -33,22 +34,7 @@ from avbalance.training.data import BatchSource, load_clips
 from avbalance.training.transforms import FrameOptions, training_frames
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ROUNDS = 7
 FRAMES = FrameOptions(frames=3, crop=224, crop_scale=(0.08, 1.0), crop_ratio=(0.75, 4 / 3), flip=0.5, same_crop=False)
-
-
-def ratio(name: str, naive: Callable[[], object], ours: Callable[[], object]) -> None:
-    """Print how many times as fast `ours` is as `naive`: median, least and greatest of paired CPU-time ratios."""
-    ratios = []
-    for round_number in range(ROUNDS + 1):
-        times = []
-        for work in (naive, ours):
-            start = time.process_time()
-            work()
-            times.append(time.process_time() - start)
-        if round_number:  # the first round warms up
-            ratios.append(times[0] / times[1])
-    print(f"{name}: {statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})")
 
 
 def augmentation() -> None:
@@ -159,6 +145,8 @@ def main() -> None:
         planning(Path(folder))
         restoring(Path(folder))
     augmentation()
+    with tempfile.TemporaryDirectory() as folder:
+        parsing.main(Path(folder))
 
 
 if __name__ == "__main__":

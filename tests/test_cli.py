@@ -21,7 +21,7 @@ STEPS = {
     "measure": [],
     "table": MEASURES,
     "figure": MEASURES,
-    "claims": [],
+    "claims": MEASURES,
     "losses": [],
 }
 

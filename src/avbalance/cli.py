@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--out", type=Path, required=True, help="folder")
 
     step = _job(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
+    step.add_argument("--measurements", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
 
     step = _job(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
@@ -338,7 +339,7 @@ def _claims(options: argparse.Namespace) -> None:
 
     paper, declarations = _paper()
     with _turn(options.out / "claims"):
-        render_claims(paper, declarations, options.out)
+        render_claims(paper, declarations, options.out, options.measurements)
 
 
 def _losses(options: argparse.Namespace) -> None:

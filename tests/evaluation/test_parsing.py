@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from plain_parsing import plain_scores
 
 from avbalance.data.llp import read_segments, read_split
 from avbalance.errors import UserError
@@ -188,59 +189,7 @@ def test_an_unknown_metric_is_refused() -> None:
         ParsingScores(np.zeros((1, 10))).of("segment")
 
 
-# A reference to compare with: one video, one class, one event after the other, in exact fractions
-
-
-def plain_events(row: list[bool]) -> list[set[int]]:
-    """The cells of each maximal run."""
-    events: list[set[int]] = []
-    for place, active in enumerate(row):
-        if active:
-            if events and place - 1 in events[-1]:
-                events[-1].add(place)
-            else:
-                events.append({place})
-    return events
-
-
-def plain_counts(predicted: list[bool], true: list[bool], level: str) -> tuple[int, int, int]:
-    """TP, FP, FN of one class in one modality."""
-    if level == "segment":
-        pairs = list(zip(predicted, true, strict=True))
-        return pairs.count((True, True)), pairs.count((True, False)), pairs.count((False, True))
-
-    def matches(one: set[int], another: set[int]) -> bool:
-        return Fraction(len(one & another), len(one | another)) >= Fraction(1, 2)
-
-    guesses, facts = plain_events(predicted), plain_events(true)
-    hits = sum(any(matches(guess, fact) for fact in facts) for guess in guesses)
-    misses = sum(not any(matches(guess, fact) for guess in guesses) for fact in facts)
-    return hits, len(guesses) - hits, misses
-
-
-def plain_f(counts: list[tuple[int, int, int]]) -> Fraction:
-    """Mean F over the classes with any count; one if there is none."""
-    kept = [Fraction(2 * tp, 2 * tp + fp + fn) for tp, fp, fn in counts if tp + fp > 0 or tp + fn > 0]
-    return sum(kept, Fraction(0)) / len(kept) if kept else Fraction(1)
-
-
-def plain_scores(predicted: np.ndarray, true: np.ndarray) -> list[Fraction]:
-    """The ten scores of one video from segments (2, C, T)."""
-    scores = []
-    for level in ("segment", "event"):
-        counts: dict[str, list[tuple[int, int, int]]] = {"A": [], "V": [], "AV": [], "Event": []}
-        for (guess_a, guess_v), (true_a, true_v) in zip(
-            predicted.swapaxes(0, 1).tolist(), true.swapaxes(0, 1).tolist(), strict=True
-        ):
-            both = [[a and v for a, v in zip(*pair, strict=True)] for pair in ((guess_a, guess_v), (true_a, true_v))]
-            audio, visual = plain_counts(guess_a, true_a, level), plain_counts(guess_v, true_v, level)
-            counts["A"].append(audio)
-            counts["V"].append(visual)
-            counts["AV"].append(plain_counts(*both, level))
-            counts["Event"].append((audio[0] + visual[0], audio[1] + visual[1], audio[2] + visual[2]))
-        f = {name: plain_f(each) for name, each in counts.items()}
-        scores += [f["A"], f["V"], f["AV"], (f["A"] + f["V"] + f["AV"]) / 3, f["Event"]]
-    return scores
+# A reference to compare with: one video, one class, one event after the other (plain_parsing.py)
 
 
 def masks(videos: int, classes: int, segments: int) -> st.SearchStrategy[np.ndarray]:
@@ -260,7 +209,7 @@ def score(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 @given(SIZES.flatmap(lambda size: masks(*size)))
 def test_every_video_scores_as_the_reference_says(drawn: np.ndarray) -> None:
     predicted, true = drawn
-    expected = [[float(value) for value in plain_scores(*pair)] for pair in zip(predicted, true, strict=True)]
+    expected = [plain_scores(*pair) for pair in zip(predicted.tolist(), true.tolist(), strict=True)]
     np.testing.assert_allclose(score(predicted, true), expected, atol=1e-12, rtol=0)
 
 

@@ -40,3 +40,18 @@ def test_share_implied_by_a_row() -> None:
               {"overall": 60.0, "audio_preferred": 70.0, "visual_preferred": 30.0}.items()}  # fmt: skip
     # 60 = r 70 + (1 - r) 30, so r = 0.75.
     assert implied_share(values, "D") == [0.75]
+
+
+def test_a_column_per_metric_and_names_of_the_paper(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("method,variant,a,b\nHis,with,1.5,\nHers,,2.5,3\n")
+    spec = {
+        "file": "wide.csv", "dataset": "D", "run": "{method}, {variant}", "subset": "overall",
+        "values": {"a": "m1", "b": "m2"}, "names": {"His, with": "Ours"},
+    }  # fmt: skip
+    assert load_published(tmp_path, [spec]) == {
+        ("D", "Ours", "overall", "m1"): 1.5,  # the paper prints no b
+        ("D", "Hers", "overall", "m1"): 2.5,
+        ("D", "Hers", "overall", "m2"): 3.0,
+    }
+    with pytest.raises(UserError, match="line 2: does not fit its declaration"):
+        load_published(tmp_path, [{**spec, "values": {"c": "m1"}}])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.methods.base import Method, Step
 from avbalance.models.base import Batch, Model, load
+
+sys.path.insert(0, str(Path(__file__).parent))  # makes the helper modules of this folder importable
 
 CLASSES = 3
 

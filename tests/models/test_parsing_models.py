@@ -234,13 +234,23 @@ def test_one_layer_serves_both_modalities_from_unmodified_inputs() -> None:
 
 
 def test_without_cross_attention_the_modalities_do_not_meet() -> None:
-    model = han().eval()
-    before, after = (model(batch(visual=seed), with_ca=False) for seed in (2, 9))
+    model, alone = han().eval(), han(with_ca=False).eval()
+    before, after = (alone(batch(visual=seed)) for seed in (2, 9))
     assert torch.equal(before.f_a, after.f_a) and torch.equal(before.p_a, after.p_a)
     assert not torch.equal(before.f_v, after.f_v)
     crossed, moved = (model(batch(visual=seed)) for seed in (2, 9))
     assert not torch.equal(crossed.f_a, moved.f_a)
     assert torch.equal(crossed.e_a, moved.e_a) and torch.equal(crossed.e_a, before.e_a)
+
+
+def test_the_setting_with_ca_changes_no_weight() -> None:
+    model, without = han().eval(), han(with_ca=False).eval()
+    assert all(torch.equal(value, without.state_dict()[key]) for key, value in model.state_dict().items())
+    parsed = model(batch())
+    assert torch.equal(without(batch()).P, model.attend(parsed.e_a, parsed.e_v, with_ca=False).P)
+    assert not torch.equal(without(batch()).P, model(batch()).P)
+    with pytest.raises(UserError, match="with_ca is 'no'"):
+        han(with_ca="no")
 
 
 # Pooling.
@@ -546,3 +556,20 @@ def test_a_training_step_repeats_bit_for_bit(name: str) -> None:
         gradients.append([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
     assert gradients[0]
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+
+
+@torch.no_grad()
+def parsed_with_weights_by_shape(model: Any) -> Tensor:
+    """P where weights follow from their shapes: equal computations give equal results in any order of layers."""
+    for parameter in model.parameters():
+        parameter.copy_(0.3 * random(*parameter.shape, seed=sum(parameter.shape)))
+    probability: Tensor = model.eval()(batch()).P
+    return probability
+
+
+def test_no_two_networks_compute_the_same() -> None:
+    found = {name: parsed_with_weights_by_shape(make(name)) for name in SMALL}
+    for first in SMALL:
+        assert [second for second in SMALL if torch.allclose(found[first], found[second], atol=1e-4)] == [first]
+    # it would be seen: heads of their own with equal weights are shared heads
+    assert torch.equal(found["han"], parsed_with_weights_by_shape(han()))

@@ -9,6 +9,7 @@ from avbalance.plan.plan import load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLUG = "balanced-audiovisual"
+PARSING = "avvp-gradient-modulation"
 
 
 def test_generator_seeds_come_with_their_files() -> None:
@@ -23,4 +24,19 @@ def test_generator_seeds_come_with_their_files() -> None:
         files = {info.manifest, *info.features.values()}
         assert all(f"/{name}/" in path for path in files)
         assert files <= set(plan.fact_files(SLUG))
-    assert [info.data for info in paper.all_datasets()] == list(plan.datasets)
+    assert [info.data for info in paper.all_datasets()] == list(dict.fromkeys(row.dataset for row in plan.rows[SLUG]))
+
+
+def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    rows = {row.run: row for row in plan.rows[PARSING] if row.role == "llp"}
+    folder = f"{plan.runs}/{PARSING}/{rows['ours'].dataset}"
+    histories = [
+        f"{folder}/{run}/seed{seed}/history.csv" for run in ("jomold-msdu", "ours") for seed in rows[run].seeds
+    ]
+    assert plan.figure_run_files(PARSING, "figure5") == plan.claims_run_files(PARSING) == histories
+    assert set(histories) <= set(plan.artifacts())
+    assert plan.figure_run_files(PARSING, "figure4") == [
+        f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
+    ]
+    assert plan.figure_run_files(SLUG, "figure1") == plan.claims_run_files(SLUG) == []

@@ -1,4 +1,4 @@
-"""The paper tier: what it plans, what it says while data are missing, and that each of its values has a source."""
+"""The paper tier of balanced-audiovisual: what it plans, what it says while data are missing; sources of all papers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from avbalance.plan.plan import load_plan
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"
 DATASETS = ("kinetics-sounds", "vggsound", "balanced")
-TIER = ("--config", "tier=paper")
+TIER = ("--config", "tier=paper", f"papers={{{SLUG}: {{}}}}")
+CHOSEN: dict[str, Any] = {"tier": "paper", "papers": {SLUG: {}}}
+PAPERS = tuple(load_plan(REPOSITORY, {"tier": "paper"}).papers)
 MOST_JOBS = 1_500
 SOURCE = re.compile(r"(^|: )(paper|code|ours)\b")  # "rate 48 kHz: paper, ..." names what is from where
 # (run, seed) pairs that are trained per data set: nine runs with three seeds, four half models with one, and, where
@@ -169,7 +171,7 @@ def test_the_lists_become_a_manifest_even_without_clips(
 ) -> None:
     lists(workplace / "downloads")
     own = {dataset: {"options": {"allow_missing": True}}}
-    plan = load_plan(REPOSITORY, {"tier": "paper", "datasets": own})
+    plan = load_plan(REPOSITORY, {**CHOSEN, "datasets": own})
     assert dataset not in [sentence.split(": ")[0] for sentence in plan.preflight()]
     build_dataset(dataset, plan.datasets[dataset], workplace / plan.manifest(dataset))
     manifest = read_manifest(plan.manifest(dataset))
@@ -179,7 +181,7 @@ def test_the_lists_become_a_manifest_even_without_clips(
 
 
 def test_the_tier_overrides_nothing() -> None:
-    plan = load_plan(REPOSITORY, {"tier": "paper"})
+    plan = load_plan(REPOSITORY, CHOSEN)
     assert plan.config["seeds"] == [0, 1, 2]
     assert plan.config["seeds_per_job"] == 1
     assert all(set(chosen) == {"datasets"} for chosen in plan.config["papers"].values())
@@ -198,29 +200,33 @@ def leaves(tree: Any, path: str = "") -> dict[str, Any]:
     return {path: tree}
 
 
-def all_settings() -> dict[str, dict[str, Any]]:
-    """Where -> declared settings: shared ones, those of every run, and those of a run on one data set."""
-    paper = load_paper(REPOSITORY, SLUG)
-    found = {"shared": paper["settings"]}
+def all_settings(slug: str) -> dict[str, dict[str, Any]]:
+    """Where -> declared settings: of a paper, of a data set, of every run, and of a run on one data set."""
+    paper = load_paper(REPOSITORY, slug)
+    found = {"shared": paper.get("settings", {})}
+    found |= {role: declared.get("settings", {}) for role, declared in paper["datasets"].items()}
     for run, declared in paper["runs"].items():
-        found[run] = declared.get("settings", {})
-        found |= {f"{run}, {role}": own.get("settings", {}) for role, own in declared.get("roles", {}).items()}
+        found[f"run {run}"] = declared.get("settings", {})
+        found |= {f"run {run}, {role}": own.get("settings", {}) for role, own in declared.get("roles", {}).items()}
     return found
 
 
-def test_every_value_of_the_paper_has_a_source() -> None:
+@pytest.mark.parametrize("slug", PAPERS)
+def test_every_value_of_a_paper_has_a_source(slug: str) -> None:
     names = ("model.name", "model.modality")  # what a run is, not a value of it
-    bare = [
-        f"{where}: {path}"
-        for where, settings in all_settings().items()
+    declared = {
+        f"{where}: {path}": value
+        for where, settings in all_settings(slug).items()
         for path, value in leaves(settings).items()
-        if path not in names and not (is_sourced(value) and SOURCE.search(value["source"]))
-    ]
+        if path not in names
+    }
+    bare = [place for place, value in declared.items() if not (is_sourced(value) and SOURCE.search(value["source"]))]
+    assert len(declared) > 50
     assert bare == []
 
 
 def test_every_option_of_every_method_is_declared() -> None:
-    plan = load_plan(REPOSITORY, {"tier": "paper"})
+    plan = load_plan(REPOSITORY, CHOSEN)
     for row in plan.rows[SLUG]:
         options = set(methods.load(row.method).card.options) - {"modality"}  # the model of a unimodal run says it
         assert set(row.settings.get("method", {})) == options, row.run
@@ -270,13 +276,13 @@ def test_every_option_of_every_method_is_declared() -> None:
     ],
 )
 def test_a_planned_value_is_the_one_of_its_source(run: str, role: str, path: str, value: Any) -> None:
-    (row,) = (row for row in load_plan(REPOSITORY, {"tier": "paper"}).rows[SLUG] if (row.run, row.role) == (run, role))
+    (row,) = (row for row in load_plan(REPOSITORY, CHOSEN).rows[SLUG] if (row.run, row.role) == (run, role))
     part, key = path.split(".")
     assert row.settings[part][key] == value
 
 
 def test_alpha_is_searched_where_its_authors_give_none() -> None:
-    rows = {(row.run, row.role): row for row in load_plan(REPOSITORY, {"tier": "paper"}).rows[SLUG]}
+    rows = {(row.run, row.role): row for row in load_plan(REPOSITORY, CHOSEN).rows[SLUG]}
     for role in ("kinetics-sounds", "balanced"):
         choose = rows["ogm-ge", role].choose
         assert choose is not None

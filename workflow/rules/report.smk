@@ -32,6 +32,7 @@ rule table:
 rule figure:
     input:
         measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+        runs=lambda wildcards: PLAN.figure_run_files(wildcards.slug, wildcards.figure),
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
@@ -59,7 +60,9 @@ rule figure:
 
 rule claims:
     input:
+        measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
         predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
+        runs=lambda wildcards: PLAN.claims_run_files(wildcards.slug),
         subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
@@ -75,7 +78,8 @@ rule claims:
         code=PLAN.code("avbalance.reporting.claims_report"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance claims --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance claims --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
+        " <<'SPEC'\n{params.spec}\nSPEC"
 
 
 rule losses:

@@ -31,20 +31,26 @@ def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor
     negative = 1 - positive
     positives, negatives = positive.sum(1), negative.sum(1)
     usable = (positives > 0) & (negatives > 0)
-    known, positive, negative = known[usable], positive[usable], negative[usable]
+    # Masked, not indexed: indexing by a mask waits for the device.
     of_positive, of_negative = (known * positive).sum(1), (known * negative).sum(1)
-    return of_positive.sum(), (of_positive / positives[usable] - of_negative / negatives[usable]).sum()
+    discrepancy = of_positive / positives.clamp_min(1) - of_negative / negatives.clamp_min(1)
+    return of_positive.where(usable, 0).sum(), discrepancy.where(usable, 0).sum()
 
 
-def measured(scores: Tensor, label: Tensor, measure: str = "fusion") -> float:
-    """Return one modality's side of the ratio: S ("score"), D ("discrepancy") or S + D ("fusion", Eq. 6).
+def side(scores: Tensor, label: Tensor, measure: str = "fusion") -> Tensor:
+    """Return one modality's side of the ratio, a scalar: S ("score"), D ("discrepancy") or S + D ("fusion", Eq. 6).
 
     Shapes as in `score_and_discrepancy`. Raises UserError for another measure.
     """
     if measure not in MEASURES:
         raise UserError(f"unknown measure {measure!r}; use one of {', '.join(MEASURES)}.")
     score, discrepancy = score_and_discrepancy(scores, label)
-    return float({"score": score, "discrepancy": discrepancy, "fusion": score + discrepancy}[measure])
+    return {"score": score, "discrepancy": discrepancy, "fusion": score + discrepancy}[measure]
+
+
+def measured(scores: Tensor, label: Tensor, measure: str = "fusion") -> float:
+    """Return `side` as a number."""
+    return float(side(scores, label, measure))
 
 
 def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measure: str = "fusion") -> float:
@@ -52,10 +58,13 @@ def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measur
 
     Scores and label `(N, C)`. Divided once per mini-batch, as Eq. 6 has it; the text speaks of each video. Decision:
     both sides are at least 1e-6, since the discrepancy may be negative early in training; with both there, omega is 1
-    and nothing is modulated.
+    and nothing is modulated. Waits for the device once.
     """
-    audio, visual = (max(measured(scores, label, measure), FLOOR) for scores in (scores_audio, scores_visual))
-    return visual / audio
+    import torch
+
+    sides = torch.stack([side(scores, label, measure) for scores in (scores_audio, scores_visual)])
+    audio, visual = (max(value, FLOOR) for value in sides.tolist())
+    return float(visual / audio)
 
 
 def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:

@@ -153,9 +153,9 @@ def cross_video_contrastive(
 
 
 def exchange_partners(label: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw for each video one with no label in common, uniformly: label `(N, C)` to indices `(N,)`.
+    """Draw for each video one with no label in common, uniformly: label `(N, C)` to indices `(N,)` on the CPU.
 
-    Raises UserError when a video shares a label with every other.
+    -1 for a video that shares a label with every other.
     """
     import torch
 
@@ -163,20 +163,24 @@ def exchange_partners(label: Tensor, generator: torch.Generator) -> Tensor:
     drawn = []
     for start in range(0, len(known), PARTNER_BLOCK):
         disjoint = (known[start : start + PARTNER_BLOCK] @ known.T == 0).float()
-        if not bool(disjoint.any(1).all()):
-            raise UserError("label estimation: a training video shares a label with all others; add videos or classes.")
-        drawn.append(torch.multinomial(disjoint, 1, generator=generator)[:, 0])
+        alone = ~disjoint.any(1)
+        chosen = torch.multinomial(disjoint.masked_fill(alone[:, None], 1), 1, generator=generator)[:, 0]
+        drawn.append(chosen.masked_fill(alone, -1))
     return torch.cat(drawn)
 
 
-def relative_error(probability: Tensor, label: Tensor) -> Tensor:
-    """MA's per-class error over its greatest: `(N, C)` twice to `(C,)` in [0, 1], 0 everywhere without errors.
-
-    The error of a class is the share of videos whose `p > 0.5` differs from the label.
-    """
+def class_error(probability: Tensor, label: Tensor) -> Tensor:
+    """Share of videos whose `p > 0.5` differs from the label: `(N, C)` twice to `(C,)` float64."""
     import torch
 
-    error = ((probability > 0.5) != (label > 0.5)).to(torch.float64).mean(0)
+    return ((probability > 0.5) != (label > 0.5)).to(torch.float64).mean(0)
+
+
+def relative_error(probability: Tensor, label: Tensor) -> Tensor:
+    """MA's per-class error over its greatest: `(N, C)` twice to `(C,)` in [0, 1], 0 everywhere without errors."""
+    import torch
+
+    error = class_error(probability, label)
     return error / error.max().clamp_min(torch.finfo(torch.float64).tiny)
 
 

@@ -134,7 +134,9 @@ def _check_timeline(texts: pd.Series, column: str, classes: set[str], where: str
         for entry in entries:
             name, *span = entry if column in EVENTS else [entry]
             if name not in classes:
-                raise UserError(f"{where}, row {row}: {column} names the unknown class {name!r}; use the card's classes.")
+                raise UserError(
+                    f"{where}, row {row}: {column} names the unknown class {name!r}; use the card's classes."
+                )
             if column in EVENTS and not _are_seconds(span):
                 raise UserError(
                     f"{where}, row {row}: {column} has {entry}; onset and offset are whole seconds from 0 to {SEGMENTS}."

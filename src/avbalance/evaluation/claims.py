@@ -4,18 +4,22 @@ A comparison holds when its effect has the right sign and a paired bootstrap ove
 averaged over seeds) gives an interval that excludes 0; it is weak when only the sign is right; else it
 fails. A claim is reproduced when all its comparisons hold, reproduced where testable when all hold that
 could be made, direction only when some are weak, not reproduced when one fails, and not testable here when
-none could be made.
+none could be made. Kinds of comparison that are paired by seed have a rule of their own, see
+seed_comparisons.py. Illustrations are assessed alike and have no verdict: they are about single videos.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import (
+    EXPANSIONS,
     FAILS,
     HOLDS,
+    SPECIAL,
     TINY,
     UNTESTABLE,
     WEAK,
@@ -24,8 +28,11 @@ from avbalance.evaluation.comparisons import (
     uses_subsets,
 )
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.measure import NO_SUBSET
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.rows import NO_SUBSET
+from avbalance.evaluation.seed_clips import by_seed_clips, clip_segments
+from avbalance.evaluation.seed_comparisons import by_seed
+from avbalance.evaluation.seed_histories import by_seed_history
 
 PROTOCOLS = ("estimated", "cross-fitted", "planted")
 REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
@@ -35,18 +42,27 @@ REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
     "not reproduced",
     "not testable here",
 )
+ILLUSTRATION = "illustration"
+SEED_KINDS = {
+    "by_seed": by_seed,
+    "by_seed_history": by_seed_history,
+    "by_seed_clips": by_seed_clips,
+    "clip_segments": clip_segments,
+}
 KNOWN = {"id", "text", "source", "reading", "tests", "protocols"}
 
 
-def assess(paper: Paper, declarations: Mapping[str, Any]) -> dict[str, Any]:
+def assess(paper: Paper, declarations: Mapping[str, Any], measurements: str | Path | None = None) -> dict[str, Any]:
     """Every claim and check with verdicts and evidence, as plain JSON.
 
     Keys: paper, title, data (label, name, describe), statistics, checks and claims. Each claim has id,
     text, source, reading, published (verdict of the paper's own numbers) and results: protocol -> verdict,
-    counts, outcomes.
+    counts, outcomes. measurements: the paper's measurements.parquet, which comparisons by seed need. Where
+    there are such, by_seed says whether "all" or "some" comparisons are; where any are declared,
+    illustrations has the same form as claims.
     """
-    evidence = Evidence(paper, declarations)
-    return {
+    evidence = Evidence(paper, declarations, measurements)
+    report = {
         "paper": paper.slug,
         "title": paper.title,
         "data": [
@@ -61,6 +77,40 @@ def assess(paper: Paper, declarations: Mapping[str, Any]) -> dict[str, Any]:
         "checks": [_assess_one(evidence, entry) for entry in declarations["checks"]],
         "claims": [_assess_one(evidence, entry) for entry in declarations["claims"]],
     }
+    shown = [_assess_one(evidence, entry) for entry in declarations.get("illustrations", ())]
+    if shown:
+        report["illustrations"] = [_without_verdict(entry) for entry in shown]
+    entries = [entry for key in ("claims", "checks", "illustrations") for entry in declarations.get(key, ())]
+    paired = [block.get("kind") in SEED_KINDS for entry in entries for block in entry["tests"]]
+    return report | ({"by_seed": "all" if all(paired) else "some"} if any(paired) else {})
+
+
+def _without_verdict(entry: dict[str, Any]) -> dict[str, Any]:
+    """An illustration: numbers, seed by seed, that are no test of anything."""
+    for result in entry["results"].values():
+        result["verdict"] = ILLUSTRATION
+        for outcome in result["outcomes"]:
+            if outcome["verdict"] != UNTESTABLE:
+                outcome["verdict"] = ILLUSTRATION
+    return entry
+
+
+def _needs_subsets(block: Mapping[str, Any]) -> bool:
+    return block.get("kind") not in SEED_KINDS and uses_subsets(block)
+
+
+def _outcomes(evidence: Evidence, block: Mapping[str, Any], protocol: str) -> list[Outcome]:
+    """The outcomes of one block; raises UserError for unknown kinds and missing keys."""
+    kind = str(block.get("kind"))
+    if kind in (*EXPANSIONS, *SPECIAL):
+        return outcomes(evidence, block, protocol)
+    if kind not in SEED_KINDS:
+        known = ", ".join([*EXPANSIONS, *SPECIAL, *SEED_KINDS])
+        raise UserError(f"claims.yaml: unknown kind {kind!r}; known are {known}.")
+    try:
+        return SEED_KINDS[kind](evidence, block)
+    except KeyError as error:
+        raise UserError(f"claims.yaml: a block of kind {kind} lacks {error}.") from error
 
 
 def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,10 +119,10 @@ def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
         what = f"unknown key {unknown[0]!r}" if unknown else "no tests"
         raise UserError(f"claims.yaml: {entry['id']} has {what}; known keys are {', '.join(sorted(KNOWN))}.")
     blocks = entry["tests"]
-    protocols = entry.get("protocols") or (PROTOCOLS if any(map(uses_subsets, blocks)) else (NO_SUBSET,))
+    protocols = entry.get("protocols") or (PROTOCOLS if any(map(_needs_subsets, blocks)) else (NO_SUBSET,))
     results = {}
     for protocol in protocols:
-        found = [outcome for block in blocks for outcome in outcomes(evidence, block, protocol)]
+        found = [outcome for block in blocks for outcome in _outcomes(evidence, block, protocol)]
         results[protocol] = {**summary(found), "outcomes": [as_json(outcome) for outcome in found]}
     return {
         "id": entry["id"],

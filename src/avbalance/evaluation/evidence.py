@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from avbalance.analysis.statistics import DRAWS, LEVEL, Term, resample_counts
 from avbalance.analysis.subsets import OVERALL, canonical_subset, read_subsets, subset_mask
 from avbalance.errors import UserError
-from avbalance.evaluation.measure import NO_SUBSET, aligned_discrepancy
+from avbalance.evaluation.measure import aligned_discrepancy, read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
+from avbalance.evaluation.rows import ACCURACY, NO_SUBSET
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, Scores, load_scores, scorer
 from avbalance.frames import read_parquet
 
 MIN_N = 20
+PLACE = ("split", "condition", "protocol", "checkpoint")  # what tells rows of one run, subset and metric apart
 
 
 class NotTestable(Exception):
@@ -32,10 +34,11 @@ class Evidence:
     """Everything that comparisons ask for, read once per data set.
 
     statistics (all optional): draws (1000), level (0.95), seed (0) of the bootstrap; min_n (20): clips that
-    a subset must have to be compared on.
+    a subset must have to be compared on. measurements: the paper's measurements.parquet, which comparisons by
+    seed read.
     """
 
-    def __init__(self, paper: Paper, declarations: Mapping[str, Any]) -> None:
+    def __init__(self, paper: Paper, declarations: Mapping[str, Any], measurements: str | Path | None = None) -> None:
         self.paper = paper
         self.measures = declarations["measures"]
         self.published = load_published(paper.published, declarations["published"])
@@ -47,6 +50,8 @@ class Evidence:
         self.scores = cache(self._scores)
         self.discrepancies = cache(self._discrepancies)
         self.counts = cache(self._counts)
+        self._measurements = measurements
+        self._rows = cache(self._read_rows)
 
     def generator(self, purpose: str) -> np.random.Generator:
         """A generator that depends on the declared seed and on the purpose only."""
@@ -108,10 +113,36 @@ class Evidence:
         columns = ("id", "split", "u_audio", "u_visual", "discrepancy")
         return read_parquet(Path(info.confidence) / "confidence.parquet", columns, "confidence")
 
-    def published_value(self, role: str, run: str, subset: str) -> float | None:
-        """The paper's own accuracy of a run on a subset, in percent; None when it prints none."""
-        key = (self.paper.dataset(role).label, self.paper.label(run), canonical_subset(subset), "accuracy")
+    def published_value(self, role: str, run: str, subset: str, metric: str = ACCURACY) -> float | None:
+        """The paper's own accuracy (or another metric) of a run on a subset, in percent; None when it prints none."""
+        key = (self.paper.dataset(role).label, self.paper.label(run), canonical_subset(subset), metric)
         return self.published.get(key)
+
+    def measured(self, role: str, run: str, metric: str, place: Mapping[str, str]) -> dict[int, tuple[float, int]]:
+        """Seed -> value and n of a run's overall metric; place: split, condition, protocol and checkpoint.
+
+        Raises NotTestable when the tier has no such run, or the run no such metric.
+        """
+        data = str(self.info(role).data)
+        found = self._rows().get((data, run, OVERALL, metric, *(place[name] for name in PLACE)), {})
+        if not found:
+            label, made = self.info(role).label, any(key[:2] == (data, run) for key in self._rows())
+            where = ", ".join(place[name] for name in ("split", "protocol", "checkpoint"))
+            raise NotTestable(
+                f"{run} has no {metric} on {label} ({where})" if made else f"{run} was not run on {label} in this tier"
+            )
+        return found
+
+    def _read_rows(self) -> dict[tuple[str, ...], dict[int, tuple[float, int]]]:
+        if self._measurements is None:
+            raise UserError("claims by seed read measurements.parquet; give it with --measurements.")
+        names = ["dataset", "run", "subset", "metric", *PLACE]
+        frame = read_measurements(self._measurements)
+        found: dict[tuple[str, ...], dict[int, tuple[float, int]]] = {}
+        columns = (frame[name] for name in (*names, "seed", "value", "n"))
+        for *key, seed, value, n in zip(*columns, strict=True):
+            found.setdefault(tuple(map(str, key)), {})[int(seed)] = (float(value), int(n))
+        return found
 
     def _definitions(self, role: str, subset: str, protocol: str) -> list[str]:
         return [NO_SUBSET] if protocol == NO_SUBSET or subset == OVERALL else self.definitions(protocol)

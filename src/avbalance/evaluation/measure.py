@@ -5,6 +5,8 @@ models), "cross-fitted" (subsets by unimodal models of one half of the training 
 those of the other half, and the reverse, averaged), "planted" (by the generator's truth), "seed-matched"
 (each seed by its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023,
 sections 2.2 and 5.2.
+
+Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
 from avbalance.errors import UserError
-from avbalance.evaluation.paper import Paper
+from avbalance.evaluation import measure_parsing
+from avbalance.evaluation.paper import Paper, RunFile
+from avbalance.evaluation.parsing_predictions import CLASSIFICATION, kind_of
+from avbalance.evaluation.rows import ACCURACY, CHANCE, MAJORITY, NO_SUBSET, Row
 from avbalance.evaluation.scores import (
     CROSS_FITTED,
     HALVES,
@@ -36,10 +41,6 @@ GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint
 COLUMNS = (
     "dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n"
 )  # fmt: skip
-NO_SUBSET = "none"
-ACCURACY, CHANCE = "accuracy", "chance"
-
-Row = dict[str, Any]
 
 
 def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
@@ -53,12 +54,13 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     subsets = paper.subsets()
     rows: list[Row] = []
     for data in dict.fromkeys(run.dataset for run in paper.runs):
-        scores = load_scores(paper.runs_on(data), ("val", "test"))
-        for split in ("val", "test"):
-            rows.extend(_chance_rows(scores[split]))
-            rows.extend(_overall_rows(scores[split]))
-        if data in subsets:
-            rows.extend(_subset_rows(scores["test"], subsets[data], measures))
+        runs: dict[str, list[RunFile]] = {}
+        for run in paper.runs_on(data):
+            runs.setdefault(kind_of(run.predictions), []).append(run)
+        if classified := runs.pop(CLASSIFICATION, []):
+            rows.extend(_classification_rows(classified, subsets.get(data), measures))
+        for kind, own in runs.items():
+            rows.extend(measure_parsing.rows(kind, own))
     if not rows:
         raise UserError(f"{paper.slug}: no run has predictions to measure; train first.")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -75,13 +77,23 @@ def read_measurements(path: str | Path) -> pd.DataFrame:
     return frame
 
 
+def _classification_rows(runs: list[RunFile], subsets: str | None, measures: Mapping[str, Any]) -> Iterable[Row]:
+    """Rows of the runs on one data set, on its subsets too where it has a file of them."""
+    scores = load_scores(runs, ("val", "test"))
+    for split in ("val", "test"):
+        yield from _chance_rows(scores[split])
+        yield from _overall_rows(scores[split])
+    if subsets is not None:
+        yield from _subset_rows(scores["test"], subsets, measures)
+
+
 def _chance_rows(scores: Scores) -> Iterable[Row]:
     """What naming the most frequent label alone would score, in percent; nothing for a split without clips."""
     n = len(scores.labels)
     if n:
         value = 100.0 * int(np.unique(scores.labels, return_counts=True)[1].max()) / n
         yield {
-            "dataset": scores.dataset, "run": "majority-label", "seed": 0, "split": scores.split,
+            "dataset": scores.dataset, "run": MAJORITY, "seed": 0, "split": scores.split,
             "subset": OVERALL, "condition": "none", "protocol": NO_SUBSET, "checkpoint": "none",
             "metric": CHANCE, "value": value, "n": n,
         }  # fmt: skip

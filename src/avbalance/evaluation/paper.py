@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
@@ -15,6 +16,7 @@ DECLARED: dict[str, type] = {
     "figures": list,
     "claims": list,
     "checks": list,
+    "illustrations": list,
     "statistics": dict,
 }
 
@@ -28,6 +30,10 @@ class RunFile:
     dataset: str
     seed: int
     predictions: str
+
+    def beside(self, name: str) -> Path:
+        """Another file of the run, for example history.csv."""
+        return Path(self.predictions).with_name(name)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,11 @@ class Paper:
         """Finished runs on the data set with this name on disk."""
         return [run for run in self.runs if run.dataset == data]
 
+    def run_files(self, role: str, run: str) -> list[RunFile]:
+        """Finished seeds of a run on a role's own data set, in the order of the sheet: the reference seed first."""
+        data = self.dataset(role).data
+        return [each for each in self.runs if (each.dataset, each.run) == (data, run) and data is not None]
+
     def label(self, run: str) -> str:
         """The paper's name of a run; raises UserError when no run of that name is declared."""
         if run not in self.labels:
@@ -129,7 +140,7 @@ def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
     for key, kind in DECLARED.items():
         if not isinstance(found[key], kind):
             raise UserError(f"{declared.get('slug')}: {key} must be a {kind.__name__}.")
-    for key in ("tables", "figures", "claims", "checks"):
+    for key in ("tables", "figures", "claims", "checks", "illustrations"):
         ids = [entry.get("id") for entry in found[key]]
         if None in ids:
             raise UserError(f"{declared.get('slug')}: entry {ids.index(None) + 1} of {key} has no id.")

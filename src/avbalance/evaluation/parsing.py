@@ -6,14 +6,16 @@ Metrics", call 0.5 the "mIoU threshold to determine the positive snippets"; deci
 happen to be equal, the probability from which a segment counts (`THRESHOLD`) and the overlap from which two events
 match (at least half of the union), and both stand as in the public code.
 
-Axes: N videos, C classes, T segments; of the axis of length 2, index 0 is audio and 1 visual.
+Axes: N videos, C classes, T segments (at most 10); of the axis of length 2, index 0 is audio and 1 visual. Inside,
+a row of T segments is one number, its *code*: bit t is segment t. Counting segments is then counting bits, and the
+events of a row are looked up.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,14 @@ QUANTITIES = ("A", "V", "AV", "Type", "Event")  # the papers' order; Type and Ev
 METRICS = tuple(f"{level}_{quantity}" for level in LEVELS for quantity in QUANTITIES)
 GATES = ("global", "modality")
 THRESHOLD = 0.5
+LONGEST = 10  # segments of a row: its 55 possible events fit the bits of one number
 
 BoolArray = NDArray[np.bool_]
+Codes = NDArray[np.uint16]
 FloatArray = NDArray[np.float64]
 Probabilities = NDArray[np.floating[Any]]
 Counts = NDArray[np.int64]
+SmallCounts = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ def evaluate(
     `open_gates`. Raises UserError for an empty prediction, one that is not finite, and arrays that do not fit.
     """
     _refuse_unfit(frame_prob, {"P": P, "p_a": p_a, "p_v": p_v}, gt_a, gt_v)
-    segments = active_segments(frame_prob, open_gates(gate, P, p_a, p_v))
-    return score_segments(segments[:, 0], segments[:, 1], gt_a, gt_v)
+    gates = open_gates(gate, P, p_a, p_v)
+    predicted = _codes(np.moveaxis(frame_prob >= THRESHOLD, 1, -1))
+    return _score(predicted * gates, np.stack([_codes(gt_a), _codes(gt_v)], axis=1))
 
 
 def open_gates(gate: str, P: Probabilities, p_a: Probabilities, p_v: Probabilities) -> BoolArray:
@@ -92,16 +98,15 @@ def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray
     Audio-visual segments are those active in both modalities. Raises UserError for an empty prediction, N = 0.
     """
     _refuse_unlike(segments_a=segments_a, segments_v=segments_v, gt_a=gt_a, gt_v=gt_v)
-    predicted = np.stack([segments_a, segments_v, segments_a & segments_v], axis=1)
-    true = np.stack([gt_a, gt_v, gt_a & gt_v], axis=1)
-    levels = [_video_scores(counts(predicted, true)) for counts in (segment_counts, event_counts)]
-    return ParsingScores(np.concatenate(levels, axis=1))
+    predicted, true = (
+        np.stack([_codes(audio), _codes(visual)], axis=1) for audio, visual in ((segments_a, segments_v), (gt_a, gt_v))
+    )
+    return _score(predicted, true)
 
 
 def segment_counts(predicted: BoolArray, true: BoolArray) -> Counts:
     """Segments (..., T) counted: TP, FP and FN, stacked (3, ...)."""
-    pairs = (predicted & true, predicted & ~true, ~predicted & true)
-    return np.stack([pair.sum(axis=-1, dtype=np.int64) for pair in pairs])
+    return _segments_counted(_codes(predicted), _codes(true)).counts()
 
 
 def event_counts(predicted: BoolArray, true: BoolArray) -> Counts:
@@ -111,42 +116,88 @@ def event_counts(predicted: BoolArray, true: BoolArray) -> Counts:
     is FN when no predicted one does so. Runs are parted by gaps, so an event cannot match two: TP counted from either
     side is the same.
     """
-    guesses, facts = _Runs.of(predicted), _Runs.of(true)
-    base = max(len(facts.length), 1)
-    shared = guesses.number[true.flat[guesses.cells]] * base + facts.number[predicted.flat[facts.cells]]
-    pairs, overlap = np.unique(shared, return_counts=True)
-    guess, fact = np.divmod(pairs, base)
-    matching = 2 * overlap >= guesses.length[guess] + facts.length[fact] - overlap
-    hit, missed = np.zeros(len(guesses.length), dtype=bool), np.ones(len(facts.length), dtype=bool)
-    hit[guess[matching]], missed[fact[matching]] = True, False
-    shape = predicted.shape[:-1]
-    rows = (guesses.row[hit], guesses.row[~hit], facts.row[missed])
-    return np.stack([np.bincount(row, minlength=math.prod(shape)).reshape(shape) for row in rows])
+    return _events_counted(_codes(predicted), _codes(true)).counts()
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Maximal runs of a mask (..., T): flat index and run of each active cell; row and length of each run."""
-
-    cells: Counts
-    number: Counts
-    row: Counts
-    length: Counts
-
-    @classmethod
-    def of(cls, mask: BoolArray) -> _Runs:
-        segments = mask.shape[-1]
-        cells = np.flatnonzero(mask)
-        starts = (cells % segments == 0) | (np.diff(cells, prepend=-2) > 1)
-        number = starts.cumsum() - 1
-        return cls(cells, number, cells[starts] // segments, np.bincount(number))
+def _codes(active: BoolArray) -> Codes:
+    """Codes (...) of rows (..., T) of segments."""
+    if active.shape[-1] > LONGEST:
+        raise UserError(f"{active.shape[-1]} segments: videos are parsed in at most {LONGEST}.")
+    codes = active[..., 0].astype(np.uint16)
+    for segment in range(1, active.shape[-1]):
+        codes |= active[..., segment].astype(np.uint16) << segment
+    return codes
 
 
-def _video_scores(counts: Counts) -> FloatArray:
-    """A, V, AV, Type and Event (N, 5) from counts (3, N, 3, C) of A, V and AV; Event sums those of A and V first."""
-    events = counts[:, :, :2].sum(axis=2, keepdims=True)
-    scores = mean_f(np.concatenate([counts, events], axis=2))
-    return np.insert(scores, 3, scores[:, :3].mean(axis=1), axis=1)
+def _score(predicted: Codes, true: Codes) -> ParsingScores:
+    """Scores of codes (N, 2, C); the audio-visual rows are those of segments active in both modalities."""
+    predicted, true = (
+        np.concatenate([codes, codes[:, :1] & codes[:, 1:]], axis=1, dtype=np.uint16) for codes in (predicted, true)
+    )
+    levels = [_video_scores(count(predicted, true)) for count in (_segments_counted, _events_counted)]
+    return ParsingScores(np.concatenate(levels, axis=1))
+
+
+def _segments_counted(predicted: Codes, true: Codes) -> Agreement:
+    return Agreement(np.bitwise_count(predicted & true), np.bitwise_count(predicted), np.bitwise_count(true))
+
+
+def _events_counted(predicted: Codes, true: Codes) -> Agreement:
+    hits, events = _event_tables()
+    return Agreement(hits.take(predicted.astype(np.intp) << LONGEST | true), events.take(predicted), events.take(true))
+
+
+class Agreement(NamedTuple):
+    """Of equal shapes: how many are predicted and true, how many predicted, how many true; far below 256 each."""
+
+    hits: SmallCounts
+    predicted: SmallCounts
+    true: SmallCounts
+
+    def counts(self) -> Counts:
+        """TP, FP and FN, stacked (3, ...)."""
+        hits, predicted, true = (each.astype(np.int64) for each in self)
+        return np.stack([hits, predicted - hits, true - hits])
+
+
+@cache
+def _event_tables() -> tuple[SmallCounts, SmallCounts]:
+    """By code: how many events of a predicted row match one of a true row (1024, 1024), flat; events of a row (1024).
+
+    Made from two sets for each row, of the 55 possible events as bits of one number: those it has, and those that would
+    match one of them. A shorter row has the events of the row filled up with zeros.
+    """
+    spans = [(first, end) for first in range(LONGEST) for end in range(first + 1, LONGEST + 1)]
+    matches = {
+        span: sum(1 << number for number, other in enumerate(spans) if _half_shared(span, other)) for span in spans
+    }
+    held, matched = [0] * (1 << LONGEST), [0] * (1 << LONGEST)
+    for code in range(1 << LONGEST):
+        for number, (first, end) in enumerate(spans):
+            window = code >> first << 1 | (code >> (first - 1) & 1 if first else 0)
+            if window & ((1 << (end - first + 2)) - 1) == ((1 << (end - first)) - 1) << 1:
+                held[code] |= 1 << number
+                matched[code] |= matches[first, end]
+    own, near = (np.array(each, dtype=np.uint64) for each in (held, matched))
+    return np.bitwise_count(own[:, None] & near).ravel(), np.bitwise_count(own)
+
+
+def _half_shared(one: tuple[int, int], another: tuple[int, int]) -> bool:
+    """Whether two events [first, end) share at least half of their union."""
+    shared = min(one[1], another[1]) - max(one[0], another[0])
+    return 2 * shared >= one[1] - one[0] + another[1] - another[0] - shared
+
+
+def _video_scores(agreement: Agreement) -> FloatArray:
+    """A, V, AV, Type and Event (N, 5) from numbers (N, 3, C) of A, V and AV; Event sums those of A and V first."""
+    hits, predicted, true = agreement
+    scores = np.empty((len(hits), len(QUANTITIES)))
+    found = [hits, predicted + true]
+    scores[:, [0, 1, 2, 4]] = _mean_f(
+        *(np.concatenate([each, each[:, :1] + each[:, 1:2]], axis=1, dtype=np.uint8) for each in found)
+    )
+    scores[:, 3] = scores[:, :3].mean(axis=1)
+    return scores
 
 
 def mean_f(counts: Counts) -> FloatArray:
@@ -154,10 +205,13 @@ def mean_f(counts: Counts) -> FloatArray:
 
     A class occurs when it is predicted or true; 1.0 where none does.
     """
-    twice = 2 * counts[0]
-    total = twice + counts[1] + counts[2]
-    f = np.divide(twice, total, out=np.zeros(total.shape), where=total > 0)
-    occurring = (total > 0).sum(axis=-1)
+    return _mean_f(counts[0], 2 * counts[0] + counts[1] + counts[2])
+
+
+def _mean_f(hits: NDArray[np.integer[Any]], total: NDArray[np.integer[Any]]) -> FloatArray:
+    """The same of TP and of predicted plus true, which is 2 TP + FP + FN."""
+    f = np.divide(2 * hits, np.maximum(total, 1), dtype=np.float64)
+    occurring = np.count_nonzero(total, axis=-1)
     return np.where(occurring > 0, f.sum(axis=-1) / np.maximum(occurring, 1), 1.0)
 
 
@@ -174,9 +228,12 @@ def _refuse_unfit(
     for name, array in {**video_prob, "gt_a": gt_a, "gt_v": gt_v}.items():
         if array.shape != wanted[name]:
             raise UserError(f"{name} has the shape {array.shape}, which frame_prob {frame_prob.shape} does not fit.")
+    for name, array in {"gt_a": gt_a, "gt_v": gt_v}.items():
+        if array.dtype != np.bool_:
+            raise UserError(f"{name} is {array.dtype} {array.shape}; it must be bool, videos x classes x segments.")
     for name, array in {"frame_prob": frame_prob, **video_prob}.items():
-        finite = np.isfinite(array).reshape(videos, -1).all(axis=1)
-        if not finite.all():
+        if not (known := np.isfinite(array)).all():
+            finite = known.reshape(videos, -1).all(axis=1)
             raise UserError(f"{name} of video {finite.argmin()} (from 0) is not finite; train the run again.")
 
 

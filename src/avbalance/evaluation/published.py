@@ -13,6 +13,7 @@ from avbalance.errors import UserError
 
 KEYS = ("dataset", "run", "subset", "metric")
 READING_ERROR = 0.03
+SEPARATOR = ", "
 
 
 def load_published(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], float]:
@@ -20,16 +21,21 @@ def load_published(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> di
 
     Each spec names a file and, per key, a template over its columns, for example {file: figure2.csv,
     dataset: Balanced, run: "{method}", subset: "{subset}@{threshold_T}", value: accuracy}; metric is
-    "accuracy" unless given. Where two files give one cell the earlier file counts. Raises UserError when
-    they differ by more than the reading error of a drawing.
+    "accuracy" unless given. A file with a column per metric has values, {column: metric}, in place of value
+    and metric; an empty cell is a number that the paper does not print. names: {run as the template gives
+    it: our label}; a separator before an empty last column is dropped from a run. Where two files give one
+    cell the earlier file counts. Raises UserError when they differ by more than the reading error of a
+    drawing.
     """
     values: dict[tuple[str, ...], float] = {}
     for spec in specs:
         path = Path(folder) / str(spec["file"])
         for number, row in enumerate(_read(path).to_dict("records"), start=2):
-            key, value = _entry(path, number, {str(k): str(v) for k, v in row.items()}, spec)
-            if abs(values.setdefault(key, value) - value) > READING_ERROR:
-                raise UserError(f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}.")
+            for key, value in _entries(path, number, {str(k): str(v) for k, v in row.items()}, spec):
+                if abs(values.setdefault(key, value) - value) > READING_ERROR:
+                    raise UserError(
+                        f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}."
+                    )
     return values
 
 
@@ -40,10 +46,17 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: not a readable table of published numbers ({error}).") from error
 
 
-def _entry(path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
+def _entries(
+    path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]
+) -> list[tuple[tuple[str, ...], float]]:
     try:
         dataset, run, subset, metric = (str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items())
-        return (dataset, run, canonical_subset(subset), metric), float(row[str(spec["value"])])
+        run = run.removesuffix(SEPARATOR)
+        key = (dataset, str(spec.get("names", {}).get(run, run)), canonical_subset(subset))
+        if "values" not in spec:
+            return [((*key, metric), float(row[str(spec["value"])]))]
+        cells = {str(metric): row[str(column)] for column, metric in spec["values"].items()}
+        return [((*key, metric), float(text)) for metric, text in cells.items() if text]
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}, line {number}: does not fit its declaration in tables.yaml ({error}).") from error
 

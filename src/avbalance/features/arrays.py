@@ -12,7 +12,8 @@ import pandas as pd
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.features.extract import chosen_recipes, manifest_digest, prepare, stores_locked, unfinished
-from avbalance.features.store import ARRAY, CARD, INDEX, Recipe, array_is_there, vouch
+from avbalance.features.recipes import Recipe
+from avbalance.features.store import ARRAY, CARD, INDEX, array_is_there, vouch
 from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import canonical_json, read_json, sha256_file
 from avbalance.plan.names import rule_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from avbalance.features.decode import (
     decode_file,
     decode_frames,
 )
-from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe
+from avbalance.features.recipes import USABLE, AudioRecipe, HeardRecipe, SeenRecipe, SegmentRecipe
+from avbalance.features.released import is_released, read_released
+from avbalance.features.segments import heard_segments, picture_keeper, pictures_are_black, seen_segments
 from avbalance.features.spectrogram_file import PICKLE_SUFFIXES, load_log_spectrogram
 from avbalance.features.stills import is_still_source, read_pictures
 from avbalance.features.visual import frame_block, is_black
+
+_BLACK = ("black", "every kept frame is nearly black")
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,16 @@ class ClipJob:
 
 
 def extract_clip(
-    job: ClipJob, audio: AudioRecipe | None, visual: VisualRecipe | None
+    job: ClipJob, audio: HeardRecipe | None, visual: SeenRecipe | None
 ) -> tuple[Feature | None, Feature | None]:
     """Audio and visual feature of a clip, None where not wanted; one file that holds both is opened once."""
     wants_both = audio is not None and visual is not None
-    if wants_both and job.audio is not None and job.audio == job.visual and not is_still_source(job.audio):
+    if wants_both and job.audio is not None and job.audio == job.visual and _is_media(job.audio):
         assert audio is not None
         assert visual is not None
-        sound, pictures = decode_file(job.audio, SoundRequest(audio.rate, audio.seconds), visual)
+        sound, pictures = decode_file(
+            job.audio, SoundRequest(audio.rate, audio.seconds), visual, picture_keeper(visual)
+        )
         assert sound is not None
         assert pictures is not None
         return audio_feature(sound, audio), visual_feature(pictures, visual)
@@ -63,40 +70,81 @@ def extract_clip(
     return heard, seen
 
 
-def _hear(path: Path, recipe: AudioRecipe) -> Feature:
+def _is_media(path: Path) -> bool:
+    """Whether a file may hold sound and pictures; a folder, a picture and a file of features do not."""
+    return not (is_still_source(path) or is_released(path))
+
+
+def _hear(path: Path, recipe: HeardRecipe) -> Feature:
+    if is_released(path):
+        return _released(path, recipe)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return _pickled(path, recipe)
     return audio_feature(decode_audio(path, recipe.rate, recipe.seconds), recipe)
 
 
-def _see(path: Path, recipe: VisualRecipe) -> Feature:
-    pictures = read_pictures(path, recipe) if is_still_source(path) else decode_frames(path, recipe)
-    return visual_feature(pictures, recipe)
+def _see(path: Path, recipe: SeenRecipe) -> Feature:
+    if is_released(path):
+        return _released(path, recipe)
+    keep = picture_keeper(recipe)
+    if not is_still_source(path):
+        return visual_feature(decode_frames(path, recipe, keep), recipe)
+    pictures = read_pictures(path, recipe)
+    kept = [keep(image) for image in pictures.images] if keep else pictures.images
+    return visual_feature(dataclasses.replace(pictures, images=kept), recipe)
 
 
-def audio_feature(sound: Sound, recipe: AudioRecipe) -> Feature:
-    """Spectrogram of a decoded track, or its status alone."""
+def audio_feature(sound: Sound, recipe: HeardRecipe) -> Feature:
+    """Spectrogram, or array per second, of a decoded track, or its status alone."""
     if sound.status not in USABLE:
         return Feature(None, sound.status, sound.reason)
+    if isinstance(recipe, SegmentRecipe):
+        array, covered = heard_segments(sound, recipe)
+        status, reason = _partial(covered, recipe) if sound.status == "ok" else (sound.status, sound.reason)
+        return Feature(array, status, reason, covered, duration=sound.duration)
     array = spectrogram(sound.waveform, sound.rate, recipe)
     return Feature(array, sound.status, sound.reason, recipe.frames, duration=sound.duration)
 
 
-def visual_feature(pictures: Pictures, recipe: VisualRecipe) -> Feature:
-    """Frame block of decoded pictures, or their status alone."""
+def visual_feature(pictures: Pictures, recipe: SeenRecipe) -> Feature:
+    """Frame block, or array per second, of decoded pictures, or their status alone."""
     if pictures.status not in USABLE:
         return Feature(None, pictures.status, pictures.reason)
+    if isinstance(recipe, SegmentRecipe):
+        array, covered = seen_segments(pictures, recipe)
+        status, reason = _BLACK if pictures_are_black(pictures, recipe) else _partial(covered, recipe)
+        return Feature(array, status, reason, covered, pictures.width, pictures.height, pictures.duration)
     block = frame_block(pictures.images, recipe)
-    status, reason = ("black", "every kept frame is nearly black") if is_black(block) else ("ok", pictures.reason)
+    status, reason = _BLACK if is_black(block) else ("ok", pictures.reason)
     kept = min(len(pictures.images), recipe.max_frames)
     return Feature(block, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 
 
-def _pickled(path: Path, recipe: AudioRecipe) -> Feature:
+def _partial(covered: int, recipe: SegmentRecipe) -> tuple[str, str]:
+    """Status and reason of an array per second that rests on `covered` segments."""
+    if covered == recipe.segments:
+        return "ok", ""
+    return "partial", f"{covered} of {recipe.segments} segments; the others repeat the last one before them"
+
+
+def _released(path: Path, recipe: HeardRecipe | SeenRecipe) -> Feature:
+    try:
+        array = read_released(path, recipe)
+    except FileNotFoundError as error:
+        return Feature(None, "missing", f"{error.filename}: there is no such file")
+    except UserError as error:
+        return Feature(None, "corrupt", str(error))
+    status = "ok" if array.any() else ("silent" if recipe.modality == "audio" else "black")
+    reason = "" if array.any() else "the released features are zero throughout"
+    return Feature(array, status, reason, len(array), duration=float(len(array)))
+
+
+def _pickled(path: Path, recipe: HeardRecipe) -> Feature:
     if not path.is_file():
         return Feature(None, "missing", "there is no such file")
     try:
         array = load_log_spectrogram(path, recipe)
+        assert isinstance(recipe, AudioRecipe)
     except UserError as error:
         return Feature(None, "corrupt", str(error))
     silent = bool(array.max() <= np.float16(np.log(recipe.floor)))

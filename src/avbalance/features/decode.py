@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.features.recipes import VisualRecipe
+from avbalance.features.recipes import SeenRecipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +29,7 @@ SHORTEST_VIDEO = 4  # frames; OGM-GE reference code drops clips with 3 or fewer
 SLACK = 0.1  # s and share of the declared duration that may be absent before a clip counts as truncated
 LONGEST_LAG = 10  # s of silence put before a track that starts late
 MICROSECONDS = 1_000_000
+Keep = Callable[["Image"], Any]
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -53,14 +54,19 @@ class Sound:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s)."""
+    """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s).
+
+    times: seconds of the images from the start of the track; empty where the images came without a clock. Who decodes
+    with `keep` gets what that made of the images in their place.
+    """
 
     status: str
     reason: str = ""
-    images: list[Image] = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
     width: int = 0
     height: int = 0
     duration: float = 0.0
+    times: list[float] = field(default_factory=list)
 
 
 def decode_audio(path: Path, rate: int | None, seconds: float | None = None) -> Sound:
@@ -70,31 +76,32 @@ def decode_audio(path: Path, rate: int | None, seconds: float | None = None) -> 
     return sound
 
 
-def decode_frames(path: Path, recipe: VisualRecipe) -> Pictures:
-    """The frames of the first video track that `recipe` keeps."""
-    _, pictures = decode_file(path, None, recipe)
+def decode_frames(path: Path, recipe: SeenRecipe, keep: Keep | None = None) -> Pictures:
+    """The frames of the first video track that `recipe` keeps; `keep` as in `decode_file`."""
+    _, pictures = decode_file(path, None, recipe, keep)
     assert pictures is not None
     return pictures
 
 
 def decode_file(
-    path: Path, sound: SoundRequest | None, pictures: VisualRecipe | None
+    path: Path, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None = None
 ) -> tuple[Sound | None, Pictures | None]:
     """Sound and frames of one file in a single pass; None for what was not asked.
 
-    Bad media end in a status and a reason, not in an exception.
+    keep: what is held of each kept image, made at once, so that many large frames need little memory. Bad media end
+    in a status and a reason, not in an exception.
     """
     if reason := unreadable(path):
         return _lost("corrupt" if path.exists() else "missing", reason, sound, pictures)
     try:
         with av.open(str(path)) as container:
-            return _decode_container(container, sound, pictures)
+            return _decode_container(container, sound, pictures, keep)
     except (av.FFmpegError, ValueError) as error:
         return _lost("corrupt", f"cannot be opened as a media file ({_said(error)})", sound, pictures)
 
 
 def _lost(
-    status: str, reason: str, sound: SoundRequest | None, pictures: VisualRecipe | None
+    status: str, reason: str, sound: SoundRequest | None, pictures: SeenRecipe | None
 ) -> tuple[Sound | None, Pictures | None]:
     return (
         None if sound is None else Sound(status, reason),
@@ -116,7 +123,7 @@ def unreadable(path: Path) -> str:
 
 
 def _decode_container(
-    container: Any, sound: SoundRequest | None, pictures: VisualRecipe | None
+    container: Any, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None
 ) -> tuple[Sound | None, Pictures | None]:
     collectors: dict[int, _SoundCollector | _PictureCollector] = {}
     heard = seen = None
@@ -125,7 +132,7 @@ def _decode_container(
         heard = collectors[track.index] = _SoundCollector(container, track, sound)
     if pictures is not None and container.streams.video:
         track = container.streams.video[0]
-        seen = collectors[track.index] = _PictureCollector(container, track, pictures)
+        seen = collectors[track.index] = _PictureCollector(container, track, pictures, keep)
     if collectors:
         _pump(container, collectors)
     no_sound, _ = _lost("no_audio", "the file has no audio track", sound, None)
@@ -282,12 +289,14 @@ def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray
 class _PictureCollector:
     """Counts the frames of one video track and keeps those that the recipe picks."""
 
-    def __init__(self, container: Any, stream: Any, recipe: VisualRecipe) -> None:
+    def __init__(self, container: Any, stream: Any, recipe: SeenRecipe, keep: Keep | None) -> None:
         stream.codec_context.thread_count = 1
         self.declared = _declared_seconds(container, stream)
         self.recipe = recipe
+        self.keep = keep
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self.images: list[Image] = []
+        self.images: list[Any] = []
+        self.numbers: list[int] = []
         self.count = 0
         self.size = (0, 0)
         self.served = False
@@ -298,7 +307,9 @@ class _PictureCollector:
             if not self.count:
                 self.size = (frame.width, frame.height)
             while not self.served and self._wanted():  # a slow track serves one frame for several picks
-                self.images.append(frame.to_image())
+                image = frame.to_image()
+                self.images.append(self.keep(image) if self.keep else image)
+                self.numbers.append(self.count)
             self.count += 1
             self.served = len(self.images) >= self.recipe.max_frames and self.count >= SHORTEST_VIDEO
 
@@ -327,10 +338,11 @@ class _PictureCollector:
                 f"{SHORTEST_VIDEO} and {self.recipe.min_frames} are needed",
             )
         duration = max(decoded, self.declared) if self.served else decoded
-        return Pictures("ok", "", self.images, *self.size, duration)
+        times = [number / self.fps for number in self.numbers]
+        return Pictures("ok", "", self.images, *self.size, duration, times)
 
 
-def pick_index(position: int, fps: float, recipe: VisualRecipe) -> int:
+def pick_index(position: int, fps: float, recipe: SeenRecipe) -> int:
     """Number of the video frame that becomes kept frame `position`.
 
     Middle rule: round((0.5 + i) * fps / rate), halves up, as in the extraction scripts of Xia et al. 2023 at

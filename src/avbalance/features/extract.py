@@ -24,11 +24,19 @@ from avbalance.data.media import ensure_media
 from avbalance.errors import UserError
 from avbalance.features.clip import ClipJob, Feature
 from avbalance.features.pool import DecodePool
-from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
+from avbalance.features.recipes import (
+    USABLE,
+    AudioRecipe,
+    Recipe,
+    SegmentRecipe,
+    VisualRecipe,
+    get_audio_recipe,
+    get_visual_recipe,
+)
+from avbalance.features.released import is_released
 from avbalance.features.store import (
     CARD,
     INDEX_COLUMNS,
-    Recipe,
     StoreWriter,
     array_facts,
     array_is_there,
@@ -36,6 +44,7 @@ from avbalance.features.store import (
     row_bytes,
     store_name,
 )
+from avbalance.features.weights import NETWORK_LIBRARIES, NETWORK_TIMEOUT_S, WEIGHTS, weight_digests
 from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import digest_json, exclusive
 from avbalance.plan.digest import code_digest
@@ -129,14 +138,16 @@ class Extraction:
 
 
 def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, workers: int) -> Extraction:
-    """Read the manifest and see to generated media; raises UserError as `extract` does."""
+    """Read the manifest and see to generated media; raises UserError as `extract` does, and for absent weights."""
     ensure_media(manifest_path, workers)
     manifest = read_manifest(manifest_path)
     jobs = clip_jobs(manifest, manifest_path, recipes)
+    networks = encoders_to_run(jobs, recipes)
     facts = {
         "dataset": manifest.card["dataset"],
         "manifest_digest": manifest_digest(manifest.frame),
-        "libraries": library_versions(recipes),
+        "libraries": library_versions(recipes, networks),
+        **({"weights": weight_digests(networks)} if networks else {}),
     }
     return Extraction(manifest, jobs, recipes, facts, _state_key(facts, jobs, recipes, decoder))
 
@@ -167,18 +178,31 @@ def clip_jobs(manifest: Manifest, manifest_path: Path, modalities: Sequence[str]
     return jobs
 
 
+def encoders_to_run(jobs: Iterable[ClipJob], recipes: Mapping[str, Recipe]) -> list[str]:
+    """Names of the pretrained networks that some clip needs: those of recipes that are to be made from media."""
+    jobs = list(jobs)
+    return [
+        recipe.encoder
+        for modality, recipe in sorted(recipes.items())
+        if isinstance(recipe, SegmentRecipe) and recipe.encoder in WEIGHTS
+        if any((path := getattr(job, modality)) is not None and not is_released(path) for job in jobs)
+    ]
+
+
 def manifest_digest(frame: pd.DataFrame) -> str:
     """Digest of the id, sha256 and status columns of a manifest."""
     columns = frame[["id", "sha256", "status"]].astype(object)
     return digest_json(columns.where(columns.notna(), None).to_numpy().tolist())
 
 
-def library_versions(chosen: Mapping[str, Recipe]) -> dict[str, str]:
-    """Versions of what the stored values depend on."""
+def library_versions(chosen: Mapping[str, Recipe], networks: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of what the stored values depend on; networks: names of the pretrained networks that are run."""
     names = ["av", "numpy", "pillow"]
     audio = chosen.get("audio")
     if isinstance(audio, AudioRecipe) and audio.kind == "kaldi-fbank":
         names += ["torch", "torchaudio"]
+    if networks:
+        names += NETWORK_LIBRARIES
     return {name: version(name) for name in names}
 
 
@@ -284,8 +308,10 @@ class ExtractionTask:
         if not left:
             return
         audio, visual = self.recipes.get("audio"), self.recipes.get("visual")
-        assert audio is None or isinstance(audio, AudioRecipe)
-        assert visual is None or isinstance(visual, VisualRecipe)
+        assert not isinstance(audio, VisualRecipe)
+        assert not isinstance(visual, AudioRecipe)
+        if "weights" in self.extraction.facts:
+            timeout_s = max(timeout_s, NETWORK_TIMEOUT_S)
         started = spoken = time.monotonic()
         first = self.position
         shard: dict[str, list[dict[str, Any]]] = {modality: [] for modality in self.recipes}

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from avbalance.features import worker as worker_module
 from avbalance.features.clip import ClipJob, Feature
-from avbalance.features.recipes import AudioRecipe, VisualRecipe
+from avbalance.features.recipes import HeardRecipe, SeenRecipe
 from avbalance.features.worker import DEFAULT_FUNCTION, Pair, receive_pair
 
 QUEUED = 2  # clips handed to a worker ahead, so that it never waits for its parent
@@ -34,8 +34,8 @@ class DecodePool:
 
     def __init__(
         self,
-        audio: AudioRecipe | None,
-        visual: VisualRecipe | None,
+        audio: HeardRecipe | None,
+        visual: SeenRecipe | None,
         workers: int = 1,
         timeout_s: float = 60.0,
         function: str = DEFAULT_FUNCTION,

@@ -1,4 +1,4 @@
-"""Named recipes: how sound becomes a spectrogram and how video becomes a few small frames.
+"""Named recipes: how sound becomes a spectrogram, video a few small frames, and either one array per second.
 
 Sources, as abbreviated in the comments below: paper  Xia et al. 2023 (arXiv 2302.10912), "Balanced
 Audiovisual Dataset for Imbalance Analysis", experiment settings OGM    public reference code of OGM-GE (Peng
@@ -12,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from avbalance.errors import UserError
 
-USABLE = ("ok", "silent", "black")
+USABLE = ("ok", "silent", "black", "partial")  # partial: some segments had no media, see SegmentRecipe
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,66 @@ class VisualRecipe:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class SegmentRecipe:
+    """One array of `vector` values per second of a clip: float16 of shape (segments, *vector).
+
+    encoder: what makes the array of a second out of decoded media (see `avbalance.features.segments`) or reads it from
+    a file of released features (`avbalance.features.released`), whatever the clip's path names. Segments of which a
+    clip has no media repeat the last one that has some; the clip's status is then "partial", its n_frames the number of
+    segments with media. For 11,849 clips (LLP) seconds10-vggish and seconds10-res152-r2plus1d take 637 MB together:
+    11,849 clips x 10 segments x (128 + 2560) values x 2 bytes.
+    """
+
+    name: str
+    modality: str
+    encoder: str
+    rate: int  # samples of sound, or at most so many frames, per second
+    vector: tuple[int, ...]
+    segments: int = 10
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that are looked at."""
+        return float(self.segments)
+
+    @property
+    def rule(self) -> str:
+        return "first"
+
+    @property
+    def max_frames(self) -> int:
+        return self.rate * self.segments
+
+    @property
+    def min_frames(self) -> int:
+        return 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored array."""
+        return (self.segments, *self.vector)
+
+    @property
+    def dtype(self) -> str:
+        return "float16"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+HeardRecipe = AudioRecipe | SegmentRecipe
+SeenRecipe = VisualRecipe | SegmentRecipe
+Recipe = AudioRecipe | VisualRecipe | SegmentRecipe
+
+
+def recipe_from(fields: Mapping[str, Any]) -> Recipe:
+    """The recipe that `as_dict` described, JSON in between or not."""
+    if "segments" in fields:
+        return SegmentRecipe(**{**fields, "vector": tuple(fields["vector"])})
+    return AudioRecipe(**fields) if "bins" in fields else VisualRecipe(**fields)
+
+
 _AUDIO = (
     # Default for Kinetics-Sounds, VGG-Sound and the balanced set.
     AudioRecipe(
@@ -161,6 +222,20 @@ _NAMED_VISUAL = (
     VisualRecipe(name="fps1-middle-256", rule="middle", rate=1.0, size=256, max_frames=10, min_frames=4),
     VisualRecipe(name="fps1-first-256", rule="first", rate=1.0, size=256, max_frames=10, min_frames=4),
 )
+# vggish, res152-r2plus1d, vgg19: features of the public code of LLP and AVE (YapengTian/AVVP-ECCV20, AVE-ECCV18).
+# The small encoders (ours) need no weights.
+_SEGMENT_AUDIO = (
+    SegmentRecipe("seconds10-mel128", "audio", "mel_statistics", 16_000, (128,)),
+    SegmentRecipe("seconds10-vggish", "audio", "vggish", 16_000, (128,)),  # 16 kHz: VGGish
+)
+_SEGMENT_VISUAL = (
+    SegmentRecipe("seconds10-conv2560", "visual", "frame_statistics", 8, (2560,)),
+    # 8 frames per second: AVVP-ECCV20; 16: AVE-ECCV18
+    SegmentRecipe("seconds10-res152-r2plus1d", "visual", "res152-r2plus1d", 8, (2560,)),
+    SegmentRecipe("seconds10-vgg19", "visual", "vgg19", 16, (7, 7, 512)),
+)
+_GRID = re.compile(r"seconds10-grid(\d+)")
+_MAX_CHANNELS = 512
 _LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
 _FPS = re.compile(r"fps(\d+(?:\.\d+)?)-(first|middle)-(\d+)(?:-(\d+(?:\.\d+)?)s)?(?:-min(\d+))?")
 _STILL = re.compile(r"still-(\d+)")
@@ -170,20 +245,20 @@ _MAX_BINS = 128
 _MAX_SIZE = 1024
 
 
-def get_audio_recipe(name: str) -> AudioRecipe:
+def get_audio_recipe(name: str) -> HeardRecipe:
     """The audio recipe of that name.
 
-    A profile, or one read from the pattern logmel<bins>x<frames>-<seconds>s.
+    A profile, one of the recipes with an array per second, or one read from the pattern
+    logmel<bins>x<frames>-<seconds>s.
     Raises UserError for an unknown name, listing what exists, and for sizes that cannot be had.
     """
-    for recipe in _AUDIO:
-        if recipe.name == name:
-            return recipe
+    known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO)}
+    if name in known:
+        return known[name]
     match = _LOGMEL.fullmatch(name)
     if match is None:
-        known = ", ".join(recipe.name for recipe in _AUDIO)
         raise UserError(
-            f"audio recipe {name!r} does not exist; choose one of {known}, or write "
+            f"audio recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
             "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s."
         )
     return _logmel(name, int(match[1]), int(match[2]), float(match[3]))
@@ -223,26 +298,27 @@ def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
     )
 
 
-def get_visual_recipe(name: str) -> VisualRecipe:
+def get_visual_recipe(name: str) -> SeenRecipe:
     """The visual recipe of that name.
 
-    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>], or still-<size>.
+    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>], still-<size>, or seconds10-grid<channels>.
     Without `-<seconds>s` room for 10 s of frames is kept. Without `-min<frames>` one frame suffices, except
     in the two named profiles fps1-middle-256 and fps1-first-256, which drop clips of fewer than 4 frames.
     Raises UserError for an unknown name, listing what exists.
     """
-    for recipe in _NAMED_VISUAL:
-        if recipe.name == name:
-            return recipe
+    known: dict[str, SeenRecipe] = {recipe.name: recipe for recipe in (*_NAMED_VISUAL, *_SEGMENT_VISUAL)}
+    if name in known:
+        return known[name]
+    if (match := _GRID.fullmatch(name)) and 1 <= int(match[1]) <= _MAX_CHANNELS:
+        return SegmentRecipe(name, "visual", "frame_grid", 8, (7, 7, int(match[1])))
     if match := _STILL.fullmatch(name):
         return _checked(VisualRecipe(name, rule="still", rate=1.0, size=int(match[1]), max_frames=1, min_frames=1))
     match = _FPS.fullmatch(name)
     if match is None:
-        known = ", ".join(recipe.name for recipe in _NAMED_VISUAL)
         raise UserError(
-            f"visual recipe {name!r} does not exist; choose one of {known}, or write "
+            f"visual recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
             "fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>] such as fps1-middle-32, "
-            "or still-<size>."
+            f"still-<size>, or seconds10-grid<channels> with 1 to {_MAX_CHANNELS} channels."
         )
     rate, seconds = float(match[1]), float(match[4] or 10)
     return _checked(

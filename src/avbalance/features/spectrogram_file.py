@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.features.audio import log_of_magnitude
-from avbalance.features.recipes import AudioRecipe
+from avbalance.features.recipes import AudioRecipe, HeardRecipe
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 _ALLOWED = {
@@ -51,13 +51,13 @@ def load_array(path: Path) -> NDArray[Any]:
     return value
 
 
-def load_log_spectrogram(path: Path, recipe: AudioRecipe) -> NDArray[np.float16]:
+def load_log_spectrogram(path: Path, recipe: HeardRecipe) -> NDArray[np.float16]:
     """log(magnitude + floor) of `recipe.shape` from a pickled magnitude (F, T'), cut or padded with silence.
 
     Raises UserError when the recipe is no log-magnitude recipe, or the array is not its (F, T') magnitude.
     """
     magnitude = load_array(path)
-    if recipe.kind != "log-magnitude":
+    if not isinstance(recipe, AudioRecipe) or recipe.kind != "log-magnitude":
         raise UserError(f"{path}: a stored spectrogram cannot become {recipe.name}; choose paper48k.")
     if np.iscomplexobj(magnitude):
         magnitude = np.abs(magnitude)

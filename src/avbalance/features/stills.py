@@ -10,7 +10,7 @@ import numpy as np
 
 from avbalance.data.sources.common import IMAGE_SUFFIXES
 from avbalance.features.decode import Pictures, unreadable
-from avbalance.features.recipes import VisualRecipe
+from avbalance.features.recipes import SeenRecipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +24,7 @@ def is_still_source(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES + HDF5_SUFFIXES or path.is_dir()
 
 
-def read_pictures(path: Path, recipe: VisualRecipe) -> Pictures:
+def read_pictures(path: Path, recipe: SeenRecipe) -> Pictures:
     """Pictures of a still source in name (or stored) order; bad media end in a status, not an error.
 
     The frames of a folder or an HDF5 file are taken as they are, one per 1/rate seconds; a lone image is
@@ -76,7 +76,7 @@ def _hdf5(path: Path, most: int) -> list[Image]:
         ]
 
 
-def _many(images: list[Image], recipe: VisualRecipe) -> Pictures:
+def _many(images: list[Image], recipe: SeenRecipe) -> Pictures:
     if len(images) < recipe.min_frames:
         return Pictures("too_short", f"{len(images)} frames; {recipe.min_frames} are needed")
     return Pictures("ok", "", images, *images[0].size, len(images) / recipe.rate)

@@ -18,13 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-from avbalance.features.recipes import USABLE, AudioRecipe, VisualRecipe
+from avbalance.features.recipes import USABLE, Recipe
 from avbalance.files import atomic_path, read_json, sha256_file, write_json
 
 ARRAY, INDEX, CARD = "features.npy", "index.parquet", "card.json"
 FACTS = "array.json"  # on the array that lies here: see `StoreWriter.place_array`
 INDEX_COLUMNS = ("id", "row", "status", "reason", "n_frames", "width", "height", "duration")
-Recipe = AudioRecipe | VisualRecipe
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class FeatureStore:
     """A finished store.
 
     array: memory-mapped, one row per usable clip in manifest order: audio float16 (N, F, T) (Kaldi filter
-    banks (N, T, F)), visual uint8 (N, frames, S, S, 3). index: one line per clip of the manifest with id, row
-    (-1 when unusable), status, reason, n_frames, width, height (pixels of the original), duration (s). card:
-    see `StoreWriter.seal`.
+    banks (N, T, F)), visual uint8 (N, frames, S, S, 3), arrays per second of either float16 (N, segments, ...).
+    index: one line per clip of the manifest with id, row (-1 when unusable), status, reason, n_frames, width, height
+    (pixels of the original), duration (s). card: see `StoreWriter.seal`.
     """
 
     path: Path

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from avbalance.features.clip import ClipJob, Feature
-from avbalance.features.recipes import AudioRecipe, VisualRecipe
+from avbalance.features.recipes import recipe_from
 
 DEFAULT_FUNCTION = "avbalance.features.clip:extract_clip"
 
@@ -34,8 +34,8 @@ def main(descriptor: int) -> None:
     try:
         settings = json.loads(connection.recv_bytes())
         function = load_function(settings["function"])
-        audio = settings["audio"] and AudioRecipe(**settings["audio"])
-        visual = settings["visual"] and VisualRecipe(**settings["visual"])
+        audio = settings["audio"] and recipe_from(settings["audio"])
+        visual = settings["visual"] and recipe_from(settings["visual"])
         patience = math.ceil(2 * settings["timeout_s"]) + 10
         connection.send_bytes(b"ready")
         while True:

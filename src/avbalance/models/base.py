@@ -46,7 +46,10 @@ class Batch:
 
 @dataclass
 class ModelOutput:
-    """Prediction `logits (B, C)`; per modality `scores (B, C)` and pooled encoder `features (B, D)`."""
+    """Prediction `logits (B, C)`; per modality `scores (B, C)` and pooled encoder `features (B, D)`.
+
+    Where every second has a class of its own, all have an axis of seconds: `(B, T, C)` and `(B, T, D)`.
+    """
 
     logits: Tensor
     scores: dict[str, Tensor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, complete, require
@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "visual_dropout": 0.0,
     "msdu": False,
     "msdu_detach": False,
+    "with_ca": True,
 }
 
 
@@ -37,7 +38,8 @@ class HAN(ParsingModel):
 
     `visual_dropout` drops attended visual features ahead of the heads (0.5 in MCG-NJU/JoMoLD, 0 in HAN). `msdu` gives
     each modality its own heads and adds measuring heads on the encoder outputs (Fu, Gao and Xu, Eq. 11); with
-    `msdu_detach` no gradient flows from those into the encoders.
+    `msdu_detach` no gradient flows from those into the encoders. Without `with_ca` no modality attends to the other
+    (JoMoLD's noise estimator); the weights are the same.
 
     4,569,675 parameters, 4,659,450 with MSDU, at width 512 and 25 classes. The published counts, 4,571,723 and
     4,661,498, contain 2,048 of two LayerNorms that are never applied and do not exist here.
@@ -61,21 +63,26 @@ class HAN(ParsingModel):
         measuring = {name: MeasuringHeads(width, classes) for name in MODALITIES} if settings["msdu"] else {}
         self.measuring = nn.ModuleDict(measuring)
         self.msdu_detach = settings["msdu_detach"]
+        self.with_ca = settings["with_ca"]
 
-    def forward(self, batch: Batch, with_ca: bool = True) -> ParsingOutput:
-        """Parse the batch; without `with_ca` no modality attends to the other."""
+    def forward(self, batch: Batch) -> ParsingOutput:
+        """Parse the batch, with cross-modal attention if the setting with_ca says so."""
         encoded = {name: self.encoders[name](batch.modality(name)) for name in MODALITIES}
-        f_a, f_v = self.attention.both(encoded["audio"], encoded["visual"], with_ca)
+        return self.attend(encoded["audio"], encoded["visual"], self.with_ca)
+
+    def attend(self, e_a: Tensor, e_v: Tensor, with_ca: bool) -> ParsingOutput:
+        """Parse encoder outputs `(B, T, D)`; without `with_ca` no modality attends to the other."""
+        f_a, f_v = self.attention.both(e_a, e_v, with_ca)
         heads = self.audio_heads if self.visual_heads is None else (self.audio_heads, self.visual_heads)
         prob, frame_att, av_att = head_logits(heads, f_a, self.visual_dropout(f_v))
         frame_prob = prob.sigmoid()
         pooled = attentive_pooling(frame_prob, frame_att, av_att)
-        measured = self._measure(encoded)
+        measured = self._measure({"audio": e_a, "visual": e_v})
         return ParsingOutput(
             frame_prob,
             *pooled,
-            e_a=encoded["audio"],
-            e_v=encoded["visual"],
+            e_a=e_a,
+            e_v=e_v,
             f_a=f_a,
             f_v=f_v,
             s_a=measured.get("audio"),
@@ -103,7 +110,7 @@ def build(settings: dict[str, Any], classes: int, generator: torch.Generator) ->
     filled = complete(settings, DEFAULTS)
     check_sizes(filled, "width")
     check_shares(filled, "dropout", "visual_dropout")
-    for name in ("msdu", "msdu_detach"):
+    for name in ("msdu", "msdu_detach", "with_ca"):
         require(filled[name], (True, False), name)
     if filled["msdu_detach"] and not filled["msdu"]:
         raise UserError("model setting msdu_detach is true; it needs msdu: true.")

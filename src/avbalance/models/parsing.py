@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout, linear
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
@@ -163,13 +164,30 @@ class HybridAttention(nn.Module):
         return result
 
     def both(self, audio: Tensor, visual: Tensor, with_ca: bool = True) -> tuple[Tensor, Tensor]:
-        """Return audio attending to visual and visual attending to audio, both from the unmodified inputs."""
-        return self(audio, visual, with_ca), self(visual, audio, with_ca)
+        """Return audio attending to visual and visual attending to audio, both from the unmodified inputs.
+
+        The weights being shared, both directions are one pass over the videos of either modality.
+        """
+        attended: Tensor = self(torch.cat([audio, visual]), torch.cat([visual, audio]), with_ca)
+        return attended[: len(audio)], attended[len(audio) :]
 
 
 def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
-    # With weights asked for, attention is computed step by step: fused kernels are not deterministic everywhere.
-    attended: Tensor = attention(query, memory, memory, need_weights=True)[0]
+    """What `attention`, of one head and batch first, makes of `query (B, T, D)` and `memory (B, S, D)`.
+
+    Written out, since the module's own forward costs more than its mathematics here, and its fused kernels are not
+    deterministic everywhere.
+    """
+    width = query.shape[-1]
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    if query is memory:
+        wanted, keys, values = linear(query, weight, bias).chunk(3, -1)
+    else:
+        wanted = linear(query, weight[:width], bias[:width])
+        keys, values = linear(memory, weight[width:], bias[width:]).chunk(2, -1)
+    share = torch.bmm(wanted * width**-0.5, keys.transpose(1, 2)).softmax(-1)
+    share = dropout(share, attention.dropout, attention.training)
+    attended: Tensor = attention.out_proj(torch.bmm(share, values))
     return attended
 
 
@@ -183,7 +201,7 @@ class Heads(nn.Module):
         self.av_att = nn.Linear(width, classes)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return three times `(B, T, C)` for features `(B, T, D)`."""
+        """Return three times `(..., C)` for features `(..., D)`."""
         return self.prob(features), self.frame_att(features), self.av_att(features)
 
 
@@ -228,8 +246,9 @@ def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tenso
 
     Index 0 of the third axis is audio.
     """
-    for_audio, for_visual = heads if isinstance(heads, tuple) else (heads, heads)
-    prob, frame_att, av_att = (torch.stack(pair, 2) for pair in zip(for_audio(audio), for_visual(visual), strict=True))
+    if isinstance(heads, Heads):
+        return heads(torch.stack([audio, visual], 2))
+    prob, frame_att, av_att = (torch.stack(pair, 2) for pair in zip(heads[0](audio), heads[1](visual), strict=True))
     return prob, frame_att, av_att
 
 
@@ -251,7 +270,7 @@ def one_modality(modality: str, frame_prob: Tensor, video_prob: Tensor, encoded:
     )
 
 
-ModelT = TypeVar("ModelT", bound=ParsingModel)
+ModelT = TypeVar("ModelT", bound=Model)
 
 
 def assemble_default(make: Callable[[], ModelT], generator: torch.Generator) -> ModelT:

@@ -87,7 +87,7 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
     parent = paper.pop("extends", None)
     if parent:
         inherited = load_paper(root, parent)
-        for key in ("datasets", "tables", "figures", "claims", "checks", "published"):
+        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
             inherited.pop(key, None)
         paper = merge(inherited, paper)
     for part in ("tables", "figures", "claims"):

@@ -369,9 +369,39 @@ class Plan:
         return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{_module(kind)}")
 
     def claims_spec(self, slug: str) -> str:
-        keys = ("claims", "checks", "statistics", "measures")
+        keys = ("claims", "checks", "illustrations", "statistics", "measures")
         declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
         return self._report_spec(slug, "claims", declared)
+
+    def figure_run_files(self, slug: str, figure: str) -> list[str]:
+        """Files of runs that a figure declares: runs: [{run, file}] on its data set (`dataset`), every seed."""
+        declared = self.declared(slug, "figures")[figure]
+        wanted = [(need["run"], need["file"]) for need in declared.get("runs", ())]
+        return self._files_of_runs(slug, declared.get("dataset"), wanted)
+
+    def claims_run_files(self, slug: str) -> list[str]:
+        """Histories of runs that claims are about, see evaluation/seed_histories.py."""
+        keys = ("claims", "checks", "illustrations")
+        blocks = [block for key in keys for entry in self.papers[slug].get(key, ()) for block in entry["tests"]]
+        found = [
+            path
+            for block in blocks
+            if block.get("kind") == "by_seed_history"
+            for path in self._files_of_runs(
+                slug, block["dataset"], [(block[side], "history.csv") for side in ("before", "after")]
+            )
+        ]
+        return list(dict.fromkeys(found))
+
+    def _files_of_runs(self, slug: str, role: str | None, wanted: list[tuple[str, str]]) -> list[str]:
+        """A file of every seed of some runs on a role's own data set; nothing for runs that the tier leaves out."""
+        rows = {row.run: row for row in self.rows[slug] if row.role == role and not row.robustness}
+        return [
+            f"{self.runs}/{Job(rows[run], seed).folder}/{name}"
+            for run, name in wanted
+            if run in rows
+            for seed in rows[run].seeds
+        ]
 
     def losses_spec(self, slug: str) -> str:
         return self._report_spec(slug, None, {})

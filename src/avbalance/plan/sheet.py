@@ -119,12 +119,14 @@ def _seed_cell(row: Row, seed: int | str) -> Cell:
 def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
     """All rows of one paper under one configuration.
 
-    `config["papers"][slug]` maps the paper's data sets to real ones and may override settings for all runs (`settings`)
-    or single runs (`runs`: skip, only, seeds, settings, choose). Raises UserError for names that the paper lacks.
+    `config["papers"][slug]` maps the paper's data sets to real ones and may override settings for all runs
+    (`settings`), those on one data set (`roles`: settings, seeds) or single runs (`runs`: skip, only, seeds, settings,
+    choose). Raises UserError for names that the paper lacks.
     """
     slug = paper["slug"]
     chosen = config["papers"][slug]
     _check_names(chosen.get("datasets", {}), paper["datasets"], f"papers.{slug}.datasets")
+    _check_names(chosen.get("roles", {}), paper["datasets"], f"papers.{slug}.roles")
     _check_names(chosen.get("runs", {}), paper["runs"], f"papers.{slug}.runs")
     rows = []
     for role, dataset in chosen.get("datasets", {}).items():
@@ -148,7 +150,8 @@ def _row(
     if tier.get("skip") or (allowed is not None and role not in allowed):
         return None
     settings: dict[str, Any] = {}
-    for layer in (paper, declared, chosen, tier):
+    shared = chosen.get("roles", {}).get(role, {})
+    for layer in (paper, paper["datasets"][role], declared, chosen, shared, tier):
         settings = merge(settings, layer.get("settings", {}))
     return Row(
         paper=paper["slug"],
@@ -158,7 +161,7 @@ def _row(
         label=declared["label"],
         method=declared["method"],
         settings=plain(settings),
-        seeds=tuple(tier.get("seeds", declared.get("seeds", config["seeds"]))),
+        seeds=tuple(tier.get("seeds", declared.get("seeds", shared.get("seeds", config["seeds"])))),
         needs=declared.get("needs", {}),
         choose=plain(tier["choose"] if "choose" in tier else declared.get("choose")),
         combine=declared.get("combine", {}),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.subsets import OVERALL, canonical_subset
 from avbalance.errors import UserError
-from avbalance.evaluation.measure import ACCURACY, CHANCE
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
+from avbalance.evaluation.rows import ACCURACY, CHANCE, NO_SUBSET
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES
 
 SELECT = {
@@ -75,7 +75,8 @@ class Measured:
         """The cell at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).
 
         `generator` (a name on disk) replaces the role's own data set. Published numbers stand beside the
-        paper's own definition on the role's own data set only.
+        paper's own definition on the role's own data set only; where a data set has no subsets, protocol "none"
+        is that definition.
         """
         place = {**SELECT, **coordinates}
         info = self.paper.dataset(place["dataset"])
@@ -84,7 +85,8 @@ class Measured:
         key = (data, place["run"], subset, *(place[name] for name in SELECT))
         ours = self._ours.get(key)
         published = None
-        if place["protocol"] == SELECT["protocol"] and "generator" not in place:
+        own = {SELECT["protocol"]} if info.subsets else {SELECT["protocol"], NO_SUBSET}
+        if place["protocol"] in own and "generator" not in place:
             label = self.paper.label(place["run"])
             published = self.published.get((info.label, label, subset, place["metric"]))
         if ours is None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 
-from avbalance.evaluation.claims import NOT_TESTABLE, PROTOCOLS, assess
-from avbalance.evaluation.measure import NO_SUBSET
+from avbalance.evaluation.claims import ILLUSTRATION, NOT_TESTABLE, PROTOCOLS, assess
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.rows import NO_SUBSET
 from avbalance.files import write_json
 from avbalance.frames import write_text
 from avbalance.reporting.cells import SMALL
@@ -20,9 +20,11 @@ from avbalance.reporting.facts import CROSS_FITTED_NOTE, cut_lines
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_claims(paper: Paper, declarations: Mapping[str, Any], out_dir: str | Path) -> list[Path]:
+def render_claims(
+    paper: Paper, declarations: Mapping[str, Any], out_dir: str | Path, measurements: str | Path | None = None
+) -> list[Path]:
     """Assess all claims and checks and write claims.json and claims.md; returns the paths written."""
-    report = {**assess(paper, declarations), "cuts": cut_lines(paper, "claims")}
+    report = {**assess(paper, declarations, measurements), "cuts": cut_lines(paper, "claims")}
     out = Path(out_dir)
     write_json(out / "claims.json", report)
     write_text(out / "claims.md", claims_markdown(report))
@@ -49,8 +51,8 @@ def verdict_text(result: Mapping[str, Any] | None) -> str:
     """A verdict with the counts of comparisons that hold, are weak, fail, and could not be made."""
     if result is None:
         return ""
-    if result["verdict"] == NOT_TESTABLE:
-        return NOT_TESTABLE
+    if result["verdict"] in (NOT_TESTABLE, ILLUSTRATION):
+        return str(result["verdict"])
     counts = f"{result['holds']} hold, {result['weak']} weak, {result['fails']} fail"
     return f"{result['verdict']} ({counts}{_untestable(result)})"
 

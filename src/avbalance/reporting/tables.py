@@ -22,7 +22,7 @@ from avbalance.reporting.facts import CROSS_FITTED_NOTE, data_line, notes
 ABSENT = "–"
 SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
-KNOWN = {"requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes"}
+KNOWN = {"requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes"}
 GENERATORS = "+generators"
 
 
@@ -57,6 +57,7 @@ class Table:
     cells: tuple[tuple[Cell, ...], ...]
     decimals: int | None
     sizes: str
+    counted: str
     data: str
     notes: tuple[str, ...]
 
@@ -81,9 +82,11 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     """Look up every cell of a declared table.
 
     declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
-    or {value, label, set: further coordinates}), select (fixed coordinates), source (default: measurements;
-    else see FromFiles), decimals (2; null: as short as possible), sizes (clips per "columns", per "rows",
-    or "none"), requires (when the plan asks for it). Raises UserError for unknown keys.
+    or {value, label, set: further coordinates}), select (fixed coordinates, also put together from those of
+    the axes: {metric: "{level}_{quantity}"}), source (default: measurements; else see FromFiles), decimals
+    (2; null: as short as possible), sizes (clips per "columns", per "rows", or "none"), counted ("Clips", or
+    what else n counts), notes (lines to stand below), requires (when the plan asks for it). Raises
+    UserError for unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
@@ -100,22 +103,23 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
     cells = tuple(tuple(lookup.cell(place) for place in line) for line in places)
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
-    marks = _marks(itertools.chain(*places), itertools.chain(*cells)) if source is None else []
+    counted = str(declaration.get("counted", CLIPS))
+    marks = _marks(itertools.chain(*places), itertools.chain(*cells), counted) if source is None else []
     return Table(
         id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
-        sizes=str(declaration.get("sizes", "columns" if source is None else "none")),
+        sizes=str(declaration.get("sizes", "columns" if source is None else "none")), counted=counted,
         data=data_line(paper, roles, generators),
-        notes=(*marks, *notes(paper, roles, str(declaration["id"]), generators)),
+        notes=(*marks, *declaration.get("notes", ()), *notes(paper, roles, str(declaration["id"]), generators)),
     )  # fmt: skip
 
 
-def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell]) -> list[str]:
+def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: str) -> list[str]:
     """Lines that explain the marks in the cells and what holds for cells of one protocol only."""
     made = [(place, cell) for place, cell in zip(places, cells, strict=True) if cell.ours_mean is not None]
     lines = []
     if any(cell.small for _, cell in made):
-        lines.append(f"{SMALL_MARK} fewer than {SMALL} clips.")
+        lines.append(f"{SMALL_MARK} fewer than {SMALL} {counted.lower()}.")
     if any(cell.chance for _, cell in made):
         lines.append(f"{CHANCE_MARK} a seed at chance level is part of the mean.")
     if any(place.get("protocol") == CROSS_FITTED for place, _ in made):
@@ -150,10 +154,13 @@ def _entries(paper: Paper, key: str, value: str, label: str | None) -> list[Entr
 
 
 def _place(fixed: Mapping[str, str], entries: Sequence[Entry]) -> dict[str, str]:
-    place = dict(fixed)
+    own: dict[str, str] = {}
     for entry in entries:
-        place.update(entry.coordinates)
-    return place
+        own.update(entry.coordinates)
+    try:
+        return {key: value.format(**own) for key, value in fixed.items()} | own
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserError(f"tables.yaml: select asks for {error}, which no axis has.") from error
 
 
 def _roles(fixed: Mapping[str, str], axes: Sequence[Axis]) -> list[str]:
@@ -202,11 +209,11 @@ def grid_texts(table: Table) -> tuple[list[str], list[list[str]]]:
         for row, line in zip(table.row_keys, table.cells, strict=True)
     ]
     if table.sizes == "rows":
-        heads.append(CLIPS)
+        heads.append(table.counted)
         body = [[*texts, size_text(line)] for texts, line in zip(body, table.cells, strict=True)]
     if table.sizes == "columns":
         blanks = [""] * (len(table.rows) - 1)
-        body.append([CLIPS, *blanks, *(size_text(column) for column in zip(*table.cells, strict=True))])
+        body.append([table.counted, *blanks, *(size_text(column) for column in zip(*table.cells, strict=True))])
     return heads, body
 
 
@@ -247,7 +254,7 @@ def latex(table: Table) -> str:
     ]
     for level in range(len(table.columns)):
         titles = [axis.title if level == len(table.columns) - 1 else "" for axis in table.rows]
-        added = [CLIPS if level == len(table.columns) - 1 else ""] if table.sizes == "rows" else []
+        added = [table.counted if level == len(table.columns) - 1 else ""] if table.sizes == "rows" else []
         lines.append(_tex_row([escape_tex(text) for text in titles] + _spans(table, level) + added))
     lines.append(r"\midrule")
     rows = [_tex_row([escape_tex(text) for text in texts]) for texts in body]

@@ -1,0 +1,85 @@
+"""What the sources with published annotations share: oddities told and counted, events as text, released features."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbalance.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avbalance.data.annotations import Oddity
+
+log = logging.getLogger(__name__)
+
+ROOTS = ("features_root", "media_root")
+_SHOWN = 20
+
+
+def chosen_root(options: Mapping[str, Any], kind: str) -> str:
+    """Which of the options features_root and media_root is set; raises UserError unless it is exactly one."""
+    given = [name for name in ROOTS if options[name]]
+    if len(given) != 1:
+        raise UserError(
+            f"data set of kind {kind}: {'both' if given else 'none'} of features_root and media_root given; set "
+            "features_root to the folder of the released features, or media_root to that of the clips."
+        )
+    return given[0]
+
+
+def tell_oddities(oddities: Iterable[Oddity]) -> dict[str, int]:
+    """Log a warning per file and kind with the rows, and return the number of each kind, sorted by name."""
+    found: dict[tuple[str, str], list[Oddity]] = defaultdict(list)
+    for odd in oddities:
+        found[odd.file, odd.kind].append(odd)
+    counts: Counter[str] = Counter()
+    for (file, kind), group in found.items():
+        counts[kind] += len(group)
+        rows = ", ".join(str(odd.row) for odd in group[:_SHOWN]) + (", ..." if len(group) > _SHOWN else "")
+        log.warning("%s: %s in %d rows (%s), left as they are; first: %s", file, kind, len(group), rows, group[0].what)
+    return dict(sorted(counts.items()))
+
+
+def refuse_empty_intervals(oddities: Iterable[Oddity]) -> None:
+    """Raise UserError for an onset that is not before its offset: the published files have a few, others must not."""
+    for odd in oddities:
+        if odd.kind == "empty interval":
+            raise UserError(
+                f"{odd.file}, row {odd.row}: the onset is not before the offset ({odd.what}), in a row that the "
+                "published file does not have; correct it or take the published file."
+            )
+
+
+def events_text(active: NDArray[np.bool_], classes: Sequence[str]) -> str:
+    """JSON [[class name, onset, offset], ...] of the runs of active seconds in (C, S), by class, then onset."""
+    import numpy as np
+
+    edges = np.diff(np.pad(active.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    starts, ends = (np.argwhere(edges == sign) for sign in (1, -1))
+    return json.dumps([[classes[c], int(on), int(off)] for (c, on), (_, off) in zip(starts, ends, strict=True)])
+
+
+def missing_columns(what: str) -> dict[str, Any]:
+    """Manifest columns of a clip without its files."""
+    return {"status": "missing", "reason": what}
+
+
+def tell_missing(rows: Sequence[Mapping[str, Any]], root: Path) -> None:
+    """Log how many clips have no files, and the first of them."""
+    missing = [row for row in rows if row.get("status") == "missing"]
+    if missing:
+        log.warning(
+            "%s: %d of %d clips are missing; first: %s (%s)",
+            root,
+            len(missing),
+            len(rows),
+            missing[0]["id"],
+            missing[0]["reason"],
+        )

@@ -1,0 +1,105 @@
+"""CREMA-D (Cao et al. 2014) by the lists of OGM-GE: 6,698 training and 744 test clips of acted emotions.
+
+The reference code leaves clips without sound or pictures out in silence; here they are counted as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbalance.data.sources.annotated import missing_columns, tell_missing
+from avbalance.data.sources.common import (
+    IMAGE_SUFFIXES,
+    card_for,
+    media_checksum,
+    media_root_entry,
+    read_options,
+    refuse_if_nothing_found,
+    required,
+)
+from avbalance.errors import UserError
+
+if TYPE_CHECKING:
+    from avbalance.data.manifest import Manifest
+
+DEFAULTS: dict[str, Any] = {
+    "lists_dir": required(),
+    "media_root": required(),
+    "audio_folder": "AudioWAV",
+    "video_folder": "VideoFlash",
+    "frames_folder": "Image-01-FPS",
+    "allow_missing": False,
+    "checksums": False,
+}
+_SPLITS = {"train": "train.csv", "test": "test.csv"}
+
+
+def preflight(spec: Mapping[str, Any]) -> str | None:
+    """Say which list or folder is missing and where to get it; None when all are there."""
+    options = read_options(spec, DEFAULTS)
+    for name in inputs(spec):
+        if not Path(name).is_file():
+            return f"{name}: no such file; take it from the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)."
+    sound = Path(options["media_root"]) / options["audio_folder"]
+    if not options["allow_missing"] and not sound.is_dir():
+        return (
+            f"{sound}: no such folder; take AudioWAV and VideoFlash from the repository "
+            "CheyneyComputerScience/CREMA-D (git lfs pull), or set the option allow_missing to plan without them."
+        )
+    return None
+
+
+def inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that list the clips: train.csv and test.csv."""
+    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
+    return [str(lists / name) for name in _SPLITS.values()]
+
+
+def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+    """Join lists and media; clips that lack the sound or the pictures get the status "missing".
+
+    A clip's sound is <audio_folder>/<clip>.wav, its pictures the folder <frames_folder>/<clip>/ of images, one per
+    second, where there is one, else <video_folder>/<clip>.flv. The group is the actor, who is in both parts. Raises
+    UserError, naming file, row and fix, on malformed rows and a clip in two splits.
+    """
+    from avbalance.data.annotations import refuse_repeats
+    from avbalance.data.cremad import CLASSES, read_split
+    from avbalance.data.manifest import make_manifest
+
+    problem = preflight(spec)
+    if problem is not None:
+        raise UserError(problem)
+    options = read_options(spec, DEFAULTS)
+    lists, media = Path(options["lists_dir"]), Path(options["media_root"])
+    splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
+    refuse_repeats(list(splits.values()))
+    rows = [
+        {"id": clip, "label": CLASSES[label], "split": split, "group": actor, **_media_columns(clip, media, options)}
+        for split, part in splits.items()
+        for clip, label, actor in zip(part.ids, part.labels, part.actors, strict=True)
+    ]
+    refuse_if_nothing_found(rows, media, options["allow_missing"])
+    tell_missing(rows, media)
+    card = card_for(name, spec, CLASSES, media_root_entry(options["media_root"], out_dir))
+    return make_manifest(rows, card, str(lists))
+
+
+def _media_columns(clip: str, media: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    sound, video = f"{options['audio_folder']}/{clip}.wav", f"{options['video_folder']}/{clip}.flv"
+    frames = f"{options['frames_folder']}/{clip}"
+    images = _images(media / frames)
+    pictures = [media / video] if not images and (media / video).is_file() else images
+    absent = [] if (media / sound).is_file() else [sound]
+    absent += [] if pictures else [f"{frames}/ or {video}"]
+    if absent:
+        return missing_columns(f"no file {' and no '.join(absent)}")
+    checksum = media_checksum([media / sound, *pictures]) if options["checksums"] else None
+    return {"audio": sound, "visual": frames if images else video, "sha256": checksum}
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)

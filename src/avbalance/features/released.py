@@ -1,0 +1,103 @@
+"""Features that others released: files of arrays per second, read in place of media.
+
+Layouts: one .npy file per clip, vggish/<id>.npy (10, 128), res152/<id>.npy (80, 2048) with its sibling
+r2plus1d_18/<id>.npy (10, 512) (YapengTian/AVVP-ECCV20); or row r of one HDF5 file for all clips, <file>.h5#<r>, dataset
+avadataset of (clips, 10, 128) or (clips, 10, 7, 7, 512) (YapengTian/AVE-ECCV18).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.errors import UserError
+from avbalance.features.recipes import Recipe, SegmentRecipe
+
+_ROW = re.compile(r"(?P<file>.+\.(?:h5|hdf5))#(?P<row>\d+)")
+_DATASET = "avadataset"
+_RELEASED = ("vggish", "res152-r2plus1d", "vgg19")
+_FRAMES_PER_SEGMENT = 8
+_FRAME_WIDTH, _CLIP_WIDTH = 2048, 512
+_SIBLING = "r2plus1d_18"
+
+Floats = NDArray[np.floating]
+
+
+def is_released(path: Path) -> bool:
+    """True for a .npy file and a row of an HDF5 file."""
+    return path.suffix.lower() == ".npy" or _ROW.fullmatch(path.name) is not None
+
+
+def read_released(path: Path, recipe: Recipe) -> NDArray[np.float16]:
+    """The released features of a clip as the array of the recipe.
+
+    The 80 frames of res152 are averaged over each second's 8; the 512 values of r2plus1d_18 follow. A model that maps
+    each frame linearly and then averages, as the public code does, computes the same from either, up to rounding.
+    Raises FileNotFoundError (with `filename`) for an absent file, and UserError, naming the file, what it holds and
+    what is wanted, for everything else.
+    """
+    if not isinstance(recipe, SegmentRecipe) or recipe.encoder not in _RELEASED:
+        raise UserError(
+            f"{path}: released features cannot become recipe {recipe.name}; choose seconds10-vggish for sound, "
+            "seconds10-res152-r2plus1d or seconds10-vgg19 for pictures."
+        )
+    if match := _ROW.fullmatch(path.name):
+        values = _read_row(path.with_name(match["file"]), int(match["row"]), recipe.shape)
+    elif recipe.encoder == "res152-r2plus1d":
+        values = _frames_and_clips(path, recipe)
+    else:
+        values = _read_npy(path, recipe.shape)
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise UserError(f"{path}: holds values beyond those of float16 (65504); take the file again.")
+    return halves
+
+
+def _frames_and_clips(path: Path, recipe: SegmentRecipe) -> Floats:
+    frames = _read_npy(path, (recipe.segments * _FRAMES_PER_SEGMENT, _FRAME_WIDTH))
+    clips = _read_npy(path.parent.parent / _SIBLING / path.name, (recipe.segments, _CLIP_WIDTH))
+    per_second = frames.reshape(recipe.segments, _FRAMES_PER_SEGMENT, _FRAME_WIDTH).mean(axis=1, dtype=np.float64)
+    return np.concatenate([per_second, clips], axis=1)
+
+
+def _read_npy(path: Path, shape: tuple[int, ...]) -> Floats:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable .npy file of numbers ({error}); take the file again.") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: an archive of several arrays where one .npy array is wanted; take the file again.")
+    return _checked(array, shape, str(path))
+
+
+def _read_row(path: Path, row: int, shape: tuple[int, ...]) -> Floats:
+    import h5py
+
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file", str(path))
+    try:
+        with h5py.File(path, "r") as file:
+            stored = file[_DATASET]
+            if row >= len(stored):
+                raise UserError(
+                    f"{path}: holds {len(stored)} clips, row {row} (from 0) is wanted; take the file again."
+                )
+            return _checked(np.asarray(stored[row]), shape, f"{path}, row {row}")
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no readable dataset {_DATASET} ({error}); take the file again.") from error
+
+
+def _checked(array: NDArray[np.generic], shape: tuple[int, ...], where: str) -> Floats:
+    """The values of an array, if it is the one that is wanted; raises UserError otherwise."""
+    if array.shape != shape or array.dtype.kind != "f":
+        raise UserError(f"{where}: holds {array.dtype} {array.shape}, float32 {shape} is wanted; take the file again.")
+    values: Floats = np.asarray(array)
+    if not np.isfinite(values).all():
+        raise UserError(f"{where}: holds {array.dtype} {array.shape} with NaN or infinite values; take the file again.")
+    return values

@@ -1,0 +1,69 @@
+"""JoCoR on two HANs: one joint loss that also asks them to agree, less the labels on which it is largest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from avbalance.analysis.parsing_losses import PROBABILITY_FLOOR, elementwise_cross_entropy, targets
+from avbalance.methods.base import MethodCard, Step
+from avbalance.methods.parts import twins
+from avbalance.methods.parts.selection import largest_losses, mean_kept
+from avbalance.methods.parts.twins import TwinMethod, both_outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avbalance.models.base import Batch, Model, ModelOutput
+
+
+def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """`KL(p || q) + KL(q || p)` of two Bernoulli probabilities, elementwise, both clamped to [1e-7, 1 - 1e-7]."""
+    p, q = (each.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR) for each in (first, second))
+    return (p - q) * (p.logit() - q.logit())
+
+
+def joint_loss(first: Tensor, second: Tensor, target: Tensor, weight: float) -> Tensor:
+    """Both networks' cross-entropies and `weight` times their divergence, elementwise; all `(B, C)`."""
+    supervised = elementwise_cross_entropy(first, target) + elementwise_cross_entropy(second, target)
+    return supervised + weight * symmetric_divergence(first, second)
+
+
+class JoCoR(TwinMethod):
+    """Two networks are updated by one loss over the labels on which that loss is small."""
+
+    card = MethodCard(
+        name="jocor",
+        label="JoCoR",
+        reference="Wei et al., CVPR 2020, arXiv 2003.02752; on HAN: Cheng et al., ECCV 2022, arXiv 2204.11573, table 1",
+        summary="Two HANs under one loss with a term for their agreement; labels with the largest loss are left out.",
+        options={
+            "weight": (0.5, "ours, to be chosen on validation from 0.1 to 0.9; not stated for this task"),
+            **twins.OPTIONS,
+        },
+        models=("twin-han",),
+        deviations=(
+            *twins.DEVIATIONS,
+            "Decision: the weight is that of the divergence beside cross-entropies of weight 1; Wei et al. give those "
+            "one minus the weight.",
+        ),
+    )
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self.require("weight", self.options["weight"] >= 0, "at least 0")
+
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Return the joint loss of the video, audio and visual probabilities, the latter two over what is kept."""
+        first, second = both_outputs(output, self.name)
+        label, weight = batch.label, self.options["weight"]
+        self._watch(first, label, targets(label))
+        loss = joint_loss(first.P, second.P, label, weight).mean()
+        pairs = ((first.p_a, second.p_a), (first.p_v, second.p_v))
+        for pair, target, ratio in zip(pairs, targets(label), self.ratio(step), strict=True):
+            each = joint_loss(*pair, target, weight)
+            loss = loss + mean_kept(each, largest_losses(each, label, ratio))
+        return loss
+
+
+METHOD = JoCoR

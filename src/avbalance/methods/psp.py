@@ -1,0 +1,73 @@
+"""PSP: fully supervised localisation of audio-visual events (Zhou et al. 2021), also with gradient modulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from avbalance.methods.base import MethodCard, Step, cross_entropy
+from avbalance.methods.parts import modulation
+from avbalance.methods.parts.single_label import SingleLabelModulation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avbalance.models.base import Batch, Model, ModelOutput
+
+
+def similarity_targets(label: Tensor, background: int) -> Tensor:
+    """`(B, T)` float: 1 / k in each of the k seconds of an event and 0 in the background; label `(B, T)` int64."""
+    event = (label != background).float()
+    return event / event.sum(1, keepdim=True).clamp_min(1)
+
+
+def pair_similarity_loss(audio: Tensor, visual: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of the shares of cosine similarity, `relu(cos_t) / (sum_t relu(cos_t) + 1e-8)`; a scalar.
+
+    Features `(B, T, D)`, target `(B, T)` (Zhou et al. 2021, Eqs. 8 and 9).
+    """
+    from torch.nn.functional import cosine_similarity, mse_loss
+
+    similar = cosine_similarity(visual, audio, dim=-1).relu()
+    return mse_loss(similar / (similar.sum(1, keepdim=True) + 1e-8), target)
+
+
+class PSP(SingleLabelModulation):
+    """Cross-entropy per second, and similar features of both modalities in the seconds of the event."""
+
+    card = MethodCard(
+        name="psp",
+        label="PSP",
+        reference="Zhou et al., CVPR 2021, arXiv 2104.00239, and jasongief/PSP_CVPR_2021",
+        summary="A class for every second; audio and visual features are drawn together where the event is.",
+        options={
+            "similarity_weight": (100.0, "jasongief/PSP_CVPR_2021, fully supervised"),
+            **modulation.OPTIONS,
+        },
+        models=("psp",),
+        deviations=(
+            "Decision: fully supervised; Fu, Gao and Xu do not say which of PSP's two settings they build upon, only "
+            "this one comes near their baseline.",
+            "Decision: modulation takes every second as a sample and the background as a class; a modality's score is "
+            "the softmax of the classifier on its features alone; audio are its projection and memory, visual the "
+            "guided attention, projection and memory; the shared PSP block and classifier are left alone.",
+            "The public code keeps the best epoch on the test videos; here that is reported beside the epoch that "
+            "validation selects.",
+        ),
+    )
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self.require("similarity_weight", self.options["similarity_weight"] >= 0, "at least 0")
+
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Return the cross-entropy over all seconds and the weighted pair similarity loss."""
+        loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
+        weight = self.options["similarity_weight"]
+        if weight == 0:
+            return loss
+        target = similarity_targets(batch.label, output.logits.shape[-1] - 1)
+        return loss + weight * pair_similarity_loss(output.features["audio"], output.features["visual"], target)
+
+
+METHOD = PSP

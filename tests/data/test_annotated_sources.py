@@ -1,0 +1,377 @@
+"""LLP, CREMA-D and AVE: lists in the published formats joined with features or clips, and what bad rows are told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from avbalance.data.annotations import Oddity
+from avbalance.data.manifest import read_manifest, write_manifest
+from avbalance.data.sources import annotated, ave, cremad, llp
+from avbalance.errors import UserError
+
+TRAIN, VAL, TEST = "-_aaaaaaaaa_20_30", "bbbbbb_bbbb_0_10", "cccccccccc-_101.8_111.8"
+SPLIT_HEADER, EVAL_HEADER = "filename\tevent_labels\n", "filename\tonset\toffset\tevent_labels\n"
+
+
+# Shared
+
+
+def test_runs_of_active_seconds_become_events() -> None:
+    active = np.array([[0, 1, 1, 0, 0, 0, 0, 0, 0, 1], [1] * 10, [0] * 10], dtype=bool)
+    events = json.loads(annotated.events_text(active, ["x", "y", "z"]))
+    assert events == [["x", 1, 3], ["x", 9, 10], ["y", 0, 10]]
+
+
+def test_oddities_are_logged_with_their_rows_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    odd = [Oddity("f.csv", row, "duplicate", f"row {row} again") for row in range(2, 32)]
+    with caplog.at_level(logging.WARNING):
+        counts = annotated.tell_oddities([*odd, Oddity("g.csv", 7, "duplicate", "w"), Oddity("g.csv", 9, "empty", "e")])
+    assert counts == {"duplicate": 31, "empty": 1}
+    assert len(caplog.messages) == 3
+    assert caplog.messages[0].startswith("f.csv: duplicate in 30 rows (2, 3,") and "..." in caplog.messages[0]
+    assert "g.csv: empty in 1 rows (9)" in caplog.messages[2]
+
+
+# LLP
+
+
+def _llp(root: Path, **options: Any) -> dict[str, Any]:
+    where: dict[str, Any] = {"lists_dir": str(root / "lists")}
+    if "media_root" not in options:
+        where["features_root"] = str(root / "feats")
+    return {"kind": "llp", "describe": "toy", "options": {**where, **options}}
+
+
+def _llp_lists(root: Path, **files: str) -> None:
+    """Toy lists; a keyword replaces the rows of one file."""
+    rows = {
+        "AVVP_train": f"{TRAIN}\tDog,Speech\n",
+        "AVVP_val_pd": f"{VAL}\tCar\n",
+        "AVVP_test_pd": f"{TEST}\tCar,Dog\n",
+        "AVVP_eval_audio": f"{VAL}\t0\t3\tCar\n{VAL}\t2\t5\tCar\n{TEST}\t0\t4\tCar\n",
+        "AVVP_eval_visual": f"{TEST}\t9\t10\tDog\n",
+        "old": f"{VAL}\t0\t3\tCar\n{TEST}`\t0\t4\tCar\n",
+    }
+    (root / "lists" / "old").mkdir(parents=True)
+    for name, text in {**rows, **files}.items():
+        path = "old/AVVP_eval_audio" if name == "old" else name
+        header = EVAL_HEADER if "eval" in path else SPLIT_HEADER
+        (root / "lists" / f"{path}.csv").write_text(header + text, encoding="utf-8")
+
+
+def _llp_features(root: Path, *names: str) -> None:
+    for folder in ("vggish", "res152", "r2plus1d_18"):
+        (root / "feats" / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (root / "feats" / folder / f"{name[:11]}.npy").write_bytes(b"x")
+
+
+def test_llp_videos_have_labels_and_the_evaluated_ones_events(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    _llp_features(tmp_path, TRAIN, VAL, TEST)
+    manifest = llp.build("llp", _llp(tmp_path), tmp_path / "out")
+    train, val, test = manifest.frame.itertuples()
+    assert (train.id, train.group, train.split) == (TRAIN, "-_aaaaaaaaa", "train")
+    assert (train.label, json.loads(train.labels)) == ("Speech", ["Speech", "Dog"])  # in class order, not the row's
+    assert (train.events_audio, train.events_visual, train.events_audio_repaired) == (None, None, None)
+    assert (train.audio, train.visual) == ("vggish/-_aaaaaaaaa.npy", "res152/-_aaaaaaaaa.npy")
+    assert json.loads(val.events_audio) == [["Car", 0, 3]] and json.loads(val.events_audio_repaired) == [["Car", 0, 5]]
+    assert json.loads(val.events_visual) == [] and json.loads(test.events_visual) == [["Dog", 9, 10]]
+    assert json.loads(test.events_audio) == [] and json.loads(test.events_audio_repaired) == [["Car", 0, 4]]
+    assert manifest.classes[:2] == ["Speech", "Car"] and len(manifest.classes) == 25
+    assert manifest.card["oddities"] == {"unknown video": 1}
+    assert all(version.startswith("unpublished") for version in manifest.card["audio_truth"].values())
+    write_manifest(manifest, tmp_path / "out" / "manifest.parquet")
+    again = read_manifest(tmp_path / "out" / "manifest.parquet")
+    assert again.timeline("events_audio")[1, 1].sum() == 3 and again.label_matrix().sum() == 5
+
+
+def test_the_repaired_truth_alone_has_no_side_column(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    shutil.rmtree(tmp_path / "lists" / "old")
+    _llp_features(tmp_path, TRAIN)
+    assert "old/AVVP_eval_audio.csv: no such file; take AVVP_eval_audio.csv from the repository MCG-NJU/JoMoLD" in str(
+        llp.preflight(_llp(tmp_path))
+    )
+    spec = _llp(tmp_path, audio_truth="repaired")
+    manifest = llp.build("llp", spec, tmp_path / "out")
+    assert "events_audio_repaired" not in manifest.frame
+    assert json.loads(manifest.frame["events_audio"].iloc[1]) == [["Car", 0, 5]]
+    assert str(tmp_path / "lists" / "old" / "AVVP_eval_audio.csv") not in llp.inputs(spec)
+    with pytest.raises(UserError, match="audio_truth must be one of old, repaired"):
+        llp.preflight(_llp(tmp_path, audio_truth="new"))
+
+
+def test_a_missing_feature_file_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _llp_lists(tmp_path)
+    _llp_features(tmp_path, TRAIN, VAL, TEST)
+    (tmp_path / "feats" / "r2plus1d_18" / f"{VAL[:11]}.npy").unlink()
+    with caplog.at_level(logging.WARNING):
+        frame = llp.build("llp", _llp(tmp_path), tmp_path / "out").frame
+    assert frame["status"].tolist() == ["ok", "missing", "ok"]
+    assert frame["reason"].iloc[1] == f"no feature file r2plus1d_18/bbbbbb_bbbb.npy in {tmp_path / 'feats'}"
+    assert any("1 of 3 clips are missing; first: bbbbbb_bbbb_0_10" in message for message in caplog.messages)
+    shutil.rmtree(tmp_path / "feats")
+    assert "the archive of features" in str(llp.preflight(_llp(tmp_path)))
+    (tmp_path / "feats").mkdir()
+    with pytest.raises(UserError, match="holds none of the 3 clips"):
+        llp.build("llp", _llp(tmp_path), tmp_path / "out")
+
+
+def test_llp_clips_may_be_named_by_file_name_or_id(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    for name in (f"{TRAIN}.mp4", f"more/{VAL[:11]}.mkv"):
+        (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "media" / name).write_bytes(b"x")
+    frame = llp.build("llp", _llp(tmp_path, media_root=str(tmp_path / "media")), tmp_path / "out").frame
+    assert frame["audio"].tolist() == frame["visual"].tolist() == [f"{TRAIN}.mp4", f"more/{VAL[:11]}.mkv", None]
+    both = _llp(tmp_path, media_root=str(tmp_path), features_root=str(tmp_path))
+    for spec, word in ((both, "both"), (_llp(tmp_path, media_root=None), "none")):
+        with pytest.raises(UserError, match=f"{word} of features_root and media_root"):
+            llp.build("llp", spec, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"AVVP_train": f"{TRAIN}\tDog\n{TRAIN}\tDog\n"}, r"AVVP_train\.csv, row 3: '-_aaaaaaaaa' stands in"),
+        (
+            {"AVVP_test_pd": f"{TRAIN}\tDog\n"},
+            r"AVVP_test_pd\.csv, row 2: '-_aaaaaaaaa' stands in .*AVVP_train\.csv, row",
+        ),
+        ({"AVVP_test_pd": f"{TEST}\tDogs\n"}, r"AVVP_test_pd\.csv, row 2: unknown class 'Dogs'; write one of the 25"),
+        ({"AVVP_eval_visual": f"{TEST}\t0\t1\tdog\n"}, r"AVVP_eval_visual\.csv, row 2: unknown class 'dog'"),
+        (
+            {"AVVP_eval_visual": f"{TEST}\t7\t3\tDog\n"},
+            r"AVVP_eval_visual\.csv, row 2: the onset is not before the offset",
+        ),
+        (
+            {"old": f"{TEST}\t7\t3\tDog\n"},
+            r"old/AVVP_eval_audio\.csv, row 2: .*Dog from 7 to 3.*correct it or take the",
+        ),
+        ({"AVVP_eval_audio": f"{TEST}\t4\t4\tDog\n"}, r"AVVP_eval_audio\.csv, row 2: the onset is not before"),
+        ({"old": f"{TEST}\t0\t11\tDog\n"}, r"old/AVVP_eval_audio\.csv, row 2: offset '11' is not a whole second"),
+    ],
+)
+def test_a_bad_row_of_llp_is_named(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    _llp_lists(tmp_path, **files)
+    with pytest.raises(UserError, match=message):
+        llp.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
+
+
+def _real(folder: str) -> Path:
+    root = os.environ.get("AVBALANCE_REAL_DATA")
+    if not root or not (Path(root) / folder).is_dir():
+        pytest.skip(f"AVBALANCE_REAL_DATA is unset or has no {folder}/: no real lists")
+    return Path(root) / folder
+
+
+def _real_llp(tmp_path: Path, lists: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(lists), "features_root": str(tmp_path / "feats"), "allow_missing": True}
+    return {"kind": "llp", "describe": "x", "options": {**where, **options}}
+
+
+OLD = "jomold_version/AVVP_eval_audio.csv"
+
+
+def test_the_real_lists_of_llp(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lists = _real("llp")
+    with caplog.at_level(logging.WARNING):
+        manifest = llp.build("llp", _real_llp(tmp_path, lists, audio_old=OLD), tmp_path)
+    frame = manifest.frame
+    assert frame["split"].value_counts().to_dict() == {"train": 10_000, "test": 1_200, "val": 649}
+    assert frame["group"].nunique() == 11_849
+    active = {
+        column: manifest.timeline(column) for column in ("events_audio", "events_visual", "events_audio_repaired")
+    }
+    audio, visual, repaired = active.values()
+    cells = {}
+    for split in ("train", "val", "test"):
+        rows = (frame["split"] == split).to_numpy()
+        truths = (audio, visual, audio & visual, repaired, repaired & visual)
+        cells[split] = [int(truth[rows].sum()) for truth in truths]
+    assert cells["test"] == [14_568, 11_789, 9_591, 14_576, 9_592]
+    assert cells["val"] == [8_089, 6_115, 5_078, 8_089, 5_078]
+    assert cells["train"] == [0] * 5
+    labels = manifest.label_matrix()
+    counts = [int(labels[(frame["split"] == split).to_numpy()].sum()) for split in ("train", "val", "test")]
+    assert counts == [16_057, 1_170, 2_178]  # the test list has 2,179 labels, one of which a row repeats
+    # The old audio file has 3 rows with broken file names more than the repaired one's 8, and the visual file 7; empty
+    # and repeated rows are the audio file's; one row of the test list repeats a label.
+    assert manifest.card["oddities"]["empty interval"] == 6 and manifest.card["oddities"]["duplicate"] == 8
+    assert manifest.card["oddities"]["repeated label"] == 1
+    assert manifest.card["audio_truth"]["main"].startswith("old (MCG-NJU/JoMoLD")
+    assert manifest.card["audio_truth"]["second"].startswith("repaired (YapengTian/AVVP")
+    assert any("unknown video" in message and OLD in message for message in caplog.messages)
+    assert (frame["status"] == "missing").all()
+
+
+def test_exchanged_versions_of_the_real_audio_truth_are_noticed(tmp_path: Path) -> None:
+    lists = _real("llp")
+    for options in ({"audio_old": "AVVP_eval_audio.csv"}, {"audio_repaired": OLD, "audio_truth": "repaired"}):
+        with pytest.raises(UserError, match=r"is the version '(old|repaired) .*set the option audio_(old|repaired)"):
+            llp.build("llp", _real_llp(tmp_path, lists, **options), tmp_path)
+
+
+# CREMA-D
+
+CLIPS = {"train": ["1001_DFA_ANG_XX", "1002_IEO_NEU_LO"], "test": ["1001_DFA_SAD_XX", "1003_TAI_HAP_XX"]}
+
+
+def _cremad(root: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(root / "lists"), "media_root": str(root / "media")}
+    return {"kind": "cremad", "describe": "toy", "options": {**where, **options}}
+
+
+def _cremad_lists(root: Path, clips: dict[str, list[str]]) -> None:
+    (root / "lists").mkdir()
+    for split, names in clips.items():
+        (root / "lists" / f"{split}.csv").write_text("".join(f"{name},{name[9:12]}\r\n" for name in names))
+
+
+def _media(root: Path, *names: str) -> None:
+    for name in names:
+        (root / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "media" / name).write_bytes(b"x")
+
+
+def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
+    _cremad_lists(tmp_path, CLIPS)
+    first, second, third, fourth = (name for names in CLIPS.values() for name in names)
+    _media(tmp_path, *(f"AudioWAV/{name}.wav" for name in (first, second, third)))
+    _media(tmp_path, f"Image-01-FPS/{first}/0001.jpg", f"VideoFlash/{first}.flv", f"VideoFlash/{second}.flv")
+    (tmp_path / "media" / "Image-01-FPS" / third).mkdir()  # no frame in it
+    manifest = cremad.build("cremad", _cremad(tmp_path, checksums=True), tmp_path / "out")
+    rows = {row.id: row for row in manifest.frame.itertuples()}
+    assert (rows[first].audio, rows[first].visual) == (f"AudioWAV/{first}.wav", f"Image-01-FPS/{first}")
+    assert rows[second].visual == f"VideoFlash/{second}.flv" and rows[first].sha256 != rows[second].sha256
+    assert [rows[name].status for name in (third, fourth)] == ["missing", "missing"]
+    assert f"no file Image-01-FPS/{third}/ or VideoFlash/{third}.flv" in rows[third].reason
+    assert f"AudioWAV/{fourth}.wav and no" in rows[fourth].reason
+    assert [row.label for row in rows.values()] == ["ANG", "NEU", "SAD", "HAP"]
+    assert [row.group for row in rows.values()] == ["1001", "1002", "1001", "1003"]
+    assert manifest.classes == ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"]
+
+
+def test_cremad_lists_and_folders_that_are_absent_are_named(tmp_path: Path) -> None:
+    assert "train.csv: no such file" in str(cremad.preflight(_cremad(tmp_path)))
+    _cremad_lists(tmp_path, CLIPS)
+    assert "git lfs pull" in str(cremad.preflight(_cremad(tmp_path)))
+    assert cremad.preflight(_cremad(tmp_path, allow_missing=True)) is None
+
+
+def test_a_cremad_clip_in_two_splits_is_refused(tmp_path: Path) -> None:
+    _cremad_lists(tmp_path, {**CLIPS, "test": CLIPS["train"]})
+    with pytest.raises(UserError, match=r"test\.csv, row 1: '1001_DFA_ANG_XX' stands in .*train\.csv, row 1"):
+        cremad.build("cremad", _cremad(tmp_path, allow_missing=True), tmp_path / "out")
+
+
+def test_the_real_lists_of_cremad(tmp_path: Path) -> None:
+    spec = _cremad(tmp_path, allow_missing=True, lists_dir=str(_real("cremad")))
+    frame = cremad.build("cremad", spec, tmp_path / "out").frame
+    assert frame["split"].value_counts().to_dict() == {"train": 6_698, "test": 744}
+    labels = frame[frame["split"] == "test"]["label"].value_counts().to_dict()
+    assert labels == {"NEU": 114, "HAP": 123, "SAD": 140, "FEA": 133, "DIS": 129, "ANG": 105}
+    assert frame["group"].nunique() == 91 and (frame["status"] == "missing").all()
+
+
+# AVE
+
+IDS = ("-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-", "bbbbbb_bbbb")
+LINES = ("Bark&{}&good&2&5", "Truck&{}&good&0&10", "Church bell&{}&good&9&10", "Bark&{}&good&0&1")
+
+
+def _ave(root: Path, **options: Any) -> dict[str, Any]:
+    where: dict[str, Any] = {"lists_dir": str(root / "lists")}
+    if "media_root" not in options:
+        where["features_root"] = str(root / "feats")
+    return {"kind": "ave", "describe": "toy", "options": {**where, **options}}
+
+
+def _ave_files(root: Path, lines: tuple[str, ...] = LINES, rows: int = 4, **orders: list[int]) -> None:
+    for name in ("lists", "feats"):
+        (root / name).mkdir()
+    text = "".join(line.format(video) + "\n" for line, video in zip(lines, IDS, strict=True))
+    (root / "lists" / "Annotations.txt").write_text(text)
+    for split, order in {"train": [3, 0], "val": [2], "test": [1], **orders}.items():
+        with h5py.File(root / "lists" / f"{split}_order.h5", "w") as file:
+            file["order"] = np.array(order)
+    for name, shape in (("audio", (rows, 10, 128)), ("visual", (rows, 10, 7, 7, 512))):
+        with h5py.File(root / "feats" / f"{name}_feature.h5", "w") as file:
+            file.create_dataset("avadataset", shape, np.float32)
+
+
+def test_ave_records_are_rows_of_the_feature_files(tmp_path: Path) -> None:
+    _ave_files(tmp_path)
+    manifest = ave.build("ave", _ave(tmp_path), tmp_path / "out")
+    rows = list(manifest.frame.itertuples())
+    assert [row.id for row in rows] == ["0000_-_aaaaaaaaa", "0003_bbbbbb_bbbb", "0002_cccccccccc-", "0001_bbbbbb_bbbb"]
+    assert [row.split for row in rows] == ["train", "train", "val", "test"]
+    assert (rows[1].audio, rows[1].visual) == ("audio_feature.h5#3", "visual_feature.h5#3")
+    assert (rows[0].label, json.loads(rows[0].labels)) == ("Bark", ["Bark"])
+    assert json.loads(rows[0].events_audio) == json.loads(rows[0].events_visual) == [["Bark", 2, 5]]
+    assert len(manifest.classes) == 29 and manifest.classes[-1] == "Background"
+    assert manifest.card["oddities"] == {"video in two splits": 1}
+
+
+def test_ave_files_that_are_absent_or_of_another_length_are_named(tmp_path: Path) -> None:
+    assert "Annotations.txt: no such file" in str(ave.preflight(_ave(tmp_path)))
+    _ave_files(tmp_path, rows=3)
+    with pytest.raises(UserError, match=r"audio_feature\.h5: holds 3 rows \(3, 10, 128\), .* has 4 records"):
+        ave.build("ave", _ave(tmp_path), tmp_path / "out")
+    (tmp_path / "feats" / "visual_feature.h5").unlink()
+    assert "visual_feature.h5: no such file" in str(ave.preflight(_ave(tmp_path)))
+    frame = ave.build("ave", _ave(tmp_path, allow_missing=True), tmp_path / "out").frame
+    assert (frame["status"] == "missing").all() and "no feature file visual_feature.h5" in frame["reason"].iloc[0]
+
+
+def test_ave_clips_are_found_by_their_id(tmp_path: Path) -> None:
+    _ave_files(tmp_path)
+    _media(tmp_path, f"{IDS[1]}.mp4")
+    frame = ave.build("ave", _ave(tmp_path, media_root=str(tmp_path / "media")), tmp_path / "out").frame
+    assert frame["status"].tolist() == ["missing", "ok", "missing", "ok"]
+    assert frame["audio"].tolist() == [None, f"{IDS[1]}.mp4", None, f"{IDS[1]}.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "orders", "message"),
+    [
+        (("Barking&{}&good&2&5", *LINES[1:]), {}, r"Annotations\.txt, row 1: unknown class 'Barking'"),
+        (("Bark&{}&good&5&2", *LINES[1:]), {}, r"Annotations\.txt, row 1: the onset is not before the offset \(-_a"),
+        (LINES, {"test": [1, 0]}, r"test_order\.h5, entry 2: record 0 is .*train_order\.h5, entry 2 already"),
+    ],
+)
+def test_a_bad_row_of_ave_is_named(
+    tmp_path: Path, lines: tuple[str, ...], orders: dict[str, list[int]], message: str
+) -> None:
+    _ave_files(tmp_path, lines, **orders)
+    with pytest.raises(UserError, match=message):
+        ave.build("ave", _ave(tmp_path), tmp_path / "out")
+
+
+def test_the_known_record_without_a_second_of_event_stays(tmp_path: Path) -> None:
+    _ave_files(tmp_path, ("Bark&{}&good&0&0", *LINES[1:]))
+    text = (tmp_path / "lists" / "Annotations.txt").read_text()
+    (tmp_path / "lists" / "Annotations.txt").write_text(text.replace(IDS[0], "VWi2ENBuTbw"))
+    manifest = ave.build("ave", _ave(tmp_path), tmp_path / "out")
+    assert manifest.card["oddities"] == {"empty interval": 1, "video in two splits": 1}
+    assert manifest.frame["events_audio"].iloc[0] == "[]" and manifest.frame["label"].iloc[0] == "Bark"
+
+
+def test_the_real_lists_of_ave(tmp_path: Path) -> None:
+    spec = _ave(tmp_path, allow_missing=True, lists_dir=str(_real("ave")))
+    manifest = ave.build("ave", spec, tmp_path / "out")
+    frame = manifest.frame
+    assert frame["split"].value_counts().to_dict() == {"train": 3_339, "val": 402, "test": 402}
+    busy = manifest.timeline("events_audio")[(frame["split"] == "test").to_numpy()].any(axis=1)
+    assert busy.size == 4_020 and busy.size - busy.sum() == 715  # 17.8 % of the test seconds are background
+    assert manifest.card["oddities"] == {"empty interval": 1, "video in two splits": 18}

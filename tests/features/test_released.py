@@ -1,0 +1,161 @@
+"""Features that others released, read in the layouts of LLP and AVE; every bad file is named with what it holds."""
+
+from __future__ import annotations
+
+import re
+
+import h5py
+import numpy as np
+import pytest
+from clip_files import tone, write_clip_manifest, write_wav
+
+from avbalance.features.clip import ClipJob, extract_clip
+from avbalance.features.extract import extract
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+from avbalance.features.store import open_store, row_bytes
+
+AUDIO, VISUAL = get_audio_recipe("seconds10-vggish"), get_visual_recipe("seconds10-res152-r2plus1d")
+GRID = get_visual_recipe("seconds10-vgg19")
+
+
+@pytest.fixture
+def feats(tmp_path):
+    """Features of two clips in the layout of LLP, other values in each."""
+    rng = np.random.default_rng(0)
+    for folder, shape in (("vggish", (10, 128)), ("res152", (80, 2048)), ("r2plus1d_18", (10, 512))):
+        (tmp_path / "media" / folder).mkdir(parents=True)
+        for name in ("a", "b"):
+            np.save(tmp_path / "media" / folder / f"{name}.npy", rng.normal(size=shape).astype(np.float32))
+    return tmp_path / "media"
+
+
+def heard(path):
+    return extract_clip(ClipJob(path, None), AUDIO, None)[0]
+
+
+def seen(path, recipe=VISUAL):
+    return extract_clip(ClipJob(None, path), None, recipe)[1]
+
+
+def test_frames_are_averaged_over_each_second_and_clips_follow(feats):
+    frames = np.repeat(np.arange(80, dtype=np.float32)[:, None], 2048, axis=1)
+    np.save(feats / "res152" / "a.npy", frames)
+    clips = np.load(feats / "r2plus1d_18" / "a.npy")
+    feature = seen(feats / "res152" / "a.npy")
+    # Second s has the frames 8s ... 8s + 7, their mean is 8s + 3.5.
+    assert (feature.array[:, :2048] == (8 * np.arange(10) + 3.5)[:, None]).all()
+    assert np.array_equal(feature.array[:, 2048:], clips.astype(np.float16))
+    assert (feature.status, feature.n_frames, feature.duration) == ("ok", 10, 10.0)
+
+
+def test_sound_is_taken_as_it_is(feats):
+    feature = heard(feats / "vggish" / "b.npy")
+    assert np.array_equal(feature.array, np.load(feats / "vggish" / "b.npy").astype(np.float16))
+
+
+def test_all_of_llp_takes_less_than_a_gigabyte():
+    assert 11_849 * (row_bytes(AUDIO) + row_bytes(VISUAL)) == 637_002_240  # 11,849 * 10 * 2,688 * 2
+
+
+def test_a_store_of_released_features_needs_no_weights(tmp_path, feats, monkeypatch):
+    monkeypatch.setenv("AVBALANCE_WEIGHTS", str(tmp_path / "nowhere"))
+    names = ["a.npy", "absent.npy", "b.npy"]
+    manifest = write_clip_manifest(
+        tmp_path, names, audio=[f"vggish/{name}" for name in names], visual=[f"res152/{name}" for name in names]
+    )
+    out = extract(manifest, {"audio": AUDIO.name, "visual": VISUAL.name}, tmp_path / "out")
+    audio, visual = open_store(out["audio"]), open_store(out["visual"])
+    assert (audio.array.shape, visual.array.shape) == ((2, 10, 128), (2, 10, 2560))
+    assert audio.index["status"].tolist() == ["ok", "missing", "ok"]
+    assert visual.card["losses"] == {"missing": 1} and "weights" not in visual.card
+    assert str(feats / "vggish" / "absent.npy") in audio.index["reason"].iloc[1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "array", "message"),
+    [
+        ("vggish", np.zeros((10, 64), np.float32), r"vggish/a\.npy: holds float32 \(10, 64\), float32 \(10, 128\)"),
+        ("vggish", np.zeros((10, 128), np.int64), r"holds int64 \(10, 128\)"),
+        ("vggish", np.full((10, 128), np.nan, np.float32), "NaN or infinite"),
+        ("vggish", np.full((10, 128), 1e6, np.float32), "beyond those of float16"),
+        ("vggish", np.array(["pickled", None], object), "not a readable .npy file"),
+        (
+            "res152",
+            np.zeros((10, 2048), np.float32),
+            r"res152/a\.npy: holds float32 \(10, 2048\), float32 \(80, 2048\)",
+        ),
+        ("r2plus1d_18", np.zeros((10, 1024), np.float32), r"r2plus1d_18/a\.npy: holds .*float32 \(10, 512\) is wanted"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_it_holds(feats, folder, array, message):
+    np.save(feats / folder / "a.npy", array, allow_pickle=True)
+    feature = heard(feats / "vggish" / "a.npy") if folder == "vggish" else seen(feats / "res152" / "a.npy")
+    assert (feature.array, feature.status) == (None, "corrupt")
+    assert re.search(message, feature.reason)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"<html>", b"PK\x05\x06" + bytes(18)])
+def test_a_file_of_something_else_is_corrupt(feats, content):
+    (feats / "vggish" / "a.npy").write_bytes(content)
+    feature = heard(feats / "vggish" / "a.npy")
+    assert feature.status == "corrupt" and "vggish/a.npy" in feature.reason
+
+
+@pytest.mark.parametrize("folder", ["res152", "r2plus1d_18"])
+def test_a_missing_file_or_sibling_is_missing_by_its_own_name(feats, folder):
+    (feats / folder / "a.npy").unlink()
+    feature = seen(feats / "res152" / "a.npy")
+    assert feature.status == "missing" and feature.reason.startswith(str(feats / folder / "a.npy"))
+
+
+def test_features_of_zeros_are_flagged(feats):
+    np.save(feats / "vggish" / "a.npy", np.zeros((10, 128), np.float32))
+    feature = heard(feats / "vggish" / "a.npy")
+    assert feature.status == "silent" and feature.array is not None
+
+
+def test_a_recipe_that_makes_features_itself_takes_no_released_ones(feats):
+    for recipe in ("seconds10-mel128", "logmel8x16-1s"):
+        feature = extract_clip(ClipJob(feats / "vggish" / "a.npy", None), get_audio_recipe(recipe), None)[0]
+        assert feature.status == "corrupt" and "choose seconds10-vggish" in feature.reason
+
+
+def test_media_beside_released_features_ask_for_weights(tmp_path, feats, monkeypatch):
+    write_wav(feats / "c.wav", tone(1.0))
+    monkeypatch.setenv("AVBALANCE_WEIGHTS", str(tmp_path / "nowhere"))
+    manifest = write_clip_manifest(tmp_path, ["vggish/a.npy", "c.wav"])
+    with pytest.raises(Exception, match=r"vggish-10086976\.pth: no such file"):
+        extract(manifest, {"audio": AUDIO.name}, tmp_path / "out")
+
+
+# AVE: one file for all clips
+
+
+@pytest.fixture
+def ave(tmp_path):
+    rng = np.random.default_rng(1)
+    with h5py.File(tmp_path / "audio_feature.h5", "w") as file:
+        file["avadataset"] = rng.normal(size=(3, 10, 128)).astype(np.float32)
+    with h5py.File(tmp_path / "visual_feature.h5", "w") as file:
+        file["avadataset"] = rng.normal(size=(3, 10, 7, 7, 512)).astype(np.float32)
+    return tmp_path
+
+
+def test_a_row_of_an_hdf5_file_is_one_clip(ave):
+    for name, recipe, read in (("audio_feature", AUDIO, heard), ("visual_feature", GRID, lambda p: seen(p, GRID))):
+        with h5py.File(ave / f"{name}.h5") as file:
+            wanted = file["avadataset"][2].astype(np.float16)
+        feature = read(ave / f"{name}.h5#2")
+        assert feature.array.shape == recipe.shape and np.array_equal(feature.array, wanted)
+
+
+def test_bad_rows_of_an_hdf5_file_are_named(ave):
+    assert "holds 3 clips" in heard(ave / "audio_feature.h5#3").reason
+    wrong = heard(ave / "visual_feature.h5#0")
+    assert wrong.status == "corrupt" and "row 0: holds float32 (10, 7, 7, 512), float32 (10, 128)" in wrong.reason
+    assert heard(ave / "absent.h5#0").status == "missing"
+    (ave / "audio_feature.h5").write_bytes(b"no hdf5")
+    assert "no readable dataset avadataset" in heard(ave / "audio_feature.h5#0").reason
+    with h5py.File(ave / "other.h5", "w") as file:
+        file["something"] = np.zeros(3)
+    assert heard(ave / "other.h5#0").status == "corrupt"

@@ -1,0 +1,72 @@
+"""What the contract of methods is tested on: per task easy data, tiny settings, and a bar that a run must clear."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from tiny_cell import make_data, tiny_settings
+from tiny_segments import make_segment_data, segment_settings
+
+SMALL: dict[str, dict[str, Any]] = {
+    "classification": {"width": 4, "stem": "small", "stem_stride": 1},
+    "parsing": {"width": 16},
+    "localisation": {"visual_width": 4, "guide_width": 12, "projection_width": 12, "width": 8, "classifier_width": 8},
+}
+
+
+def easy_clips(folder: Path) -> dict[str, Any]:
+    """Task -> clips whose labels both modalities tell."""
+    from avbalance.training.data import load_clips
+
+    made = {
+        "classification": make_data(folder / "classes"),
+        "parsing": make_segment_data(folder / "events"),
+        "localisation": make_segment_data(folder / "seconds", grid=True),
+    }
+    return {task: load_clips(data.manifest, data.audio, data.visual) for task, data in made.items()}
+
+
+def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
+    """Complete settings of a short run; `changes` are laid over data, model, method and protocol."""
+    if task == "classification":
+        return tiny_settings(**changes)
+    long = {"parsing": 8, "localisation": 14}[task]  # psp's similarity outweighs the classes at first
+    epochs = {"epochs": long, "decay_every": long - 2, "batch_size": 8}
+    metric = {"metric": "segment_Event"} if task == "parsing" else {}
+    settings = segment_settings(task, {}, **epochs, **metric)
+    return settings | {part: {**settings[part], **values} for part, values in changes.items()}
+
+
+def stand_in(file: str, trainer: Any) -> Any:
+    """Content of a file that a run needs of another one: something of the right form for the trainer's data."""
+    classes = trainer.source.clips.classes
+    first = str(trainer.source.clips.ids[trainer.parts["train"][0]])
+    return {
+        "noise_ratios.json": {"audio": [0.3] * len(classes), "visual": [0.3] * len(classes)},
+        "labels.json": {"removed": {first: {"audio": [0], "visual": [1]}}},
+        "model.safetensors": {name: value * 1.1 for name, value in trainer.model.state_dict().items()},
+    }[file]
+
+
+def learnt(trainer: Any, logits: Any) -> bool:
+    """Whether the test logits say more of the labels than the labels' shares do, by three standard errors."""
+    targets = trainer.source.targets[trainer.parts["test"]].numpy()
+    if trainer.task.name == "parsing":
+        probability = np.clip(1 / (1 + np.exp(-logits.double().numpy())), 1e-7, 1 - 1e-7)
+        share = np.broadcast_to(targets.mean(0), targets.shape)
+        gain = np.log(np.where(targets > 0, probability, 1 - probability) / np.where(targets > 0, share, 1 - share))
+        return bool(gain.mean() > 3 * gain.std() / math.sqrt(gain.size))
+    return beats_majority(logits.argmax(-1).numpy().ravel(), targets.ravel())
+
+
+def beats_majority(predicted: Any, labels: Any) -> bool:
+    """Whether accuracy exceeds the largest class's share by three standard errors of that share."""
+    share = np.bincount(labels).max() / len(labels)
+    return bool((predicted == labels).mean() > share + 3 * math.sqrt(share * (1 - share) / len(labels)))

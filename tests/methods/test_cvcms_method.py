@@ -1,0 +1,147 @@
+"""CVCMS: the doubled batch, refined labels, when it smooths and contrasts, and what the losses see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_parsing import CLASSES, NAMES, equal, hand_batch, make_clips, parsing_trainer, weights
+from torch.nn.functional import binary_cross_entropy
+
+from avbalance.analysis.parsing_losses import Pair, cross_video_contrastive
+from avbalance.errors import UserError
+from avbalance.methods.base import Step
+from avbalance.methods.cvcms import CVCMS, partners
+from avbalance.methods.parts.labels import refined, removed_labels
+from avbalance.models.base import load
+
+MODEL = {"name": "cvcms", "width": 16, "token_width": 8}
+PLAIN = {"labels": "plain"}
+
+
+@pytest.fixture(scope="module")
+def clips() -> Any:
+    return make_clips()
+
+
+def step(epoch: int, seed: int = 0) -> Step:
+    return Step(epoch, 0, 5, torch.Generator().manual_seed(seed))
+
+
+def model() -> Any:
+    return load("cvcms")(MODEL, CLASSES, torch.Generator().manual_seed(0)).eval()
+
+
+def test_partners_are_uniform_over_the_others() -> None:
+    counts = torch.zeros(4, 4)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3000):
+        counts[torch.arange(4), partners(4, generator)] += 1
+    assert bool((counts.diagonal() == 0).all())
+    away = counts[~torch.eye(4, dtype=torch.bool)]
+    assert away.min() > 900 and away.max() < 1100
+    assert partners(1, generator).tolist() == [0]
+    assert partners(2, generator).tolist() == [1, 0]
+
+
+def test_the_second_half_has_the_same_audio_and_the_pictures_and_labels_of_others() -> None:
+    batch = hand_batch()
+    doubled = CVCMS(PLAIN).batch(model(), batch, step(0, seed=4))
+    other = doubled.index[6:]
+    assert torch.equal(doubled.audio, torch.cat([batch.audio, batch.audio]))  # type: ignore[arg-type,list-item]
+    assert torch.equal(doubled.modality("visual")[:6], batch.modality("visual"))
+    assert torch.equal(doubled.modality("visual")[6:], batch.modality("visual")[other])
+    assert torch.equal(doubled.label, torch.cat([batch.label, batch.label[other]]))
+    assert bool((other != batch.index).all())
+    assert torch.equal(CVCMS(PLAIN).batch(model(), batch, step(0, seed=4)).index, doubled.index)
+    assert not torch.equal(CVCMS(PLAIN).batch(model(), batch, step(0, seed=5)).index, doubled.index)
+
+
+def gone_for(batch: Any) -> Pair:
+    """Video 0 loses class 0 in audio, video 1 its label in both, where a label is lost everywhere."""
+    gone = Pair(*(torch.zeros(len(batch.label), CLASSES, dtype=torch.bool) for _ in range(2)))
+    gone.audio[0, 0] = gone.audio[1, 1] = gone.visual[1, 1] = True
+    return gone
+
+
+@pytest.mark.parametrize(("epoch", "smoothing", "contrasted"), [(0, 0.9, False), (1, 0.9, False), (2, 1.0, True)])
+def test_loss_by_hand(epoch: int, smoothing: float, contrasted: bool) -> None:
+    network, batch = model(), hand_batch()
+    method = CVCMS()
+    gone = gone_for(batch)
+    method._gone = gone
+    doubled = method.batch(network, batch, step(epoch))
+    output = network(doubled)
+    audio, visual = batch.label * ~gone.audio, batch.label * ~gone.visual
+    visual_target = smoothing * visual + (1 - smoothing) / 2
+    expected = binary_cross_entropy(output.p_a[:6], audio) + binary_cross_entropy(output.p_v[:6], visual_target)
+    expected = expected + binary_cross_entropy(output.P[:6].clamp(1e-7, 1 - 1e-7), ((audio + visual) > 0).float())
+    if contrasted:
+        other = doubled.index[6:]
+        labels = Pair(torch.cat([audio, audio]), torch.cat([visual, visual[other]]))
+        contrast = cross_video_contrastive(output.f_a, output.f_v, output.frame_att, labels)
+        expected = expected + 0.85 * contrast
+    torch.testing.assert_close(method.loss(network, output, doubled, step(epoch)), expected)
+
+
+def test_the_exchanged_half_matters_to_the_contrast_alone() -> None:
+    network, batch = model(), hand_batch()
+    for epoch, differs in ((0, False), (2, True)):
+        losses = []
+        for seed in (0, 1):
+            method = CVCMS(PLAIN)
+            doubled = method.batch(network, batch, step(epoch, seed))
+            losses.append(method.loss(network, network(doubled), doubled, step(epoch)))
+        assert torch.equal(*losses) != differs
+
+
+def test_removed_labels_are_read_by_clip() -> None:
+    record = {"removed": {"b": {"audio": [2], "visual": [0, 1]}, "c": {"audio": [], "visual": [2]}}, "classes": NAMES}
+    gone = removed_labels(record, ["a", "b", "c"], 3)
+    assert gone.audio.tolist() == [[False] * 3, [False, False, True], [False] * 3]
+    assert gone.visual.tolist() == [[False] * 3, [True, True, False], [False, False, True]]
+    label = torch.ones(2, 3)
+    kept = refined(label, gone, torch.tensor([2, 1]))
+    assert kept.audio.tolist() == [[1, 1, 1], [1, 1, 0]] and kept.visual.tolist() == [[1, 1, 0], [0, 0, 1]]
+    for wrong in ({"d": {"audio": [0]}}, {"a": {"visual": [3]}}, {"a": {"audio": [-1]}}):
+        with pytest.raises(UserError, match="which this data set does not have"):
+            removed_labels({"removed": wrong}, ["a", "b", "c"], 3)
+
+
+def test_refined_labels_are_needed_and_make_a_difference(clips: Any) -> None:
+    with pytest.raises(UserError, match="method cvcms with labels: refined reads"):
+        parsing_trainer("cvcms", clips=clips, model=MODEL).train()
+    name = str(clips.ids[5])
+    lost = [int(clips.label_matrix[5].argmax())]
+    trained = []
+    for removed in ({}, {name: {"audio": lost, "visual": []}}):
+        needs = {"labels": {"removed": removed}}
+        trainer = parsing_trainer("cvcms", clips=clips, model=MODEL, needs=needs, epochs=1)
+        trainer.train()
+        trained.append(weights(trainer))
+    plain = parsing_trainer("cvcms", PLAIN, clips=clips, model=MODEL, epochs=1)
+    plain.train()
+    assert equal(trained[0], weights(plain)) and not equal(*trained)
+
+
+def test_it_logs_the_unmixed_half(clips: Any) -> None:
+    trainer = parsing_trainer("cvcms", PLAIN, clips=clips, model=MODEL, epochs=3)
+    trainer.train()
+    first, last = trainer.history[0], trainer.history[-1]
+    assert first["loss_audio"] == first["loss_audio_target"] and first["loss_visual"] != first["loss_visual_target"]
+    assert last["loss_visual"] == last["loss_visual_target"]
+
+
+def test_bad_options_and_models_are_refused() -> None:
+    for options, message in (
+        ({"labels": "dense"}, "option labels is 'dense'"),
+        ({"contrastive_weight": -1}, "option contrastive_weight is -1"),
+        ({"temperature": 0}, "option temperature is 0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            CVCMS(options)
+    network, method = load("talnet")({"width": 8}, CLASSES, torch.Generator().manual_seed(0)), CVCMS(PLAIN)
+    doubled = method.batch(network, hand_batch(), step(2))
+    with pytest.raises(UserError, match="no attention over time"):
+        method.loss(network, network(doubled), doubled, step(2))

@@ -1,0 +1,107 @@
+"""Noise ratios: against plain loops, without dropout and cross attention, fit to be read by jomold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_parsing import CLASSES, make_clips, parsing_trainer
+
+from avbalance.errors import UserError
+from avbalance.methods import load
+
+MODEL = {"visual_dropout": 0.5, "dropout": 0.5, "with_ca": False}
+VIDEOS = 150  # two batches, of 128 and of 22
+
+
+@pytest.fixture(scope="module")
+def clips() -> Any:
+    torch.set_num_threads(1)
+    clips = make_clips(train=VIDEOS)
+    clips.label_matrix[:, 3] = False  # a class without positives
+    return clips
+
+
+@pytest.fixture(scope="module")
+def estimator(clips: Any) -> dict[str, torch.Tensor]:
+    """Weights of a trained noise estimator."""
+    options = {"denoise": False, "weights": [1, 1, 1]}
+    trainer = parsing_trainer("jomold", options, clips=clips, model=MODEL, learning_rate=1e-2)
+    trainer.train()
+    return trainer.states["selected"]
+
+
+def estimate(clips: Any, estimator: Any, model: dict[str, Any] = MODEL, **options: Any) -> Any:
+    trainer = parsing_trainer("jomold-ratios", options, clips=clips, needs={"model": estimator}, model=model)
+    trainer.method.prepare(trainer)
+    return trainer, trainer.method.artifacts()["noise_ratios.json"]
+
+
+def by_loops(clips: Any, model: Any, thresholds: tuple[float, float]) -> list[tuple[int, float]]:
+    """Number of noisy positives and their share, of each modality and class in turn."""
+    model.eval()
+    train = np.flatnonzero(clips.split == "train")
+    audio, visual = (torch.as_tensor(values[train], dtype=torch.float32) for values in (clips.audio, clips.visual))
+    batch = type("Both", (), {"modality": lambda self, name: {"audio": audio, "visual": visual}[name]})()
+    with torch.no_grad():
+        output = model(batch)
+    found = []
+    for known, threshold, positive in ((output.p_a, thresholds[0], 1.0), (output.p_v, thresholds[1], 0.95)):
+        for index in range(CLASSES):
+            values, label = known[:, index].tolist(), clips.label_matrix[train, index]
+            mean = (np.mean(values[:128]) + np.mean(values[128:])) / 2
+            noisy = sum(
+                positive * value / mean < threshold for value, there in zip(values, label, strict=True) if there
+            )
+            found.append((int(noisy), noisy / max(label.sum(), 1)))
+    return found
+
+
+@pytest.mark.parametrize("thresholds", [(0.6, 1.8), (1.0, 1.0)])
+def test_ratios_against_plain_loops(thresholds: tuple[float, float], clips: Any, estimator: Any) -> None:
+    options = dict(zip(("threshold_audio", "threshold_visual"), thresholds, strict=True))
+    trainer, found = estimate(clips, estimator, **({} if thresholds == (0.6, 1.8) else options))
+    expected = by_loops(clips, trainer.model, thresholds)
+    assert found["audio"] + found["visual"] == pytest.approx([ratio for _, ratio in expected])
+    assert found["noisy"]["audio"] + found["noisy"]["visual"] == [count for count, _ in expected]
+    assert 0 < sum(count for count, _ in expected) < 2 * sum(found["positives"])
+    assert found["positives"] == clips.label_matrix[clips.split == "train"].sum(0).tolist()
+    assert found["positives"][3] == 0 and found["audio"][3] == found["visual"][3] == 0.0
+    assert (found["videos"], found["classes"]) == (VIDEOS, clips.classes)
+
+
+def test_nothing_is_drawn_and_the_estimator_stays_as_it_was(clips: Any, estimator: Any) -> None:
+    state = torch.get_rng_state()
+    trainer, _ = estimate(clips, estimator)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, estimator[name])
+
+
+def test_jomold_trains_with_the_file(clips: Any, estimator: Any) -> None:
+    written = json.loads(json.dumps(estimate(clips, estimator)[1]))
+    trainer = parsing_trainer("jomold", {"dgm": True}, clips=clips, needs={"ratios": written}, max_steps=2)
+    trainer.train()
+    assert len(trainer.history) == 2
+
+
+def test_weights_that_are_missing_or_of_another_network_are_an_error(clips: Any, estimator: Any) -> None:
+    trainer = parsing_trainer("jomold-ratios", clips=clips, model=MODEL)
+    assert trainer.method.artifacts() == {}
+    with pytest.raises(UserError, match=r"reads model\.safetensors of an estimator's run"):
+        trainer.method.prepare(trainer)
+    with pytest.raises(UserError, match="give both runs the same model settings"):
+        estimate(clips, estimator, {**MODEL, "width": 8})
+    for model in ({"name": "mm-pyramid", "attention_heads": 4}, {**MODEL, "with_ca": True}):
+        with pytest.raises(UserError, match="use han with with_ca: false"):
+            estimate(clips, estimator, model)
+
+
+def test_it_is_a_run_without_predictions_and_checks_its_thresholds() -> None:
+    ratios = load("jomold-ratios")
+    assert ratios.card.trains and not ratios.card.predicts
+    with pytest.raises(UserError, match="option threshold_audio is 0"):
+        ratios({"threshold_audio": 0})

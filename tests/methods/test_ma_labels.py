@@ -1,0 +1,141 @@
+"""MA's label estimation: against plain loops, with partners from the run's seed, fit to be read by han."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_parsing import CLASSES, equal, make_clips, parsing_trainer, weights
+
+from avbalance.errors import UserError
+from avbalance.methods import load
+from avbalance.training.streams import torch_stream
+
+MODEL = {"dropout": 0.5}
+VIDEOS = 140
+
+
+@pytest.fixture(scope="module")
+def clips() -> Any:
+    torch.set_num_threads(1)
+    return make_clips(train=VIDEOS)
+
+
+@pytest.fixture(scope="module")
+def base(clips: Any) -> dict[str, torch.Tensor]:
+    """Weights of a base model with MA's contrastive loss."""
+    trainer = parsing_trainer("han", {"contrastive_weight": 1.0}, clips=clips, epochs=2, learning_rate=1e-2)
+    trainer.train()
+    return trainer.states["last"]
+
+
+def estimate(clips: Any, base: Any, seed: int = 0, model: dict[str, Any] = MODEL) -> tuple[Any, dict[str, Any]]:
+    trainer = parsing_trainer("ma-labels", clips=clips, needs={"model": base}, model=model, seed=seed)
+    trainer.method.prepare(trainer)
+    return trainer, trainer.method.artifacts()["labels.json"]
+
+
+class Tracks:
+    def __init__(self, clips: Any, audio: int, visual: int) -> None:
+        self.tracks = {"audio": clips.audio[audio][None], "visual": clips.visual[visual][None]}
+
+    def modality(self, name: str) -> torch.Tensor:
+        return torch.as_tensor(self.tracks[name], dtype=torch.float32)
+
+
+def by_loops(clips: Any, model: Any, partner: list[int]) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Removed labels by clip id, and errors per class, one video at a time."""
+    model.eval()
+
+    def parse(audio: int, visual: int) -> tuple[list[float], list[float]]:
+        with torch.no_grad():
+            output = model(Tracks(clips, audio, visual))
+        return output.p_a[0].tolist(), output.p_v[0].tolist()
+
+    label = clips.label_matrix
+    own = [parse(video, video) for video in range(VIDEOS)]
+    errors = {
+        name: [np.mean([(own[v][m][c] > 0.5) != label[v, c] for v in range(VIDEOS)]) for c in range(CLASSES)]
+        for m, name in enumerate(("audio", "visual"))
+    }
+    k_a, k_v = ([error / max(values) for error in values] for values in (errors["audio"], errors["visual"]))
+    removed: dict[str, Any] = {}
+    for video, other in enumerate(partner):
+        if other < 0:
+            continue
+        (a_own, v_other), (a_other, v_own) = parse(video, other), parse(other, video)
+        known = np.flatnonzero(label[video])
+        audio = [int(c) for c in known if k_a[c] and a_own[c] / k_a[c] < 0.5 and v_other[c] / k_a[c] < 0.5]
+        visual = [int(c) for c in known if k_v[c] and v_own[c] / k_v[c] < 0.5 and a_other[c] / k_v[c] < 0.5]
+        if audio or visual:
+            removed[str(clips.ids[video])] = {"audio": audio, "visual": visual}
+    return removed, errors
+
+
+def partners(clips: Any, seed: int) -> list[int]:
+    """The draw, by the same function on the same stream."""
+    from avbalance.analysis.parsing_losses import exchange_partners
+
+    label = torch.as_tensor(clips.label_matrix[:VIDEOS], dtype=torch.float32)
+    found: list[int] = exchange_partners(label, torch_stream("cpu", seed, "ma-labels", "partners")).tolist()
+    return found
+
+
+def test_removed_labels_against_plain_loops(clips: Any, base: Any) -> None:
+    trainer, found = estimate(clips, base, seed=3)
+    partner = partners(clips, 3)
+    removed, errors = by_loops(clips, trainer.model, partner)
+    assert removed and found["removed"] == removed
+    for name in ("audio", "visual"):
+        assert found["errors"][name] == pytest.approx(errors[name])
+        counts = np.bincount([c for lost in removed.values() for c in lost[name]], minlength=CLASSES)
+        assert found["counts"][name] == counts.tolist() and counts.sum() > 0
+    assert found["positives"] == clips.label_matrix[:VIDEOS].sum(0).tolist()
+    assert (found["videos"], found["classes"]) == (VIDEOS, clips.classes)
+
+
+def test_a_video_without_partner_keeps_its_labels_and_is_counted(clips: Any, base: Any) -> None:
+    _, found = estimate(clips, base)
+    assert partners(clips, 0)[0] == -1  # it has all labels
+    assert found["without_partner"] == partners(clips, 0).count(-1) >= 1
+    assert clips.ids[0] not in found["removed"]
+
+
+def test_partners_follow_the_run_s_seed(clips: Any, base: Any) -> None:
+    state = torch.get_rng_state()
+    first, again, other = (estimate(clips, base, seed)[1] for seed in (0, 0, 1))
+    assert first == again != other
+    assert first["errors"] == other["errors"]  # they are of the videos as they are
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_han_trains_with_the_file(clips: Any, base: Any) -> None:
+    written = json.loads(json.dumps(estimate(clips, base)[1]))
+    options = {"contrastive_weight": 1.0, "labels": "refined"}
+    refined = parsing_trainer("han", options, clips=clips, needs={"labels": written}, epochs=1)
+    method: Any = refined.method
+    refined.train()
+    gone = method._gone
+    assert gone.audio.sum(0).tolist() == written["counts"]["audio"]
+    assert gone.visual.sum(0).tolist() == written["counts"]["visual"]
+    assert not (gone.audio.numpy() & ~clips.label_matrix).any()  # only what was there
+    plain = parsing_trainer("han", {"contrastive_weight": 1.0}, clips=clips, epochs=1)
+    plain.train()
+    assert not equal(weights(refined), weights(plain))
+
+
+def test_weights_that_are_missing_or_of_another_network_are_an_error(clips: Any, base: Any) -> None:
+    trainer = parsing_trainer("ma-labels", clips=clips)
+    assert trainer.method.artifacts() == {}
+    with pytest.raises(UserError, match=r"method ma-labels reads model\.safetensors"):
+        trainer.method.prepare(trainer)
+    with pytest.raises(UserError, match="give both runs the same model settings"):
+        estimate(clips, base, model={"msdu": True})
+
+
+def test_it_is_a_run_without_predictions() -> None:
+    card = load("ma-labels").card
+    assert card.trains and not card.predicts and not card.options
