@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from plain_jomold import PlainHAN, plain_evaluation, plain_sample, plain_scores_of, plain_step
+from plain_jomold import PlainHAN, plain_sample, plain_scores_of, plain_step
 from side_by_side import ratio
 from videos import CLASSES, MANIFEST, Videos, make_videos, write_unpooled
 
@@ -22,6 +22,10 @@ from avbalance.evaluation.parsing import METRICS, evaluate, open_gates
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.loop import Trainer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "evaluation"))
+
+from plain_parsing import plain_evaluation
 
 BATCH, VALIDATION = 128, 200
 LLP = {"train": 10_000, "val": 649, "test": 1200}

@@ -7,20 +7,14 @@ an evaluation that takes one video at a time.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
+from plain_scores import scores
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, normalize
 from videos import CLASSES, PER_SECOND, Videos
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests" / "evaluation"))
-
-from plain_parsing import plain_evaluation  # noqa: E402
 
 FLOOR = 1e-7
 Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # audio, frames, clips, label
@@ -145,13 +139,14 @@ def plain_scores_of(model: PlainHAN, videos: Videos, names: list[str]) -> list[f
     for name in names:
         *features, _ = plain_sample(videos, [name])
         _, p_a, p_v, frame_prob, _ = model(*features)
-        gates = [[bool(p >= 0.5) for p in each[0].numpy()] for each in (p_a, p_v)]
-        truth = []
-        for of_modality in events.values():
+        predicted, truth = [], []
+        for number, (p, of_modality) in enumerate(zip((p_a, p_v), events.values(), strict=True)):
+            found_here = (frame_prob[0, :, number].numpy() >= 0.5).astype(float) * (p.numpy() >= 0.5).repeat(10, axis=0)
+            predicted.append(found_here.T)
             rows = of_modality.loc[of_modality["id"] == name]
-            cells = np.zeros((len(CLASSES), 10), dtype=bool)
+            cells = np.zeros((len(CLASSES), 10))
             for event, onset, offset in zip(rows["class"], rows["onset"], rows["offset"], strict=True):
-                cells[CLASSES.index(event), onset:offset] = True
-            truth.append(cells.tolist())
-        found += plain_evaluation(frame_prob.tolist(), [gates], [truth])
+                cells[CLASSES.index(event), onset:offset] = 1
+            truth.append(cells)
+        found.append(scores((predicted[0], predicted[1]), (truth[0], truth[1])))
     return [100 * sum(column) / len(column) for column in zip(*found, strict=True)]

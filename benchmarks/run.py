@@ -94,7 +94,7 @@ def planning(folder: Path) -> None:
     """A dry run of the demo with 53 seeds, one a job: about 1,000 jobs; against starting Snakemake at all."""
     program = str(Path(sys.executable).parent / "snakemake")
     many = folder / "many.yaml"
-    many.write_text(f"name: many\nseeds_per_job: 1\nseeds: {list(range(53))}\n")
+    many.write_text(f"name: many\nseeds_per_job: 1\nseeds: {list(range(53))}\npapers: {{balanced-audiovisual: {{}}}}\n")
     times = []
     for arguments in (["--version"], ["-n", "--quiet", "all", "--configfile", str(many)]):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

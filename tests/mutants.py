@@ -23,9 +23,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("src", "tests", "workflow", "config", "pyproject.toml")
 PACKAGE = "src/avbalance"
 TESTS = {name: f"tests/fidelity/test_balanced_audiovisual_{name}.py" for name in ("analysis", "methods", "training")}
+PARSING = "tests/fidelity/test_avvp_gradient_modulation.py"
 LEFT_OUT = {
-    26: "the builder of balanced sets does not exist yet",
-    27: "the builder of balanced sets does not exist yet",
+    26: "the builder of balanced sets does not exist yet (balanced-audiovisual)",
+    27: "the builder of balanced sets does not exist yet (balanced-audiovisual)",
 }
 GUARD = """import avbalance
 from pathlib import Path
@@ -49,7 +50,13 @@ def _code(item: int, path: str, old: str, new: str, tests: str) -> Mutant:
     return Mutant(item, f"{PACKAGE}/{path}", old, new, TESTS[tests])
 
 
+def _parsing(item: int, path: str, old: str, new: str) -> Mutant:
+    return Mutant(item, path if path.endswith(".yaml") else f"{PACKAGE}/{path}", old, new, PARSING)
+
+
 PAPER = "workflow/papers/balanced-audiovisual/paper.yaml"
+SHEET = "workflow/papers/avvp-gradient-modulation/paper.yaml"
+TABLES = "workflow/papers/avvp-gradient-modulation/tables.yaml"
 MUTANTS = (
     _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "max(axis=0)", "analysis"),
     _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "mean(axis=0, dtype=np.float16)", "analysis"),
@@ -139,6 +146,86 @@ MUTANTS = (
     _code(30, "training/transforms.py",
           "position = low + (torch.rand(low.shape, generator=generator) * (high - low)).long()",
           "position = low", "training"),
+    _parsing(1, "data/llp.py", '"Car",\n    "Cheering"', '"Cheering",\n    "Car"'),
+    _parsing(1, "data/llp.py", "return name[:11]", 'return name.rsplit("_", 2)[0].split("_")[0]'),
+    _parsing(2, "evaluation/parsing.py", '(P, P) if gate == "global" else (p_a, p_v)', "(p_a, p_v)"),
+    _parsing(3, "evaluation/parsing.py", "np.maximum(occurring, 1), 1.0)", "np.maximum(occurring, 1), 0.0)"),
+    _parsing(3, "evaluation/parsing.py", "2 * shared >= one[1]", "2 * shared > one[1]"),
+    _parsing(3, "evaluation/parsing.py", "(frame_prob >= THRESHOLD)", "(frame_prob > THRESHOLD)"),
+    _parsing(4, "evaluation/parsing.py", "scores[:, :3].mean(axis=1)", "scores[:, :2].mean(axis=1)"),
+    _parsing(4, "evaluation/parsing.py", "each[:, :1] + each[:, 1:2]", "each[:, :1] + each[:, 2:3]"),
+    _parsing(5, SHEET, "data: &global {gate: {value: global", "data: &global {gate: {value: modality"),
+    _parsing(5, SHEET,
+             "gate: {value: modality, source: \"code (JoMoLD", "gate: {value: global, source: \"code (JoMoLD"),
+    _parsing(6, "models/parsing.py", "encoded: Tensor = self.fc_a(audio)", "encoded: Tensor = self.fc_a(audio).relu()"),
+    _parsing(6, "models/parsing.py", "attended = self.norm_attended(attended)", "attended = attended"),
+    _parsing(6, "models/parsing.py",
+             "self.cross_attention = nn.MultiheadAttention(width, 1,",
+             "self.cross_attention = nn.MultiheadAttention(width, 2,"),
+    _parsing(7, "models/parsing.py", "av_att.softmax(2)", "av_att.softmax(1)"),
+    _parsing(7, "models/parsing.py", "temporal = frame_att.softmax(1)", "temporal = frame_att.softmax(2)"),
+    _parsing(7, "analysis/parsing_losses.py",
+             "known = probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)", "known = probability.sigmoid()"),
+    _parsing(8, "models/han.py",
+             'self.visual_heads = Heads(width, classes) if settings["msdu"] else None',
+             "self.visual_heads = Heads(width, classes)"),
+    _parsing(9, "analysis/parsing_losses.py", "JOMOLD_WEIGHTS = (2.0, 1.0, 1.0)", "JOMOLD_WEIGHTS = (1.0, 1.0, 1.0)"),
+    _parsing(9, "analysis/parsing_losses.py", "VISUAL_SMOOTHING = 0.9", "VISUAL_SMOOTHING = 1.0"),
+    _parsing(9, "analysis/parsing_losses.py",
+             "similarity.softmax(-1)).sum(-1).log().mean()", "similarity.log_softmax(-1)).sum(-1).mean()"),
+    _parsing(10, SHEET, "visual_dropout: &half {value: 0.5", "visual_dropout: &half {value: 0.0"),
+    _parsing(10, "models/han.py", "self.visual_dropout(f_v)", "f_v"),
+    _parsing(11, "methods/jomold_ratios.py", "(1.0, VISUAL_SMOOTHING)", "(1.0, 1.0)"),
+    _parsing(11, "methods/jomold_ratios.py", '"threshold_visual": (1.8', '"threshold_visual": (0.6'),
+    _parsing(11, "analysis/parsing_losses.py", "torch.stack(of_batches).mean(0)", "known.mean(0)"),
+    _parsing(11, SHEET, "with_ca: {value: false", "with_ca: {value: true"),
+    _parsing(12, "analysis/parsing_losses.py", "ratio * float(epoch > 0)", "ratio * float(epoch > 1)"),
+    _parsing(12, "methods/jomold.py", "step.epoch == 0", "step.epoch < 0"),
+    _parsing(12, "methods/jomold.py", "with torch.no_grad():", "with torch.enable_grad():"),
+    _parsing(13, "analysis/parsing_losses.py",
+             "target.visual.masked_fill(gone.visual, 0)", "target.visual.masked_fill(gone.visual, 0.05)"),
+    _parsing(13, "analysis/parsing_losses.py", "(share.double() * count).floor()", "(share.double() * count).ceil()"),
+    _parsing(13, "analysis/parsing_losses.py",
+             "binary_cross_entropy(P, label),", "binary_cross_entropy(P, target.audio),"),
+    _parsing(14, SHEET, "metric: {value: event_A", "metric: {value: event_V"),
+    _parsing(14, SHEET, "decay_every: {value: 6", "decay_every: {value: 5"),
+    _parsing(14, "training/loop.py", "else value >= best", "else value > best"),
+    _parsing(15, "models/parsing.py",
+             "return self.s_a.detach(), self.s_v.detach()", "return self.p_a.detach(), self.p_v.detach()"),
+    _parsing(15, "methods/parts/parsing.py", "*parsed.measured, batch.label,", "*parsed.measured, 0.9 * batch.label,"),
+    _parsing(16, "analysis/dgm.py", "of_positive / positives.clamp_min(1) -", "of_positive -"),
+    _parsing(16, "analysis/dgm.py", "max(value, FLOOR)", "abs(value)"),
+    _parsing(17, "analysis/dgm.py", "1 - math.tanh(gamma * omega)", "1 - math.tanh(gamma * (omega - 1))"),
+    _parsing(18, SHEET,
+             'gamma: {value: 0.1, source: "paper, table VI"}', 'gamma: {value: 0.2, source: "paper, table VI"}'),
+    _parsing(18, "analysis/dgm.py", "if omega > 1 else 1.0", "if omega >= 1 else 1.0"),
+    _parsing(19, "models/han.py",
+             "return [self.encoders[modality]]", "return [self.encoders[modality], self.attention]"),
+    _parsing(19, "models/han.py",
+             'return [self.encoders[modality], self.audio_heads if modality == "audio" else self.visual_heads]',
+             "return [self.encoders[modality]]"),
+    _parsing(19, "training/loop.py",
+             "self.method.gradients(self.model, output, batch, step)\n        self.optimiser.step()",
+             "self.optimiser.step()\n        self.method.gradients(self.model, output, batch, step)"),
+    _parsing(20, "analysis/dgm.py", "deviation = (gradient.std()", "deviation = (mu * gradient.std()"),
+    _parsing(20, "analysis/dgm.py", ".normal_(generator=generator)", ".normal_()"),
+    _parsing(20, "training/loop.py", 'self.stream, "step", epoch, index),', 'self.stream, "step", epoch),'),
+    _parsing(21, "analysis/dgm.py", "gradient.mul_(mu)\n        return", "gradient.mul_(mu - 1e-3)\n        return"),
+    _parsing(22, "models/han.py", '{"audio": e_a, "visual": e_v}', '{"audio": f_a, "visual": f_v}'),
+    _parsing(23, "methods/parts/parsing.py", 'self.options["lambda_ms"] * measured', "0 * measured"),
+    _parsing(23, "models/han.py", "tensor.detach() if self.msdu_detach else tensor", "tensor.detach()"),
+    _parsing(23, SHEET, "msdu_detach: {value: true", "msdu_detach: {value: false"),
+    _parsing(24, SHEET, "needs: &ratios {ratios: {run: jomold-ratios,", "needs: &ratios {ratios: {run: jomold-noise,"),
+    _parsing(25, SHEET, "end_epoch: {value: 50", "end_epoch: {value: 49"),
+    _parsing(25, SHEET, "gamma: &alpha {value: 0.8", "gamma: &alpha {value: 0.1"),
+    _parsing(25, "methods/dgm.py", "modulated(model.group(name))", "model.group(name)"),
+    _parsing(25, "features/recipes.py", "frames=188", "frames=187"),
+    _parsing(26, SHEET, "decay_at: {value: [60, 120]", "decay_at: {value: [80, 160]"),
+    _parsing(26, "models/psp.py", '"threshold": 0.099', '"threshold": 0.095'),
+    _parsing(26, "methods/psp.py", "loss + weight * pair", "loss + pair"),
+    _parsing(27, TABLES, '"Test part, epoch selected on validation', '"Epoch selected'),
+    _parsing(27, SHEET, "{value: last, source", "{value: validation, source"),
+    _parsing(28, SHEET, "label: STPN (approximate re-implementation)", "label: STPN"),
 )  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def test_a_search_in_one_job_per_method_waits_for_its_candidates() -> None:
         base = f"{plan.runs}/{cell.row.paper}/{cell.row.dataset}"
         histories = {f"{base}/{run}/seed0/history.csv" for run in candidates}
         needed = {
-            f"{base}/{need['run']}/seed{job.seed}/{need['file']}" for job in cell.jobs for need in job.row.needs.values()
+            f"{base}/{need['run']}/seed{job.seed}/{need['file']}"
+            for job in cell.jobs
+            for need in job.row.needs.values()
         }
         assert set(plan.cell_inputs(cell)) == histories | needed, cell.id
         assert len(histories) == len(candidates)

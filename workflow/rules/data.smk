@@ -11,6 +11,7 @@ for name in PLAN.datasets:
             PLAN.manifest(name),
         log:
             f"logs/{PLAN.name}/dataset/{name}.log",
+        priority: PLAN.data_priority(name)
         conda:
             "../../envs/avbalance.yaml"
         params:

@@ -11,6 +11,7 @@ for name in PLAN.datasets:
             PLAN.all_store_files(name),
         log:
             f"logs/{PLAN.name}/features/{name}.log",
+        priority: PLAN.data_priority(name)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1

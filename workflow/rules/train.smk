@@ -15,6 +15,7 @@ for family in PLAN.families:
             f"logs/{PLAN.name}/train/{family.pattern.id}.log",
         wildcard_constraints:
             seed=family.seeds,
+        priority: PLAN.priority(family)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1

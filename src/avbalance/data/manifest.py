@@ -61,7 +61,7 @@ class Manifest:
         matrix = np.zeros((len(self.frame), len(self.classes)), dtype=bool)
         matrix[np.arange(len(matrix)), self.label_index()] = True
         position = {name: index for index, name in enumerate(self.classes)}
-        for row, text in enumerate(self.frame["labels"] if "labels" in self.frame else ()):
+        for row, text in enumerate(self.frame.get("labels", ())):
             if text is not None:
                 matrix[row] = False
                 matrix[row, [position[name] for name in json.loads(text)]] = True
@@ -139,7 +139,7 @@ def _check_timeline(texts: pd.Series, column: str, classes: set[str], where: str
                 )
             if column in EVENTS and not _are_seconds(span):
                 raise UserError(
-                    f"{where}, row {row}: {column} has {entry}; onset and offset are whole seconds from 0 to {SEGMENTS}."
+                    f"{where}, row {row}: {column} has {entry}; onset and offset are seconds, 0 to {SEGMENTS}."
                 )
 
 

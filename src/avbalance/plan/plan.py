@@ -70,6 +70,29 @@ class Plan:
         return [cell for family in self.families for cell in family.cells]
 
     @cached_property
+    def waiting(self) -> dict[str, int]:
+        """Id of a cell -> number of jobs in it and in all cells that wait for it, directly or not.
+
+        What much depends on, or what takes long by itself, is to be started first.
+        """
+        made_by = {(job.row.paper, job.row.dataset, job.row.run): cell for cell in self.cells for job in cell.jobs}
+        followers: dict[str, set[str]] = {cell.id: {cell.id} for cell in self.cells}
+        for cell in reversed(_in_order(self.cells, made_by)):
+            for maker in _makers(cell, made_by):
+                followers[maker.id] |= followers[cell.id]
+        jobs = {cell.id: len(cell.jobs) for cell in self.cells}
+        return {cell: sum(jobs[follower] for follower in found) for cell, found in followers.items()}
+
+    def priority(self, family: Family) -> int:
+        """Priority of the training jobs of a family, see `waiting`."""
+        return max(self.waiting[cell.id] for cell in family.cells)
+
+    def data_priority(self, dataset: str) -> int:
+        """Priority of a data set's own jobs: above all training, the most used data set first."""
+        jobs = [cell.row.dataset for cell in self.cells for _ in cell.jobs]
+        return len(jobs) + jobs.count(dataset)
+
+    @cached_property
     def combinations(self) -> list[Cell]:
         return [cell for rows in self.rows.values() for cell in combinations(rows)]
 
@@ -478,6 +501,29 @@ def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
     papers = {slug: load_paper(root, slug) for slug in config["papers"]}
     rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
     return Plan(root=root, config=config, papers=papers, rows=rows)
+
+
+def _makers(cell: Cell, made_by: dict[tuple[str, str, str], Cell]) -> list[Cell]:
+    """The cells that a cell waits for."""
+    row = cell.row
+    names = {name for job in cell.jobs for name in job.row.waits_for()}
+    found = {made_by[row.paper, row.dataset, name].id: made_by[row.paper, row.dataset, name] for name in sorted(names)}
+    return list(found.values())
+
+
+def _in_order(cells: list[Cell], made_by: dict[tuple[str, str, str], Cell]) -> list[Cell]:
+    """The cells so that each comes after those that it waits for."""
+    order: dict[str, Cell] = {}
+
+    def place(cell: Cell) -> None:
+        if cell.id not in order:
+            for maker in _makers(cell, made_by):
+                place(maker)
+            order[cell.id] = cell
+
+    for cell in cells:
+        place(cell)
+    return list(order.values())
 
 
 def _module(name: str) -> str:

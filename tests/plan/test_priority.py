@@ -1,0 +1,33 @@
+"""Priorities: what much waits for comes first, data before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avbalance.plan.plan import Plan, load_plan
+
+REPOSITORY = Path(__file__).parents[2]
+PARSING = "avvp-gradient-modulation/synthetic-llp-smoke"
+
+
+def smoke() -> Plan:
+    return load_plan(REPOSITORY, {"tier": "smoke"})
+
+
+def test_a_chain_of_runs_counts_all_that_waits_at_its_head() -> None:
+    plan = smoke()
+    jobs = {cell.id: len(cell.jobs) for cell in plan.cells}
+    waiting = plan.waiting
+    jomold = [name for name in jobs if name.startswith(f"{PARSING}/") and "after-jomold-ratios" in name]
+    ratios = f"{PARSING}/jomold-ratios-after-jomold-noise"
+    assert len(jomold) == 3  # JoMoLD's own variants, Co-teaching, JoCoR
+    assert waiting[ratios] == jobs[ratios] + sum(jobs[name] for name in jomold)
+    assert waiting[f"{PARSING}/jomold"] == jobs[f"{PARSING}/jomold"] + waiting[ratios]
+    assert all(waiting[name] == jobs[name] for name in jomold)
+
+
+def test_data_come_before_training_and_the_most_used_first() -> None:
+    plan = smoke()
+    of_data = {name: plan.data_priority(name) for name in plan.datasets}
+    assert min(of_data.values()) > max(plan.priority(family) for family in plan.families)
+    assert max(of_data, key=of_data.__getitem__) == "synthetic-llp-smoke"
