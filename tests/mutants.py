@@ -60,7 +60,8 @@ TABLES = "workflow/papers/avvp-gradient-modulation/tables.yaml"
 MUTANTS = (
     _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "max(axis=0)", "analysis"),
     _code(1, "analysis/confidence.py", "mean(axis=0, dtype=np.float64)", "mean(axis=0, dtype=np.float16)", "analysis"),
-    _code(1, "training/loop.py", "log_softmax(1)[rows, batch.label]", "log_softmax(1).amax(1)", "training"),
+    _code(1, "training/tasks/classification.py",
+          "log_softmax(1)[rows, batch.label]", "log_softmax(1).amax(1)", "training"),
     _code(2, "analysis/confidence.py",
           '"id": run.ids[split], "label"', '"id": np.sort(run.ids[split]), "label"', "analysis"),
     _code(3, "analysis/subsets.py", "lead > threshold", "lead >= threshold", "analysis"),
@@ -82,7 +83,9 @@ MUTANTS = (
     _code(10, "models/base.py", "2.0 / (part.in_features + part.out_features)", "1.0 / part.in_features", "methods"),
     _code(10, "models/base.py", "part.bias.zero_()\n        elif", "part.bias.fill_(0.1)\n        elif", "methods"),
     _code(11, "training/loop.py", "momentum=rule.momentum", "momentum=0.0", "training"),
-    _code(11, "training/loop.py", "weight_decay=rule.weight_decay", "weight_decay=0.0", "training"),
+    _code(11, "training/loop.py",
+          "momentum=rule.momentum,\n            weight_decay=rule.weight_decay,",
+          "momentum=rule.momentum,\n            weight_decay=0.0,", "training"),
     _code(11, "training/loop.py", "(epoch // self.decay_every)", "((epoch + 1) // self.decay_every)", "training"),
     Mutant(11, PAPER, "learning_rate: {value: 0.001", "learning_rate: {value: 0.01", TESTS["training"]),
     _code(12, "methods/ogm_ge.py", "parameter.grad.ndim == 4", "parameter.grad.ndim >= 1", "methods"),
@@ -129,9 +132,9 @@ MUTANTS = (
     _code(23, "training/data.py",
           "digest_json(sorted(self.ids[indices].tolist()))", "digest_json(sorted(self.ids.tolist()))", "training"),
     _code(24, "training/loop.py",
-          'validation = self.evaluate("val")', 'validation = self.evaluate("test")', "training"),
+          "evaluations = {part: self.evaluate(part) for", 'evaluations = {part: self.evaluate("test") for', "training"),
     _code(24, "training/loop.py",
-          'log["val_accuracy"] > self.history', 'log["val_accuracy"] >= self.history', "training"),
+          'value > best if self.ties == "earlier"', 'value >= best if self.ties == "earlier"', "training"),
     Mutant(24, PAPER, "select: {value: validation", "select: {value: test", TESTS["training"]),
     _code(25, "evaluation/measure.py", "    assert_identity(frame)\n    return frame", "    return frame", "analysis"),
     _code(28, "reporting/cells.py", "SMALL = 100", "SMALL = 100\nBASELINE = 61.73", "analysis"),
@@ -152,6 +155,7 @@ MUTANTS = (
     _parsing(3, "evaluation/parsing.py", "np.maximum(occurring, 1), 1.0)", "np.maximum(occurring, 1), 0.0)"),
     _parsing(3, "evaluation/parsing.py", "2 * shared >= one[1]", "2 * shared > one[1]"),
     _parsing(3, "evaluation/parsing.py", "(frame_prob >= THRESHOLD)", "(frame_prob > THRESHOLD)"),
+    _parsing(3, "evaluation/parsing.py", "np.moveaxis(frame_prob >= THRESHOLD", "np.moveaxis(frame_prob > THRESHOLD"),
     _parsing(4, "evaluation/parsing.py", "scores[:, :3].mean(axis=1)", "scores[:, :2].mean(axis=1)"),
     _parsing(4, "evaluation/parsing.py", "each[:, :1] + each[:, 1:2]", "each[:, :1] + each[:, 2:3]"),
     _parsing(5, SHEET, "data: &global {gate: {value: global", "data: &global {gate: {value: modality"),
@@ -232,7 +236,7 @@ MUTANTS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all mutants (or those of the items given); returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("items", nargs="*", type=int, help="items of the checklist; all by default")
+    parser.add_argument("items", nargs="*", type=int, help="items of the checklists of all papers; all by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
     chosen = [mutant for mutant in MUTANTS if not options.items or mutant.item in options.items]

@@ -20,6 +20,7 @@ from avbalance.methods.base import load as load_method
 from avbalance.models.base import Batch, Model, ModelOutput, load
 from avbalance.plan.plan import load_plan
 from avbalance.training.loop import Protocol, Trainer
+from avbalance.training.tasks.base import load as load_task
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames
 
 REPOSITORY = Path(__file__).parents[2]
@@ -90,7 +91,8 @@ PARTS = {"train": np.arange(100), "val": np.arange(100, 130), "test": np.arange(
 
 
 def make_trainer(source: Source, protocol: Protocol, parts: dict[str, Any] = PARTS) -> Trainer:
-    return Trainer(Linear(), load_method("baseline")(), source, parts, protocol, seed=0)  # type: ignore[arg-type]
+    task = load_task({})
+    return Trainer(Linear(), load_method("baseline")(), task, source, parts, protocol, seed=0)  # type: ignore[arg-type]
 
 
 def test_item_01_the_recorded_probability_is_that_of_the_true_class() -> None:
@@ -115,7 +117,7 @@ def test_item_11_sgd_rate_momentum_decay_batch_and_epochs(paper_rows: list[Any])
 
 
 def test_item_11_the_optimiser_follows_the_protocol() -> None:
-    protocol = Protocol(3, 64, 1e-3, 0.9, 1e-4, decay_every=2, decay_factor=0.1)
+    protocol = Protocol(3, 64, 1e-3, momentum=0.9, weight_decay=1e-4, decay_every=2, decay_factor=0.1)
     source = Source()
     trainer = make_trainer(source, protocol)
     assert type(trainer.optimiser) is torch.optim.SGD
@@ -138,14 +140,14 @@ def test_item_11_one_step_by_hand() -> None:
     source = Source(batch_size=1)
     source.values[0] = torch.tensor([1.0, 2.0, 0.0, 0.0])
     source.labels[0] = 0
-    protocol = Protocol(2, 1, 0.1, 0.9, 0.0, decay_every=70, decay_factor=0.1)
+    protocol = Protocol(2, 1, 0.1, momentum=0.9, weight_decay=0.0, decay_every=70, decay_factor=0.1)
     trainer = make_trainer(source, protocol, {"train": np.array([0]), "val": PARTS["val"], "test": PARTS["test"]})
     trainer.model.linear.bias.requires_grad_(False)  # type: ignore[union-attr, operator]
     trainer.train()
     first = -0.5
     second = -(1 - 1 / (1 + np.exp(-2 * 0.05 * 5)))
     weight = -0.1 * first - 0.1 * (0.9 * first + second)
-    assert trainer.last["linear.weight"][0].tolist() == pytest.approx([weight, 2 * weight, 0, 0], abs=1e-6)
+    assert trainer.states["last"]["linear.weight"][0].tolist() == pytest.approx([weight, 2 * weight, 0, 0], abs=1e-6)
 
 
 def test_item_22_frames_and_sound_are_chosen_without_chance_at_test_time() -> None:
@@ -183,7 +185,7 @@ def test_item_22_the_loader_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
         counts=torch.full((4,), 10), sizes=torch.full((4, 2), 8),
     )  # fmt: skip
     frames = FrameOptions(3, 8, (0.08, 1.0), (0.75, 4 / 3), 0.5, False)
-    source = data.BatchSource(clips, ("audio", "visual"), frames, torch.device("cpu"), 4)  # type: ignore[arg-type]
+    source = data.BatchSource(clips, torch.as_tensor(clips.labels), ("audio", "visual"), frames, torch.device("cpu"), 4)  # type: ignore[arg-type]
     first, second = (next(iter(source.evaluation(np.arange(4)))) for _ in range(2))
     assert torch.equal(first.audio, second.audio) and first.audio is not None  # type: ignore[arg-type]
     assert calls == [None] * 4
@@ -208,7 +210,7 @@ def test_item_23_lost_clips_and_the_hash_of_the_used_ones_are_in_the_record(tmp_
     assert record["used_ids"]["train"] == digest_json([f"train-{n:03d}" for n in range(12) if n not in (0, 3)])
 
 
-LONG = Protocol(12, 64, 0.3, 0.9, 1e-4, decay_every=70, decay_factor=0.1)
+LONG = Protocol(12, 64, 0.3, momentum=0.9, weight_decay=1e-4, decay_every=70, decay_factor=0.1)
 
 
 @pytest.mark.parametrize("test_labels", ["flipped", "permuted"])
@@ -217,8 +219,9 @@ def test_item_24_the_selected_model_does_not_depend_on_the_test_part(test_labels
     for trainer in (one, other):
         trainer.train()
     assert one.evaluate("test").accuracy != other.evaluate("test").accuracy
-    assert one.best_epoch == other.best_epoch > 0
-    assert all(torch.equal(one.best[name], other.best[name]) for name in one.best)
+    assert one.selected_epoch == other.selected_epoch > 0
+    selected = [trainer.states["selected"] for trainer in (one, other)]
+    assert all(torch.equal(selected[0][name], selected[1][name]) for name in selected[0])
 
 
 def test_item_24_training_never_evaluates_the_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +240,7 @@ def test_item_24_the_best_validation_epoch_is_selected_and_ties_go_to_the_earlie
     trainer.train()
     accuracies = [row["val_accuracy"] for row in trainer.history]
     assert len(set(accuracies)) > 1 and accuracies.count(max(accuracies)) > 1
-    assert trainer.best_epoch == accuracies.index(max(accuracies))
+    assert trainer.selected_epoch == accuracies.index(max(accuracies))
     assert trainer.evaluate("val").accuracy["logits"] == max(accuracies)
 
 

@@ -233,6 +233,20 @@ def test_one_layer_serves_both_modalities_from_unmodified_inputs() -> None:
     assert torch.equal(one, one_swapped) and torch.equal(two, two_swapped)
 
 
+def test_evaluation_of_many_segments_multiplies_the_maps_first_and_finds_the_same() -> None:
+    layer = HybridAttention(8, 0.1).eval()
+    for parameter in layer.parameters():
+        parameter.data.normal_(generator=torch.Generator().manual_seed(4))
+    first, second = torch.randn(2, 12, 10, 8, generator=torch.Generator().manual_seed(5))
+    with_gradient = layer.both(first, second)
+    with torch.no_grad():
+        folded, few = layer.both(first, second), layer(first[:1], second[:1])
+    for whole, half in zip(with_gradient, folded, strict=True):
+        torch.testing.assert_close(half, whole.detach(), rtol=1e-4, atol=1e-5)
+        assert not torch.equal(half, whole), "another order of products rounds differently: the folded way was taken"
+    assert torch.equal(few, layer(first[:1], second[:1]))
+
+
 def test_without_cross_attention_the_modalities_do_not_meet() -> None:
     model, alone = han().eval(), han(with_ca=False).eval()
     before, after = (alone(batch(visual=seed)) for seed in (2, 9))

@@ -141,7 +141,7 @@ def test_permuted_labels_leave_chance(
     for number in range(PERMUTATIONS):
         trainer = train(run, without_meaning(clips_of(False), number))
         found["selected"].append(trainer.evaluate("test").accuracy["logits"])
-        trainer.model.load_state_dict(trainer.last)
+        trainer.model.load_state_dict(trainer.states["last"])
         found["last"].append(trainer.evaluate("test").accuracy["logits"])
     for checkpoint, accuracies in found.items():
         assert abs(np.mean(accuracies) - CHANCE) < 3.5 * STANDARD_ERROR, (checkpoint, accuracies)

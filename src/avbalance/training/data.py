@@ -88,7 +88,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
     v = _aligned(visual, manifest, visual_path)
     usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
     if not usable.any():
-        raise UserError(f"{manifest_path}: no clip has both modalities; the losses stand in {audio_path}/card.json.")
+        raise UserError(_nothing_usable(manifest_path, {audio_path: a, visual_path: v}))
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
@@ -119,6 +119,16 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
         ),
         label_matrix=manifest.label_matrix()[keep],
         truth={name: manifest.timeline(name)[keep] for name in EVENTS if name in told},
+    )
+
+
+def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
+    """What to say when no clip has both modalities: where the most are lost, and why the first of them is."""
+    path, index = min(indices.items(), key=lambda store: int((store[1]["row"] >= 0).sum()))
+    first = index[index["row"] < 0].iloc[0]
+    return (
+        f"{manifest_path}: no clip has both modalities; the losses stand in {path}/card.json, the first is "
+        f"{first['id']} ({first['status']}: {first['reason']}); mend the files and delete {path} to have it made again."
     )
 
 

@@ -101,7 +101,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         for split, order in orders.items()
         for record in sorted(order.tolist())
     ]
-    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"])
+    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
     tell_missing(rows, Path(options[root]))
     card = card_for(name, spec, (*CLASSES[:-1], BACKGROUND), media_root_entry(options[root], out_dir))
     card["oddities"] = tell_oddities([*annotations.oddities, *videos_in_two_splits(annotations, orders)])

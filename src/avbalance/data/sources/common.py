@@ -111,10 +111,12 @@ def video_columns(path: str | None, root: Path, checksums: bool, wanted: str) ->
     return {"audio": path, "visual": path, "sha256": checksum}
 
 
-def refuse_if_nothing_found(rows: Sequence[Mapping[str, Any]], media: Path, allow_missing: bool) -> None:
-    """Raise UserError when not one clip has its media, which is a wrong folder rather than dead links."""
+def refuse_if_nothing_found(
+    rows: Sequence[Mapping[str, Any]], media: Path, allow_missing: bool, option: str = "media_root"
+) -> None:
+    """Raise UserError when not one clip has its media, which is a wrong folder, the one of `option`, not dead links."""
     if not allow_missing and rows and all(row.get("status") == "missing" for row in rows):
         raise UserError(
             f"{media}: holds none of the {len(rows)} clips ({rows[0]['reason']}); "
-            "set the option media_root to the folder of the clips, or allow_missing to plan without them."
+            f"set the option {option} to the folder that holds them all, or allow_missing to plan without them."
         )

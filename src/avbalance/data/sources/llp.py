@@ -107,7 +107,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     truth = _read_truth(options, [name for split in ("val", "test") for name in splits[split].names])
     root = chosen_root(options, "llp")
     rows = _rows(splits, truth, options, root)
-    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"])
+    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
     tell_missing(rows, Path(options[root]))
     main = [truth["events_audio"], truth["events_visual"]]
     card = card_for(name, spec, CLASSES, media_root_entry(options[root], out_dir))

@@ -1,0 +1,225 @@
+"""Every run of the paper tier of avvp-gradient-modulation does two optimiser steps at full size on random clips.
+
+Settings are those of the paper tier but for three numbers of the protocol: epochs, steps in each, and small batches.
+Where an epoch differs from the first, since labels are denoised or videos contrasted, that epoch is reached. Files that
+a run needs of another one are made up in the form that their makers write.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avbalance.data.llp import CLASSES as LLP_CLASSES
+from avbalance.data.manifest import make_manifest, write_manifest
+from avbalance.evaluation.parsing import METRICS
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+from avbalance.features.store import StoreWriter
+from avbalance.methods import base as methods
+from avbalance.plan.plan import load_plan
+from avbalance.plan.sheet import Row
+from avbalance.training.cell import make_trainer
+from avbalance.training.data import Clips, load_clips
+from avbalance.training.loop import Trainer, parameter_count
+
+REPOSITORY = Path(__file__).parents[2]
+SLUG = "avvp-gradient-modulation"
+ROWS = load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {}}}).rows[SLUG]
+STEPS = 2
+EPOCHS = {
+    "jomold": 2,
+    "co-teaching": 2,
+    "jocor": 2,
+    "cvcms": 3,
+}  # of one step each; other methods: two steps of one epoch
+BATCH = {"llp": 4, "cremad": 2, "ave": 2}
+SPLITS = ("train",) * 8 + ("val",) * 2 + ("test",) * 2
+CLASSES = {
+    "llp": list(LLP_CLASSES),
+    "cremad": ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"],
+    "ave": [*(f"event{number}" for number in range(28)), "Background"],
+}
+SHAPES = {
+    "llp": ((10, 128), (10, 2560)),
+    "cremad": ((257, 188), (1, 256, 256, 3)),
+    "ave": ((10, 128), (10, 7, 7, 512)),
+}
+# Networks by name, published sizes less what nothing uses there (see the networks' own tests).
+HAN, HAN_WITH_MSDU = 4_571_723 - 2_048, 4_661_498 - 2_048
+PARAMETERS = {
+    "twin-han": 2 * HAN,
+    "mm-pyramid": 40_827_469,
+    "cvcms": 8_005_940,
+    "fusion-net": 22_352_902,
+    "psp": 1_548_657,
+}
+
+
+def manifest_rows(role: str) -> list[dict[str, Any]]:
+    """Clips with one label each, every second video of LLP with two; labels and events as their sources write them."""
+    rows: list[dict[str, Any]] = []
+    names = CLASSES[role]
+    for number, split in enumerate(SPLITS):
+        first, second = names[number % 5], names[number % 5 + 1]
+        row = {"id": f"clip{number:02d}", "audio": "a", "visual": "v", "label": first, "split": split}
+        labels = [first, second] if role == "llp" and number % 2 else [first]
+        known = json.dumps([[label, number % 4, number % 4 + 5] for label in labels])
+        if role == "llp":
+            events: dict[str, Any] = {f"events_{name}": known for name in ("audio", "visual", "audio_repaired")}
+            row |= {"labels": json.dumps(labels), **(dict.fromkeys(events) if split == "train" else events)}
+        elif role == "ave":
+            row |= {"labels": json.dumps(labels), "events_audio": known, "events_visual": known}
+        rows.append(row)
+    return rows
+
+
+def write_store(folder: Path, recipe: Any, ids: list[str], seed: int) -> Path:
+    generator = np.random.default_rng(seed)
+    writer = StoreWriter(folder.with_name(f"draft-{folder.name}"), recipe)
+    for _ in ids:
+        pictures = recipe.dtype == np.uint8
+        values = generator.integers(0, 256, recipe.shape) if pictures else generator.normal(size=recipe.shape)
+        writer.append(values.astype(recipe.dtype))
+    index = pd.DataFrame(
+        {"id": ids, "row": range(len(ids)), "status": "ok", "reason": "", "n_frames": recipe.shape[0]}
+        | {"width": 480, "height": 360, "duration": 10.0}
+    )
+    writer.publish(folder, index, writer.seal(index, {"dataset": "random"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
+    """Role -> twelve random clips with the shapes and classes of the data set."""
+    found = {}
+    for role, names in CLASSES.items():
+        folder = tmp_path_factory.mktemp(role)
+        data = next(row.settings["data"] for row in ROWS if row.role == role)
+        recipes = (get_audio_recipe(data["audio_recipe"]), get_visual_recipe(data["visual_recipe"]))
+        assert tuple(recipe.shape for recipe in recipes) == SHAPES[role]
+        card = {"dataset": role, "kind": role, "stands_for": None, "describe": "random", "classes": names}
+        rows = manifest_rows(role)
+        write_manifest(make_manifest(rows, {**card, "media_root": ".", "options": {}}, role), folder / "m.parquet")
+        ids = [str(row["id"]) for row in rows]
+        stores = [write_store(folder / recipe.modality, recipe, ids, len(recipe.name)) for recipe in recipes]
+        found[role] = load_clips(folder / "m.parquet", *stores)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Other tests run beside this one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def made_up(row: Row, clips: Clips) -> dict[str, Any]:
+    """What a run needs of other runs, as they write it; weights are put in by those who have a network."""
+    ratios = np.linspace(0.1, 0.9, len(clips.classes)).tolist()
+    contents = {
+        "noise_ratios.json": {"classes": clips.classes, "audio": ratios, "visual": ratios[::-1]},
+        "labels.json": {"removed": {str(clips.ids[1]): {"audio": [1], "visual": []}}},
+    }
+    return {name: contents[need["file"]] for name, need in row.needs.items() if need["file"] in contents}
+
+
+def trainer_of(row: Row, clips: dict[str, Clips]) -> Trainer:
+    settings = copy.deepcopy(row.settings)
+    epochs = EPOCHS.get(row.method, 1)
+    steps = 1 if epochs > 1 else STEPS
+    settings["protocol"] |= {"epochs": epochs, "max_steps": steps, "batch_size": BATCH[row.role]}
+    needs = made_up(row, clips[row.role])
+    return make_trainer(row.method, settings, row.seeds[0], clips[row.role], torch.device("cpu"), needs)
+
+
+def parameters(rows: list[Row]) -> list[Any]:
+    """Candidates of a search and further strengths differ in one number from a run that is tested every day."""
+    further = ("han-jocor-weight-", "ours-gamma-")
+    marks = {row.run: [pytest.mark.slow] if row.run.startswith(further) else [] for row in rows}
+    return [pytest.param(row, id=f"{row.role}-{row.run}", marks=marks[row.run]) for row in rows]
+
+
+def expected_parameters(model: dict[str, Any]) -> int | None:
+    """Number of weights of a network whose size is published; None for re-implementations without code to follow."""
+    if model["name"] == "han":
+        return HAN_WITH_MSDU if model.get("msdu") else HAN
+    return PARAMETERS.get(model["name"])
+
+
+def idle(row: Row, name: str) -> bool:
+    """Whether a run leaves a tensor alone: without cross-modal attention that attention has no part in the loss."""
+    return "cross_attention" in name and row.settings["model"].get("with_ca") is False
+
+
+@pytest.mark.parametrize("row", parameters([row for row in ROWS if row.reports]))
+def test_two_steps_and_an_evaluation_at_full_size(row: Row, clips: dict[str, Clips]) -> None:
+    trainer = trainer_of(row, clips)
+    assert expected_parameters(row.settings["model"]) in (parameter_count(trainer.model), None)
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    assert all(math.isfinite(value) for log in trainer.history for value in log.values())
+    after = trainer.states["last"]
+    still = {name for name, value in before.items() if torch.equal(after[name], value)}
+    assert still == {name for name in before if idle(row, name)}
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    check_log(row, trainer.history[-1], trainer.model.modalities)
+    check_predictions(row, trainer, clips[row.role])
+
+
+def check_log(row: Row, log: dict[str, Any], modalities: tuple[str, ...]) -> None:
+    """The history has the metric that selects, the losses of the modalities, and what modulation did."""
+    assert 0 <= log[f"val_{row.settings['protocol'].get('metric', 'accuracy')}"] <= 100
+    if row.role == "llp":
+        assert set(METRICS) <= {name.removeprefix("val_") for name in log}
+        assert {f"loss_{name}{what}" for name in modalities for what in ("", "_target")} <= set(log)
+        assert ("loss_audio_msdu" in log) == bool(row.settings["model"].get("msdu"))
+    assert ("test_accuracy" in log) == (row.role != "llp")  # the test part is watched where the public code does so
+    damped = row.settings.get("method", {}).get("dgm", False)
+    assert ("omega_va" in log) == damped
+    if damped:
+        assert min(log["mu_a"], log["mu_v"]) < 1 >= max(log["mu_a"], log["mu_v"])
+
+
+def check_predictions(row: Row, trainer: Trainer, clips: Clips) -> None:
+    indices = trainer.parts["test"]
+    table = trainer.task.predictions(clips, indices, "test", "selected", trainer.outputs(indices))
+    assert table.num_rows == 2
+    width = {"llp": 10 * 2 * 25, "cremad": 6, "ave": 10 * 29}[row.role]
+    values = np.array(table["frame_prob" if row.role == "llp" else "logits"].to_pylist())
+    assert values.shape == (2, width) and np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("row", parameters([row for row in ROWS if not row.reports]))
+def test_a_run_made_for_its_file_writes_it_and_leaves_its_model_alone(row: Row, clips: dict[str, Clips]) -> None:
+    trainer = trainer_of(row, clips)
+    estimator = trainer_of(next(each for each in ROWS if each.run == row.needs["model"]["run"]), clips)
+    trainer.needs["model"] = {name: 1.1 * value for name, value in estimator.model.state_dict().items()}
+    trainer.method.prepare(trainer)
+    after = trainer.model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in trainer.needs["model"].items())
+    (written,) = row.artifacts
+    content = json.loads(json.dumps(trainer.method.artifacts()[written]))
+    assert content["videos"] == len(trainer.parts["train"]) == 8
+    readers = [each for each in ROWS if {"run": row.run, "file": written} in each.needs.values()]
+    assert readers
+    reader = trainer_of(readers[0], clips)
+    reader.needs |= {name: content for name, need in readers[0].needs.items() if need["run"] == row.run}
+    reader.train()
+    assert math.isfinite(reader.history[0]["train_loss"])
+
+
+def test_every_run_is_here() -> None:
+    assert {row.role for row in ROWS} == set(CLASSES) and len(ROWS) == 50
+    assert {row.run for row in ROWS if not row.reports} == {"jomold-ratios", "ma-labels", "ma-labels-no-cl"}
+    assert all(methods.load(row.method).card.predicts == row.reports for row in ROWS)
