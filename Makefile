@@ -9,10 +9,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-reproduce: $(READY) ## every table and figure on generated stand-in data (10 minutes on two cores)
+reproduce: $(READY) ## every table and figure on generated stand-in data (17 minutes on two cores)
 	$(BIN)/snakemake
 
-smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (1 minute)
+smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (a good minute)
 	$(BIN)/snakemake --config tier=smoke
 
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration
@@ -21,7 +21,7 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 test: $(READY) ## the tests (about 10 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people (20 minutes)
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people (25 minutes)
 	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types

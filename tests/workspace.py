@@ -181,7 +181,7 @@ def choose_smoke_tier(root: Path) -> None:
     lines = config.read_text(encoding="utf-8").splitlines()
     assert sum(line.startswith("tier:") for line in lines) == 1
     lines = ["tier: smoke" if line.startswith("tier:") else line for line in lines]
-    config.write_text("\n".join([*lines, "papers: {balanced-audiovisual: {}}"]) + "\n")
+    config.write_text("\n".join(["papers: {balanced-audiovisual: {}}", *lines]) + "\n")  # a later `papers` counts
 
 
 def make_smoke(root: Path) -> dict[str, Done]:

@@ -65,8 +65,8 @@ def _identity(name: str) -> list[tuple[str, str]]:
 
 
 def in_smoke(block: Block) -> Block:
-    """The same in the smoke tier."""
-    return replace(block, text=block.text.replace("demo", "smoke"))
+    """The same in the smoke tier of one paper."""
+    return replace(block, text=block.text.replace("demo", "smoke").replace("  avvp-gradient-modulation: {}\n", ""))
 
 
 def night_is_published(play: Play) -> None:
