@@ -1,0 +1,210 @@
+"""Withholding a modality at test time: what stands in for it, and where (modality-relevance, sections 3.3 and 4).
+
+The stand-ins of the paper are silence, a black video and Gaussian noise; "mean" and "shuffled" are controls of ours,
+since silence and black frames are unlike anything in training. A stand-in enters at one of two levels: "input", in
+place of what the network reads, or "fusion", in place of what its sub-network makes of it. The late-fusion model is
+tested at the fusion, as the paper says; the distilled student (decision) at the input.
+
+Pure functions on tensors whose first axis is clips. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from avbalance.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LEVELS = ("input", "fusion")
+SILENCES = ("zero_tensor", "zero_waveform")
+ZERO_WAVEFORM_DB = -100.0  # every cell of a zero waveform's log-mel, 10 log10(1e-10)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to test a model: which modality is withheld (None: neither) and what stands in for it.
+
+    `label` is the name of the row in the paper's tables, which names what was replaced, not what remains.
+    """
+
+    name: str
+    label: str
+    modality: str | None = None
+    stand_in: str = ""
+
+
+_ALL = (
+    Condition("both", "AV Model"),
+    Condition("gaussian-audio", "Gaussian Audio", "audio", "gaussian"),
+    Condition("gaussian-video", "Gaussian Video", "visual", "gaussian"),
+    Condition("silent-audio", "Silent Audio", "audio", "silent"),
+    Condition("black-video", "Black Video", "visual", "black"),
+    Condition("mean-audio", "Mean Audio", "audio", "mean"),
+    Condition("mean-video", "Mean Video", "visual", "mean"),
+    Condition("shuffled-audio", "Shuffled Audio", "audio", "shuffled"),
+    Condition("shuffled-video", "Shuffled Video", "visual", "shuffled"),
+)
+CONDITIONS: Mapping[str, Condition] = {condition.name: condition for condition in _ALL}
+PUBLISHED = tuple(condition.name for condition in _ALL[:5])  # in the order of the rows
+CONTROLS = tuple(condition.name for condition in _ALL[5:])
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """The constant stand-ins of one level, each a single clip's tensor without the axis of clips.
+
+    silent: audio; black: visual, what the extractor makes of black frames, never zeros; mean: by modality, the mean
+    over the training clips. What is None, or not in `mean`, cannot be asked for.
+    """
+
+    silent: Tensor | None = None
+    black: Tensor | None = None
+    mean: Mapping[str, Tensor] | None = None
+
+    def of(self, condition: Condition) -> Tensor:
+        """Return the clip that stands in under a condition; raises UserError when it was not given."""
+        means = self.mean or {}
+        found = {"silent": self.silent, "black": self.black, "mean": means.get(str(condition.modality))}
+        clip = found.get(condition.stand_in)
+        if clip is None:
+            raise UserError(f"condition {condition.name}: no {condition.stand_in} {condition.modality} was given.")
+        return clip
+
+
+def find(name: str) -> Condition:
+    """The condition of that name; raises UserError when there is none."""
+    if name not in CONDITIONS:
+        raise UserError(f"no condition named {name!r}; there are {', '.join(CONDITIONS)}.")
+    return CONDITIONS[name]
+
+
+def replaced(
+    modalities: Mapping[str, Tensor],
+    condition: Condition,
+    stand_ins: StandIns,
+    generator: torch.Generator | None = None,
+    exchanged: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Tensors `(B, ...)` by modality under a condition, all of one level; what is not withheld is kept as it is.
+
+    generator, for "gaussian": on the CPU, of one condition and run, handed on from batch to batch, so that batches of 3
+    and 2 clips get the noise of one of 5. Decision: its stream depends on seed and condition only, as that of
+    `torch_stream("cpu", seed, "condition", condition.name)`. exchanged `(B, ...)`, for "shuffled": the same modality of
+    the clips that `shuffled_partners` drew for the whole part. Raises UserError when what the condition needs is not
+    there.
+    """
+    kept = dict(modalities)
+    name = condition.modality
+    if name is None:
+        return kept
+    if name not in modalities:
+        raise UserError(f"condition {condition.name}: the model has no {name} that could be withheld.")
+    withheld = modalities[name]
+    if condition.stand_in == "gaussian":
+        if generator is None:
+            raise UserError(f"condition {condition.name}: noise needs a generator; give one.")
+        kept[name] = gaussian(withheld, generator)
+        return kept
+    if condition.stand_in == "shuffled":
+        if exchanged is None:
+            raise UserError(f"condition {condition.name}: no other clips' {name} was given.")
+        others = exchanged.to(withheld)
+    else:
+        clip = stand_ins.of(condition).to(withheld)
+        others = clip[None].expand(len(withheld), *clip.shape)
+    kept[name] = _fitting(others, withheld.shape, condition)
+    return kept
+
+
+def _fitting(tensor: Tensor, shape: torch.Size, condition: Condition) -> Tensor:
+    if tensor.shape != shape:
+        raise UserError(
+            f"condition {condition.name}: the stand-in has shape {tuple(tensor.shape)}, the {condition.modality} that "
+            f"it replaces {tuple(shape)}; take both from one feature recipe and one level."
+        )
+    return tensor
+
+
+def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise N(0, 1) of the shape, type and device of `like (B, ...)`, independent per clip and cell.
+
+    Drawn in float32 on the CPU, clip by clip, so that neither batch size nor device matters. Decision: mean 0 and
+    deviation 1 on standardised inputs and on features as they are.
+    """
+    import torch
+
+    drawn = [torch.randn(like.shape[1:], generator=generator) for _ in range(len(like))]
+    return torch.stack(drawn).to(like) if drawn else torch.empty_like(like)
+
+
+def shuffled_partners(clips: int, generator: torch.Generator) -> Tensor:
+    """For each of N clips another one, `(N,)` int64: every clip is taken once, none keeps its own.
+
+    A random cycle through all clips. Draw it for a whole part, not for a batch. Raises UserError for fewer than 2.
+    """
+    import torch
+
+    if clips < 2:
+        raise UserError(f"{clips} clip cannot be shuffled; test on at least two.")
+    order = torch.randperm(clips, generator=generator)
+    partners = torch.empty_like(order)
+    partners[order] = order.roll(1)
+    return partners
+
+
+def silent_audio(shape: tuple[int, ...], silence: str, mean: float, deviation: float) -> Tensor:
+    """One clip of silence at the input level: standardised log-mel of `shape`.
+
+    "zero_tensor": all 0 (the paper: "a tensor of all zero values"), which after standardisation is the mean of the
+    training part. "zero_waveform", an alternative of ours: the log-mel of a zero waveform, standardised by the `mean`
+    and `deviation` of the training part. At the fusion level, silence is all 0 itself or the sub-network's answer to
+    the latter. Raises UserError for another silence.
+    """
+    import torch
+
+    if silence not in SILENCES:
+        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
+    return torch.full(shape, 0.0 if silence == "zero_tensor" else (ZERO_WAVEFORM_DB - mean) / deviation)
+
+
+def fusion_stand_ins(
+    inputs: StandIns, silence: str, encode: Callable[[str, Tensor], Tensor], mean: Mapping[str, Tensor] | None = None
+) -> StandIns:
+    """The constant stand-ins of the fusion level, from those of the input level.
+
+    `encode(modality, tensor (1, ...))` is the model's sub-network. Silence is all 0 with "zero_tensor", else the
+    sub-network's answer to the silent input; black is its answer to the black feature. mean: of the fusion's features,
+    since that of the inputs is not encoded to it. Raises UserError for another silence.
+    """
+    import torch
+
+    if silence not in SILENCES:
+        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
+    with torch.no_grad():
+        silent = None if inputs.silent is None else encode("audio", inputs.silent[None])[0]
+        black = None if inputs.black is None else encode("visual", inputs.black[None])[0]
+    if silent is not None and silence == "zero_tensor":
+        silent = torch.zeros_like(silent)
+    return StandIns(silent, black, mean)
+
+
+def mean_clip(batches: Iterable[Tensor]) -> Tensor:
+    """Mean over the clips of all batches `(B, ...)` as one clip's float32 tensor, summed in float64.
+
+    Raises UserError without a clip.
+    """
+    import torch
+
+    total, clips = None, 0
+    for batch in batches:
+        here = batch.detach().double().sum(0)
+        total = here if total is None else total + here
+        clips += len(batch)
+    if total is None or clips == 0:
+        raise UserError("no clip to take the mean of; give the clips of the training part.")
+    return (total / clips).to(torch.float32)

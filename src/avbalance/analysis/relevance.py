@@ -1,0 +1,282 @@
+"""How much a classifier relies on each modality, as functions of its predictions (modality-relevance, section 5).
+
+Accuracies and the like are in percent, differences in points. The zero-division policy of precision is read off the
+published numbers: a macro precision of 83.61 at 6.29 % accuracy is only possible when a class that is never predicted
+counts as 1. Importing this module imports neither torch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.analysis.conditions import CONDITIONS, PUBLISHED
+from avbalance.errors import UserError
+
+AUDIO_MODEL, VIDEO_MODEL, INTACT = "audio-model", "video-model", "both"
+ROWS = (AUDIO_MODEL, VIDEO_MODEL, *PUBLISHED)  # of every table, in the published order
+LABELS: Mapping[str, str] = {
+    AUDIO_MODEL: "Audio Model",
+    VIDEO_MODEL: "Video Model",
+    **{name: CONDITIONS[name].label for name in PUBLISHED},
+}
+# The paper's two stand-ins of each modality: the "appropriate default", then noise.
+DEFAULT_AND_NOISE = {"audio": ("silent-audio", "gaussian-audio"), "visual": ("black-video", "gaussian-video")}
+BALANCED = "balanced_accuracy"
+SAME = 1e-9
+
+Labels = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of one row in percent. Precision, recall and F1 are means over the classes that occur in the truth.
+
+    precision_zd1: a class that is never predicted counts as 1, as in the paper; precision_zd0: as 0. f1_weighted: mean
+    weighted by the clips of each class, which is what the paper printed as F1 in four cells. The first five are those
+    of the paper.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    precision_zd1: float
+    recall: float
+    f1: float
+    precision_zd0: float
+    f1_weighted: float
+
+
+Rows = Mapping[str, Metrics]
+
+
+def metrics(label: Labels, predicted: Labels) -> Metrics:
+    """Metrics of predicted class indices (N,) against the true ones (N,); raises UserError without a clip."""
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, precision_score
+
+    if len(label) == 0:
+        raise UserError("no clip was predicted; evaluate on a part that is not empty.")
+    classes = np.unique(label)
+    shared: dict[str, Any] = {"labels": classes, "zero_division": 0}
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        label, predicted, labels=classes, average="macro", zero_division=1
+    )
+    balanced = float(np.nanmean(per_class_accuracy(label, predicted, int(classes[-1]) + 1)))
+    assert abs(100 * recall - balanced) <= 100 * SAME, "macro recall is balanced accuracy"
+    return Metrics(
+        accuracy=100 * float(accuracy_score(label, predicted)),
+        balanced_accuracy=balanced,
+        precision_zd1=100 * float(precision),
+        recall=100 * float(recall),
+        f1=100 * float(f1),
+        precision_zd0=100 * float(precision_score(label, predicted, average="macro", **shared)),
+        f1_weighted=100 * float(f1_score(label, predicted, average="weighted", **shared)),
+    )
+
+
+def per_class_accuracy(label: Labels, predicted: Labels, classes: int) -> Floats:
+    """Recall of each class in percent, (C,); NaN for a class that does not occur in the truth."""
+    support = np.bincount(label, minlength=classes)
+    hits = np.bincount(label[label == predicted], minlength=classes)
+    found = np.full(classes, np.nan)
+    return np.divide(100.0 * hits, support, out=found, where=support > 0)
+
+
+def rows_of(label: Labels, predicted: Mapping[str, Labels]) -> dict[str, Metrics]:
+    """Metrics by row, of class indices (N,) that each row's model and condition predicted for the same clips."""
+    return {row: metrics(label, values) for row, values in predicted.items()}
+
+
+def drop(rows: Rows, condition: str, metric: str = BALANCED) -> float:
+    """Points that the multimodal model loses under a condition; negative when it gains."""
+    return _value(rows, INTACT, metric) - _value(rows, condition, metric)
+
+
+def modality_drop(rows: Rows, modality: str, metric: str = BALANCED) -> float:
+    """Points lost without a modality, mean over its two stand-ins (decision)."""
+    return sum(drop(rows, condition, metric) for condition in DEFAULT_AND_NOISE[modality]) / 2
+
+
+def visual_reliance(rows: Rows, metric: str = BALANCED) -> float:
+    """Points lost without video minus those lost without audio: 0 for a model that relies on both alike."""
+    return modality_drop(rows, "visual", metric) - modality_drop(rows, "audio", metric)
+
+
+def representation_gap(rows: Rows, modality: str, metric: str = BALANCED) -> float:
+    """Points by which silence, or a black video, leaves the model better off than noise does.
+
+    Negative where noise is the better stand-in for nothing.
+    """
+    default, noise = DEFAULT_AND_NOISE[modality]
+    return _value(rows, default, metric) - _value(rows, noise, metric)
+
+
+def unused_audio(rows: Rows, condition: str, metric: str = "accuracy") -> float:
+    """Points by which the audio model exceeds the multimodal one that has only audio left, under `condition`."""
+    return _value(rows, AUDIO_MODEL, metric) - _value(rows, condition, metric)
+
+
+def _value(rows: Rows, row: str, metric: str) -> float:
+    if row not in rows:
+        raise UserError(f"no row {row!r} among {', '.join(rows)}; evaluate the models under every published condition.")
+    return float(getattr(rows[row], metric))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison of a claim: `margin` in points is at least 0 where it holds, above 0 if `strict`.
+
+    `claim` is a short constant; thresholds in `text` are decisions, the paper has none.
+    """
+
+    claim: str
+    text: str
+    margin: float
+    strict: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the comparison is as the paper says."""
+        return self.margin > 0 if self.strict else self.margin >= 0
+
+
+def urban_rural_findings(rows: Rows) -> tuple[Finding, ...]:
+    """What the paper says of Table 1: video tells more, and the student hardly uses audio."""
+    audio, video, both = (_value(rows, row, BALANCED) for row in (AUDIO_MODEL, VIDEO_MODEL, INTACT))
+    lost_audio, lost_video = modality_drop(rows, "audio"), modality_drop(rows, "visual")
+    return (
+        Finding("teachers", "video teacher at least 5 points above audio teacher", video - audio - 5),
+        Finding("teachers", "audio teacher above chance", audio - 50, True),
+        Finding("between", "student above audio teacher", both - audio, True),
+        Finding("between", "student below video teacher", video - both, True),
+        *_each_drop(rows, "audio", "without-audio", "at most", 3),
+        *_each_drop(rows, "visual", "without-video", "at least", 5),
+        Finding(
+            "video-dominates",
+            "mean loss without video at least 1.5 and three times that without audio",
+            lost_video - 3 * max(lost_audio, 0.5),
+        ),
+    )
+
+
+def speech_findings(rows: Rows) -> tuple[Finding, ...]:
+    """What the paper says of Table 2: teachers alike, no removal is catastrophic, missing audio hurts more.
+
+    The text has the student between its teachers. The published accuracies agree, the balanced accuracies do not: both
+    are compared, the latter as "between-balanced".
+    """
+    audio, video, both = (_value(rows, row, BALANCED) for row in (AUDIO_MODEL, VIDEO_MODEL, INTACT))
+    plain = [_value(rows, row, "accuracy") for row in (AUDIO_MODEL, VIDEO_MODEL, INTACT)]
+    lost = {
+        modality: [drop(rows, condition) for condition in DEFAULT_AND_NOISE[modality]] for modality in DEFAULT_AND_NOISE
+    }
+    return (
+        Finding("teachers", "teachers within 4 points", 4 - abs(audio - video)),
+        Finding("between", "accuracy of the student between those of the teachers", _between(*plain)),
+        Finding("between-balanced", "the same of balanced accuracies", _between(audio, video, both)),
+        Finding("no-catastrophe", "no loss above 8 points", 8 - max(lost["audio"] + lost["visual"])),
+        Finding(
+            "audio-hurts",
+            "greatest loss without audio at least that without video",
+            max(lost["audio"]) - max(lost["visual"]),
+        ),
+        Finding("representation", "silence above noise as audio", representation_gap(rows, "audio"), True),
+        Finding("representation", "noise not below black as video", -representation_gap(rows, "visual")),
+    )
+
+
+def task_contrast(urban_rural: Rows, speech: Rows) -> Finding:
+    """The main claim: with inputs and networks alike, the target decides which modality is relied on."""
+    margin = visual_reliance(urban_rural) - visual_reliance(speech) - 5
+    return Finding("task", "reliance on video at least 5 points greater for urban/rural than for speech", margin)
+
+
+def kinetics_sounds_findings(rows: Rows, classes: int) -> tuple[Finding, ...]:
+    """What the paper says of Table 3: late fusion adds little to video and ignores audio; chance is 1 / classes."""
+    chance = 100 / classes
+    audio, video, both = (_value(rows, row, "accuracy") for row in (AUDIO_MODEL, VIDEO_MODEL, INTACT))
+    without_video = DEFAULT_AND_NOISE["visual"]
+    return (
+        Finding("unimodal", "audio model above twice chance", audio - 2 * chance, True),
+        Finding("unimodal", "video model at least 30 points above audio model", video - audio - 30),
+        Finding("marginal-gain", "late fusion at most 1 point below video model", both - video + 1),
+        Finding("marginal-gain", "late fusion at most 3 points above video model", 3 - (both - video)),
+        Finding("without-audio", "silence costs at most 3 points", 3 - drop(rows, "silent-audio", "accuracy")),
+        Finding(
+            "without-audio",
+            "silence and noise as audio within 1 point",
+            1 - abs(representation_gap(rows, "audio", "accuracy")),
+        ),
+        *_each_drop(rows, "visual", "without-video", "at least", 40, "accuracy"),
+        *(
+            Finding("near-chance", f"{LABELS[row]}: within three times chance", 3 * chance - rows[row].accuracy)
+            for row in without_video
+        ),
+        *(
+            Finding("unused-audio", f"{LABELS[row]}: below the audio model", unused_audio(rows, row), True)
+            for row in without_video
+        ),
+        *(
+            Finding(
+                "video-representation",
+                f"black and noise as video within 3 points of {metric}",
+                3 - abs(representation_gap(rows, "visual", metric)),
+            )
+            for metric in ("accuracy", "recall", "f1")
+        ),
+    )
+
+
+def _each_drop(
+    rows: Rows, modality: str, claim: str, side: str, points: float, metric: str = BALANCED
+) -> tuple[Finding, ...]:
+    """One finding for each stand-in of a modality: that it costs "at least" or "at most" so many points."""
+    sign = 1 if side == "at least" else -1
+    return tuple(
+        Finding(claim, f"{LABELS[row]}: loses {side} {points:g} points", sign * (drop(rows, row, metric) - points))
+        for row in DEFAULT_AND_NOISE[modality]
+    )
+
+
+def _between(first: float, second: float, value: float) -> float:
+    """Distance of a value from the nearer end of an interval, negative outside it."""
+    return min(value - min(first, second), max(first, second) - value)
+
+
+def class_statements(series: Mapping[str, Floats]) -> dict[str, float]:
+    """The quantities that the paper's remarks on Figure 4 are about; per-class accuracies (C,) in percent by row.
+
+    Rows: audio-model, video-model, both, silent-audio, black-video; classes without a test clip (NaN) are left out.
+    Shares are of classes: `audio_differs` |both - audio| > 20; `rest_unheard`, of all but the three best heard: audio <
+    20 and still silent > 50; `video_good` video > 50; `black_falls` black < both - 30. `best_heard_silent`: mean silent
+    accuracy of the three classes with the best audio. `video_beats`: number of classes. `correlation_silent`,
+    `correlation_black`: Pearson's, of both with each over classes, NaN where one is constant. Raises UserError for
+    fewer than 4 classes.
+    """
+    names = (AUDIO_MODEL, VIDEO_MODEL, INTACT, "silent-audio", "black-video")
+    known = np.isfinite([series[name] for name in names]).all(axis=0)
+    audio, video, both, silent, black = (np.asarray(series[name], dtype=np.float64)[known] for name in names)
+    if len(audio) < 4:
+        raise UserError(f"statements on classes need at least 4 of them, there are {len(audio)}.")
+    order = np.argsort(-audio, kind="stable")
+    best, rest = order[:3], order[3:]
+    return {
+        "audio_differs": float((np.abs(both - audio) > 20).mean()),
+        "best_heard_silent": float(silent[best].mean()),
+        "rest_unheard": float(((audio[rest] < 20) & (silent[rest] > 50)).mean()),
+        "video_good": float((video > 50).mean()),
+        "black_falls": float((black < both - 30).mean()),
+        "video_beats": float((video > both).sum()),
+        "correlation_silent": _correlation(both, silent),
+        "correlation_black": _correlation(both, black),
+    }
+
+
+def _correlation(x: Floats, y: Floats) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])

@@ -1,0 +1,404 @@
+"""The modality gap and its mixture: worked numbers, fallbacks, Bayes' rule, nulls, and what must always hold."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from sklearn.mixture import GaussianMixture
+
+from avbalance.analysis import modality_gap
+from avbalance.analysis.gap_mixture import Mixture, crossing, log_odds, ordered
+from avbalance.analysis.modality_gap import (
+    Fit,
+    bimodality,
+    estimator,
+    fit,
+    gap,
+    matched_beta,
+    nulls,
+    posterior,
+    signed_gap,
+    single_bic,
+    starting_means,
+    true_class_scores,
+)
+from avbalance.errors import UserError
+
+LABEL = np.array([0, 1, 0, 2])
+AUDIO = np.array([[2, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 3]], dtype=np.float32)
+VISUAL = np.array([[0, 0, 0], [0, 1, 0], [3, 0, 0], [0, 2, 0]], dtype=np.float32)
+FIXED = Mixture(pi_B=0.6, mu_B=0.1, sigma_B=0.1, pi_I=0.4, mu_I=0.6, sigma_I=0.2)
+
+
+def two_humps() -> np.ndarray:
+    """600 gaps about 0.08, then 400 about 0.6, cut off at 0 and 1."""
+    generator = np.random.RandomState(0)
+    drawn = [generator.normal(0.08, 0.05, 600), generator.normal(0.6, 0.15, 400)]
+    return np.concatenate(drawn).clip(0, 1)
+
+
+# The gap.
+
+
+def test_scores_and_gap_by_hand() -> None:
+    # e^2 / (e^2 + 2), e / (e + 2), 1 / 3, e^3 / (e^3 + 2) and so on
+    s_a, s_v = true_class_scores(AUDIO, LABEL), true_class_scores(VISUAL, LABEL)
+    assert s_a == pytest.approx([0.786986, 0.576117, 0.333333, 0.909443], abs=1e-6)
+    assert s_v == pytest.approx([0.333333, 0.576117, 0.909443, 0.106507], abs=1e-6)
+    d = signed_gap(AUDIO, VISUAL, LABEL)
+    assert d == pytest.approx([0.453653, 0, -0.576110, 0.802936], abs=1e-6)
+    assert gap(d).mean() == pytest.approx(0.458175, abs=1e-6)
+    assert np.array_equal(gap(d, "signed"), d) and d.dtype == np.float64
+    with pytest.raises(UserError, match="unknown gap 'squared'; use one of abs, signed"):
+        gap(d, "squared")
+
+
+def test_scores_stand_huge_logits() -> None:
+    logits = np.array([[1e4, -1e4], [-1e4, 1e4]])
+    assert true_class_scores(logits, np.array([0, 0])).tolist() == [1, 0]
+
+
+LOGITS = arrays(np.float64, (6, 4), elements=st.floats(-30, 30))
+
+
+@given(LOGITS, LOGITS, arrays(np.int64, 6, elements=st.integers(0, 3)))
+@settings(max_examples=50, deadline=None)
+def test_a_gap_is_bounded_and_symmetric(audio: np.ndarray, visual: np.ndarray, label: np.ndarray) -> None:
+    d = signed_gap(audio, visual, label)
+    assert (np.abs(d) <= 1).all()
+    assert np.array_equal(signed_gap(visual, audio, label), -d)
+    assert not signed_gap(audio, audio, label).any()
+    # softmax ignores a constant: scores, not logits, are compared
+    np.testing.assert_allclose(signed_gap(audio + 5, visual, label), d, atol=1e-12)
+
+
+# Bayes' rule.
+
+
+def test_posterior_by_hand() -> None:
+    found = posterior(np.array([0, 0.1, 0.2, 0.3, 0.35, 0.5, 0.8]), FIXED)
+    assert found == pytest.approx([0.006068, 0.014434, 0.069228, 0.444329, 0.776457, 0.998861, 1.0], abs=1e-6)
+    of_gaps = posterior(gap(signed_gap(AUDIO, VISUAL, LABEL)), FIXED)
+    assert of_gaps == pytest.approx([0.992514, 0.006068, 0.999964, 1.0], abs=1e-6)
+
+
+def test_crossing_by_hand() -> None:
+    found = crossing(FIXED)
+    assert found == pytest.approx(0.308043, abs=1e-6)
+    assert posterior(np.array([found]), FIXED) == pytest.approx(0.5, abs=1e-9)
+    # a component that is a thousandth of the samples leads nowhere between the means
+    assert crossing(Mixture(0.001, 0.1, 0.1, 0.999, 0.3, 0.2)) is None
+    mirrored = Mixture(0.6, -0.1, 0.1, 0.4, -0.6, 0.2)
+    assert crossing(mirrored) == pytest.approx(-0.308043, abs=1e-6)
+
+
+def mixtures() -> st.SearchStrategy[Mixture]:
+    share, place, width = st.floats(0.02, 0.98), st.floats(0, 1), st.floats(0.01, 0.5)
+    return st.builds(
+        lambda pi, first, second, narrow, wide: Mixture(
+            1 - pi, min(first, second), narrow, pi, max(first, second), wide
+        ),
+        *(share, place, place, width, width),
+    )
+
+
+@given(mixtures(), arrays(np.float64, 20, elements=st.floats(0, 1)))
+@settings(max_examples=100, deadline=None)
+def test_posterior_is_bayes_rule(mixture: Mixture, gaps: np.ndarray) -> None:
+    balanced = np.log(mixture.pi_B) + stats.norm.logpdf(gaps, mixture.mu_B, mixture.sigma_B)
+    imbalanced = np.log(mixture.pi_I) + stats.norm.logpdf(gaps, mixture.mu_I, mixture.sigma_I)
+    expected = np.exp(imbalanced - np.logaddexp(balanced, imbalanced))
+    np.testing.assert_allclose(posterior(gaps, mixture), expected, atol=1e-9)
+    assert log_odds(0.5, mixture) == pytest.approx(float(log_odds(np.array([0.5]), mixture)[0]))
+
+
+@given(mixtures())
+@settings(max_examples=100, deadline=None)
+def test_the_monotone_posterior_rises(mixture: Mixture) -> None:
+    gaps = np.linspace(0, 1, 201)
+    w = posterior(gaps, mixture, monotone=True)
+    assert (np.diff(w) >= -1e-12).all()
+    between = (gaps >= mixture.mu_B) & (gaps <= mixture.mu_I)
+    assert np.array_equal(w[between], posterior(gaps, mixture)[between])
+
+
+def test_the_plain_posterior_may_turn_back() -> None:
+    wide_balanced = Mixture(0.5, 0.2, 0.3, 0.5, 0.5, 0.05)
+    w = posterior(np.array([0.5, 1.0]), wide_balanced)
+    assert w[0] > 0.8 and w[1] < 1e-6
+    assert posterior(np.array([1.0]), wide_balanced, monotone=True) == w[0]
+
+
+def test_nothing_is_imbalanced_without_a_mixture() -> None:
+    assert posterior(np.array([0.0, 0.9]), None).tolist() == [0, 0]
+
+
+# The fit.
+
+
+def test_fit_of_two_humps_by_known_numbers() -> None:
+    gaps = two_humps()
+    assert gaps.sum() == pytest.approx(285.365251, abs=1e-5)
+    assert starting_means(gaps) == pytest.approx((0.063982, 0.506749), abs=1e-6)
+    found = fit(gaps, seed=0)
+    m = found.mixture
+    assert m is not None and found.converged and found.samples == 1000
+    numbers = (m.pi_B, m.pi_I, m.mu_B, m.mu_I, m.sigma_B, m.sigma_I)
+    assert numbers == pytest.approx((0.5997, 0.4003, 0.07874, 0.59494, 0.04841, 0.14522), abs=5e-3)
+    assert all(type(number) is float for number in numbers)
+    assert int((posterior(gaps, m) > 0.5).sum()) == 398
+    assert posterior(np.array([0.1, 0.2, 0.3]), m) == pytest.approx([0.00074, 0.1127, 0.9990], abs=5e-3)
+    assert (found.bic_2, found.bic_1) == pytest.approx((-1007.42, 244.15), abs=0.5)
+    assert found.bic_difference == pytest.approx(-1251.57, abs=0.5)
+    assert found.describe().startswith("modality gap: balanced 0.600 N(0.079, 0.048^2), imbalanced 0.400")
+
+
+def test_posterior_equals_the_fitted_object_s() -> None:
+    gaps = two_humps()
+    model = estimator(gaps, seed=0).fit(gaps[:, None])
+    places = np.linspace(0, 1, 101)
+    by_sklearn = model.predict_proba(places[:, None])[:, int(np.argmax(model.means_))]
+    np.testing.assert_allclose(posterior(places, fit(gaps, seed=0).mixture), by_sklearn, atol=1e-8)
+
+
+def test_estimator_has_the_stated_settings() -> None:
+    parameters = estimator(two_humps(), seed=3).get_params()
+    stated = {"n_components": 2, "covariance_type": "full", "tol": 1e-3, "reg_covar": 1e-4, "max_iter": 100}
+    stated |= {"n_init": 1, "random_state": 3, "weights_init": None, "precisions_init": None}
+    assert {name: parameters[name] for name in stated} == stated
+
+
+def test_one_component_s_bic_is_scikit_learn_s() -> None:
+    gaps = two_humps()
+    expected = GaussianMixture(1, reg_covar=1e-4).fit(gaps[:, None]).bic(gaps[:, None])
+    assert single_bic(gaps) == pytest.approx(expected, abs=1e-6)
+
+
+def test_order_of_the_samples_and_their_width_do_not_matter() -> None:
+    gaps = two_humps()
+    found, shuffled = fit(gaps, 0).mixture, fit(np.random.default_rng(1).permutation(gaps), 0).mixture
+    assert found is not None and shuffled is not None
+    assert vars(found) == pytest.approx(vars(shuffled), abs=1e-3)
+    narrow = fit(gaps.astype(np.float32), 0).mixture
+    assert narrow is not None and vars(narrow) == pytest.approx(vars(found), abs=1e-5)
+
+
+def test_the_balanced_component_is_the_one_with_the_smaller_gap() -> None:
+    assert ordered([0.3, 0.7], [0.8, 0.1], [0.2, 0.05]) == Mixture(0.7, 0.1, 0.05, 0.3, 0.8, 0.2)
+    assert ordered([0.3, 0.7], [0.1, 0.8], [0.05, 0.2]) == Mixture(0.3, 0.1, 0.05, 0.7, 0.8, 0.2)
+    # signed: -0.1 is nearer to balance than -0.8, though the larger number
+    assert ordered([0.3, 0.7], [-0.8, -0.1], [0.2, 0.05]).mu_B == -0.1
+
+
+def test_signed_gaps_are_named_by_the_size_of_their_means() -> None:
+    found = fit(-two_humps(), 0, "signed").mixture
+    expected = fit(two_humps(), 0).mixture
+    assert found is not None and expected is not None
+    assert (found.mu_B, found.mu_I) == pytest.approx((-expected.mu_B, -expected.mu_I), abs=1e-3)
+    generator = np.random.default_rng(0)
+    both_sides = np.concatenate([generator.normal(side, 0.02, 300) for side in (-0.4, 0.4)])
+    opposite = fit(both_sides, 0, "signed")
+    assert opposite.mixture is None and "closer than 0.02" in opposite.reason
+
+
+@given(st.integers(0, 1000), st.floats(0.05, 0.5), st.floats(0.1, 0.45), st.floats(0.2, 0.8))
+@settings(max_examples=15, deadline=None)
+def test_any_fit_is_ordered_and_adds_up(seed: int, first: float, apart: float, share: float) -> None:
+    generator = np.random.default_rng(seed)
+    imbalanced = generator.random(300) < share
+    gaps = np.where(imbalanced, first + apart, first) + generator.normal(0, 0.04, 300)
+    found = fit(gaps.clip(0, 1), seed)
+    assert math.isfinite(found.bic_1 or math.nan) and math.isfinite(found.bic_2 or math.nan)
+    if found.mixture is None:
+        assert found.reason
+        return
+    m = found.mixture
+    assert 0 <= m.mu_B < m.mu_I <= 1 and m.mu_I - m.mu_B >= 0.02
+    assert min(m.pi_B, m.pi_I) >= 0.01 and m.pi_B + m.pi_I == pytest.approx(1)
+    assert min(m.sigma_B, m.sigma_I) >= 0.01 - 1e-9  # the root of the regularisation
+
+
+def test_a_warm_start_ends_where_a_cold_one_does() -> None:
+    gaps = two_humps()
+    cold = fit(gaps, 0).mixture
+    assert cold is not None
+    warm = fit(gaps, 0, start=cold).mixture
+    assert warm is not None and vars(warm) == pytest.approx(vars(cold), abs=5e-3)
+    model = estimator(gaps, 0, start=cold).fit(gaps[:, None])
+    assert model.n_iter_ <= 2
+
+
+# Fallbacks and errors.
+
+
+def degenerate_cases() -> dict[str, tuple[np.ndarray, str]]:
+    generator = np.random.default_rng(0)
+    few_far = np.concatenate([generator.normal(0.1, 0.01, 996), np.full(4, 0.9)])
+    return {
+        "too few": (np.linspace(0, 1, 19), "19 samples are fewer than 20"),
+        "none": (np.empty(0), "0 samples are fewer than 20"),
+        "equal": (np.full(50, 0.25), "the variance 0.0e[+]00 is below 1e-06"),
+        "nearly equal": (0.25 + 1e-4 * generator.random(50), "is below 1e-06"),
+        "nearly empty component": (few_far, "a component's weight 4.0e-03 is below 0.01"),
+        "no separation": (generator.normal(0.3, 0.002, 2000), "apart, closer than 0.02"),
+    }
+
+
+@pytest.mark.parametrize("case", degenerate_cases())
+def test_a_degenerate_fit_is_a_fallback_with_its_reason(case: str, recwarn: pytest.WarningsRecorder) -> None:
+    gaps, reason = degenerate_cases()[case]
+    found = fit(gaps, 0)
+    assert found.mixture is None
+    assert re.search(reason, found.reason)
+    assert found.describe() == (
+        f"modality gap: no mixture, because {found.reason}; no sample counts as imbalanced, no alignment"
+    )
+    assert not posterior(gaps, found.mixture).any()
+    assert not [warning for warning in recwarn if "sklearn" in str(warning.filename)]
+
+
+def test_twenty_samples_suffice() -> None:
+    gaps = np.concatenate([np.linspace(0, 0.1, 10), np.linspace(0.7, 0.8, 10)])
+    assert fit(gaps, 0).mixture is not None
+
+
+def test_more_than_half_at_the_upper_end() -> None:
+    gaps = np.concatenate([np.linspace(0, 0.2, 40), np.ones(60)])
+    assert starting_means(gaps) == pytest.approx((0.1, 1.0))
+    found = fit(gaps, 0).mixture
+    assert found is not None and (found.pi_I, found.mu_I) == pytest.approx((0.6, 1.0), abs=1e-3)
+
+
+def test_two_values_only() -> None:
+    found = fit(np.repeat([0.0, 1.0], 50), 0).mixture
+    assert found is not None
+    assert (found.mu_B, found.mu_I, found.sigma_B) == pytest.approx((0, 1, 0.01), abs=1e-6)
+
+
+def stub(result: str) -> SimpleNamespace:
+    """What stands for scikit-learn's mixture when EM goes wrong."""
+
+    def fails(column: np.ndarray) -> None:
+        if result:
+            raise ValueError(result)
+
+    nan = np.full((2, 1), np.nan)
+    return SimpleNamespace(fit=fails, weights_=np.array([0.5, 0.5]), means_=nan, covariances_=nan[:, None])
+
+
+def test_em_without_result_is_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for result, reason in (("", "EM did not return finite values"), ("ill-defined covariance", "without variance")):
+        monkeypatch.setattr(modality_gap, "estimator", lambda *_, result=result: stub(result))
+        found = fit(two_humps(), 0)
+        assert found.mixture is None and reason in found.reason
+    monkeypatch.setattr(modality_gap, "estimator", lambda *_: stub("another defect"))
+    with pytest.raises(ValueError, match="another defect"):
+        fit(two_humps(), 0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_gap_that_is_not_finite_is_an_error(wrong: float) -> None:
+    gaps = two_humps()
+    gaps[[3, 7]] = wrong
+    with pytest.raises(UserError, match="2 of 1000 samples have no finite gap, so the network has diverged"):
+        fit(gaps, 0)
+
+
+def test_gaps_out_of_range_are_an_error() -> None:
+    gaps = two_humps()
+    with pytest.raises(UserError, match=r"1000 of 1000 gaps lie outside \[0, 1\]; .* not of logits"):
+        fit(gaps + 1.5, 0)
+    with pytest.raises(UserError, match=r"outside \[-1, 1\]"):
+        fit(-gaps - 1.5, 0, "signed")
+    with pytest.raises(UserError, match="outside"):
+        fit(-two_humps(), 0)
+    assert fit(gaps + 1e-7, 0).mixture is not None
+    with pytest.raises(UserError, match="unknown gap"):
+        fit(gaps, 0, "relative")
+
+
+# Two components or one.
+
+
+def test_two_humps_stand_out_from_every_unimodal_null() -> None:
+    gaps = two_humps()[::2]
+    observed, found = bimodality(gaps, seed=0, draws=5)
+    assert observed == pytest.approx(-(fit(gaps, 0).bic_difference or 0))
+    assert [entry.null for entry in found] == ["uniform", "half-normal", "beta-2-2", "beta-5-2", "beta-matched"]
+    for entry in found:
+        assert len(entry.draws) == 5 and (np.diff(entry.draws) >= 0).all()
+    by_name = {entry.null: entry for entry in found}
+    assert all(by_name[name].share == pytest.approx(1 / 6) for name in ("uniform", "half-normal", "beta-2-2"))
+
+
+def test_bic_prefers_two_components_for_skewed_unimodal_samples_too() -> None:
+    gaps = np.random.default_rng(5).beta(0.6, 3, 600)
+    observed, found = bimodality(gaps, seed=0, draws=9)
+    matched = found[-1]
+    assert observed > 100
+    assert matched.null == "beta-matched" and matched.share > 0.1  # so the preference alone shows no second mode
+    again, same = bimodality(gaps, seed=0, draws=9)
+    assert again == observed and np.array_equal(same[-1].draws, matched.draws)
+
+
+def test_nothing_to_compare_is_an_error() -> None:
+    with pytest.raises(UserError, match="one and two components cannot be compared, because the variance"):
+        bimodality(np.full(50, 0.25), seed=0)
+
+
+@pytest.mark.parametrize(("kind", "low"), [("abs", 0.0), ("signed", -1.0)])
+def test_nulls_lie_on_the_range_of_the_gap(kind: str, low: float) -> None:
+    observed = np.random.default_rng(0).beta(1.5, 4, 4000) * (1 - low) + low
+    for name, draw in nulls(observed, kind).items():
+        drawn = draw(4000, np.random.default_rng(1))
+        assert drawn.shape == (4000,) and drawn.min() >= low and drawn.max() <= 1, name
+        if name == "beta-matched":
+            assert (drawn.mean(), drawn.std()) == pytest.approx((observed.mean(), observed.std()), abs=0.02)
+
+
+def test_half_normal_is_cut_off_and_not_piled_up() -> None:
+    drawn = nulls(two_humps())["half-normal"](4000, np.random.default_rng(0))
+    truncated = stats.truncnorm(0, 1 / 0.3, scale=0.3)
+    assert stats.kstest(drawn, truncated.cdf).pvalue > 0.01
+
+
+def test_the_matched_beta_is_unimodal() -> None:
+    # mean 1/3 and variance 1/18: Beta(1, 2)
+    assert matched_beta(np.random.default_rng(0).beta(1, 2, 400_000)) == pytest.approx((1, 2), abs=0.02)
+    # half at 0.2, half at 0.8: mean 1/2, variance .09, size .25 / .09 - 1 = 1.78, below 2: uniform
+    assert matched_beta(np.repeat([0.2, 0.8], 50)) == pytest.approx((1, 1))
+    assert matched_beta(np.repeat([0.0, 1.0], [75, 25])) == pytest.approx((1 / 3, 1))
+
+
+def test_fit_without_numbers_has_no_difference() -> None:
+    assert Fit(None, "nothing", 0).bic_difference is None
+
+
+# Cost.
+
+
+def test_fifteen_thousand_samples_are_cheap() -> None:
+    generator = np.random.default_rng(0)
+    gaps = np.concatenate([generator.beta(1, 12, 9000), generator.beta(6, 4, 6000)])
+    fit(gaps[:100], 0)  # imports
+    started = time.process_time()
+    found = fit(gaps, 0)
+    posterior(gaps, found.mixture)
+    assert found.mixture is not None and found.samples == 15000
+    assert time.process_time() - started < 2
+
+
+def test_importing_imports_neither_torch_nor_scikit_learn() -> None:
+    command = "import sys, avbalance.analysis.modality_gap; sys.exit(bool({'torch', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
