@@ -144,9 +144,12 @@ def trainer_of(row: Row, clips: dict[str, Clips]) -> Trainer:
 
 
 def parameters(rows: list[Row]) -> list[Any]:
-    """Candidates of a search and further strengths differ in one number from a run that is tested every day."""
-    further = ("han-jocor-weight-", "ours-gamma-")
-    marks = {row.run: [pytest.mark.slow] if row.run.startswith(further) else [] for row in rows}
+    """The first run of each method and network is tested every day, runs that differ in options with the slow tests."""
+    first: dict[Any, str] = {}
+    for row in rows:
+        first.setdefault((row.role, *row.parts), row.run)
+    everyday = set(first.values())
+    marks = {row.run: [] if row.run in everyday else [pytest.mark.slow] for row in rows}
     return [pytest.param(row, id=f"{row.role}-{row.run}", marks=marks[row.run]) for row in rows]
 
 
