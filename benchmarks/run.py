@@ -81,7 +81,8 @@ def store(folder: Path) -> None:
     clips = load_clips(manifest, made["audio"], made["visual"])
     files = sorted((manifest.parent / "media").glob("*.mp4"))
     frames = FrameOptions(4, 32, (0.5, 1.0), (0.75, 4 / 3), 0.5, False)
-    source = BatchSource(clips, ("audio", "visual"), frames, torch.device("cpu"), batch_size=64)
+    targets = torch.as_tensor(clips.labels)
+    source = BatchSource(clips, targets, ("audio", "visual"), frames, torch.device("cpu"), batch_size=64)
     everything = np.arange(len(clips.ids))
     ratio(
         "frames and spectrograms from the store, against decoding the frames alone",
