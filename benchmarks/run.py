@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import gaps
 import numpy as np
 import parsing
 import torch
@@ -146,6 +147,7 @@ def main() -> None:
         planning(Path(folder))
         restoring(Path(folder))
     augmentation()
+    gaps.main()
     with tempfile.TemporaryDirectory() as folder:
         parsing.main(Path(folder))
 

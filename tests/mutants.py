@@ -24,6 +24,9 @@ COPIED = ("src", "tests", "workflow", "config", "pyproject.toml")
 PACKAGE = "src/avbalance"
 TESTS = {name: f"tests/fidelity/test_balanced_audiovisual_{name}.py" for name in ("analysis", "methods", "training")}
 PARSING = "tests/fidelity/test_avvp_gradient_modulation.py"
+GAP = "tests/fidelity/test_gmm_adaptive_loss.py"
+GAP_PAPER = "workflow/papers/gmm-adaptive-loss"
+RELEVANCE = "tests/fidelity/test_modality_relevance.py"
 LEFT_OUT = {
     26: "the builder of balanced sets does not exist yet (balanced-audiovisual)",
     27: "the builder of balanced sets does not exist yet (balanced-audiovisual)",
@@ -52,6 +55,15 @@ def _code(item: int, path: str, old: str, new: str, tests: str) -> Mutant:
 
 def _parsing(item: int, path: str, old: str, new: str) -> Mutant:
     return Mutant(item, path if path.endswith(".yaml") else f"{PACKAGE}/{path}", old, new, PARSING)
+
+
+def _relevance(item: int, path: str, old: str, new: str) -> Mutant:
+    folder = "workflow/papers/modality-relevance" if path.endswith(".yaml") else PACKAGE
+    return Mutant(item, f"{folder}/{path}", old, new, RELEVANCE)
+
+
+def _gap(item: int, path: str, old: str, new: str) -> Mutant:
+    return Mutant(item, f"{GAP_PAPER if path.endswith('.yaml') else PACKAGE}/{path}", old, new, GAP)
 
 
 PAPER = "workflow/papers/balanced-audiovisual/paper.yaml"
@@ -230,6 +242,91 @@ MUTANTS = (
     _parsing(27, TABLES, '"Test part, epoch selected on validation', '"Epoch selected'),
     _parsing(27, SHEET, "{value: last, source", "{value: validation, source"),
     _parsing(28, SHEET, "label: STPN (approximate re-implementation)", "label: STPN"),
+    _relevance(1, "paper.yaml", "settings: {<<: *visual-net, data: *speech}", "settings: {<<: *visual-net}"),
+    _relevance(1, "training/data.py", "replace(self, classes=classes, labels=labels,",
+               "replace(self, classes=classes, labels=labels, split=np.roll(self.split, 1),"),
+    _relevance(2, "data/audioset.py", "clips // 5, clips // 10", "clips // 10, clips // 5"),
+    _relevance(2, "data/audioset.py", "parts[np.argsort(np.asarray(ids))[generator.permutation(len(ids))]]",
+               "parts[generator.permutation(len(ids))]"),
+    _relevance(3, "data/audioset.py", "if speech_descendants else {SPEECH}", "if not speech_descendants else {SPEECH}"),
+    _relevance(3, "data/audioset.py", "elif outdoor:", "else:"),
+    _relevance(4, "features/recipes.py", "_DECIBEL_HOP = 1024, 512", "_DECIBEL_HOP = 1024, 500"),
+    _relevance(4, "features/audio.py", "10 * np.log10(np.maximum(mel", "20 * np.log10(np.maximum(mel"),
+    _relevance(5, "features/uniform_clip.py", "linspace(0, available - 1,", "linspace(0, available - 2,"),
+    _relevance(5, "paper.yaml", "value: uniform8-k400r50", "value: uniform8-imagenetr50"),
+    _relevance(6, "methods/parts/teachers.py", '    "features": "other features",\n', ""),
+    _relevance(7, "models/relevance.py", "self.what).flatten(1)).relu()", "self.what).flatten(1))"),
+    _relevance(7, "models/relevance.py", "[nn.Linear(width, size), nn.ReLU()]", "[nn.Linear(width, size), nn.GELU()]"),
+    _relevance(8, "models/audio_teacher.py", 'nn.Linear(settings["audio_width"], classes)',
+               'nn.Sequential(nn.Linear(settings["audio_width"], 64), nn.ReLU(), nn.Linear(64, classes))'),
+    _relevance(9, "paper.yaml", "hidden: {value: 128", "hidden: {value: 256"),
+    _relevance(10, "models/kd_student.py", 'settings["visual_width"], classes)',
+               'settings["visual_width"], classes, bias=False)'),
+    _relevance(11, "methods/parts/teachers.py", "logits[batch.index] =", "logits[batch.index.flip(0)] ="),
+    _relevance(11, "analysis/distillation.py", "(teacher.detach(), student)", "(student, teacher.detach())"),
+    _relevance(12, "analysis/distillation.py", "return temperature**2 * (", "return ("),
+    _relevance(12, "paper.yaml", "temperature: {value: 1.0", "temperature: {value: 2.0"),
+    _relevance(13, "paper.yaml", "modalities: {value: [visual, audio]", "modalities: {value: [audio, visual]"),
+    _relevance(14, "models/late_fusion.py", "sum(widths[name] for name in self.modalities)", "sum(widths.values())"),
+    _relevance(15, "methods/base.py", "mean_cross_entropy(logits, label)", "mean_cross_entropy(2 * logits, label)"),
+    _relevance(16, "paper.yaml", "teacher_audio: {run: speech-audio,", "teacher_audio: {run: urban-rural-audio,"),
+    _relevance(17, "analysis/conditions.py", "        kept[name] = gaussian(withheld, generator)\n",
+               "        kept = {each: gaussian(value, generator) for each, value in kept.items()}\n"),
+    _relevance(18, "paper.yaml", "missing_level: {value: fusion", "missing_level: {value: input"),
+    _relevance(18, "models/relevance.py", 'if level == "fusion":', 'if level == "input":'),
+    _relevance(19, "training/tasks/relevance.py", "torch.from_numpy(source.clips.black)",
+               "torch.zeros(len(source.clips.black))"),
+    _relevance(20, "analysis/conditions.py", "silent = torch.zeros_like(silent)", "silent = torch.ones_like(silent)"),
+    _relevance(20, "paper.yaml", "silence: {value: zero_tensor", "silence: {value: zero_waveform"),
+    _relevance(21, "analysis/conditions.py", "torch.randn(like.shape[1:]", "torch.rand(like.shape[1:]"),
+    _relevance(21, "training/tasks/relevance.py",
+               'self.trainer.seed, "condition", condition.name)', 'self.trainer.seed, "condition")'),
+    _relevance(22, "tables.yaml",
+               "{value: urban-rural-student, label: Gaussian Video,", "{value: speech-student, label: Gaussian Video,"),
+    _relevance(23, "analysis/relevance.py", "macro_f1=100 * float(f1.mean())",
+               "macro_f1=100 * float(np.average(f1, weights=support))"),
+    _relevance(24, "analysis/relevance.py", "np.nan_to_num(precision, nan=1.0)", "np.nan_to_num(precision, nan=0.0)"),
+    _relevance(24, "tables.yaml", "precision: precision_zd1, recall", "precision: precision_zd0, recall"),
+    _relevance(25, "paper.yaml", "select: {value: validation", "select: {value: last"),
+    _relevance(25, "training/loop.py",
+               "evaluations = {part: self.evaluate(part) for", 'evaluations = {part: self.evaluate("test") for'),
+    # gmm-adaptive-loss
+    _gap(1, "analysis/modality_gap.py", "shifted[np.arange(len(shifted)), label]", "shifted.max(axis=1)"),
+    _gap(2, "methods/parts/gaps.py",
+         "_, audio, visual = method.heads(trainer.model, output)",
+         "audio, _, visual = method.heads(trainer.model, output)"),
+    _gap(3, "analysis/modality_gap.py", 'return np.abs(signed) if kind == "abs" else signed', "return signed"),
+    _gap(4, "analysis/modality_gap.py", "n_components=2,", "n_components=3,"),
+    _gap(5, "methods/parts/gaps.py",
+         'scores = training_scores(self, trainer, trainer.parts["train"])',
+         'scores = training_scores(self, trainer, trainer.parts["test"])'),
+    _gap(6, "analysis/gap_mixture.py", "if abs(means[0]) <= abs(means[1])", "if weights[0] <= weights[1]"),
+    _gap(7, "analysis/gap_mixture.py",
+         "prior = math.log(mixture.pi_I / mixture.pi_B) - math.log(", "prior = -math.log("),
+    _gap(8, "analysis/adaptive_loss.py", "d = signed.detach().double()", "d = signed.double()"),
+    _gap(9, "analysis/adaptive_loss.py", "return epoch < warm_up_epochs", "return epoch < 0"),
+    _gap(10, "analysis/adaptive_loss.py",
+         "return finished_epoch >= warm_up_epochs - 1", "return finished_epoch == warm_up_epochs - 1"),
+    _gap(11, "analysis/adaptive_loss.py",
+         "gap=((1 + settings.alpha * w) * g).mean()", "gap=((1 + settings.alpha * (1 - w)) * g).mean()"),
+    _gap(12, "analysis/adaptive_loss.py",
+         "fusion=((1 + settings.beta * (1 - w)) * ce_f).mean()", "fusion=((1 + settings.beta * w) * ce_f).mean()"),
+    _gap(13, "analysis/adaptive_loss.py",
+         "distance = (m - mu).square() + (s - sigma).square()", "distance = (m - mu).square()"),
+    _gap(14, "analysis/adaptive_loss.py", "uni=(ce_a + ce_v).mean(),", "uni=((1 + w) * (ce_a + ce_v)).mean(),"),
+    _gap(15, "analysis/adaptive_loss.py", "            if weight:\n", "            if weight := weight or 0.01:\n"),
+    _gap(16, "analysis/modality_gap.py", "if known.var() < SMALLEST_VARIANCE:", "if known.var() < 0:"),
+    _gap(17, "paper.yaml",
+         "start_epoch: {value: 2, source: \"code (Greedy), counted from 1\"}",
+         "start_epoch: {value: 2, source: \"code (Greedy), counted from 1\"}\n      protocol: {epochs: 50}"),
+    _gap(18, "models/fusion_net.py",
+         "return ModelOutput(fused, scores, features)", 'return ModelOutput(scores["audio"], scores, features)'),
+    _gap(19, "methods/fine_tuning.py",
+         'trainer.parts["train"] = self._whole[chosen]', 'trainer.parts["train"] = self._whole'),
+    _gap(20, "tables.yaml",
+         "published_where: {checkpoint: best-test}\n    context", "published_where: {checkpoint: last}\n    context"),
+    _gap(21, "paper.yaml",
+         "label: Adaptive loss (our formulation)\n    method", "label: Adaptive loss\n    method"),
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from avbalance import people
 from avbalance.errors import UserError
 from avbalance.files import DISK_ERRORS
+from avbalance.gpus import own_gpu
 from avbalance.provenance.closures import check_code
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     step = _job(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
     step.add_argument("--measurements", type=Path, required=True)
     step.add_argument("--out", type=Path, required=True, help="folder")
+
+    step = _job(steps, "overview", _overview, "one page of all claims of all papers (JSON on standard input)")
+    step.add_argument("--out", type=Path, required=True)
 
     step = _job(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
     step.add_argument("--out", type=Path, required=True)
@@ -246,7 +250,7 @@ def _features(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     jobs = _jobs("run", "seed", "method", "settings", "folder", "inputs", "outputs")
-    with _turn(*(options.out / job["folder"] for job in jobs)) as turn:
+    with _turn(*(options.out / job["folder"] for job in jobs)) as turn, own_gpu(options.device != "cpu"):
         _train_jobs(jobs, options, turn)
 
 
@@ -340,6 +344,14 @@ def _claims(options: argparse.Namespace) -> None:
     paper, declarations = _paper()
     with _turn(options.out / "claims"):
         render_claims(paper, declarations, options.out, options.measurements)
+
+
+def _overview(options: argparse.Namespace) -> None:
+    from avbalance.reporting.overview import render_overview
+
+    spec = _mapping("name", "claims")
+    with _turn(options.out):
+        render_overview(spec["name"], spec["claims"], options.out)
 
 
 def _losses(options: argparse.Namespace) -> None:

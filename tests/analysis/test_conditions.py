@@ -13,7 +13,6 @@ from torch import Tensor
 
 from avbalance.analysis.conditions import (
     CONDITIONS,
-    CONTROLS,
     PUBLISHED,
     StandIns,
     find,
@@ -23,6 +22,7 @@ from avbalance.analysis.conditions import (
     replaced,
     shuffled_partners,
     silent_audio,
+    variant,
 )
 from avbalance.errors import UserError
 
@@ -59,8 +59,8 @@ def test_the_published_rows_and_their_order() -> None:
     assert [CONDITIONS[name].label for name in PUBLISHED] == [
         *("AV Model", "Gaussian Audio", "Gaussian Video", "Silent Audio", "Black Video")
     ]
-    assert (*PUBLISHED, *CONTROLS) == tuple(CONDITIONS)
-    assert {find(name).stand_in for name in CONTROLS} == {"mean", "shuffled"}
+    ours = [name for name in CONDITIONS if name not in PUBLISHED]
+    assert {find(name).stand_in for name in ours} == {"mean", "shuffled"} and len(ours) == 4
     with pytest.raises(UserError, match="no condition named 'deaf'; there are both, gaussian-audio"):
         find("deaf")
 
@@ -198,6 +198,25 @@ def test_the_mean_clip_does_not_depend_on_batches() -> None:
 
 def double_and_one(_: str, tensor: Tensor) -> Tensor:
     return 2 * tensor.flatten(1) + 1
+
+
+def test_a_name_may_say_level_and_silence() -> None:
+    plain = variant("silent-audio", "input", "zero_tensor")
+    assert (plain.condition, plain.level, plain.silence) == (CONDITIONS["silent-audio"], "input", "zero_tensor")
+    for suffix, level, silence in (
+        ("fusion", "fusion", "zero_tensor"),
+        ("zero_waveform", "input", "zero_waveform"),
+        ("fusion+zero_waveform", "fusion", "zero_waveform"),
+        ("zero_waveform+fusion", "fusion", "zero_waveform"),
+    ):
+        found = variant(f"silent-audio@{suffix}", "input", "zero_tensor")
+        assert (found.name, found.condition) == (f"silent-audio@{suffix}", plain.condition)
+        assert (found.level, found.silence) == (level, silence)
+    for name in ("silent-audio@middle", "both@fusion", "silent-audio@fusion+"):
+        with pytest.raises(UserError, match=f"no condition named '{name}'; after @ stands".replace("+", "[+]")):
+            variant(name, "input", "zero_tensor")
+    with pytest.raises(UserError, match="no condition named 'silence'; there are"):
+        variant("silence@fusion", "input", "zero_tensor")
 
 
 def test_stand_ins_at_the_fusion() -> None:

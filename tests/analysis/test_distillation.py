@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from avbalance.analysis.distillation import WEIGHTS, distillation_loss, distillation_terms, divergence
+from avbalance.analysis.distillation import WEIGHTS, distillation_terms, divergence
 from avbalance.errors import UserError
 
 STUDENT = torch.tensor([[1.0, -0.5], [0.2, 0.8]])
@@ -31,7 +31,6 @@ def test_worked_numbers(temperature: float, audio: float, visual: float, total: 
     terms = distillation_terms(STUDENT, AUDIO, VISUAL, LABEL, temperature)
     assert [float(term) for term in terms] == pytest.approx([0.31945061, audio, visual], abs=1e-6)
     assert float(terms.total()) == pytest.approx(total, abs=1e-6)
-    assert float(distillation_loss(STUDENT, AUDIO, VISUAL, LABEL, temperature)) == float(terms.total())
 
 
 def test_one_clip_by_hand() -> None:
@@ -44,10 +43,10 @@ def test_one_clip_by_hand() -> None:
 def test_defaults_are_a_plain_sum_at_temperature_one() -> None:
     assert WEIGHTS == (1, 1, 1)
     terms = distillation_terms(STUDENT, AUDIO, VISUAL, LABEL)
-    assert float(distillation_loss(STUDENT, AUDIO, VISUAL, LABEL)) == pytest.approx(sum(map(float, terms)), abs=1e-6)
+    assert float(terms.total()) == pytest.approx(sum(map(float, terms)), abs=1e-6)
     weighted = 0.5 * terms.label + 2 * terms.audio + 3 * terms.visual
     assert float(terms.total((0.5, 2, 3))) == pytest.approx(float(weighted), abs=1e-6)
-    assert torch.equal(distillation_loss(STUDENT, AUDIO, VISUAL, LABEL, weights=(0, 0, 1)), terms.visual)
+    assert torch.equal(terms.total((0, 0, 1)), terms.visual)
 
 
 @settings(deadline=None, max_examples=30)
@@ -95,4 +94,4 @@ def test_a_temperature_must_be_positive(temperature: float) -> None:
 @pytest.mark.parametrize("teacher", [AUDIO[:1], torch.zeros(2, 3)])
 def test_a_teacher_of_other_clips_or_classes_is_refused(teacher: Tensor) -> None:
     with pytest.raises(UserError, match="do not fit student logits"):
-        distillation_loss(STUDENT, teacher, VISUAL, LABEL)
+        distillation_terms(STUDENT, teacher, VISUAL, LABEL)

@@ -15,6 +15,7 @@ from avbalance.analysis.relevance import (
     ROWS,
     Finding,
     Metrics,
+    class_findings,
     class_statements,
     drop,
     kinetics_sounds_findings,
@@ -93,13 +94,13 @@ def of(confusion: Confusion) -> Metrics:
 
 def table(rows: list[list[float]]) -> dict[str, Metrics]:
     return {
-        name: Metrics(*values, precision_zd0=float("nan"), f1_weighted=float("nan"))
+        name: Metrics(*values, precision_zd0=float("nan"), weighted_f1=float("nan"))
         for name, values in zip(ROWS, rows, strict=True)
     }
 
 
 def main(found: Metrics) -> list[float]:
-    return [found.accuracy, found.balanced_accuracy, found.precision_zd1, found.recall, found.f1]
+    return [found.accuracy, found.balanced_accuracy, found.precision_zd1, found.recall, found.macro_f1]
 
 
 def test_worked_binary_metrics() -> None:
@@ -111,7 +112,7 @@ def test_worked_binary_metrics() -> None:
 @pytest.mark.parametrize(("confusion", "expected"), RECONSTRUCTED)
 def test_confusions_behind_the_published_tables(confusion: Confusion, expected: list[float]) -> None:
     found = of(confusion)
-    assert [*main(found), found.f1_weighted] == pytest.approx(expected, abs=0.00501)
+    assert [*main(found), found.weighted_f1] == pytest.approx(expected, abs=0.00501)
     assert found.precision_zd0 == pytest.approx(found.precision_zd1)  # both classes are predicted
 
 
@@ -128,7 +129,7 @@ def test_never_predicted_classes_explain_the_highest_published_precision() -> No
     found = metrics(label, predicted)
     assert found.precision_zd1 >= 100 * 21 / 26 and found.precision_zd0 < 20
     assert found.precision_zd1 - found.precision_zd0 == pytest.approx(100 * 21 / 26)
-    assert found.f1 < 20
+    assert found.macro_f1 < 20
 
 
 def test_a_class_without_clip_is_left_out_of_the_means() -> None:
@@ -206,7 +207,7 @@ def test_published_margins() -> None:
     sounds = {finding.text: finding.margin for finding in kinetics_sounds_findings(table(KINETICS_SOUNDS), 26)}
     assert sounds["audio model above twice chance"] == pytest.approx(16.22 - 200 / 26)
     assert sounds["Gaussian Video: within three times chance"] == pytest.approx(300 / 26 - 5.94)
-    assert sounds["black and noise as video within 3 points of f1"] == pytest.approx(3 - 1.28)
+    assert sounds["black and noise as video within 3 points of F1"] == pytest.approx(3 - 1.28)
 
 
 def changed(rows: list[list[float]], **values: dict[str, float]) -> dict[str, Metrics]:
@@ -257,7 +258,7 @@ def test_what_breaks_the_claims_on_speech(values: dict[str, Any], claims: list[s
         ({"silent_audio": {"accuracy": 74.0}}, ["without-audio", "without-audio"]),
         ({"gaussian_video": {"accuracy": 12.0}}, ["near-chance", "video-representation"]),
         ({"black_video": {"accuracy": 40.0}}, ["without-video", "near-chance", "unused-audio", "video-representation"]),
-        ({"black_video": {"f1": 8.0}}, ["video-representation"]),
+        ({"black_video": {"macro_f1": 8.0}}, ["video-representation"]),
         ({"black_video": {"precision_zd1": 3.61}}, []),
     ],
 )
@@ -296,6 +297,26 @@ def test_statements_on_classes_by_hand() -> None:
     assert found["correlation_silent"] == pytest.approx(np.corrcoef(both, silent)[0, 1])
     assert found["correlation_black"] == pytest.approx(np.corrcoef(both, black)[0, 1])
     assert found["correlation_silent"] > found["correlation_black"]
+
+
+def test_findings_on_classes_by_hand() -> None:
+    found = {each.text: each for each in class_findings(series())}
+    margins = [(each.claim, each.margin, each.unit) for each in found.values()]
+    assert margins[:6] == [
+        ("unlike-audio", pytest.approx(10.0), "points"),
+        ("best-heard", pytest.approx(10.0), "points"),
+        ("rest-unheard", pytest.approx(50.0), "points"),
+        ("video-good", pytest.approx(30.0), "points"),
+        ("black-falls", pytest.approx(-10.0), "points"),
+        ("video-beats", pytest.approx(100 * (3 / 5 - 5 / 26)), "points"),  # of five known classes
+    ]
+    statements = class_statements(series())
+    silent, black = statements["correlation_silent"], statements["correlation_black"]
+    assert margins[6:] == [
+        ("correlation", pytest.approx(silent - 0.9), "rho"),
+        ("correlation", pytest.approx(silent - black), "rho"),
+    ]
+    assert [each.strict for each in found.values()] == [True, False, True, True, True, False, True, True]
 
 
 def test_statements_on_classes_at_the_edges() -> None:

@@ -323,6 +323,17 @@ def test_ave_records_are_rows_of_the_feature_files(tmp_path: Path) -> None:
     assert manifest.card["oddities"] == {"video in two splits": 1}
 
 
+def test_ave_as_clips_has_one_label_a_video_and_no_background(tmp_path: Path) -> None:
+    _ave_files(tmp_path, train=[0, 1, 3], test=[])
+    manifest = ave.build("ave-clips", _ave(tmp_path, labelled="clips"), tmp_path / "out")
+    assert manifest.frame["id"].tolist() == ["0000_-_aaaaaaaaa", "0003_bbbbbb_bbbb", "0002_cccccccccc-"]  # not record 1
+    assert manifest.card["left_out"] == {"earlier records of a video": 1}
+    assert len(manifest.classes) == 28 and "Background" not in manifest.classes
+    assert not {"labels", "events_audio", "events_visual"} & set(manifest.frame)
+    with pytest.raises(UserError, match="option 'labelled' must be one of seconds, clips"):
+        ave.preflight(_ave(tmp_path, labelled="videos"))
+
+
 def test_ave_files_that_are_absent_or_of_another_length_are_named(tmp_path: Path) -> None:
     assert "Annotations.txt: no such file" in str(ave.preflight(_ave(tmp_path)))
     _ave_files(tmp_path, rows=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,11 @@ from avbalance.data.audioset import (
     SPEECH_DESCENDANTS,
     TASKS,
     URBAN,
-    descendants,
     half_and_half,
     outdoor_clips,
     part_sizes,
     random_parts,
     read_class_names,
-    read_ontology,
     read_segments,
 )
 from avbalance.errors import UserError
@@ -175,7 +172,7 @@ def test_bad_ids_are_refused() -> None:
         random_parts(["clip"] * 20, numbers())
 
 
-# Names and ontology
+# Names
 
 
 def names_file(path: Path, **changed: str) -> Path:
@@ -209,21 +206,3 @@ def test_bad_class_names(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=rf"names\.csv.*{message}"):
         read_class_names(path)
-
-
-def test_descendants(tmp_path: Path) -> None:
-    def node(label: str, *children: str) -> dict[str, object]:
-        return {"id": label, "name": label, "child_ids": list(children)}
-
-    path = tmp_path / "ontology.json"
-    nodes = [node("voice", SPEECH, "song"), node(SPEECH, MALE, "talk"), node(MALE), node("talk", "chat", MALE)]
-    path.write_text(json.dumps([*nodes, node("chat"), node("song")]), encoding="utf-8")
-    ontology = read_ontology(path)
-    assert descendants(ontology, SPEECH) == {MALE, "talk", "chat"}
-    assert descendants(ontology, "voice") == {SPEECH, MALE, "talk", "chat", "song"}
-    assert descendants(ontology, "song") == frozenset()
-    with pytest.raises(UserError, match="has no label 'noise'"):
-        descendants(ontology, "noise")
-    path.write_text('[{"id": "x"}]', encoding="utf-8")
-    with pytest.raises(UserError, match="not a list of nodes"):
-        read_ontology(path)

@@ -13,7 +13,19 @@ from avbalance.data.sources.common import read_options
 from avbalance.schemas import SCHEMAS, first_violation
 
 CONFIGS = sorted((SCHEMAS.parents[1] / "config" / "datasets").glob("*.yaml"))
-KINDS = ("synthetic", "synthetic-timeline", "folder", "kinetics-sounds", "vggsound", "balanced", "llp", "cremad", "ave")
+KINDS = (
+    "synthetic",
+    "synthetic-timeline",
+    "synthetic-two-labels",
+    "folder",
+    "kinetics-sounds",
+    "vggsound",
+    "balanced",
+    "llp",
+    "cremad",
+    "ave",
+    "audioset",
+)
 
 
 def _load(path: Path) -> Any:

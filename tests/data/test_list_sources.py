@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from avbalance.data.sources import balanced, kinetics_sounds, vggsound
 from avbalance.errors import UserError
+from avbalance.schemas import SCHEMAS
 
 A, B, C, D = (
     "-_aaaaaaaaa",
@@ -101,6 +103,23 @@ def test_a_part_of_the_classes_can_be_used(tmp_path: Path) -> None:
     for wrong, message in ((31, "31 asked for, but"), (["humming"], "'humming' is not in")):
         with pytest.raises(UserError, match=message):
             kinetics_sounds.build("ks", _kinetics(tmp_path, allow_missing=True, classes=wrong), tmp_path / "out")
+
+
+def test_the_26_classes_are_31_less_five(tmp_path: Path) -> None:
+    spec = yaml.safe_load((SCHEMAS.parents[1] / "config" / "datasets" / "kinetics-sounds-26.yaml").read_text("utf-8"))
+    chosen = spec["options"]["classes"]
+    assert len(set(chosen)) == 26 and chosen == sorted(chosen)
+    assert {"playing_guitar", "laughing", "singing", "playing_bagpipes", "playing_bass_guitar"} <= set(chosen)
+    left_out = {"blowing_out_candles", "dribbling_basketball", "mowing_lawn", "stomping_grapes", "tickling"}
+    assert not left_out & set(chosen)
+    real = os.environ.get("AVBALANCE_REAL_DATA")
+    if not real:
+        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds kinetics-sounds/ is unknown")
+    options = {"lists_dir": f"{real}/kinetics-sounds", "allow_missing": True, "classes": chosen}
+    manifest = kinetics_sounds.build("ks", _kinetics(tmp_path, **options), tmp_path / "out")
+    assert manifest.classes == chosen and manifest.label_index().max() == 25
+    counts = manifest.frame["split"].value_counts().to_dict()
+    assert (counts["train"], counts["test"]) == (12_526, 2_180)
 
 
 def test_preflight_speaks_before_the_build_does(tmp_path: Path) -> None:

@@ -117,3 +117,28 @@ def test_digest_follows_the_content_and_not_the_place() -> None:
     changed[0]["sha256"] = "1" * 64
     assert make_manifest(changed, CARD, "toy").card["digest"] != digest
     assert make_manifest(_rows(), {**CARD, "classes": ["cat", "dog"]}, "toy").card["digest"] != digest
+
+
+LABELLINGS = {"speech": ["non-speech", "speech"]}
+
+
+def _labelled(second: list[str]) -> list[dict[str, Any]]:
+    extra = [{"label_speech": label, "planted_audio_speech": 0.5} for label in second]
+    return [{**row, **more} for row, more in zip(_rows(), extra, strict=False)]
+
+
+def test_the_same_clips_can_have_a_second_labelling(tmp_path: Path) -> None:
+    rows = _labelled(["speech", "non-speech"])
+    manifest = make_manifest(rows, {**CARD, "labellings": LABELLINGS}, "toy")
+    write_manifest(manifest, tmp_path / "manifest.parquet")
+    read = read_manifest(tmp_path / "manifest.parquet")
+    assert read.labellings == LABELLINGS
+    assert read.label_index("speech").tolist() == [1, 0] and read.label_index().tolist() == [1, 0]
+    assert read.frame["planted_audio_speech"].tolist() == [0.5, 0.5]
+    other = make_manifest(_labelled(["speech", "speech"]), {**CARD, "labellings": LABELLINGS}, "toy")
+    assert other.card["digest"] != manifest.card["digest"]
+
+
+def test_a_second_labelling_names_its_own_classes_only() -> None:
+    with pytest.raises(UserError, match=r"toy, row 2: label_speech 'music' is unknown; use one of non-speech, speech"):
+        make_manifest(_labelled(["speech", "music"]), {**CARD, "labellings": LABELLINGS}, "toy")

@@ -192,7 +192,7 @@ def histories(folder: Path, gaps: Mapping[str, Mapping[int, float]]) -> Evidence
     return Evidence(paper, declarations_of({}))
 
 
-BLOCK = {"dataset": "d", "before": "one", "after": "two", "columns": ["loss_audio", "loss_visual"], "last": 5}
+BLOCK = {"dataset": "d", "runs": ["one", "two"], "columns": ["loss_audio", "loss_visual"], "last": 5}
 
 
 def test_losses_come_nearer(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_declared_runs_and_metrics_exist() -> None:
     known, declared = {*labels(), "no-event", "majority-label"}, declarations()
     blocks = [block for key in ("claims", "checks", "illustrations") for e in declared[key] for block in e["tests"]]
     for block in blocks:
-        sides = [block.get(key, []) for key in ("left", "right", "chain", "before", "after")]
+        sides = [block.get(key, []) for key in ("left", "right", "chain", "runs")]
         runs = [run for side in sides for run in ([side] if isinstance(side, str) else side)]
         runs += [piece["run"] for piece in block.get("pieces", ())]
         assert runs and set(runs) <= known

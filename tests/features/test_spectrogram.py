@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from clip_files import tone
+from clip_files import RATE, tone
 
-from avbalance.features.audio import fit_length, kaldi_fbank, mel_filters, spectrogram, stft
+from avbalance.features.audio import decibel_mel, fit_length, kaldi_fbank, mel_filters, spectrogram, stft
 from avbalance.features.recipes import get_audio_recipe
 
 
@@ -134,3 +134,35 @@ def test_ks_fbank_keeps_the_native_rate_and_cuts_at_1024_frames():
     assert whole.shape == (1024, 128)
     # 11 s give 1098 frames; the last one kept is not padding.
     assert np.abs(whole[1023]).min() > 0
+
+
+# Log-mel in decibels
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [("10", 313), ("2", 63), ("1", 32)])
+def test_decibels_of_silence(seconds, frames):
+    recipe = get_audio_recipe(f"decibel64-{seconds}s")
+    assert recipe.shape == (64, frames)
+    values = spectrogram(np.zeros(RATE, np.float32), RATE, recipe)
+    assert values.shape == (64, frames) and values.dtype == np.float16 and (values == -100).all()
+
+
+def test_a_tone_has_the_decibels_of_its_filters():
+    frequency = 64 * RATE / 1024  # in the middle of bin 64
+    wave = (0.5 * np.sin(2 * np.pi * frequency * np.arange(RATE) / RATE)).astype(np.float32)
+    column = decibel_mel(wave, get_audio_recipe("decibel64-1s"))[:, 16]
+    # A Hann window of 1,024 sums to 512: |X| = 0.5 / 2 * 512 in the bin, half of that in its two neighbours.
+    filters = mel_filters(64, 1024, RATE)[:, 63:66].astype(np.float64)
+    expected = 10 * np.log10(filters @ np.array([64.0**2, 128.0**2, 64.0**2]) + 1e-30)
+    heard = expected > 0
+    assert heard.sum() >= 1 and column.argmax() == expected.argmax()
+    assert column[heard] == pytest.approx(expected[heard], abs=0.01)
+
+
+def test_decibels_of_short_clips_end_in_silence_and_long_ones_are_cut():
+    sound = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+    one, two = get_audio_recipe("decibel64-1s"), get_audio_recipe("decibel64-2s")
+    short = spectrogram(sound[:RATE], RATE, two)
+    assert (short[:, 33:] == -100).all()  # frame 32 is the last to reach back into the first second
+    assert (short[:, :31] > -100).all()
+    assert np.array_equal(spectrogram(sound, RATE, one), spectrogram(sound[:RATE], RATE, one))

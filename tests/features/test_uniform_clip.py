@@ -1,4 +1,4 @@
-"""Log-mels in decibels and evenly spaced frames."""
+"""Evenly spaced frames."""
 
 from __future__ import annotations
 
@@ -8,38 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avbalance.errors import UserError
-from avbalance.features.audio import mel_filters
-from avbalance.features.uniform_clip import RATE, decibel_log_mel, uniform_frames
-
-
-@pytest.mark.parametrize(("seconds", "frames"), [(10.0, 313), (1.0, 32)])
-def test_shape_and_silence(seconds: float, frames: int) -> None:
-    values = decibel_log_mel(np.zeros(round(RATE * seconds), np.float32), seconds)
-    assert values.shape == (64, frames) and values.dtype == np.float32
-    assert (values == -100).all()
-
-
-def test_a_tone_has_the_power_of_its_filters() -> None:
-    frequency = 64 * RATE / 1024  # in the middle of bin 64
-    tone = (0.5 * np.sin(2 * np.pi * frequency * np.arange(RATE) / RATE)).astype(np.float32)
-    column = decibel_log_mel(tone, 1.0)[:, 16]
-    # A Hann window of 1,024 sums to 512: |X| = 0.5 / 2 * 512 in the bin, half of that in its two neighbours.
-    filters = mel_filters(64, 1024, RATE)[:, 63:66].astype(np.float64)
-    expected = 10 * np.log10(filters @ np.array([64.0**2, 128.0**2, 64.0**2]) + 1e-30)
-    heard = expected > 0
-    assert heard.sum() >= 1 and column.argmax() == expected.argmax()
-    assert column[heard] == pytest.approx(expected[heard], abs=0.01)
-
-
-def test_short_clips_are_filled_with_silence_and_long_ones_cut() -> None:
-    sound = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
-    short = decibel_log_mel(sound[:RATE], 2.0)
-    assert np.array_equal(short, decibel_log_mel(np.pad(sound[:RATE], (0, RATE)), 2.0))
-    assert (short[:, 33:] == -100).all()  # frame 32 is the last to reach back into the first second
-    assert (short[:, :31] > -100).all()
-    assert np.array_equal(decibel_log_mel(sound, 1.0), decibel_log_mel(sound[:RATE], 1.0))
-    with pytest.raises(UserError, match="less than one window"):
-        decibel_log_mel(sound, 0.05)
+from avbalance.features.uniform_clip import distinct_frames, uniform_frames
 
 
 @pytest.mark.parametrize(
@@ -53,6 +22,7 @@ def test_short_clips_are_filled_with_silence_and_long_ones_cut() -> None:
 )
 def test_worked_frame_indices(available: int, expected: list[int]) -> None:
     assert uniform_frames(available).tolist() == expected
+    assert distinct_frames(available, 8) == sorted(set(expected))
 
 
 @settings(deadline=None)
@@ -67,3 +37,4 @@ def test_frames_are_spread_over_the_clip(available: int) -> None:
 def test_a_clip_without_frames_is_refused() -> None:
     with pytest.raises(UserError, match="no frame to choose from"):
         uniform_frames(0)
+    assert distinct_frames(0, 8) == []

@@ -13,12 +13,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from tiny_cell import make_data, tiny_settings
 from tiny_segments import make_segment_data, segment_settings
+from tiny_vectors import MODELS, make_vector_data, vector_settings
 
 SMALL: dict[str, dict[str, Any]] = {
     "classification": {"width": 4, "stem": "small", "stem_stride": 1},
     "parsing": {"width": 16},
+    "relevance": MODELS["kd-student"],
     "localisation": {"visual_width": 4, "guide_width": 12, "projection_width": 12, "width": 8, "classifier_width": 8},
 }
+TEACHERS = {"teacher_audio": "audio-teacher", "teacher_visual": "visual-teacher"}  # need -> network
 
 
 def easy_clips(folder: Path) -> dict[str, Any]:
@@ -29,6 +32,7 @@ def easy_clips(folder: Path) -> dict[str, Any]:
         "classification": make_data(folder / "classes"),
         "parsing": make_segment_data(folder / "events"),
         "localisation": make_segment_data(folder / "seconds", grid=True),
+        "relevance": make_vector_data(folder / "vectors"),
     }
     return {task: load_clips(data.manifest, data.audio, data.visual) for task, data in made.items()}
 
@@ -37,6 +41,8 @@ def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
     """Complete settings of a short run; `changes` are laid over data, model, method and protocol."""
     if task == "classification":
         return tiny_settings(**changes)
+    if task == "relevance":
+        return vector_settings(**changes)
     long = {"parsing": 8, "localisation": 14}[task]  # psp's similarity outweighs the classes at first
     epochs = {"epochs": long, "decay_every": long - 2, "batch_size": 8}
     metric = {"metric": "segment_Event"} if task == "parsing" else {}
@@ -44,15 +50,39 @@ def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
     return settings | {part: {**settings[part], **values} for part, values in changes.items()}
 
 
-def stand_in(file: str, trainer: Any) -> Any:
+def stand_in(need: str, file: str, trainer: Any) -> Any:
     """Content of a file that a run needs of another one: something of the right form for the trainer's data."""
+    if need in TEACHERS:
+        return teacher_like(TEACHERS[need], trainer)
     classes = trainer.source.clips.classes
     first = str(trainer.source.clips.ids[trainer.parts["train"][0]])
     return {
         "noise_ratios.json": {"audio": [0.3] * len(classes), "visual": [0.3] * len(classes)},
         "labels.json": {"removed": {first: {"audio": [0], "visual": [1]}}},
-        "model.safetensors": {name: value * 1.1 for name, value in trainer.model.state_dict().items()},
+        "model.safetensors": weights_like(trainer),
     }[file]
+
+
+def weights_like(trainer: Any) -> Any:
+    """Weights as a finished run on the trainer's clips would have left them, a tenth larger than the trainer's own."""
+    from avbalance.training.cell import Tensors
+
+    weights = Tensors({name: value * 1.1 for name, value in trainer.model.state_dict().items()})
+    weights.facts = dict(trainer.facts)
+    return weights
+
+
+def teacher_like(network: str, trainer: Any) -> Any:
+    """Weights of a new network of one modality, as a finished run on the trainer's clips would have left them."""
+    import torch
+
+    from avbalance.models.base import load
+    from avbalance.training.cell import Tensors
+
+    settings, classes = MODELS[network], trainer.source.clips.classes
+    weights = Tensors(load(network)(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
+    weights.facts = {**trainer.facts, "model": settings}
+    return weights
 
 
 def learnt(trainer: Any, logits: Any) -> bool:

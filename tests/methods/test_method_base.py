@@ -13,7 +13,7 @@ from avbalance.errors import UserError
 from avbalance.methods.base import Method
 
 OURS = {
-    "baseline", "branch-losses", "gradient-blending", "gradient-blending-weights",
+    "baseline", "branch-losses", "distillation", "gradient-blending", "gradient-blending-weights",
     "greedy", "late-ensemble", "ogm-ge", "unimodal",
 }  # fmt: skip
 
@@ -21,7 +21,7 @@ OURS = {
 def test_methods_are_found_on_disk() -> None:
     assert set(methods.names()) >= OURS
     assert "base" not in methods.names()
-    with pytest.raises(UserError, match="no method named 'ogm'; there are baseline"):
+    with pytest.raises(UserError, match=r"no method named 'ogm'; there are .*baseline, "):
         methods.load("ogm")
 
 
@@ -34,7 +34,7 @@ def test_card_is_complete(name: str) -> None:
     assert all(source for _, source in card.options.values())
     assert method().options == {option: default for option, (default, _) in card.options.items()}
     if card.no_op is not None:
-        assert methods.load(card.no_op.equals).card.models == card.models
+        assert set(card.models) <= set(methods.load(card.no_op.equals).card.models)
         method(dict(card.no_op.options))
 
 

@@ -56,6 +56,7 @@ def make_clips() -> Clips:
         digest="tiny",
         label_matrix=np.eye(CLASSES, dtype=bool)[label],
         truth={"events_audio": truth, "events_visual": truth},
+        spectrograms=False,
     )
 
 

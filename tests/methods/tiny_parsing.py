@@ -55,6 +55,7 @@ def make_clips(**sizes: int) -> Clips:
         digest="tiny",
         label_matrix=label_matrix,
         truth={"events_audio": heard, "events_visual": seen},
+        spectrograms=False,
     )
 
 

@@ -19,7 +19,8 @@ def test_planning_never_imports_torch(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from avbalance.plan.plan import load_plan\n"
         f"plan = load_plan(Path({str(REPOSITORY)!r}), {{'tier': 'demo'}})\n"
         "for cell in plan.cells: plan.cell_spec(cell), plan.cell_files(cell), plan.cell_inputs(cell)\n"
-        "for name in plan.datasets: plan.dataset_spec(name), plan.recipe_spec(name)\n"
+        "for name in plan.datasets: plan.dataset_spec(name)\n"
+        "for job in plan.feature_jobs: plan.feature_spec(job)\n"
         "plan.training_code(plan.cells[0]); plan.preflight()\n"
         "print(len(plan.cells), [name for name in ('torch', 'pandas', 'matplotlib') if name in sys.modules])"
     )

@@ -201,3 +201,23 @@ def test_outputs_of_each_kind_of_run() -> None:
     assert files("recording") == trained | {"confidence.npz"}
     assert files("late") == {"predictions.parquet", "record.json"}
     assert files("stage") == {"record.json", "w.json"}
+
+
+def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> None:
+    declared = paper(
+        two={"label": "Two", "method": "greedy"},
+        three={"label": "Three", "method": "gradient-blending", "needs": {"w": {"run": "two", "file": "weights.json"}}},
+        four={"label": "Four", "method": "greedy", "needs": {"w": {"run": "three", "file": "weights.json"}}},
+        five={"label": "Five", "method": "late-ensemble", "combine": {"audio": "one", "visual": "two"}},
+    )
+    rows = rows_of_paper(config(cells="dataset"), declared)
+    cells = {
+        f"{cell.row.dataset} {cell.name}": sorted({job.row.run for job in cell.jobs})
+        for family in families(rows, "all")
+        for cell in family.cells
+    }
+    expected = {"stage1": ["one", "two"], "stage2": ["three"], "stage3": ["four"]}
+    assert cells == {f"{data} {stage}": runs for data in ("set-a", "set-b") for stage, runs in expected.items()}
+    assert [cell.name for cell in combinations(rows)] == ["late-ensemble", "late-ensemble"]
+    apart = [cell.name for family in families(rows_of_paper(config(), declared), "all") for cell in family.cells]
+    assert len(apart) == 8 and "stage1" not in apart

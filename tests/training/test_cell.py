@@ -18,11 +18,12 @@ import tiny_cell
 from safetensors.torch import load_file
 from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
+from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.files import digest_json, read_json, sha256_file
 from avbalance.plan.digest import closure
-from avbalance.plan.plan import training_entries
+from avbalance.plan.entries import training_entries
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
 
@@ -84,7 +85,7 @@ def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, 
     done = run_program(write_request(tmp_path / "r.json", tiny_data, [tiny_job("greedy", settings)], *where))
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout)["modules"])
-    entries = training_entries("greedy", ["mmtm-net"], [None])
+    entries = training_entries(["greedy"], ["mmtm-net"], [None])
     assert len(loaded) > 15
     assert loaded - closure(*entries) == set()
 
@@ -240,3 +241,24 @@ def test_a_missing_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="torch sees no GPU; use --device cpu"):
         cell_module.prepare_torch("cuda", 1)
+
+
+def test_weights_tell_what_they_were_trained_on(undisturbed: Path, tiny_data: TinyData) -> None:
+    path = next(undisturbed.rglob("model.safetensors"))
+    weights, record = cell_module.read_need(path), read_json(path.with_name("record.json"))
+    assert weights.facts["train_ids"] == record["data"]["used_ids"]["train"]
+    assert weights.facts["classes"] == read_manifest(tiny_data.manifest).classes
+    assert weights.facts["labelling"] is None
+    assert set(weights) == set(load_file(path))
+
+
+def test_a_joined_cell_keeps_the_digest_of_each_run(tiny_data: TinyData, tmp_path: Path) -> None:
+    settings = tiny_settings()
+    jobs = [{**tiny_job("baseline", settings), "code": "own"}, tiny_job("ogm-ge", settings)]
+    train_cell(options(tiny_data, tmp_path, jobs))
+    digests = {path.parts[-3]: read_json(path)["code"]["digest"] for path in (tmp_path / "out").rglob("record.json")}
+    assert sorted(digests.values()) == ["own", "tiny"]
+    again = [{**jobs[0]}, {**jobs[1], "code": "changed"}]
+    runs = set((tmp_path / "cache" / "runs").iterdir())
+    train_cell(options(tiny_data, tmp_path, again))
+    assert len(set((tmp_path / "cache" / "runs").iterdir()) - runs) == 1  # only the run whose code changed

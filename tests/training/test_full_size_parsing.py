@@ -30,6 +30,7 @@ from avbalance.plan.sheet import Row
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Trainer, parameter_count
+from avbalance.training.tasks.base import Place
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "avvp-gradient-modulation"
@@ -196,7 +197,7 @@ def check_log(row: Row, log: dict[str, Any], modalities: tuple[str, ...]) -> Non
 
 def check_predictions(row: Row, trainer: Trainer, clips: Clips) -> None:
     indices = trainer.parts["test"]
-    table = trainer.task.predictions(clips, indices, "test", "selected", trainer.outputs(indices))
+    table = trainer.task.predictions(clips, indices, Place("test"), trainer.outputs(indices))
     assert table.num_rows == 2
     width = {"llp": 10 * 2 * 25, "cremad": 6, "ave": 10 * 29}[row.role]
     values = np.array(table["frame_prob" if row.role == "llp" else "logits"].to_pylist())

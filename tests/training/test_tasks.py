@@ -19,6 +19,7 @@ from avbalance.evaluation.parsing import METRICS, evaluate
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.tasks import base as tasks
+from avbalance.training.tasks.base import Place
 
 CPU = torch.device("cpu")
 HAN = {"name": "han", "width": 8}
@@ -136,7 +137,7 @@ def test_localisation_learns_a_class_for_every_second(localisation: Any) -> None
     trainer.train()
     assert trainer.evaluate("test").metrics["accuracy"] > 60  # 60 % of all seconds are background
     task, indices = trainer.task, trainer.parts["test"]
-    table = task.predictions(clips, indices, "test", "selected", trainer.outputs(indices)).to_pydict()
+    table = task.predictions(clips, indices, Place("test"), trainer.outputs(indices)).to_pydict()
     logits = np.array(table["logits"]).reshape(len(indices), 10, CLASSES + 1)
     right = 100 * (logits.argmax(2) == np.array(table["label"])).mean()
     assert right == pytest.approx(trainer.evaluate("test").metrics["accuracy"])

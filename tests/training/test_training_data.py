@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,41 @@ def test_a_store_of_one_row_per_clip_in_manifest_order(tmp_path: Path) -> None:
     found = data_module.open_store(store)
     assert found.index["row"].tolist() == [0, -1, 1, 2]
     assert found.array[:, 0, 0, 0, 0].tolist() == [0, 2, 3]
+
+
+def test_a_further_labelling_changes_labels_and_nothing_else(tmp_path: Path) -> None:
+    data = make_data(tmp_path, {"train": 12, "val": 4, "test": 4})
+    manifest = read_manifest(data.manifest)
+    plain = load(data)
+    rows = manifest.frame.assign(label_parity=["odd" if n % 2 else "even" for n in range(20)]).to_dict("records")
+    card = {**manifest.card, "labellings": {"parity": ["even", "odd"]}}
+    write_manifest(make_manifest(rows, card, "two labellings"), data.manifest)
+    clips = load(data)
+    assert np.array_equal(clips.labels, plain.labels) and clips.digest != plain.digest
+    other = clips.labelled("parity")
+    assert other.classes == ["even", "odd"] and other.labels.tolist() == [0, 1] * 10
+    assert other.label_matrix.argmax(1).tolist() == [0, 1] * 10 and other.labelling == "parity"
+    assert other.audio is clips.audio and other.visual is clips.visual
+    assert {part: rows.tolist() for part, rows in other.parts({}).items()} == {
+        part: rows.tolist() for part, rows in clips.parts({}).items()
+    }
+    assert clips.labelled(None) is clips
+    with pytest.raises(UserError, match=r"setting data\.labelling is 'speech'; the data set has parity\."):
+        clips.labelled("speech")
+
+
+def test_sound_is_standardised_by_the_training_part_alone(tmp_path: Path) -> None:
+    clips = load(make_data(tmp_path, {"train": 12, "val": 4, "test": 4}))
+    train = clips.parts({})["train"]
+    scale = data_module.audio_scale(clips, train)
+    values = clips.audio[clips.audio_rows[train]].astype(np.float64)
+    assert scale.mean == pytest.approx(values.mean(), abs=1e-12)
+    assert scale.deviation == pytest.approx(values.std(), abs=1e-12)
+    bare, scaled = source(clips), replace(source(clips), scale=scale)
+    here, there = bare.batch_of(train).audio, scaled.batch_of(train).audio
+    assert here is not None and there is not None
+    assert torch.equal(there, (here - scale.mean) / scale.deviation)
+    assert float(there.mean()) == pytest.approx(0, abs=1e-5) and float(there.std()) == pytest.approx(1, abs=1e-3)
+    silent = replace(clips, audio=np.zeros_like(clips.audio))
+    with pytest.raises(UserError, match="the sound of all training clips is one constant value"):
+        data_module.audio_scale(silent, train)

@@ -88,8 +88,8 @@ def test_no_step_loads_a_module_that_its_digest_does_not_cover(smoke: Workspace,
     missed = holes(plan, found)
     # Making features loads the module that can make absent media again. Whatever it is, the manifest's checksums decide
     # about the media, and its code is behind the manifest.
-    for dataset in plan.datasets:
-        missed.get(plan.all_store_files(dataset)[0], set()).difference_update(source_modules(plan))
+    for job in plan.feature_jobs:
+        missed.get(plan.feature_files(job)[0], set()).difference_update(source_modules(plan))
     assert {path: modules for path, modules in missed.items() if modules} == {}
 
 

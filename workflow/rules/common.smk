@@ -71,7 +71,8 @@ def cell_spec(family, wildcards):
 
 def final_files():
     """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
-    return [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
+    files = [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
+    return [*files, *PLAN.overview_files()]
 
 
 PLAN = load_or_exit()

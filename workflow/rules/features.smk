@@ -1,22 +1,22 @@
 """Purpose: decode every clip once and store both modalities. Inputs: manifest. Outputs: results/<name>/features/<dataset>/<modality>-<recipe>/."""
 
-for name in PLAN.datasets:
+for job in PLAN.feature_jobs:
 
     rule:
         name:
-            rule_name("features", name)
+            rule_name("features", job.id)
         input:
-            manifest=PLAN.manifest(name),
+            manifest=PLAN.manifest(job.dataset),
         output:
-            PLAN.all_store_files(name),
+            PLAN.feature_files(job),
         log:
-            f"logs/{PLAN.name}/features/{name}.log",
-        priority: PLAN.data_priority(name)
+            f"logs/{PLAN.name}/features/{job.id}.log",
+        priority: PLAN.data_priority(job.dataset)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
         params:
-            recipes=PLAN.recipe_spec(name),
+            recipes=PLAN.feature_spec(job),
             code=PLAN.code("avbalance.features.extract"),
             out=lambda wildcards, output: ancestor(2, output[0]),
         shell:

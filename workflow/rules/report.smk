@@ -4,6 +4,7 @@
 rule table:
     input:
         measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+        runs=lambda wildcards: PLAN.table_run_files(wildcards.slug, wildcards.table),
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
@@ -96,3 +97,20 @@ rule losses:
         code=PLAN.code("avbalance.reporting.facts"),
     shell:
         "python -m avbalance losses --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+
+
+rule overview:
+    input:
+        claims=PLAN.claims_files(),
+        template="src/avbalance/reporting/templates/overview.md.j2",
+    output:
+        f"{PLAN.results}/papers/claims.md",
+    log:
+        f"logs/{PLAN.name}/overview.log",
+    conda:
+        "../../envs/avbalance.yaml"
+    params:
+        spec=PLAN.overview_spec(),
+        code=PLAN.code("avbalance.reporting.overview"),
+    shell:
+        "python -m avbalance overview --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"

@@ -157,10 +157,21 @@ def alignment(value: Tensor, w: Tensor, mixture: Mixture, form: str = "w2") -> T
     return distance.where(mass >= LEAST_MASS, 0)
 
 
-def warm_up_loss(fused: Tensor, audio: Tensor, visual: Tensor, label: Tensor) -> Tensor:
-    """Return the first stage's loss, `mean_i (CE_f + CE_a + CE_v)`, of three heads' logits `(B, C)`."""
+class WarmUpTerms(NamedTuple):
+    """The parts of the first stage's loss, scalars: `mean (CE_a + CE_v)` and `mean CE_f`."""
+
+    uni: Tensor
+    fusion: Tensor
+
+    def total(self) -> Tensor:
+        """Return `L_warm = mean_i (CE_f + CE_a + CE_v)`."""
+        return self.uni + self.fusion
+
+
+def warm_up_terms(fused: Tensor, audio: Tensor, visual: Tensor, label: Tensor) -> WarmUpTerms:
+    """Return the parts of the first stage's loss, of three heads' logits `(B, C)` and label `(B,)`."""
     ce_f, ce_a, ce_v = _cross_entropies(fused, audio, visual, label)
-    return (ce_a + ce_v).mean() + ce_f.mean()
+    return WarmUpTerms((ce_a + ce_v).mean(), ce_f.mean())
 
 
 def adaptive_terms(
@@ -223,7 +234,8 @@ def fine_tuning_set(name: str, kept: BoolArray, label: IntArray, generator: np.r
     """Return the positions, ascending, of one of FINE_TUNING_SETS: the high-quality samples or a control.
 
     kept, label (N,). "random" has as many samples of every class as "high-quality", drawn from all without
-    replacement. Raises UserError for another name, and where the set would be empty.
+    replacement. A set may be empty, as the
+    complement is without a mixture. Raises UserError for another name.
     """
     import numpy as np
 
@@ -238,11 +250,6 @@ def fine_tuning_set(name: str, kept: BoolArray, label: IntArray, generator: np.r
     else:
         masks = {"high-quality": kept, "full": np.ones_like(kept), "complement": ~kept}
         chosen = np.flatnonzero(masks[name])
-    if not chosen.size:
-        raise UserError(
-            f"fine-tuning set {name!r} is empty: {int(kept.sum())} of {kept.size} samples are of high quality; "
-            "choose another threshold."
-        )
     return chosen.astype(np.int64)
 
 

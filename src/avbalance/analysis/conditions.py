@@ -51,7 +51,16 @@ _ALL = (
 )
 CONDITIONS: Mapping[str, Condition] = {condition.name: condition for condition in _ALL}
 PUBLISHED = tuple(condition.name for condition in _ALL[:5])  # in the order of the rows
-CONTROLS = tuple(condition.name for condition in _ALL[5:])
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A condition at one level and with one kind of silence; `name` is what it was asked for by."""
+
+    name: str
+    condition: Condition
+    level: str
+    silence: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,22 @@ def find(name: str) -> Condition:
     if name not in CONDITIONS:
         raise UserError(f"no condition named {name!r}; there are {', '.join(CONDITIONS)}.")
     return CONDITIONS[name]
+
+
+def variant(name: str, level: str, silence: str) -> Variant:
+    """The condition of that name at `level` and with `silence`, unless the name says otherwise after an @.
+
+    "silent-audio@fusion" enters at the fusion whatever `level` is, "silent-audio@input+zero_waveform" fixes both.
+    Raises UserError for a name that does not exist, and where nothing is withheld.
+    """
+    plain, _, further = name.partition("@")
+    condition = find(plain)
+    for word in further.split("+") if further else ():
+        if condition.modality is None or word not in (*LEVELS, *SILENCES):
+            known = ", ".join((*LEVELS, *SILENCES))
+            raise UserError(f"no condition named {name!r}; after @ stands what a missing modality has of {known}.")
+        level, silence = (word, silence) if word in LEVELS else (level, word)
+    return Variant(name, condition, level, silence)
 
 
 def replaced(

@@ -18,7 +18,10 @@ TEMPERATURE = 1.0  # decision: none is stated
 
 
 class DistillationTerms(NamedTuple):
-    """The unweighted parts of the objective, scalars: cross-entropy with the label, divergence from each teacher."""
+    """The unweighted parts of the objective, scalars: cross-entropy with the label, divergence from each teacher.
+
+    The objective is their weighted sum, `CE(z, y) + KL_T(t_a || z) + KL_T(t_v || z)`.
+    """
 
     label: Tensor
     audio: Tensor
@@ -66,15 +69,3 @@ def distillation_terms(
         divergence(teacher_audio, logits, temperature),
         divergence(teacher_visual, logits, temperature),
     )
-
-
-def distillation_loss(
-    logits: Tensor,
-    teacher_audio: Tensor,
-    teacher_visual: Tensor,
-    label: Tensor,
-    temperature: float = TEMPERATURE,
-    weights: tuple[float, float, float] = WEIGHTS,
-) -> Tensor:
-    """The student's objective, `CE(z, y) + KL_T(t_a || z) + KL_T(t_v || z)`, weighted: a scalar."""
-    return distillation_terms(logits, teacher_audio, teacher_visual, label, temperature).total(weights)

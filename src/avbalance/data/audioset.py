@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.data.annotations import Oddity
 from avbalance.errors import UserError
-from avbalance.files import read_json
 
 URBAN, RURAL, SPEECH = "/t/dd00128", "/t/dd00129", "/m/09x0r"
 SPEECH_DESCENDANTS = ("/m/05zppz", "/m/02zsn", "/m/0ytgt", "/m/01h8n0", "/m/02qldy")
@@ -34,8 +32,6 @@ NAMES: Mapping[str, str] = {
     SPEECH_DESCENDANTS[3]: "Conversation",
     SPEECH_DESCENDANTS[4]: "Narration, monologue",
 }
-# Decision: all three, since the paper makes parts of its own.
-LISTS = ("balanced_train_segments.csv", "unbalanced_train_segments.csv", "eval_segments.csv")
 TASKS: Mapping[str, tuple[str, str]] = {"urban_rural": ("urban", "rural"), "speech": ("non-speech", "speech")}
 PARTS = ("train", "val", "test")
 
@@ -216,31 +212,3 @@ def read_class_names(path: str | Path) -> dict[str, str]:
         found = names.get(wrong[0])
         raise UserError(f"{path}: {wrong[0]} is {found!r} instead of {NAMES[wrong[0]]!r}; take it from {_SOURCE}.")
     return names
-
-
-def descendants(ontology: Iterable[Mapping[str, Any]], label: str) -> frozenset[str]:
-    """Machine ids below a label, itself not among them, in an ontology as `read_ontology` returns it.
-
-    Raises UserError for an unknown label.
-    """
-    children = {str(entry["id"]): tuple(map(str, entry["child_ids"])) for entry in ontology}
-    if label not in children:
-        raise UserError(f"the ontology has no label {label!r}; use a machine id such as {SPEECH}.")
-    found: set[str] = set()
-    waiting = list(children[label])
-    while waiting:
-        child = waiting.pop()
-        if child not in found:
-            found.add(child)
-            waiting += children.get(child, ())
-    return frozenset(found)
-
-
-def read_ontology(path: str | Path) -> list[dict[str, Any]]:
-    """The nodes of ontology.json: `id`, `name`, `child_ids` and more; raises UserError for a node without these."""
-    nodes = read_json(path)
-    if not isinstance(nodes, list) or not all(
-        isinstance(node, dict) and {"id", "name", "child_ids"} <= set(node) for node in nodes
-    ):
-        raise UserError(f"{path}: not a list of nodes with id, name and child_ids; take it again from {_SOURCE}.")
-    return nodes

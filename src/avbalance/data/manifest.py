@@ -22,8 +22,10 @@ STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decodin
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 EVENTS = ("events_audio", "events_visual", "events_audio_repaired")  # the last: a second version of the audio truth
 TIMELINE = ("labels", *EVENTS)
+LABELLING = "label_"  # columns of further labellings of the same clips begin with it
 SEGMENTS = 10  # of one second each, in every data set with a timeline
 
+_NUMBERS = ("planted_", "snr_")
 _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
@@ -39,8 +41,10 @@ class Manifest:
     generated data, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
     (dB). Data sets with a timeline have the columns TIMELINE, JSON text or None: labels is a list of class
     names, label the first of them; events_* are lists of [class name, onset, offset] in whole seconds, the
-    offset excluded. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered), media_root,
-    options, digest.
+    offset excluded. Where the same clips are labelled in further ways there is a column label_<name> for each, and
+    planted truth of it, if any, in planted_audio_<name> and planted_visual_<name>. `card` says what the data are:
+    dataset, kind, stands_for, describe, classes (ordered), media_root, options, digest and, for further labellings,
+    labellings: name -> its classes.
     """
 
     frame: pd.DataFrame
@@ -51,10 +55,17 @@ class Manifest:
         """Class names; a class index is a position in this list."""
         return list(self.card["classes"])
 
-    def label_index(self) -> np.ndarray:
-        """Class index of each row, int64 of shape (N,)."""
-        position = {name: index for index, name in enumerate(self.classes)}
-        return np.array([position[label] for label in self.frame["label"]], dtype=np.int64)
+    @property
+    def labellings(self) -> dict[str, list[str]]:
+        """Further labellings of the clips: name -> class names."""
+        return {name: list(classes) for name, classes in self.card.get("labellings", {}).items()}
+
+    def label_index(self, labelling: str | None = None) -> np.ndarray:
+        """Class index of each row, int64 of shape (N,), under the column label or a further labelling."""
+        classes = self.classes if labelling is None else self.labellings[labelling]
+        column = "label" if labelling is None else f"{LABELLING}{labelling}"
+        position = {name: index for index, name in enumerate(classes)}
+        return np.array([position[label] for label in self.frame[column]], dtype=np.int64)
 
     def label_matrix(self) -> np.ndarray:
         """Whether each row has each class, bool of shape (N, C): by the column labels, else by label."""
@@ -91,7 +102,8 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     with "ok", reason with "", the rest with None. Raises UserError as `check_manifest` does.
     """
     filled = [{**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows]
-    columns = [*_REQUIRED, *(name for name in PLANTED if filled and name in filled[0])]
+    columns = [*_REQUIRED, *(name for name in _planted(card) if filled and name in filled[0])]
+    columns += [f"{LABELLING}{name}" for name in card.get("labellings", {})]
     columns += [name for name in TIMELINE if any(name in row for row in filled)]
     frame = _with_none(pd.DataFrame(filled, columns=columns))
     manifest = Manifest(frame, {**card, "digest": _content_digest(frame, card)})
@@ -123,9 +135,19 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     if bare.any():
         row = int(np.flatnonzero(bare)[0])
         raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name both files.")
+    for name, further in manifest.labellings.items():
+        if f"{LABELLING}{name}" not in frame:
+            raise UserError(f"{where}: lacks {LABELLING}{name}, a labelling of its card; build the manifest again.")
+        _check_members(frame, f"{LABELLING}{name}", further, where)
     for column in TIMELINE:
         if column in frame:
             _check_timeline(frame[column], column, set(classes), where)
+
+
+def _planted(card: Mapping[str, Any]) -> list[str]:
+    """Columns of planted truth: of the labels, and of every further labelling."""
+    further = [f"planted_{modality}_{name}" for name in card.get("labellings", {}) for modality in ("audio", "visual")]
+    return [*PLANTED, *further]
 
 
 def _check_timeline(texts: pd.Series, column: str, classes: set[str], where: str) -> None:
@@ -194,7 +216,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 
 def _arrow_type(column: str) -> pa.DataType:
-    return pa.float64() if column in PLANTED else pa.string()
+    return pa.float64() if column.startswith(_NUMBERS) else pa.string()
 
 
 def _with_none(frame: pd.DataFrame) -> pd.DataFrame:

@@ -31,8 +31,11 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
 from avbalance.evaluation.seed_clips import by_seed_clips, clip_segments
-from avbalance.evaluation.seed_comparisons import by_seed
+from avbalance.evaluation.seed_comparisons import SeedOutcome, against_context, by_seed
+from avbalance.evaluation.seed_findings import by_seed_classes, by_seed_finding
 from avbalance.evaluation.seed_histories import by_seed_history
+from avbalance.evaluation.seed_mixtures import by_seed_mixture
+from avbalance.evaluation.seed_weaker import by_seed_weaker
 
 PROTOCOLS = ("estimated", "cross-fitted", "planted")
 REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
@@ -43,9 +46,15 @@ REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE = (
     "not testable here",
 )
 ILLUSTRATION = "illustration"
+BORROWED = " (against numbers of other papers)"
 SEED_KINDS = {
     "by_seed": by_seed,
+    "by_seed_finding": by_seed_finding,
+    "by_seed_classes": by_seed_classes,
     "by_seed_history": by_seed_history,
+    "by_seed_mixture": by_seed_mixture,
+    "by_seed_weaker": by_seed_weaker,
+    "context": against_context,
     "by_seed_clips": by_seed_clips,
     "clip_segments": clip_segments,
 }
@@ -166,11 +175,16 @@ _COUNTED = {"holds": HOLDS, "weak": WEAK, "fails": FAILS, "untestable": UNTESTAB
 
 
 def published_verdict(found: Sequence[Outcome]) -> dict[str, Any]:
-    """Whether the paper's own numbers satisfy its claim (yes, no, no numbers), and their range of effects."""
+    """Whether the paper's own numbers satisfy its claim (yes, no, no numbers), and their range of effects.
+
+    Where any effect rests on another paper's number, the verdict says so.
+    """
     pairs = [(outcome.paper, outcome.tie_agrees) for outcome in found if outcome.paper is not None]
     effects = [effect for effect, _ in pairs]
     agrees = all(effect > TINY or (tie_agrees and effect >= -TINY) for effect, tie_agrees in pairs)
     verdict = "no numbers" if not effects else "yes" if agrees else "no"
+    if any(isinstance(outcome, SeedOutcome) and outcome.context and outcome.paper is not None for outcome in found):
+        verdict += BORROWED
     return {
         "verdict": verdict,
         "comparisons": len(effects),

@@ -13,12 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.analysis.statistics import DRAWS, LEVEL, Term, resample_counts
-from avbalance.analysis.subsets import OVERALL, canonical_subset, read_subsets, subset_mask
+from avbalance.analysis.subsets import OVERALL, read_subsets, subset_mask
 from avbalance.errors import UserError
+from avbalance.evaluation.class_accuracies import class_accuracies
+from avbalance.evaluation.context import load_context
 from avbalance.evaluation.measure import aligned_discrepancy, read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.evaluation.published import load_published
-from avbalance.evaluation.rows import ACCURACY, NO_SUBSET
+from avbalance.evaluation.published import load_published, published_key
+from avbalance.evaluation.rows import ACCURACY, BOTH, NO_SUBSET
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, Scores, load_scores, scorer
 from avbalance.frames import read_parquet
 
@@ -42,6 +44,7 @@ class Evidence:
         self.paper = paper
         self.measures = declarations["measures"]
         self.published = load_published(paper.published, declarations["published"])
+        self.context = load_context(paper.published, declarations["published"])
         options = declarations["statistics"]
         self.draws = int(options.get("draws", DRAWS))
         self.level = float(options.get("level", LEVEL))
@@ -50,6 +53,7 @@ class Evidence:
         self.scores = cache(self._scores)
         self.discrepancies = cache(self._discrepancies)
         self.counts = cache(self._counts)
+        self.class_accuracies = cache(class_accuracies)
         self._measurements = measurements
         self._rows = cache(self._read_rows)
 
@@ -113,10 +117,12 @@ class Evidence:
         columns = ("id", "split", "u_audio", "u_visual", "discrepancy")
         return read_parquet(Path(info.confidence) / "confidence.parquet", columns, "confidence")
 
-    def published_value(self, role: str, run: str, subset: str, metric: str = ACCURACY) -> float | None:
+    def published_value(
+        self, role: str, run: str, subset: str, metric: str = ACCURACY, condition: str = BOTH
+    ) -> float | None:
         """The paper's own accuracy (or another metric) of a run on a subset, in percent; None when it prints none."""
-        key = (self.paper.dataset(role).label, self.paper.label(run), canonical_subset(subset), metric)
-        return self.published.get(key)
+        labels = self.paper.dataset(role).label, self.paper.label(run)
+        return self.published.get(published_key(*labels, subset, metric, condition))
 
     def measured(self, role: str, run: str, metric: str, place: Mapping[str, str]) -> dict[int, tuple[float, int]]:
         """Seed -> value and n of a run's overall metric; place: split, condition, protocol and checkpoint.
@@ -127,7 +133,8 @@ class Evidence:
         found = self._rows().get((data, run, OVERALL, metric, *(place[name] for name in PLACE)), {})
         if not found:
             label, made = self.info(role).label, any(key[:2] == (data, run) for key in self._rows())
-            where = ", ".join(place[name] for name in ("split", "protocol", "checkpoint"))
+            missing = [] if place["condition"] in (BOTH, NO_SUBSET) else [place["condition"]]
+            where = ", ".join([place["split"], *missing, place["protocol"], place["checkpoint"]])
             raise NotTestable(
                 f"{run} has no {metric} on {label} ({where})" if made else f"{run} was not run on {label} in this tier"
             )

@@ -6,7 +6,8 @@ those of the other half, and the reverse, averaged), "planted" (by the generator
 (each seed by its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023,
 sections 2.2 and 5.2.
 
-Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py.
+Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py. Where a paper asks for more
+than accuracies, measure_metrics.py adds them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_parsing
+from avbalance.evaluation import measure_metrics, measure_parsing
 from avbalance.evaluation.paper import Paper, RunFile
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, kind_of
-from avbalance.evaluation.rows import ACCURACY, CHANCE, MAJORITY, NO_SUBSET, Row
+from avbalance.evaluation.rows import ACCURACY, CHANCE, NO_SUBSET, Row, majority
 from avbalance.evaluation.scores import (
     CROSS_FITTED,
     HALVES,
@@ -47,9 +48,10 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     """Write measurements.parquet of a paper (columns COLUMNS; value in percent, n = clips in the cell).
 
     measures: thresholds (list of T), cross_fitted (run -> {a: run, b: run}), ensembles (name -> member
-    runs). A subset without clips has no row. For cross-fitted rows n is the smaller of the two subsets. One
-    row per data set and split, metric "chance", holds the share of its most frequent label. The
-    accuracy identity (overall = sum over subsets) is asserted on integer counts before anything is written.
+    runs), metrics and heads (see measure_metrics.py). A subset without clips has no row. For cross-fitted
+    rows n is the smaller of the two subsets. One row per data set, labelling and split, metric "chance",
+    holds the share of its most frequent label. The accuracy identity (overall = sum over subsets) is
+    asserted on integer counts before anything is written.
     """
     subsets = paper.subsets()
     rows: list[Row] = []
@@ -85,15 +87,16 @@ def _classification_rows(runs: list[RunFile], subsets: str | None, measures: Map
         yield from _overall_rows(scores[split])
     if subsets is not None:
         yield from _subset_rows(scores["test"], subsets, measures)
+    yield from measure_metrics.rows(runs, measures)
 
 
 def _chance_rows(scores: Scores) -> Iterable[Row]:
     """What naming the most frequent label alone would score, in percent; nothing for a split without clips."""
-    n = len(scores.labels)
-    if n:
-        value = 100.0 * int(np.unique(scores.labels, return_counts=True)[1].max()) / n
+    for labelling, labels in scores.labels.items():
+        n = len(labels)
+        value = 100.0 * int(np.unique(labels, return_counts=True)[1].max()) / n
         yield {
-            "dataset": scores.dataset, "run": MAJORITY, "seed": 0, "split": scores.split,
+            "dataset": scores.dataset, "run": majority(labelling), "seed": 0, "split": scores.split,
             "subset": OVERALL, "condition": "none", "protocol": NO_SUBSET, "checkpoint": "none",
             "metric": CHANCE, "value": value, "n": n,
         }  # fmt: skip

@@ -23,13 +23,17 @@ DECLARED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class RunFile:
-    """One finished run: its name, its label in the paper, the data set's name on disk, seed, predictions."""
+    """One finished run: its name, its label in the paper, the data set's name on disk, seed, predictions.
+
+    labelling: the further labelling of the data set that it was trained and scored on; "" for the first one.
+    """
 
     run: str
     label: str
     dataset: str
     seed: int
     predictions: str
+    labelling: str = ""
 
     def beside(self, name: str) -> Path:
         """Another file of the run, for example history.csv."""

@@ -30,12 +30,15 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Correctness on one split of one data set: ids (N,) sorted, labels (N,), correct: Key -> (N,) bool."""
+    """Correctness on one split of one data set: ids (N,) sorted, correct: Key -> (N,) bool.
+
+    labels: labelling -> (N,), for every labelling that a run was scored on.
+    """
 
     dataset: str
     split: str
     ids: NDArray[np.str_]
-    labels: NDArray[np.integer[Any]]
+    labels: dict[str, NDArray[np.integer[Any]]]
     correct: dict[Key, NDArray[np.bool_]]
 
     def runs(self) -> list[str]:
@@ -71,7 +74,8 @@ def auxiliary_runs(measures: Mapping[str, Any]) -> set[str]:
 def load_scores(runs: Sequence[RunFile], splits: Sequence[str] = ("test",)) -> dict[str, Scores]:
     """Split -> Scores of the runs of one data set.
 
-    Raises UserError when a run is listed twice or two runs were scored on different clips or labels.
+    Raises UserError when a run is listed twice, or two runs were scored on different clips or, of one
+    labelling, on different labels.
     """
     frames = {(run.run, run.seed): (run, read_predictions(run.predictions)) for run in runs}
     if len(frames) != len(runs):
@@ -80,7 +84,8 @@ def load_scores(runs: Sequence[RunFile], splits: Sequence[str] = ("test",)) -> d
 
 
 def _split_scores(split: str, frames: Mapping[tuple[str, int], tuple[RunFile, pd.DataFrame]]) -> Scores:
-    reference: pd.DataFrame | None = None
+    ids: pd.Series | None = None
+    labels: dict[str, pd.Series] = {}
     correct: dict[Key, NDArray[np.bool_]] = {}
     data = ""
     for (name, seed), (run, frame) in frames.items():
@@ -88,14 +93,13 @@ def _split_scores(split: str, frames: Mapping[tuple[str, int], tuple[RunFile, pd
         chosen = frame[frame["split"] == split]
         for (condition, checkpoint), part in chosen.groupby(["condition", "checkpoint"], sort=True):
             part = part.sort_values("id", ignore_index=True)
-            reference = part[["id", "label"]] if reference is None else reference
-            if not part[["id", "label"]].equals(reference):
+            ids = part["id"] if ids is None else ids
+            if not part["id"].equals(ids) or not part["label"].equals(labels.setdefault(run.labelling, part["label"])):
                 raise UserError(
                     f"{run.predictions}: {split} has other clips or labels than the other runs; run it again."
                 )
             logits = logits_array(part["logits"], run.predictions)
             key = Key(name, seed, str(condition), str(checkpoint))
             correct[key] = logits.argmax(axis=1) == part["label"].to_numpy()
-    if reference is None:
-        return Scores(data, split, np.array([], dtype=str), np.array([], dtype=np.int64), correct)
-    return Scores(data, split, reference["id"].to_numpy().astype(str), reference["label"].to_numpy(), correct)
+    known = np.array([], dtype=str) if ids is None else ids.to_numpy().astype(str)
+    return Scores(data, split, known, {name: column.to_numpy() for name, column in labels.items()}, correct)

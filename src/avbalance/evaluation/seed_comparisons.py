@@ -12,8 +12,15 @@ Kinds, with the keys of their declaration:
 
 - by_seed: dataset, metrics, over (each: one comparison per metric, the default; mean: of their mean), and what is
   compared: left and right (lists of runs, every pair), chain (list of runs, each against the next) or pieces
-  ([{coefficient, run}, ...], a weighted sum that must be positive). Also text (in place of the made one), checkpoint
-  (selected), protocol (none), split (test), tie_agrees (false).
+  ([{coefficient, run, condition}, ...], a weighted sum that must be positive). Also text (in place of the made one),
+  checkpoint (selected), protocol (none), split (test), condition (both; of every piece that names none), tie_agrees
+  (false), at_least (0: by how much the left side must exceed the right one, negative where it may fall short; effects
+  are what exceeds it), context (false: the published effect may rest on what other papers print, where this one prints
+  nothing).
+- by_seed_finding, by_seed_classes: see seed_findings.py
+- by_seed_weaker: the head that is weaker before gains more than the other, see seed_weaker.py
+- by_seed_mixture: see seed_mixtures.py
+- context: this paper's number against the best of other papers' methods that are not trained here, see context.py
 - by_seed_history: see seed_histories.py
 - by_seed_clips, clip_segments: single videos, see seed_clips.py
 """
@@ -23,16 +30,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from avbalance.analysis.conditions import find
 from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import FAILS, HOLDS, TINY, UNTESTABLE, WEAK, Block, Outcome
+from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import Evidence, NotTestable
 from avbalance.evaluation.measure_parsing import MEANS
 from avbalance.evaluation.parsing import METRICS
-from avbalance.evaluation.rows import CHANCE, MAJORITY, NO_EVENT, NO_SUBSET
+from avbalance.evaluation.rows import BOTH, CHANCE, MAJORITY, NO_EVENT, NO_SUBSET, is_majority
 
 ERRORS = 2.0  # standard errors that an effect must exceed
 POWER = 0.84  # standard errors more than that, for a true effect to be found in four of five repetitions
@@ -41,7 +50,7 @@ REFERENCES = {
     MAJORITY: "the most frequent class",
     NO_EVENT: "no event at all",
 }  # rows of no run, the same for all seeds
-PLACE = {"split": "test", "condition": "both", "protocol": NO_SUBSET, "checkpoint": "selected"}
+PLACE = {"split": "test", "condition": BOTH, "protocol": NO_SUBSET, "checkpoint": "selected"}
 
 
 @dataclass(frozen=True)
@@ -49,20 +58,23 @@ class SeedOutcome(Outcome):
     """An outcome paired by seed: `seeds` are the effects under the seeds `numbers`.
 
     low and high: the effect less and plus twice its standard error; detectable: the true effect that would
-    hold in four of five repetitions; these and error are None for a single seed, which `remark` then says.
+    hold in four of five repetitions; these and error are None for a single seed, which `remark` then says. context:
+    `published` rests on a number of another paper.
     """
 
     error: float | None = None
     numbers: tuple[int, ...] = field(default=())
     remark: str = ""
+    context: bool = False
 
 
 @dataclass(frozen=True)
 class Piece:
-    """coefficient * metric of a run."""
+    """coefficient * metric of a run under a condition; "" for that of the block."""
 
     coefficient: float
     run: str
+    condition: str = ""
 
 
 def judged(
@@ -122,42 +134,63 @@ def pieces_of(block: Block) -> list[list[Piece]]:
     if len(given) != 1:
         raise UserError("claims.yaml: a block by seed needs one of left (with right), chain and pieces.")
     if "pieces" in block:
-        return [[Piece(float(piece["coefficient"]), str(piece["run"])) for piece in block["pieces"]]]
+        pieces = [(piece["coefficient"], piece["run"], piece.get("condition", "")) for piece in block["pieces"]]
+        return [[Piece(float(coefficient), str(run), str(condition)) for coefficient, run, condition in pieces]]
     pairs = itertools.pairwise(block["chain"]) if "chain" in block else itertools.product(block["left"], block["right"])
     return [[Piece(1.0, str(left)), Piece(-1.0, str(right))] for left, right in pairs if left != right]
 
 
 def label_of(evidence: Evidence, run: str) -> str:
     """A run's label, or what a row of no run stands for."""
-    return REFERENCES[run] if run in REFERENCES else evidence.paper.label(run)
+    return REFERENCES[_reference(run)] if is_reference(run) else evidence.paper.label(run)
+
+
+def is_reference(run: str) -> bool:
+    """Whether the name is that of a row of no run; the most frequent class has one for each labelling."""
+    return run in REFERENCES or is_majority(run)
+
+
+def _reference(run: str) -> str:
+    return MAJORITY if is_majority(run) else run
+
+
+def _piece_text(evidence: Evidence, piece: Piece) -> str:
+    factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
+    missing = "" if piece.condition in ("", BOTH) else f" ({find(piece.condition).label})"
+    return f"{factor}{label_of(evidence, piece.run)}{missing}"
 
 
 def statement(evidence: Evidence, pieces: Sequence[Piece]) -> str:
     """The comparison in words: what stands with a positive sign is more than what stands with a negative one."""
     sides = [
-        " + ".join(
-            ("" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} ") + label_of(evidence, piece.run)
-            for piece in pieces
-            if piece.coefficient * sign > 0
-        )
-        for sign in (1, -1)
+        " + ".join(_piece_text(evidence, piece) for piece in pieces if piece.coefficient * sign > 0) for sign in (1, -1)
     ]
     return f"{sides[0]} > {sides[1] or 0}"
 
 
 def _compared(evidence: Evidence, block: Block, metrics: Sequence[str], pieces: Sequence[Piece]) -> Outcome:
-    role = str(block["dataset"])
+    role, least = str(block["dataset"]), float(block.get("at_least", 0.0))
     place = {key: str(block.get(key, value)) for key, value in PLACE.items()}
-    text = f"{_where(evidence, role, metrics, place)}: {block.get('text') or statement(evidence, pieces)}"
-    published = _published(evidence, role, metrics, pieces) if place["protocol"] == NO_SUBSET else None
+    said = block.get("text") or f"{statement(evidence, pieces)}{_margin(least)}"
+    pieces = [replace(piece, condition=piece.condition or place["condition"]) for piece in pieces]
+    text = f"{_where(evidence, role, metrics, place)}: {said}"
+    published, borrowed = None, False
+    if place["protocol"] == NO_SUBSET:
+        published, borrowed = _published(evidence, role, metrics, pieces, bool(block.get("context", False)))
+    published = None if published is None else published - least
     ties = bool(block.get("tie_agrees", False))
     try:
         effects, n = _effects(evidence, role, metrics, pieces, place)
         if n < evidence.min_n:
             raise NotTestable(f"too few videos: {n} of {evidence.info(role).label}, fewer than {evidence.min_n}")
-        return judged(text, effects, n, published, ties)
+        found = judged(text, {seed: effect - least for seed, effect in effects.items()}, n, published, ties)
+        return replace(found, context=borrowed)
     except NotTestable as error:
-        return SeedOutcome(text, UNTESTABLE, published=published, tie_agrees=ties, reason=str(error))
+        return SeedOutcome(text, UNTESTABLE, published=published, tie_agrees=ties, reason=str(error), context=borrowed)
+
+
+def _margin(least: float) -> str:
+    return f" {'+' if least > 0 else '-'} {abs(least):g}" if least else ""
 
 
 def _effects(
@@ -166,12 +199,13 @@ def _effects(
     """The weighted sum under each seed that all runs have, and the smallest n."""
     offset, series = 0.0, []
     for piece in pieces:
-        if piece.run in REFERENCES:
+        if is_reference(piece.run):
             elsewhere = {**place, "condition": "none", "checkpoint": "none"}
-            names = [CHANCE] if piece.run == MAJORITY else metrics
+            names = [CHANCE] if is_majority(piece.run) else metrics
             offset += piece.coefficient * _series(evidence, role, piece.run, names, elsewhere)[0][0]
         else:
-            series.append((piece.coefficient, _series(evidence, role, piece.run, metrics, place)))
+            here = {**place, "condition": piece.condition}
+            series.append((piece.coefficient, _series(evidence, role, piece.run, metrics, here)))
     common = set.intersection(*(set(each) for _, each in series))
     if not common:
         raise NotTestable("its runs have no seed in common")
@@ -192,7 +226,7 @@ def _series(
 
 def _where(evidence: Evidence, role: str, metrics: Sequence[str], place: Mapping[str, str]) -> str:
     words = [evidence.paper.dataset(role).label, metric_text(metrics)]
-    words += [place[key] for key in ("split", "protocol", "checkpoint") if place[key] != PLACE[key]]
+    words += [place[key] for key in ("split", "condition", "protocol", "checkpoint") if place[key] != PLACE[key]]
     return ", ".join(words)
 
 
@@ -206,14 +240,42 @@ def metric_text(metrics: Sequence[str]) -> str:
     return f"mean of {', '.join(metric.replace('_', ' ') for metric in metrics)}"
 
 
-def _published(evidence: Evidence, role: str, metrics: Sequence[str], pieces: Sequence[Piece]) -> float | None:
-    if any(piece.run in REFERENCES for piece in pieces):
-        return None
-    total = 0.0
+def _published(
+    evidence: Evidence, role: str, metrics: Sequence[str], pieces: Sequence[Piece], elsewhere: bool
+) -> tuple[float | None, bool]:
+    """The weighted sum in printed numbers, and whether any of them is another paper's (`elsewhere`: it may be)."""
+    if any(is_reference(piece.run) for piece in pieces):
+        return None, False
+    total, borrowed = 0.0, False
     for piece in pieces:
-        values = [evidence.published_value(role, piece.run, "overall", metric) for metric in metrics]
+        values = [evidence.published_value(role, piece.run, "overall", metric, piece.condition) for metric in metrics]
+        if None in values and elsewhere:
+            names = evidence.paper.dataset(role).label, evidence.paper.label(piece.run)
+            values, borrowed = [context_value(evidence.context, *names, metric) for metric in metrics], True
         known = [value for value in values if value is not None]
         if len(known) < len(values):
-            return None
+            return None, False
         total += piece.coefficient * float(np.mean(known))
-    return total
+    return total, borrowed
+
+
+def against_context(evidence: Evidence, block: Block) -> list[Outcome]:
+    """The one comparison of a block of kind context: keys dataset, metric, run, at_least.
+
+    Nothing of ours is compared, since the other methods are not trained here.
+    """
+    role, run, metric = str(block["dataset"]), str(block["run"]), str(block["metric"])
+    least, label = float(block.get("at_least", 0.0)), evidence.paper.dataset(role).label
+    trained = set(evidence.paper.labels.values())
+    rivals = [
+        each for each in evidence.context if (each.dataset, each.metric) == (label, metric) and each.run not in trained
+    ]
+    if not rivals:
+        raise UserError(f"claims.yaml: no other paper's {metric} on {label} is among the published files.")
+    best = max(rivals, key=lambda each: each.value)
+    own = evidence.published_value(role, run, "overall", metric)
+    named = f"the best of {len(rivals)} methods of other papers ({best.run}, {best.source})"
+    text = f"{label}, {metric_text([metric])}: {label_of(evidence, run)} > {named}{_margin(least)}"
+    published = None if own is None else own - best.value - least
+    reason = f"{label}: {named} is not trained here"
+    return [SeedOutcome(text, UNTESTABLE, published=published, reason=reason, context=True)]

@@ -1,10 +1,10 @@
 """Comparisons paired by seed of what trainings logged: kind by_seed_history.
 
-Keys: dataset, before and after (runs), columns (two columns of history.csv, one per modality), last (epochs at the end
-that are averaged; all, where a training has fewer), measure, text (optional). measure:
+Keys: dataset, file (history.csv), runs (two: before and after), columns (two columns of history.csv, one per modality),
+last (epochs at the end that are averaged; all, where a training has fewer), measure, text (optional). measure:
 
-- gap: the mean distance of the two columns is smaller `after` than `before`
-- larger: the column that is larger `before`, on the mean over seeds, is smaller `after`
+- gap: the mean distance of the two columns is smaller after than before
+- larger: the column that is larger before, on the mean over seeds, is smaller after
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def read_history(run: RunFile) -> pd.DataFrame:
 def by_seed_history(evidence: Evidence, block: Block) -> list[Outcome]:
     """The one comparison of a block of kind by_seed_history."""
     role, columns, last = str(block["dataset"]), [str(name) for name in block["columns"]], int(block["last"])
-    names = [evidence.paper.label(str(block[side])) for side in ("before", "after")]
+    runs = [str(run) for run in block["runs"]]
+    names = [evidence.paper.label(run) for run in runs]
     where = f"{evidence.paper.dataset(role).label}, end of training"
     try:
-        before, after = (_ends(evidence, role, str(block[side]), columns, last) for side in ("before", "after"))
+        before, after = (_ends(evidence, role, run, columns, last) for run in runs)
         lengths = sorted({len(values) for values in (*before.values(), *after.values())})
         where = f"{evidence.paper.dataset(role).label}, last {'-'.join(map(str, lengths))} epochs"
         common = sorted(before.keys() & after.keys())

@@ -24,7 +24,7 @@ def spectrogram(waveform: Floats, rate: int, recipe: AudioRecipe) -> NDArray[np.
         fitted = fit_length(waveform, recipe)
         if recipe.clip:
             fitted = np.clip(fitted, -1.0, 1.0)
-        values = log_mel(fitted, recipe) if recipe.kind == "log-mel" else log_magnitude(fitted, recipe)
+        values = _TRANSFORMS[recipe.kind](fitted, recipe)
     return ((values - recipe.mean) / recipe.scale).astype(np.float16)
 
 
@@ -73,6 +73,19 @@ def log_mel(waveform: Floats, recipe: AudioRecipe) -> Floats:
     mel = mel_filters(recipe.bins, recipe.n_fft, recipe.rate) @ pooled
     values: Floats = np.log(mel + np.float32(recipe.floor))
     return values
+
+
+def decibel_mel(waveform: Floats, recipe: AudioRecipe) -> Floats:
+    """10 log10(max(S, floor)), (F, T), of the mel power S; with a floor of 1e-10, -100 in every cell of silence."""
+    assert recipe.rate is not None
+    spectrum = stft(waveform, recipe.n_fft, recipe.hop)
+    power = spectrum.real**2 + spectrum.imag**2
+    mel = mel_filters(recipe.bins, recipe.n_fft, recipe.rate) @ power
+    decibels: Floats = (10 * np.log10(np.maximum(mel.astype(np.float64), recipe.floor))).astype(np.float32)
+    return decibels
+
+
+_TRANSFORMS = {"log-magnitude": log_magnitude, "log-mel": log_mel, "decibel-mel": decibel_mel}
 
 
 @functools.cache

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.features.audio import spectrogram
+from avbalance.features.clip_vectors import frames_are_black, seen_vector, vector_keeper
 from avbalance.features.decode import (
+    Keep,
     Pictures,
     Sound,
     SoundRequest,
@@ -20,7 +22,15 @@ from avbalance.features.decode import (
     decode_file,
     decode_frames,
 )
-from avbalance.features.recipes import USABLE, AudioRecipe, HeardRecipe, SeenRecipe, SegmentRecipe
+from avbalance.features.recipes import (
+    USABLE,
+    AudioRecipe,
+    ClipVectorRecipe,
+    HeardRecipe,
+    SeenRecipe,
+    SegmentRecipe,
+    VisualRecipe,
+)
 from avbalance.features.released import is_released, read_released
 from avbalance.features.segments import heard_segments, picture_keeper, pictures_are_black, seen_segments
 from avbalance.features.spectrogram_file import PICKLE_SUFFIXES, load_log_spectrogram
@@ -59,9 +69,7 @@ def extract_clip(
     if wants_both and job.audio is not None and job.audio == job.visual and _is_media(job.audio):
         assert audio is not None
         assert visual is not None
-        sound, pictures = decode_file(
-            job.audio, SoundRequest(audio.rate, audio.seconds), visual, picture_keeper(visual)
-        )
+        sound, pictures = decode_file(job.audio, SoundRequest(audio.rate, audio.seconds), visual, _keeper(visual))
         assert sound is not None
         assert pictures is not None
         return audio_feature(sound, audio), visual_feature(pictures, visual)
@@ -86,12 +94,19 @@ def _hear(path: Path, recipe: HeardRecipe) -> Feature:
 def _see(path: Path, recipe: SeenRecipe) -> Feature:
     if is_released(path):
         return _released(path, recipe)
-    keep = picture_keeper(recipe)
+    keep = _keeper(recipe)
     if not is_still_source(path):
         return visual_feature(decode_frames(path, recipe, keep), recipe)
     pictures = read_pictures(path, recipe)
     kept = [keep(image) for image in pictures.images] if keep else pictures.images
     return visual_feature(dataclasses.replace(pictures, images=kept), recipe)
+
+
+def _keeper(recipe: SeenRecipe) -> Keep | None:
+    """What is held of each image until the clip is encoded; None: the image itself."""
+    if isinstance(recipe, VisualRecipe):
+        return None
+    return vector_keeper(recipe) if isinstance(recipe, ClipVectorRecipe) else picture_keeper(recipe)
 
 
 def audio_feature(sound: Sound, recipe: HeardRecipe) -> Feature:
@@ -107,17 +122,27 @@ def audio_feature(sound: Sound, recipe: HeardRecipe) -> Feature:
 
 
 def visual_feature(pictures: Pictures, recipe: SeenRecipe) -> Feature:
-    """Frame block, or array per second, of decoded pictures, or their status alone."""
+    """Frame block, array per second or vector of decoded pictures, or their status alone."""
     if pictures.status not in USABLE:
         return Feature(None, pictures.status, pictures.reason)
     if isinstance(recipe, SegmentRecipe):
         array, covered = seen_segments(pictures, recipe)
         status, reason = _BLACK if pictures_are_black(pictures, recipe) else _partial(covered, recipe)
         return Feature(array, status, reason, covered, pictures.width, pictures.height, pictures.duration)
+    if isinstance(recipe, ClipVectorRecipe):
+        return _vector_feature(pictures, recipe)
     block = frame_block(pictures.images, recipe)
     status, reason = _BLACK if is_black(block) else ("ok", pictures.reason)
     kept = min(len(pictures.images), recipe.max_frames)
     return Feature(block, status, reason, kept, pictures.width, pictures.height, pictures.duration)
+
+
+def _vector_feature(pictures: Pictures, recipe: ClipVectorRecipe) -> Feature:
+    kept = len(pictures.images)
+    note = "" if kept == recipe.frames else f"{kept} of {recipe.frames} frames; the last one is repeated"
+    status, reason = _BLACK if frames_are_black(pictures) else ("ok", note)
+    vector = seen_vector(pictures, recipe)
+    return Feature(vector, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 
 
 def _partial(covered: int, recipe: SegmentRecipe) -> tuple[str, str]:

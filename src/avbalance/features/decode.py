@@ -5,6 +5,7 @@ Nothing here guards against a decoder that hangs or crashes: that is what `avbal
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from avbalance.features.recipes import SeenRecipe
+from avbalance.features.recipes import ClipVectorRecipe, SeenRecipe, SegmentRecipe, VisualRecipe
+from avbalance.features.uniform_clip import distinct_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,8 +59,8 @@ class Sound:
 class Pictures:
     """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s).
 
-    times: seconds of the images from the start of the track; empty where the images came without a clock. Who decodes
-    with `keep` gets what that made of the images in their place.
+    times: seconds of the images from the start of the track; empty where the images came without a clock. total: frames
+    of the track, where all were decoded. Who decodes with `keep` gets what that made of the images in their place.
     """
 
     status: str
@@ -67,6 +70,7 @@ class Pictures:
     height: int = 0
     duration: float = 0.0
     times: list[float] = field(default_factory=list)
+    total: int = 0
 
 
 def decode_audio(path: Path, rate: int | None, seconds: float | None = None) -> Sound:
@@ -90,14 +94,38 @@ def decode_file(
 
     keep: what is held of each kept image, made at once, so that many large frames need little memory. Bad media end
     in a status and a reason, not in an exception.
+
+    Frames at even distances depend on how many there are. As many are expected as the file has packets of video, which
+    are counted without decoding; where there turn out to be more or fewer, the pictures are decoded once again.
     """
     if reason := unreadable(path):
         return _lost("corrupt" if path.exists() else "missing", reason, sound, pictures)
     try:
-        with av.open(str(path)) as container:
-            return _decode_container(container, sound, pictures, keep)
+        if not isinstance(pictures, ClipVectorRecipe):
+            return _decode_once(path, sound, pictures, keep)
+        expected = _packets(path)
+        heard, seen = _decode_once(path, sound, pictures, keep, expected)
+        if seen is not None and seen.total not in (0, expected):
+            _, seen = _decode_once(path, None, pictures, keep, seen.total)
+        return heard, seen
     except (av.FFmpegError, ValueError) as error:
         return _lost("corrupt", f"cannot be opened as a media file ({_said(error)})", sound, pictures)
+
+
+def _packets(path: Path) -> int:
+    """Number of packets with data in the first video track, as far as the file can be read; 0 without a track."""
+    count = 0
+    with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(container.streams.video[:1]):
+            count += packet.size > 0
+    return count
+
+
+def _decode_once(
+    path: Path, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None, expected: int = 0
+) -> tuple[Sound | None, Pictures | None]:
+    with av.open(str(path)) as container:
+        return _decode_container(container, sound, pictures, keep, expected)
 
 
 def _lost(
@@ -123,7 +151,7 @@ def unreadable(path: Path) -> str:
 
 
 def _decode_container(
-    container: Any, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None
+    container: Any, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None, expected: int
 ) -> tuple[Sound | None, Pictures | None]:
     collectors: dict[int, _SoundCollector | _PictureCollector] = {}
     heard = seen = None
@@ -132,12 +160,17 @@ def _decode_container(
         heard = collectors[track.index] = _SoundCollector(container, track, sound)
     if pictures is not None and container.streams.video:
         track = container.streams.video[0]
-        seen = collectors[track.index] = _PictureCollector(container, track, pictures, keep)
+        picks = _picks(track, pictures, expected)
+        seen = collectors[track.index] = _PictureCollector(container, track, picks, keep)
     if collectors:
         _pump(container, collectors)
     no_sound, _ = _lost("no_audio", "the file has no audio track", sound, None)
     _, no_pictures = _lost("no_video", "the file has no video track", None, pictures)
     return heard.finish() if heard else no_sound, seen.finish() if seen else no_pictures
+
+
+def _picks(track: Any, recipe: SeenRecipe, expected: int) -> _ClockPicks | _UniformPicks:
+    return _UniformPicks(expected, recipe) if isinstance(recipe, ClipVectorRecipe) else _ClockPicks(track, recipe)
 
 
 def _pump(container: Any, collectors: dict[int, _SoundCollector | _PictureCollector]) -> None:
@@ -286,15 +319,48 @@ def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray
     return np.pad(result, (0, length - len(result)))
 
 
-class _PictureCollector:
-    """Counts the frames of one video track and keeps those that the recipe picks."""
+class _ClockPicks:
+    """Frames that a recipe picks by the clock, from the start of a track on."""
 
-    def __init__(self, container: Any, stream: Any, recipe: SeenRecipe, keep: Keep | None) -> None:
+    def __init__(self, stream: Any, recipe: VisualRecipe | SegmentRecipe) -> None:
+        self.fps, self.recipe = _frame_rate(stream), recipe
+        self.least, self.shortest = recipe.min_frames, SHORTEST_VIDEO
+
+    def wanted(self, picked: int, number: int) -> bool:
+        """Whether frame `number` is the next pick after `picked` others; a slow track serves one for several."""
+        return picked < self.recipe.max_frames and number >= pick_index(picked, self.fps, self.recipe)
+
+    def complete(self, picked: int, count: int) -> bool:
+        """Whether no further frame is of use."""
+        return picked >= self.recipe.max_frames and count >= SHORTEST_VIDEO
+
+
+class _UniformPicks:
+    """Frames at even distances of a track that is expected to have so many; it is decoded to its end, to count them."""
+
+    least = shortest = 1
+
+    def __init__(self, expected: int, recipe: ClipVectorRecipe) -> None:
+        self.numbers = distinct_frames(expected, recipe.frames)
+
+    def wanted(self, picked: int, number: int) -> bool:
+        """Whether frame `number` is the next pick after `picked` others."""
+        return picked < len(self.numbers) and number == self.numbers[picked]
+
+    def complete(self, picked: int, count: int) -> bool:
+        return False
+
+
+class _PictureCollector:
+    """Counts the frames of one video track and keeps those that are picked."""
+
+    def __init__(self, container: Any, stream: Any, picks: _ClockPicks | _UniformPicks, keep: Keep | None) -> None:
         stream.codec_context.thread_count = 1
         self.declared = _declared_seconds(container, stream)
-        self.recipe = recipe
+        self.picks = picks
         self.keep = keep
-        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self.scaler = VideoReformatter()
+        self.fps = _frame_rate(stream)
         self.images: list[Any] = []
         self.numbers: list[int] = []
         self.count = 0
@@ -306,17 +372,14 @@ class _PictureCollector:
         for frame in frames:
             if not self.count:
                 self.size = (frame.width, frame.height)
-            while not self.served and self._wanted():  # a slow track serves one frame for several picks
-                image = frame.to_image()
+            while not self.served and self.picks.wanted(len(self.images), self.count):
+                # Equal to frame.to_image(), which starts a scaler and its threads for every frame.
+                scaled: Any = self.scaler.reformat(frame, format="rgb24", threads=1)
+                image = scaled.to_image()
                 self.images.append(self.keep(image) if self.keep else image)
                 self.numbers.append(self.count)
             self.count += 1
-            self.served = len(self.images) >= self.recipe.max_frames and self.count >= SHORTEST_VIDEO
-
-    def _wanted(self) -> bool:
-        """Whether the frame that was just decoded is the next pick."""
-        picked = len(self.images)
-        return picked < self.recipe.max_frames and self.count >= pick_index(picked, self.fps, self.recipe)
+            self.served = self.picks.complete(len(self.images), self.count)
 
     def fail(self, reason: str) -> None:
         if not self.served:
@@ -331,18 +394,24 @@ class _PictureCollector:
         tail = "" if self.served else _missing_tail(self.declared, decoded)
         if tail:
             return Pictures("truncated", tail)
-        if self.count < SHORTEST_VIDEO or len(self.images) < self.recipe.min_frames:
+        total = 0 if self.served else self.count
+        least, shortest = self.picks.least, self.picks.shortest
+        if self.count < shortest or len(self.images) < least:
             return Pictures(
                 "too_short",
-                f"{self.count} frames of video, {len(self.images)} of them kept; "
-                f"{SHORTEST_VIDEO} and {self.recipe.min_frames} are needed",
+                f"{self.count} frames of video, {len(self.images)} of them kept; {shortest} and {least} are needed",
+                total=total,
             )
         duration = max(decoded, self.declared) if self.served else decoded
         times = [number / self.fps for number in self.numbers]
-        return Pictures("ok", "", self.images, *self.size, duration, times)
+        return Pictures("ok", "", self.images, *self.size, duration, times, total)
 
 
-def pick_index(position: int, fps: float, recipe: SeenRecipe) -> int:
+def _frame_rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+def pick_index(position: int, fps: float, recipe: VisualRecipe | SegmentRecipe) -> int:
     """Number of the video frame that becomes kept frame `position`.
 
     Middle rule: round((0.5 + i) * fps / rate), halves up, as in the extraction scripts of Xia et al. 2023 at

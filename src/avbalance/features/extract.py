@@ -23,10 +23,12 @@ from avbalance.data.manifest import Manifest, read_manifest
 from avbalance.data.media import ensure_media
 from avbalance.errors import UserError
 from avbalance.features.clip import ClipJob, Feature
+from avbalance.features.clip_vectors import black_vector
 from avbalance.features.pool import DecodePool
 from avbalance.features.recipes import (
     USABLE,
     AudioRecipe,
+    ClipVectorRecipe,
     Recipe,
     SegmentRecipe,
     VisualRecipe,
@@ -128,12 +130,16 @@ def stores_locked(folders: Iterable[Path], state_dir: str | Path | None) -> Iter
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is to be decoded and stored; `key` is the digest of all that decides the bytes."""
+    """What is to be decoded and stored; `key` is the digest of all that decides the bytes.
+
+    facts: what the cards of all stores say; further: modality -> what the card of its store says besides.
+    """
 
     manifest: Manifest
     jobs: list[ClipJob]
     recipes: dict[str, Recipe]
     facts: dict[str, Any]
+    further: dict[str, dict[str, Any]]
     key: str
 
 
@@ -149,7 +155,18 @@ def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, worke
         "libraries": library_versions(recipes, networks),
         **({"weights": weight_digests(networks)} if networks else {}),
     }
-    return Extraction(manifest, jobs, recipes, facts, _state_key(facts, jobs, recipes, decoder))
+    return Extraction(manifest, jobs, recipes, facts, _black(jobs, recipes), _state_key(facts, jobs, recipes, decoder))
+
+
+def _black(jobs: Sequence[ClipJob], recipes: Mapping[str, Recipe]) -> dict[str, dict[str, Any]]:
+    """What the card of a store of clip vectors says of black frames; nothing when no clip is to be encoded.
+
+    Made before any clip is decoded: weights that do not fit their network end the extraction, not every clip.
+    """
+    recipe = recipes.get("visual")
+    if not isinstance(recipe, ClipVectorRecipe) or all(job.visual is None for job in jobs):
+        return {}
+    return {"visual": {"black": black_vector(recipe)}}
 
 
 def chosen_recipes(recipes: Mapping[str, str]) -> dict[str, Recipe]:
@@ -184,7 +201,7 @@ def encoders_to_run(jobs: Iterable[ClipJob], recipes: Mapping[str, Recipe]) -> l
     return [
         recipe.encoder
         for modality, recipe in sorted(recipes.items())
-        if isinstance(recipe, SegmentRecipe) and recipe.encoder in WEIGHTS
+        if isinstance(recipe, SegmentRecipe | ClipVectorRecipe) and recipe.encoder in WEIGHTS
         if any((path := getattr(job, modality)) is not None and not is_released(path) for job in jobs)
     ]
 
@@ -308,7 +325,7 @@ class ExtractionTask:
         if not left:
             return
         audio, visual = self.recipes.get("audio"), self.recipes.get("visual")
-        assert not isinstance(audio, VisualRecipe)
+        assert not isinstance(audio, VisualRecipe | ClipVectorRecipe)
         assert not isinstance(visual, AudioRecipe)
         if "weights" in self.extraction.facts:
             timeout_s = max(timeout_s, NETWORK_TIMEOUT_S)
@@ -361,8 +378,9 @@ class ExtractionTask:
     def seal(self) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
         """Complete all stores, where they are; returns modality -> (index, card)."""
         indices = {modality: _index(lines) for modality, lines in self.lines.items()}
+        facts, further = self.extraction.facts, self.extraction.further
         return {
-            modality: (indices[modality], writer.seal(indices[modality], self.extraction.facts))
+            modality: (indices[modality], writer.seal(indices[modality], {**facts, **further.get(modality, {})}))
             for modality, writer in self.writers.items()
         }
 

@@ -1,7 +1,8 @@
-"""Pretrained networks as encoders of segments: VGGish, ResNet-152 with R(2+1)D-18, VGG-19.
+"""Networks as encoders: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 of whole clips.
 
-Preprocessing is that of the features released with LLP (YapengTian/AVVP-ECCV20) and AVE (YapengTian/AVE-ECCV18). The
-weights are files, see `avbalance.features.weights`. A GPU is used where there is one; its values may differ from the
+Preprocessing of segments is that of the features released with LLP (YapengTian/AVVP-ECCV20) and AVE
+(YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained. The weights are files, see
+`avbalance.features.weights`. A GPU is used where there is one; its values may differ from the
 processor's in the last bits of a float16.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SHORTER_SIDE, _CROP, _CLIP_SIDE = 256, 224, 112
+_SLOW_CROP = 256
+_RANDOM_SEED = 0
 _FRAMES = 8  # per second, those of one clip of R(2+1)D
 _BATCH = 16
 # Means and standard deviations of RGB in [0, 1], as torchvision states them with the weights
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_SLOW = ((0.45,) * 3, (0.225,) * 3)  # PyTorchVideo
 _KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
 
 Halves = NDArray[np.float16]
@@ -39,19 +44,31 @@ Bytes = NDArray[np.uint8]
 
 
 def picture_keeper(encoder: str) -> Keep:
-    """What the encoder needs of one image: a crop and the squeezed image, or the latter alone, uint8."""
-    return _crop_and_squeezed if encoder == "res152-r2plus1d" else _squeezed
+    """What the encoder needs of one image, uint8: a crop, the squeezed image, or both."""
+    keepers: dict[str, Keep] = {
+        "res152-r2plus1d": _crop_and_squeezed,
+        "vgg19": _squeezed,
+        "k400r50": functools.partial(_centre, crop=_SLOW_CROP),
+        "imagenetr50": _centre,
+        "randomr50": _centre,
+    }
+    return keepers[encoder]
 
 
 def _crop_and_squeezed(image: Image) -> tuple[Bytes, Bytes]:
     """Centre (224, 224, 3) of the image with a shorter side of 256; the image as (112, 112, 3), aspect not kept."""
+    return _centre(image), shrink(image, _CLIP_SIDE)
+
+
+def _centre(image: Image, crop: int = _CROP) -> Bytes:
+    """Centre (crop, crop, 3) of the image with a shorter side of 256."""
     from PIL.Image import Resampling
 
     factor = _SHORTER_SIDE / min(image.size)
     width, height = (max(_SHORTER_SIDE, int(side * factor)) for side in image.size)
-    left, top = round((width - _CROP) / 2), round((height - _CROP) / 2)
+    left, top = round((width - crop) / 2), round((height - crop) / 2)
     resized = image.resize((width, height), Resampling.BILINEAR)
-    return np.asarray(resized.crop((left, top, left + _CROP, top + _CROP))), shrink(image, _CLIP_SIDE)
+    return np.asarray(resized.crop((left, top, left + crop, top + crop)))
 
 
 def _squeezed(image: Image) -> Bytes:
@@ -75,6 +92,22 @@ def picture_segments(images: list[Any], times: NDArray[np.float32], recipe: Segm
     clips = _normalised(small, _KINETICS).reshape(recipe.segments, _FRAMES, 3, _CLIP_SIDE, _CLIP_SIDE)
     moving = _run("r2plus1d_18-91a641e6.pth", _r2plus1d_18, (clip.swapaxes(0, 1)[None] for clip in clips))
     return np.concatenate([per_second, moving], axis=1).astype(np.float16)
+
+
+def picture_vector(frames: Bytes, encoder: str) -> Halves:
+    """One vector of the frames (n, S, S, 3) that `picture_keeper` kept of a clip.
+
+    k400r50: the 400 scores, before the softmax, of the network for 8 frames. imagenetr50 and randomr50: the 2048 values
+    before the classifier, averaged over the frames.
+    """
+    if encoder == "k400r50":
+        clip = _normalised(frames, _SLOW).swapaxes(0, 1)[None]
+        return _run("SLOW_8x8_R50.pyth", _slow_resnet, [clip])[0].astype(np.float16)
+    if encoder == "imagenetr50":
+        values = _run("resnet50-0676ba61.pth", _resnet50, _batches(frames))
+    else:
+        values = _run(None, _random_resnet50, _batches(frames))
+    return values.mean(axis=0, dtype=np.float64).astype(np.float16)
 
 
 def frames_of_clips(times: NDArray[np.float32], segments: int) -> NDArray[np.intp]:
@@ -110,8 +143,10 @@ def _normalised(frames: Bytes, statistics: tuple[tuple[float, ...], tuple[float,
     return np.moveaxis(values, -1, 1)
 
 
-def _run(file: str, build: Callable[[], nn.Module], batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """What the network with the weights in `file` makes of all batches, one after another."""
+def _run(
+    file: str | None, build: Callable[[], nn.Module], batches: Iterable[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """What the network with the weights in `file` (None: its own) makes of all batches, one after another."""
     import torch
 
     network, device = _loaded(file, build)
@@ -121,17 +156,14 @@ def _run(file: str, build: Callable[[], nn.Module], batches: Iterable[NDArray[np
 
 
 @functools.cache
-def _loaded(file: str, build: Callable[[], nn.Module]) -> tuple[nn.Module, torch.device]:
+def _loaded(file: str | None, build: Callable[[], nn.Module]) -> tuple[nn.Module, torch.device]:
     """The network in evaluation mode on the best device; raises UserError when the file does not fit it."""
     import torch
 
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-    path = weights_file(file)
     network = build()
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"{path}: not the weights of this network ({error}); take the file again.") from error
+    if file is not None:
+        _load(network, weights_file(file))
     # The features are what goes into torchvision's classifiers.
     if hasattr(network, "fc"):
         network.fc = torch.nn.Identity()
@@ -141,11 +173,44 @@ def _loaded(file: str, build: Callable[[], nn.Module]) -> tuple[nn.Module, torch
     return network.eval().to(device), device
 
 
+def _load(network: nn.Module, path: Path) -> None:
+    """Fill a network with the parameters in a file, where a checkpoint may hold them as its `model_state`."""
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(content.get("model_state", content))
+    except (OSError, RuntimeError, ValueError, AttributeError, pickle.UnpicklingError, EOFError) as error:
+        raise UserError(f"{path}: not the weights of this network ({error}); take the file again.") from error
+
+
 def _resnet152() -> nn.Module:
     from torchvision.models import resnet152
 
     network: nn.Module = resnet152(weights=None)
     return network
+
+
+def _resnet50() -> nn.Module:
+    from torchvision.models import resnet50
+
+    network: nn.Module = resnet50(weights=None)
+    return network
+
+
+def _random_resnet50() -> nn.Module:
+    """Weights as torchvision draws them, from a fixed seed that leaves the caller's random numbers alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_RANDOM_SEED)
+        return _resnet50()
+
+
+def _slow_resnet() -> nn.Module:
+    from avbalance.features.slow_resnet import SlowResNet
+
+    return SlowResNet()
 
 
 def _r2plus1d_18() -> nn.Module:

@@ -26,7 +26,8 @@ class AudioRecipe:
     """How one waveform becomes one array of `shape`.
 
     kind: "log-magnitude" log(|STFT| + floor), shape (F, T); "log-mel" log(mel power + floor), shape (F, T);
-    "kaldi-fbank" log filter bank, shape (T, F), time first. fit (how a waveform gets `seconds`):
+    "decibel-mel" 10 log10(max(mel power, floor)), shape (F, T); "kaldi-fbank" log filter bank, shape (T, F), time
+    first. fit (how a waveform gets `seconds`):
     "repeat-last-second", "double", "tile" (`tiles` copies), "pad" (zeros); all cut at the end. window_frames:
     training draws this many frames out of the stored ones, tests take the centre ones.
     """
@@ -145,15 +146,47 @@ class SegmentRecipe:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class ClipVectorRecipe:
+    """One vector for a whole clip: float16 of shape (width,), of `frames` frames at even distances.
+
+    encoder: what makes the vector of the frames (see `avbalance.features.clip_vectors`); features of different encoders
+    have stores of different names and cards. Of a clip with fewer frames the last one is repeated.
+    """
+
+    name: str
+    encoder: str
+    width: int
+    frames: int = 8
+
+    @property
+    def modality(self) -> str:
+        return "visual"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored array."""
+        return (self.width,)
+
+    @property
+    def dtype(self) -> str:
+        return "float16"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
 HeardRecipe = AudioRecipe | SegmentRecipe
-SeenRecipe = VisualRecipe | SegmentRecipe
-Recipe = AudioRecipe | VisualRecipe | SegmentRecipe
+SeenRecipe = VisualRecipe | SegmentRecipe | ClipVectorRecipe
+Recipe = AudioRecipe | VisualRecipe | SegmentRecipe | ClipVectorRecipe
 
 
 def recipe_from(fields: Mapping[str, Any]) -> Recipe:
     """The recipe that `as_dict` described, JSON in between or not."""
     if "segments" in fields:
         return SegmentRecipe(**{**fields, "vector": tuple(fields["vector"])})
+    if "width" in fields:
+        return ClipVectorRecipe(**fields)
     return AudioRecipe(**fields) if "bins" in fields else VisualRecipe(**fields)
 
 
@@ -234,11 +267,23 @@ _SEGMENT_VISUAL = (
     SegmentRecipe("seconds10-res152-r2plus1d", "visual", "res152-r2plus1d", 8, (2560,)),
     SegmentRecipe("seconds10-vgg19", "visual", "vgg19", 16, (7, 7, 512)),
 )
+# One vector per clip of 8 frames, as modality-relevance has it ("ResNet50", a feature of 400 values). It does not say
+# which ResNet-50: 400 are the classes of Kinetics-400, hence the clip network; the others are there to compare.
+_CLIP_VISUAL = (
+    ClipVectorRecipe("uniform8-k400r50", "k400r50", 400),
+    ClipVectorRecipe("uniform8-imagenetr50", "imagenetr50", 2048),
+    ClipVectorRecipe("uniform8-randomr50", "randomr50", 2048),
+)
+_UNIFORM_SMALL = re.compile(r"uniform8-small(\d+)")
+_SMALL_WIDTHS = range(16, 1025, 8)
 _GRID = re.compile(r"seconds10-grid(\d+)")
 _MAX_CHANNELS = 512
 _LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
 _FPS = re.compile(r"fps(\d+(?:\.\d+)?)-(first|middle)-(\d+)(?:-(\d+(?:\.\d+)?)s)?(?:-min(\d+))?")
 _STILL = re.compile(r"still-(\d+)")
+_DECIBEL = re.compile(r"decibel64-(\d+(?:\.\d+)?)s")
+_DECIBEL_BINS = 64
+_DECIBEL_FFT, _DECIBEL_HOP = 1024, 512
 _LOGMEL_RATE = 16_000
 _LOGMEL_FFT = 512
 _MAX_BINS = 128
@@ -248,18 +293,20 @@ _MAX_SIZE = 1024
 def get_audio_recipe(name: str) -> HeardRecipe:
     """The audio recipe of that name.
 
-    A profile, one of the recipes with an array per second, or one read from the pattern
-    logmel<bins>x<frames>-<seconds>s.
+    A profile, one of the recipes with an array per second, or one read from the patterns
+    logmel<bins>x<frames>-<seconds>s and decibel64-<seconds>s.
     Raises UserError for an unknown name, listing what exists, and for sizes that cannot be had.
     """
     known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO)}
     if name in known:
         return known[name]
+    if match := _DECIBEL.fullmatch(name):
+        return _decibel_mel(name, float(match[1]))
     match = _LOGMEL.fullmatch(name)
     if match is None:
         raise UserError(
             f"audio recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
-            "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s."
+            "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s, or decibel64-<seconds>s such as decibel64-10s."
         )
     return _logmel(name, int(match[1]), int(match[2]), float(match[3]))
 
@@ -298,17 +345,40 @@ def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
     )
 
 
+def _decibel_mel(name: str, seconds: float) -> AudioRecipe:
+    """Log-mel in decibels, neither scaled nor standardised: modality-relevance; all but rate and length are ours."""
+    samples = round(seconds * _LOGMEL_RATE)
+    if samples < _DECIBEL_FFT:
+        raise UserError(f"audio recipe {name!r}: needs {_DECIBEL_FFT / _LOGMEL_RATE} s of sound.")
+    return AudioRecipe(
+        name=name,
+        kind="decibel-mel",
+        rate=_LOGMEL_RATE,
+        seconds=seconds,
+        fit="pad",
+        n_fft=_DECIBEL_FFT,
+        hop=_DECIBEL_HOP,
+        bins=_DECIBEL_BINS,
+        frames=1 + samples // _DECIBEL_HOP,  # 313 for 10 s
+        floor=1e-10,
+        clip=False,
+    )
+
+
 def get_visual_recipe(name: str) -> SeenRecipe:
     """The visual recipe of that name.
 
-    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>], still-<size>, or seconds10-grid<channels>.
+    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>], still-<size>, seconds10-grid<channels>, or
+    uniform8-small<width>.
     Without `-<seconds>s` room for 10 s of frames is kept. Without `-min<frames>` one frame suffices, except
     in the two named profiles fps1-middle-256 and fps1-first-256, which drop clips of fewer than 4 frames.
     Raises UserError for an unknown name, listing what exists.
     """
-    known: dict[str, SeenRecipe] = {recipe.name: recipe for recipe in (*_NAMED_VISUAL, *_SEGMENT_VISUAL)}
+    known: dict[str, SeenRecipe] = {recipe.name: recipe for recipe in (*_NAMED_VISUAL, *_SEGMENT_VISUAL, *_CLIP_VISUAL)}
     if name in known:
         return known[name]
+    if (match := _UNIFORM_SMALL.fullmatch(name)) and int(match[1]) in _SMALL_WIDTHS:
+        return ClipVectorRecipe(name, "small", int(match[1]))
     if (match := _GRID.fullmatch(name)) and 1 <= int(match[1]) <= _MAX_CHANNELS:
         return SegmentRecipe(name, "visual", "frame_grid", 8, (7, 7, int(match[1])))
     if match := _STILL.fullmatch(name):
@@ -318,7 +388,8 @@ def get_visual_recipe(name: str) -> SeenRecipe:
         raise UserError(
             f"visual recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
             "fps<rate>-<first|middle>-<size>[-<seconds>s][-min<frames>] such as fps1-middle-32, "
-            f"still-<size>, or seconds10-grid<channels> with 1 to {_MAX_CHANNELS} channels."
+            f"still-<size>, seconds10-grid<channels> with 1 to {_MAX_CHANNELS} channels, or uniform8-small<width> with "
+            f"{_SMALL_WIDTHS[0]} to {_SMALL_WIDTHS[-1]} values, a multiple of 8."
         )
     rate, seconds = float(match[1]), float(match[4] or 10)
     return _checked(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.features.decode import Keep, Pictures, Sound
-from avbalance.features.recipes import SeenRecipe, SegmentRecipe
+from avbalance.features.recipes import SegmentRecipe
 from avbalance.features.visual import is_black, shrink
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ SIDE = 64  # pixels of the frames of the small encoders, which average them furt
 Halves = NDArray[np.float16]
 
 
-def picture_keeper(recipe: SeenRecipe) -> Keep | None:
-    """What is held of each image for the recipe's encoder; None: the image itself."""
-    if not isinstance(recipe, SegmentRecipe):
-        return None
+def picture_keeper(recipe: SegmentRecipe) -> Keep:
+    """What is held of each image for the recipe's encoder."""
     if recipe.encoder in ("res152-r2plus1d", "vgg19"):
         from avbalance.features import networks
 

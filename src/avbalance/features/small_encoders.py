@@ -1,4 +1,4 @@
-"""Fixed encoders of sound and pictures per second: nothing is learned or fetched, equal input gives equal output.
+"""Fixed encoders of sound and pictures: nothing is learned or fetched, equal input gives equal output.
 
 They stand where pretrained networks stand in the papers, with the widths of those networks' features. All constants are
 decisions, made on generated clips before any method was compared; each block of values comes out at a scale of about
@@ -75,6 +75,25 @@ def frame_grid(frames: NDArray[np.uint8], times: Floats, seconds: int = 10, chan
     edges = 15.0 * _filter_energy(_towards_main_hue(chroma), channels - hues, _GRID)
     features = np.concatenate([toned, edges], axis=-1).reshape(len(frames), -1)
     return (_membership(times, seconds) @ features).reshape(seconds, _GRID, _GRID, channels).astype(np.float16)
+
+
+def clip_statistics(frames: NDArray[np.uint8], width: int = 64) -> NDArray[np.float16]:
+    """One vector (width,) of the look of a clip, averaged over its frames (n, S, S, 3), RGB, n > 0.
+
+    Three quarters of the values say which hues its middle and the ring around that have, as many each; all but four of
+    the rest are filter energies. The last four say how bright its quarters are, grey being 0: a black frame, which has
+    no hue, is not a vector of zeros. width: a multiple of 8 from 16 on.
+    """
+    chroma, luma = _colour_planes(frames)
+    hues = width * 3 // 8
+    regions = _regions(chroma.mean(axis=0, keepdims=True))[:, 1:3]
+    blocks = (
+        20.0 * _hue_response(regions, hues, _FINE_SHARPNESS * min(1.0, hues / _FINE_HUES)),
+        15.0 * _filter_energy(_towards_main_hue(chroma), width - 2 * hues - 4, 1),
+        4.0 * (_pool(luma, 2) - np.float32(0.5)),
+    )
+    means = [block.reshape(len(block), -1).mean(axis=0) for block in blocks]
+    return np.concatenate(means).astype(np.float16)
 
 
 def _appearance(chroma: Chroma) -> Floats:

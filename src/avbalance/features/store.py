@@ -31,7 +31,8 @@ class FeatureStore:
     """A finished store.
 
     array: memory-mapped, one row per usable clip in manifest order: audio float16 (N, F, T) (Kaldi filter
-    banks (N, T, F)), visual uint8 (N, frames, S, S, 3), arrays per second of either float16 (N, segments, ...).
+    banks (N, T, F)), visual uint8 (N, frames, S, S, 3), arrays per second of either float16 (N, segments, ...), visual
+    vectors of whole clips float16 (N, D).
     index: one line per clip of the manifest with id, row (-1 when unusable), status, reason, n_frames, width, height
     (pixels of the original), duration (s). card: see `StoreWriter.seal`.
     """
@@ -204,7 +205,7 @@ class StoreWriter:
 
         The card says: modality, recipe (all fields), shape, dtype, bytes, sha256 (of features.npy), clips (in
         the manifest), losses and flagged (number of clips by status, unusable and usable), and what `extra`
-        adds.
+        adds: a store of clip vectors has black, the vector of a clip of black frames.
         """
         self._write_header()
         self.sync()

@@ -12,12 +12,16 @@ from avbalance.files import sha256_file
 FOLDER_VARIABLE = "AVBALANCE_WEIGHTS"
 _DEFAULT_FOLDER = "downloads/weights"
 _TORCHVISION = "https://download.pytorch.org/models/{}, where torchvision publishes it"
+_PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{}, where PyTorchVideo publishes it"
 _TORCHVGGISH = "the releases of the repository harritaylor/torchvggish (v0.1)"
 # Encoder -> its files, by the names that they are published under.
 WEIGHTS = {
     "vggish": {"vggish-10086976.pth": _TORCHVGGISH},
     "res152-r2plus1d": {"resnet152-394f9c45.pth": _TORCHVISION, "r2plus1d_18-91a641e6.pth": _TORCHVISION},
     "vgg19": {"vgg19-dcbb9e9d.pth": _TORCHVISION},
+    "k400r50": {"SLOW_8x8_R50.pyth": _PYTORCHVIDEO},
+    "imagenetr50": {"resnet50-0676ba61.pth": _TORCHVISION},
+    "randomr50": {},  # drawn from a seed
 }
 NETWORK_LIBRARIES = ("torch", "torchvision")
 NETWORK_TIMEOUT_S = 900.0  # per clip: ResNet-152 and R(2+1)D-18 take a minute on a core that they have for themselves

@@ -7,7 +7,7 @@ without it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -117,6 +117,12 @@ class Trainer(Protocol):
     def epochs(self) -> int: ...
     @property
     def needs(self) -> dict[str, Any]: ...
+    @property
+    def facts(self) -> dict[str, Any]: ...
+    def outputs(self, indices: NDArray[np.int64]) -> Iterable[tuple[Batch, ModelOutput]]:
+        """Yield batches of clips and the model's outputs, in eval mode and with test-time transforms."""
+        ...
+
     def evaluate(self, split: str) -> Evaluation:
         """Evaluate on "train", "val", "estimation" or "train-sample" in eval mode, test-time transforms."""
         ...

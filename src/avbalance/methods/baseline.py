@@ -13,6 +13,7 @@ class Baseline(Method):
         label="Baseline",
         reference="Xia et al. 2023, arXiv 2302.10912, section 3",
         summary="Late fusion of two encoders, one cross-entropy on the fused logits.",
+        models=("fusion-net", "kd-student", "late-fusion"),
         fusions=("sum", "concat", "film", "gated"),
         deviations=("The paper does not name the fusion; concat is the default of the OGM-GE code it builds upon.",),
     )

@@ -13,9 +13,9 @@ class Unimodal(Method):
         name="unimodal",
         label="Unimodal",
         reference="Xia et al. 2023, arXiv 2302.10912, section 3",
-        summary="One encoder and a linear head, trained on one modality alone.",
+        summary="A network of one modality, by default an encoder and a linear head, trained on that modality alone.",
         options={"modality": (None, "audio or visual; by default the model's (Xia et al. 2023 train both)")},
-        models=("unimodal-net",),
+        models=("unimodal-net", "audio-teacher", "visual-teacher", "late-fusion"),
     )
 
     def prepare(self, trainer: Trainer) -> None:
@@ -24,7 +24,7 @@ class Unimodal(Method):
         if len(modalities) != 1 or wanted not in (None, modalities[0]):
             raise UserError(
                 f"method unimodal: wanted {wanted or 'one modality'}, the model has {', '.join(modalities)}; "
-                "set the model to unimodal-net with the same modality."
+                f"choose a model of one modality: {', '.join(self.card.models)}."
             )
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete
+from avbalance.models.encoders import ENCODER_DEFAULTS, build_encoder
 from avbalance.models.fusion import build_fusion
-from avbalance.models.resnet import ENCODER_DEFAULTS, build_encoder, encode
+from avbalance.models.resnet import encode
 
 DEFAULTS: dict[str, Any] = {
     "fusion": "concat",
@@ -60,7 +61,7 @@ class FusionNet(Model):
         return ModelOutput(fused, scores, features)
 
     def _encode(self, name: str, batch: Batch) -> Tensor:
-        return encode(self.encoders[name], name, batch.modality(name))  # type: ignore[arg-type]
+        return encode(self.encoders[name], name, batch.modality(name))
 
 
 def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> FusionNet:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, complete
@@ -46,16 +46,7 @@ class LateFusion(CutModel):
             "visual": lambda: VisualTrunk(settings["visual_feature"], widths["visual"]),
         }
         self.encoders = nn.ModuleDict({name: make[name]() for name in self.modalities})
-        self.widths = [widths[name] for name in self.modalities]
-        self.head = head(sum(self.widths), settings["hidden"], classes)
-
-    def input_weights(self) -> dict[str, Tensor]:
-        """Columns `(H, D)` of the head's first layer that read each modality, detached.
-
-        Their mean absolute values tell how much the network can listen to a modality.
-        """
-        columns = torch.split(self.head.get_parameter("0.weight").detach(), self.widths, 1)
-        return dict(zip(self.modalities, columns, strict=True))
+        self.head = head(sum(widths[name] for name in self.modalities), settings["hidden"], classes)
 
 
 def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> LateFusion:

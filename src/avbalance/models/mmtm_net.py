@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete, require
+from avbalance.models.encoders import ENCODER_DEFAULTS
 from avbalance.models.fusion import ConcatFusion
 from avbalance.models.mmtm import MMTM
-from avbalance.models.resnet import ENCODER_DEFAULTS, ResNet18, as_images, build_encoder, pool
+from avbalance.models.resnet import ResNet18, as_images, build_encoder, pool
 
 HEADS = ("branches", "concat")
 DEFAULTS: dict[str, Any] = {"mmtm_stages": [2, 3, 4], "reduction": 4, "head": "branches", **ENCODER_DEFAULTS}
@@ -37,6 +38,8 @@ class MMTMNet(Model):
         if not stages or len(set(stages)) != len(stages) or not set(stages) <= {1, 2, 3, 4}:
             raise UserError(f"model setting mmtm_stages is {settings['mmtm_stages']}; it must be some of 1 to 4.")
         require(settings["head"], HEADS, "head")
+        require(settings["encoder"], ("resnet18",), "encoder")  # the blocks stand between its stages
+        require(settings["dimension"], (None,), "dimension")
         self.modalities = MODALITIES
         self.cared: str | None = None
         self.blind: str | None = None

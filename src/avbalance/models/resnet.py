@@ -118,7 +118,7 @@ def pool(maps: Tensor, samples: int) -> Tensor:
     return maps.view(samples, -1, *maps.shape[1:]).mean((1, 3, 4))
 
 
-def encode(encoder: ResNet18, modality: str, tensor: Tensor) -> Tensor:
-    """Return the pooled feature `(B, D)` of a modality's input."""
+def encode(encoder: nn.Module, modality: str, tensor: Tensor) -> Tensor:
+    """Return the pooled feature `(B, D)` of a modality's input, for an encoder of images to maps."""
     maps: Tensor = encoder(as_images(modality, tensor))
     return pool(maps, tensor.shape[0])

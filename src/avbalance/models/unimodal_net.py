@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete, require
-from avbalance.models.resnet import ENCODER_DEFAULTS, build_encoder, encode
+from avbalance.models.encoders import ENCODER_DEFAULTS, build_encoder
+from avbalance.models.resnet import encode
 
 DEFAULTS: dict[str, Any] = {"modality": "audio", **ENCODER_DEFAULTS}
 
@@ -27,7 +28,7 @@ class UnimodalNet(Model):
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Return the head's logits, which are also the modality's scores."""
-        feature = encode(self.encoders[self.modality], self.modality, batch.modality(self.modality))  # type: ignore[arg-type]
+        feature = encode(self.encoders[self.modality], self.modality, batch.modality(self.modality))
         logits = self.head(feature)
         return ModelOutput(logits, {self.modality: logits}, {self.modality: feature})
 

@@ -2,7 +2,9 @@
 
 A *run* is one row: (paper, data set, name) with a method, settings and seeds. A *cell* is what one process trains: all
 runs and seeds of one (paper, data set, method, model), because importing torch costs more than a small training. Runs
-that wait for other runs of the same sheet have cells of their own, one for all that wait for the same ones.
+that wait for other runs of the same sheet have cells of their own, one for all that wait for the same ones. Where a
+tier says `cells: dataset`, a cell holds all methods of a data set: first the runs that wait for nothing, then those
+that wait for these, and so on.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Row:
     combine: dict[str, str] = field(default_factory=dict)  # name -> run whose predictions this one joins; no training
     artifacts: tuple[str, ...] = ()  # further files that the method writes, for other runs to read
     reports: bool = True  # False: made for its artifacts only, without predictions
+    joined: bool = False  # a cell of its data set holds all methods
     robustness: bool = False  # on a further generator seed: enters the robustness table only
 
     def waits_for(self) -> list[str]:
@@ -167,6 +170,7 @@ def _row(
         combine=declared.get("combine", {}),
         artifacts=tuple(declared.get("artifacts", ())),
         reports=declared.get("reports", True),
+        joined=chosen.get("cells", "method") == "dataset",
     )
 
 
@@ -230,9 +234,16 @@ def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[Cell]:
 
 
 def _cell_names(rows: list[Row]) -> dict[tuple[str, str], str]:
-    """(data set, run) -> name of its cell: the method, then what tells its runs apart; alike rows share a cell."""
+    """(data set, run) -> name of its cell: the method, then what tells its runs apart; alike rows share a cell.
+
+    Joined rows share the cell of their stage.
+    """
     names = {}
+    by_run = {(row.dataset, row.run): row for row in rows}
     for row in rows:
+        if row.joined and not row.combine:
+            names[row.dataset, row.run] = f"stage{_stage(row, by_run)}"
+            continue
         method, model, _ = row.parts
         alike = {other.parts for other in rows if (other.dataset, other.method) == (row.dataset, method)}
         words = [method, *([model] if len(alike) > 1 else [])]
@@ -240,6 +251,12 @@ def _cell_names(rows: list[Row]) -> dict[tuple[str, str], str]:
             words += ["after", *row.waits_for()]  # a run may bear its method's name
         names[row.dataset, row.run] = "-".join(words)
     return names
+
+
+def _stage(row: Row, by_run: dict[tuple[str, str], Row]) -> int:
+    """1 for a run that waits for none, else one more than the latest stage among those that it waits for."""
+    waited = [by_run[row.dataset, name] for name in row.waits_for()]
+    return 1 + max((_stage(other, by_run) for other in waited), default=0)
 
 
 def outputs(job: Job) -> list[str]:

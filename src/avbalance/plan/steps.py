@@ -21,8 +21,8 @@ def steps(plan: Plan) -> Iterator[Step]:
     """Every step of the plan, in the order of the data flow."""
     for dataset in plan.datasets:
         yield Step((plan.manifest(dataset),), plan.dataset_spec(dataset), plan.source_code(dataset))
-        files = tuple(plan.all_store_files(dataset))
-        yield Step(files, plan.recipe_spec(dataset), plan.code("avbalance.features.extract"))
+    for job in plan.feature_jobs:
+        yield Step(tuple(plan.feature_files(job)), plan.feature_spec(job), plan.code("avbalance.features.extract"))
     for cell in plan.cells:
         yield Step(tuple(plan.cell_files(cell)), plan.cell_spec(cell), plan.training_code(cell))
     for cell in plan.combinations:
@@ -30,6 +30,8 @@ def steps(plan: Plan) -> Iterator[Step]:
     for slug in plan.papers:
         yield from _subset_steps(plan, slug)
         yield from _report_steps(plan, slug)
+    for path in plan.overview_files():
+        yield Step((path,), plan.overview_spec(), plan.code("avbalance.reporting.overview"))
 
 
 def _subset_steps(plan: Plan, slug: str) -> Iterator[Step]:

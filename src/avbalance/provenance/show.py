@@ -10,7 +10,7 @@ from typing import Any
 from avbalance.errors import UserError
 from avbalance.files import canonical_json, read_json
 from avbalance.plan.digest import code_digest
-from avbalance.plan.plan import combining_entries, training_entries
+from avbalance.plan.entries import combining_entries, training_entries
 from avbalance.provenance.run_record import RECORD, RECORD_VERSION, code_state
 
 RERUN = "rerun"  # folder into which the shown commands train
@@ -91,7 +91,7 @@ def _predicts(run: Run) -> bool:
 
 def _training(run: Run) -> list[str]:
     settings = run.record["settings"]
-    return training_entries(run.record["job"]["method"], [settings["model"]["name"]], [settings["data"].get("task")])
+    return training_entries([run.record["job"]["method"]], [settings["model"]["name"]], [settings["data"].get("task")])
 
 
 def code_note(run: Run) -> str:

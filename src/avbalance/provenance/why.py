@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from avbalance.files import canonical_json
 from avbalance.plan.commandline import arguments, load_plan_for
 from avbalance.plan.digest import DIGEST_CACHE, closure_digests
 from avbalance.plan.plan import Plan
@@ -182,11 +184,19 @@ def _settings(old: list[str], step: Step) -> Iterator[Reason]:
     if step.spec in specs or not specs:
         return
     try:
-        changes = settings_changes(specs[0], step.spec)
+        changes = settings_changes(_without_code(specs[0]), _without_code(step.spec))
     except ValueError:
         changes = [Change(f"{specs[0]!r} -> {step.spec!r}")]
     for change in changes:
         yield Reason(f"settings changed: {change.what}", change.where)
+
+
+def _without_code(spec: str) -> str:
+    """The settings of a step without the digests of code that the jobs of a cell of several methods carry."""
+    value = json.loads(spec)
+    if isinstance(value, list):
+        value = [{key: item for key, item in job.items() if key != "code"} for job in value]
+    return canonical_json(value)
 
 
 def told(inquiry: Inquiry, limit: int | None) -> Iterator[str]:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from avbalance.analysis.subsets import OVERALL, canonical_subset
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.evaluation.published import load_published
-from avbalance.evaluation.rows import ACCURACY, CHANCE, NO_SUBSET
+from avbalance.evaluation.published import load_published, published_key
+from avbalance.evaluation.rows import ACCURACY, BOTH, CHANCE, NO_SUBSET, majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES
 
 SELECT = {
     "split": "test",
-    "condition": "both",
+    "condition": BOTH,
     "protocol": "estimated",
     "checkpoint": "selected",
-    "metric": "accuracy",
+    "metric": ACCURACY,
 }
 COORDINATES = ("dataset", "run", "subset", *SELECT)
 SCORED = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint"]
@@ -64,12 +64,24 @@ class Measured:
     def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
         self.paper = paper
         self.published = published
-        grouped = measurements.assign(chance=_at_chance(measurements)).groupby(list(COORDINATES), sort=True)
+        labellings = {run.run: run.labelling for run in paper.runs}
+        chance = _at_chance(measurements, labellings)
+        grouped = measurements.assign(chance=chance).groupby(list(COORDINATES), sort=True)
         table = grouped.agg(
             mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"),
             chance=("chance", "max"),
         )  # fmt: skip
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
+        self._rows = measurements
+
+    def by_seed(self, coordinates: Mapping[str, str]) -> dict[int, float]:
+        """Seed -> value at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT)."""
+        place: dict[str, str | None] = {**SELECT, **coordinates}
+        place["dataset"] = self.paper.dataset(coordinates["dataset"]).data
+        chosen = self._rows
+        for name in COORDINATES:
+            chosen = chosen[chosen[name] == place[name]]
+        return dict(zip(chosen["seed"].astype(int), chosen["value"].astype(float), strict=True))
 
     def cell(self, coordinates: Mapping[str, str]) -> Cell:
         """The cell at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).
@@ -87,23 +99,24 @@ class Measured:
         published = None
         own = {SELECT["protocol"]} if info.subsets else {SELECT["protocol"], NO_SUBSET}
         if place["protocol"] in own and "generator" not in place:
-            label = self.paper.label(place["run"])
-            published = self.published.get((info.label, label, subset, place["metric"]))
+            names = info.label, self.paper.label(place["run"])
+            published = self.published.get(published_key(*names, subset, place["metric"], place["condition"]))
         if ours is None:
             return Cell(published=published, data=data or "")
         mean, sd, seeds, n, chance = ours
         return Cell(published, mean, None if math.isnan(sd) else sd, int(seeds), int(n), data or "", bool(chance))
 
 
-def _at_chance(measurements: pd.DataFrame) -> NDArray[np.bool_]:
+def _at_chance(measurements: pd.DataFrame, labellings: Mapping[str, str]) -> NDArray[np.bool_]:
     """Rows (N,) of runs and seeds whose overall accuracy, as scored for that row, is at chance level.
 
-    At chance level: at most the share of the most frequent label plus three binomial standard errors. A
-    cross-fitted row is, when either of the two models behind it is.
+    At chance level: at most the share of the most frequent label, under the run's labelling, plus three
+    binomial standard errors. A cross-fitted row is, when either of the two models behind it is.
     """
-    chance = measurements[measurements["metric"] == CHANCE].set_index(["dataset", "split"])["value"]
+    chance = measurements[measurements["metric"] == CHANCE].set_index(["dataset", "split", "run"])["value"]
     overall = measurements[(measurements["metric"] == ACCURACY) & (measurements["subset"] == OVERALL)]
-    level = chance.reindex(pd.MultiIndex.from_frame(overall[["dataset", "split"]])).to_numpy(dtype=float)
+    named = overall[["dataset", "split"]].assign(run=[majority(labellings.get(str(run), "")) for run in overall["run"]])
+    level = chance.reindex(pd.MultiIndex.from_frame(named)).to_numpy(dtype=float)
     error = np.sqrt(level * (100.0 - level) / overall["n"].to_numpy(dtype=float))
     low = overall.loc[overall["value"].to_numpy() <= level + CHANCE_ERRORS * error, SCORED]
     averaged = low[low["protocol"].isin(list(HALVES))].assign(protocol=CROSS_FITTED)

@@ -33,18 +33,25 @@ def render_claims(
 
 def claims_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown; all text from declarations and file names is escaped."""
-    environment = jinja2.Environment(
+    page = (
+        environment()
+        .get_template("claims.md.j2")
+        .render(**report, protocols=PROTOCOLS, no_subset=NO_SUBSET, small=SMALL, cross_fitted_note=CROSS_FITTED_NOTE)
+    )
+    return page.rstrip("\n") + "\n"
+
+
+def environment() -> jinja2.Environment:
+    """Where templates are rendered; they escape all text by the filter `md`."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text)
-    page = environment.get_template("claims.md.j2").render(
-        **report, protocols=PROTOCOLS, no_subset=NO_SUBSET, small=SMALL, cross_fitted_note=CROSS_FITTED_NOTE
-    )
-    return page.rstrip("\n") + "\n"
+    found.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text)
+    return found
 
 
 def verdict_text(result: Mapping[str, Any] | None) -> str:

@@ -14,6 +14,7 @@ from avbalance.frames import read_parquet, write_csv
 
 OK = "ok"
 SPLITS = ("train", "val", "test")
+CLIP_VECTORS = "visual-uniform8-"  # stores of one vector per clip of 8 frames are named after the network that made it
 CROSS_FITTED_NOTE = (
     "On cross-fitted subsets the unimodal models were trained on one half of the training set and the multimodal"
     " models on all of it: a lead of the latter is in part that of more data."
@@ -29,6 +30,15 @@ def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> s
         made = f"{info.describe} ({', '.join(names)})" if info.data else "not made in this tier"
         parts.append(f"{info.label}: {made}")
     return "Data: " + "; ".join(parts) + "."
+
+
+def backend_line(info: DatasetInfo) -> str | None:
+    """Which frozen network made the one visual vector of each clip; None where the features are of another kind."""
+    folder = Path(info.features.get("visual", "")).parent.name
+    if not folder.startswith(CLIP_VECTORS):
+        return None
+    recipe = folder.removeprefix("visual-")
+    return f"Visual backend of {info.label}: {recipe.removeprefix('uniform8-')} (recipe {recipe}), frozen."
 
 
 def lost_clips(info: DatasetInfo) -> pd.DataFrame:
@@ -115,5 +125,5 @@ def notes(paper: Paper, roles: Iterable[str], item: str, generators: bool = Fals
     made = [info for info in infos if info.data is not None]
     if generators:
         made = [each for info in made for each in (info, *info.generators.values())]
-    lines = [line(info) for line in (clip_line, flagged_line, preference_line) for info in made]
+    lines = [line(info) for line in (backend_line, clip_line, flagged_line, preference_line) for info in made]
     return [line for line in lines if line is not None] + cut_lines(paper, item)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from avbalance.errors import UserError
+from avbalance.evaluation.context import Elsewhere, context_lines, load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.scores import CROSS_FITTED
@@ -18,11 +19,15 @@ from avbalance.frames import write_csv, write_text
 from avbalance.reporting.cells import SMALL, Cell, FromFiles, Measured, published_numbers
 from avbalance.reporting.escape import escape_markdown, escape_tex
 from avbalance.reporting.facts import CROSS_FITTED_NOTE, data_line, notes
+from avbalance.reporting.run_cells import FromRuns
 
 ABSENT = "–"
 SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
-KNOWN = {"requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes"}
+KNOWN = {
+    "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
+    "published_where", "context",
+}  # fmt: skip
 GENERATORS = "+generators"
 
 
@@ -67,10 +72,11 @@ def render_tables(
 ) -> list[Path]:
     """Write <id>.csv, .md and .tex of every declared table; returns the paths."""
     measured = Measured(paper, read_measurements(measurements), published_numbers(paper, declarations))
+    context = load_context(paper.published, declarations["published"])
     out = Path(out_dir)
     written = []
     for declaration in declarations["tables"]:
-        table = build_table(paper, declaration, measured)
+        table = build_table(paper, declaration, measured, context)
         for suffix, write in (("csv", _write_long), ("md", _write_markdown), ("tex", _write_tex)):
             path = out / f"{table.id}.{suffix}"
             write(path, table)
@@ -78,29 +84,33 @@ def render_tables(
     return written
 
 
-def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured) -> Table:
+def build_table(
+    paper: Paper, declaration: Mapping[str, Any], measured: Measured, context: Sequence[Elsewhere] = ()
+) -> Table:
     """Look up every cell of a declared table.
 
     declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
     or {value, label, set: further coordinates}), select (fixed coordinates, also put together from those of
-    the axes: {metric: "{level}_{quantity}"}), source (default: measurements; else see FromFiles), decimals
+    the axes: {metric: "{level}_{quantity}"}), source (default: measurements; else see FromFiles and FromRuns), decimals
     (2; null: as short as possible), sizes (clips per "columns", per "rows", or "none"), counted ("Clips", or
-    what else n counts), notes (lines to stand below), requires (when the plan asks for it). Raises
-    UserError for unknown keys.
+    what else n counts), notes (lines to stand below), requires (when the plan asks for it), published_where
+    (coordinates that a cell must have for a published number to stand in it), context (metrics of which the notes
+    give other papers' numbers). Raises UserError for unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
         known = ", ".join(sorted(KNOWN))
         raise UserError(f"table {declaration.get('id')}: unknown key {unknown[0]!r}; known are {known}.")
     source = declaration.get("source")
-    lookup = measured if source is None else FromFiles(paper, source)
+    lookup = _source(paper, source, measured)
     rows = tuple(_axis(paper, axis) for axis in declaration["rows"])
     columns = tuple(_axis(paper, axis) for axis in declaration["columns"])
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
     places = [[_place(fixed, row + column) for column in column_keys] for row in row_keys]
-    cells = tuple(tuple(lookup.cell(place) for place in line) for line in places)
+    comparable = {str(key): str(value) for key, value in declaration.get("published_where", {}).items()}
+    cells = tuple(tuple(_shown(lookup.cell(place), place, comparable) for place in line) for line in places)
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
     counted = str(declaration.get("counted", CLIPS))
@@ -110,8 +120,25 @@ def build_table(paper: Paper, declaration: Mapping[str, Any], measured: Measured
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
         sizes=str(declaration.get("sizes", "columns" if source is None else "none")), counted=counted,
         data=data_line(paper, roles, generators),
-        notes=(*marks, *declaration.get("notes", ()), *notes(paper, roles, str(declaration["id"]), generators)),
+        notes=(
+            *marks,
+            *declaration.get("notes", ()),
+            *context_lines(context, [paper.dataset(role).label for role in roles], declaration.get("context", ())),
+            *notes(paper, roles, str(declaration["id"]), generators),
+        ),
     )  # fmt: skip
+
+
+def _source(paper: Paper, source: Mapping[str, Any] | None, measured: Measured) -> Measured | FromFiles | FromRuns:
+    if source is None:
+        return measured
+    return FromRuns(paper, source) if "runs" in source else FromFiles(paper, source)
+
+
+def _shown(cell: Cell, place: Mapping[str, str], comparable: Mapping[str, str]) -> Cell:
+    """The cell, without its published number where that one belongs elsewhere."""
+    fits = all(place.get(key) == value for key, value in comparable.items())
+    return cell if fits else replace(cell, published=None)
 
 
 def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: str) -> list[str]:

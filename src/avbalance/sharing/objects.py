@@ -20,6 +20,7 @@ import yaml
 
 from avbalance.errors import UserError
 from avbalance.provenance.stamp import md5_file
+from avbalance.sharing import hosts
 from avbalance.sharing.programs import Say, dvc, dvc_transfer
 
 NAMED = 10  # files that a message names
@@ -116,8 +117,8 @@ class Checkout:
         """The option with which `dvc remote modify` finds the default remote."""
         return _LEVELS.get(self.settings[f"remote.{self.remote}.url"][1], ["--global"])
 
-    def reach_remote(self) -> str | None:
-        """Why there is no use in asking the default remote; None when there may be."""
+    def reach_remote(self, say: Say) -> str | None:
+        """Why there is no use in asking the default remote; None when there may be. A server is asked but once."""
         if self.remote is None:
             return (
                 "no DVC remote is chosen; name the one to share through: `dvc remote add --default NAME URL`"
@@ -128,7 +129,23 @@ class Checkout:
                 f"the folder of the DVC remote {self.remote}, {self.url}, is not there; mount it, or say where it is:"
                 f" `dvc remote modify --local {self.remote} url PATH`"
             )
+        if "://" in self.url and not self._answered:
+            said = hosts.refusal(self.url, self._remote_settings, say)
+            if said:
+                return f"the DVC remote {self.remote}: {said}"
+            self._answered.append(self.url)
         return None
+
+    @cached_property
+    def _answered(self) -> list[str]:
+        """Addresses of remotes that turned out well."""
+        return []
+
+    @property
+    def _remote_settings(self) -> dict[str, str]:
+        """DVC's settings of the default remote, without its name before each."""
+        prefix = f"remote.{self.remote}."
+        return {key.removeprefix(prefix): value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
 
 
 def open_checkout(root: Path, say: Say) -> Checkout:
@@ -203,7 +220,7 @@ def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], targets: Ite
     lacking = {path: md5 for path, md5 in wanted.items() if not _whole(checkout.cache, md5)}
     if not lacking:
         return Shortage([], [])
-    reason = checkout.reach_remote()
+    reason = checkout.reach_remote(say)
     if reason:
         raise UserError(f"{reason}.")
     done = dvc_transfer(["fetch", *targets], checkout.root, say)

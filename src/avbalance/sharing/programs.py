@@ -16,6 +16,7 @@ from avbalance.errors import UserError
 
 Say = Callable[[str], None]
 
+TIMED_OUT = 124  # exit status of a program that was ended because it took too long, as of timeout(1)
 _SHOWN_WORDS = 12  # of a long list of files
 _SHOWN_ERRORS = 3
 
@@ -40,22 +41,29 @@ def _plain(line: str) -> str:
     return line.removeprefix("ERROR:").strip().removeprefix("unexpected error - ").rstrip(".")
 
 
-def run(arguments: Sequence[str], root: Path, say: Say, **environment: str) -> Finished:
+def run(
+    arguments: Sequence[str], root: Path | None, say: Say, timeout_s: float | None = None, **environment: str
+) -> Finished:
     """Run a program in the folder `root`, shown as `$ ...` beforehand; nothing is left to a shell.
 
-    environment: variables that are added to those of this process. Neither output reaches the terminal. Raises
-    UserError when there is no such program.
+    root: None stands for the current folder. environment: variables that are added to those of this process. Neither
+    output reaches the terminal. After `timeout_s` it is killed, and its status is TIMED_OUT. Raises UserError when
+    there is no such program.
     """
     say(f"$ {shown(arguments)}")
-    done = subprocess.run(
-        [program(arguments[0]), *arguments[1:]],
-        cwd=root,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        done = subprocess.run(
+            [program(arguments[0]), *arguments[1:]],
+            cwd=root,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        return Finished(TIMED_OUT, "", f"no end after {timeout_s} s")
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

@@ -59,7 +59,7 @@ def refusals(publication: Publication, say: Say) -> list[str]:
         *_stale(publication),
         *_absent(publication),
         *_damaged(publication),
-        *_no_remote(publication),
+        *_no_remote(publication, say),
     ]
 
 
@@ -158,8 +158,8 @@ def _damaged(publication: Publication) -> Iterator[str]:
         yield f"{count(damaged)} damaged: {some(damaged)}; `avbalance repair {name}`"
 
 
-def _no_remote(publication: Publication) -> Iterator[str]:
-    reason = publication.checkout.reach_remote()
+def _no_remote(publication: Publication, say: Say) -> Iterator[str]:
+    reason = publication.checkout.reach_remote(say)
     if reason:
         yield reason
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,38 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, digest_json, exclusive, read_json, sha256_file, write_json
+from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.models import base as models
 from avbalance.provenance.run_record import RECORD, Clock, circumstances
-from avbalance.training.data import BatchSource, Clips, load_clips
+from avbalance.training.data import BatchSource, Clips, Scale, audio_scale, load_clips
 from avbalance.training.loop import Protocol, Trainer, parameter_count
+from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
 from avbalance.training.runcache import RunCache, link_files
 from avbalance.training.state import Checkpoints
 from avbalance.training.streams import torch_stream
 from avbalance.training.tasks import base as tasks
+from avbalance.training.tasks.base import Place
 from avbalance.training.transforms import FrameOptions
 
 log = logging.getLogger(__name__)
 READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
-_DATA_SETTINGS = ("task", "audio_recipe", "visual_recipe", "train_part", "estimation_holdout", "validation_fraction")
+_DATA_SETTINGS = (
+    "task", "labelling", "audio_recipe", "visual_recipe", "standardise", "train_part", "estimation_holdout",
+    "validation_fraction",
+)  # fmt: skip
+_FEATURES = ("audio_recipe", "visual_recipe", "standardise")
+_METADATA = "avbalance"  # key of the facts about a run in the header of its weights
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Where a cell reads and writes, and its `jobs` as planned (see plan/plan.py).
+    """Where a cell reads and writes, and its `jobs` as planned (see plan/trainings.py).
 
     out: folder of runs to write into. inputs: folder of runs that jobs read from, by default the same.
     cache: folder of finished runs and saved states. after_save: see training/state.py.
@@ -82,7 +89,8 @@ def train_cell(options: CellOptions) -> None:
     for job in options.jobs:
         needs = {name: options.source / path for name, path in job["inputs"].items() if path.endswith(READABLE)}
         settings = _chosen(job, options.source)
-        key = run_key(job, settings, needs, options.code, clips.digest, device)
+        code = job.get("code", options.code)  # of this run alone, where the cell has several methods
+        key = run_key(job, settings, needs, code, clips.digest, device)
         with exclusive(options.cache / "locks" / f"run-{key[:32]}.lock", f"trains {job['folder']}"):
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
             if cache.find(key) is None:
@@ -91,7 +99,7 @@ def train_cell(options: CellOptions) -> None:
             else:
                 log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
             checkpoints.discard()
-        _place(cache.root / key, job, options)
+            _place(cache.root / key, job, options)
 
 
 def _place(finished: Path, job: dict[str, Any], options: CellOptions) -> None:
@@ -176,14 +184,37 @@ def _best_value(history: Path, metric: str) -> float:
         return max(float(row[f"val_{metric}"]) for row in csv.DictReader(handle))
 
 
+class Tensors(dict[str, torch.Tensor]):
+    """The weights of a finished run by name; `facts`: what is known of their training, see `facts_of`."""
+
+    facts: dict[str, Any]
+
+
 def read_need(path: Path) -> Any:
-    """Content of a file that a run needs of another: JSON, or tensors by name; raises UserError when it is damaged."""
+    """Content of a file that a run needs of another: JSON, or `Tensors`; raises UserError when it is damaged."""
     if path.suffix == ".json":
         return read_json(path)
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as handle:
+            found = Tensors({name: handle.get_tensor(name) for name in handle.keys()})  # noqa: SIM118
+            found.facts = json.loads((handle.metadata() or {}).get(_METADATA, "{}"))
     except SafetensorError as error:
         raise UserError(f"{path}: not a readable safetensors file; delete it to have its run made again.") from error
+    return found
+
+
+def facts_of(settings: dict[str, Any], clips: Clips, parts: dict[str, Indices]) -> dict[str, Any]:
+    """What the weights of a run say of themselves.
+
+    Settings of the network, what it reads, labelling, classes, and a digest of the training clips' ids.
+    """
+    return {
+        "model": settings["model"],
+        "features": {name: settings["data"].get(name) for name in _FEATURES},
+        "labelling": clips.labelling,
+        "classes": clips.classes,
+        "train_ids": clips.used_ids_digest(parts["train"]),
+    }
 
 
 def make_trainer(
@@ -202,29 +233,45 @@ def make_trainer(
     """
     data = settings["data"]
     task = tasks.load(data)
+    clips = clips.labelled(data.get("labelling"))
+    parts = clips.parts(data)
     _check_names("data", data, {*_DATA_SETTINGS, *task.settings, *(each.name for each in fields(FrameOptions))})
     _check_names("protocol", settings["protocol"], {each.name for each in fields(Protocol)})
-    task.check(clips)
+    task.check(clips, parts)
     build = models.load(settings["model"]["name"])
     model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     protocol = Protocol(**settings["protocol"])
-    frames = None if clips.segmented else _frame_options(data)
     targets = task.targets(clips)
     return Trainer(
         model=model,
         method=methods.load(method_name)(settings.get("method", {})),
         task=task,
         source=BatchSource(
-            clips, targets, model.modalities, frames, device, protocol.batch_size, drop_last=protocol.drop_last
+            clips,
+            targets,
+            model.modalities,
+            _frame_options(data) if clips.framed else None,
+            device,
+            protocol.batch_size,
+            drop_last=protocol.drop_last,
+            scale=_scale(data, clips, parts["train"]),
         ),
-        parts=clips.parts(data),
+        parts=parts,
+        facts=facts_of(settings, clips, parts),
         protocol=protocol,
         seed=seed,
         checkpoints=checkpoints,
         needs=needs or {},
         progress=progress or Progress(),
     )
+
+
+def _scale(data: dict[str, Any], clips: Clips, train: Indices) -> Scale | None:
+    """By what sound is standardised: the training part, or nothing."""
+    if data.get("standardise") not in (None, "train"):
+        raise UserError(f"setting data.standardise is {data['standardise']!r}; it must be train or null.")
+    return audio_scale(clips, train) if data.get("standardise") else None
 
 
 def _frame_options(data: dict[str, Any]) -> FrameOptions:
@@ -260,7 +307,7 @@ def _train_job(
     contents = {name: read_need(path) for name, path in needs.items()}
     trainer = make_trainer(job["method"], settings, job["seed"], clips, device, contents, checkpoints, progress)
     if trainer.method.card.predicts:
-        _train_and_predict(trainer, clips, folder)
+        _train_and_predict(trainer, folder)
     else:
         trainer.method.prepare(trainer)
     for name, content in trainer.method.artifacts().items():
@@ -269,7 +316,7 @@ def _train_job(
         folder / RECORD,
         {
             **_own_facts(job, options),
-            **circumstances(options.code, device.type, options.threads, clock),
+            **circumstances(job.get("code", options.code), device.type, options.threads, clock),
             "settings": settings,
             "settings_digest": digest_json(settings),
             "key": key,
@@ -280,6 +327,7 @@ def _train_job(
                 "used_ids": {name: clips.used_ids_digest(indices) for name, indices in trainer.parts.items()},
                 "losses": clips.losses,
             },
+            **({"standardisation": asdict(trainer.source.scale)} if trainer.source.scale else {}),
             "parameters": parameter_count(trainer.model),
             "selected_epoch": trainer.selected_epoch + 1,
             "epochs_run": len(trainer.history),
@@ -287,27 +335,28 @@ def _train_job(
     )
 
 
-def _train_and_predict(trainer: Trainer, clips: Clips, folder: Path) -> None:
+def _train_and_predict(trainer: Trainer, folder: Path) -> None:
     trainer.train()
     with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(_predictions(trainer, clips), temporary, compression="zstd")
+        pq.write_table(_predictions(trainer), temporary, compression="zstd")
     _write_history(folder / "history.csv", trainer.history)
     tensors = {name: value.contiguous().cpu() for name, value in trainer.model.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, {_METADATA: canonical_json(trainer.facts)})
     if trainer.protocol.record_confidence:
-        _write_confidence(folder / "confidence.npz", trainer, clips)
+        _write_confidence(folder / "confidence.npz", trainer)
 
 
-def _predictions(trainer: Trainer, clips: Clips) -> pa.Table:
+def _predictions(trainer: Trainer) -> pa.Table:
     """What every kept state of the model says of the parts that the task keeps; the selected one stays in place."""
-    task, tables = trainer.task, []
+    task, clips, tables = trainer.task, trainer.source.clips, []
     for checkpoint in (*task.checkpoints, "best-test"):
         if checkpoint in trainer.states:
             trainer.model.load_state_dict(trainer.states[checkpoint])
             for split in task.parts:
-                indices = trainer.parts[split]
-                tables.append(task.predictions(clips, indices, split, checkpoint, trainer.outputs(indices)))
+                for condition, outputs in task.conditions(trainer, split, checkpoint):
+                    place = Place(split, checkpoint, condition)
+                    tables.append(task.predictions(clips, trainer.parts[split], place, outputs))
     trainer.model.load_state_dict(trainer.states["selected"])
     return pa.concat_tables(tables)
 
@@ -322,7 +371,8 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _write_confidence(path: Path, trainer: Trainer, clips: Clips) -> None:
+def _write_confidence(path: Path, trainer: Trainer) -> None:
+    clips = trainer.source.clips
     arrays: dict[str, Any] = {"val_accuracy": np.array([row["val_accuracy"] for row in trainer.history])}
     for split, rows in trainer.confidence.items():
         arrays[f"ids_{split}"] = clips.ids[trainer.parts[split]]

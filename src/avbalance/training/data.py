@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avbalance.data.manifest import EVENTS, TIMELINE, Manifest, read_manifest
+from avbalance.data.manifest import EVENTS, LABELLING, TIMELINE, Manifest, read_manifest
 from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
 from avbalance.files import digest_json
@@ -27,6 +27,7 @@ from avbalance.training.transforms import (
     training_frames,
 )
 
+_SCALED_AT_ONCE = 256  # clips
 IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones stay memory-mapped
 
 
@@ -34,10 +35,13 @@ IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones s
 class Clips:
     """Usable clips of one data set, in manifest order: both modalities decodable.
 
-    `audio` (N', F, T) float16 and `visual` (N', frames, S, S, 3) uint8 are stores, or both hold float16 vectors per
-    segment, (N', T, ...) and `segmented`; `audio_rows`, `visual_rows` (N,) lead into them. `counts` (N,) frames per
-    clip, `sizes` (N, 2) original width and height, `losses` clips lost by status. `label_matrix` (N, C) bool: all
-    labels of a clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data set has it.
+    `audio` (N', F, T) float16 is a store of spectrograms and `visual` (N', frames, S, S, 3) uint8 one of frames, or
+    (N', D) float16 one of a vector per clip; or both hold float16 vectors per segment, (N', T, ...), and nothing is a
+    spectrogram. `audio_rows`, `visual_rows` (N,) lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original
+    width and height, `losses` clips lost by status. `black` (D,): what black frames become, where the store knows.
+    `labelling`: the further labelling that `labels` and `classes` are of, None for the first one. `label_matrix` (N, C)
+    bool: all labels of a clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data
+    set has it.
     """
 
     ids: NDArray[np.str_]
@@ -55,11 +59,27 @@ class Clips:
     digest: str
     label_matrix: NDArray[np.bool_]
     truth: dict[str, NDArray[np.bool_]]
+    spectrograms: bool = True
+    black: NDArray[np.float32] | None = None
+    labellings: dict[str, tuple[list[str], Indices]] = field(default_factory=dict)
+    labelling: str | None = None
 
     @property
-    def segmented(self) -> bool:
-        """Whether the stores hold vectors per segment, which need no transform."""
-        return bool(self.visual.dtype != np.uint8)
+    def framed(self) -> bool:
+        """Whether the visual store holds frames; vectors need no transform."""
+        return bool(self.visual.dtype == np.uint8)
+
+    def labelled(self, labelling: str | None) -> Clips:
+        """The same clips under a further labelling; raises UserError when the data set has none of that name."""
+        if labelling is None:
+            return self
+        if labelling not in self.labellings:
+            known = ", ".join(self.labellings) or "no further labellings"
+            raise UserError(f"setting data.labelling is {labelling!r}; the data set has {known}.")
+        classes, labels = self.labellings[labelling]
+        matrix = np.zeros((len(labels), len(classes)), dtype=bool)
+        matrix[np.arange(len(labels)), labels] = True
+        return replace(self, classes=classes, labels=labels, label_matrix=matrix, labelling=labelling)
 
     def parts(self, options: dict[str, Any]) -> dict[str, Indices]:
         """Indices of train, val, test (and the parts of Gradient-Blending) under the `data` settings of a run."""
@@ -92,7 +112,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
-    told = [name for name in TIMELINE if name in frame]
+    told = [name for name in (*TIMELINE, *(f"{LABELLING}{name}" for name in manifest.labellings)) if name in frame]
     _check_kinds(audio, visual, audio_path, visual_path)
     return Clips(
         ids=frame["id"].to_numpy(dtype=str)[keep],
@@ -111,6 +131,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
             [
                 manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(),
                 manifest.classes,
+                *([manifest.labellings] if manifest.labellings else []),
                 v[["n_frames", "width", "height"]].to_numpy().tolist(),
                 audio.card["sha256"],
                 visual.card["sha256"],
@@ -119,7 +140,19 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
         ),
         label_matrix=manifest.label_matrix()[keep],
         truth={name: manifest.timeline(name)[keep] for name in EVENTS if name in told},
+        spectrograms="segments" not in audio.card["recipe"],
+        black=_black(visual),
+        labellings={
+            name: (classes, manifest.label_index(name).astype(np.int64)[keep])
+            for name, classes in manifest.labellings.items()
+        },
     )
+
+
+def _black(visual: FeatureStore) -> NDArray[np.float32] | None:
+    """What black frames become in a store of vectors, as stored clips would hold it."""
+    values = visual.card.get("black")
+    return None if values is None else np.asarray(values, dtype=visual.array.dtype).astype(np.float32)
 
 
 def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
@@ -135,7 +168,7 @@ def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
 def _check_kinds(audio: FeatureStore, visual: FeatureStore, audio_path: Path, visual_path: Path) -> None:
     """Raise UserError when one store has vectors per segment and the other has not."""
     names = [store.card["recipe"]["name"] for store in (audio, visual)]
-    if (visual.array.dtype != np.uint8) != ("segments" in audio.card["recipe"]):
+    if ("segments" in visual.card["recipe"]) != ("segments" in audio.card["recipe"]):
         raise UserError(
             f"{audio_path} ({names[0]}) and {visual_path} ({names[1]}): one has vectors per second, the other has not; "
             "choose data.audio_recipe and data.visual_recipe of one kind."
@@ -155,11 +188,32 @@ def _resident(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of the stored values of one part."""
+
+    mean: float
+    deviation: float
+
+
+def audio_scale(clips: Clips, indices: Indices) -> Scale:
+    """Scale of all stored audio values of the clips at `indices`, summed in float64; raises UserError for silence."""
+    total, squares, count = 0.0, 0.0, 0
+    for start in range(0, len(indices), _SCALED_AT_ONCE):
+        values = clips.audio[clips.audio_rows[indices[start : start + _SCALED_AT_ONCE]]].astype(np.float64)
+        total, squares, count = total + values.sum(), squares + np.square(values).sum(), count + values.size
+    mean = total / count
+    deviation = float(np.sqrt(max(squares / count - mean**2, 0.0)))
+    if deviation == 0:
+        raise UserError("the sound of all training clips is one constant value; look at the audio files.")
+    return Scale(float(mean), deviation)
+
+
+@dataclass(frozen=True)
 class BatchSource:
     """Batches of clips for one run: which modalities, which transforms, on which device.
 
-    `targets` has a label for every clip, on the CPU, first axis clips. `frames` is None where the stores hold vectors
-    per segment. With `drop_last` an epoch ends before its last, smaller batch.
+    `targets` has a label for every clip, on the CPU, first axis clips. `frames` is None where the visual store holds
+    vectors. `scale`: audio is standardised by it. With `drop_last` an epoch ends before its last, smaller batch.
     """
 
     clips: Clips
@@ -170,6 +224,7 @@ class BatchSource:
     batch_size: int
     drop_last: bool = False
     eval_batch_size: int = 256
+    scale: Scale | None = None
 
     def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
         """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
@@ -231,7 +286,9 @@ class BatchSource:
         audio = visual = None
         if raw.audio is not None:
             audio = raw.audio.to(self.device).float()
-            if self.frames is not None:
+            if self.scale is not None:
+                audio = (audio - self.scale.mean) / self.scale.deviation
+            if self.clips.spectrograms:
                 audio = audio_window(audio, self.clips.window, raw.generator)
         if raw.visual is not None:
             stored = raw.visual.to(self.device)

@@ -93,7 +93,7 @@ class Trainer:
 
     `parts` maps train, val, test, ... to clip indices. Nothing here is selected by the test part; the confidences of
     unimodal runs are recorded on all parts and are not looked at. `states` holds the finished run's weights: selected,
-    last and, where the test part is watched, best-test.
+    last and, where the test part is watched, best-test. `facts`: what the saved weights tell of this training.
     """
 
     model: Model
@@ -105,6 +105,7 @@ class Trainer:
     seed: int
     checkpoints: Checkpoints | None = None
     needs: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     stream: str = "main"
     epoch: int = 0
@@ -139,13 +140,14 @@ class Trainer:
         rule = self.protocol
         if rule.optimiser == "adam":
             return torch.optim.Adam(
-                self.model.parameters(), lr=rule.rate(self.epoch), weight_decay=rule.weight_decay, foreach=True
+                self.model.parameters(), lr=rule.rate(self.epoch), weight_decay=rule.weight_decay, fused=True
             )
         return torch.optim.SGD(
             self.model.parameters(),
             lr=rule.rate(self.epoch),
             momentum=rule.momentum,
             weight_decay=rule.weight_decay,
+            fused=True,
         )
 
     def clone(self, method: Method) -> Trainer:
@@ -160,6 +162,7 @@ class Trainer:
             seed=self.seed,
             checkpoints=self.checkpoints,
             needs=self.needs,
+            facts=self.facts,
             progress=self.progress,
             stream=f"{self.stream}.clone",
             epoch=self.epoch,
@@ -204,10 +207,13 @@ class Trainer:
     def _epoch(self, epoch: int, index: int, total: float, main: bool) -> float:
         """Steps of one epoch from batch `index` on, where the losses sum to `total`; returns the mean loss.
 
-        Raises UserError when the mean is not finite: nothing that follows from it would be a result.
+        A method may have left no clip to train on: then there is no step, and no mean (NaN). Raises UserError when the
+        mean of a step or more is not finite: nothing that follows from it would be a result.
         """
         losses = torch.tensor(total, dtype=torch.float64, device=self.device)
         indices = self.parts["train"]
+        if not len(indices):
+            return math.nan
         batches = self.source.batches(indices)
         limit = batches if self.protocol.max_steps is None else min(batches, self.protocol.max_steps)
         seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(batches)]
@@ -254,6 +260,10 @@ class Trainer:
         for part, evaluation in evaluations.items():
             log |= {f"{part}_{metric}": value for metric, value in evaluation.metrics.items()}
             log[f"{part}_loss"] = evaluation.loss["logits"]
+            if len(self.model.modalities) > 1:
+                log |= {
+                    f"{part}_accuracy_{head}": value for head, value in evaluation.accuracy.items() if head != "logits"
+                }
         self.method.epoch_end(self, epoch, log)
         if self.protocol.record_confidence:
             for name in ("train", "val", "test"):

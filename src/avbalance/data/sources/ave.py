@@ -38,9 +38,11 @@ DEFAULTS: dict[str, Any] = {
     "lists_dir": required(),
     "features_root": None,
     "media_root": None,
+    "labelled": "seconds",
     "allow_missing": False,
     "checksums": False,
 }
+LABELLED = ("seconds", "clips")
 BACKGROUND = "Background"
 _ANNOTATIONS = "Annotations.txt"
 _ORDERS = ("train_order.h5", "val_order.h5", "test_order.h5")
@@ -53,6 +55,8 @@ _SOURCE = "the repository YapengTian/AVE-ECCV18"
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list, feature file or folder is missing and where to get it; None when all are there."""
     options = read_options(spec, DEFAULTS)
+    if options["labelled"] not in LABELLED:
+        raise UserError(f"data set of kind ave: option 'labelled' must be one of {', '.join(LABELLED)}.")
     for name in inputs(spec):
         if not Path(name).is_file():
             return f"{name}: no such file; take it from {_SOURCE} (data)."
@@ -77,6 +81,10 @@ def inputs(spec: Mapping[str, Any]) -> list[str]:
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join annotations, orders and files; records are listed train, val, test, in the order of their lines.
 
+    Labelled by "clips", a record is one sample of its event's class: no seconds, no Background, and of the records of a
+    video in one part the last counts, as in the public loaders of clip classification; `left_out` in the card counts
+    the others.
+
     A record's id is its line's number from 0 and the YouTube id, the group the latter. The card's `oddities` counts
     the odd rows by kind; videos of which records are in two splits are among them, as the published parts are disjoint
     in records only. Raises UserError, naming file, row and fix, on malformed rows, a record in two splits, and an onset
@@ -96,19 +104,29 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     )
     orders = read_orders(lists, len(annotations.ids))
     files = _file_columns(annotations, options, root)
+    by_clip = options["labelled"] == "clips"
+    listed = {split: sorted(order.tolist()) for split, order in orders.items()}
+    kept = {split: _last_of_each_video(annotations, order) if by_clip else order for split, order in listed.items()}
     rows = [
-        {**_label_columns(annotations, record), "split": split, **files[record]}
-        for split, order in orders.items()
-        for record in sorted(order.tolist())
+        {**_label_columns(annotations, record, by_clip), "split": split, **files[record]}
+        for split, order in kept.items()
+        for record in order
     ]
     refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
     tell_missing(rows, Path(options[root]))
-    card = card_for(name, spec, (*CLASSES[:-1], BACKGROUND), media_root_entry(options[root], out_dir))
+    classes = CLASSES[:-1] if by_clip else (*CLASSES[:-1], BACKGROUND)
+    card = card_for(name, spec, classes, media_root_entry(options[root], out_dir))
+    if by_clip:
+        card["left_out"] = {"earlier records of a video": sum(map(len, listed.values())) - len(rows)}
     card["oddities"] = tell_oddities([*annotations.oddities, *videos_in_two_splits(annotations, orders)])
     return make_manifest(rows, card, str(lists / _ANNOTATIONS))
 
 
-def _label_columns(annotations: Annotations, record: int) -> dict[str, Any]:
+def _last_of_each_video(annotations: Annotations, records: list[int]) -> list[int]:
+    return sorted({annotations.ids[record]: record for record in records}.values())
+
+
+def _label_columns(annotations: Annotations, record: int, by_clip: bool) -> dict[str, Any]:
     import numpy as np
 
     from avbalance.data.ave import CLASSES
@@ -117,8 +135,9 @@ def _label_columns(annotations: Annotations, record: int) -> dict[str, Any]:
     seconds = np.flatnonzero(annotations.segments[record] == annotations.events[record])
     events = json.dumps([[label, int(seconds[0]), int(seconds[-1]) + 1]] if len(seconds) else [])
     video = annotations.ids[record]
-    columns = {"id": f"{record:04d}_{video}", "group": video, "label": label, "labels": json.dumps([label])}
-    return {**columns, "events_audio": events, "events_visual": events}
+    columns = {"id": f"{record:04d}_{video}", "group": video, "label": label}
+    seen = {} if by_clip else {"labels": json.dumps([label]), "events_audio": events, "events_visual": events}
+    return {**columns, **seen}
 
 
 def _feature_files(options: Mapping[str, Any]) -> dict[str, Path]:

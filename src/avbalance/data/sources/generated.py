@@ -39,14 +39,17 @@ class Generator:
 
     modules: names below avbalance.data of the code, renderer aside, that a clip of given number depends on.
     options: checked options of a specification. plan: all clips. classes: class names of the card; those of the events
-    come first. columns: what a clip's manifest row has beyond the columns of all generated data.
+    come first, unless `prototypes` says how many classes events have. columns: what a clip's manifest row has beyond
+    the columns of all generated data. card: what the card has besides.
     """
 
     modules: tuple[str, ...]
     options: Callable[[Mapping[str, Any]], dict[str, Any]]
-    plan: Callable[[Options], list[PlannedClip]]
+    plan: Callable[[Options], Sequence[PlannedClip]]
     classes: Callable[[Options], list[str]]
     columns: Callable[[PlannedClip, Sequence[str]], dict[str, Any]]
+    prototypes: Callable[[Options], int] = lambda options: int(options["classes"])
+    card: Callable[[], dict[str, Any]] = dict
 
 
 def build(generator: Generator, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -63,10 +66,10 @@ def build(generator: Generator, name: str, spec: Mapping[str, Any], out_dir: Pat
     media = out_dir / _MEDIA
     with _alone(media):
         _prepare_folder(media, settings_digest(generator, options), {_file(clip) for clip in planned})
-        checksums = _write_all(planned, options, media)
+        checksums = _write_all(planned, options, generator.prototypes(options), media)
     classes = generator.classes(options)
     rows = [_row(generator, clip, classes, checksum) for clip, checksum in zip(planned, checksums, strict=True)]
-    card = card_for(name, spec, classes, _MEDIA)
+    card = {**card_for(name, spec, classes, _MEDIA), **generator.card()}
     card["options"] = {key: value for key, value in options.items() if key != "workers"}
     return make_manifest(rows, card, f"data set {name}")
 
@@ -84,7 +87,7 @@ def remake(generator: Generator, manifest: Manifest, media: Path, workers: int) 
     with _alone(media):
         absent = [clip for clip in planned if not (media / _file(clip)).exists()]
         _mark_remade(media, settings_digest(generator, options), alone=len(absent) == len(planned))
-        checksums = _write_all(absent, options, media)
+        checksums = _write_all(absent, options, generator.prototypes(options), media)
     listed = dict(zip(manifest.frame["id"], manifest.frame["sha256"], strict=True))
     return [clip.id for clip, checksum in zip(absent, checksums, strict=True) if listed[clip.id] != checksum]
 
@@ -104,16 +107,26 @@ def settings_digest(generator: Generator, options: Options) -> str:
 
 
 def check_options(kind: str, options: Options) -> None:
-    """Raise UserError for values that no kind of generated data can have."""
+    """Raise UserError for values that no generated data with classes and splits of their own can have."""
     if options["classes"] < 2:
         raise UserError(f"data set of kind {kind}: option 'classes' must be at least 2.")
-    if options["side"] % 2 or options["side"] < 16:
-        raise UserError(f"data set of kind {kind}: option 'side' must be even and at least 16 (pixels).")
+    check_pictures(kind, options)
     unknown = sorted(set(options["clips"]) - {"train", "val", "test"})
     if unknown:
         raise UserError(f"data set of kind {kind}: option 'clips' has the unknown split {unknown[0]!r}.")
-    if min(options["discrepancy_beta"]) <= 0:
-        raise UserError(f"data set of kind {kind}: option 'discrepancy_beta' needs two positive numbers.")
+    check_beta(kind, options, "discrepancy_beta")
+
+
+def check_pictures(kind: str, options: Options) -> None:
+    """Raise UserError for pictures of a size that cannot be coded."""
+    if options["side"] % 2 or options["side"] < 16:
+        raise UserError(f"data set of kind {kind}: option 'side' must be even and at least 16 (pixels).")
+
+
+def check_beta(kind: str, options: Options, name: str) -> None:
+    """Raise UserError unless the option of that name can describe a Beta distribution."""
+    if min(options[name]) <= 0:
+        raise UserError(f"data set of kind {kind}: option {name!r} needs two positive numbers.")
 
 
 def joint_law(options: Options) -> JointLaw:
@@ -192,8 +205,8 @@ def _sweep(media: Path) -> None:
         path.unlink()
 
 
-def _write_all(planned: Sequence[PlannedClip], options: Options, media: Path) -> list[str]:
-    write = partial(_write_batch, options=dict(options), media=media)
+def _write_all(planned: Sequence[PlannedClip], options: Options, prototypes: int, media: Path) -> list[str]:
+    write = partial(_write_batch, options=dict(options), prototypes=prototypes, media=media)
     batches = [planned[start : start + _BATCH] for start in range(0, len(planned), _BATCH)]
     checksums: list[str] = []
     for done in _map(write, batches, int(options["workers"])):
@@ -228,7 +241,7 @@ def _leave_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _write_batch(batch: Sequence[PlannedClip], options: Options, media: Path) -> list[str]:
+def _write_batch(batch: Sequence[PlannedClip], options: Options, prototypes: int, media: Path) -> list[str]:
     from avbalance.data.media_write import write_clip
     from avbalance.data.render import render_audio, render_frames
 
@@ -236,8 +249,8 @@ def _write_batch(batch: Sequence[PlannedClip], options: Options, media: Path) ->
     for clip in batch:
         path = media / _file(clip)
         if not path.exists():
-            frames = render_frames(clip.scene, options["classes"], options["side"], options["fps"])
-            waveform = render_audio(clip.scene, options["classes"], options["rate"])
+            frames = render_frames(clip.scene, prototypes, options["side"], options["fps"])
+            waveform = render_audio(clip.scene, prototypes, options["rate"])
             write_clip(path, frames, waveform, options["fps"], options["rate"])
         checksums.append(sha256_file(path))
     return checksums

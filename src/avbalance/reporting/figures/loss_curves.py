@@ -36,7 +36,7 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     frames = []
     for need, style in zip(declaration["runs"], STYLES, strict=True):
         label = paper.label(str(need["run"]))
-        frame = _logged(paper, role, str(need["run"]))
+        frame = logged(paper, role, str(need["run"]))
         frames.append(frame.assign(method=label, drawn=frame["series"].isin(list(drawn))))
         for column, curve in drawn.items():
             own = frame[frame["series"] == column]
@@ -59,7 +59,7 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     return figure, numbers
 
 
-def _logged(paper: Paper, role: str, run: str) -> pd.DataFrame:
+def logged(paper: Paper, role: str, run: str) -> pd.DataFrame:
     """series, epoch, mean, sd (empty for one seed) and seeds of every number that the seeds of a run logged."""
     histories = [read_history(each).assign(seed=each.seed) for each in paper.run_files(role, run)]
     if not histories:

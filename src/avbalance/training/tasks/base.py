@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from avbalance.models.base import Batch, ModelOutput
 from avbalance.training import DEFAULT_TASK
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
+
+if TYPE_CHECKING:
+    from avbalance.training.loop import Trainer
 
 Outputs = Iterable[tuple[Batch, ModelOutput]]
 
@@ -36,6 +39,15 @@ class Evaluation:
     true_class: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where predictions belong: the part, the state of the model, and which modality is missing ("both": none)."""
+
+    split: str
+    checkpoint: str = "selected"
+    condition: str = "both"
+
+
 class Task:
     """One task under the `data` settings of a run; subclasses say what it measures and predicts.
 
@@ -52,8 +64,8 @@ class Task:
     def __init__(self, data: Mapping[str, Any]) -> None:
         """Take up the `data` settings; raises UserError for a value that does not exist."""
 
-    def check(self, clips: Clips) -> None:
-        """Raise UserError unless the clips have what the task needs."""
+    def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
+        """Raise UserError unless the clips and their parts have what the task needs."""
 
     def targets(self, clips: Clips) -> Tensor:
         """Labels of all clips on the CPU, first axis clips: what `Batch.label` is taken from."""
@@ -63,8 +75,15 @@ class Task:
         """Evaluate the outputs of a model on the clips at `indices`, in order."""
         raise NotImplementedError
 
-    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
-        """Rows of predictions.parquet, one per clip at `indices`; equal schemas for all parts and checkpoints."""
+    def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
+        """Under which conditions a part is predicted, and what the trainer's model then makes of it.
+
+        By default "both": no modality is missing.
+        """
+        yield "both", trainer.outputs(trainer.parts[split])
+
+    def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
+        """Rows of predictions.parquet, one per clip at `indices`; equal schemas for all places."""
         raise NotImplementedError
 
 
@@ -87,12 +106,12 @@ def lists(values: NDArray[np.float32]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel(), pa.float32()))
 
 
-def common_columns(clips: Clips, indices: Indices, split: str, checkpoint: str) -> dict[str, pa.Array]:
-    """The columns that predictions of every task have; the condition is "both", no modality is missing."""
+def common_columns(clips: Clips, indices: Indices, place: Place) -> dict[str, pa.Array]:
+    """The columns that predictions of every task have."""
     n = len(indices)
     return {
         "id": pa.array(clips.ids[indices].tolist(), pa.string()),
-        "split": pa.array([split] * n, pa.string()),
-        "condition": pa.array(["both"] * n, pa.string()),
-        "checkpoint": pa.array([checkpoint] * n, pa.string()),
+        "split": pa.array([place.split] * n, pa.string()),
+        "condition": pa.array([place.condition] * n, pa.string()),
+        "checkpoint": pa.array([place.checkpoint] * n, pa.string()),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -9,14 +11,14 @@ from torch import Tensor
 
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
-from avbalance.training.tasks.base import Evaluation, Outputs, Task, common_columns, lists
+from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
 
 class Classification(Task):
     """Labels (N,) int64; cross-entropy and accuracy of every head."""
 
     name = "classification"
-    metrics = ("accuracy",)
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(clips.labels)
@@ -43,12 +45,12 @@ class Classification(Task):
             true_class=np.concatenate(true_class),
         )
 
-    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+    def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         heads: dict[str, list[Tensor]] = {}
         for _, output in outputs:
             for head, logits in {"logits": output.logits, **output.scores}.items():
                 heads.setdefault(head, []).append(logits.float().cpu())
-        columns = common_columns(clips, indices, split, checkpoint)
+        columns = common_columns(clips, indices, place)
         columns = {"id": columns.pop("id"), "label": pa.array(clips.labels[indices], pa.int16()), **columns}
         empty = pa.nulls(len(indices), pa.list_(pa.float32()))
         for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
-from avbalance.training.tasks.base import Evaluation, Outputs, Task, common_columns, lists
+from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
 
 class Localisation(Task):
@@ -24,7 +25,7 @@ class Localisation(Task):
     name = "localisation"
     metrics = ("accuracy",)
 
-    def check(self, clips: Clips) -> None:
+    def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
         if "events_visual" not in clips.truth:
             raise UserError("the manifest has no column events_visual: task localisation needs labels per second.")
 
@@ -49,12 +50,12 @@ class Localisation(Task):
             accuracy=accuracy,
         )
 
-    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+    def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         heads: dict[str, list[Tensor]] = {}
         for _, output in outputs:
             for head, logits in {"logits": output.logits, **output.scores}.items():
                 heads.setdefault(head, []).append(logits.float().cpu())
-        columns = common_columns(clips, indices, split, checkpoint)
+        columns = common_columns(clips, indices, place)
         label = _classes_per_second(clips)[indices].astype(np.int16)
         offsets = np.arange(0, label.size + 1, label.shape[1], dtype=np.int32)
         columns["label"] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(label.ravel()))

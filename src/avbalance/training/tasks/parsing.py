@@ -23,7 +23,7 @@ from avbalance.evaluation.parsing import GATES, METRICS, evaluate
 from avbalance.models.parsing import ParsingOutput
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
-from avbalance.training.tasks.base import Evaluation, Outputs, Task, common_columns, lists
+from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
 
 class Parsing(Task):
@@ -44,7 +44,7 @@ class Parsing(Task):
         if self.gate not in GATES:
             raise UserError(f"setting data.gate is {self.gate!r}; it must be one of {', '.join(GATES)}.")
 
-    def check(self, clips: Clips) -> None:
+    def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
         for name in ("events_audio", "events_visual"):
             if name not in clips.truth:
                 raise UserError(f"the manifest has no column {name}: task parsing needs the truth per second.")
@@ -59,9 +59,9 @@ class Parsing(Task):
         scores = evaluate(frame_prob, P, p_a, p_v, audible, visible, gate=self.gate).dataset()
         return Evaluation(loss={"logits": losses}, n=len(indices), metrics=scores)
 
-    def predictions(self, clips: Clips, indices: Indices, split: str, checkpoint: str, outputs: Outputs) -> pa.Table:
+    def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         frame_prob, video_prob, _ = _probabilities(outputs)
-        columns = common_columns(clips, indices, split, checkpoint)
+        columns = common_columns(clips, indices, place)
         columns["frame_prob"] = lists(frame_prob.reshape(len(indices), -1))
         columns["video_prob"] = lists(video_prob.reshape(len(indices), -1))
         for name in ("events_audio", "events_visual", "events_audio_repaired"):

@@ -1,0 +1,119 @@
+"""What trainings leave of the modality gap: mixtures.json, gaps.json and fine_tuning.json beside their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.analysis.gap_mixture import Mixture
+from avbalance.errors import UserError
+from avbalance.evaluation.paper import RunFile
+from avbalance.files import read_json
+
+MIXTURES, GAPS, FINE_TUNING = "mixtures.json", "gaps.json", "fine_tuning.json"
+
+
+@dataclass(frozen=True)
+class GapFit:
+    """One fit: after `epoch` finished epochs; None and the reason where there is no mixture; BICs where any was fitted.
+
+    gap_mean: of the absolute gap; share: of the training clips with w > 0.5.
+    """
+
+    epoch: int
+    mixture: Mixture | None
+    reason: str
+    samples: int
+    bic_1: float | None
+    bic_2: float | None
+    gap_mean: float
+    share: float
+
+    @property
+    def separation(self) -> float:
+        """mu_I - mu_B; 0 without a mixture, when no two components could be told apart."""
+        return 0.0 if self.mixture is None else self.mixture.mu_I - self.mixture.mu_B
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Scores of the true class of N training clips after each of `epochs`: audio, visual (E, N); ids, labels (N,)."""
+
+    epochs: tuple[int, ...]
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    audio: NDArray[np.float64]
+    visual: NDArray[np.float64]
+
+    @property
+    def signed(self) -> NDArray[np.float64]:
+        """Signed gaps (E, N), positive where audio leads."""
+        return self.audio - self.visual
+
+
+def read_mixtures(run: RunFile) -> tuple[int, list[GapFit]]:
+    """Epochs of warm-up and all fits in their order; raises UserError when the file is absent, empty or malformed."""
+    path = run.beside(MIXTURES)
+    try:
+        record = read_json(path)
+        fits = [fit_of(entry) for entry in record["fits"]]
+        warm_up = int(record["warm_up_epochs"])
+    except (UserError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a record of fits ({error}); delete the run's folder and run it again.") from error
+    if not fits:
+        raise UserError(f"{path}: holds no fit; give the run more epochs than its warm-up has.")
+    return warm_up, fits
+
+
+def fit_of(entry: Mapping[str, Any]) -> GapFit:
+    """A fit as it stands in a file."""
+    mixture = entry["mixture"]
+    return GapFit(
+        epoch=int(entry["epoch"]),
+        mixture=None if mixture is None else Mixture(**mixture),
+        reason=str(entry["reason"]),
+        samples=int(entry["samples"]),
+        bic_1=entry["bic_1"],
+        bic_2=entry["bic_2"],
+        gap_mean=float(entry["gap_mean"]),
+        share=float(entry["share_imbalanced"]),
+    )
+
+
+def read_gaps(run: RunFile) -> Gaps:
+    """The scores of a run's training clips; raises UserError when the file is absent or malformed."""
+    path = run.beside(GAPS)
+    try:
+        record = read_json(path)
+        shape = len(record["epochs"]), len(record["ids"])
+        found = Gaps(
+            epochs=tuple(int(epoch) for epoch in record["epochs"]),
+            ids=np.array(record["ids"], dtype=str),
+            labels=np.array(record["labels"], dtype=np.int64),
+            audio=np.array(record["audio"], dtype=np.float64).reshape(shape),
+            visual=np.array(record["visual"], dtype=np.float64).reshape(shape),
+        )
+    except (UserError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a record of gaps ({error}); delete the run's folder and run it again.") from error
+    if not all(shape) or found.labels.shape != found.ids.shape:
+        raise UserError(f"{path}: holds no clips; delete the run's folder and run it again.")
+    return found
+
+
+def read_fine_tuning(run: RunFile) -> dict[str, Any]:
+    """What a fine-tuning run says of its clips; raises UserError when the file is absent or malformed.
+
+    Keys: subset, kept (clips trained on), samples (all training clips), high_quality, retention (class -> share of its
+    clips that is trained on, None without any).
+    """
+    path = run.beside(FINE_TUNING)
+    try:
+        record = read_json(path)
+        keys = ("subset", "kept", "samples", "high_quality", "retention")
+        return {key: record[key] for key in keys}
+    except (UserError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a record of fine-tuning ({error}); run it again.") from error

@@ -1,0 +1,163 @@
+"""The modality gap of the training clips in the course of a training: measured, fitted, recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from avbalance.analysis.gap_mixture import Mixture
+from avbalance.methods.base import Trainer
+from avbalance.methods.parts.three_heads import ThreeHeadMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avbalance.analysis.modality_gap import Fit
+
+log = logging.getLogger(__name__)
+
+WARM_UP: tuple[Any, str] = (20, "decision: a fifth of 100 epochs; the abstracts only name two stages")
+DIGITS = 6  # of the scores in gaps.json; half a unit in the last place is far below a score's own rounding
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Softmax scores of the true class by the audio and the visual head, float64 (N,), and labels (N,)."""
+
+    audio: NDArray[np.float64]
+    visual: NDArray[np.float64]
+    label: NDArray[np.int64]
+
+    @property
+    def signed(self) -> NDArray[np.float64]:
+        """The signed gaps (N,), positive where audio leads."""
+        return self.audio - self.visual
+
+
+def training_scores(method: ThreeHeadMethod, trainer: Trainer, indices: NDArray[np.int64]) -> Scores:
+    """Return the scores of the clips at `indices` by the current model: eval mode, test-time transforms.
+
+    One transfer from the device at the end. No random number is drawn and no weight or running mean changes.
+    """
+    import torch
+
+    from avbalance.analysis.modality_gap import true_class_scores
+
+    logits: dict[str, list[Any]] = {"audio": [], "visual": []}
+    labels = []
+    for batch, output in trainer.outputs(indices):
+        _, audio, visual = method.heads(trainer.model, output)
+        logits["audio"].append(audio)
+        logits["visual"].append(visual)
+        labels.append(batch.label)
+    label = torch.cat(labels).cpu().numpy()
+    audio_scores, visual_scores = (true_class_scores(torch.cat(each).cpu().numpy(), label) for each in logits.values())
+    return Scores(audio_scores, visual_scores, label)
+
+
+class GapMethod(ThreeHeadMethod):
+    """Base of methods that fit the mixture of balanced and imbalanced clips after `due` epochs, and keep the record.
+
+    Cards have the option warm_up_epochs. Artifacts: mixtures.json, every fit; gaps.json, the scores of every training
+    clip after warm-up and after the last epoch (where early stopping ends a run before, the first alone).
+    """
+
+    kind = "abs"
+    monotone = False
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self.warm_up_epochs: int = self.options["warm_up_epochs"]
+        valid = isinstance(self.warm_up_epochs, int) and self.warm_up_epochs >= 0
+        self.require("warm_up_epochs", valid, "a whole number of at least 0")
+        self.fits: list[dict[str, Any]] = []
+        self.gaps: dict[str, Any] = {"epochs": [], "ids": [], "labels": [], "audio": [], "visual": []}
+
+    def due(self, finished: int, epochs: int) -> bool:
+        """Whether to fit after so many finished epochs of a training of `epochs`."""
+        raise NotImplementedError
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The last fitted mixture; None before the first fit and where the last fit gave none."""
+        known = self.fits[-1]["mixture"] if self.fits else None
+        return None if known is None else Mixture(**known)
+
+    def epoch_start(self, trainer: Trainer, epoch: int) -> None:
+        """Without warm-up, fit the untrained network; raises UserError as `measure` does."""
+        if epoch == 0 and self.due(0, trainer.epochs):
+            self.measure(trainer, 0)
+
+    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+        """Log the parts of the loss and, where a fit is due, what was fitted; raises UserError as `measure` does."""
+        super().epoch_end(trainer, epoch, log)
+        if self.due(epoch + 1, trainer.epochs):
+            self.measure(trainer, epoch + 1)
+            log |= _columns(self.fits[-1])
+
+    def measure(self, trainer: Trainer, finished: int) -> None:
+        """Fit the mixture to the gaps of all training clips after so many epochs, and record it.
+
+        Raises UserError when a gap is not finite.
+        """
+        from avbalance.analysis.modality_gap import fit, gap
+
+        scores = training_scores(self, trainer, trainer.parts["train"])
+        values = gap(scores.signed, self.kind)
+        found = fit(values, trainer.seed, self.kind)
+        say = log.info if found.mixture is not None else log.warning
+        say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, found.describe())
+        self.fits.append({"epoch": finished, **fit_record(found, scores, values, self.monotone)})
+        if finished in (self.warm_up_epochs, trainer.epochs):
+            self._keep(trainer, scores, finished)
+
+    def _keep(self, trainer: Trainer, scores: Scores, finished: int) -> None:
+        self.gaps["epochs"].append(finished)
+        self.gaps["ids"] = trainer.source.clips.ids[trainer.parts["train"]].tolist()
+        self.gaps["labels"] = scores.label.tolist()
+        self.gaps["audio"].append(scores.audio.round(DIGITS).tolist())
+        self.gaps["visual"].append(scores.visual.round(DIGITS).tolist())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums of the unfinished epoch and everything measured so far."""
+        return {**super().state_dict(), "fits": self.fits, "gaps": self.gaps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the sums of the unfinished epoch and everything measured so far."""
+        super().load_state_dict(state)
+        self.fits, self.gaps = state["fits"], state["gaps"]
+
+    def artifacts(self) -> dict[str, Any]:
+        """Return all fits, and the scores of the training clips after warm-up and at the end."""
+        mixtures = {"warm_up_epochs": self.warm_up_epochs, "gap": self.kind, "fits": self.fits}
+        return {"mixtures.json": mixtures, "gaps.json": self.gaps}
+
+
+def fit_record(found: Fit, scores: Scores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
+    """Return a fit as numbers and text: its mixture, or None and the reason; gap_mean is that of the absolute gap."""
+    from avbalance.analysis.modality_gap import posterior
+
+    return {
+        "mixture": None if found.mixture is None else asdict(found.mixture),
+        "reason": found.reason,
+        "samples": found.samples,
+        "bic_1": found.bic_1,
+        "bic_2": found.bic_2,
+        "gap_mean": float(abs(scores.signed).mean()),
+        "share_imbalanced": float((posterior(values, found.mixture, monotone) > 0.5).mean()),
+    }
+
+
+def _columns(fit: Mapping[str, Any]) -> dict[str, Any]:
+    """What the history says of a fit; a mixture that there is not leaves its columns empty."""
+    mixture = fit["mixture"] or dict.fromkeys(("mu_B", "mu_I", "pi_I"))
+    known = fit["bic_1"] is not None
+    return {
+        "gap_mean": fit["gap_mean"],
+        **{name: mixture[name] for name in ("mu_B", "mu_I", "pi_I")},
+        "share_imbalanced": fit["share_imbalanced"],
+        "bic_difference": fit["bic_2"] - fit["bic_1"] if known else None,
+    }

@@ -1,0 +1,57 @@
+"""What all parts of the plan share: configuration, declarations, the run sheet, and digests of code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from avbalance.plan.config import load_dataset
+from avbalance.plan.digest import DIGEST_CACHE, code_digest
+from avbalance.plan.sheet import Job, Row, outputs
+
+
+@dataclass(frozen=True)
+class Core:
+    """Configuration, declarations and run sheet; paths are relative to the working directory."""
+
+    root: Path  # the repository: where config/ and workflow/ lie
+    config: dict[str, Any]
+    papers: dict[str, dict[str, Any]]
+    rows: dict[str, list[Row]]
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+    @property
+    def results(self) -> str:
+        return f"results/{self.name}"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.results}/runs"
+
+    @cached_property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Specification of every data set that some run uses."""
+        names = dict.fromkeys(row.dataset for rows in self.rows.values() for row in rows)
+        return {name: load_dataset(self.root, self.config, name) for name in names}
+
+    def code(self, *entries: str) -> str:
+        """Digest of the code behind a step, see plan/digest.py."""
+        if entries not in self.codes:
+            self.codes[entries] = code_digest(*entries, cache_file=DIGEST_CACHE)
+        return self.codes[entries]
+
+    @cached_property
+    def codes(self) -> dict[tuple[str, ...], str]:
+        """Entry modules -> digest, for every digest that was asked for so far."""
+        return {}
+
+    def manifest(self, dataset: str) -> str:
+        return f"data/{dataset}/manifest.parquet"
+
+    def run_files(self, job: Job) -> list[str]:
+        return [f"{self.runs}/{path}" for path in outputs(job)]

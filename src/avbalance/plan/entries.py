@@ -1,0 +1,43 @@
+"""The modules behind each step, by the names that declarations use: a digest of them is the step's code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.training import DEFAULT_TASK
+
+TRAINING = "avbalance.training.cell"
+
+
+def module_name(name: str) -> str:
+    """`ogm-ge` lives in ogm_ge."""
+    return name.replace("-", "_")
+
+
+def training_entries(methods: Iterable[str], models: Iterable[str], tasks: Iterable[str | None]) -> list[str]:
+    """Modules behind the training of a cell: the loop, its methods, models and tasks (None: the default one)."""
+    further = [f"avbalance.models.{module_name(name)}" for name in models]
+    further += [f"avbalance.training.tasks.{module_name(name or DEFAULT_TASK)}" for name in tasks]
+    own = sorted({f"avbalance.methods.{module_name(name)}" for name in methods})
+    return [TRAINING, *own, *sorted(set(further))]
+
+
+def combining_entries(method: str) -> list[str]:
+    """Modules behind a combination of runs."""
+    return ["avbalance.evaluation.combine", f"avbalance.methods.{module_name(method)}"]
+
+
+def source_module(kind: str) -> Any:
+    """The module of a kind of data set; raises UserError when there is none."""
+    name = f"avbalance.data.sources.{module_name(kind)}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(
+            f"config/datasets: no data set kind {kind!r}; kinds are modules of avbalance.data.sources."
+        ) from error

@@ -1,0 +1,201 @@
+"""Measurements, tables, figures and claims of a plan: their files, and what each command is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from avbalance.files import canonical_json
+from avbalance.plan.entries import module_name
+from avbalance.plan.sheet import Job, Row
+from avbalance.plan.stores import MODALITIES
+from avbalance.plan.subsets import Subsets
+
+
+class Reports(Subsets):
+    """Everything that is made of finished runs."""
+
+    def reported_jobs(self, slug: str) -> list[Job]:
+        rows = sorted(self.rows[slug], key=lambda row: (row.dataset, row.run))
+        return [Job(row, seed) for row in rows if row.reports for seed in row.seeds]
+
+    def prediction_files(self, slug: str) -> list[str]:
+        return [f"{self.runs}/{job.folder}/predictions.parquet" for job in self.reported_jobs(slug)]
+
+    def paper_folder(self, slug: str) -> str:
+        return f"{self.results}/papers/{slug}"
+
+    def paper_record(self, slug: str) -> dict[str, Any]:
+        """What measuring and reporting must know of a paper, see evaluation/paper.py."""
+        paper = self.papers[slug]
+        jobs = self.reported_jobs(slug)
+        return {
+            "slug": slug,
+            "title": paper["title"],
+            "published": f"{paper['folder']}/published",
+            "datasets": {role: self._dataset_record(slug, role) for role in paper["datasets"]},
+            "labels": {run: declared["label"] for run, declared in paper["runs"].items()},
+            "runs": [
+                {
+                    "run": job.row.run,
+                    "label": job.row.label,
+                    "dataset": job.row.dataset,
+                    "seed": job.seed,
+                    "predictions": f"{self.runs}/{job.folder}/predictions.parquet",
+                    **_labelling(job.row),
+                }
+                for job in jobs
+            ],
+        }
+
+    def _dataset_record(self, slug: str, role: str) -> dict[str, Any]:
+        label = self.papers[slug]["datasets"][role]["label"]
+        rows = [row for row in self.rows[slug] if row.role == role]
+        if not rows:
+            return {"label": label, "data": None, "describe": "left out"}
+        main = next(row for row in rows if not row.robustness)
+        further = dict.fromkeys(row.dataset for row in rows if row.robustness)
+        known = self.confidence_datasets(slug)
+        stands_for = self.datasets[main.dataset].get("stands_for")
+        return {
+            "label": label,
+            "data": main.dataset,
+            "describe": f"synthetic stand-in for {stands_for}"
+            if stands_for
+            else self.datasets[main.dataset]["describe"],
+            "generators": {name: self._source_files(slug, role, name) for name in further},
+            "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
+            **self._source_files(slug, role, main.dataset),
+        }
+
+    def _source_files(self, slug: str, role: str, dataset: str) -> dict[str, Any]:
+        """What reports read of one data set: its subsets, and what says which clips were lost."""
+        data = next(row.settings["data"] for row in self.rows[slug] if (row.role, row.dataset) == (role, dataset))
+        return {
+            "subsets": self.subsets_file(slug, dataset) if dataset in self.confidence_datasets(slug) else None,
+            "manifest": self.manifest(dataset),
+            "features": {
+                modality: f"{self.store(dataset, modality, data[f'{modality}_recipe'])}/index.parquet"
+                for modality in MODALITIES
+            },
+        }
+
+    def fact_files(self, slug: str) -> list[str]:
+        """Files behind the lines under a table: manifests, feature indexes, confidences."""
+        files = []
+        for role in self.papers[slug]["datasets"]:
+            record = self._dataset_record(slug, role)
+            if record["data"]:
+                for source in (record, *record["generators"].values()):
+                    files += [source["manifest"], *source["features"].values()]
+                files += self.confidence_files(slug, record["data"]) if record["confidence"] else []
+        return files
+
+    def published_files(self, slug: str) -> list[str]:
+        folder = self.root / self.papers[slug]["folder"] / "published"
+        return [str(path.relative_to(self.root)) for path in sorted(folder.glob("*.csv"))]
+
+    def declared(self, slug: str, kind: str) -> dict[str, dict[str, Any]]:
+        """A paper's tables or figures by id: table1, tableS1, figure1, ..."""
+        generators = any(row.robustness for row in self.rows[slug])
+        entries = self.papers[slug].get(kind, [])
+        return {entry["id"]: entry for entry in entries if generators or entry.get("requires") != "generators"}
+
+    def report_files(self, slug: str) -> list[str]:
+        """Everything that is made of a paper."""
+        folder = self.paper_folder(slug)
+        tables = [
+            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
+        ]
+        figures = [
+            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
+        ]
+        claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
+        return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
+
+    def overview_files(self) -> list[str]:
+        """The page of all claims of all papers, where any paper makes claims."""
+        return [f"{self.results}/papers/claims.md"] if self.claims_files() else []
+
+    def claims_files(self) -> list[str]:
+        """claims.json of every paper that makes claims, in the order of the configuration."""
+        return [f"{self.paper_folder(slug)}/claims.json" for slug in self.papers if self.papers[slug].get("claims")]
+
+    def overview_spec(self) -> str:
+        return canonical_json({"name": self.name, "claims": self.claims_files()})
+
+    def measure_spec(self, slug: str) -> str:
+        return self._report_spec(slug, None, {"measures": self.papers[slug]["measures"]})
+
+    def table_spec(self, slug: str, table: str) -> str:
+        return self._report_spec(slug, table, {"tables": [self.declared(slug, "tables")[table]]})
+
+    def figure_spec(self, slug: str, figure: str) -> str:
+        return self._report_spec(slug, figure, {"figures": [self.declared(slug, "figures")[figure]]})
+
+    def figure_code(self, slug: str, figure: str) -> str:
+        kind = self.declared(slug, "figures")[figure]["kind"]
+        return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{module_name(kind)}")
+
+    def claims_spec(self, slug: str) -> str:
+        keys = ("claims", "checks", "illustrations", "statistics", "measures")
+        declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
+        return self._report_spec(slug, "claims", declared)
+
+    def table_run_files(self, slug: str, table: str) -> list[str]:
+        """Files of runs that a table's source names: {file, runs: [run], datasets: [role]}, every seed."""
+        source = self.declared(slug, "tables")[table].get("source", {})
+        wanted = [(run, source["file"]) for run in source.get("runs", ())]
+        return self._files_on(slug, source.get("datasets", ()), wanted)
+
+    def figure_run_files(self, slug: str, figure: str) -> list[str]:
+        """Files of runs that a figure declares: runs: [{run, file}] on its `dataset` or `datasets`, every seed."""
+        declared = self.declared(slug, "figures")[figure]
+        wanted = [(need["run"], need["file"]) for need in declared.get("runs", ())]
+        return self._files_on(slug, declared.get("datasets", [declared.get("dataset")]), wanted)
+
+    def claims_run_files(self, slug: str) -> list[str]:
+        """Files of runs that claims are about, beside predictions: of every block that names a `file` and `runs`."""
+        keys = ("claims", "checks", "illustrations")
+        blocks = [block for key in keys for entry in self.papers[slug].get(key, ()) for block in entry["tests"]]
+        return self._distinct(
+            path
+            for block in blocks
+            if "file" in block
+            for path in self._files_on(slug, [block["dataset"]], [(run, block["file"]) for run in block["runs"]])
+        )
+
+    def _files_on(self, slug: str, roles: Iterable[str | None], wanted: list[tuple[str, str]]) -> list[str]:
+        return self._distinct(path for role in roles for path in self._files_of_runs(slug, role, wanted))
+
+    @staticmethod
+    def _distinct(paths: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(paths))
+
+    def _files_of_runs(self, slug: str, role: str | None, wanted: list[tuple[str, str]]) -> list[str]:
+        """A file of every seed of some runs on a role's own data set; nothing for runs that the tier leaves out."""
+        rows = {row.run: row for row in self.rows[slug] if row.role == role and not row.robustness}
+        return [
+            f"{self.runs}/{Job(rows[run], seed).folder}/{name}"
+            for run, name in wanted
+            if run in rows
+            for seed in rows[run].seeds
+        ]
+
+    def losses_spec(self, slug: str) -> str:
+        return self._report_spec(slug, None, {})
+
+    def _report_spec(self, slug: str, item: str | None, declarations: dict[str, Any]) -> str:
+        """What a reporting command reads: the paper with the cuts that touch `item`, and its own declarations only."""
+        paper = self.paper_record(slug)
+        if item is not None:
+            cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
+            paper["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
+            declarations = {"published": self.papers[slug].get("published", []), **declarations}
+        return canonical_json({"paper": paper, "declarations": declarations})
+
+
+def _labelling(row: Row) -> dict[str, str]:
+    """The further labelling that a run is trained and scored on, where it is not the first one."""
+    name = row.settings["data"].get("labelling") if not row.combine else None
+    return {"labelling": str(name)} if name else {}

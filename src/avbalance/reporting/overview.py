@@ -1,0 +1,83 @@
+"""claims.md over all papers: every claim with the published verdict, ours, and the comparison that decided it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.evaluation.claims import DIRECTION, NOT_REPRODUCED, NOT_TESTABLE, PARTLY, REPRODUCED
+from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK
+from avbalance.files import read_json
+from avbalance.frames import write_text
+from avbalance.reporting.claims_report import environment, number_text, verdict_text
+
+VERDICTS = (REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE)
+
+
+def render_overview(name: str, claims: Sequence[str | Path], out: str | Path) -> None:
+    """Write the page of all claims, from the claims.json of each paper; raises UserError for a file without claims."""
+    reports = [_report(Path(path)) for path in claims]
+    page = (
+        environment()
+        .get_template("overview.md.j2")
+        .render(
+            name=name,
+            verdicts=VERDICTS,
+            papers=[_paper(report) for report in reports],
+            claims=[_claim(report, entry) for report in reports for entry in report["claims"]],
+        )
+    )
+    write_text(out, page.rstrip("\n") + "\n")
+
+
+def _report(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = read_json(path)
+    if not {"paper", "title", "data", "claims"} <= set(report):
+        raise UserError(f"{path}: holds no claims of a paper; delete it to have it made again.")
+    return report
+
+
+def _paper(report: Mapping[str, Any]) -> dict[str, Any]:
+    verdicts = [next(iter(entry["results"].values()))["verdict"] for entry in report["claims"]]
+    return {
+        "slug": report["paper"],
+        "title": report["title"],
+        "data": report["data"],
+        "total": len(verdicts),
+        "counts": {verdict: verdicts.count(verdict) for verdict in VERDICTS},
+    }
+
+
+def _claim(report: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
+    results = entry["results"]
+    named = len(results) > 1
+    ours = [f"{name}: {verdict_text(result)}" if named else verdict_text(result) for name, result in results.items()]
+    return {
+        "paper": report["paper"],
+        "id": entry["id"],
+        "text": entry["text"],
+        "published": entry["published"]["verdict"],
+        "ours": "; ".join(ours),
+        "evidence": evidence(next(iter(results.values()))),
+    }
+
+
+def evidence(result: Mapping[str, Any]) -> str:
+    """The comparison of the deciding kind that is least in favour of the claim, or why there is none."""
+    for kind in (FAILS, WEAK, HOLDS):
+        found = [outcome for outcome in result["outcomes"] if outcome["verdict"] == kind]
+        if found:
+            return _sentence(min(found, key=lambda outcome: float(outcome["effect"])))
+    reasons = [outcome["reason"] for outcome in result["outcomes"] if outcome["verdict"] == UNTESTABLE]
+    return reasons[0] if reasons else ""
+
+
+def _sentence(outcome: Mapping[str, Any]) -> str:
+    unit = outcome["unit"]
+    text = f"{outcome['text']}: {number_text(outcome['effect'], unit)}"
+    if outcome["low"] is not None:
+        text += f" ({number_text(outcome['low'], unit)} to {number_text(outcome['high'], unit)})"
+    seeds = f", {len(outcome['seeds'])} seeds" if len(outcome["seeds"]) > 1 else ", one seed"
+    return f"{text} {unit}{seeds}" + (f", n {outcome['n']}" if outcome["n"] is not None else "")

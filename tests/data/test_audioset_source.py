@@ -1,0 +1,143 @@
+"""The AudioSet source: made-up lists in the published format, joined with media."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avbalance.data.audioset import NAMES, RURAL, SPEECH, SPEECH_DESCENDANTS, URBAN
+from avbalance.data.manifest import Manifest, read_manifest, write_manifest
+from avbalance.data.sources import audioset
+from avbalance.errors import UserError
+
+DOG = "/m/0bt9lr"
+
+
+def _video(number: int, letter: str = "v") -> str:
+    return f"{letter}{number:010d}"
+
+
+def _write_lists(root: Path, rows: list[tuple[str, tuple[str, ...]]]) -> None:
+    """The rows, dealt out to the three lists, and the names of their labels."""
+    lists = root / "lists"
+    lists.mkdir()
+    for number, name in enumerate(audioset.LISTS):
+        lines = [f'{video}, 30.000, 40.000, "{",".join(labels)}"\n' for video, labels in rows[number::3]]
+        lines.append(f'{_video(number, "x")}, 0.000, 10.000, "{SPEECH},{DOG}"\n')
+        (lists / name).write_text("# Segments csv\n" + "".join(lines), encoding="utf-8")
+    names = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
+    (lists / audioset.NAMES).write_text("index,mid,display_name\n" + names, encoding="utf-8")
+
+
+def _outdoor(urban: int = 30, rural: int = 20) -> list[tuple[str, tuple[str, ...]]]:
+    """Clips of both labels, every third with speech, every third with male speech, and one with both labels."""
+    kinds = ((SPEECH,), (SPEECH_DESCENDANTS[0],), (DOG,))
+    rows = [(_video(number, "u"), (URBAN, *kinds[number % 3])) for number in range(urban)]
+    rows += [(_video(number, "r"), (RURAL, *kinds[number % 3])) for number in range(rural)]
+    return [*rows, ("bothbothbot", (URBAN, RURAL))]
+
+
+def _media(root: Path, videos: list[str]) -> None:
+    (root / "media" / "sub").mkdir(parents=True)
+    for number, video in enumerate(videos):
+        name = f"{video}_30.mp4" if number % 2 else f"{video}_000030_000040.mkv"
+        (root / "media" / "sub" / name).write_bytes(b"x")
+
+
+def _spec(root: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(root / "lists"), "media_root": str(root / "media")}
+    return {"kind": "audioset", "stands_for": None, "describe": "toy", "options": {**where, **options}}
+
+
+@pytest.fixture
+def downloaded(tmp_path: Path) -> Path:
+    """Lists of 30 urban and 20 rural clips, of which 24 and 16 have files."""
+    _write_lists(tmp_path, _outdoor())
+    _media(tmp_path, [_video(n, "u") for n in range(24)] + [_video(n, "r") for n in range(16)])
+    return tmp_path
+
+
+def _build(root: Path, **options: Any) -> Manifest:
+    return audioset.build("audioset", _spec(root, **options), root / "out")
+
+
+def test_half_of_the_clips_with_media_are_urban_and_their_parts_have_the_papers_sizes(downloaded: Path) -> None:
+    manifest = _build(downloaded)
+    frame = manifest.frame
+    assert frame["label"].value_counts().to_dict() == {"urban": 16, "rural": 16} and set(frame["status"]) == {"ok"}
+    assert frame["split"].value_counts().to_dict() == {"train": 23, "val": 6, "test": 3}  # 32 // 5, 32 // 10
+    assert manifest.card["left_out"] == {"both labels": 1, "missing": 10, "surplus": 8}
+    assert list(frame["id"]) == sorted(frame["id"])
+    first = frame.iloc[0]
+    assert first["id"] == f"{_video(0, 'r')}_000030" and first["group"] == _video(0, "r")
+    assert first["audio"] == first["visual"] == f"sub/{_video(0, 'r')}_000030_000040.mkv"
+
+
+def test_both_labellings_are_of_the_same_clips_and_parts(downloaded: Path) -> None:
+    manifest = _build(downloaded)
+    write_manifest(manifest, downloaded / "manifest.parquet")
+    again = read_manifest(downloaded / "manifest.parquet")
+    assert again.classes == ["urban", "rural"] and again.labellings == {"speech": ["non-speech", "speech"]}
+    number = np.array([int(clip[1:11]) for clip in again.frame["id"]])
+    assert again.label_index("speech").tolist() == (number % 3 == 0).astype(int).tolist()
+    wider = _build(downloaded, speech_descendants=True)
+    assert wider.label_index("speech").tolist() == (number % 3 < 2).astype(int).tolist()
+    assert wider.frame.drop(columns="label_speech").equals(manifest.frame.drop(columns="label_speech"))
+
+
+def test_a_seed_draws_the_same_clips_again_and_another_seed_others(downloaded: Path) -> None:
+    first, again, other = (_build(downloaded, seed=seed).frame for seed in (0, 0, 1))
+    assert first.equals(again) and not first["split"].equals(other["split"])
+    assert set(first["id"]) != set(other["id"])
+
+
+def test_clips_with_both_labels_are_named_and_absent_ones_counted(
+    downloaded: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="avbalance"):
+        _build(downloaded)
+    assert "both labels in 1 rows" in caplog.text and "bothbothbot_000030" in caplog.text
+    assert "32 of 50 listed outdoor clips are used" in caplog.text
+
+
+def test_without_media_all_that_is_listed_can_be_planned(tmp_path: Path) -> None:
+    _write_lists(tmp_path, _outdoor())
+    frame = _build(tmp_path, allow_missing=True).frame
+    assert set(frame["status"]) == {"missing"} and frame["label"].value_counts().to_dict() == {"urban": 20, "rural": 20}
+    assert "000030[_<end>]" in frame["reason"].iloc[0]
+
+
+def test_preflight_names_what_is_absent(tmp_path: Path) -> None:
+    assert "balanced_train_segments.csv: no such file; take it from research.google" in str(
+        audioset.preflight(_spec(tmp_path))
+    )
+    _write_lists(tmp_path, _outdoor())
+    assert "media: no such folder" in str(audioset.preflight(_spec(tmp_path)))
+    with pytest.raises(UserError, match="media: no such folder"):
+        _build(tmp_path)
+    assert audioset.preflight(_spec(tmp_path, allow_missing=True)) is None
+    (tmp_path / "media").mkdir()
+    assert audioset.preflight(_spec(tmp_path)) is None
+    assert [Path(path).name for path in audioset.inputs(_spec(tmp_path))] == [*audioset.LISTS, audioset.NAMES]
+    with pytest.raises(UserError, match="holds none of the 50 clips"):
+        _build(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "none of the clips in balanced_train_segments.csv, .* has one outdoor label"),
+        (_outdoor(urban=20, rural=0), "not one of the 20 clips is rural; get clips of both labels"),
+        (_outdoor(urban=4, rural=4), "8 clips leave none for test"),
+    ],
+)
+def test_lists_that_give_no_data_set_are_refused(
+    tmp_path: Path, rows: list[tuple[str, tuple[str, ...]]], message: str
+) -> None:
+    _write_lists(tmp_path, rows)
+    with pytest.raises(UserError, match=message):
+        _build(tmp_path, allow_missing=True)

@@ -1,0 +1,277 @@
+"""Distillation of one teacher per modality: what the student's loss is, whom it may learn from, what is logged."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from tiny_vectors import make_vector_data, vector_job, vector_settings
+
+from avbalance.analysis.distillation import distillation_terms
+from avbalance.errors import UserError
+from avbalance.methods import load
+from avbalance.methods.parts import teachers
+from avbalance.models.relevance import CutModel
+from avbalance.plan.digest import closure_digests
+from avbalance.training.cell import CellOptions, Tensors, make_trainer, train_cell
+from avbalance.training.data import load_clips
+from avbalance.training.progress import Progress
+from avbalance.training.state import Checkpoints
+
+TEACHERS = {"audio": "audio-teacher", "visual": "visual-teacher"}
+COLUMNS = ("loss_label", "loss_audio", "loss_visual")
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    torch.set_num_threads(1)
+    return make_vector_data(tmp_path_factory.mktemp("vectors"))
+
+
+@pytest.fixture(scope="module")
+def clips(data: Any) -> Any:
+    return load_clips(data.manifest, data.audio, data.visual)
+
+
+def teacher_of(clips: Any, network: str, method: str = "unimodal", **changes: Any) -> Tensors:
+    """Weights of a short run, as its file holds them."""
+    settings = vector_settings(network, **{"protocol": {"epochs": 1}, **changes})
+    trainer = make_trainer(method, settings, 0, clips, torch.device("cpu"))
+    trainer.train()
+    weights = Tensors(trainer.states["selected"])
+    weights.facts = trainer.facts
+    return weights
+
+
+@pytest.fixture(scope="module")
+def needs(clips: Any) -> dict[str, Tensors]:
+    return {f"teacher_{name}": teacher_of(clips, network) for name, network in TEACHERS.items()}
+
+
+def student_of(
+    clips: Any,
+    needs: dict[str, Tensors],
+    options: dict[str, Any] | None = None,
+    method: str = "distillation",
+    device: str = "cpu",
+    state: Path | None = None,
+    **changes: Any,
+) -> Any:
+    checkpoints = None if state is None else Checkpoints(state, "key", every_s=0.0)
+    settings, progress = vector_settings("kd-student", method=options or {}, **changes), Progress("run", io.StringIO())
+    return make_trainer(method, settings, 0, clips, torch.device(device), dict(needs), checkpoints, progress)
+
+
+def equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_loss_is_that_of_both_teachers_on_the_same_clips(
+    device: str, clips: Any, needs: dict[str, Tensors], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "BATCH", 7)
+    options = {"temperature": 2.0, "w_label": 0.5, "w_audio": 2.0, "w_visual": 3.0}
+    trainer = student_of(clips, needs, options, device=device)
+    trainer.method.prepare(trainer)
+    batch = trainer.source.batch_of(trainer.parts["train"][[7, 3, 12]])
+    output = trainer.model(batch)
+    found = trainer.method.loss(trainer.model, output, batch, None)
+    soft = []
+    for name, network in TEACHERS.items():
+        model = make_trainer("unimodal", vector_settings(network), 5, clips, torch.device(device)).model
+        model.load_state_dict(needs[f"teacher_{name}"])
+        soft.append(model(batch).logits)
+    expected = distillation_terms(output.logits, *soft, batch.label, 2.0).total((0.5, 2.0, 3.0))
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(soft[0], soft[1])
+
+
+def test_teachers_stay_as_they_are_and_the_student_follows_them(clips: Any, needs: dict[str, Tensors]) -> None:
+    before = copy.deepcopy(needs)
+    state = torch.get_rng_state()
+    trainer = student_of(clips, needs)
+    trainer.method.prepare(trainer)
+    assert torch.equal(torch.get_rng_state(), state)
+    trainer.train()
+    assert all(equal(needs[name], before[name]) for name in needs)
+    own = [parameter for group in trainer.optimiser.param_groups for parameter in group["params"]]
+    assert {id(each) for each in own} == {id(each) for each in trainer.model.parameters()}
+    # without labels the student still learns, from its teachers
+    follower = student_of(clips, needs, {"w_label": 0.0}, protocol={"epochs": 8})
+    follower.train()
+    for name in ("loss_audio", "loss_visual"):
+        assert follower.history[-1][name] < 0.5 * follower.history[0][name]
+
+
+def test_teachers_are_asked_in_eval_mode_and_once_a_clip(
+    clips: Any, needs: dict[str, Tensors], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = student_of(clips, needs)
+    forward, asked = CutModel.forward, []
+
+    def watched(self: CutModel, batch: Any) -> Any:
+        if self is not trainer.model:
+            asked.append((*self.modalities, self.training, torch.is_grad_enabled(), len(batch.label)))
+        return forward(self, batch)
+
+    monkeypatch.setattr(CutModel, "forward", watched)
+    trainer.train()
+    clips_asked = len(trainer.parts["train"])
+    assert asked == [("audio", False, False, clips_asked), ("visual", False, False, clips_asked)]
+
+
+def test_the_history_has_the_means_of_the_three_losses(clips: Any, needs: dict[str, Tensors]) -> None:
+    options = {"w_label": 0.5, "w_audio": 2.0, "w_visual": 3.0}
+    trainer = student_of(clips, needs, options, protocol={"epochs": 2})
+    trainer.train()
+    for row in trainer.history:
+        assert min(row[name] for name in COLUMNS) > 0
+        total = sum(weight * row[name] for weight, name in zip(options.values(), COLUMNS, strict=True))
+        assert row["train_loss"] == pytest.approx(total, rel=1e-6)
+    assert trainer.history[0]["loss_label"] > trainer.history[1]["loss_label"]  # sums start anew
+
+
+def test_without_teachers_it_is_the_baseline_bit_for_bit(clips: Any, needs: dict[str, Tensors]) -> None:
+    off = student_of(clips, needs, {"w_audio": 0.0, "w_visual": 0.0})
+    plain, distilled = student_of(clips, {}, method="baseline"), student_of(clips, needs)
+    for trainer in (off, plain, distilled):
+        trainer.train()
+    assert equal(off.states["last"], plain.states["last"])
+    assert [row["train_loss"] for row in off.history] == [row["train_loss"] for row in plain.history]
+    assert not equal(distilled.states["last"], plain.states["last"])
+
+
+def test_a_killed_run_goes_on_with_its_sums(clips: Any, needs: dict[str, Tensors], tmp_path: Path) -> None:
+    whole = student_of(clips, needs)
+    whole.train()
+    killed = student_of(clips, needs, state=tmp_path)
+    take = killed._step
+
+    def step(batch: Any, where: Any) -> Any:
+        if (where.epoch, where.index) == (1, 3):
+            raise KeyboardInterrupt
+        return take(batch, where)
+
+    killed._step = step
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    again = student_of(clips, needs, state=tmp_path)
+    again.train()
+    assert "resumed at epoch 2, step 4" in again.progress.out.getvalue()
+    assert equal(again.states["last"], whole.states["last"]) and again.history == whole.history
+
+
+# Whom a student may learn from
+
+
+def refused(clips: Any, needs: dict[str, Any], sentence: str, **changes: Any) -> None:
+    trainer = student_of(clips, needs, **changes)
+    with pytest.raises(UserError, match=sentence):
+        trainer.train()
+
+
+def test_a_missing_teacher_is_one_sentence(clips: Any, needs: dict[str, Tensors]) -> None:
+    one = {"teacher_audio": needs["teacher_audio"]}
+    refused(clips, one, "reads model.safetensors of a run on visual alone; add it to the run's needs as teacher_visual")
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"labelling": "speech"}, "another labelling"),
+        ({"train_part": "half-a"}, "other clips"),
+        ({"standardise": None}, "other features"),
+    ],
+)
+def test_a_teacher_of_other_data_is_one_sentence(
+    settings: dict[str, Any], what: str, clips: Any, needs: dict[str, Tensors]
+) -> None:
+    other = teacher_of(clips, "visual-teacher", data=settings)
+    sentence = f"teacher_visual was trained on {what} than this run; name a run with the same data settings"
+    refused(clips, {**needs, "teacher_visual": other}, sentence)
+
+
+def test_a_teacher_of_other_classes_is_one_sentence(clips: Any, needs: dict[str, Tensors]) -> None:
+    other = copy.deepcopy(needs["teacher_audio"])
+    other.facts = {**needs["teacher_audio"].facts, "classes": ["dog", "cat", "owl"]}
+    refused(clips, {**needs, "teacher_audio": other}, "teacher_audio was trained on other classes than this run")
+
+
+def test_weights_of_another_network_are_one_sentence(clips: Any, needs: dict[str, Tensors]) -> None:
+    swapped = {"teacher_audio": needs["teacher_visual"], "teacher_visual": needs["teacher_audio"]}
+    refused(clips, swapped, "teacher_audio is a visual-teacher that does not read audio alone; name a run")
+    student = teacher_of(clips, "kd-student", "baseline")
+    both = teacher_of(clips, "late-fusion", "baseline")
+    refused(clips, {**needs, "teacher_visual": both}, "teacher_visual is a late-fusion that does not read visual alone")
+    refused(
+        clips, {**needs, "teacher_visual": student}, "teacher_visual is a kd-student that does not read visual alone"
+    )
+    damaged = Tensors({name: value[:1] for name, value in needs["teacher_audio"].items()})
+    damaged.facts = needs["teacher_audio"].facts
+    refused(clips, {**needs, "teacher_audio": damaged}, "the weights of teacher_audio are another network's")
+    unknown = Tensors(needs["teacher_audio"])
+    unknown.facts = {}
+    refused(clips, {**needs, "teacher_audio": unknown}, "the weights of teacher_audio say nothing of their training")
+
+
+def test_teachers_of_any_size_and_kind_are_built_from_what_their_files_say(
+    clips: Any, needs: dict[str, Tensors]
+) -> None:
+    fine = teacher_of(clips, "audio-teacher", model={"stride": 2, "channels": 3})
+    twin = teacher_of(clips, "late-fusion", model={"modalities": ["visual"]})
+    trainer = student_of(clips, {"teacher_audio": fine, "teacher_visual": twin}, protocol={"epochs": 1})
+    trainer.train()
+    assert trainer.history[0]["loss_audio"] > 0 and trainer.history[0]["loss_visual"] > 0
+
+
+def test_the_code_digest_of_a_student_covers_its_teachers() -> None:
+    covered = set(closure_digests("avbalance.methods.distillation"))
+    assert covered >= {
+        "avbalance.models.audio_teacher",
+        "avbalance.models.visual_teacher",
+        "avbalance.models.late_fusion",
+    }
+    assert "avbalance.models.fusion_net" not in covered
+
+
+def test_options_have_bounds() -> None:
+    for option, value, rule in (
+        ("temperature", 0, "above 0"),
+        ("w_label", -1, "at least 0"),
+        ("w_audio", -1, "at least 0"),
+        ("w_visual", -0.5, "at least 0"),
+    ):
+        with pytest.raises(UserError, match=f"option {option} is {value}; it must be {rule}"):
+            load("distillation")({option: value})
+
+
+def test_a_cell_of_teachers_and_student(data: Any, tmp_path: Path) -> None:
+    """The student reads its teachers' files, and refuses those that were made for the other labels."""
+    where = (data.manifest, data.audio, data.visual, tmp_path / "out", tmp_path / "cache", "cpu")
+    short = {"protocol": {"epochs": 1}, "data": {"labelling": "speech"}}
+    jobs = [vector_job(f"speech-{name}", "unimodal", vector_settings(net, **short)) for name, net in TEACHERS.items()]
+    files = {f"teacher_{name}": f"paper/tiny/speech-{name}/seed0/model.safetensors" for name in TEACHERS}
+    student = vector_job("speech-student", "distillation", vector_settings(**short), inputs=files)
+    train_cell(CellOptions(jobs, "x", *where))
+    train_cell(CellOptions([student], "x", *where))
+    with open(tmp_path / "out" / student["folder"] / "history.csv", encoding="utf-8", newline="") as handle:
+        (row,) = csv.DictReader(handle)
+    assert {"train_loss", "val_balanced_accuracy", "val_accuracy", *COLUMNS} <= set(row)
+    assert float(row["train_loss"]) == pytest.approx(sum(float(row[name]) for name in COLUMNS), rel=1e-6)
+    other = vector_job("urban-student", "distillation", vector_settings(protocol={"epochs": 1}), inputs=files)
+    with pytest.raises(UserError, match="teacher_audio was trained on another labelling than this run"):
+        train_cell(CellOptions([other], "x", *where))

@@ -1,0 +1,242 @@
+"""Fine-tuning of a checkpoint on chosen clips: which clips, under which loss, and which checkpoints are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from three_head_runs import NETWORK, easy_clips, kill_after, make, same, spied, trained, weights_of
+
+from avbalance.analysis import modality_gap
+from avbalance.errors import UserError
+from avbalance.files import read_json
+from avbalance.methods import fine_tuning
+from avbalance.methods.fine_tuning import FineTuning
+from avbalance.training.data import BatchSource
+from avbalance.training.state import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return easy_clips(tmp_path_factory.mktemp("fine"))
+
+
+@pytest.fixture(scope="module")
+def parent(clips: Any) -> Any:
+    return trained(clips, "head-losses", {"warm_up_epochs": 1}, epochs=2)
+
+
+def tuner(clips: Any, parent: Any, subset: str = "high-quality", **changes: Any) -> Any:
+    """A trainer at the start of fine-tuning the parent's last weights."""
+    threshold = changes.pop("threshold", 0.5)
+    trainer = make(clips, "fine-tuning", {"subset": subset, "threshold": threshold}, **{"epochs": 2, **changes})
+    trainer.needs = {"checkpoint": weights_of(parent)}
+    return trainer
+
+
+def chosen(clips: Any, parent: Any, subset: str, **changes: Any) -> set[int]:
+    trainer = tuner(clips, parent, subset, **changes)
+    trainer.method.prepare(trainer)
+    return set(trainer.parts["train"].tolist())
+
+
+def balanced(parent: Any) -> set[int]:
+    """Training clips with P(balanced) of at least one half, from what the parent recorded at its end."""
+    gaps, last = parent.method.gaps, parent.method.fits[-1]["mixture"]
+    g = abs(np.array(gaps["audio"][-1]) - np.array(gaps["visual"][-1]))
+    density = [
+        last[f"pi_{name}"]
+        / last[f"sigma_{name}"]
+        * np.exp(-(((g - last[f"mu_{name}"]) / last[f"sigma_{name}"]) ** 2) / 2)
+        for name in ("B", "I")
+    ]
+    return set(parent.parts["train"][density[0] / sum(density) >= 0.5].tolist())
+
+
+def test_the_clips_of_high_quality_are_those_that_the_mixture_calls_balanced(clips: Any, parent: Any) -> None:
+    kept = chosen(clips, parent, "high-quality")
+    assert kept == balanced(parent)
+    assert 10 < len(kept) < 86
+    assert chosen(clips, parent, "high-quality", threshold=0.9) < kept
+
+
+def test_controls_are_all_clips_the_others_and_as_many_at_random(clips: Any, parent: Any) -> None:
+    everything = set(parent.parts["train"].tolist())
+    kept = chosen(clips, parent, "high-quality")
+    assert chosen(clips, parent, "full") == everything
+    assert chosen(clips, parent, "complement") == everything - kept
+    drawn = chosen(clips, parent, "random")
+    labels = clips.labels
+    histograms = [np.bincount(labels[sorted(rows)], minlength=4).tolist() for rows in (drawn, kept)]
+    assert histograms[0] == histograms[1] and drawn != kept and drawn < everything
+    assert drawn == chosen(clips, parent, "random")
+
+
+def test_the_random_clips_follow_the_seed_of_the_run(clips: Any, parent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fine_tuning, "high_quality", lambda *_: np.arange(96) < 40)
+    first, again, other = (chosen(clips, parent, "random", seed=seed) for seed in (0, 0, 1))
+    assert first == again != other and len(other) == 40
+
+
+def test_only_the_chosen_clips_are_trained_on_and_the_other_parts_stay(
+    clips: Any, parent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = tuner(clips, parent)
+    epochs = spied(monkeypatch, BatchSource, "training")
+    trainer.train()
+    assert [set(arguments[1].tolist()) for arguments in epochs] == [balanced(parent)] * 2
+    assert all(np.array_equal(trainer.parts[part], parent.parts[part]) for part in ("val", "test"))
+
+
+def test_it_starts_from_the_checkpoint_with_a_fresh_optimiser(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent)
+    trainer.method.prepare(trainer)
+    found = trainer.model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in parent.states["last"].items())
+    assert not trainer.optimiser.state
+
+
+def test_its_loss_has_no_term_of_the_gap(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent)
+    trainer.train()
+    for row in trainer.history:
+        assert row["loss_uni"] + row["loss_fusion"] == pytest.approx(row["train_loss"], rel=1e-6)
+        assert not {"loss_gap", "loss_align"} & set(row)
+
+
+def test_the_record_says_what_was_kept(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent, "complement", threshold=0.7)
+    trainer.method.prepare(trainer)
+    (name, found), *_ = trainer.method.artifacts().items()
+    assert name == "fine_tuning.json" and found == json.loads(json.dumps(found, allow_nan=False))
+    assert (found["subset"], found["threshold"], found["samples"], found["reason"]) == ("complement", 0.7, 96, "")
+    assert found["kept"] == len(trainer.parts["train"]) == 96 - found["high_quality"]
+    labels = clips.labels[trainer.parts["train"]]
+    assert found["retention"] == pytest.approx(
+        {name: (labels == index).sum() / 24 for index, name in enumerate(clips.classes)}
+    )
+    assert found["mixture"] == pytest.approx(parent.method.fits[-1]["mixture"])
+
+
+def test_preparing_again_chooses_the_same_clips(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent)
+    trainer.method.prepare(trainer)
+    first, record = trainer.parts["train"], trainer.method.artifacts()
+    trainer.method.prepare(trainer)
+    assert np.array_equal(trainer.parts["train"], first) and trainer.method.artifacts() == record
+
+
+def test_killed_it_resumes_bit_equal(clips: Any, parent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tuner(clips, parent, "random")
+    whole.train()
+    state = {"checkpoints": Checkpoints(tmp_path, "key", every_s=0.0)}
+    kill_after(monkeypatch, tuner(clips, parent, "random", **state), epoch=1, index=1)
+    resumed = tuner(clips, parent, "random", **state)
+    resumed.train()
+    assert same(resumed, whole) and resumed.history == whole.history
+    assert resumed.method.artifacts() == whole.method.artifacts()
+
+
+def test_without_a_mixture_every_clip_is_of_high_quality_and_the_complement_learns_nothing(
+    clips: Any, parent: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(modality_gap, "FEWEST_SAMPLES", 97)
+    assert len(chosen(clips, parent, "high-quality")) == 96
+    trainer = tuner(clips, parent, "complement")
+    before = {name: value.clone() for name, value in parent.model.state_dict().items()}
+    trainer.train()
+    assert "the set 'complement' has no clip; the network stays as the checkpoint has it" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+    assert all(np.isnan(row["train_loss"]) and row["val_accuracy"] >= 0 for row in trainer.history)
+    assert trainer.method.artifacts()["fine_tuning.json"]["kept"] == 0
+
+
+def test_one_cell_trains_a_network_and_another_tunes_it_by_its_files(tmp_path: Path) -> None:
+    from tiny_cell import make_data, tiny_job, tiny_settings
+
+    from avbalance.training.cell import CellOptions, train_cell
+
+    settings = {**tiny_settings(protocol={"epochs": 1}), "model": NETWORK}
+    jobs, files = [], {"head-losses": ("mixtures.json", "gaps.json"), "fine-tuning": ("fine_tuning.json",)}
+    for name, artifacts in files.items():
+        job = tiny_job(name, settings)
+        job["outputs"] += [f"{job['folder']}/{artifact}" for artifact in artifacts]
+        jobs.append(job)
+    first, second = (job["folder"] for job in jobs)
+    jobs[1]["inputs"] = {"checkpoint": f"{first}/model.safetensors"}
+    data = make_data(tmp_path / "data")
+    where = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
+    for job in jobs:
+        train_cell(CellOptions([job], "tiny", data.manifest, data.audio, data.visual, **where, device="cpu"))
+    written = read_json(tmp_path / "out" / first / "mixtures.json")["fits"][-1]
+    record = read_json(tmp_path / "out" / second / "fine_tuning.json")
+    assert record["gap_mean"] == pytest.approx(written["gap_mean"], abs=1e-6)
+    parts = [read_json(tmp_path / "out" / folder / "record.json")["data"]["clips"] for folder in (first, second)]
+    assert (parts[0]["train"], parts[1]["train"]) == (96, record["kept"])
+    assert parts[0]["test"] == parts[1]["test"]
+
+
+def test_a_checkpoint_is_needed(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent)
+    trainer.needs = {}
+    with pytest.raises(UserError, match=r"add model.safetensors of its run to the needs as checkpoint"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "sentence"),
+    [
+        ("classes", ["class0"], "trained on other classes than this run's"),
+        ("labelling", "speech", "trained on other labels than this run's"),
+        ("train_ids", "0", "trained on other training clips than this run's"),
+    ],
+)
+def test_a_checkpoint_of_other_data_is_refused(clips: Any, parent: Any, fact: str, value: Any, sentence: str) -> None:
+    trainer = tuner(clips, parent)
+    trainer.needs["checkpoint"].facts[fact] = value
+    with pytest.raises(UserError, match=sentence):
+        trainer.train()
+
+
+def test_a_checkpoint_that_was_trained_on_half_of_the_clips_is_refused(clips: Any) -> None:
+    half = trained(clips, "head-losses", {}, epochs=1, train_part="half-a")
+    with pytest.raises(UserError, match="trained on other training clips than this run's"):
+        tuner(clips, half).train()
+
+
+def test_a_checkpoint_without_facts_is_refused(clips: Any, parent: Any) -> None:
+    trainer = tuner(clips, parent)
+    trainer.needs["checkpoint"].facts = {}
+    with pytest.raises(UserError, match="have the checkpoint's run made again"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("model", [{"dimension": 8}, {"fusion": "sum"}, {"encoder": "resnet18", "dimension": None}])
+def test_a_checkpoint_of_another_network_is_refused(clips: Any, parent: Any, model: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="the checkpoint is another network's; give both runs the same model settings"):
+        tuner(clips, parent, model=model).train()
+
+
+def test_a_network_without_heads_is_refused(clips: Any) -> None:
+    trainer = make(clips, "fine-tuning", {}, model={"unimodal_heads": False})
+    other = trained(clips, "baseline", {}, model={"unimodal_heads": False}, epochs=1)
+    trainer.needs = {"checkpoint": weights_of(other)}
+    with pytest.raises(UserError, match="fine-tuning needs a head per modality"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"subset": "balanced"}, "must be one of high-quality, full, random, complement"),
+        ({"threshold": 0.0}, "must be above 0 and at most 1"),
+        ({"threshold": 1.5}, "must be above 0 and at most 1"),
+    ],
+)
+def test_options_are_checked(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        FineTuning(options)

@@ -1,0 +1,170 @@
+"""The sum of three heads' losses: by hand, its parts in the history, and a measured gap that leaves training alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from three_head_runs import easy_clips, make, same, spied, trained
+from torch.nn.functional import cross_entropy
+
+from avbalance.errors import UserError
+from avbalance.methods import head_losses
+from avbalance.methods.head_losses import HeadLosses
+from avbalance.methods.parts import gaps
+from avbalance.training.loop import Trainer
+
+COLUMNS = ("gap_mean", "mu_B", "mu_I", "pi_I", "share_imbalanced", "bic_difference")
+
+
+class Unobserved(HeadLosses):
+    """The same training without a look at the gaps."""
+
+    card = HeadLosses.card
+
+    def due(self, finished: int, epochs: int) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return easy_clips(tmp_path_factory.mktemp("heads"))
+
+
+@pytest.fixture(scope="module")
+def observed(clips: Any) -> Any:
+    return trained(clips, "head-losses", {"warm_up_epochs": 1})
+
+
+def test_the_loss_is_the_sum_of_three_cross_entropies(clips: Any) -> None:
+    trainer = make(clips, "head-losses", {})
+    (batch, output), *_ = trainer.outputs(trainer.parts["train"])
+    heads = (output.logits, output.scores["audio"], output.scores["visual"])
+    expected = sum(cross_entropy(logits, batch.label) for logits in heads)
+    torch.testing.assert_close(trainer.method.loss(trainer.model, output, batch, None), expected)
+
+
+def test_the_history_has_the_mean_parts_of_the_loss(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[float]] = []
+    original = HeadLosses.loss
+
+    def loss(self: Any, model: Any, output: Any, batch: Any, step: Any) -> Any:
+        heads = (output.scores["audio"], output.scores["visual"], output.logits)
+        batches.append([float(cross_entropy(logits.detach().double(), batch.label)) for logits in heads])
+        return original(self, model, output, batch, step)
+
+    monkeypatch.setattr(HeadLosses, "loss", loss)
+    row = trained(clips, "head-losses", {}, epochs=1).history[0]
+    audio, visual, fused = np.mean(batches, axis=0)
+    assert len(batches) == 6
+    assert (row["loss_uni"], row["loss_fusion"]) == pytest.approx((audio + visual, fused), rel=1e-5)
+    assert row["loss_uni"] + row["loss_fusion"] == pytest.approx(row["train_loss"], rel=1e-6)
+    assert not {"loss_gap", "loss_align"} & set(row)
+
+
+def test_measuring_the_gap_changes_no_bit_of_the_training(
+    clips: Any, observed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_losses, "METHOD", Unobserved)
+    unobserved = trained(clips, "head-losses", {"warm_up_epochs": 1})
+    assert unobserved.method.fits == [] and len(observed.method.fits) == 2
+    assert same(observed, unobserved)
+
+
+def test_only_the_training_clips_are_measured_all_of_them_in_evaluation_mode(
+    clips: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(clips, "head-losses", {"warm_up_epochs": 1})
+    fits = spied(monkeypatch, gaps, "training_scores")
+    passes = spied(monkeypatch, Trainer, "outputs")
+    modes: list[bool] = []
+    monkeypatch.setattr(trainer.method, "heads", _watching(trainer.method, modes))
+    trainer.train()
+    assert [np.array_equal(indices, trainer.parts["train"]) for _, _, indices in fits] == [True, True]
+    looked_at = [indices for _, indices in passes]
+    whole = [np.array_equal(indices, trainer.parts["train"]) for indices in looked_at]
+    assert sum(whole) == 2 and len(whole) == 2 + 3  # the others are validation, once an epoch
+    assert modes.count(False) == 2 and modes.count(True) == 3 * 6
+
+
+def _watching(method: Any, modes: list[bool]) -> Any:
+    original = method.heads
+
+    def heads(model: Any, output: Any) -> Any:
+        modes.append(model.training)
+        return original(model, output)
+
+    return heads
+
+
+def test_the_recorded_scores_are_those_of_the_last_epoch(observed: Any) -> None:
+    found = observed.method.artifacts()["gaps.json"]
+    train = observed.parts["train"]
+    assert found["epochs"] == [1, 3]
+    assert found["ids"] == observed.source.clips.ids[train].tolist()
+    assert found["labels"] == observed.source.clips.labels[train].tolist()
+    observed.model.load_state_dict(observed.states["last"])
+    with torch.no_grad():
+        batch = observed.source.batch_of(train)
+        scores = observed.model.eval()(batch).scores
+    for name in ("audio", "visual"):
+        assert np.shape(found[name]) == (2, 96)
+        expected = scores[name].double().softmax(1)[torch.arange(96), batch.label]
+        np.testing.assert_allclose(found[name][1], expected.numpy(), atol=2e-6)
+        assert not np.allclose(found[name][0], found[name][1], atol=1e-3)
+
+
+def test_the_recorded_fit_is_that_of_the_recorded_gaps(observed: Any) -> None:
+    from avbalance.analysis.modality_gap import fit, posterior
+
+    files = observed.method.artifacts()
+    assert files == json.loads(json.dumps(files, allow_nan=False))
+    mixtures, scores = files["mixtures.json"], files["gaps.json"]
+    assert (mixtures["warm_up_epochs"], mixtures["gap"]) == (1, "abs")
+    for number, record in enumerate(mixtures["fits"]):
+        values = abs(np.array(scores["audio"][number]) - np.array(scores["visual"][number]))
+        again = fit(values, seed=0)
+        assert record["epoch"] == scores["epochs"][number] and record["samples"] == 96
+        assert record["mixture"] == pytest.approx(vars(again.mixture), abs=1e-4)
+        assert (record["bic_1"], record["bic_2"]) == pytest.approx((again.bic_1, again.bic_2), abs=0.05)
+        assert record["gap_mean"] == pytest.approx(values.mean(), abs=1e-6)
+        share = (posterior(values, again.mixture) > 0.5).mean()
+        assert record["share_imbalanced"] == pytest.approx(share, abs=1.5 / 96)
+
+
+def test_the_history_repeats_a_fit_in_its_epochs_row_alone(observed: Any) -> None:
+    rows = observed.history
+    assert [set(COLUMNS) <= set(row) for row in rows] == [True, False, True]
+    assert not set(COLUMNS) & set(rows[1])
+    for row, record in zip((rows[0], rows[2]), observed.method.fits, strict=True):
+        mixture = record["mixture"]
+        expected = {name: mixture[name] for name in ("mu_B", "mu_I", "pi_I")}
+        expected |= {"bic_difference": record["bic_2"] - record["bic_1"]}
+        expected |= {name: record[name] for name in ("gap_mean", "share_imbalanced")}
+        assert {name: row[name] for name in COLUMNS} == expected
+
+
+@pytest.mark.parametrize(("warm_up", "measured"), [(0, [0, 2]), (1, [1, 2]), (2, [2]), (40, [2])])
+def test_the_gap_is_measured_after_warm_up_and_at_the_end(clips: Any, warm_up: int, measured: list[int]) -> None:
+    method = trained(clips, "head-losses", {"warm_up_epochs": warm_up}, epochs=2).method
+    assert [record["epoch"] for record in method.fits] == measured == method.gaps["epochs"]
+
+
+@pytest.mark.parametrize("fusion", HeadLosses.card.fusions)
+def test_every_fusion_can_be_trained(clips: Any, fusion: str) -> None:
+    trainer = trained(clips, "head-losses", {}, model={"fusion": fusion}, epochs=1)
+    assert trainer.history[0]["val_accuracy_audio"] > 40
+
+
+def test_a_network_without_heads_is_refused(clips: Any) -> None:
+    with pytest.raises(UserError, match="head-losses needs a head per modality; use fusion-net and set"):
+        trained(clips, "head-losses", {}, model={"unimodal_heads": False})
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, "late"])
+def test_warm_up_is_a_number_of_epochs(value: Any) -> None:
+    with pytest.raises(UserError, match=r"option warm_up_epochs is .* it must be a whole number of at least 0"):
+        HeadLosses({"warm_up_epochs": value})

@@ -1,0 +1,153 @@
+"""Every run of the paper tier of modality-relevance does two optimiser steps at full size, then meets all conditions.
+
+Settings are those of the paper tier but for three numbers of the protocol, epochs, steps and small batches, and both
+widths that a visual feature may have. Clips are random, 10 s of sound each. Teachers are networks as they start, in the
+form of finished runs' files.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_vectors import FURTHER, vector_manifest, write_vectors
+
+from avbalance.analysis.conditions import CONDITIONS, Variant
+from avbalance.data.manifest import write_manifest
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+from avbalance.plan.plan import load_plan
+from avbalance.plan.sheet import Row
+from avbalance.training.cell import Tensors, make_trainer
+from avbalance.training.data import Clips, load_clips
+from avbalance.training.loop import Trainer, parameter_count
+from avbalance.training.tasks.base import Place
+
+REPOSITORY = Path(__file__).parents[2]
+SLUG = "modality-relevance"
+ROWS = load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {}}}).rows[SLUG]
+SHORT = {"epochs": 1, "max_steps": 2, "batch_size": 2}
+CLASSES = {"audioset": ("urban", "rural"), "kinetics-sounds": tuple(f"class{number:02d}" for number in range(26))}
+SIZES = {"audioset": {"train": 4, "val": 4, "test": 4}, "kinetics-sounds": {"train": 26, "val": 26, "test": 26}}
+SHAPES = {"audio": (64, 313), 400: (400,), 2048: (2048,)}
+# Weights by hand. Sound: convolution 8 * 25 + 8, linear 10,112 * 512 + 512; three-layer head of 400, 512 or 912 values.
+SOUND, WIDER = 208 + 10_112 * 512 + 512, 2048 * 400 + 400
+HEAD = {width: width * 256 + 256 + 256 * 128 + 128 + 128 * 26 + 26 for width in (400, 512, 912)}
+PARAMETERS = {
+    "urban-rural-audio": {400: SOUND + 512 * 2 + 2},
+    "urban-rural-visual": {400: 400 * 128 + 128 + 258, 2048: 2048 * 128 + 128 + 258},
+    "urban-rural-student": {400: 10_419_122, 2048: 11_078_322},
+    "ks-audio": {400: SOUND + HEAD[512]},
+    "ks-visual": {400: HEAD[400], 2048: WIDER + HEAD[400]},
+    "ks-fusion": {400: SOUND + HEAD[912], 2048: WIDER + SOUND + HEAD[912]},
+}
+
+
+def make_clips(folder: Path, role: str, width: int) -> Clips:
+    """Random clips of a role, every class in every part, with a visual feature of `width` values."""
+    manifest = vector_manifest(SIZES[role], CLASSES[role])
+    ids = manifest.frame["id"].tolist()
+    generator = np.random.default_rng(width)
+    heard = get_audio_recipe("decibel64-10s")
+    seen = get_visual_recipe({400: "uniform8-k400r50", 2048: "uniform8-imagenetr50"}[width])
+    assert (heard.shape, seen.shape) == (SHAPES["audio"], SHAPES[width])
+    sounds = generator.normal(-40, 15, (len(ids), *heard.shape))
+    vectors, black = generator.normal(size=(len(ids), width)), generator.normal(size=width)
+    write_manifest(manifest, folder / "manifest.parquet")
+    stores = (
+        write_vectors(folder / "audio", heard, sounds, ids),
+        write_vectors(folder / "visual", seen, vectors, ids, black=black.tolist()),
+    )
+    return load_clips(folder / "manifest.parquet", *stores)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Clips]:
+    """(role, width of the visual feature) -> random clips."""
+    return {
+        (role, width): make_clips(tmp_path_factory.mktemp(role), role, width) for role in SIZES for width in (400, 2048)
+    }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Other tests run beside this one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trainer_of(row: Row, clips: Clips, width: int) -> Trainer:
+    settings = copy.deepcopy(row.settings)
+    settings["protocol"] |= SHORT
+    if "visual_feature" in settings["model"]:
+        settings["model"]["visual_feature"] = width
+    needs = {name: teacher(need["run"], clips, width) for name, need in row.needs.items()}
+    return make_trainer(row.method, settings, row.seeds[0], clips, torch.device("cpu"), needs)
+
+
+def teacher(run: str, clips: Clips, width: int) -> Tensors:
+    trainer = trainer_of(next(row for row in ROWS if row.run == run), clips, width)
+    weights = Tensors(trainer.model.state_dict())
+    weights.facts = trainer.facts
+    return weights
+
+
+def labelled(row: Row) -> str:
+    return row.run.replace("speech", "urban-rural")
+
+
+WIDTHS = [(row, width) for row in ROWS for width in PARAMETERS[labelled(row)]]
+
+
+@pytest.mark.parametrize(("row", "width"), [pytest.param(*each, id=f"{each[0].run}-{each[1]}") for each in WIDTHS])
+def test_two_steps_and_all_conditions_at_full_size(row: Row, width: int, clips: dict[tuple[str, int], Clips]) -> None:
+    trainer = trainer_of(row, clips[row.role, width], width)
+    assert parameter_count(trainer.model) == PARAMETERS[labelled(row)][width]
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    (log,) = trainer.history
+    assert all(math.isfinite(value) for value in log.values())
+    assert 0 <= log["val_balanced_accuracy"] <= 100
+    assert ("loss_visual" in log) == (row.method == "distillation")
+    moved = {name: not torch.equal(value, before[name]) for name, value in trainer.states["last"].items()}
+    assert all(moved.values()), moved
+    check_conditions(row, trainer)
+
+
+def check_conditions(row: Row, trainer: Trainer) -> None:
+    """A multimodal model has a row per condition, none alike but those that are the same by design."""
+    indices, classes = trainer.parts["test"], trainer.source.clips.classes
+    found: dict[str, Any] = {}
+    for name, outputs in trainer.task.conditions(trainer, "test", "selected"):
+        table = trainer.task.predictions(trainer.source.clips, indices, Place("test", "selected", name), outputs)
+        found[name] = np.array(table["logits"].to_pylist())
+        assert found[name].shape == (len(indices), len(classes)) and np.isfinite(found[name]).all()
+    if len(trainer.model.modalities) == 1:
+        assert list(found) == ["both"]
+        return
+    variants: dict[str, Variant] = {each.name: each for each in trainer.task.variants}  # type: ignore[attr-defined]
+    assert list(found) == list(variants) and set(variants) >= set(CONDITIONS)
+    level = "fusion" if row.role == "kinetics-sounds" else "input"
+    assert {variants[name].level for name in CONDITIONS} == {level}
+    assert not any(np.allclose(found[name], found["both"]) for name in found if name != "both")
+    assert not np.allclose(found["gaussian-audio"], found["silent-audio"])
+
+
+def test_every_run_is_here() -> None:
+    binary = {f"{labels}-{model}" for labels in ("urban-rural", "speech") for model in ("audio", "visual", "student")}
+    assert {row.run for row in ROWS} == binary | {"ks-audio", "ks-visual", "ks-fusion"} and len(ROWS) == 9
+    assert {row.role for row in ROWS} == set(CLASSES)
+    for row in ROWS:
+        protocol = row.settings["protocol"]
+        assert (protocol["optimiser"], protocol["learning_rate"], protocol["batch_size"]) == ("adam", 1e-4, 32)
+        assert (protocol["metric"], protocol["ties"], protocol["patience"]) == ("balanced_accuracy", "earlier", 10)
+        assert 0 < protocol["min_delta"] < 100 / 20_000  # a gain of 0 is none, one clip more is one
+        assert row.settings["data"].get("labelling") == ("speech" if row.run.startswith("speech") else None)
+    assert FURTHER == ("quiet", "speech")
