@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: reproduce smoke why test test-all lint mutants bench gallery lock help
+.PHONY: reproduce smoke why estimate test test-all lint mutants bench gallery lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ smoke: $(READY) ## the same with tiny data and three epochs, to see that everyth
 
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration
 	@$(BIN)/avbalance why $(ARGS)
+
+estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
+	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
 test: $(READY) ## the tests (about 10 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
@@ -41,7 +44,7 @@ gallery: $(READY) ## copy the table and figure that the README shows from result
 	$(BIN)/python docs/gallery/update.py
 
 lock: ## renew requirements.lock (needs uv)
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --extra remotes --no-header --no-annotate pyproject.toml -o requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer."; exit 1; }

@@ -150,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--all", action="store_true", help="show lists in full")
     step.add_argument("targets", nargs="*", metavar="TARGET", help="files, by default everything")
 
+    step = _step(steps, "estimate", _estimate, "say what a plan costs on a cluster: jobs, GPU-hours, disk, load")
+    _configured(step)
+
     people.add_commands(steps, _step, _configured)
     return parser
 
@@ -387,6 +390,13 @@ def _why(options: argparse.Namespace) -> None:
     from avbalance.provenance.why import why
 
     print("\n".join(why(Path.cwd(), options.configfile, options.config, options.targets, options.all)))
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from avbalance.cluster.estimate import lines
+    from avbalance.plan.commandline import load_plan_for
+
+    print("\n".join(lines(load_plan_for(Path.cwd(), options.configfile, options.config))))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ ADDITION = re.compile(r"# add to: (?P<path>\S+), below: (?P<line>.+)\n")
 
 # Not run: what takes long and is run otherwise, and fetching the repository, which the copy stands for.
 EXEMPT = ("make test", "make test-all", "make lint", "make mutants", "make bench", "git clone")
-PLAYED = ("docs/how-to/share-artifacts.md",)  # by two people, in test_share_artifacts.py
+PLAYED = {  # elsewhere: by two people in tests/docs, and with a Slurm in tests/cluster
+    "sharing": "docs/how-to/share-artifacts.md",
+    "cluster": "docs/how-to/run-on-a-cluster.md",
+}
 SHOWN = ("text", "console")  # to be read, not typed
 FILES = ("yaml", "python", "csv")  # to be written into a file
 

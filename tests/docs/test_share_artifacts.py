@@ -18,7 +18,7 @@ from pages import FILES, PLAYED, Block, blocks, place
 
 pytestmark = pytest.mark.slow
 
-(PAGE,) = PLAYED
+PAGE = PLAYED["sharing"]
 NAMES = ("Ada", "Ben")
 CELLS = "balanced-audiovisual/synthetic-balanced-smoke"
 SPECIMEN = "src/sitecustomize.py"  # of the tests' own; not part of the repository

@@ -61,6 +61,18 @@ def test_the_evidence_is_what_speaks_most_against_the_claim() -> None:
     assert evidence({"outcomes": [*found, outcome("fails", -1.0, "F"), outcome("fails", -0.5)]}).startswith("F: -1.00")
 
 
+def test_the_papers_own_definition_of_the_subsets_counts(tmp_path: Path) -> None:
+    entry = claim("C1", "reproduced", [outcome("holds", 2.5)])
+    own = entry["results"].pop("none")
+    other = {**own, "verdict": "not reproduced", "holds": 0, "fails": 1, "outcomes": [outcome("fails", -3.0, "C > D")]}
+    entry["results"] = {"planted": other, "estimated": own, "cross-fitted": other}
+    render_overview("demo", [report(tmp_path / "a.json", "first", [entry])], tmp_path / "claims.md")
+    page = (tmp_path / "claims.md").read_text()
+    assert "| Title of first | 1 | 1 | 0 | 0 | 0 | 0 |" in page
+    assert "| estimated: reproduced (1 hold, 0 weak, 0 fail); cross-fitted: not reproduced" in page
+    assert "A &gt; B: +2.50 points" in page and "C &gt; D" not in page
+
+
 def test_a_file_without_claims_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"paper": "first"})
     with pytest.raises(UserError, match=r"a\.json: holds no claims of a paper"):

@@ -66,6 +66,7 @@ def test_markdown_golden(small: tuple[Paper, Measured]) -> None:
         "| Clips | 200 | 40 |\n"
         "\n"
         "- † fewer than 100 clips.\n"
+        "- Cells without ± are of one seed; their distance from a mean of several may be due to the seeds.\n"
         "- Cut in this tier: all cut; reason: no time.\n"
     )
 
@@ -123,6 +124,8 @@ def test_latex_golden(small: tuple[Paper, Measured]) -> None:
         r"\bottomrule",
         r"\end{tabular}",
         r"\\ {\footnotesize $\dagger$ fewer than 100 clips.}",
+        r"\\ {\footnotesize Cells without $\pm$ are of one seed; their distance from a mean of several may be due "
+        "to the seeds.}",
         r"\\ {\footnotesize Cut in this tier: all cut; reason: no time.}",
         r"\end{table}",
     ]

@@ -31,12 +31,7 @@ from avbalance.training.loop import Trainer, parameter_count
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "gmm-adaptive-loss"
-DATA = {"cremad": "cremad", "ave": "ave", "kinetics-sounds": "kinetics-sounds"}
-ROWS = [
-    row
-    for row in load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {"datasets": DATA}}}).rows[SLUG]
-    if not row.combine
-]
+ROWS = [row for row in load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {}}}).rows[SLUG] if not row.combine]
 CLASSES = {"cremad": 6, "ave": 28, "kinetics-sounds": 31}
 SHAPES = {
     "cremad": ((257, 188), (3, 256, 256, 3)),

@@ -16,6 +16,7 @@ import torch
 from avbalance.analysis.confidence import StopRule, stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
+from avbalance.methods.gradient_blending import GradientBlending
 from avbalance.training import progress as progress_module
 from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
@@ -246,6 +247,22 @@ def test_evaluation_is_worked_from_the_outputs(make_trainer: MakeTrainer) -> Non
     assert torch.equal(logit, torch.cat([output.logits for _, output in trainer.outputs(trainer.parts["val"])]))
     with pytest.raises(UserError, match=r"needs the part 'estimation'; set data.estimation_holdout above 0"):
         trainer.evaluate("estimation")
+
+
+def test_blending_weights_may_rise_from_zero(make_trainer: MakeTrainer) -> None:
+    """The audio head has no gradient in the first epoch and one in the second."""
+    trainer = make_trainer(model={"unimodal_heads": True})
+    trainer.method = GradientBlending({"weights": [0.0, 0.5, 0.5]})
+    heads = trainer.model.unimodal_heads
+    before = heads["audio"].weight.detach().clone()
+
+    def epoch_start(_: Any, epoch: int) -> None:
+        assert torch.equal(heads["audio"].weight, before) == (epoch < 2), epoch
+        trainer.method.weights = [0.0, 0.5, 0.5] if epoch == 0 else [0.2, 0.3, 0.5]
+
+    trainer.method.epoch_start = epoch_start
+    trainer.train()
+    assert not torch.equal(trainer.states["last"]["unimodal_heads.audio.weight"], before)
 
 
 def test_a_clone_leaves_its_origin_alone(make_trainer: MakeTrainer) -> None:

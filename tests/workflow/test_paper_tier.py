@@ -26,7 +26,7 @@ TIER = ("--config", "tier=paper", f"papers={{{SLUG}: {{}}}}")
 CHOSEN: dict[str, Any] = {"tier": "paper", "papers": {SLUG: {}}}
 PAPERS = tuple(load_plan(REPOSITORY, {"tier": "paper"}).papers)
 MOST_JOBS = 1_500
-SOURCE = re.compile(r"(^|: )(paper|code|ours)\b")  # "rate 48 kHz: paper, ..." names what is from where
+SOURCE = re.compile(r"(^|: )(paper|code|abstract|inferred|ours)\b")  # or "rate 48 kHz: paper, ..."
 # (run, seed) pairs that are trained per data set: nine runs with three seeds, four half models with one, and, where
 # alpha is searched, four candidates with one. VGG-Sound has its authors' alpha.
 TRAINED = {"kinetics-sounds": 9 * 3 + 4 + 4, "vggsound": 9 * 3 + 4, "balanced": 9 * 3 + 4 + 4}

@@ -13,6 +13,8 @@ for slug in PLAN.papers:
                 PLAN.confidence_files(slug, dataset),
             log:
                 f"logs/{PLAN.name}/confidence/{slug}/{dataset}.log",
+            group:
+                "subsets"
             conda:
                 "../../envs/avbalance.yaml"
             params:

@@ -12,6 +12,8 @@ for name in PLAN.datasets:
         log:
             f"logs/{PLAN.name}/dataset/{name}.log",
         priority: PLAN.data_priority(name)
+        group:
+            "data"
         conda:
             "../../envs/avbalance.yaml"
         params:

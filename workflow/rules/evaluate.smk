@@ -9,6 +9,8 @@ rule measure:
         f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
     log:
         f"logs/{PLAN.name}/measure/{{slug}}.log",
+    group:
+        "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
     params:

@@ -12,6 +12,8 @@ for job in PLAN.feature_jobs:
         log:
             f"logs/{PLAN.name}/features/{job.id}.log",
         priority: PLAN.data_priority(job.dataset)
+        group:
+            "data"
         conda:
             "../../envs/avbalance.yaml"
         threads: 1

@@ -17,6 +17,8 @@ rule table:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".md", ".tex"),
     log:
         f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
+    group:
+        "report_{slug}"
     wildcard_constraints:
         table="table[A-Z]?[0-9]+",
     conda:
@@ -46,6 +48,8 @@ rule figure:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".csv"),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
+    group:
+        "report_{slug}"
     wildcard_constraints:
         figure="figure[A-Z]?[0-9]+",
     conda:
@@ -72,6 +76,8 @@ rule claims:
         multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
     log:
         f"logs/{PLAN.name}/claims/{{slug}}.log",
+    group:
+        "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
     params:
@@ -90,6 +96,8 @@ rule losses:
         f"{PLAN.results}/papers/{{slug}}/lost_clips.csv",
     log:
         f"logs/{PLAN.name}/losses/{{slug}}.log",
+    group:
+        "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
     params:
@@ -107,6 +115,7 @@ rule overview:
         f"{PLAN.results}/papers/claims.md",
     log:
         f"logs/{PLAN.name}/overview.log",
+    localrule: True
     conda:
         "../../envs/avbalance.yaml"
     params:

@@ -13,6 +13,8 @@ for slug in PLAN.papers:
                 PLAN.subsets_file(slug, dataset),
             log:
                 f"logs/{PLAN.name}/subsets/{slug}/{dataset}.log",
+            group:
+                "subsets"
             conda:
                 "../../envs/avbalance.yaml"
             params:

@@ -16,6 +16,8 @@ for family in PLAN.families:
         wildcard_constraints:
             seed=family.seeds,
         priority: PLAN.priority(family)
+        group:
+            PLAN.group(family)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1

@@ -121,7 +121,7 @@ def outdoor_clips(lists: Sequence[str | Path], speech_descendants: bool = False)
         for segment in read_segments(path):
             outdoor = segment.labels & {URBAN, RURAL}
             if len(outdoor) == 2:
-                what = f"{segment.id}: urban and rural at once; left out"
+                what = f"{segment.id}: urban and rural at once"
                 oddities.append(Oddity(str(path), segment.row, "both labels", what))
             elif outdoor and segment.id in kept:
                 other, earlier = kept[segment.id]

@@ -274,7 +274,9 @@ def against_context(evidence: Evidence, block: Block) -> list[Outcome]:
         raise UserError(f"claims.yaml: no other paper's {metric} on {label} is among the published files.")
     best = max(rivals, key=lambda each: each.value)
     own = evidence.published_value(role, run, "overall", metric)
-    named = f"the best of {len(rivals)} methods of other papers ({best.run}, {best.source})"
+    named = (
+        f"the best of {len(rivals)} method{'s' if len(rivals) > 1 else ''} of other papers ({best.run}, {best.source})"
+    )
     text = f"{label}, {metric_text([metric])}: {label_of(evidence, run)} > {named}{_margin(least)}"
     published = None if own is None else own - best.value - least
     reason = f"{label}: {named} is not trained here"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,8 +181,9 @@ def _load(network: nn.Module, path: Path) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(content.get("model_state", content))
-    except (OSError, RuntimeError, ValueError, AttributeError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"{path}: not the weights of this network ({error}); take the file again.") from error
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError, EOFError) as error:
+        cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # torch lists all parameters, one a line
+        raise UserError(f"{path}: not the weights of this network ({cause}); take the file again.") from error
 
 
 def _resnet152() -> nn.Module:

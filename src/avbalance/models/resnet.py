@@ -12,6 +12,7 @@ from avbalance.errors import UserError
 from avbalance.models.base import require
 
 IN_CHANNELS = {"audio": 1, "visual": 3}
+INPUTS = {"audio": (4, "a spectrogram"), "visual": (5, "frames")}  # axes of a batch, and what they are
 STEMS = ("imagenet", "small")
 ENCODER_DEFAULTS: dict[str, Any] = {"width": 64, "stem": "imagenet", "stem_stride": 2}
 
@@ -105,8 +106,14 @@ def build_encoder(modality: str, settings: Mapping[str, Any]) -> ResNet18:
 def as_images(modality: str, tensor: Tensor) -> Tensor:
     """Return audio `(B, 1, F, T)` as it is and visual `(B, 3, K, H, W)` as images `(B*K, 3, H, W)`.
 
-    Batch norm therefore sees B*K images. The K frames of a sample lie next to each other.
+    Batch norm therefore sees B*K images. The K frames of a sample lie next to each other. Raises UserError for vectors.
     """
+    axes, what = INPUTS[modality]
+    if tensor.ndim != axes:
+        raise UserError(
+            f"the network takes {what} per clip, and the {modality} store has vectors; set data.{modality}_recipe to a "
+            "recipe of another kind, or choose a model of vectors."
+        )
     return tensor if modality == "audio" else tensor.transpose(1, 2).flatten(0, 1)
 
 

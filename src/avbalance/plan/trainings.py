@@ -42,6 +42,19 @@ class Trainings(Stores):
         jobs = {cell.id: len(cell.jobs) for cell in self.cells}
         return {cell: sum(jobs[follower] for follower in found) for cell, found in followers.items()}
 
+    @cached_property
+    def stages(self) -> dict[str, int]:
+        """Id of a cell -> how many cells must be done one after the other before it."""
+        made_by = {(job.row.paper, job.row.dataset, job.row.run): cell for cell in self.cells for job in cell.jobs}
+        found: dict[str, int] = {}
+        for cell in _in_order(self.cells, made_by):
+            found[cell.id] = 1 + max((found[maker.id] for maker in _makers(cell, made_by)), default=-1)
+        return found
+
+    def group(self, family: Family) -> str:
+        """Group of a family's jobs: on a cluster those may share a submission that wait for equally many others."""
+        return f"train{max(self.stages[cell.id] for cell in family.cells)}"
+
     def priority(self, family: Family) -> int:
         """Priority of the training jobs of a family, see `waiting`."""
         return max(self.waiting[cell.id] for cell in family.cells)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import DIRECTION, NOT_REPRODUCED, NOT_TESTABLE, PARTLY, REPRODUCED
+from avbalance.evaluation.claims import DIRECTION, NOT_REPRODUCED, NOT_TESTABLE, PARTLY, PROTOCOLS, REPRODUCED
 from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK
 from avbalance.files import read_json
 from avbalance.frames import write_text
@@ -40,7 +40,7 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _paper(report: Mapping[str, Any]) -> dict[str, Any]:
-    verdicts = [next(iter(entry["results"].values()))["verdict"] for entry in report["claims"]]
+    verdicts = [_first(_ordered(entry))["verdict"] for entry in report["claims"]]
     return {
         "slug": report["paper"],
         "title": report["title"],
@@ -51,7 +51,7 @@ def _paper(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _claim(report: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
-    results = entry["results"]
+    results = _ordered(entry)
     named = len(results) > 1
     ours = [f"{name}: {verdict_text(result)}" if named else verdict_text(result) for name, result in results.items()]
     return {
@@ -60,12 +60,24 @@ def _claim(report: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str
         "text": entry["text"],
         "published": entry["published"]["verdict"],
         "ours": "; ".join(ours),
-        "evidence": evidence(next(iter(results.values()))),
+        "evidence": evidence(_first(results)),
     }
 
 
+def _ordered(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Results by definition of the subsets, the paper's own first; the file has them by name."""
+    results: dict[str, Any] = entry["results"]
+    own = [name for name in PROTOCOLS if name in results]
+    return {name: results[name] for name in (*own, *(name for name in results if name not in own))}
+
+
+def _first(results: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(results.values()))
+    return found
+
+
 def evidence(result: Mapping[str, Any]) -> str:
-    """The comparison of the deciding kind that is least in favour of the claim, or why there is none."""
+    """The comparison of the deciding kind that has the smallest effect, or why there is none."""
     for kind in (FAILS, WEAK, HOLDS):
         found = [outcome for outcome in result["outcomes"] if outcome["verdict"] == kind]
         if found:

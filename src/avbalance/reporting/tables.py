@@ -24,6 +24,7 @@ from avbalance.reporting.run_cells import FromRuns
 ABSENT = "–"
 SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
+SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
 KNOWN = {
     "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
     "published_where", "context",
@@ -149,6 +150,8 @@ def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: 
         lines.append(f"{SMALL_MARK} fewer than {SMALL} {counted.lower()}.")
     if any(cell.chance for _, cell in made):
         lines.append(f"{CHANCE_MARK} a seed at chance level is part of the mean.")
+    if min((cell.seeds for _, cell in made), default=0) == 1 < max(cell.seeds for _, cell in made):
+        lines.append(SEEDS_NOTE)
     if any(place.get("protocol") == CROSS_FITTED for place, _ in made):
         lines.append(CROSS_FITTED_NOTE)
     return lines

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from avbalance.errors import UserError
+from avbalance.features.store import open_store
 from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.models import base as models
@@ -84,6 +85,7 @@ def train_cell(options: CellOptions) -> None:
     device = prepare_torch(options.device, options.threads)
     for job in options.jobs:
         _check_inputs(job, options.source)
+        _check_recipes(job, {"audio": options.audio, "visual": options.visual})
     clips = load_clips(options.manifest, options.audio, options.visual)
     cache = RunCache(options.cache / "runs")
     for job in options.jobs:
@@ -164,6 +166,17 @@ def _check_inputs(job: dict[str, Any], source: Path) -> None:
         if not (source / path).is_file():
             raise UserError(
                 f"{source / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first."
+            )
+
+
+def _check_recipes(job: dict[str, Any], stores: dict[str, Path]) -> None:
+    """Raise UserError unless each store is of the recipe that the run's settings name."""
+    for modality, folder in stores.items():
+        wanted, found = job["settings"]["data"][f"{modality}_recipe"], open_store(folder).card["recipe"]["name"]
+        if found != wanted:
+            raise UserError(
+                f"{folder}: a store of recipe {found}, and run {job['run']} is declared with {wanted}; give it the "
+                f"store of {wanted}, or set data.{modality}_recipe to {found}."
             )
 
 

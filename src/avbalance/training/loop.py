@@ -147,7 +147,7 @@ class Trainer:
             lr=rule.rate(self.epoch),
             momentum=rule.momentum,
             weight_decay=rule.weight_decay,
-            fused=True,
+            foreach=True,  # the fused form fails for parameters that get their first gradient later than others
         )
 
     def clone(self, method: Method) -> Trainer:

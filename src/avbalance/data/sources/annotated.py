@@ -34,8 +34,8 @@ def chosen_root(options: Mapping[str, Any], kind: str) -> str:
     return given[0]
 
 
-def tell_oddities(oddities: Iterable[Oddity]) -> dict[str, int]:
-    """Log a warning per file and kind with the rows, and return the number of each kind, sorted by name."""
+def tell_oddities(oddities: Iterable[Oddity], treated: str = "left as they are") -> dict[str, int]:
+    """Log a warning per file and kind with the rows and how they are `treated`; returns kind -> number, by name."""
     found: dict[tuple[str, str], list[Oddity]] = defaultdict(list)
     for odd in oddities:
         found[odd.file, odd.kind].append(odd)
@@ -43,7 +43,8 @@ def tell_oddities(oddities: Iterable[Oddity]) -> dict[str, int]:
     for (file, kind), group in found.items():
         counts[kind] += len(group)
         rows = ", ".join(str(odd.row) for odd in group[:_SHOWN]) + (", ..." if len(group) > _SHOWN else "")
-        log.warning("%s: %s in %d rows (%s), left as they are; first: %s", file, kind, len(group), rows, group[0].what)
+        first = group[0].what
+        log.warning("%s: %s in %d rows (%s), %s; first: %s", file, kind, len(group), rows, treated, first)
     return dict(sorted(counts.items()))
 
 

@@ -116,7 +116,7 @@ def _listed(options: Mapping[str, Any], media: Path) -> tuple[list[dict[str, Any
         files = _files(segment, index, media, options["checksums"])
         labelled = {"label": labels["urban_rural"], "label_speech": labels["speech"]}
         rows.append({"id": clip, "group": segment.video, **labelled, **files})
-    return rows, {"both labels": sum(tell_oddities(clips.oddities).values())}
+    return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
 
 
 def _files(segment: Segment, index: Mapping[tuple[str, int], str], media: Path, checksums: bool) -> dict[str, Any]:

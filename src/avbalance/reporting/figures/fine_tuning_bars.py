@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from avbalance.analysis.subsets import OVERALL
 from avbalance.evaluation.gap_files import read_fine_tuning
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
-from avbalance.reporting.cells import SMALL, Measured
+from avbalance.reporting.cells import SMALL, Cell, Measured
 from avbalance.reporting.figures._gaps import empty, head
 
 PLAIN = "#c9c9c9"
@@ -26,9 +29,9 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     """Figure and its numbers.
 
     declaration: title, datasets (roles, a column each), groups: [{before: run, after: [{run, label, colour}]}]. Above,
-    accuracy at the epoch selected on validation, mean and standard deviation over seeds, hatched on fewer than 100
-    clips; below, the share of every class's training clips (a point each) that a run goes on with, first seed. The CSV
-    has rows told apart by `panel`: accuracy, and retention (every seed and class).
+    accuracy at the epoch selected on validation, mean and standard deviation over the seeds that a group has in common,
+    hatched on fewer than 100 clips; below, the share of every class's training clips (a point each) that a run goes on
+    with, first seed. The CSV has rows told apart by `panel`: accuracy, and retention (every seed and class).
     """
     roles, groups = [str(role) for role in declaration["datasets"]], list(declaration["groups"])
     figure = Figure(figsize=(4.6 * len(roles), 6.0), layout="constrained")
@@ -37,13 +40,14 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     for column, role in enumerate(roles):
         label = paper.dataset(role).label
         axes[0, column].set(title=label, ylabel="accuracy of the fusion head (%)", ylim=(0, 100))
-        axes[1, column].set(ylabel="share of a class's clips", ylim=(-0.03, 1.03))
+        axes[1, column].set(ylabel="share of a class's clips", ylim=(-0.03, 1.12))
         numbers += [{"dataset": label, **record} for record in _bars(axes[0, column], paper, measured, role, groups)]
         numbers += [{"dataset": label, **record} for record in _retention(axes[1, column], paper, role, groups)]
     handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     if handles:
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, frameon=False)
-    head(figure, declaration["title"], paper, roles, f"hatched: fewer than {SMALL} test clips")
+    note = "bars: mean and standard deviation over the seeds that a group has in common; percent: clips trained on"
+    head(figure, declaration["title"], paper, roles, f"{note}; hatched: fewer than {SMALL} test clips")
     frame = pd.DataFrame(numbers).reindex(columns=COLUMNS)
     return figure, frame.astype(dict.fromkeys(("seeds", "n", "seed", "kept", "samples"), "Int64"))
 
@@ -55,15 +59,15 @@ def _bars(
     for group in groups:
         before = {"run": group["before"], "label": "before", "colour": PLAIN}
         ticks.append((position + len(group["after"]) / 2, paper.label(str(group["before"]))))
-        for bar in (before, *group["after"]):
-            cell = measured.cell({"dataset": role, "run": str(bar["run"]), "subset": "overall", "protocol": NO_SUBSET})
+        bars = (before, *group["after"])
+        for bar, cell in zip(bars, _cells(measured, role, [str(bar["run"]) for bar in bars]), strict=True):
             if cell.ours_mean is not None:
-                error, hatch = cell.ours_sd or 0.0, "//" if cell.small else None
+                hatch = "//" if cell.small else None
                 axis.bar(
                     position,
                     cell.ours_mean,
                     color=bar["colour"],
-                    yerr=error,
+                    yerr=cell.ours_sd,
                     capsize=2,
                     label=bar["label"],
                     hatch=hatch,
@@ -79,6 +83,20 @@ def _bars(
     if not axis.patches:
         empty(axis)
     return records
+
+
+def _cells(measured: Measured, role: str, runs: Sequence[str]) -> list[Cell]:
+    """Accuracy of each run, over the seeds that those of them that were made have in common."""
+    places = [{"dataset": role, "run": run, "subset": OVERALL, "protocol": NO_SUBSET} for run in runs]
+    series = [measured.by_seed(place) for place in places]
+    common = sorted(set.intersection(*(set(each) for each in series if each))) if any(series) else []
+    cells = []
+    for place, own in zip(places, series, strict=True):
+        values = [own[seed] for seed in common if seed in own]
+        mean = float(np.mean(values)) if values else None
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        cells.append(replace(measured.cell(place), ours_mean=mean, ours_sd=spread, seeds=len(values)))
+    return cells
 
 
 def _retention(axis: Axes, paper: Paper, role: str, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -97,7 +115,7 @@ def _retention(axis: Axes, paper: Paper, role: str, groups: list[dict[str, Any]]
                 if number == 0:
                     axis.plot([position] * len(shares), shares, ".", color=bar["colour"], markersize=4, alpha=0.7)
                     text = f"{100 * known['kept'] / known['samples']:.0f} %"
-                    axis.text(position, 1.0, text, ha="center", va="bottom", fontsize=5)
+                    axis.text(position, 1.03, text, ha="center", va="bottom", fontsize=6)
             position += 1
         position += 1
     axis.set_xticks([])

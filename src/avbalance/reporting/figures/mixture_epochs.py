@@ -50,7 +50,13 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     )  # fmt: skip
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    head(figure, declaration["title"], paper, roles, "mean and standard deviation over seeds")
+    head(
+        figure,
+        declaration["title"],
+        paper,
+        roles,
+        "mean and standard deviation over seeds; vertical line: end of warm-up",
+    )
     whole = pd.concat(numbers, ignore_index=True) if numbers else pd.DataFrame()
     return figure, whole.reindex(columns=COLUMNS).astype({"seed": "Int64", "epoch": "Int64"})
 

@@ -17,6 +17,7 @@ from avbalance.reporting.cells import Measured
 from avbalance.reporting.facts import backend_line
 from avbalance.reporting.figures.discrepancy_map import stand_in_note
 
+NOTE = "bars: ours, mean and standard deviation over seeds; diamonds: published"
 COLUMNS = ["task", "modality", "condition", "published", "mean", "sd", "seeds"]
 
 
@@ -38,7 +39,7 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
     axes[0].set_ylabel(f"points of {metric.replace('_', ' ')} lost")
     roles = list(dict.fromkeys(str(task["dataset"]) for task in tasks))
     backends = [backend_line(paper.dataset(role)) for role in roles]
-    lines = (str(declaration["title"]), stand_in_note(paper, roles), *backends, "bars: ours, diamonds: published")
+    lines = (str(declaration["title"]), stand_in_note(paper, roles), *backends, NOTE)
     figure.suptitle("\n".join(filter(None, lines)))
     return figure, pd.concat(frames, ignore_index=True)
 

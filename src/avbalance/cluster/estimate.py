@@ -1,0 +1,211 @@
+"""What a plan costs on a cluster: jobs, GPU-hours, disk, transfer, load of the scheduler, and what gives way first.
+
+Reckoned from config/costs.yaml, which says what was measured and what is assumed, and from the records of runs that are
+there already. An estimate: it is meant to be right within a factor of three, and to say what it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, prod
+from typing import Any
+
+from avbalance.errors import UserError
+from avbalance.files import read_json
+from avbalance.plan.config import load_yaml
+from avbalance.plan.plan import Plan
+from avbalance.plan.sheet import Cell, Job, Row
+from avbalance.provenance.run_record import RECORD
+
+COSTS = "config/costs.yaml"
+PROFILE = "profiles/slurm/config.yaml"
+SCALES = (1, 10, 100)
+_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a paper, or all papers together, ask of a cluster."""
+
+    name: str
+    trainings: int  # runs and seeds
+    jobs: int  # that train
+    submissions: int
+    gpu_hours: float
+    longest_hours: float  # of one training
+    measured: int  # trainings whose time is a record's
+    results_gb: float
+
+
+@dataclass(frozen=True)
+class Strain:
+    """A quantity at some scale, beside its limit."""
+
+    name: str
+    value: float
+    limit: float
+    then: str
+
+    @property
+    def exceeded(self) -> bool:
+        return self.value > self.limit
+
+
+class Estimate:
+    """The estimate of one plan with `scale` times the clips."""
+
+    def __init__(self, plan: Plan, scale: int = 1) -> None:
+        self.plan, self.scale = plan, scale
+        self.costs: dict[str, Any] = load_yaml(plan.root / COSTS)
+        self.profile: dict[str, Any] = load_yaml(plan.root / PROFILE)
+
+    def load(self, slug: str) -> Load:
+        """What one paper asks for."""
+        cells = [cell for cell in self.plan.cells if cell.row.paper == slug]
+        return self._load(slug, cells)
+
+    @cached_property
+    def total(self) -> Load:
+        return self._load("together", self.plan.cells)
+
+    def _load(self, name: str, cells: list[Cell]) -> Load:
+        jobs = [job for cell in cells for job in cell.jobs]
+        hours = {(job.row.paper, job.folder): self.run_hours(job) for job in jobs}
+        per_submission = int(self.profile["group-components"]["train0"])
+        return Load(
+            name=name,
+            trainings=len(jobs),
+            jobs=len(cells),
+            submissions=ceil(len(cells) / per_submission),
+            gpu_hours=sum(hours.values()),
+            longest_hours=max(hours.values(), default=0.0),
+            measured=sum(self.measured(job) is not None for job in jobs),
+            results_gb=len(jobs) * self._number("run_mb") / 1e3,
+        )
+
+    def run_hours(self, job: Job) -> float:
+        """Hours of one training on a GPU, its start included."""
+        measured = self.measured(job)
+        if measured is not None:
+            return measured * self.scale / _HOUR
+        clips = self._clips(job.row.dataset)
+        passes = clips["train"] + clips["evaluated"] * float(self.costs["evaluated"])
+        core_s = self._clip_core_s(job.row) * passes * _epochs(job) * self.scale
+        return (core_s / self._number("gpu_speedup") + self._number("job_start_s")) / _HOUR
+
+    def measured(self, job: Job) -> float | None:
+        """Seconds that the run took, where its record is here and says that a GPU did it; else None."""
+        path = self.plan.root / self.plan.runs / job.folder / RECORD
+        if not path.is_file():
+            return None
+        record = read_json(path)
+        return float(record["wall_s"]) if record.get("device", {}).get("kind") == "cuda" else None
+
+    def feature_hours(self, dataset: str) -> float:
+        """Hours in which one core decodes a data set."""
+        return self._all_clips(dataset) * self._number("feature_core_s") / _HOUR
+
+    def store_gb(self, dataset: str) -> float:
+        """Size of a data set's feature stores."""
+        return self._all_clips(dataset) * self._clip_bytes(dataset) / 1e9
+
+    def strains(self) -> list[Strain]:
+        """Every limit, the most exceeded first."""
+        found = [
+            Strain(name, value, float(limit["at"]), str(limit["then"]))
+            for name, value in self._values()
+            for limit in [self.costs["limits"][name]]
+        ]
+        return sorted(found, key=lambda strain: strain.limit / max(strain.value, 1e-9))
+
+    def _values(self) -> Iterator[tuple[str, float]]:
+        datasets, parallel = self.plan.datasets, int(self.profile["jobs"])
+        hours = max(self.total.gpu_hours / parallel, self.total.longest_hours)
+        busy = min(parallel, self.total.jobs)
+        yield "run_hours", self.total.longest_hours
+        yield "feature_hours", max(map(self.feature_hours, datasets), default=0.0)
+        yield "store_gb", sum(map(self.store_gb, datasets))
+        yield "gb_per_s", busy * self._read_gb() / max(self.total.gpu_hours * _HOUR, 1.0)
+        yield "dag_jobs", float(self.total.jobs + 2 * len(datasets) + self._reports())
+        yield "submissions_per_minute", self.total.submissions / max(hours * 60, 1.0)
+        yield "hours_of_the_driver", hours
+
+    def _reports(self) -> int:
+        kinds = ("tables", "figures")
+        return sum(3 + sum(len(self.plan.declared(slug, kind)) for kind in kinds) for slug in self.plan.papers)
+
+    def _read_gb(self) -> float:
+        """What all trainings together read from the stores, epoch by epoch."""
+        jobs = [job for cell in self.plan.cells for job in cell.jobs]
+        return sum(_epochs(job) * self.store_gb(job.row.dataset) for job in jobs)
+
+    def _clip_bytes(self, dataset: str) -> float:
+        """Bytes of one clip in the stores of both modalities."""
+        from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+
+        names = self.plan.recipes[dataset]
+        recipes = [get_audio_recipe(name) for name in names["audio"]] + [get_visual_recipe(n) for n in names["visual"]]
+        return float(sum(prod(recipe.shape) * _BYTES.get(str(recipe.dtype), 4) for recipe in recipes))
+
+    def _clip_core_s(self, row: Row) -> float:
+        table = self.costs["train_core_s"]
+        known = table.get(row.settings.get("model", {}).get("name"), table["any"])
+        return float(known.get(row.dataset, known["any"]))
+
+    def _clips(self, dataset: str) -> dict[str, Any]:
+        known = self.costs["clips"].get(dataset)
+        if known is None:
+            raise UserError(
+                f"{COSTS}: nothing is known of the data set {dataset}; add a line under clips: with train, evaluated"
+                " and source."
+            )
+        found: dict[str, Any] = known
+        return found
+
+    def _all_clips(self, dataset: str) -> float:
+        clips = self._clips(dataset)
+        return float(clips["train"] + clips["evaluated"]) * self.scale
+
+    def _number(self, name: str) -> float:
+        return float(self.costs[name]["factor"])
+
+
+def _epochs(job: Job) -> int:
+    return int(job.row.settings.get("protocol", {}).get("epochs", 1))
+
+
+def lines(plan: Plan) -> list[str]:
+    """The estimate as text, for people."""
+    now = Estimate(plan)
+    loads = [*map(now.load, plan.papers), now.total]
+    said = [
+        f"{'paper':<28}{'trainings':>10}{'jobs':>7}{'submitted':>11}{'GPU-hours':>11}{'longest (h)':>13}"
+        f"{'results (GB)':>14}"
+    ]
+    said += [
+        f"{each.name:<28}{each.trainings:>10,}{each.jobs:>7,}{each.submissions:>11,}{each.gpu_hours:>11,.0f}"
+        f"{each.longest_hours:>13,.1f}{each.results_gb:>14,.1f}"
+        for each in loads
+    ]
+    said += ["", f"{'data set':<28}{'clips':>10}{'decoding (core-hours)':>24}{'store (GB)':>12}"]
+    said += [
+        f"{name:<28}{now._all_clips(name):>10,.0f}{now.feature_hours(name):>24,.0f}{now.store_gb(name):>12,.0f}"
+        for name in plan.datasets
+    ]
+    said += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
+    said += [f"the others from {COSTS}, which says what was measured and what is assumed."]
+    for scale in SCALES:
+        said += ["", *_strained(Estimate(plan, scale))]
+    return said
+
+
+def _strained(estimate: Estimate) -> Iterator[str]:
+    yield f"With {estimate.scale} times the clips, {estimate.total.gpu_hours:,.0f} GPU-hours:"
+    for strain in estimate.strains():
+        mark = "too much" if strain.exceeded else "fits"
+        yield f"  {strain.name.replace('_', ' '):<24}{strain.value:>12,.2f} of {strain.limit:>8,.0f}  {mark}"
+        if strain.exceeded:
+            yield f"      {strain.then}"
