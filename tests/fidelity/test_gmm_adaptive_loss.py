@@ -47,7 +47,7 @@ REPOSITORY = Path(__file__).parents[2]
 SLUG = "gmm-adaptive-loss"
 FOLDER = REPOSITORY / "workflow" / "papers" / SLUG
 sys.path[:0] = [str(REPOSITORY / "tests" / "methods"), str(REPOSITORY / "tests" / "training")]
-DATA = {"cremad": "cremad", "ave": "ave", "kinetics-sounds": "kinetics-sounds"}
+DATA = {"cremad": "cremad", "ave": "ave-clips", "kinetics-sounds": "kinetics-sounds"}
 LABEL = torch.tensor([0, 1, 0, 2])
 AUDIO = torch.tensor([[2.0, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 3]], dtype=torch.float64)
 VISUAL = torch.tensor([[0.0, 0, 0], [0, 1, 0], [3, 0, 0], [0, 2, 0]], dtype=torch.float64)
