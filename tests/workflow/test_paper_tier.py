@@ -101,6 +101,7 @@ def expected_jobs() -> dict[str, int]:
         "figure": len(paper["figures"]),
         "claims": 1,
         "losses": 1,
+        "overview": 1,
         "all": 1,
     }
 

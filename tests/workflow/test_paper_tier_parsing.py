@@ -44,6 +44,7 @@ JOBS = {
     "figure": 2,
     "claims": 1,
     "losses": 1,
+    "overview": 1,
     "all": 1,
 }
 RECORDS = 9
