@@ -17,10 +17,10 @@ rule table:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".md", ".tex"),
     log:
         f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
-    group:
-        "report_{slug}"
     wildcard_constraints:
         table="table[A-Z]?[0-9]+",
+    group:
+        "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
     params:
@@ -48,10 +48,10 @@ rule figure:
         multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".csv"),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
-    group:
-        "report_{slug}"
     wildcard_constraints:
         figure="figure[A-Z]?[0-9]+",
+    group:
+        "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
     params:
