@@ -23,8 +23,9 @@ REASONS = {
 }
 _KEYS = {text: key for key, text in REASONS.items()}
 _REASON = re.compile(rf"(?:^|; )({'|'.join(REASONS.values())})(?:: |(?=;|$))")
-_RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
-_FIELD = re.compile(r"^    (input|output|reason|wildcards): (.*)$")
+# Jobs of a group, which on a cluster would share a submission, are told a step further to the right.
+_RULE = re.compile(r"^(?:    )?(?:local)?(?:rule|checkpoint) (\w+):$")
+_FIELD = re.compile(r"^(?:    ){1,2}(input|output|reason|wildcards): (.*)$")
 _UNRECORDED = re.compile(r"^(\d+) jobs? ha(?:ve|s) missing provenance")
 _NOTE = re.compile(r"^(?:preflight|note): ")
 _PREAMBLE = re.compile(r"^(Using |Assuming |Building DAG|Config file )")
