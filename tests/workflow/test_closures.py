@@ -22,7 +22,7 @@ from avbalance.provenance.records import read_record
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
-    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.people", "avbalance.turns"),
+    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.people", "avbalance.turns", "avbalance.gpus"),
     *("avbalance.plan", "avbalance.plan.digest", "avbalance.provenance", "avbalance.provenance.closures"),
 }
 
