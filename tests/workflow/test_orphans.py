@@ -47,7 +47,7 @@ def orphaned_training(workspace: Workspace, log: Path) -> tuple[Run, Step]:
 def set_epochs(workspace: Workspace, epochs: int) -> None:
     path = workspace.root / "config" / "tiers" / "smoke.yaml"
     kept = [line for line in path.read_text().splitlines() if not line.startswith("      greedy:")]
-    (place,) = (number for number, line in enumerate(kept) if line.startswith("      ogm-ge:"))
+    place = next(number for number, line in enumerate(kept) if line.startswith("      ogm-ge:"))
     kept.insert(place, f"      greedy: {{settings: {{protocol: {{epochs: {epochs}}}}}}}")
     path.write_text("\n".join(kept) + "\n")
 
