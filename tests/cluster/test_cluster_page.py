@@ -42,4 +42,6 @@ def test_the_whole_page_can_be_typed(cluster: Cluster, smoke: Workspace, tmp_pat
     comments = [job.comment for job in cluster.jobs()]
     assert "rule_train0" in comments and "rule_report_balanced-audiovisual" in comments
     assert table.is_file() and (workspace.root / CELL / "seed0" / "predictions.parquet").is_file()
-    assert done.output.rstrip().splitlines()[-1].startswith("Nothing to be done"), "with the other profile"
+    # Snakemake's thread that looks at jobs may still print a line when the process ends under it.
+    last = done.output.rstrip().splitlines()[-2:]
+    assert any(line.startswith("Nothing to be done") for line in last), "with the other profile"

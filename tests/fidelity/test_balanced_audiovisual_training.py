@@ -182,7 +182,7 @@ def test_item_22_the_loader_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     clips = SimpleNamespace(
         audio=np.random.default_rng(0).normal(size=(4, 8, 20)).astype(np.float16), audio_rows=np.arange(4), window=12,
         visual=np.zeros((4, 10, 8, 8, 3), np.uint8), visual_rows=np.arange(4), labels=np.zeros(4, np.int64),
-        counts=torch.full((4,), 10), sizes=torch.full((4, 2), 8),
+        counts=torch.full((4,), 10), sizes=torch.full((4, 2), 8), spectrograms=True,
     )  # fmt: skip
     frames = FrameOptions(3, 8, (0.08, 1.0), (0.75, 4 / 3), 0.5, False)
     source = data.BatchSource(clips, torch.as_tensor(clips.labels), ("audio", "visual"), frames, torch.device("cpu"), 4)  # type: ignore[arg-type]

@@ -69,5 +69,6 @@ def segment_settings(task: str, model: dict[str, Any], **protocol: Any) -> dict[
         "optimiser": "adam", "epochs": 2, "batch_size": 16, "learning_rate": 0.01, "weight_decay": 0.0,
         "decay_every": 2, "decay_factor": 0.5, **protocol,
     }  # fmt: skip
-    data = {"task": task, "audio_recipe": "seconds10-mel128", "visual_recipe": "any", "validation_fraction": 0.1}
+    data = {"task": task, "audio_recipe": "seconds10-mel128", "validation_fraction": 0.1}
+    data["visual_recipe"] = "seconds10-grid4" if task == "localisation" else "seconds10-conv2560"
     return {"data": data, "model": model, "method": {}, "protocol": rule}
