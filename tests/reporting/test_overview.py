@@ -61,6 +61,14 @@ def test_the_evidence_is_what_speaks_most_against_the_claim() -> None:
     assert evidence({"outcomes": [*found, outcome("fails", -1.0, "F"), outcome("fails", -0.5)]}).startswith("F: -1.00")
 
 
+def test_effects_of_different_units_are_compared_in_widths_of_their_intervals() -> None:
+    sure = outcome("fails", -0.2, "sure", low=-0.21, high=-0.19, unit="nats")
+    vague = outcome("fails", -3.0, "vague", low=-9.0, high=3.0)
+    bare = outcome("fails", -50.0, "bare")
+    assert evidence({"outcomes": [bare, vague, sure]}).startswith("sure: ")
+    assert evidence({"outcomes": [bare, vague]}).startswith("vague: ")
+
+
 def test_the_papers_own_definition_of_the_subsets_counts(tmp_path: Path) -> None:
     entry = claim("C1", "reproduced", [outcome("holds", 2.5)])
     own = entry["results"].pop("none")

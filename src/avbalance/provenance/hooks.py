@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from snakemake.scheduling.job_scheduler import JobScheduler
+
 from avbalance.errors import UserError
 from avbalance.files import check_writable
 from avbalance.plan.plan import Plan
@@ -15,6 +17,7 @@ from avbalance.provenance.closures import save_closures
 from avbalance.provenance.restore import restore
 from avbalance.provenance.signals import answer_in_a_thread
 from avbalance.training.runcache import RunCache
+from avbalance.wakeups import look_once_at_a_time
 
 _NAMED = 5
 
@@ -58,6 +61,7 @@ def before_running(root: Path, plan: Plan) -> None:
     are to write to refuses, before any of them has worked in vain.
     """
     answer_in_a_thread(signal.SIGTERM)
+    look_once_at_a_time(JobScheduler)
     coming = _coming(root)
     for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
         check_writable(folder)

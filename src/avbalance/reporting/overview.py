@@ -8,7 +8,7 @@ from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import DIRECTION, NOT_REPRODUCED, NOT_TESTABLE, PARTLY, PROTOCOLS, REPRODUCED
-from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK
+from avbalance.evaluation.comparisons import FAILS, HOLDS, TINY, UNTESTABLE, WEAK
 from avbalance.files import read_json
 from avbalance.frames import write_text
 from avbalance.reporting.claims_report import environment, number_text, verdict_text
@@ -77,13 +77,25 @@ def _first(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evidence(result: Mapping[str, Any]) -> str:
-    """The comparison of the deciding kind that has the smallest effect, or why there is none."""
+    """The comparison of the deciding kind that agrees least with the claim, or why there is none.
+
+    Effects are compared in widths of their own intervals, since units differ; comparisons without an interval come
+    after those that have one, by their effect.
+    """
     for kind in (FAILS, WEAK, HOLDS):
         found = [outcome for outcome in result["outcomes"] if outcome["verdict"] == kind]
         if found:
-            return _sentence(min(found, key=lambda outcome: float(outcome["effect"])))
+            return _sentence(min(found, key=_agreement))
     reasons = [outcome["reason"] for outcome in result["outcomes"] if outcome["verdict"] == UNTESTABLE]
     return reasons[0] if reasons else ""
+
+
+def _agreement(outcome: Mapping[str, Any]) -> tuple[bool, float]:
+    """Comparisons with an interval first; the smaller, the less the comparison agrees with its claim."""
+    effect = float(outcome["effect"])
+    if outcome["low"] is None or outcome["high"] - outcome["low"] <= TINY:
+        return True, effect
+    return False, effect / float(outcome["high"] - outcome["low"])
 
 
 def _sentence(outcome: Mapping[str, Any]) -> str:

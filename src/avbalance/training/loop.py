@@ -18,7 +18,7 @@ from avbalance.training.data import BatchSource
 from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
-from avbalance.training.streams import derive, torch_stream
+from avbalance.training.streams import derive, seed_globally, torch_stream
 from avbalance.training.tasks.base import Evaluation, Outputs, Task
 
 
@@ -241,7 +241,7 @@ class Trainer:
 
     def _step(self, batch: Batch, step: Step) -> Tensor:
         """One optimiser step; returns the loss, still on the device."""
-        torch.manual_seed(derive(self.seed, self.stream, "global", step.epoch, step.index))
+        seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))
         self.model.train()
         batch = self.method.batch(self.model, batch, step)
         output = self.model(batch)
