@@ -13,7 +13,16 @@ from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import Cell, Measured
 from avbalance.reporting.escape import escape_markdown, escape_tex
 from avbalance.reporting.facts import CROSS_FITTED_NOTE
-from avbalance.reporting.tables import build_table, cell_text, latex, long_frame, markdown, render_tables
+from avbalance.reporting.tables import (
+    COMMON_NOTE,
+    SEEDS_NOTE,
+    build_table,
+    cell_text,
+    latex,
+    long_frame,
+    markdown,
+    render_tables,
+)
 
 DECLARATION = {
     "id": "table9",
@@ -69,6 +78,17 @@ def test_markdown_golden(small: tuple[Paper, Measured]) -> None:
         "- Cells without ± are of one seed; their distance from a mean of several may be due to the seeds.\n"
         "- Cut in this tier: all cut; reason: no time.\n"
     )
+
+
+def test_rows_of_common_seeds_differ_in_nothing_else(small: tuple[Paper, Measured]) -> None:
+    paper, measured = small
+    table = build_table(paper, {**DECLARATION, "common_seeds": True}, measured)
+    first, second = (line[0] for line in table.cells)
+    assert (first.ours_mean, first.ours_sd, first.seeds) == (60.0, None, 1)  # of seed 0, which both rows have
+    assert (second.ours_mean, second.seeds) == (70.0, 1)
+    assert COMMON_NOTE in table.notes and SEEDS_NOTE not in table.notes
+    without = build_table(paper, DECLARATION, measured)
+    assert without.cells[0][0].seeds == 2 and COMMON_NOTE not in without.notes
 
 
 def scored(run: str, seed: int, subset: str, value: float, n: int, protocol: str = "none") -> dict[str, Any]:

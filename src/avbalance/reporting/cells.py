@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,18 @@ class Measured:
         )  # fmt: skip
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
         self._rows = measurements
+
+    def on_common_seeds(self, places: Iterable[Mapping[str, str]]) -> Measured:
+        """The same over the seeds alone that, on a data set, all runs of `places` have of which there is any."""
+        named = {(self.paper.dataset(place["dataset"]).data, place["run"]) for place in places}
+        seeds: dict[str, set[int]] = {}
+        for (data, run), rows in self._rows.groupby(["dataset", "run"], sort=False):
+            if (data, run) in named:
+                found = set(rows["seed"].astype(int))
+                seeds[data] = seeds[data] & found if data in seeds else found
+        pairs = pd.MultiIndex.from_tuples([(data, seed) for data, found in seeds.items() for seed in found])
+        rows = self._rows[pd.MultiIndex.from_frame(self._rows[["dataset", "seed"]]).isin(pairs)]
+        return Measured(self.paper, rows, self.published)
 
     def by_seed(self, coordinates: Mapping[str, str]) -> dict[int, float]:
         """Seed -> value at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT)."""

@@ -25,9 +25,12 @@ ABSENT = "–"
 SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
+COMMON_NOTE = (
+    "Every row is of the seeds that all rows have; where a row has more of them, other tables show it over all."
+)
 KNOWN = {
     "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
-    "published_where", "context",
+    "published_where", "context", "common_seeds",
 }  # fmt: skip
 GENERATORS = "+generators"
 
@@ -96,14 +99,14 @@ def build_table(
     (2; null: as short as possible), sizes (clips per "columns", per "rows", or "none"), counted ("Clips", or
     what else n counts), notes (lines to stand below), requires (when the plan asks for it), published_where
     (coordinates that a cell must have for a published number to stand in it), context (metrics of which the notes
-    give other papers' numbers). Raises UserError for unknown keys.
+    give other papers' numbers), common_seeds (false; true: cells are over the seeds that all runs of the table have on
+    their data set, so that rows differ in nothing else). Raises UserError for unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
         known = ", ".join(sorted(KNOWN))
         raise UserError(f"table {declaration.get('id')}: unknown key {unknown[0]!r}; known are {known}.")
     source = declaration.get("source")
-    lookup = _source(paper, source, measured)
     rows = tuple(_axis(paper, axis) for axis in declaration["rows"])
     columns = tuple(_axis(paper, axis) for axis in declaration["columns"])
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
@@ -111,6 +114,10 @@ def build_table(
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
     places = [[_place(fixed, row + column) for column in column_keys] for row in row_keys]
     comparable = {str(key): str(value) for key, value in declaration.get("published_where", {}).items()}
+    paired = bool(declaration.get("common_seeds", False))
+    if paired:
+        measured = measured.on_common_seeds(itertools.chain(*places))
+    lookup = _source(paper, source, measured)
     cells = tuple(tuple(_shown(lookup.cell(place), place, comparable) for place in line) for line in places)
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
@@ -123,6 +130,7 @@ def build_table(
         data=data_line(paper, roles, generators),
         notes=(
             *marks,
+            *([COMMON_NOTE] if paired else []),
             *declaration.get("notes", ()),
             *context_lines(context, [paper.dataset(role).label for role in roles], declaration.get("context", ())),
             *notes(paper, roles, str(declaration["id"]), generators),
