@@ -26,7 +26,7 @@ SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
 COMMON_NOTE = (
-    "Every row is of the seeds that all rows have; where a row has more of them, other tables show it over all."
+    "Every row is of the seeds that all rows have; where a row has more, other tables show it over all."
 )
 KNOWN = {
     "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
