@@ -25,9 +25,7 @@ ABSENT = "–"
 SMALL_MARK, CHANCE_MARK = "†", "‡"
 CLIPS = "Clips"
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
-COMMON_NOTE = (
-    "Every row is of the seeds that all rows have; where a row has more, other tables show it over all."
-)
+COMMON_NOTE = "Every row is of the seeds that all rows have; where a row has more, other tables show it over all."
 KNOWN = {
     "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
     "published_where", "context", "common_seeds",
