@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -128,3 +129,10 @@ def test_every_setting_of_a_profile_says_why():
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip() and not line.startswith("#"):
                 assert re.search(r"\S\s+# \S", line), f"{path.relative_to(REPOSITORY)}: {line!r} has no reason"
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process: all tests are together")
+@pytest.mark.xdist_group("together")
+def test_groups_of_tests_share_a_process(request: pytest.FixtureRequest) -> None:
+    """Some versions of pytest and pytest-xdist ignore the groups; then long preparations are made once per process."""
+    assert request.node.nodeid.endswith("@together")

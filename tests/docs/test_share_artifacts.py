@@ -16,7 +16,7 @@ from workspace import Done, Workspace, borrow_environment
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import FILES, PLAYED, Block, blocks, place
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sharing-page")]
 
 PAGE = PLAYED["sharing"]
 NAMES = ("Ada", "Ben")
