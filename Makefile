@@ -12,7 +12,7 @@ help: ## this list
 reproduce: $(READY) ## every table and figure on generated stand-in data (20 minutes on two cores)
 	$(BIN)/snakemake
 
-smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (a good minute)
+smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (two and a half minutes)
 	$(BIN)/snakemake --config tier=smoke
 
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +135,18 @@ class Cluster:
             self.cancel_all()
         for daemon in reversed(list(self.daemons.values())):
             daemon.end()
+        for process in self._left_behind():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def _left_behind(self) -> list[int]:
+        """Processes of jobs that outlived their cancelling: without control groups Slurm may lose sight of some."""
+        sign, found = f"SLURM_CONF={self.folder}/slurm.conf\0".encode(), []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # gone meanwhile, or another user's
+                if sign in path.read_bytes() and int(path.parent.name) != os.getpid():
+                    found.append(int(path.parent.name))
+        return found
 
     def recover(self) -> None:
         """Empty the queue and have every server up."""
