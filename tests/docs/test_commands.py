@@ -134,7 +134,13 @@ def small_recordings(source: Path, root: Path) -> Iterator[None]:
     settings["settings"]["protocol"] |= {"epochs": 1, "decay_every": 1}
     settings["runs"]["gradient-blending"]["settings"]["method"]["super_epoch"] = 1
     (root / USER).write_text(yaml.safe_dump(config), encoding="utf-8")
+    # The clone's own configuration names one paper, which every other configuration would make as well.
+    shared = root / "config" / "config.yaml"
+    all_papers = shared.read_text(encoding="utf-8")
+    kept = [line for line in all_papers.splitlines(keepends=True) if not line.startswith("papers:")]
+    shared.write_text("".join(kept), encoding="utf-8")
     try:
         yield
     finally:
         (root / USER).write_text(before, encoding="utf-8")
+        shared.write_text(all_papers, encoding="utf-8")
