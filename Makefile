@@ -24,7 +24,7 @@ estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tie
 test: $(READY) ## the tests (about 15 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (45 minutes)
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (less than 40 minutes)
 	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types
