@@ -87,6 +87,8 @@ def test_rows_of_common_seeds_differ_in_nothing_else(small: tuple[Paper, Measure
     assert (first.ours_mean, first.ours_sd, first.seeds) == (60.0, None, 1)  # of seed 0, which both rows have
     assert (second.ours_mean, second.seeds) == (70.0, 1)
     assert COMMON_NOTE in table.notes and SEEDS_NOTE not in table.notes
+    nothing = measured.on_common_seeds([{"dataset": "set", "run": "never made"}])
+    assert nothing.cell({"dataset": "set", "run": "base_line", "subset": "overall"}).seeds == 2
     without = build_table(paper, DECLARATION, measured)
     assert without.cells[0][0].seeds == 2 and COMMON_NOTE not in without.notes
 

@@ -83,8 +83,11 @@ class Measured:
             if (data, run) in named:
                 found = set(rows["seed"].astype(int))
                 seeds[data] = seeds[data] & found if data in seeds else found
-        pairs = pd.MultiIndex.from_tuples([(data, seed) for data, found in seeds.items() for seed in found])
-        rows = self._rows[pd.MultiIndex.from_frame(self._rows[["dataset", "seed"]]).isin(pairs)]
+        columns = (self._rows[name] for name in ("dataset", "run", "seed"))
+        kept = [
+            (data, run) not in named or int(seed) in seeds[str(data)] for data, run, seed in zip(*columns, strict=True)
+        ]
+        rows = self._rows[np.array(kept, dtype=bool)]
         return Measured(self.paper, rows, self.published)
 
     def by_seed(self, coordinates: Mapping[str, str]) -> dict[int, float]:
