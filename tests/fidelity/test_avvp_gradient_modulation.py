@@ -494,6 +494,44 @@ def test_item_13_the_worked_case_of_denoising() -> None:
     assert (clean.visual[[0, 1, 3]] == 0).all()  # exactly: not the 0.05 of a negative
 
 
+def test_item_13_the_shares_of_noise_are_those_of_128_videos_in_batches_of_any_size() -> None:
+    model = network("jomold", **SMALL, dropout=0.0, visual_dropout=0.0).double().train()
+    label = (random(256, CLASSES) > 0.8).double()
+    sound, sight = random(256, SEGMENTS, 128, seed=1).double(), random(256, SEGMENTS, 2560, seed=2).double()
+    found = {}
+    for size in (128, 32, 16):
+        method, kept = prepared(method_of("jomold"), model), []
+        for start in range(0, 256, size):
+            here = slice(start, start + size)
+            batch = Batch(sound[here], sight[here], label[here], torch.arange(256)[here])
+            kept.append(method.targets(model, model(batch), batch, make_step(epoch=1)))
+        found[size] = Pair(*(torch.cat(column) for column in zip(*kept, strict=True)))
+        shares = [((target == 0) & (label > 0)).sum() / label.sum() for target in found[size]]
+        assert all(0.1 < share < 0.5 for share in shares), size
+    whole, alone = found[128], attended_alone(model, sound, sight)
+    for start in (0, 128):  # at the published size the batch is ranked by itself, as in the public code
+        here = slice(start, start + 128)
+        wanted = targets(label[here])
+        loss = Pair(*(elementwise_cross_entropy(each[here], goal) for each, goal in zip(alone, wanted, strict=True)))
+        clean = removed(wanted, denoised(label[here], loss, Pair(*[torch.full((CLASSES,), 0.5)] * 2)))
+        assert torch.equal(whole.audio[here], clean.audio) and torch.equal(whole.visual[here], clean.visual)
+    for size in (32, 16):  # the last batch of the first 128 is ranked among the same videos
+        last = slice(128 - size, 128)
+        assert torch.equal(found[size].audio[last], whole.audio[last])
+        assert torch.equal(found[size].visual[last], whole.visual[last])
+
+
+def attended_alone(model: Any, sound: Tensor, sight: Tensor) -> Pair:
+    """p_a and p_v `(N, C)` without cross attention, in two batches."""
+    pairs = []
+    with torch.no_grad():
+        for here in (slice(0, 128), slice(128, 256)):
+            output = model(Batch(sound[here], sight[here], sound[here, 0], torch.arange(128)))
+            alone = model.attend(output.e_a, output.e_v, with_ca=False)
+            pairs.append((alone.p_a, alone.p_v))
+    return Pair(*(torch.cat(column) for column in zip(*pairs, strict=True)))
+
+
 def test_item_13_the_label_of_the_video_is_never_denoised() -> None:
     model, batch = network("jomold-no-cl", **SMALL, dropout=0.0).train(), make_batch()
     method, output = prepared(method_of("jomold-no-cl"), model, ratio=1.0), model(batch)

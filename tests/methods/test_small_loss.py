@@ -10,12 +10,12 @@ import torch
 from tiny_parsing import CLASSES, equal, hand_batch, make_clips, parsing_trainer, ratios, weights
 from torch import Tensor
 
-from avbalance.analysis.parsing_losses import Pair, elementwise_cross_entropy, han_loss
+from avbalance.analysis.parsing_losses import Pair, denoised, elementwise_cross_entropy, han_loss
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
 from avbalance.methods.co_teaching import CoTeaching, left_out
 from avbalance.methods.jocor import JoCoR, joint_loss, symmetric_divergence
-from avbalance.methods.parts.selection import largest_losses, mean_kept
+from avbalance.methods.parts.selection import RATIO_VIDEOS, RecentVideos, largest_losses, mean_kept
 from avbalance.models.base import load
 
 METHODS = {"co-teaching": CoTeaching, "jocor": JoCoR}
@@ -67,16 +67,85 @@ def test_mean_over_what_is_kept() -> None:
 
 
 def test_co_teaching_leaves_out_where_the_peer_finds_it_hard_and_the_two_disagree() -> None:
-    label = column(1, 1, 1, 1, 0)
     # the peer's three largest losses are rows 0, 1 and 2; on row 1 both say no
     peer, own = column(0.2, 0.3, 0.45, 0.9, 0.4), column(0.8, 0.4, 0.6, 0.1, 0.9)
     half = column(0.5, 0.5, 0.5, 0.5, 0.5)
-    gone = left_out(Pair(peer, half), Pair(own, half), label, Pair(torch.tensor([0.75]), torch.tensor([0.75])))
+    hard = column(True, True, True, False, False)
+    gone = left_out(Pair(hard, hard), Pair(peer, half), Pair(own, half))
     assert gone.audio[:, 0].tolist() == [True, False, True, False, False]
     assert not bool(gone.visual.any())
-    # and the other way round: rows 3 and 1 are this one's hardest, it disagrees on the former
-    back = left_out(Pair(own, half), Pair(peer, half), label, Pair(torch.tensor([0.5]), torch.tensor([0.5])))
-    assert back.audio[:, 0].tolist() == [False, False, False, True, False]
+
+
+LLP_LABELS = 1.64  # mean number of a video's labels in LLP; classes are as unequal as there
+
+
+def fabricated(videos: int = 10_000, classes: int = 25) -> tuple[Tensor, Pair]:
+    """Labels of videos and their losses: a part of the labels is heard only, a part is seen only, the rest both."""
+    generator = torch.Generator().manual_seed(5)
+    share = 1 / torch.arange(1, classes + 1)
+    share = (share * LLP_LABELS / share.sum()).clamp_max(0.6)
+    label = (torch.rand(videos, classes, generator=generator) < share).float()
+    kind = torch.rand(videos, classes, generator=generator)
+    wrong = torch.stack([kind < 0.06, kind > 0.74]).float()  # not heard, not seen
+    noise = 0.2 * torch.randn(2, videos, classes, generator=generator)
+    return label, Pair(*(1.0 + wrong - wrong.flip(0) + noise))  # who misses an event is unsure, the other is sure
+
+
+def touched(size: int, joined: bool, rule: Any) -> tuple[Tensor, list[float]]:
+    """What `rule(label, losses)` removes in an epoch in batches of `size`, as (modalities, N, C), and its shares."""
+    label, loss = fabricated()
+    recent, found = RecentVideos(), []
+    for start in range(0, len(label), size):
+        now = tuple(each[start : start + size] for each in (label, *loss))
+        known, audio, visual = recent.joined(*now) if joined else now
+        found.append(torch.stack([each[-len(now[0]) :] for each in rule(known, Pair(audio, visual))]))
+    gone = torch.cat(found, 1)
+    return gone, (gone.sum((1, 2)) / label.sum()).tolist()
+
+
+def jomold_rule(label: Tensor, loss: Pair) -> Pair:
+    return denoised(label, loss, Pair(torch.full((25,), 0.08).double(), torch.full((25,), 0.3).double()))
+
+
+def small_loss_rule(label: Tensor, loss: Pair) -> Pair:
+    audio, visual = (
+        largest_losses(each, label, torch.full((25,), ratio).double())
+        for each, ratio in zip(loss, (0.08, 0.3), strict=True)
+    )
+    return Pair(audio, visual)
+
+
+@pytest.mark.parametrize("rule", [jomold_rule, small_loss_rule])
+def test_the_share_of_labels_touched_is_that_of_batches_of_128_at_any_size(rule: Any) -> None:
+    whole, shares = touched(RATIO_VIDEOS, False, rule)
+    assert min(shares) > 0.008
+    for size in (128, 32, 16):
+        gone, found = touched(size, True, rule)
+        assert found == pytest.approx(shares, rel=0.1), size
+        assert torch.equal(gone, whole) == (size == RATIO_VIDEOS)  # the last batch is short: 10,000 = 78 * 128 + 16
+    alone = touched(16, False, rule)[1]
+    assert alone[0] < shares[0] / 4 and alone[1] < shares[1] / 2  # what the batch alone would leave of it
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([128, 128, 16, 128], [128, 128, 16, 128]), ([200, 40], [200, 40]),
+    ([16] * 9, [16, 32, 48, 64, 80, 96, 112, 128, 128]), ([50, 50, 50, 20], [50, 100, 100, 120])])  # fmt: skip
+def test_as_many_whole_batches_as_fit_into_128_videos(sizes: list[int], expected: list[int]) -> None:
+    recent, first, found = RecentVideos(), 0, []
+    for size in sizes:
+        (joined,) = recent.joined(torch.arange(first, first + size)[:, None])
+        first += size
+        assert joined[:, 0].tolist() == list(range(first - len(joined), first))
+        found.append(len(joined))
+    assert found == expected
+
+
+def test_recent_videos_keep_no_gradient_and_are_taken_up_again() -> None:
+    recent, resumed = RecentVideos(), RecentVideos()
+    recent.joined(torch.ones(4, 2, requires_grad=True) * 3)
+    resumed.load_state_dict(recent.state_dict())
+    now = torch.zeros(2, 2)
+    assert not recent.joined(now)[0].requires_grad
+    assert torch.equal(resumed.joined(now)[0], torch.cat([3 * torch.ones(4, 2), now]))
 
 
 def test_divergence_of_bernoulli_variables() -> None:

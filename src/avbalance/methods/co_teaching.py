@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from avbalance.analysis.parsing_losses import Pair, binary_cross_entropy, elementwise_cross_entropy, targets
 from avbalance.methods.base import MethodCard, Step
 from avbalance.methods.parts import twins
-from avbalance.methods.parts.selection import largest_losses, mean_kept
+from avbalance.methods.parts.selection import mean_kept
 from avbalance.methods.parts.twins import TwinMethod, both_outputs
 
 if TYPE_CHECKING:
@@ -27,24 +27,23 @@ def disagreement(first: Tensor, second: Tensor) -> Tensor:
     return (first >= 0.5) != (second >= 0.5)
 
 
-def left_out(peer: Pair, own: Pair, label: Tensor, ratio: Pair) -> Pair:
-    """Boolean `(B, C)`: positives among the `floor(ratio k)` largest losses of the peer on which the two disagree.
+def losses(output: ParsingOutput, label: Tensor) -> Pair:
+    """Cross-entropies `(B, C)` of p_a and p_v with HAN's targets."""
+    return Pair(*map(elementwise_cross_entropy, probabilities(output), targets(label)))
 
-    peer and own: probabilities `(B, C)` of both modalities; losses are those with HAN's targets.
+
+def left_out(hardest: Pair, peer: Pair, own: Pair) -> Pair:
+    """Boolean `(B, C)`: labels that the peer finds hardest and on which the two disagree.
+
+    hardest: boolean, of the peer's losses; peer and own: probabilities `(B, C)` of both modalities.
     """
-    audio, visual = (
-        largest_losses(elementwise_cross_entropy(theirs, target), label, share) & disagreement(theirs, mine)
-        for theirs, mine, target, share in zip(peer, own, targets(label), ratio, strict=True)
-    )
+    audio, visual = (hard & disagreement(theirs, mine) for hard, theirs, mine in zip(hardest, peer, own, strict=True))
     return Pair(audio, visual)
 
 
 def loss_without(output: ParsingOutput, label: Tensor, gone: Pair) -> Tensor:
     """HAN's objective, the terms of p_a and p_v over the entries that are not `gone`."""
-    audio, visual = (
-        mean_kept(elementwise_cross_entropy(probability, target), lost)
-        for probability, target, lost in zip(probabilities(output), targets(label), gone, strict=True)
-    )
+    audio, visual = (mean_kept(loss, lost) for loss, lost in zip(losses(output, label), gone, strict=True))
     return binary_cross_entropy(output.P, label) + audio + visual
 
 
@@ -67,11 +66,12 @@ class CoTeaching(TwinMethod):
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Return the sum of both networks' objectives, each less what its peer leaves out."""
-        pair, ratio = both_outputs(output, self.name), self.ratio(step)
+        pair = both_outputs(output, self.name)
         self._watch(pair[0], batch.label, targets(batch.label))
         loss = pair[0].P.new_zeros(())
-        for own, peer in (pair, pair[::-1]):
-            gone = left_out(probabilities(peer), probabilities(own), batch.label, ratio)
+        hardest = self.hardest([losses(each, batch.label) for each in pair], batch.label, step)
+        for own, peer, hard in zip(pair, pair[::-1], hardest[::-1], strict=True):
+            gone = left_out(hard, probabilities(peer), probabilities(own))
             loss = loss + loss_without(own, batch.label, gone)
         return loss
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from avbalance.analysis.parsing_losses import PROBABILITY_FLOOR, elementwise_cross_entropy, targets
+from avbalance.analysis.parsing_losses import PROBABILITY_FLOOR, Pair, elementwise_cross_entropy, targets
 from avbalance.methods.base import MethodCard, Step
 from avbalance.methods.parts import twins
-from avbalance.methods.parts.selection import largest_losses, mean_kept
+from avbalance.methods.parts.selection import mean_kept
 from avbalance.methods.parts.twins import TwinMethod, both_outputs
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ class JoCoR(TwinMethod):
         self._watch(first, label, targets(label))
         loss = joint_loss(first.P, second.P, label, weight).mean()
         pairs = ((first.p_a, second.p_a), (first.p_v, second.p_v))
-        for pair, target, ratio in zip(pairs, targets(label), self.ratio(step), strict=True):
-            each = joint_loss(*pair, target, weight)
-            loss = loss + mean_kept(each, largest_losses(each, label, ratio))
-        return loss
+        each = Pair(*(joint_loss(*pair, target, weight) for pair, target in zip(pairs, targets(label), strict=True)))
+        (hardest,) = self.hardest([each], label, step)
+        return loss + mean_kept(each.audio, hardest.audio) + mean_kept(each.visual, hardest.visual)
 
 
 METHOD = JoCoR

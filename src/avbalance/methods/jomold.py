@@ -19,7 +19,7 @@ from avbalance.errors import UserError
 from avbalance.methods.base import MethodCard, NoOp, Step, Trainer
 from avbalance.methods.parts import modulation, parsing
 from avbalance.methods.parts.parsing import ParsingMethod
-from avbalance.methods.parts.selection import needed_ratios
+from avbalance.methods.parts.selection import RecentVideos, needed_ratios
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 class JoMoLD(ParsingMethod):
     """Weighted terms of audio, visual and video, a contrastive loss, and labels denoised in every mini-batch.
 
+    The shares of noisy labels are taken of 128 videos, the batch of the reference code, whatever the batch is here: of
+    the last whole batches that fit into so many.
     The noise estimator is this method with `denoise: false`, `weights: [1, 1, 1]` and the model setting
     `with_ca: false`. The global target is never denoised.
     """
@@ -52,6 +54,9 @@ class JoMoLD(ParsingMethod):
         deviations=(
             "The reference code shrinks its noise ratios in place from 0 at the first batch: the first epoch has no "
             "denoising, all later ones have all of it. That effect is what `warmup: step` does.",
+            "In batches of fewer than 128 videos, as the reference code has, noisy labels are those among the "
+            "last whole batches that fit into 128 videos, each loss as it was in its own step: a class has one or two "
+            "positives in 16 videos, of which the floor of a ratio leaves nothing.",
             "The forward pass that denoises comes after the one that is trained, so that dropout is drawn alike with "
             "and without it; the first epoch, where its outcome is not used, goes without.",
             *parsing.DEVIATIONS,
@@ -67,6 +72,7 @@ class JoMoLD(ParsingMethod):
         self.require("denoise", self.options["denoise"] in (True, False), "true or false")
         self.require("warmup", self.options["warmup"] in WARMUPS, f"one of {', '.join(WARMUPS)}")
         self._ratio: Pair | None = None
+        self._recent = RecentVideos()
 
     @property
     def weights(self) -> tuple[float, float, float]:
@@ -101,12 +107,23 @@ class JoMoLD(ParsingMethod):
             alone = attend(output.e_a, output.e_v, with_ca=False)
         loss = Pair(*map(elementwise_cross_entropy, (alone.p_a, alone.p_v), whole))
         ratio = (warmed(each, step.epoch, step.index, step.batches, self.options["warmup"]) for each in self._ratio)
-        return removed(whole, denoised(batch.label, loss, Pair(*ratio)))
+        label, audio, visual = self._recent.joined(batch.label, *loss)
+        gone = denoised(label, Pair(audio, visual), Pair(*ratio))
+        return removed(whole, Pair(*(each[-len(batch.label) :] for each in gone)))
 
     def objective(self, output: ParsingOutput, batch: Batch, target: Pair) -> Tensor:
         """Return the weighted terms with the contrastive loss of both attended features."""
         total, weight = super().objective(output, batch, target), self.options["nce_weight"]
         return total + weight * jomold_nce(output.f_a, output.f_v) if weight > 0 else total
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums of the unfinished epoch and the recent losses."""
+        return {**super().state_dict(), "recent": self._recent.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the sums of the unfinished epoch and the recent losses."""
+        super().load_state_dict(state)
+        self._recent.load_state_dict(state["recent"])
 
 
 METHOD = JoMoLD

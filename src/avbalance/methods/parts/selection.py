@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from avbalance.analysis.parsing_losses import Pair
@@ -11,6 +11,46 @@ from avbalance.errors import UserError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+RATIO_VIDEOS = 128
+"""Videos that a share of noisy labels is taken of: the batch of MCG-NJU/JoMoLD.
+
+In smaller batches a class has so few positives that `floor(ratio k)` is nearly always 0.
+"""
+
+
+class RecentVideos:
+    """Labels and losses of the last batches, so that shares of noisy labels are taken of 128 videos at any batch size.
+
+    Remembers the last whole batches that fit, with the one at hand, into RATIO_VIDEOS. At that size, or above, this is
+    the batch alone, a short last one of an epoch included. Every loss is that of the step which saw the video.
+    """
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[Tensor, ...]] = []
+
+    def joined(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return the batch's `values`, each `(B, C)`, below those of the batches before it; and remember them.
+
+        Rows -B to the end are the batch's. No gradient flows. To be called once a step.
+        """
+        import torch
+
+        room, first = RATIO_VIDEOS - len(values[0]), len(self._batches)
+        while first > 0 and room >= len(self._batches[first - 1][0]):
+            first -= 1
+            room -= len(self._batches[first][0])
+        self._batches = [*self._batches[first:], tuple(value.detach() for value in values)]
+        device = values[0].device  # a resumed run finds what it remembers on the CPU
+        return tuple(torch.cat([each.to(device) for each in column]) for column in zip(*self._batches, strict=True))
+
+    def state_dict(self) -> list[list[Tensor]]:
+        """Return what is remembered, a list of tensors per batch."""
+        return [list(values) for values in self._batches]
+
+    def load_state_dict(self, state: Sequence[Sequence[Tensor]]) -> None:
+        """Take up what `state_dict` returned."""
+        self._batches = [tuple(values) for values in state]
 
 
 def needed_ratios(needs: Mapping[str, Any], method: str, classes: int, device: torch.device) -> Pair:
