@@ -61,7 +61,7 @@ APPROXIMATE = {"talnet", "stpn", "cmcs", "ave-net", "avsdn", "han-co-teaching", 
 GAMMAS = {f"ours-gamma-0.{tenth}": tenth / 10 for tenth in range(2, 10)}
 ON_JOMOLD = {
     "jomold", "jomold-no-cl", "jomold-dgm", "ours", "ours-score", "ours-discrepancy", *GAMMAS, "jomold-msdu",
-    "ours-detach", "ours-noise-none", "ours-update", "jomold-dgm-noise-none",
+    "ours-detach", "ours-noise-none", "ours-update", "jomold-dgm-noise-none", "jomold-heads", "jomold-msdu-shared",
 }  # fmt: skip
 
 
@@ -773,6 +773,8 @@ def test_item_21_without_noise_and_damping_every_bit_is_that_of_the_plain_run(cl
 
 # Modality-separated decision units
 
+AUXILIARY = ("jomold-msdu-shared", "jomold-heads")  # with its loss, and without
+
 
 @pytest.mark.parametrize("run", ["ours", "han-ours"])
 def test_item_22_a_measuring_head_sees_its_own_modality_only(run: str) -> None:
@@ -811,6 +813,27 @@ def test_item_23_its_gradient_reaches_the_encoders_but_in_the_detached_control()
     assert control["method"]["dgm"] is False and control["model"] == full["model"]
     assert detached["method"] == full["method"]
     assert detached["model"] == {**full["model"], "msdu_detach": True}
+
+
+def test_item_23_heads_and_auxiliary_loss_apart() -> None:
+    full, heads, shared = (rows()[run].settings for run in ("jomold-msdu", "jomold-heads", "jomold-msdu-shared"))
+    assert heads == {**full, "method": {**full["method"], "lambda_ms": 0.0}}
+    assert shared == {**full, "model": {**full["model"], "msdu_heads": "shared"}}
+    batch, plain = make_batch(), network("jomold", **SMALL).eval()
+    model = network("jomold-msdu-shared", **SMALL).eval()
+    assert equal(model.state_dict(), plain.state_dict())  # not one weight more than JoMoLD
+    output, without = model(batch), plain(batch)
+    for name in ("frame_prob", "P", "p_a", "p_v"):
+        assert torch.equal(getattr(output, name), getattr(without, name)), name
+    for encoded, scores in ((output.e_a, output.s_a), (output.e_v, output.s_v)):
+        over = model.audio_heads.frame_att(encoded).softmax(1)
+        torch.testing.assert_close(scores, (over * model.audio_heads.prob(encoded).sigmoid()).sum(1))
+    losses = [prepared(method_of(run), model).loss(model, model(batch), batch, make_step()) for run in AUXILIARY]
+    smooth = torch.where(batch.label > 0, 0.95, 0.05)
+    added = 2 * binary_cross_entropy(output.s_a, batch.label) + binary_cross_entropy(output.s_v, smooth)
+    torch.testing.assert_close(losses[0] - losses[1], added)
+    (output.s_a.sum() + output.s_v.sum()).backward()
+    assert {name.split(".")[0] for name in gradients_of(model)} == {"encoders", "audio_heads"}
 
 
 def test_item_24_one_file_of_noise_ratios_per_seed_made_without_modulation() -> None:
@@ -875,6 +898,8 @@ def test_item_26_psp_with_labels_of_seconds_and_its_published_settings(tmp_path:
 
     base, ours = (rows()[run].settings for run in ("psp", "psp-dgm"))
     assert {**ours, "method": base.get("method", {})} == {"method": {}, **base}
+    for run, unit in (("psp-position", base), ("psp-position-dgm", ours)):  # as in the public code
+        assert rows()[run].settings == {**unit, "model": {**unit["model"], "guide": "position"}}
     assert base["data"]["task"] == "localisation" and network("psp", 29).propagation.threshold == 0.099
     options = method_of("psp-dgm").options
     assert (options["measure"], options["gamma"], options["similarity_weight"]) == ("fusion", 0.1, 100.0)

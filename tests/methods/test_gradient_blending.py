@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from avbalance.methods.gradient_blending import (
     blending_weights,
     estimate,
     overfitting_and_generalisation,
+    re_estimated,
 )
 from avbalance.methods.gradient_blending_weights import GradientBlendingWeights
 from avbalance.models.base import ModelOutput
@@ -117,6 +119,46 @@ def test_estimation_reports_what_the_copies_measured(make_trainer: Any) -> None:
         assert (raw["added_overfitting"], raw["added_generalisation"]) == expected
 
 
+def test_with_statistics_of_the_present_weights_a_hardly_trained_network_is_near_guessing(
+    make_trainer: Any, same_weights: Any
+) -> None:
+    guessing, found = math.log(3), {}
+    for batch_norm in ("as trained", "re-estimated"):
+        trainer = make_trainer(GradientBlending({"batch_norm": batch_norm}), unimodal_heads=True)
+        for kernel in (weight for weight in trainer.model.encoders.parameters() if weight.ndim == 4):
+            kernel.data *= 3  # statistics at initialisation, 0 and 1, are far from those of these weights
+        before = copy.deepcopy(trainer.model)
+        trainer.method.epoch_start(trainer, 0)
+        assert same_weights(before, trainer.model)
+        heads = trainer.method.trajectory[0]["heads"].values()
+        found[batch_norm] = [loss for head in heads for loss in (*head["train_loss"], *head["held_out_loss"])]
+    assert all(math.isfinite(loss) and loss < guessing + 0.7 for loss in found["re-estimated"])
+    assert max(found["as trained"]) > 10 * guessing
+    print(found)
+
+
+def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part(make_trainer: Any) -> None:
+    trainer = make_trainer(Baseline(), unimodal_heads=True)
+    encoder = trainer.model.encoders["audio"]
+    first = next(layer for layer in encoder.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    first.register_forward_pre_hook(lambda layer, given: seen.append(given[0].detach().mean((0, 2, 3))))
+    before, training = copy.deepcopy(trainer.model.state_dict()), trainer.model.training
+    with re_estimated(trainer):
+        assert len(seen) == 3
+        torch.testing.assert_close(first.running_mean, torch.stack(seen).mean(0))
+        assert not torch.equal(
+            first.running_mean, before["encoders.audio." + name_of(encoder, first) + ".running_mean"]
+        )
+        assert first.momentum == 0.1 and trainer.model.training == training
+    assert all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def name_of(module: Any, part: Any) -> str:
+    return next(name for name, each in module.named_modules() if each is part)
+
+
 def test_online_estimates_at_every_super_epoch(make_trainer: Any) -> None:
     method = GradientBlending({"super_epoch": 2})
     trainer = make_trainer(method, epochs=5, unimodal_heads=True)
@@ -184,6 +226,8 @@ def test_bad_input_is_refused(make_trainer: Any) -> None:
         GradientBlending({"weights": "onlien"})
     with pytest.raises(UserError, match="super_epoch is 0"):
         GradientBlending({"super_epoch": 0})
+    with pytest.raises(UserError, match="option batch_norm is 'fresh'; it must be as trained or re-estimated"):
+        GradientBlending({"batch_norm": "fresh"})
     with pytest.raises(UserError, match="epochs is 0"):
         GradientBlendingWeights({"epochs": 0})
     with pytest.raises(UserError, match="offline weights are missing"):

@@ -159,6 +159,8 @@ def test_measuring_heads_change_no_weight_drawn_before_them() -> None:
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"msdu": "on"}, "msdu is 'on'"),
         ({"msdu_detach": True}, "it needs msdu: true"),
+        ({"msdu_heads": "shared"}, "msdu_heads is 'shared'; it needs msdu: true"),
+        ({"msdu": True, "msdu_heads": "both"}, "msdu_heads is 'both'"),
         ({"depth": 3}, "unknown setting depth"),
     ],
 )

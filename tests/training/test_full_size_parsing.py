@@ -157,13 +157,16 @@ def parameters(rows: list[Row]) -> list[Any]:
 def expected_parameters(model: dict[str, Any]) -> int | None:
     """Number of weights of a network whose size is published; None for re-implementations without code to follow."""
     if model["name"] == "han":
-        return HAN_WITH_MSDU if model.get("msdu") else HAN
+        separate = model.get("msdu") and model.get("msdu_heads") != "shared"
+        return HAN_WITH_MSDU if separate else HAN
     return PARAMETERS.get(model["name"])
 
 
 def idle(row: Row, name: str) -> bool:
-    """Whether a run leaves a tensor alone: without cross-modal attention that attention has no part in the loss."""
-    return "cross_attention" in name and row.settings["model"].get("with_ca") is False
+    """Whether a run leaves a tensor alone: cross-modal attention or measuring heads may have no part in the loss."""
+    if "cross_attention" in name:
+        return row.settings["model"].get("with_ca") is False
+    return name.startswith("measuring.") and row.settings["method"].get("lambda_ms") == 0
 
 
 @pytest.mark.parametrize("row", parameters([row for row in ROWS if row.reports]))

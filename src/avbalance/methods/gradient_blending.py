@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from avbalance.models.base import Batch, Model, ModelOutput
 
 HEADS = ("audio", "visual", "joint")
+BATCH_NORMS = ("as trained", "re-estimated")
 
 
 def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[float, float]) -> tuple[float, float]:
@@ -74,21 +76,24 @@ class SingleHead(Method):
         return blended_loss(output, batch.label, [float(head == self.options["head"]) for head in HEADS])
 
 
-def estimate(trainer: Trainer, epochs: int, first_epoch: int, schedule: bool) -> dict[str, Any]:
+def estimate(
+    trainer: Trainer, epochs: int, first_epoch: int, schedule: bool, batch_norm: str = "as trained"
+) -> dict[str, Any]:
     """Return weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
 
     Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed
     sets of equal size; the trainer's own model is left as it is. Returns per head in HEADS the weight, dO, dG
-    and the four losses. Raises UserError when the model has no unimodal heads of its own.
+    and the four losses. batch_norm "re-estimated": see `re_estimated`; else the statistics are what training left.
+    Raises UserError when the model has no unimodal heads of its own.
     """
     if getattr(trainer.model, "unimodal_heads", None) is None:
         raise UserError("Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true.")
-    before = _losses(trainer)
+    before = _losses(trainer, batch_norm)
     record: dict[str, Any] = {"epoch": first_epoch, "epochs": epochs, "heads": {}}
     for head in HEADS:
         copy = trainer.clone(SingleHead({"head": head}))
         copy.fit_epochs(epochs, first_epoch=first_epoch, stream=f"gradient-blending-{head}", schedule=schedule)
-        after = _losses(copy)
+        after = _losses(copy, batch_norm)
         train, held_out = ((before[split][head], after[split][head]) for split in ("train-sample", "estimation"))
         overfitting, generalisation = overfitting_and_generalisation(train, held_out)
         record["heads"][head] = {
@@ -105,8 +110,29 @@ def estimate(trainer: Trainer, epochs: int, first_epoch: int, schedule: bool) ->
     return record
 
 
-def _losses(trainer: Trainer) -> dict[str, dict[str, float]]:
-    losses = {split: trainer.evaluate(split).loss for split in ("train-sample", "estimation")}
+@contextmanager
+def re_estimated(trainer: Trainer) -> Iterator[None]:
+    """Meanwhile, batch-norm layers have the statistics of the training part under the present weights.
+
+    The mean over its batches, with test-time transforms and without gradient. The running statistics that training
+    leaves lag behind its weights: of a network that has hardly been trained they are those of its initialisation.
+    """
+    import copy
+
+    from torch.optim.swa_utils import update_bn
+
+    model = trainer.model
+    before = copy.deepcopy(model.state_dict())
+    update_bn(trainer.source.evaluation(trainer.parts["train"]), model)
+    try:
+        yield
+    finally:
+        model.load_state_dict(before)
+
+
+def _losses(trainer: Trainer, batch_norm: str) -> dict[str, dict[str, float]]:
+    with re_estimated(trainer) if batch_norm == "re-estimated" else nullcontext():
+        losses = {split: trainer.evaluate(split).loss for split in ("train-sample", "estimation")}
     return {
         split: {"audio": loss["audio"], "visual": loss["visual"], "joint": loss["logits"]}
         for split, loss in losses.items()
@@ -132,6 +158,11 @@ class GradientBlending(Method):
                 "ours (Xia et al. 2023 do not say); or offline, or numbers for audio, visual and joint head",
             ),
             "super_epoch": (10, "Wang et al. 2020 vary it; 10 gives ten estimates in 100 epochs"),
+            "batch_norm": (
+                "as trained",
+                "Wang et al. 2020 measure the model as it is; re-estimated is ours: batch-norm statistics are first taken "
+                "anew from the training part",
+            ),
         },
         fusions=("concat",),
         no_op=NoOp(
@@ -142,6 +173,8 @@ class GradientBlending(Method):
         ),
         deviations=(
             "The held-out set is a stratified tenth of the training set, never the test set.",
+            "With `batch_norm: as trained` losses of a hardly trained network may lie far above guessing, since "
+            "running statistics lag behind the weights.",
             "Negative gains count as 0, squared overfitting is at least 1e-6; equal weights if none gains.",
         ),
     )
@@ -149,6 +182,7 @@ class GradientBlending(Method):
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
         self.require("super_epoch", self.options["super_epoch"] >= 1, "at least 1")
+        self.require("batch_norm", self.options["batch_norm"] in BATCH_NORMS, " or ".join(BATCH_NORMS))
         self.trajectory: list[dict[str, Any]] = []
         self.weights: list[float] | None = None
         given = self.options["weights"]
@@ -178,7 +212,8 @@ class GradientBlending(Method):
         estimated = bool(self.trajectory) and self.trajectory[-1]["epoch"] == epoch
         if self.options["weights"] != "online" or epoch % length != 0 or estimated:
             return
-        record = estimate(trainer, min(length, trainer.epochs - epoch), first_epoch=epoch, schedule=False)
+        epochs, batch_norm = min(length, trainer.epochs - epoch), self.options["batch_norm"]
+        record = estimate(trainer, epochs, first_epoch=epoch, schedule=False, batch_norm=batch_norm)
         self.trajectory.append(record)
         self.weights = [record["weights"][head] for head in HEADS]
 

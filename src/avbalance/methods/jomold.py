@@ -54,7 +54,7 @@ class JoMoLD(ParsingMethod):
         deviations=(
             "The reference code shrinks its noise ratios in place from 0 at the first batch: the first epoch has no "
             "denoising, all later ones have all of it. That effect is what `warmup: step` does.",
-            "In batches of fewer than 128 videos, as the reference code has, noisy labels are those among the "
+            "In batches smaller than the reference code's 128 videos, noisy labels are those among the "
             "last whole batches that fit into 128 videos, each loss as it was in its own step: a class has one or two "
             "positives in 16 videos, of which the floor of a ratio leaves nothing.",
             "The forward pass that denoises comes after the one that is trained, so that dropout is drawn alike with "

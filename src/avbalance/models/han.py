@@ -20,6 +20,7 @@ from avbalance.models.parsing import (
     check_shares,
     check_sizes,
     head_logits,
+    measured_scores,
     two_encoders,
 )
 
@@ -28,9 +29,11 @@ DEFAULTS: dict[str, Any] = {
     "dropout": 0.1,
     "visual_dropout": 0.0,
     "msdu": False,
+    "msdu_heads": "separate",
     "msdu_detach": False,
     "with_ca": True,
 }
+MSDU_HEADS = ("separate", "shared")
 
 
 class HAN(ParsingModel):
@@ -38,8 +41,9 @@ class HAN(ParsingModel):
 
     `visual_dropout` drops attended visual features ahead of the heads (0.5 in MCG-NJU/JoMoLD, 0 in HAN). `msdu` gives
     each modality its own heads and adds measuring heads on the encoder outputs (Fu, Gao and Xu, Eq. 11); with
-    `msdu_detach` no gradient flows from those into the encoders. Without `with_ca` no modality attends to the other
-    (JoMoLD's noise estimator); the weights are the same.
+    `msdu_detach` no gradient flows from those into the encoders. With `msdu_heads: shared`, a control of ours, there is
+    the one set of heads of a network without MSDU, which also measures. Without `with_ca` no modality
+    attends to the other (JoMoLD's noise estimator); the weights are the same.
 
     4,569,675 parameters, 4,659,450 with MSDU, at width 512 and 25 classes. The published counts, 4,571,723 and
     4,661,498, contain 2,048 of two LayerNorms that are never applied and do not exist here.
@@ -59,9 +63,11 @@ class HAN(ParsingModel):
         share = settings["visual_dropout"]
         self.visual_dropout = nn.Dropout(share) if share else nn.Identity()
         self.audio_heads = Heads(width, classes)  # everybody's without MSDU
-        self.visual_heads = Heads(width, classes) if settings["msdu"] else None
-        measuring = {name: MeasuringHeads(width, classes) for name in MODALITIES} if settings["msdu"] else {}
+        separate = settings["msdu"] and settings["msdu_heads"] == "separate"
+        self.visual_heads = Heads(width, classes) if separate else None
+        measuring = {name: MeasuringHeads(width, classes) for name in MODALITIES} if separate else {}
         self.measuring = nn.ModuleDict(measuring)
+        self.msdu = settings["msdu"]
         self.msdu_detach = settings["msdu_detach"]
         self.with_ca = settings["with_ca"]
 
@@ -91,7 +97,11 @@ class HAN(ParsingModel):
         )
 
     def _measure(self, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if not self.msdu:
+            return {}
         seen = {name: tensor.detach() if self.msdu_detach else tensor for name, tensor in encoded.items()}
+        if self.visual_heads is None:
+            return {name: measured_scores(self.audio_heads, tensor) for name, tensor in seen.items()}
         return {name: heads(seen[name]) for name, heads in self.measuring.items()}
 
     def own(self, modality: str) -> list[nn.Module]:
@@ -112,6 +122,8 @@ def build(settings: dict[str, Any], classes: int, generator: torch.Generator) ->
     check_shares(filled, "dropout", "visual_dropout")
     for name in ("msdu", "msdu_detach", "with_ca"):
         require(filled[name], (True, False), name)
-    if filled["msdu_detach"] and not filled["msdu"]:
-        raise UserError("model setting msdu_detach is true; it needs msdu: true.")
+    require(filled["msdu_heads"], MSDU_HEADS, "msdu_heads")
+    for name in ("msdu_heads", "msdu_detach"):
+        if filled[name] != DEFAULTS[name] and not filled["msdu"]:
+            raise UserError(f"model setting {name} is {filled[name]!r}; it needs msdu: true.")
     return assemble_default(lambda: HAN(filled, classes), generator)

@@ -238,8 +238,13 @@ class MeasuringHeads(nn.Module):
 
     def forward(self, encoded: Tensor) -> Tensor:
         """Return scores `(B, C)` in (0, 1) for encoder outputs `(B, T, D)`."""
-        scores: Tensor = (self.frame_att(encoded).softmax(1) * self.prob(encoded).sigmoid()).sum(1)
-        return scores
+        return measured_scores(self, encoded)
+
+
+def measured_scores(heads: Heads | MeasuringHeads, encoded: Tensor) -> Tensor:
+    """Pool what the heads say of encoder outputs `(B, T, D)`: scores `(B, C)`, by attention over time alone."""
+    scores: Tensor = (heads.frame_att(encoded).softmax(1) * heads.prob(encoded).sigmoid()).sum(1)
+    return scores
 
 
 class Pooled(NamedTuple):
