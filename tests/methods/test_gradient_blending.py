@@ -124,7 +124,7 @@ def test_with_statistics_of_the_present_weights_a_hardly_trained_network_is_near
 ) -> None:
     guessing, found = math.log(3), {}
     for batch_norm in ("as trained", "re-estimated"):
-        trainer = make_trainer(GradientBlending({"batch_norm": batch_norm}), unimodal_heads=True)
+        trainer = make_trainer(GradientBlending({"batch_norm": batch_norm}), epochs=1, width=8, unimodal_heads=True)
         for kernel in (weight for weight in trainer.model.encoders.parameters() if weight.ndim == 4):
             kernel.data *= 3  # statistics at initialisation, 0 and 1, are far from those of these weights
         before = copy.deepcopy(trainer.model)
@@ -132,9 +132,8 @@ def test_with_statistics_of_the_present_weights_a_hardly_trained_network_is_near
         assert same_weights(before, trainer.model)
         heads = trainer.method.trajectory[0]["heads"].values()
         found[batch_norm] = [loss for head in heads for loss in (*head["train_loss"], *head["held_out_loss"])]
-    assert all(math.isfinite(loss) and loss < guessing + 0.7 for loss in found["re-estimated"])
-    assert max(found["as trained"]) > 10 * guessing
-    print(found)
+    assert all(math.isfinite(loss) and loss < 3 * guessing for loss in found["re-estimated"])
+    assert max(found["as trained"]) > 100 * guessing
 
 
 def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part(make_trainer: Any) -> None:
@@ -147,16 +146,10 @@ def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part
     with re_estimated(trainer):
         assert len(seen) == 3
         torch.testing.assert_close(first.running_mean, torch.stack(seen).mean(0))
-        assert not torch.equal(
-            first.running_mean, before["encoders.audio." + name_of(encoder, first) + ".running_mean"]
-        )
+        assert not all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
         assert first.momentum == 0.1 and trainer.model.training == training
     assert all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
-
-
-def name_of(module: Any, part: Any) -> str:
-    return next(name for name, each in module.named_modules() if each is part)
 
 
 def test_online_estimates_at_every_super_epoch(make_trainer: Any) -> None:

@@ -160,8 +160,8 @@ class GradientBlending(Method):
             "super_epoch": (10, "Wang et al. 2020 vary it; 10 gives ten estimates in 100 epochs"),
             "batch_norm": (
                 "as trained",
-                "Wang et al. 2020 measure the model as it is; re-estimated is ours: batch-norm statistics are first taken "
-                "anew from the training part",
+                "Wang et al. 2020 measure the model as it is; re-estimated is ours: batch-norm statistics are first "
+                "taken anew from the training part",
             ),
         },
         fusions=("concat",),
