@@ -29,6 +29,7 @@ LABELS = {
     "baseline": "Baseline",
     "ogm-ge": "OGM-GE",
     "gradient-blending": "Grad-Blending",
+    "gradient-blending-bn": "Grad-Blending (re-estimated BN)",
     "gradient-blending-offline": "Grad-Blending (offline)",
     "greedy": "Greedy",
     "branch-losses": "MMTM without re-balancing",

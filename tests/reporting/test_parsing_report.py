@@ -81,6 +81,8 @@ def test_controls_and_both_truths_have_rows(made: tuple[Paper, Path, Path]) -> N
     controls = {labels()[run] for run in ("jomold-msdu", "ours-detach", "ours-noise-none", "ours-update")}
     assert controls | {labels()["jomold-dgm-noise-none"]} <= set(fourth["method"])
     assert {labels()["han-dgm"], labels()["han-ours-jomold-schedule"]} <= set(seventh["method"])
+    parts = pd.read_csv(made[2] / "tableS2.csv")
+    assert {labels()["jomold-heads"], labels()["jomold-msdu-shared"]} <= set(parts["method"])
     ours = first[first["method"] == "Ours"].set_index(["protocol", "metric"])
     assert ours.loc[("none", "segment_V"), "ours_mean"] == ours.loc[("repaired", "segment_V"), "ours_mean"]
     assert ours.loc[("none", "segment_A"), "ours_mean"] != ours.loc[("repaired", "segment_A"), "ours_mean"]
@@ -182,7 +184,7 @@ def test_everything_is_the_same_bytes_twice(made: tuple[Paper, Path, Path], tmp_
         *render_figures(paper, declarations(), measurements, tmp_path),
         *render_claims(paper, declarations(), tmp_path, measurements),
     ]
-    assert len(written) == 8 * 3 + 2 * 3 + 2
+    assert len(written) == 9 * 3 + 2 * 3 + 2
     for path in written:
         assert path.read_bytes() == (out / path.name).read_bytes()
 
