@@ -111,6 +111,7 @@ MUTANTS = (
     _code(15, "methods/gradient_blending.py", "max(excess**2, 1e-6)", "max(abs(excess), 1e-6)", "methods"),
     _code(15, "methods/gradient_blending.py",
           "trainer.evaluate(split).loss", 'trainer.evaluate("test").loss', "methods"),
+    _code(15, "methods/gradient_blending.py", 'if batch_norm == "re-estimated" else', "if True else", "methods"),
     _code(16, "methods/gradient_blending.py",
           "first_epoch=epoch, schedule=False", "first_epoch=epoch, schedule=True", "methods"),
     _code(16, "methods/gradient_blending.py",
