@@ -12,7 +12,7 @@ from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, complet
 from avbalance.models.parsing import ParsingOutput
 
 DEFAULTS: dict[str, Any] = {"exclusive": False, "hidden": 256}
-EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 128, 1e-3, 1e-4, 0.3
+EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 128, 1e-3, 1e-4, 0.3  # as when the stand-ins on a timeline were set by it
 
 
 class Standardise(nn.Module):
@@ -24,7 +24,7 @@ class Standardise(nn.Module):
     def __init__(self, sample: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", sample.mean(0))
-        self.register_buffer("deviation", sample.std(0, unbiased=False) + 1e-3)
+        self.register_buffer("deviation", sample.std(0) + 1e-3)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the standardised features."""
@@ -72,7 +72,7 @@ class StrongReference(Model):
     def __init__(self, settings: dict[str, Any], classes: int) -> None:
         super().__init__()
         self.exclusive, self.hidden, self.classes = bool(settings["exclusive"]), int(settings["hidden"]), classes
-        empty = {name: seconds_network(torch.zeros(1, 1), classes, 0) for name in self.modalities}
+        empty = {name: seconds_network(torch.zeros(2, 1), classes, 0) for name in self.modalities}
         self.encoders = nn.ModuleDict(empty)
 
     def forward(self, batch: Batch) -> ModelOutput:

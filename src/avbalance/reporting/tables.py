@@ -107,11 +107,12 @@ def build_table(
     or {value, label, set: further coordinates}; values: "*" are all data sets or runs), select (fixed
     coordinates, also put together from those of the axes: {metric: "{level}_{quantity}"}), source (default:
     measurements; else see FromFiles and FromRuns), decimals (2; null: as short as possible), sizes (clips per
-    "columns", per "rows", or "none"), counted ("Clips", or what else n counts), seed_counts (a column of how many seeds a row has), made_only (rows without any number of ours
-    are left out), notes (lines to stand below), requires (when the plan asks for it), published_where
-    (coordinates that a cell must have for a published number to stand in it), context (metrics of which the notes
-    give other papers' numbers), common_seeds (false; true: cells are over the seeds that all runs of the table have on
-    their data set, so that rows differ in nothing else). Raises UserError for unknown keys.
+    "columns", per "rows", or "none"), counted ("Clips", or what else n counts), seed_counts (a column of how many
+    seeds a row has), made_only (rows without any number of ours are left out), notes (lines to stand below), requires
+    (when the plan asks for it), published_where (coordinates that a cell must have for a published number to stand in
+    it), context (metrics of which the notes give other papers' numbers), common_seeds (false; true: cells are over the
+    seeds that all runs of the table have on their data set, so that rows differ in nothing else). Raises UserError for
+    unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
