@@ -22,12 +22,13 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import Manifest, read_manifest
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
+from avbalance.models.strong_reference import fit_seconds
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPES = {
@@ -35,7 +36,6 @@ RECIPES = {
     "synthetic-ave": {"audio": "seconds10-mel128", "visual": "seconds10-grid64"},
 }
 SEEDS = (0, 1, 2)
-EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 128, 1e-3, 1e-4, 0.3
 
 
 def cpu_seconds() -> float:
@@ -62,32 +62,19 @@ def made(name: str, folder: Path) -> tuple[Manifest, dict[str, NDArray[np.float3
     return manifest, features
 
 
-def targets(manifest: Manifest, modality: str) -> NDArray[np.float32]:
-    """Truth of every second (N, 10, C); one-hot with the background last for localisation."""
-    truth = manifest.timeline(f"events_{modality}").transpose(0, 2, 1).astype(np.float32)
-    if manifest.card["options"]["scheme"] == "localisation":
-        truth[..., -1] = 1.0 - truth.any(axis=-1)
-    return truth
+def targets(manifest: Manifest, modality: str) -> NDArray[Any]:
+    """Truth of every second (N, 10, C): floats; for localisation one-hot whole numbers, the background last."""
+    truth: NDArray[Any] = manifest.timeline(f"events_{modality}").transpose(0, 2, 1)
+    if manifest.card["options"]["scheme"] != "localisation":
+        return truth.astype(np.float32)
+    truth[..., -1] = ~truth.any(axis=-1)
+    return truth.astype(np.int64)
 
 
-def outputs(train: Tensor, labels: Tensor, test: Tensor, hidden: int, exclusive: bool, seed: int) -> Tensor:
-    """Logits (n, C) for `test` of a model trained on `train` and its labels, all standardised by the training part."""
-    torch.manual_seed(seed)
-    mean, deviation = train.mean(0), train.std(0) + 1e-3
-    train, test = (train - mean) / deviation, (test - mean) / deviation
-    width, classes = train.shape[1], labels.shape[1]
-    layers = [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(DROPOUT)] if hidden else []
-    model = nn.Sequential(*layers, nn.Linear(hidden or width, classes))
-    loss = nn.CrossEntropyLoss() if exclusive else nn.BCEWithLogitsLoss()
-    optimiser = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=DECAY)
-    for _ in range(EPOCHS):
-        for batch in torch.split(torch.randperm(len(train)), BATCH):
-            optimiser.zero_grad()
-            loss(model(train[batch]), labels[batch]).backward()
-            optimiser.step()
-    model.eval()
+def outputs(train: Tensor, labels: Tensor, test: Tensor, hidden: int, seed: int) -> Tensor:
+    """Logits (n, C) for `test` of a model trained on `train` and its labels."""
     with torch.no_grad():
-        logits: Tensor = model(test)
+        logits: Tensor = fit_seconds(train, labels, hidden, seed)(test)
     return logits
 
 
@@ -118,7 +105,7 @@ def reference(manifest: Manifest, modality: str, features: NDArray[np.float32]) 
     for hidden, model in ((0, "linear"), (256, "hidden layer")):
         found = np.array(
             [
-                scores(outputs(*given["train"], given["test"][0], hidden, exclusive, seed), given["test"][1], exclusive)
+                scores(outputs(*given["train"], given["test"][0], hidden, seed), given["test"][1], exclusive)
                 for seed in SEEDS
             ]
         )

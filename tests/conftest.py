@@ -33,6 +33,7 @@ LABELS = {
     "gradient-blending-offline": "Grad-Blending (offline)",
     "greedy": "Greedy",
     "branch-losses": "MMTM without re-balancing",
+    **{f"reference-{part}": f"Reference: logistic regression, {part}" for part in ("audio", "visual", "both")},
     "late-ensemble": "Late ensemble",
     "audio-half-a": "Audio unimodal (half A)",
     "audio-half-b": "Audio unimodal (half B)",

@@ -17,6 +17,7 @@ METHODS = (
     "gradient-blending",
     "gradient-blending-weights",
     "greedy",
+    "logistic-regression",
     "ogm-ge",
     "unimodal",
 )

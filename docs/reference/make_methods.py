@@ -32,6 +32,8 @@ def section(card: MethodCard) -> str:
         lines += [f"- Models: {', '.join(f'`{name}`' for name in card.models)}{fusions}."]
     if not card.trains:
         lines += ["- Trains nothing: joins the predictions of other runs."]
+    if card.fits:
+        lines += ["- A reference: fits its model without epochs."]
     if not card.predicts:
         lines += ["- Makes files for other runs, no predictions."]
     if card.no_op:

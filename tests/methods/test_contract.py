@@ -28,6 +28,8 @@ from avbalance.plan.plan import load_plan
 REPOSITORY = Path(__file__).parents[2]
 CARDS = {name: methods.load(name).card for name in methods.names()}
 PREDICTING = [name for name, card in CARDS.items() if card.trains and card.predicts]
+FITTING = [name for name in PREDICTING if CARDS[name].fits]
+WITH_EPOCHS = [name for name in PREDICTING if not CARDS[name].fits]
 WITH_NO_OP = [name for name in PREDICTING if CARDS[name].no_op is not None]
 WITHOUT_PREDICTIONS = [name for name, card in CARDS.items() if card.trains and not card.predicts]
 COMBINING = [name for name, card in CARDS.items() if not card.trains]
@@ -187,7 +189,16 @@ def test_learns_on_easy_data(name: str, finished: Callable[..., Finished]) -> No
     assert learnt(run.trainer, run.logits)
 
 
-@pytest.mark.parametrize("name", PREDICTING)
+@pytest.mark.parametrize("name", FITTING)
+def test_a_reference_has_one_epoch_without_steps_and_is_the_same_twice(
+    name: str, finished: Callable[..., Finished], trainer_of: Callable[..., Any]
+) -> None:
+    run, again = finished(name, settings_of(name)), finish(trainer_of(name, settings_of(name)))
+    assert len(run.history) == 1 and run.history == again.history
+    assert run.equals(again)
+
+
+@pytest.mark.parametrize("name", WITH_EPOCHS)
 def test_resumes_bit_equal_after_a_kill_inside_an_epoch(
     name: str, finished: Callable[..., Finished], trainer_of: Callable[..., Any], tmp_path: Path
 ) -> None:

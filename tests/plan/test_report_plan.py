@@ -42,6 +42,17 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert plan.figure_run_files(SLUG, "figure1") == plan.claims_run_files(SLUG) == []
 
 
+def test_measuring_and_joining_read_the_records_of_the_runs() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "smoke"})
+    slug = "balanced-audiovisual"
+    folders = [path.removesuffix("/predictions.parquet") for path in plan.prediction_files(slug)]
+    assert plan.record_files(slug) == [f"{folder}/record.json" for folder in folders]
+    joined = next(cell for cell in plan.combinations if cell.row.paper == slug)
+    inputs = plan.combination_inputs(joined)
+    assert {path.rsplit("/", 1)[1] for path in inputs} == {"predictions.parquet", "record.json"}
+    assert len(inputs) == 2 * len({path.rsplit("/", 1)[0] for path in inputs})
+
+
 def test_a_data_set_used_with_several_recipes_is_read_in_several_passes() -> None:
     further = {"data": {"visual_recipe": "fps1-middle-48-4s"}}
     shared = {"datasets": {"cremad": "synthetic-balanced"}, "roles": {"cremad": {"settings": further}}}

@@ -255,7 +255,7 @@ def test_a_tier_without_any_of_the_runs_has_empty_figures(number: int, made: tup
 
 def test_every_declared_table_is_made(made: tuple[Paper, Path], tmp_path: Path) -> None:
     paths = render_tables(made[0], declarations(), made[1], tmp_path)
-    assert len(paths) == 8 * 3
+    assert len(paths) == 9 * 3
     first = (tmp_path / "table1.md").read_text(encoding="utf-8")
     assert "Context, from another paper (BalanceBenchmark), not numbers of this one: CREMA-D, accuracy (%)" in first
     assert "only abstracts of the paper are public" in first and "80.65" in first

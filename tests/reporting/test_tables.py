@@ -18,6 +18,7 @@ from avbalance.reporting.tables import (
     SEEDS_NOTE,
     build_table,
     cell_text,
+    grid_texts,
     latex,
     long_frame,
     markdown,
@@ -97,37 +98,65 @@ def scored(run: str, seed: int, subset: str, value: float, n: int, protocol: str
     return measurement(run, subset, seed, value, n) | {"protocol": protocol}
 
 
-def test_a_seed_at_chance_level_is_marked(small: tuple[Paper, Measured]) -> None:
-    # Chance 25 % of 300 clips: 25 + 3 * sqrt(25 * 75 / 300) = 32.5. Seed 1 of base_line is there, extra is above.
+def verdict(run: str, seed: int, metric: str, value: float, protocol: str = "none") -> dict[str, Any]:
+    place = {"split": "val", "condition": "none", "checkpoint": "none", "metric": metric}
+    return scored(run, seed, "overall", value, 40, protocol) | place
+
+
+def test_seeds_that_did_not_learn_or_converge_are_marked_and_named(small: tuple[Paper, Measured]) -> None:
     rows = [
-        scored("majority-label", 0, "overall", 25.0, 300) | {"metric": "chance", "condition": "none"},
-        scored("base_line", 0, "overall", 60.0, 300),
-        scored("base_line", 1, "overall", 32.4, 300),
-        scored("extra", 0, "overall", 32.6, 300),
-        scored("base_line", 0, "overall", 60.0, 300, "estimated"),
-        scored("base_line", 1, "overall", 32.4, 300, "estimated"),
-        scored("extra", 0, "overall", 32.6, 300, "estimated"),
-        scored("base_line", 0, "audio_preferred", 50.0, 150, "estimated"),
-        scored("base_line", 1, "audio_preferred", 60.0, 150, "estimated"),
-    ]
+        *(scored(run, seed, subset, 60.0, 300, "estimated") for run in ("base_line", "extra") for seed in (0, 1, 2)
+          for subset in ("overall", "audio_preferred")),
+        *(verdict("base_line", seed, "learned", seed == 1) for seed in (0, 1, 2)),
+        *(verdict("base_line", seed, "converged", False) for seed in (0, 1, 2)),
+        *(verdict("extra", seed, "learned", True) for seed in (0, 1, 2)),
+        *(verdict("extra", seed, "converged", seed < 2) for seed in (0, 1)),  # of seed 2 nothing is known
+        verdict("extra", 2, "converged", False),
+    ]  # fmt: skip
     table = build_table(small[0], DECLARATION, Measured(small[0], pd.DataFrame(rows), {}))
-    assert [[cell.chance for cell in line] for line in table.cells] == [[True, True], [False, False]]
-    assert "- ‡ a seed at chance level is part of the mean.\n" in markdown(table)
-    assert r"$\ddagger$ a seed at chance level" in latex(table)
-    assert "chance" not in long_frame(table).columns
+    assert [[cell.state for cell in line] for line in table.cells] == [["not learned"] * 2, ["not converged"] * 2]
+    assert long_frame(table)["state"].tolist() == ["not learned"] * 2 + ["not converged"] * 2
+    text = markdown(table)
+    assert "- ‡ a seed that has not learned is part of the mean: Base\\_line (A&lt;B&gt;, seeds 0, 2).\n" in text
+    assert "- § a seed that has not converged is part of the mean: 50% more (A&lt;B&gt;, seed 2).\n" in text
+    assert r"$\ddagger$ a seed that has not learned" in latex(table) and r"\S{} a seed" in latex(table)
 
 
-def test_a_cross_fitted_cell_is_marked_for_either_half(small: tuple[Paper, Measured]) -> None:
+def test_without_verdicts_no_cell_is_marked(small: tuple[Paper, Measured]) -> None:
+    table = build_table(small[0], DECLARATION, small[1])
+    states = [cell.record["state"] for line in table.cells for cell in line]
+    assert states == ["ok" if cell.ours_mean is not None else None for line in table.cells for cell in line]
+
+
+def test_a_cross_fitted_cell_rests_on_the_halves(small: tuple[Paper, Measured]) -> None:
     rows = [
-        scored("majority-label", 0, "overall", 25.0, 300) | {"metric": "chance"},
-        scored("base_line", 0, "overall", 60.0, 300, "cross-fitted-a"),
-        scored("base_line", 0, "overall", 25.0, 300, "cross-fitted-b"),
         scored("base_line", 0, "overall", 42.5, 300, "cross-fitted"),
-        scored("base_line", 0, "audio_preferred", 42.5, 100, "cross-fitted"),
+        scored("base_line", 0, "overall", 42.5, 300, "estimated"),
+        verdict("base_line", 0, "learned", True),
+        verdict("base_line", 0, "learned", False, "cross-fitted"),
     ]
-    declaration = DECLARATION | {"select": {"protocol": "cross-fitted"}}
+    measured = Measured(small[0], pd.DataFrame(rows), {})
+    place = {"dataset": "set", "run": "base_line", "subset": "overall"}
+    assert measured.cell(place).state == "ok"
+    assert measured.cell({**place, "protocol": "cross-fitted"}).state == "not learned"
+
+
+def test_every_run_stands_in_the_supplement_that_has_numbers(small: tuple[Paper, Measured]) -> None:
+    rows = [
+        verdict("base_line", 0, "learned", True), verdict("base_line", 1, "learned", False),
+        verdict("base_line", 0, "final_loss", 0.25), verdict("base_line", 1, "final_loss", 0.5),
+    ]  # fmt: skip
+    declaration = {
+        "id": "tableS9", "title": "Training", "made_only": True, "seed_counts": True, "sizes": "rows",
+        "counted": "Validation clips", "decimals": None,
+        "rows": [{"key": "dataset", "values": "*"}, {"key": "run", "values": "*"}],
+        "columns": [{"key": "metric", "values": ["learned", "final_loss"]}],
+        "select": {"split": "val", "condition": "none", "checkpoint": "none", "subset": "overall", "protocol": "none"},
+    }  # fmt: skip
     table = build_table(small[0], declaration, Measured(small[0], pd.DataFrame(rows), {}))
-    assert [cell.chance for cell in table.cells[0]] == [True, True]
+    heads, body = grid_texts(table)
+    assert heads == ["learned", "final_loss", "Seeds", "Validation clips"]
+    assert [line[2:] for line in body] == [["0.5", "0.375", "2", "40"]]
 
 
 def test_latex_golden(small: tuple[Paper, Measured]) -> None:
@@ -156,7 +185,7 @@ def test_latex_golden(small: tuple[Paper, Measured]) -> None:
 def test_long_frame_keys_and_values(small: tuple[Paper, Measured]) -> None:
     frame = long_frame(build_table(small[0], DECLARATION, small[1]))
     assert list(frame.columns) == [
-        "dataset", "subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data"
+        "dataset", "subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data", "state"
     ]  # fmt: skip
     assert len(frame) == 4
     first = frame.iloc[0]
@@ -171,7 +200,8 @@ def test_long_frame_keys_and_values(small: tuple[Paper, Measured]) -> None:
         (Cell(61.5, 60.0, None, 1, 300), "60.00 (61.50)"),
         (Cell(None, 60.0, 0.5, 3, 99), "60.00 ± 0.50†"),
         (Cell(None, 60.0, 0.5, 3, 100), "60.00 ± 0.50"),
-        (Cell(61.5, 60.0, 0.5, 3, 99, chance=True), "60.00 ± 0.50†‡ (61.50)"),
+        (Cell(61.5, 60.0, 0.5, 3, 99, state="not learned"), "60.00 ± 0.50†‡ (61.50)"),
+        (Cell(None, 60.0, None, 1, 300, state="not converged"), "60.00§"),
     ],
 )
 def test_cell_text(cell: Cell, text: str) -> None:
@@ -256,6 +286,6 @@ def test_tables_are_the_same_bytes_twice(
     tmp_path: Path,
 ) -> None:
     written = render_tables(fabricated_paper, balanced_declarations, measurements, tmp_path)
-    assert len(written) == 3 * 6
+    assert len(written) == 3 * 7
     for path in written:
         assert path.read_bytes() == (rendered / path.name).read_bytes()

@@ -142,6 +142,40 @@ def test_the_record_says_how_a_run_came_to_be(undisturbed: Path, tiny_data: Tiny
     assert record["versions"]["torch"].startswith("2.")
 
 
+def test_the_record_says_whether_a_run_has_learned(undisturbed: Path) -> None:
+    folder = undisturbed / "out" / "paper/tiny/baseline/seed0"
+    history, found = pd.read_csv(folder / "history.csv"), read_json(folder / "record.json")["learning"]
+    assert found["guess_loss"] == pytest.approx(np.log(4)) and found["chance"] == 25.0  # four classes in turn
+    assert found["value"] == pytest.approx(history["val_accuracy"].max())
+    predictions = read_predictions(folder / "predictions.parquet")
+    chosen = predictions[(predictions["checkpoint"] == "selected") & (predictions["split"] == "val")]
+    right = np.stack(chosen["logits"]).argmax(1) == chosen["label"]
+    lead = 100.0 * right - 100.0 * (chosen["label"] == 0)
+    assert found["margin"] == pytest.approx(lead.mean())
+    assert found["margin_error"] == pytest.approx(lead.std() / np.sqrt(32))
+    # one cross-entropy is all that Baseline minimises
+    assert found["final_loss"] == pytest.approx(history["train_loss"].iloc[-1])
+    assert found["late_rise"] == pytest.approx(history["val_accuracy"].iloc[2] - history["val_accuracy"].iloc[1])
+    assert found["selected_share"] == pytest.approx((history["val_accuracy"].idxmax() + 1) / 3)
+
+
+def test_losses_of_prediction_can_be_compared_whatever_a_method_minimises(undisturbed: Path) -> None:
+    greedy = pd.read_csv(undisturbed / "out" / "paper/tiny/greedy/seed0/history.csv")
+    assert (greedy["train_prediction_loss"] < 0.8 * greedy["train_loss"]).all()  # a sum over two branches
+
+
+def test_a_reference_is_not_judged(tiny_data: TinyData, tmp_path: Path) -> None:
+    settings = tiny_settings(model={"name": "pooled-linear", "modalities": ["audio"]})
+    train_cell(options(tiny_data, tmp_path, [tiny_job("logistic-regression", settings)]))
+    folder = tmp_path / "out" / "paper/tiny/logistic-regression/seed0"
+    record = read_json(folder / "record.json")
+    assert record["learning"]["learned"] is None and record["learning"]["converged"] is None
+    assert record["learning"]["margin"] > 0 and record["epochs_run"] == 1
+    assert record["parameters"] == 4 * (2 * 16 + 1)  # mean and deviation of 16 bands
+    predictions = read_predictions(folder / "predictions.parquet")
+    assert set(predictions["checkpoint"]) == {"selected", "last"} and predictions["logits_visual"].isna().all()
+
+
 def test_of_two_processes_with_the_same_run_one_trains_and_the_other_waits(
     undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:

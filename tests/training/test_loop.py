@@ -88,7 +88,8 @@ def test_hooks_come_in_their_order(make_trainer: MakeTrainer) -> None:
     probe = Probe()
     with_method(make_trainer(protocol={"epochs": 2, "batch_size": 48}), probe).train()
     step = ["loss", "gradients", "after"]
-    log = ["epoch", "lr", "train_loss", "val_accuracy", "val_accuracy_audio", "val_accuracy_visual", "val_loss"]
+    log = ["epoch", "lr", "train_loss", "train_prediction_loss"]
+    log += ["val_accuracy", "val_accuracy_audio", "val_accuracy_visual", "val_loss"]
     expected: list[Any] = ["prepare"]
     for epoch in range(2):
         expected += [("start", epoch), ("batch", epoch, 0, 2, True), *step, ("batch", epoch, 1, 2, True), *step]

@@ -33,14 +33,14 @@ TIER = ("--config", "tier=paper", f"papers={{{SLUG}: {{}}}}", f"datasets={{llp: 
 DATASETS = ("llp", "cremad", "ave")
 # Table I has 15 rows, of which MA's two take three runs each and JoMoLD's two share a noise estimator and its ratios;
 # one further DGM row in table IV, two measures, eight strengths, two rows with HAN and one on JoMoLD's schedule, seven
-# controls: 42 runs of five seeds, and five candidates of one. CREMA-D three runs, AVE four.
-TRAINED = {"llp": (15 + 4 + 2 + 1 + 2 + 8 + 3 + 7) * 5 + 5, "cremad": 3 * 5, "ave": 4 * 5}
+# controls: 42 runs of five seeds, and five candidates of one. CREMA-D three runs, AVE four; three references and one.
+TRAINED = {"llp": (15 + 4 + 2 + 1 + 2 + 8 + 3 + 7) * 5 + 5, "cremad": 3 * 5 + 3, "ave": 4 * 5 + 1}
 JOBS = {
     "dataset": 3,
     "features": 3,
     "train": sum(TRAINED.values()),
     "measure": 1,
-    "table": 9,
+    "table": 10,
     "figure": 2,
     "claims": 1,
     "losses": 1,
@@ -255,14 +255,17 @@ def test_without_pictures_there_is_no_crema_d(workplace: Path, tmp_path: Path) -
         build_dataset("cremad", plan.datasets["cremad"], tmp_path / plan.manifest("cremad"))
 
 
-def test_the_tier_overrides_nothing_but_seeds() -> None:
+def test_the_tier_overrides_nothing_but_seeds_and_leaves_out_what_the_data_lack() -> None:
     plan = load_plan(REPOSITORY, CHOSEN)
     (chosen,) = plan.config["papers"].values()
     assert set(chosen) == {"datasets", "roles", "runs"}
+    left_out = chosen["runs"].pop("strong-reference")
+    assert left_out == {"only": ["ave"]}  # training on LLP has no truth per second
+    assert [cut["papers"] for cut in plan.config["cuts"]] == [[SLUG]]
     assert all(set(own) == {"seeds"} for part in ("roles", "runs") for own in chosen[part].values())
     assert tuple(plan.datasets) == DATASETS
     assert all(spec["stands_for"] is None for spec in plan.datasets.values())
-    assert not any(plan.config["datasets"].values()) and plan.config["cuts"] == []
+    assert not any(plan.config["datasets"].values())
 
 
 def test_every_declared_option_exists_and_every_run_has_one_data_set() -> None:

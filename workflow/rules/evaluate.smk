@@ -1,9 +1,10 @@
-"""Purpose: measure every run of a paper on every subset. Inputs: predictions, subsets. Outputs: results/<name>/papers/<slug>/measurements.parquet."""
+"""Purpose: measure every run of a paper on every subset. Inputs: predictions and records of the runs, subsets. Outputs: results/<name>/papers/<slug>/measurements.parquet."""
 
 
 rule measure:
     input:
         predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
+        records=lambda wildcards: PLAN.record_files(wildcards.slug),
         subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
     output:
         f"{PLAN.results}/papers/{{slug}}/measurements.parquet",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avbalance.analysis.learning import joined
 from avbalance.evaluation.predictions import read_predictions, write_predictions
-from avbalance.files import digest_json, sha256_file, write_json
+from avbalance.files import digest_json, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.provenance.run_record import RECORD, Clock, circumstances
 
@@ -33,8 +34,15 @@ def _combine(job: dict[str, Any], code: str, out: Path) -> None:
         {
             "job": {name: job[name] for name in ("folder", "run", "seed", "method", "predictions")},
             "inputs": {name: sha256_file(path) for name, path in files.items()},
+            "learning": joined({name: _learning(path.with_name(RECORD)) for name, path in files.items()}),
             "settings": {},
             "settings_digest": digest_json({}),
             **circumstances(code, "cpu", 1, clock),
         },
     )
+
+
+def _learning(record: Path) -> dict[str, Any] | None:
+    """The block "learning" of a run's record; None for a record without one."""
+    found: dict[str, Any] | None = read_json(record).get("learning") if record.is_file() else None
+    return found

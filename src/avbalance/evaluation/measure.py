@@ -7,7 +7,7 @@ those of the other half, and the reverse, averaged), "planted" (by the generator
 sections 2.2 and 5.2.
 
 Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py. Where a paper asks for more
-than accuracies, measure_metrics.py adds them.
+than accuracies, measure_metrics.py adds them; measure_learning.py, whether each run has learned and converged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_metrics, measure_parsing
+from avbalance.evaluation import measure_learning, measure_metrics, measure_parsing
 from avbalance.evaluation.paper import Paper, RunFile
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, kind_of
 from avbalance.evaluation.rows import ACCURACY, CHANCE, NO_SUBSET, Row, majority
@@ -63,6 +63,7 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
             rows.extend(_classification_rows(classified, subsets.get(data), measures))
         for kind, own in runs.items():
             rows.extend(measure_parsing.rows(kind, own))
+        rows.extend(measure_learning.rows(paper.runs_on(data), measures))
     if not rows:
         raise UserError(f"{paper.slug}: no run has predictions to measure; train first.")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

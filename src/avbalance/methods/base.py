@@ -52,7 +52,8 @@ class MethodCard:
     """What a reader must know of a method; `options` maps a name to (default, source sentence).
 
     `models` and `fusions` name what the method can train. `trains` is False for a rule that combines the
-    predictions of other runs; `predicts` is False for a run made only for its artifacts.
+    predictions of other runs; `predicts` is False for a run made only for its artifacts; `fits` is True for a method
+    that fits its model in `prepare`, without epochs: a reference, of which nobody asks whether it converged.
     """
 
     name: str
@@ -66,6 +67,7 @@ class MethodCard:
     deviations: tuple[str, ...] = ()
     trains: bool = True
     predicts: bool = True
+    fits: bool = False
 
 
 class Evaluation(Protocol):
@@ -82,12 +84,17 @@ class Evaluation(Protocol):
 
 
 class Clips(Protocol):
-    """The clips of a data set as a method sees them: ids (N,) and class names."""
+    """The clips of a data set as a method sees them: ids (N,) and class names; truth per second (N, C, T), if any.
+
+    The truth is there for references alone: a method that is compared must not look at it.
+    """
 
     @property
     def ids(self) -> NDArray[np.str_]: ...
     @property
     def classes(self) -> list[str]: ...
+    @property
+    def truth(self) -> dict[str, NDArray[np.bool_]]: ...
 
 
 class Source(Protocol):
@@ -95,6 +102,12 @@ class Source(Protocol):
 
     @property
     def clips(self) -> Clips: ...
+    @property
+    def targets(self) -> Tensor: ...
+    def evaluation(self, indices: NDArray[np.int64]) -> Iterable[Batch]:
+        """Yield clips in batches, in order and with test-time transforms."""
+        ...
+
     def batch_of(self, indices: NDArray[np.int64], visual_indices: NDArray[np.int64] | None = None) -> Batch:
         """Return clips as one batch with test-time transforms; with the pictures of other clips, if given."""
         ...

@@ -22,6 +22,9 @@ class Reports(Subsets):
     def prediction_files(self, slug: str) -> list[str]:
         return [f"{self.runs}/{job.folder}/predictions.parquet" for job in self.reported_jobs(slug)]
 
+    def record_files(self, slug: str) -> list[str]:
+        return [f"{self.runs}/{job.folder}/record.json" for job in self.reported_jobs(slug)]
+
     def paper_folder(self, slug: str) -> str:
         return f"{self.results}/papers/{slug}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
@@ -107,7 +108,9 @@ class Trainings(Stores):
         return {name: f"{base}/{run}/seed{job.seed}/predictions.parquet" for name, run in job.row.combine.items()}
 
     def combination_inputs(self, cell: Cell) -> list[str]:
-        return list(dict.fromkeys(path for job in cell.jobs for path in self.combined_files(job).values()))
+        """Predictions that a cell of combinations joins, and the records beside them."""
+        predictions = dict.fromkeys(path for job in cell.jobs for path in self.combined_files(job).values())
+        return [*predictions, *(str(Path(path).with_name("record.json")) for path in predictions)]
 
     def combination_spec(self, cell: Cell) -> str:
         names = ("run", "seed", "method", "folder")

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from avbalance.analysis.subsets import OVERALL, canonical_subset
+from avbalance.analysis.learning import QUANTITIES, VERDICTS
+from avbalance.analysis.subsets import canonical_subset
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published, published_key
-from avbalance.evaluation.rows import ACCURACY, BOTH, CHANCE, NO_SUBSET, majority
-from avbalance.evaluation.scores import CROSS_FITTED, HALVES
+from avbalance.evaluation.rows import ACCURACY, BOTH, NO_SUBSET
 
 SELECT = {
     "split": "test",
@@ -27,16 +26,17 @@ SELECT = {
     "metric": ACCURACY,
 }
 COORDINATES = ("dataset", "run", "subset", *SELECT)
-SCORED = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint"]
+TRAINING = (*VERDICTS, *QUANTITIES)  # metrics about how a run was trained
 SMALL = 100
-CHANCE_ERRORS = 3  # binomial standard errors above the share of the most frequent label
+OK, NOT_LEARNED, NOT_CONVERGED = "ok", "not learned", "not converged"  # states of a cell, the worst one counts
+STATES = {"learned": NOT_LEARNED, "converged": NOT_CONVERGED}  # by the metric that has 0 for them
 
 
 @dataclass(frozen=True)
 class Cell:
     """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds.
 
-    chance: a seed whose overall accuracy is at chance level is part of ours.
+    state: OK, or what a seed that is part of ours did not do; culprits: those seeds.
     """
 
     published: float | None = None
@@ -45,12 +45,14 @@ class Cell:
     seeds: int = 0
     n: int | None = None
     data: str = ""
-    chance: bool = False
+    state: str = OK
+    culprits: tuple[int, ...] = ()
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a CSV file says of the cell."""
-        return {name: value for name, value in vars(self).items() if name != "chance"}
+        """What a CSV file says of the cell; nothing has no state."""
+        known = {name: value for name, value in vars(self).items() if name != "culprits"}
+        return known if self.ours_mean is not None else {**known, "state": None}
 
     @property
     def small(self) -> bool:
@@ -64,13 +66,9 @@ class Measured:
     def __init__(self, paper: Paper, measurements: pd.DataFrame, published: Mapping[tuple[str, ...], float]) -> None:
         self.paper = paper
         self.published = published
-        labellings = {run.run: run.labelling for run in paper.runs}
-        chance = _at_chance(measurements, labellings)
-        grouped = measurements.assign(chance=chance).groupby(list(COORDINATES), sort=True)
-        table = grouped.agg(
-            mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"),
-            chance=("chance", "max"),
-        )  # fmt: skip
+        grouped = measurements.groupby(list(COORDINATES), sort=True)
+        table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
+        self._culprits = _culprits(measurements)
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
         self._rows = measurements
 
@@ -119,26 +117,33 @@ class Measured:
             published = self.published.get(published_key(*names, subset, place["metric"], place["condition"]))
         if ours is None:
             return Cell(published=published, data=data or "")
-        mean, sd, seeds, n, chance = ours
-        return Cell(published, mean, None if math.isnan(sd) else sd, int(seeds), int(n), data or "", bool(chance))
+        mean, sd, seeds, n = ours
+        state, culprits = self._state(str(data), place)
+        spread = None if math.isnan(sd) else sd
+        return Cell(published, mean, spread, int(seeds), int(n), data or "", state, culprits)
+
+    def _state(self, data: str, place: Mapping[str, str]) -> tuple[str, tuple[int, ...]]:
+        """The state of a cell and the seeds behind it; numbers about training itself are never marked."""
+        if place["metric"] in TRAINING:
+            return OK, ()
+        for metric, state in STATES.items():
+            for protocol in (place["protocol"], NO_SUBSET):
+                if seeds := self._culprits.get((data, place["run"], protocol, metric)):
+                    return state, seeds
+        return OK, ()
 
 
-def _at_chance(measurements: pd.DataFrame, labellings: Mapping[str, str]) -> NDArray[np.bool_]:
-    """Rows (N,) of runs and seeds whose overall accuracy, as scored for that row, is at chance level.
+def _culprits(measurements: pd.DataFrame) -> dict[tuple[str, str, str, str], tuple[int, ...]]:
+    """(data set, run, protocol, verdict) -> the seeds that have the verdict 0, where there are any.
 
-    At chance level: at most the share of the most frequent label, under the run's labelling, plus three
-    binomial standard errors. A cross-fitted row is, when either of the two models behind it is.
+    Protocol "none" speaks of the run itself, "cross-fitted" of the two that stand in for it.
     """
-    chance = measurements[measurements["metric"] == CHANCE].set_index(["dataset", "split", "run"])["value"]
-    overall = measurements[(measurements["metric"] == ACCURACY) & (measurements["subset"] == OVERALL)]
-    named = overall[["dataset", "split"]].assign(run=[majority(labellings.get(str(run), "")) for run in overall["run"]])
-    level = chance.reindex(pd.MultiIndex.from_frame(named)).to_numpy(dtype=float)
-    error = np.sqrt(level * (100.0 - level) / overall["n"].to_numpy(dtype=float))
-    low = overall.loc[overall["value"].to_numpy() <= level + CHANCE_ERRORS * error, SCORED]
-    averaged = low[low["protocol"].isin(list(HALVES))].assign(protocol=CROSS_FITTED)
-    found = pd.MultiIndex.from_frame(pd.concat([low, averaged]))
-    rows: NDArray[np.bool_] = pd.MultiIndex.from_frame(measurements[SCORED]).isin(found)
-    return rows & (measurements["metric"] == ACCURACY).to_numpy()
+    found = measurements[measurements["metric"].isin(list(STATES)) & (measurements["value"] == 0)]
+    grouped = found.groupby(["dataset", "run", "protocol", "metric"], sort=True)["seed"]
+    return {
+        (str(data), str(run), str(protocol), str(metric)): tuple(sorted(set(seeds.astype(int))))
+        for (data, run, protocol, metric), seeds in grouped
+    }
 
 
 class FromFiles:

@@ -22,6 +22,7 @@ _TEX = str.maketrans(
         "±": r"$\pm$",
         "†": r"$\dagger$",
         "‡": r"$\ddagger$",
+        "§": r"\S{}",
         "–": "--",
         "\n": " ",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,32 @@ from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.scores import CROSS_FITTED
 from avbalance.frames import write_csv, write_text
-from avbalance.reporting.cells import SMALL, Cell, FromFiles, Measured, published_numbers
+from avbalance.reporting.cells import (
+    NOT_CONVERGED,
+    NOT_LEARNED,
+    SMALL,
+    Cell,
+    FromFiles,
+    Measured,
+    published_numbers,
+)
 from avbalance.reporting.escape import escape_markdown, escape_tex
 from avbalance.reporting.facts import CROSS_FITTED_NOTE, data_line, notes
 from avbalance.reporting.run_cells import FromRuns
 
 ABSENT = "–"
-SMALL_MARK, CHANCE_MARK = "†", "‡"
-CLIPS = "Clips"
+SMALL_MARK = "†"
+STATE_MARKS = {NOT_LEARNED: "‡", NOT_CONVERGED: "§"}
+CLIPS, SEEDS = "Clips", "Seeds"
+ALL = "*"  # in place of the values of an axis: every data set or run of the paper
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
 COMMON_NOTE = "Every row is of the seeds that all rows have; where a row has more, other tables show it over all."
 KNOWN = {
     "requires", "id", "title", "rows", "columns", "select", "source", "decimals", "sizes", "counted", "notes",
-    "published_where", "context", "common_seeds",
+    "published_where", "context", "common_seeds", "seed_counts", "made_only",
 }  # fmt: skip
 GENERATORS = "+generators"
+COLUMNS = ("published", "ours_mean", "ours_sd", "seeds", "n", "data", "state")  # of the CSV, after the keys
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ class Table:
     decimals: int | None
     sizes: str
     counted: str
+    seed_counts: bool
     data: str
     notes: tuple[str, ...]
 
@@ -92,13 +104,15 @@ def build_table(
     """Look up every cell of a declared table.
 
     declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
-    or {value, label, set: further coordinates}), select (fixed coordinates, also put together from those of
-    the axes: {metric: "{level}_{quantity}"}), source (default: measurements; else see FromFiles and FromRuns), decimals
-    (2; null: as short as possible), sizes (clips per "columns", per "rows", or "none"), counted ("Clips", or
-    what else n counts), notes (lines to stand below), requires (when the plan asks for it), published_where
-    (coordinates that a cell must have for a published number to stand in it), context (metrics of which the notes
-    give other papers' numbers), common_seeds (false; true: cells are over the seeds that all runs of the table have on
-    their data set, so that rows differ in nothing else). Raises UserError for unknown keys.
+    or {value, label, set: further coordinates}; values: "*" are all data sets or runs), select (fixed
+    coordinates, also put together from those of the axes: {metric: "{level}_{quantity}"}), source (default:
+    measurements; else see FromFiles and FromRuns), decimals (2; null: as short as possible), sizes (clips per
+    "columns", per "rows", or "none"), counted ("Clips", or what else n counts), seed_counts (a column of how many
+    seeds a row has), made_only (rows without any number of ours are left out), notes (lines to stand below), requires
+    (when the plan asks for it), published_where (coordinates that a cell must have for a published number to stand in
+    it), context (metrics of which the notes give other papers' numbers), common_seeds (false; true: cells are over the
+    seeds that all runs of the table have on their data set, so that rows differ in nothing else). Raises UserError for
+    unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
     if unknown:
@@ -110,6 +124,8 @@ def build_table(
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
+    if declaration.get("made_only", False):
+        row_keys = tuple(row for row in row_keys if _any_made(measured, fixed, row, column_keys))
     places = [[_place(fixed, row + column) for column in column_keys] for row in row_keys]
     comparable = {str(key): str(value) for key, value in declaration.get("published_where", {}).items()}
     paired = bool(declaration.get("common_seeds", False))
@@ -120,12 +136,12 @@ def build_table(
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
     counted = str(declaration.get("counted", CLIPS))
-    marks = _marks(itertools.chain(*places), itertools.chain(*cells), counted) if source is None else []
+    marks = _marks(paper, itertools.chain(*places), itertools.chain(*cells), counted) if source is None else []
     return Table(
         id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
         sizes=str(declaration.get("sizes", "columns" if source is None else "none")), counted=counted,
-        data=data_line(paper, roles, generators),
+        seed_counts=bool(declaration.get("seed_counts", False)), data=data_line(paper, roles, generators),
         notes=(
             *marks,
             *([COMMON_NOTE] if paired else []),
@@ -134,6 +150,12 @@ def build_table(
             *notes(paper, roles, str(declaration["id"]), generators),
         ),
     )  # fmt: skip
+
+
+def _any_made(
+    measured: Measured, fixed: Mapping[str, str], row: tuple[Entry, ...], columns: Iterable[tuple[Entry, ...]]
+) -> bool:
+    return any(measured.cell(_place(fixed, row + column)).ours_mean is not None for column in columns)
 
 
 def _source(paper: Paper, source: Mapping[str, Any] | None, measured: Measured) -> Measured | FromFiles | FromRuns:
@@ -148,14 +170,13 @@ def _shown(cell: Cell, place: Mapping[str, str], comparable: Mapping[str, str]) 
     return cell if fits else replace(cell, published=None)
 
 
-def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: str) -> list[str]:
+def _marks(paper: Paper, places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: str) -> list[str]:
     """Lines that explain the marks in the cells and what holds for cells of one protocol only."""
     made = [(place, cell) for place, cell in zip(places, cells, strict=True) if cell.ours_mean is not None]
     lines = []
     if any(cell.small for _, cell in made):
         lines.append(f"{SMALL_MARK} fewer than {SMALL} {counted.lower()}.")
-    if any(cell.chance for _, cell in made):
-        lines.append(f"{CHANCE_MARK} a seed at chance level is part of the mean.")
+    lines += [line for state in STATE_MARKS if (line := _state_line(paper, made, state))]
     if min((cell.seeds for _, cell in made), default=0) == 1 < max(cell.seeds for _, cell in made):
         lines.append(SEEDS_NOTE)
     if any(place.get("protocol") == CROSS_FITTED for place, _ in made):
@@ -163,10 +184,26 @@ def _marks(places: Iterable[Mapping[str, str]], cells: Iterable[Cell], counted: 
     return lines
 
 
+def _state_line(paper: Paper, made: Iterable[tuple[Mapping[str, str], Cell]], state: str) -> str | None:
+    """The line that explains a state's mark and names the runs and seeds behind it; None where no cell has it."""
+    runs: dict[tuple[str, str], str] = {}
+    for place, cell in made:
+        if cell.state == state:
+            seeds = ", ".join(str(seed) for seed in cell.culprits)
+            where = f"{paper.dataset(place['dataset']).label}, seed{'s' if len(cell.culprits) > 1 else ''} {seeds}"
+            runs[cell.data, place["run"]] = f"{paper.label(place['run'])} ({where})"
+    if not runs:
+        return None
+    return f"{STATE_MARKS[state]} a seed that has {state} is part of the mean: {'; '.join(runs.values())}."
+
+
 def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:
     key = str(declaration["key"])
     entries: list[Entry] = []
-    for item in declaration["values"]:
+    values = declaration["values"]
+    if values == ALL:
+        values = {"dataset": paper.datasets, "run": paper.labels}[key]
+    for item in values:
         choice = item if isinstance(item, Mapping) else {"value": item}
         for entry in _entries(paper, key, str(choice["value"]), choice.get("label")):
             more = {str(name): str(value) for name, value in choice.get("set", {}).items()}
@@ -206,20 +243,21 @@ def _roles(fixed: Mapping[str, str], axes: Sequence[Axis]) -> list[str]:
 
 
 def long_frame(table: Table) -> pd.DataFrame:
-    """One row per cell: the row and column keys, then published, ours_mean, ours_sd, seeds, n, data."""
+    """One row per cell: the row and column keys, then COLUMNS."""
     names = [axis.name for axis in table.columns + table.rows]
     records = []
     for row, line in zip(table.row_keys, table.cells, strict=True):
         for column, cell in zip(table.column_keys, line, strict=True):
             keys = dict(zip(names, [entry.name for entry in column + row], strict=True))
             records.append({**keys, **cell.record})
-    return pd.DataFrame(records, columns=[*names, "published", "ours_mean", "ours_sd", "seeds", "n", "data"])
+    return pd.DataFrame(records, columns=[*names, *COLUMNS])
 
 
 def cell_text(cell: Cell, decimals: int | None = 2) -> str:
     """`ours ± sd (published)`, with what is absent left out.
 
-    A dagger marks fewer than 100 clips, a double dagger a seed at chance level.
+    A dagger marks fewer than 100 clips, a double dagger a seed that has not learned, a section sign one that has not
+    converged.
     """
     if decimals is None:
         return ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
@@ -227,7 +265,7 @@ def cell_text(cell: Cell, decimals: int | None = 2) -> str:
     if cell.ours_sd is not None:
         text += f" ± {cell.ours_sd:.{decimals}f}"
     text += SMALL_MARK if cell.small else ""
-    text += CHANCE_MARK if cell.chance else ""
+    text += STATE_MARKS.get(cell.state, "")
     return text if cell.published is None else f"{text} ({cell.published:.{decimals}f})"
 
 
@@ -237,6 +275,17 @@ def size_text(cells: Iterable[Cell]) -> str:
     return "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else ABSENT
 
 
+def seeds_text(cells: Iterable[Cell]) -> str:
+    """Seeds behind a row of cells: the largest number, which a cell of fewer does not share."""
+    return str(max((cell.seeds for cell in cells), default=0))
+
+
+def _added(table: Table) -> list[tuple[str, Callable[[Iterable[Cell]], str]]]:
+    """Titles of the columns that stand after a table's own, and what makes their texts of a row's cells."""
+    seeds = [(SEEDS, seeds_text)] if table.seed_counts else []
+    return [*seeds, *([(table.counted, size_text)] if table.sizes == "rows" else [])]
+
+
 def grid_texts(table: Table) -> tuple[list[str], list[list[str]]]:
     """Column heads and rows of text of the printed table, clips per row or per column added as declared."""
     heads = [", ".join(entry.label for entry in key) for key in table.column_keys]
@@ -244,9 +293,9 @@ def grid_texts(table: Table) -> tuple[list[str], list[list[str]]]:
         [entry.label for entry in row] + [cell_text(cell, table.decimals) for cell in line]
         for row, line in zip(table.row_keys, table.cells, strict=True)
     ]
-    if table.sizes == "rows":
-        heads.append(table.counted)
-        body = [[*texts, size_text(line)] for texts, line in zip(body, table.cells, strict=True)]
+    for title, text in _added(table):
+        heads.append(title)
+        body = [[*texts, text(line)] for texts, line in zip(body, table.cells, strict=True)]
     if table.sizes == "columns":
         blanks = [""] * (len(table.rows) - 1)
         body.append([table.counted, *blanks, *(size_text(column) for column in zip(*table.cells, strict=True))])
@@ -290,7 +339,7 @@ def latex(table: Table) -> str:
     ]
     for level in range(len(table.columns)):
         titles = [axis.title if level == len(table.columns) - 1 else "" for axis in table.rows]
-        added = [table.counted if level == len(table.columns) - 1 else ""] if table.sizes == "rows" else []
+        added = [title if level == len(table.columns) - 1 else "" for title, _ in _added(table)]
         lines.append(_tex_row([escape_tex(text) for text in titles] + _spans(table, level) + added))
     lines.append(r"\midrule")
     rows = [_tex_row([escape_tex(text) for text in texts]) for texts in body]

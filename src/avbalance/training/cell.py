@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from avbalance.analysis.learning import exempt, guessing_loss, judged
 from avbalance.errors import UserError
 from avbalance.features.store import open_store
 from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
@@ -344,8 +345,24 @@ def _train_job(
             "parameters": parameter_count(trainer.model),
             "selected_epoch": trainer.selected_epoch + 1,
             "epochs_run": len(trainer.history),
+            **({"learning": _learning(trainer)} if trainer.method.card.predicts else {}),
         },
     )
+
+
+def _learning(trainer: Trainer) -> dict[str, Any]:
+    """Whether the finished run, its selected model in place, has learned and converged."""
+    train, val, metric = trainer.parts["train"], trainer.parts["val"], trainer.protocol.metric
+    if not len(train):
+        return exempt("no clip was left to train on", validation_clips=len(val))
+    clips, source = trainer.source.clips, trainer.source
+    own, guess = trainer.task.clip_scores(clips, val, trainer.outputs(val), metric)
+    loss = guessing_loss(source.targets[torch.as_tensor(train)].numpy())
+    found = judged(trainer.history, metric, trainer.selected_epoch + 1, trainer.protocol.epochs, own, guess, loss)
+    if trainer.method.card.fits:
+        kept = ("metric", "validation_clips", "value", "chance", "margin", "margin_error", "final_loss", "guess_loss")
+        return exempt("a reference, fitted without epochs", **{name: found[name] for name in kept})
+    return found
 
 
 def _train_and_predict(trainer: Trainer, folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from avbalance.analysis.learning import LOSS
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, Step
 from avbalance.models.base import Batch, Model
@@ -76,6 +77,10 @@ _CHOICES = {
     "ties": ("earlier", "later"),
     "optimiser": ("sgd", "adam"),
 }
+
+
+Losses = tuple[float, float]  # what the method minimises, and the loss of its prediction alone
+_NONE_YET: Losses = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -178,8 +183,16 @@ class Trainer:
         self._run(first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch))
 
     def train(self) -> None:
-        """The whole run: all epochs, validation after each; the selected model stays in place."""
-        self._run(0, self.protocol.epochs, fixed_rate=None, main=True)
+        """The whole run: all epochs, validation after each; the selected model stays in place.
+
+        A method that fits its model by itself has a single epoch without steps.
+        """
+        if self.method.card.fits:
+            self.method.prepare(self)
+            loss = self.evaluate("train").loss["logits"]
+            self._close_epoch(0, (loss, loss))
+        else:
+            self._run(0, self.protocol.epochs, fixed_rate=None, main=True)
         self.states = {"last": self._weights()}
         self.states["selected"] = self.best["val"].weights if "val" in self.best else self.states["last"]
         if "test" in self.best:
@@ -192,28 +205,28 @@ class Trainer:
     def _run(self, first: int, stop: int, fixed_rate: float | None, main: bool = False) -> None:
         self.method.prepare(self)
         self._first_epoch = first
-        epoch, index, total = self._resume(first)
+        epoch, index, totals = self._resume(first)
         while epoch < stop and not self._patience_over():
             self.epoch = epoch
             if index == 0:
                 self.method.epoch_start(self, epoch)
             self._set_rate(fixed_rate if fixed_rate is not None else self.protocol.rate(epoch))
-            mean_loss = self._epoch(epoch, index, total, main)
+            losses = self._epoch(epoch, index, totals, main)
             if main:
-                self._close_epoch(epoch, mean_loss)
-            epoch, index, total = epoch + 1, 0, 0.0
-            self._maybe_save(epoch, 0, torch.zeros(()))
+                self._close_epoch(epoch, losses)
+            epoch, index, totals = epoch + 1, 0, _NONE_YET
+            self._maybe_save(epoch, 0, torch.zeros(2))
 
-    def _epoch(self, epoch: int, index: int, total: float, main: bool) -> float:
-        """Steps of one epoch from batch `index` on, where the losses sum to `total`; returns the mean loss.
+    def _epoch(self, epoch: int, index: int, totals: Losses, main: bool) -> Losses:
+        """Steps of one epoch from batch `index` on, where the losses sum to `totals`; returns the mean losses.
 
         A method may have left no clip to train on: then there is no step, and no mean (NaN). Raises UserError when the
         mean of a step or more is not finite: nothing that follows from it would be a result.
         """
-        losses = torch.tensor(total, dtype=torch.float64, device=self.device)
+        losses = torch.tensor(totals, dtype=torch.float64, device=self.device)
         indices = self.parts["train"]
         if not len(indices):
-            return math.nan
+            return math.nan, math.nan
         batches = self.source.batches(indices)
         limit = batches if self.protocol.max_steps is None else min(batches, self.protocol.max_steps)
         seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(batches)]
@@ -231,16 +244,17 @@ class Trainer:
                 break
             self._maybe_save(epoch, index, losses)
             self.progress.step(self.stream, epoch, index, limit, self.protocol.epochs if main else None)
-        mean = float(losses) / limit
+        mean, prediction = (losses / limit).tolist()
         if not math.isfinite(mean):
             raise UserError(
                 f"the loss of method {self.method.name} became {mean} in epoch {epoch + 1}; "
                 "lower protocol.learning_rate."
             )
-        return mean
+        return mean, prediction
 
     def _step(self, batch: Batch, step: Step) -> Tensor:
-        """One optimiser step; returns the loss, still on the device."""
+        """One optimiser step; returns two losses, still on the device: the method's, and that of its prediction."""
+        label = batch.label
         seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))
         self.model.train()
         batch = self.method.batch(self.model, batch, step)
@@ -251,10 +265,12 @@ class Trainer:
         self.method.gradients(self.model, output, batch, step)
         self.optimiser.step()
         self.method.after_step(self.model, step)
-        return loss.detach()
+        with torch.no_grad():
+            return torch.stack([loss, self.task.loss(output, label)]).double()
 
-    def _close_epoch(self, epoch: int, mean_loss: float) -> None:
-        log: dict[str, Any] = {"epoch": epoch + 1, "lr": self.protocol.rate(epoch), "train_loss": mean_loss}
+    def _close_epoch(self, epoch: int, losses: Losses) -> None:
+        log: dict[str, Any] = {"epoch": epoch + 1, "lr": self.protocol.rate(epoch)}
+        log |= {"train_loss": losses[0], LOSS: losses[1]}
         parts = ("val", "test") if self.protocol.watch_test else ("val",)
         evaluations = {part: self.evaluate(part) for part in parts}
         for part, evaluation in evaluations.items():
@@ -314,7 +330,7 @@ class Trainer:
                 "first_epoch": self._first_epoch,
                 "epoch": epoch,
                 "index": index,
-                "total": float(losses),
+                "totals": losses.tolist(),
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "method": self.method.state_dict(),
@@ -324,11 +340,11 @@ class Trainer:
             },
         )
 
-    def _resume(self, first: int) -> tuple[int, int, float]:
+    def _resume(self, first: int) -> tuple[int, int, Losses]:
         """Take up the last state of this training; a state of an earlier one on the same stream is passed over."""
         state = self.checkpoints.load(self.stream) if self.checkpoints else None
         if state is None or state["first_epoch"] != first:
-            return first, 0, 0.0
+            return first, 0, _NONE_YET
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.method.load_state_dict(state["method"])
@@ -336,7 +352,8 @@ class Trainer:
         self.confidence = {name: [row.numpy() for row in rows] for name, rows in state["confidence"].items()}
         self.best = {part: Kept(**kept) for part, kept in state["best"].items()}
         self.progress.note(f"resumed at epoch {state['epoch'] + 1}, step {state['index'] + 1}")
-        return state["epoch"], state["index"], state["total"]
+        loss, prediction = state["totals"]
+        return state["epoch"], state["index"], (loss, prediction)
 
 
 def parameter_count(model: nn.Module) -> int:

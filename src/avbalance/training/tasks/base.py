@@ -71,6 +71,22 @@ class Task:
         """Labels of all clips on the CPU, first axis clips: what `Batch.label` is taken from."""
         raise NotImplementedError
 
+    def loss(self, output: ModelOutput, label: Tensor) -> Tensor:
+        """Mean loss of the prediction alone over the first clips of `output`, as many as there are labels.
+
+        The same for all methods, whatever further terms one minimises; further clips of `output` are a method's own.
+        """
+        raise NotImplementedError
+
+    def clip_scores(
+        self, clips: Clips, indices: Indices, outputs: Outputs, metric: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Share (N,), in percent, that each clip has in a metric, by a model and by an answer that looks at nothing.
+
+        The means over the clips are the metric and what guessing scores.
+        """
+        raise NotImplementedError
+
     def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
         """Evaluate the outputs of a model on the clips at `indices`, in order."""
         raise NotImplementedError

@@ -7,8 +7,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from avbalance.models.base import ModelOutput
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
@@ -22,6 +25,22 @@ class Classification(Task):
 
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(clips.labels)
+
+    def loss(self, output: ModelOutput, label: Tensor) -> Tensor:
+        return cross_entropy(output.logits[: len(label)], label)
+
+    def clip_scores(
+        self, clips: Clips, indices: Indices, outputs: Outputs, metric: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        predicted = torch.cat([output.logits.argmax(1) for _, output in outputs]).cpu().numpy()
+        labels = clips.labels[indices]
+        weights = self.weights(labels, metric)
+        most = np.bincount(labels).argmax()
+        return weights * (predicted == labels), weights * (labels == most)
+
+    def weights(self, labels: Indices, metric: str) -> NDArray[np.float64]:
+        """What a right answer counts in a metric, by clip (N,), in percent: the mean of all is 100."""
+        return np.full(len(labels), 100.0)
 
     def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
         sums: dict[str, list[float]] = {}

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
+from avbalance.models.base import ModelOutput
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
@@ -31,6 +32,17 @@ class Localisation(Task):
 
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(_classes_per_second(clips))
+
+    def loss(self, output: ModelOutput, label: Tensor) -> Tensor:
+        return cross_entropy(output.logits[: len(label)].flatten(0, 1), label.flatten())
+
+    def clip_scores(
+        self, clips: Clips, indices: Indices, outputs: Outputs, metric: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        predicted = torch.cat([output.logits.argmax(2) for _, output in outputs]).cpu().numpy()
+        label = _classes_per_second(clips)[indices]
+        most = np.bincount(label.ravel()).argmax()
+        return 100.0 * (predicted == label).mean(1), 100.0 * (label == most).mean(1)
 
     def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
         sums: dict[str, list[float]] = {}

@@ -1,7 +1,7 @@
 """Audio-visual video parsing: labels of the video are learnt, events per second and modality are predicted.
 
 Tian et al. 2020 (ECCV, "Unified Multisensory Perception"). The truth per second serves evaluation alone; no method sees
-it.
+it but the reference of strong supervision.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 from avbalance.analysis.parsing_losses import binary_cross_entropy
 from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import GATES, METRICS, evaluate
+from avbalance.evaluation.parsing import GATES, METRICS, ParsingScores, evaluate, score_segments
+from avbalance.models.base import ModelOutput
 from avbalance.models.parsing import ParsingOutput
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
@@ -52,12 +53,27 @@ class Parsing(Task):
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(clips.label_matrix, dtype=torch.float32)
 
+    def loss(self, output: ModelOutput, label: Tensor) -> Tensor:
+        assert isinstance(output, ParsingOutput)
+        return binary_cross_entropy(output.P[: len(label)], label)
+
+    def clip_scores(
+        self, clips: Clips, indices: Indices, outputs: Outputs, metric: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        truth = _truth(clips, indices)
+        nothing = np.zeros_like(truth[0])
+        guess = score_segments(nothing, nothing, *truth)
+        return 100.0 * self._scores(clips, indices, outputs)[0].of(metric), 100.0 * guess.of(metric)
+
     def evaluate(self, clips: Clips, indices: Indices, outputs: Outputs) -> Evaluation:
-        frame_prob, video_prob, losses = _probabilities(outputs)
+        scores, loss = self._scores(clips, indices, outputs)
+        return Evaluation(loss={"logits": loss}, n=len(indices), metrics=scores.dataset())
+
+    def _scores(self, clips: Clips, indices: Indices, outputs: Outputs) -> tuple[ParsingScores, float]:
+        """F-scores of every video, and the mean loss."""
+        frame_prob, video_prob, loss = _probabilities(outputs)
         P, p_a, p_v = np.moveaxis(video_prob, 1, 0)
-        audible, visible = (clips.truth[name][indices] for name in ("events_audio", "events_visual"))
-        scores = evaluate(frame_prob, P, p_a, p_v, audible, visible, gate=self.gate).dataset()
-        return Evaluation(loss={"logits": losses}, n=len(indices), metrics=scores)
+        return evaluate(frame_prob, P, p_a, p_v, *_truth(clips, indices), gate=self.gate), loss
 
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         frame_prob, video_prob, _ = _probabilities(outputs)
@@ -69,6 +85,11 @@ class Parsing(Task):
             columns[column] = _cells(clips.truth[name][indices]) if name in clips.truth else _no_cells(len(indices))
         card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS, "gate": self.gate}
         return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
+
+
+def _truth(clips: Clips, indices: Indices) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is heard and what is seen, (N, C, T) each."""
+    return clips.truth["events_audio"][indices], clips.truth["events_visual"][indices]
 
 
 def _probabilities(outputs: Outputs) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from avbalance.analysis.conditions import (
@@ -94,6 +95,13 @@ class Relevance(Classification):
         found = super().evaluate(clips, indices, watched())
         recalls = per_class_accuracy(clips.labels[indices], torch.cat(predicted).cpu().numpy(), len(clips.classes))
         return replace(found, metrics={**found.metrics, BALANCED: float(np.nanmean(recalls))})
+
+    def weights(self, labels: Indices, metric: str) -> NDArray[np.float64]:
+        if metric != BALANCED:
+            return super().weights(labels, metric)
+        found, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        weights: NDArray[np.float64] = 100.0 * len(labels) / (len(found) * counts[place])
+        return weights
 
     def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
         """All conditions on the test part of the selected model, if it has several modalities; else "both" alone.

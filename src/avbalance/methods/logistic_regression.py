@@ -1,0 +1,105 @@
+"""Logistic regression on pooled stored features: how much of the label a clip shows without any network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from avbalance.errors import UserError
+from avbalance.methods.base import Method, MethodCard, Trainer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C, the inverse of the penalty, strongest first
+ITERATIONS = 1000
+
+
+class LogisticRegression(Method):
+    """Fitted by scikit-learn; the penalty is the one with the least loss on the validation part."""
+
+    card = MethodCard(
+        name="logistic-regression",
+        label="Logistic regression",
+        reference="a reference of this repository, by scikit-learn",
+        summary="Multinomial logistic regression on standardised features, pooled over the clip, without any network.",
+        models=("pooled-linear",),
+        deviations=(
+            "Spectrograms are pooled to the mean and standard deviation of every band over time, frames to their mean "
+            "in 8 x 8 areas, vectors of seconds to their mean; one vector per clip stays as it is.",
+            "The penalty, C of 0.001, 0.01, 0.1 or 1, is the one with the least cross-entropy on the validation part.",
+        ),
+        fits=True,
+    )
+
+    def prepare(self, trainer: Trainer) -> None:
+        """Fit the model; raises UserError for another one, or where the training part shows a single class."""
+        import torch
+
+        from avbalance.models.pooled_linear import PooledLinear
+
+        model = trainer.model
+        if not isinstance(model, PooledLinear):
+            raise UserError("method logistic-regression: the model pools no features; use pooled-linear.")
+        classes = len(trainer.source.clips.classes)
+        features = {part: self._pooled(trainer, model, part, fit=part == "train") for part in ("train", "val")}
+        labels = {part: trainer.source.targets[torch.as_tensor(trainer.parts[part])].numpy() for part in features}
+        self._penalty, weight, bias = fitted(features, labels, classes)
+        model.take(*(torch.as_tensor(each).float().to(trainer.device) for each in (weight, bias)))
+
+    def _pooled(self, trainer: Trainer, model: Any, part: str, fit: bool) -> NDArray[np.float64]:
+        """Standardised features (N, D) of a part; with `fit` they are first standardised by itself."""
+        import torch
+
+        parts: dict[str, list[Any]] = {name: [] for name in model.modalities}
+        with torch.no_grad():
+            for batch in trainer.source.evaluation(trainer.parts[part]):
+                for name, found in parts.items():
+                    found.append(model.encoders[name].pool(batch.modality(name)))
+            for name, found in parts.items():
+                if fit:
+                    model.encoders[name].fit(torch.cat(found))
+            whole = [
+                (torch.cat(found) - model.encoders[name].mean) / model.encoders[name].deviation
+                for name, found in parts.items()
+            ]
+        standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
+        return standardised
+
+    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+        """Log the penalty that was chosen."""
+        log["inverse_penalty"] = self._penalty
+
+
+def fitted(
+    features: dict[str, NDArray[np.float64]], labels: dict[str, NDArray[np.int64]], classes: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """The chosen inverse penalty, weights (C, D) and biases (C,).
+
+    features: (N, D) of "train" and "val"; labels: (N,). Of equal losses the stronger penalty is taken. A class that the
+    training part lacks is never predicted. Raises UserError when it has a single class.
+    """
+    import numpy as np
+    from scipy.special import log_softmax
+    from sklearn.linear_model import LogisticRegression as Fit
+
+    known = np.unique(labels["train"])
+    if len(known) < 2:
+        raise UserError("method logistic-regression: the training part has clips of one class only; give it more.")
+    best: tuple[float, float, Any, Any] | None = None
+    for penalty in PENALTIES:
+        fit = Fit(C=penalty, max_iter=ITERATIONS).fit(features["train"], labels["train"])
+        pair = len(known) == 2  # scikit-learn then has the second class alone
+        weight = np.zeros((classes, features["train"].shape[1]))
+        bias = np.full(classes, -1e4)
+        weight[known] = np.concatenate([np.zeros_like(fit.coef_), fit.coef_]) if pair else fit.coef_
+        bias[known] = [0.0, *fit.intercept_] if pair else fit.intercept_
+        logs = log_softmax(features["val"] @ weight.T + bias, axis=1)
+        loss = -float(logs[np.arange(len(logs)), labels["val"]].mean())
+        if best is None or loss < best[0]:
+            best = loss, penalty, weight, bias
+    assert best is not None
+    return best[1:]
+
+
+METHOD = LogisticRegression
