@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from avbalance.features.extract import extract
 from avbalance.training.cell import make_trainer, prepare_torch
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Trainer
+from avbalance.training.probe import probe_logits
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPES = {
@@ -79,65 +79,45 @@ def trained(run: str, clips: Clips, seed: int) -> Trainer:
     return trainer
 
 
-def features_of(trainer: Trainer, part: str) -> dict[str, Any]:
-    """Pooled features (n, D) of each encoder, in eval mode."""
-    with torch.no_grad():
-        batches = [output.features for _, output in trainer.outputs(trainer.parts[part])]
-    return {name: torch.cat([batch[name] for batch in batches]).numpy() for name in batches[0]}
-
-
 def probe(trainer: Trainer) -> dict[str, float]:
-    """Test accuracy (percent) of a logistic regression on the features of each frozen encoder."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    train, test = (features_of(trainer, part) for part in ("train", "test"))
-    labels = trainer.source.clips.labels
-    found = {}
-    for name in train:
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        model.fit(train[name], labels[trainer.parts["train"]])
-        found[name] = 100.0 * model.score(test[name], labels[trainer.parts["test"]])
-    return found
+    """Test accuracy (percent) of the probe of each frozen encoder."""
+    labels = trainer.source.clips.labels[trainer.parts["test"]]
+    logits = probe_logits(trainer, "test")
+    return {name: 100.0 * float((rows.argmax(1).numpy() == labels).mean()) for name, rows in logits.items()}
 
 
 def measure(clips: Clips, seed: int) -> dict[str, float]:
-    """All numbers of one seed, in percent, and CPU-seconds of each training."""
+    """Numbers of one seed, in percent and points."""
     row: dict[str, float] = {}
+    probes = {}
     for run in RUNS:
-        start = cpu_seconds()
         trainer = trained(run, clips, seed)
-        row[f"cpu {run}"] = cpu_seconds() - start
         row[run] = trainer.evaluate("test").accuracy["logits"]
-        row[f"loss {run}"] = trainer.history[-1]["train_loss"]
-        row[f"epoch {run}"] = trainer.selected_epoch + 1
-        row |= {f"{name} probe of {run}": value for name, value in probe(trainer).items()}
+        probes[run] = probe(trainer)
     for name in ("audio", "visual"):
-        row[f"{name} gap"] = row[f"{name} probe of {name}"] - row[f"{name} probe of baseline"]
+        alone, joint = probes[name][name], probes["baseline"][name]
+        row |= {f"{name} probe alone": alone, f"{name} probe of Baseline": joint, f"{name} gap": alone - joint}
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     prepare_torch("cpu", 1)
     for name in options.datasets:
+        start = cpu_seconds()
         with tempfile.TemporaryDirectory() as temporary:
-            start = cpu_seconds()
             clips = made(name, options.keep / name if options.keep else Path(temporary))
-            print(f"{name}: generated and encoded in {cpu_seconds() - start:.0f} CPU-seconds", flush=True)
-            rows = []
-            for seed in range(options.seeds):
-                rows.append(measure(clips, seed))
-                print("   ", {key: round(value, 3 if "loss" in key else 1) for key, value in rows[-1].items()}, flush=True)
+        made_in, start = cpu_seconds() - start, cpu_seconds()
+        rows = [measure(clips, seed) for seed in range(options.seeds)]
+        print(f"{name}: made in {made_in:.0f} CPU-seconds, {options.seeds} seeds in {cpu_seconds() - start:.0f}")
         for key in rows[0]:
-            values = np.array([row[key] for row in rows])
-            print(f"  {key}: {values.mean():.1f} ({', '.join(f'{value:.1f}' for value in values)})")
+            values = [row[key] for row in rows]
+            print(f"  {key}: {np.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
