@@ -80,10 +80,7 @@ def slow_audio_prototype(cls: int, classes: int) -> SlowAudioPrototype:
 
 
 def slow_visual_prototype(cls: int) -> VisualPrototype:
-    """Slow look of class `cls`: shapes take turns, another texture with every full turn, any hue; all swing alike.
-
-    Raises UserError when there are more classes than shapes and textures tell apart.
-    """
+    """Slow look of class `cls` < SLOW_LOOKS: shapes take turns, another texture with every full turn; any hue."""
     texture, shape = divmod(cls, _SLOW_SHAPES)
     return VisualPrototype(0.0, _ANY_HUE, shape, texture, motion=0)
 
@@ -306,3 +303,4 @@ _TEXTURES: tuple[_Pattern, ...] = (
     lambda x, y: np.where(np.sin(9.0 * x) * np.sin(9.0 * y) > 0, np.float32(1.2), np.float32(0.6)),
     lambda x, y: np.where(np.sin(9.0 * y) > 0, np.float32(1.2), np.float32(0.6)),
 )
+SLOW_LOOKS = _SLOW_SHAPES * len(_TEXTURES)  # most classes that slow pictures tell apart

@@ -60,6 +60,14 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     generated.check_options("synthetic", options)
     if options["slow"] not in SLOW:
         raise UserError(f"data set of kind synthetic: option 'slow' must be one of {', '.join(SLOW)}.")
+    if options["slow"] == "visual":
+        from avbalance.data.render import SLOW_LOOKS
+
+        if options["classes"] > SLOW_LOOKS:
+            raise UserError(
+                f"data set of kind synthetic: slow pictures tell at most {SLOW_LOOKS} classes apart, "
+                f"and option 'classes' is {options['classes']}; lower it, or set 'slow' to none or audio."
+            )
     return options
 
 
