@@ -29,7 +29,7 @@ _HUE_SPREAD = 0.5  # standard deviation of a clip's hue, in distances between ne
 _ANY_HUE = 1.0  # standard deviation in turns: on the circle, uniform to one part in 10^8
 _SLOW_SHAPES = 8  # shapes of slow pictures before another texture is taken
 _SLOW_RHYTHM_RANGE_HZ = (1.5, 4.5)  # slow enough that the frames of a spectrogram resolve a glide within a beat
-_GLIDE_OCTAVES = 1.0  # how far the pitch of a slow sound glides within a beat
+_GLIDE_OCTAVES = 2.0  # how far the pitch of a slow sound glides within a beat
 
 
 @dataclass(frozen=True)
