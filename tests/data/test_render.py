@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avbalance.data.render import audio_prototype, render_audio, render_frames, visual_prototype
+from avbalance.data.render import (
+    SLOW_LOOKS,
+    audio_prototype,
+    render_audio,
+    render_frames,
+    slow_audio_prototype,
+    slow_visual_prototype,
+    visual_prototype,
+)
 from avbalance.data.scenes import Event, JointLaw, Scene, plan_single_event
 
 LAW = JointLaw(1.0, 1.0, (-25.0, 3.0), (-10.0, 14.0))
@@ -127,3 +135,62 @@ def test_a_simple_viewer_sees_more_classes_the_higher_the_snr() -> None:
         accuracy.append(np.mean(right))
     # neighbouring hues overlap by design: a spread of half their distance caps hue alone at about .68
     assert accuracy[0] < 0.2 and accuracy[0] < accuracy[1] < accuracy[2] and accuracy[2] > 0.5
+
+
+def test_slow_prototypes_are_distinct() -> None:
+    looks = {(p.shape, p.texture) for p in map(slow_visual_prototype, range(SLOW_LOOKS))}
+    assert len(looks) == SLOW_LOOKS
+    for classes in (2, 6, 12, 25):
+        sounds = [slow_audio_prototype(cls, classes) for cls in range(classes)]
+        assert len({(p.rhythm, p.contour) for p in sounds}) == classes
+
+
+def _hues(cls: int, slow: bool) -> np.ndarray:
+    """Hue in turns of clean objects of a class in 60 clips."""
+    scenes = [replace(_scene(Event(cls, 0, 4)), seed=(8, k)) for k in range(60)]
+    red, green, blue = np.array([render_frames(s, 12, 32, 1, slow).mean(axis=(0, 1, 2)) for s in scenes]).T
+    return np.angle(red + green * np.exp(2j * np.pi / 3) + blue * np.exp(-2j * np.pi / 3)) / (2 * np.pi)
+
+
+@pytest.mark.parametrize("cls", [0, 5, 11])
+def test_the_hue_of_slow_pictures_says_nothing_of_their_class(cls: int) -> None:
+    # the mean direction of 60 hues drawn uniformly is shorter than .3 but for one time in 250 (exp(-60 * .3^2))
+    assert abs(np.exp(2j * np.pi * _hues(cls, slow=True)).mean()) < 0.3
+    assert abs(np.exp(2j * np.pi * _hues(cls, slow=False)).mean()) > 0.9
+
+
+def _centroids(cls: int, slow: bool) -> np.ndarray:
+    """Logarithm of the mean frequency of clean sounds of a class in 40 clips."""
+    found = []
+    for k in range(40):
+        power = np.abs(np.fft.rfft(render_audio(replace(_scene(Event(cls, 0, 4)), seed=(8, k)), 12, RATE, slow))) ** 2
+        found.append(np.log(np.sum(power * np.arange(power.size)) / power.sum()))
+    return np.array(found)
+
+
+def test_the_pitch_of_slow_sounds_says_nothing_of_their_class() -> None:
+    spread = {}
+    for slow in (False, True):
+        found = np.array([_centroids(cls, slow) for cls in (0, 4, 11)])
+        spread[slow] = found.mean(axis=1).std() / found.std(axis=1).mean()
+    # between classes over within: for equal classes of 40 clips about sqrt(1 / 40) = .16
+    assert spread[False] > 3 and spread[True] < 0.4
+
+
+@pytest.mark.parametrize("contour", range(4))
+def test_slow_sounds_glide_as_their_class_says(contour: int) -> None:
+    from avbalance.data.render import _CONTOURS
+
+    beat = np.linspace(0, 1, 1001)
+    octaves = _CONTOURS[contour](beat)
+    assert abs(octaves.mean()) < 1e-3 and np.ptp(octaves) == pytest.approx(1.0)
+
+
+def test_quick_clips_have_not_changed() -> None:
+    # means of absolute differences of neighbours, as they were before there were slow modalities
+    scene = plan_single_event(101, 7, 7, 2.0, LAW)
+    frames, sound = render_frames(scene, 12, 32, 2).astype(float), render_audio(scene, 12, 8000)
+    seen = [np.abs(np.diff(frames, axis=axis)).mean() for axis in range(4)]
+    heard = [float(np.abs(np.diff(sound, order)).mean()) for order in range(3)]
+    assert seen == pytest.approx([23.1747, 14.37265, 14.15331, 53.33862], rel=1e-3)
+    assert heard == pytest.approx([0.0638009, 0.0461293, 0.0727318], rel=1e-3)

@@ -11,6 +11,8 @@ import pytest
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
+from avbalance.features.decode import SoundRequest, decode_file
+from avbalance.features.recipes import get_visual_recipe
 from avbalance.files import sha256_file
 
 
@@ -35,6 +37,12 @@ def _build(folder: Path, **changes: Any) -> Manifest:
 
 def _written(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (folder / "media").glob("*.mp4")}
+
+
+def _decoded(path: Path) -> dict[str, np.ndarray]:
+    sound, pictures = decode_file(path, SoundRequest(None), get_visual_recipe("fps4-first-32"))
+    assert sound is not None and pictures is not None
+    return {"audio": sound.waveform, "visual": np.stack([np.asarray(image) for image in pictures.images])}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +114,18 @@ def test_a_larger_set_keeps_the_smaller_one_and_a_smaller_one_drops_the_rest(tmp
     assert _written(tmp_path).keys() == before.keys()
 
 
+@pytest.mark.parametrize("slow", ["audio", "visual"])
+def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
+    plain: tuple[Path, Manifest], tmp_path: Path, slow: str
+) -> None:
+    manifest = _build(tmp_path, slow=slow)
+    planted = ["id", "label", "split", "planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db"]
+    assert manifest.frame[planted].equals(plain[1].frame[planted])
+    old, new = (_decoded(folder / "media" / "train-00001.mp4") for folder in (plain[0], tmp_path))
+    assert np.array_equal(old["audio"], new["audio"]) == (slow == "visual")
+    assert np.array_equal(old["visual"], new["visual"]) == (slow == "audio")
+
+
 def test_flip_swaps_the_planted_columns(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
     flipped = _build(tmp_path, flip=True).frame
     assert flipped["planted_audio"].tolist() == plain[1].frame["planted_visual"].tolist()
@@ -120,6 +140,8 @@ def test_flip_swaps_the_planted_columns(plain: tuple[Path, Manifest], tmp_path: 
         ({"classes": 1}, "'classes' must be at least 2"),
         ({"clips": {"dev": 3}}, "unknown split 'dev'"),
         ({"discrepancy_beta": [0.0, 1.0]}, "two positive numbers"),
+        ({"slow": "both"}, "'slow' must be one of none, audio, visual"),
+        ({"slow": "visual", "classes": 33}, "at most 32 classes"),
     ],
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -286,8 +286,10 @@ def test_unknown_kinds_and_lacking_keys_are_told(evidence: Evidence) -> None:
         outcomes(evidence, {"kind": "difference", "datasets": [], "subsets": [], "left": []}, "estimated")
 
 
-def test_all_declared_claims_get_a_verdict(fabricated_paper: Paper, balanced_declarations: dict[str, Any]) -> None:
-    report = assess(fabricated_paper, balanced_declarations)
+def test_all_declared_claims_get_a_verdict(
+    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path
+) -> None:
+    report = assess(fabricated_paper, balanced_declarations, measurements)
     assert [claim["id"] for claim in report["claims"]] == [f"C{number}" for number in range(1, 17)]
     # Every claim is what the paper's own numbers say; VGG-Sound's map was never measured, yet one pair is.
     assert {claim["published"]["verdict"] for claim in report["claims"]} == {"yes"}

@@ -32,9 +32,13 @@ def line(result: dict[str, Any]) -> str:
 
 
 def test_claims_on_the_fabricated_paper(
-    fabricated_paper: Paper, balanced_declarations: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+    fabricated_paper: Paper,
+    balanced_declarations: dict[str, Any],
+    measurements: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    render_claims(fabricated_paper, balanced_declarations, tmp_path)
+    render_claims(fabricated_paper, balanced_declarations, tmp_path, measurements)
     report = read_json(tmp_path / "claims.json")
     found = {
         entry["id"]: {protocol: line(result) for protocol, result in entry["results"].items()}

@@ -60,6 +60,15 @@ def test_checkpoints_and_splits_are_kept_apart() -> None:
     np.testing.assert_allclose(np.exp(np.stack(list(combined["logits"])))[:, 0], [1 / 2, 3 / 4], rtol=1e-6)
 
 
+def test_probes_of_one_model_are_no_part_of_the_average() -> None:
+    audio, visual = frame(["a"], [[0.0, 0.0]], [0]), frame(["a"], [[LN3, 0.0]], [0])
+    probed = [
+        pd.concat([one, one.assign(condition=f"probe-{name}")]) for name, one in (("audio", audio), ("visual", visual))
+    ]
+    combined = LateEnsemble().combine(dict(zip(("audio", "visual"), probed, strict=True)))
+    assert combined.equals(LateEnsemble().combine({"audio": audio, "visual": visual}))
+
+
 def test_differences_between_the_runs_are_refused() -> None:
     audio = frame(["a", "b"], [[0.0, 0.0]] * 2, [0, 1])
     with pytest.raises(UserError, match=r"2 predictions of one modality only, first .*'b'"):

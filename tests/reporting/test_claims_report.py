@@ -10,10 +10,10 @@ from avbalance.reporting.claims_report import claims_markdown, number_text, rend
 
 
 def test_the_page_names_data_and_every_claim(
-    fabricated_paper: Paper, balanced_declarations: dict[str, Any], tmp_path: Path
+    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
-        render_claims(fabricated_paper, balanced_declarations, tmp_path / name)
+        render_claims(fabricated_paper, balanced_declarations, tmp_path / name, measurements)
     for name in ("claims.json", "claims.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     text = (tmp_path / "a" / "claims.md").read_text(encoding="utf-8")

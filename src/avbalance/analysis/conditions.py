@@ -50,6 +50,9 @@ _ALL = (
     Condition("shuffled-video", "Shuffled Video", "visual", "shuffled"),
 )
 CONDITIONS: Mapping[str, Condition] = {condition.name: condition for condition in _ALL}
+PROBES: Mapping[str, Condition] = {  # nothing is withheld: linear probes of frozen encoders, see training/probe.py
+    f"probe-{name}": Condition(f"probe-{name}", f"probe of the {name} encoder") for name in ("audio", "visual")
+}
 PUBLISHED = tuple(condition.name for condition in _ALL[:5])  # in the order of the rows
 
 

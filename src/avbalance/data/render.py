@@ -3,6 +3,10 @@
 Every class has an audio prototype (carrier family, pitch, rhythm) and a visual one (hue, shape, texture,
 motion), which do not depend on each other. Clips vary around the prototypes; noise at the scene's SNR decides
 how readable they are.
+
+Sounds and pictures are quick to learn: pitch and hue tell most classes. The prototypes of a *slow* modality leave that
+cue out. A slow picture has any hue, and shape and texture tell its class; a slow sound has any carrier and any pitch,
+and its class is told by its rhythm and by how the pitch glides within a beat.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ _LOUDNESS = 0.1  # rms of signal plus noise, of full scale 1: leaves 20 dB of he
 _CONTRAST = 0.22  # rms of object plus clutter, of full scale 1: little is lost to clipping at black and white
 _BACKGROUND = 0.75  # share of the clutter's power in large blocks: small ones average out over the object
 _HUE_SPREAD = 0.5  # standard deviation of a clip's hue, in distances between neighbouring classes
+_ANY_HUE = 1.0  # standard deviation in turns: on the circle, uniform to one part in 10^8
+_SLOW_SHAPES = 8  # shapes of slow pictures before another texture is taken
+_SLOW_RHYTHM_RANGE_HZ = (1.5, 4.5)  # slow enough that the frames of a spectrogram resolve a glide within a beat
+_GLIDE_OCTAVES = 2.0  # how far the pitch of a slow sound glides within a beat
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,14 @@ class AudioPrototype:
     family: int
     pitch: float
     rhythm: float
+
+
+@dataclass(frozen=True)
+class SlowAudioPrototype:
+    """Slow sound of a class: beats in Hz, and how the pitch glides within each (0..3, see _CONTOURS)."""
+
+    rhythm: float
+    contour: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,20 @@ def audio_prototype(cls: int, classes: int) -> AudioPrototype:
     return AudioPrototype(family, pitch, rhythm)
 
 
+def slow_audio_prototype(cls: int, classes: int) -> SlowAudioPrototype:
+    """Slow sound of class `cls` of `classes`: contours take turns, the rhythm rises by a ratio with every full turn."""
+    turns = -(-classes // len(_CONTOURS))
+    turn, contour = divmod(cls, len(_CONTOURS))
+    slow, fast = _SLOW_RHYTHM_RANGE_HZ
+    return SlowAudioPrototype(slow * (fast / slow) ** ((turn + 0.5) / turns), contour)
+
+
+def slow_visual_prototype(cls: int) -> VisualPrototype:
+    """Slow look of class `cls` < SLOW_LOOKS: shapes take turns, another texture with every full turn; any hue."""
+    texture, shape = divmod(cls, _SLOW_SHAPES)
+    return VisualPrototype(0.0, _ANY_HUE, shape, texture, motion=0)
+
+
 def visual_prototype(cls: int, classes: int) -> VisualPrototype:
     """Look of class `cls` of `classes`: as many hues as classes, in another order than the sounds.
 
@@ -65,8 +95,8 @@ def visual_prototype(cls: int, classes: int) -> VisualPrototype:
     return VisualPrototype(hue, _HUE_SPREAD / classes, cls % len(_SHAPES), (cls // 2) % len(_TEXTURES), (cls // 3) % 4)
 
 
-def render_audio(scene: Scene, classes: int, rate: int) -> np.ndarray:
-    """Render the sound of a scene.
+def render_audio(scene: Scene, classes: int, rate: int, slow: bool = False) -> np.ndarray:
+    """Render the sound of a scene, by the prototypes of slow sounds if asked for.
 
     Returns float32 of shape (round(duration * rate),) in [-1, 1]: unit-power events times their gains, plus
     pink noise at the scene's SNR, brought to one loudness within 2 dB so that loudness gives no hint of the
@@ -80,14 +110,17 @@ def render_audio(scene: Scene, classes: int, rate: int) -> np.ndarray:
     for event in scene.events:
         first, last = round(event.start * rate), min(samples, round(event.end * rate))
         if event.gain_audio > 0 and last > first:
-            tone = _render_tone(audio_prototype(event.cls, classes), last - first, rate, rng)
+            if slow:
+                tone = _render_slow_tone(slow_audio_prototype(event.cls, classes), last - first, rate, rng)
+            else:
+                tone = _render_tone(audio_prototype(event.cls, classes), last - first, rate, rng)
             sound[first:last] += tone * np.float32(event.gain_audio * level / np.hypot(1.0, level))
     sound *= np.float32(_LOUDNESS * 10.0 ** (rng.uniform(-2.0, 2.0) / 20.0))
     return np.clip(sound, -1.0, 1.0, out=sound)
 
 
-def render_frames(scene: Scene, classes: int, side: int, fps: int) -> np.ndarray:
-    """Render the pictures of a scene.
+def render_frames(scene: Scene, classes: int, side: int, fps: int, slow: bool = False) -> np.ndarray:
+    """Render the pictures of a scene, by the prototypes of slow pictures if asked for.
 
     Returns uint8 of shape (round(duration * fps), side, side, 3), RGB: objects on grey times their gains,
     plus blocky coloured clutter at the scene's SNR (power of the object's contrast inside it over power of
@@ -102,7 +135,8 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int) -> np.ndarray
     for event in scene.events:
         if event.gain_visual > 0:
             seen = np.flatnonzero((times >= event.start) & (times < event.end))
-            thing = _render_object(visual_prototype(event.cls, classes), times[seen], side, rng)
+            look = slow_visual_prototype(event.cls) if slow else visual_prototype(event.cls, classes)
+            thing = _render_object(look, times[seen], side, rng)
             thing *= np.float32(event.gain_visual * _CONTRAST * level / np.hypot(1.0, level))
             picture[seen] += thing
     picture += np.float32(0.5)
@@ -128,7 +162,27 @@ def _render_tone(prototype: AudioPrototype, samples: int, rate: int, rng: np.ran
     pitch = prototype.pitch * np.exp(0.04 * rng.standard_normal())
     rhythm = prototype.rhythm * np.exp(0.1 * rng.standard_normal())
     carrier = _CARRIERS[prototype.family](time, float(pitch), rng)
-    carrier *= 1.0 + 0.8 * np.sin(2 * np.pi * (rhythm * time + rng.uniform()), dtype=np.float32)
+    return _beaten(carrier, time, rhythm * time + rng.uniform())
+
+
+def _render_slow_tone(prototype: SlowAudioPrototype, samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """A unit-power sound of any carrier and pitch with the beats of the class, jittered by 5 %, float32 (samples,).
+
+    The pitch glides because the carrier runs on a clock that goes faster and slower: all carriers do it alike.
+    """
+    time = np.arange(samples, dtype=np.float32) / np.float32(rate)
+    low, high = _PITCH_RANGE_HZ
+    pitch = low * (high / low) ** rng.uniform()
+    beats = prototype.rhythm * np.exp(0.05 * rng.standard_normal()) * time + rng.uniform()
+    octaves = _GLIDE_OCTAVES * _CONTOURS[prototype.contour]((beats + 0.25) % 1.0)  # a beat is softest at phase 0.75
+    clock = (np.cumsum(2.0**octaves) / rate).astype(np.float32)
+    carrier = _CARRIERS[rng.integers(len(_CARRIERS))](clock, float(pitch), rng)
+    return _beaten(carrier, time, beats)
+
+
+def _beaten(carrier: np.ndarray, time: np.ndarray, beats: np.ndarray) -> np.ndarray:
+    """The carrier with an amplitude that swings once a beat, faded at both ends, of unit power, float32 (samples,)."""
+    carrier *= 1.0 + 0.8 * np.sin(2 * np.pi * beats, dtype=np.float32)
     carrier *= np.minimum(1.0, np.minimum(time, time[::-1]) / np.float32(_FADE_SECONDS))
     return carrier / np.sqrt(np.mean(carrier**2) + 1e-12)
 
@@ -169,6 +223,14 @@ _CARRIERS: tuple[_Carrier, ...] = (
     lambda time, pitch, rng: _frequency_modulated(time, pitch),
     lambda time, pitch, rng: _chirps(time, pitch),
     _noise_band,
+)
+
+# octaves, of mean 0 and from -1/2 to 1/2, over a beat that runs from 0 to 1
+_CONTOURS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    lambda beat: beat - 0.5,
+    lambda beat: 0.5 - beat,
+    lambda beat: 0.5 - np.abs(2.0 * beat - 1.0),
+    lambda beat: np.abs(2.0 * beat - 1.0) - 0.5,
 )
 
 
@@ -241,3 +303,4 @@ _TEXTURES: tuple[_Pattern, ...] = (
     lambda x, y: np.where(np.sin(9.0 * x) * np.sin(9.0 * y) > 0, np.float32(1.2), np.float32(0.6)),
     lambda x, y: np.where(np.sin(9.0 * y) > 0, np.float32(1.2), np.float32(0.6)),
 )
+SLOW_LOOKS = _SLOW_SHAPES * len(_TEXTURES)  # most classes that slow pictures tell apart

@@ -34,7 +34,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from avbalance.analysis.conditions import find
+from avbalance.analysis.conditions import PROBES, find
 from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import FAILS, HOLDS, TINY, UNTESTABLE, WEAK, Block, Outcome
 from avbalance.evaluation.context import context_value
@@ -156,7 +156,9 @@ def _reference(run: str) -> str:
 
 def _piece_text(evidence: Evidence, piece: Piece) -> str:
     factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
-    missing = "" if piece.condition in ("", BOTH) else f" ({find(piece.condition).label})"
+    missing = (
+        "" if piece.condition in ("", BOTH) else f" ({(PROBES.get(piece.condition) or find(piece.condition)).label})"
+    )
     return f"{factor}{label_of(evidence, piece.run)}{missing}"
 
 

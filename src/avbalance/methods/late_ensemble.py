@@ -49,13 +49,16 @@ class LateEnsemble(Method):
     def combine(self, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """Average the predictions keyed "audio" and "visual", joined by id, split, condition and checkpoint.
 
-        Each frame has those columns, `label` and `logits` (a list of C numbers per row). The result follows
-        the order of the audio frame; its logits are the logarithm of the averaged probability, its
-        logits_audio and logits_visual the two models' own. Raises UserError when rows or labels differ.
+        Each frame has those columns, `label` and `logits` (a list of C numbers per row). Conditions of one frame only,
+        such as the probe of its encoder, are left out. The result follows the order of the audio frame; its logits are
+        the logarithm of the averaged probability, its logits_audio and logits_visual the two models' own. Raises
+        UserError when rows or labels differ.
         """
         import numpy as np
 
-        audio, visual = (_unique(name, predictions) for name in ("audio", "visual"))
+        shared = set.intersection(*(set(frame["condition"]) for frame in predictions.values()))
+        known = {name: frame[frame["condition"].isin(shared)] for name, frame in predictions.items()}
+        audio, visual = (_unique(name, known) for name in ("audio", "visual"))
         if set(audio.index) != set(visual.index):
             different = sorted(set(audio.index) ^ set(visual.index))
             raise UserError(

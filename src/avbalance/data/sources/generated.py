@@ -245,12 +245,12 @@ def _write_batch(batch: Sequence[PlannedClip], options: Options, prototypes: int
     from avbalance.data.media_write import write_clip
     from avbalance.data.render import render_audio, render_frames
 
-    checksums = []
+    checksums, slow = [], options.get("slow")
     for clip in batch:
         path = media / _file(clip)
         if not path.exists():
-            frames = render_frames(clip.scene, prototypes, options["side"], options["fps"])
-            waveform = render_audio(clip.scene, prototypes, options["rate"])
+            frames = render_frames(clip.scene, prototypes, options["side"], options["fps"], slow == "visual")
+            waveform = render_audio(clip.scene, prototypes, options["rate"], slow == "audio")
             write_clip(path, frames, waveform, options["fps"], options["rate"])
         checksums.append(sha256_file(path))
     return checksums

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from avbalance.data.sources import generated
 from avbalance.data.sources.common import read_options
+from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
     from avbalance.data.scenes import PlannedClip
 
+SLOW = ("none", "audio", "visual")  # the modality, if any, that is told by what takes long to learn
 DEFAULTS: dict[str, Any] = {
     **generated.REQUIRED,
     "flip": False,
+    "slow": "none",
     "duration": 4.0,
     "side": 64,
     "fps": 4,
@@ -55,6 +58,16 @@ def _plan(options: generated.Options) -> list[PlannedClip]:
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     options = read_options(spec, DEFAULTS)
     generated.check_options("synthetic", options)
+    if options["slow"] not in SLOW:
+        raise UserError(f"data set of kind synthetic: option 'slow' must be one of {', '.join(SLOW)}.")
+    if options["slow"] == "visual":
+        from avbalance.data.render import SLOW_LOOKS
+
+        if options["classes"] > SLOW_LOOKS:
+            raise UserError(
+                f"data set of kind synthetic: slow pictures tell at most {SLOW_LOOKS} classes apart, "
+                f"and option 'classes' is {options['classes']}; lower it, or set 'slow' to none or audio."
+            )
     return options
 
 

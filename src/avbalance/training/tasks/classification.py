@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,17 +12,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from avbalance.models.base import ModelOutput
+from avbalance.models.base import Batch, ModelOutput
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
+from avbalance.training.probe import probe_logits
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
+
+if TYPE_CHECKING:
+    from avbalance.training.loop import Trainer
 
 
 class Classification(Task):
-    """Labels (N,) int64; cross-entropy and accuracy of every head."""
+    """Labels (N,) int64; cross-entropy and accuracy of every head.
+
+    Setting: data.probes, whether the test part is also predicted by linear probes of the selected model's encoders,
+    under the conditions probe-audio and probe-visual (see training/probe.py).
+    """
 
     name = "classification"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+    settings: ClassVar[tuple[str, ...]] = ("probes",)
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.probes = bool(data.get("probes", False))
 
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(clips.labels)
@@ -63,6 +76,14 @@ class Classification(Task):
             accuracy=accuracy,
             true_class=np.concatenate(true_class),
         )
+
+    def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
+        yield from super().conditions(trainer, split, checkpoint)
+        if self.probes and (split, checkpoint) == ("test", "selected"):
+            where = torch.as_tensor(trainer.parts[split])
+            named = Batch(None, None, trainer.source.targets[where], where)
+            for name, logits in probe_logits(trainer, split).items():
+                yield f"probe-{name}", [(named, ModelOutput(logits, {}, {}))]
 
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         heads: dict[str, list[Tensor]] = {}
