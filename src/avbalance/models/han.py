@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, complete, require
+from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import (
     Heads,
     HybridAttention,
@@ -57,7 +58,7 @@ class HAN(ParsingModel):
         self.encoders = two_encoders(width)
         self.attention = HybridAttention(width, settings["dropout"])
         share = settings["visual_dropout"]
-        self.visual_dropout = nn.Dropout(share) if share else nn.Identity()
+        self.visual_dropout = Dropout(share)
         self.audio_heads = Heads(width, classes)  # everybody's without MSDU
         self.visual_heads = Heads(width, classes) if settings["msdu"] else None
         measuring = {name: MeasuringHeads(width, classes) for name in MODALITIES} if settings["msdu"] else {}
