@@ -223,7 +223,7 @@ def test_hybrid_attention_is_post_norm_with_one_head(with_ca: bool) -> None:
 def test_hybrid_attention_of_the_published_size() -> None:
     layer = han(width=512).attention
     assert (layer.self_attention.num_heads, layer.cross_attention.num_heads) == (1, 1)
-    assert (layer.self_attention.dropout, layer.cross_attention.dropout, layer.dropout.p) == (0.1, 0.1, 0.1)
+    assert (layer.self_attention.dropout, layer.cross_attention.dropout, layer.dropout.share) == (0.1, 0.1, 0.1)
     assert layer.expand.out_features == layer.contract.in_features == 512
 
 

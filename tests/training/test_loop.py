@@ -343,3 +343,40 @@ def test_progress_on_a_terminal_rewrites_one_line_and_ends_it(monkeypatch: pytes
     progress.epoch("main", {"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
     assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation accuracy 50.00 %, 0 s left\n")
     assert "\r\x1b[2Krun: resumed\n" in out.getvalue()
+
+
+def test_bf16_resumes_bit_for_bit_and_keeps_weights_and_evaluation_in_fp32(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    class Stop(Exception):
+        pass
+
+    saves = []
+
+    def stop_at_the_fourth() -> None:
+        saves.append(1)
+        if len(saves) == 4:
+            raise Stop
+
+    def trained(checkpoints: Checkpoints | None, precision: str) -> Any:
+        trainer = make_trainer(checkpoints=checkpoints, protocol={"epochs": 2, "precision": precision})
+        trainer.train()
+        return trainer
+
+    whole, single = trained(None, "bf16"), trained(None, "fp32")
+    with pytest.raises(Stop):
+        trained(Checkpoints(tmp_path, "key", 0.0, stop_at_the_fourth), "bf16")
+    resumed = trained(Checkpoints(tmp_path, "key", 0.0), "bf16")
+    weights = whole.model.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in resumed.model.state_dict().items())
+    assert resumed.history == whole.history
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    assert not all(torch.equal(value, weights[name]) for name, value in single.model.state_dict().items())
+    # eight bits of mantissa: near to the other, not equal
+    assert whole.history[0]["train_loss"] == pytest.approx(single.history[0]["train_loss"], rel=0.05)
+    assert {output.logits.dtype for _, output in whole.outputs(whole.parts["val"])} == {torch.float32}
+
+
+def test_an_unknown_precision_is_refused(make_trainer: MakeTrainer) -> None:
+    with pytest.raises(UserError, match="precision is 'fp16'; it must be fp32 or bf16"):
+        make_trainer(protocol={"precision": "fp16"})

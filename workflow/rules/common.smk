@@ -54,9 +54,19 @@ def ancestor(levels, path):
     return str(Path(path).parents[levels - 1])
 
 
+# Tensors of a training are freed and wanted again in every step; by default glibc returns large ones to the system each
+# time, and every page is then zeroed anew. Other C libraries do not read these names.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": 1 << 32,
+    "MALLOC_TRIM_THRESHOLD_": 1 << 32,
+    "MALLOC_TOP_PAD_": 1 << 26,
+}
+
+
 def job_environment():
     """Let jobs find the code, and this environment's programs even when it is not activated; conda brings its own."""
     exports = [f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}"]
+    exports += [f"export {name}=${{{name}:-{size}}}" for name, size in KEPT_MEMORY.items()]
     if not workflow.deployment_settings.deployment_method:
         exports.append(
             f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, complete, require
+from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import (
     Heads,
     HybridAttention,
@@ -61,7 +62,7 @@ class HAN(ParsingModel):
         self.encoders = two_encoders(width)
         self.attention = HybridAttention(width, settings["dropout"])
         share = settings["visual_dropout"]
-        self.visual_dropout = nn.Dropout(share) if share else nn.Identity()
+        self.visual_dropout = Dropout(share)
         self.audio_heads = Heads(width, classes)  # everybody's without MSDU
         separate = settings["msdu"] and settings["msdu_heads"] == "separate"
         self.visual_heads = Heads(width, classes) if separate else None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, complete
+from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import (
     Heads,
     ParsingModel,
@@ -35,7 +36,7 @@ class WindowAttention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
         """Return `(B, T, D)` for query and memory `(B, T, D)`."""
@@ -64,7 +65,7 @@ class PreNormLayer(nn.Module):
         self.norm_attended = nn.LayerNorm(width)
         self.expand = nn.Linear(width, width)
         self.contract = nn.Linear(width, width)
-        self.dropout = nn.Dropout(settings["dropout"])
+        self.dropout = Dropout(settings["dropout"])
 
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
         """Return `(B, T, D)`."""

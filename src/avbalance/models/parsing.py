@@ -12,10 +12,11 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import linear
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
+from avbalance.models.dropout import Dropout, dropout
 
 AUDIO_WIDTH = 128  # VGGish
 FRAME_WIDTH = 2048  # ResNet-152, averaged over the frames of a second
@@ -152,7 +153,7 @@ class HybridAttention(nn.Module):
         self.contract = nn.Linear(width, width)
         self.norm_attended = nn.LayerNorm(width)
         self.norm_out = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, other: Tensor, with_ca: bool = True) -> Tensor:
         """Return `query (B, T, D)` attended; without `with_ca` the other modality is not looked at."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, complete, require
+from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import assemble_default, check_shares, check_sizes
 
 DEFAULTS: dict[str, Any] = {
@@ -114,7 +115,7 @@ class Propagation(nn.Module):
         for name in ("visual_first", "visual_second", "audio_first", "audio_second", "visual_out", "audio_out"):
             self.add_module(name, _xavier(nn.Linear(width, width, bias=False)))
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.threshold = threshold
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:

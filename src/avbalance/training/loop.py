@@ -31,7 +31,8 @@ class Protocol:
     after each number of epochs in `decay_at`. select: "validation", the epoch with the best validation `metric`, of
     equals the earlier or the later one (`ties`); or "last". `patience`: epochs without an improvement of the metric by
     at least `min_delta` percentage points (None: train to the end). watch_test: evaluate the test part after every
-    epoch and keep the best of them beside the selected model; nothing is selected by it.
+    epoch and keep the best of them beside the selected model; nothing is selected by it. precision: "fp32", or "bf16":
+    forward pass and loss of training under autocast; weights, optimiser and evaluation stay in float32.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class Protocol:
     min_delta: float = 0.1
     record_confidence: bool = False
     watch_test: bool = False
+    precision: str = "fp32"
     max_steps: int | None = None  # stop every epoch after so many steps (checks of the paper tier)
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ _CHOICES = {
     "select": ("validation", "last"),
     "ties": ("earlier", "later"),
     "optimiser": ("sgd", "adam"),
+    "precision": ("fp32", "bf16"),
 }
 
 
@@ -258,8 +261,9 @@ class Trainer:
         seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))
         self.model.train()
         batch = self.method.batch(self.model, batch, step)
-        output = self.model(batch)
-        loss = self.method.loss(self.model, output, batch, step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.protocol.precision == "bf16"):
+            output = self.model(batch)
+            loss = self.method.loss(self.model, output, batch, step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.method.gradients(self.model, output, batch, step)
