@@ -73,7 +73,15 @@ def commands(run: Run) -> list[str]:
     record, job = run.record, run.record["job"]
     show = shlex.join(["avbalance", "show", str(run.folder), "--job"])
     pins = [f"{name}={value}" for name, value in _instruction_set(run).get("pinned", {}).items()]
-    step = [*pins, "avbalance", "train" if run.trained else "combine", "--code", record["code"]["digest"], "--out", RERUN]
+    step = [
+        *pins,
+        "avbalance",
+        "train" if run.trained else "combine",
+        "--code",
+        record["code"]["digest"],
+        "--out",
+        RERUN,
+    ]
     if run.trained:
         paths, device = record["paths"], record["device"]
         step += ["--manifest", paths["manifest"], "--audio", paths["audio"], "--visual", paths["visual"]]
