@@ -3,7 +3,7 @@
 Settings are those of the paper tier but for the protocol's epochs, steps and small batches; where an epoch differs from
 the first (a second stage, labels denoised, videos contrasted), that epoch is reached. Files that a run needs of another
 one are made up in the form that their makers write. Used by tests/training/test_full_size*.py on the processor, and by
-gpu_check.py. Needs no more than torch, NumPy, pandas, pyarrow, safetensors, PyYAML and jsonschema.
+gpu_check.py. Needs no more than torch, NumPy, pandas, pyarrow, SciPy, safetensors, PyYAML and jsonschema.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 
 results/gpu-check/gpu-check.json and .md name card, driver, versions and date. When the time budget (seconds) ends, what
 was left out is listed. Status 0: all that was run is right, 1: something failed, 2: there is no GPU. Speeds have no
-wanted value. A bare machine needs a CUDA build of torch, and numpy pandas pyarrow safetensors pyyaml jsonschema; run it
+wanted value. A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema; run it
 at the root of the repository with PYTHONPATH=src. `--device cpu --quick` tries the script itself out on small networks.
 """
 
@@ -361,7 +361,7 @@ def every_row(options: Options, budget: Budget) -> list[dict[str, Any]]:
 
 
 def attempt(about: dict[str, Any], work: Any, *arguments: Any) -> dict[str, Any]:
-    """`about` and what `work` finds, with `outcome`: "ok", or the error in one line. A check goes on after a failure."""
+    """`about` and what `work` finds, and `outcome`: "ok", or the error in one line, after which the check goes on."""
     try:
         return {**about, "outcome": "ok", **work(*arguments)}
     except Exception as error:  # whatever goes wrong is to be reported
