@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: reproduce smoke why estimate test test-all lint mutants bench gallery lock help
+.PHONY: reproduce smoke why estimate test test-all lint mutants bench bench-gpu stability gallery lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,18 @@ mutants: $(READY) ## break one line per item of the fidelity checklists and see 
 
 bench: $(READY) ## speed and memory as ratios, side by side
 	$(BIN)/python benchmarks/run.py
+
+# What acts here: PyTorch's kernels, oneDNN, MKL on Intel (on AMD it uses AVX2 anyway), and NumPy's OpenBLAS.
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OPENBLAS_CORETYPE=Haswell
+JUDGED := papers/claims.md papers/balanced-audiovisual/table2.csv
+
+stability: $(READY) ## whether verdicts stay the same under another instruction set: the headline rows, natively and under AVX2
+	env $(foreach pin,$(AVX2),-u $(firstword $(subst =, ,$(pin)))) $(BIN)/snakemake --config tier=stability name=stability-native -- $(addprefix results/stability-native/,$(JUDGED))
+	env $(AVX2) $(BIN)/snakemake --config tier=stability name=stability-avx2 -- $(addprefix results/stability-avx2/,$(JUDGED))
+	$(BIN)/avbalance compare results/stability-native results/stability-avx2
+
+bench-gpu: $(READY) ## what a GPU does: every row of the paper tier, resume, determinism, throughput (at most 8 minutes)
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 gallery: $(READY) ## copy the table and figure that the README shows from results/demo
 	$(BIN)/python docs/gallery/update.py

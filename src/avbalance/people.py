@@ -1,4 +1,7 @@
-"""Commands for people who share results: their options, and what they print. See docs/how-to/share-artifacts.md."""
+"""Commands for people who share and compare results: their options, and what they print.
+
+See docs/how-to/share-artifacts.md and docs/how-to/check-stability.md.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ AddStep = Callable[[Any, str, Any, str], argparse.ArgumentParser]
 
 
 def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add publish, fetch, verify, repair and clean to the command line."""
+    """Add publish, fetch, verify, repair, clean and compare to the command line."""
     step = add(steps, "publish", _publish, "share the results of a configuration through DVC")
     configured(step)
     step.add_argument("--features", action="store_true", help="with the arrays of the feature stores")
@@ -41,6 +44,14 @@ def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.Argume
     configured(step)
     step.add_argument("--stale", action="store_true", help="these files; nothing else can be cleaned")
     step.add_argument("--dry-run", action="store_true", help="only list them")
+
+    step = add(steps, "compare", _compare, "say which verdicts and numbers of two result sets differ")
+    step.add_argument("first", type=Path, help="results/<name>")
+    step.add_argument("second", type=Path, help="results/<other name>, of the same plan")
+    step.add_argument(
+        "--table", default="papers/balanced-audiovisual/table2.csv", help="CSV of a table below both, the README's"
+    )
+    step.add_argument("--out", type=Path, default=Path("results/stability"), help="folder for stability.json and .md")
 
 
 def _named(step: argparse.ArgumentParser) -> None:
@@ -86,6 +97,15 @@ def _repair(options: argparse.Namespace) -> int:
         f"put right: {len(done.repaired)}, without a good copy: {len(done.beyond)}, deleted here: {len(done.deleted)}"
     )
     return 1 if done.beyond else 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from avbalance.evaluation.stability import compare
+    from avbalance.reporting.stability import write_stability
+
+    found = compare(options.first, options.second, options.table)
+    print(write_stability(found, options.out), end="")
+    return 0 if found.stable else 1
 
 
 def _clean(options: argparse.Namespace) -> None:

@@ -13,7 +13,10 @@ FILE = re.compile(r"# file: (?P<path>\S+)\n")
 ADDITION = re.compile(r"# add to: (?P<path>\S+), below: (?P<line>.+)\n")
 
 # Not run: what takes long and is run otherwise, and fetching the repository, which the copy stands for.
-EXEMPT = ("make test", "make test-all", "make lint", "make mutants", "make bench", "git clone")
+EXEMPT = (
+    "make test", "make test-all", "make lint", "make mutants", "make bench", "make bench-gpu", "make stability",
+    "git clone",
+)  # fmt: skip
 PLAYED = {  # elsewhere: by two people in tests/docs, and with a Slurm in tests/cluster
     "sharing": "docs/how-to/share-artifacts.md",
     "cluster": "docs/how-to/run-on-a-cluster.md",

@@ -11,6 +11,7 @@ import yaml
 
 from avbalance.errors import UserError
 from avbalance.plan.config import is_sourced, load_config, load_dataset, load_paper, load_yaml, merge, plain
+from avbalance.plan.plan import load_plan
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"
@@ -46,6 +47,15 @@ def test_a_tier_stands_on_its_base() -> None:
     assert smoke["seeds"] == [0] and demo["seeds"] == [0, 1, 2]
     assert "base" not in smoke
     assert smoke["papers"][SLUG]["runs"]["branch-losses"] == demo["papers"][SLUG]["runs"]["branch-losses"]
+
+
+def test_the_rows_of_the_stability_tier_are_the_demos_of_several_seeds() -> None:
+    demo, stability = (load_plan(REPOSITORY, {"tier": tier}).rows for tier in ("demo", "stability"))
+    for slug, rows in stability.items():
+        several = [row for row in demo[slug] if len(row.seeds) > 1]
+        assert several and all(row in rows for row in several)
+        assert all(row in demo[slug] for row in rows)  # the same settings: the native half is taken over
+        assert all(len(row.seeds) > 1 or any(row.run in other.reads() for other in rows) for row in rows)
 
 
 def test_an_overlay_that_names_papers_computes_these_only() -> None:

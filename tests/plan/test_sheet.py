@@ -221,3 +221,24 @@ def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> Non
     assert [cell.name for cell in combinations(rows)] == ["late-ensemble", "late-ensemble"]
     apart = [cell.name for family in families(rows_of_paper(config(), declared), "all") for cell in family.cells]
     assert len(apart) == 8 and "stage1" not in apart
+
+
+def test_runs_of_few_seeds_are_left_out_unless_others_read_them() -> None:
+    declared = {
+        "few": {"label": "F", "method": "greedy", "seeds": [0]},
+        "late": {"label": "L", "method": "late-ensemble", "combine": {"audio": "one", "visual": "read"}},
+        "read": {"label": "R", "method": "baseline", "seeds": [0], "needs": {"w": {"run": "deep", "file": "w.json"}}},
+        "deep": {"label": "D", "method": "baseline", "seeds": [0]},
+    }
+    wanted = {
+        "datasets": {"first": "set-a"},
+        "robustness": {"datasets": {"first": ["b"]}, "runs": ["one"], "seeds": [0]},
+    }
+    found = {
+        least: sorted(
+            (row.dataset, row.run) for row in rows_of_paper({**config(**wanted), **least_seeds}, paper(**declared))
+        )
+        for least, least_seeds in ((1, {}), (2, {"least_seeds": 2}), (3, {"least_seeds": 3}))
+    }
+    own = [("set-a", run) for run in ("deep", "few", "late", "one", "read")]
+    assert found == {1: [("b", "one"), *own], 2: [each for each in own if each[1] != "few"], 3: []}

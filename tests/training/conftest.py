@@ -1,4 +1,4 @@
-"""Makes the helper module of this folder importable; one tiny data set for all tests here."""
+"""Makes the helper modules of this folder and of benchmarks importable; one tiny data set for all tests here."""
 
 import sys
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[2] / "benchmarks"))
 
 from tiny_cell import TinyData, make_data, tiny_settings
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_cell
+import torch
 from safetensors.torch import load_file
 from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
@@ -24,6 +25,7 @@ from avbalance.evaluation.predictions import read_predictions
 from avbalance.files import digest_json, read_json, sha256_file
 from avbalance.plan.digest import closure
 from avbalance.plan.entries import training_entries
+from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
 
@@ -207,6 +209,27 @@ def test_a_finished_run_is_not_trained_again(
         job = {**tiny_job("baseline", RUNS["baseline"]), **changes}
         with pytest.raises(AssertionError, match="trained again"):
             train_cell(options(tiny_data, undisturbed, [job]))
+
+
+def test_a_run_under_a_pinned_instruction_set_is_no_other_run(
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tiny_job("baseline", tiny_settings(protocol={"epochs": 1, "max_steps": 1}))
+    for name in PINS:
+        monkeypatch.delenv(name, raising=False)
+    records = []
+    for pins in ({}, {"ATEN_CPU_CAPABILITY": "avx2"}, {}):
+        for name in PINS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in pins.items():
+            monkeypatch.setenv(name, value)
+        train_cell(options(tiny_data, tmp_path, [job]))
+        records.append(read_json(tmp_path / "out" / job["folder"] / "record.json"))
+    native, pinned, again = records
+    assert native["key"] != pinned["key"] and again == native  # the last one is linked, the second was trained
+    known = torch.backends.cpu.get_cpu_capability()
+    assert native["device"]["instruction_set"] == {"torch": known, "pinned": {}}
+    assert pinned["device"]["instruction_set"]["pinned"] == {"ATEN_CPU_CAPABILITY": "avx2"}
 
 
 def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path, tiny_data: TinyData) -> None:

@@ -7,40 +7,23 @@ processor core about a second. Two is the smallest batch that is one.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from full_size import BALANCED, make_clips, rows_of, with_needs
 
-from avbalance.data.manifest import make_manifest, write_manifest
-from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.features.store import StoreWriter
-from avbalance.methods.base import Method, load
-from avbalance.plan.plan import load_plan
+from avbalance.methods.base import Method
 from avbalance.plan.sheet import Row
-from avbalance.training.cell import make_trainer
-from avbalance.training.data import Clips, load_clips
+from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer, parameter_count
 
-REPOSITORY = Path(__file__).parents[2]
-SHORT = {"epochs": 1, "max_steps": 2, "batch_size": 2}
 CLASSES = {"kinetics-sounds": 31, "vggsound": 309, "balanced": 30}
-# Six clips of one class to train on: either half of them has three, which is two steps' worth, and the tenth that
-# Gradient-Blending holds out is one clip, so that its eight evaluations stay cheap.
-LABELS = (3, 3, 3, 3, 3, 3, 7, 7)
-SPLITS = ("train",) * 6 + ("val", "test")
-ROWS = [
-    row
-    for row in load_plan(REPOSITORY, {"tier": "paper"}).rows["balanced-audiovisual"]
-    if not row.combine and not load(row.method).card.fits  # references: tests/methods/test_references.py
-]
+ROWS = rows_of(BALANCED)
 ALL_OF = (
     "balanced"  # the other data sets have the same runs; where they differ in a setting, or in the classes, see below
 )
@@ -63,48 +46,12 @@ def expected_parameters(row: Row, classes: int) -> int:
     return both + joint + (2 * linear if model.get("unimodal_heads") else 0)
 
 
-def write_store(folder: Path, modality: str, ids: list[str]) -> Path:
-    """A store of random clips with the shapes of the paper tier's recipes."""
-    data = ROWS[0].settings["data"]
-    generator = np.random.default_rng([8, len(modality)])
-    recipe: Any
-    if modality == "audio":
-        recipe = get_audio_recipe(data["audio_recipe"])
-        assert recipe.shape == (257, 1091)
-    else:
-        recipe = get_visual_recipe(data["visual_recipe"])
-        assert recipe.shape == (10, 256, 256, 3)
-    writer = StoreWriter(folder / f"draft-{modality}", recipe)
-    for _ in ids:
-        values = (
-            generator.normal(-6, 3, recipe.shape) if modality == "audio" else generator.integers(0, 256, recipe.shape)
-        )
-        writer.append(values.astype(recipe.dtype))
-    index = pd.DataFrame(
-        {"id": ids, "row": range(len(ids)), "status": "ok", "reason": "", "n_frames": recipe.shape[0]}
-        | {"width": 340, "height": 256, "duration": 10.0}
-    )
-    writer.publish(folder / modality, index, writer.seal(index, {"dataset": "random"}))
-    return folder / modality
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
-    """Role -> eight random clips with as many classes as the data set has; the stores are shared."""
-    folder = tmp_path_factory.mktemp("full-size")
-    ids = [f"clip{number}" for number in range(len(LABELS))]
-    stores = [write_store(folder, modality, ids) for modality in ("audio", "visual")]
-    found = {}
-    for role, count in CLASSES.items():
-        names = [f"class{number:03d}" for number in range(count)]
-        card = {"dataset": role, "kind": role, "stands_for": None, "describe": "random", "classes": names}
-        rows = [
-            {"id": clip, "audio": "a", "visual": "v", "label": names[label], "split": split}
-            for clip, label, split in zip(ids, LABELS, SPLITS, strict=True)
-        ]
-        path = folder / f"{role}.parquet"
-        write_manifest(make_manifest(rows, {**card, "media_root": ".", "options": {}}, role), path)
-        found[role] = load_clips(path, *stores)
+    """Role -> eight random clips with as many classes as the data set has."""
+    found = {role: make_clips(tmp_path_factory.mktemp(role), BALANCED, role) for role in CLASSES}
+    shapes = {(each.audio.shape[1:], each.visual.shape[1:]) for each in found.values()}
+    assert shapes == {((257, 1091), (10, 256, 256, 3))}
     return found
 
 
@@ -117,10 +64,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def trainer_of(row: Row, clips: dict[str, Clips], needs: dict[str, Any] | None = None) -> Trainer:
-    settings = copy.deepcopy(row.settings)
-    settings["protocol"] |= SHORT
-    return make_trainer(row.method, settings, row.seeds[0], clips[row.role], torch.device("cpu"), needs)
+def trainer_of(row: Row, clips: dict[str, Clips]) -> Trainer:
+    return with_needs(row, ROWS, clips[row.role])
 
 
 def differs_by_role(row: Row) -> bool:
@@ -137,7 +82,6 @@ def parameters(row: Row) -> Any:
 
 CHOSEN = [row for row in ROWS if row.role == ALL_OF or differs_by_role(row)]
 CHOSEN += [row for row in ROWS if (row.role, row.run) == ("kinetics-sounds", "visual")]
-OFFLINE = {"weights": {"weights": {"audio": 0.2, "visual": 0.3, "joint": 0.5}}}
 
 
 def test_the_chosen_rows_cover_every_run_and_every_number_of_classes() -> None:
@@ -148,7 +92,7 @@ def test_the_chosen_rows_cover_every_run_and_every_number_of_classes() -> None:
 
 @pytest.mark.parametrize("row", [parameters(row) for row in CHOSEN if row.reports])
 def test_two_steps_at_full_size(row: Row, clips: dict[str, Clips]) -> None:
-    trainer = trainer_of(row, clips, OFFLINE if row.needs else None)
+    trainer = trainer_of(row, clips)
     model = trainer.model
     assert parameter_count(model) == expected_parameters(row, CLASSES[row.role])
     groups = {name: model.group(name) for name in (*model.modalities, "head")}
@@ -174,7 +118,7 @@ def check_method(method: Method, row: Row) -> None:
     """What the run must leave behind besides weights."""
     if row.run == "gradient-blending":
         (estimate,) = method.artifacts()["blending.json"]["trajectory"]
-        assert estimate["epochs"] == SHORT["epochs"]
+        assert estimate["epochs"] == 1
         check_estimate(estimate)
     if row.method == "greedy":
         assert all(value > 0 for value in method.state_dict()["speeds"]["main"].values())
@@ -198,7 +142,7 @@ def test_a_run_made_for_its_weights_estimates_them_and_leaves_its_model_alone(
     trainer.method.prepare(trainer)
     estimate = trainer.method.artifacts()["weights.json"]
     # The option epochs is null: as many as the protocol has.
-    assert (row.settings["method"]["epochs"], estimate["epochs"]) == (None, SHORT["epochs"])
+    assert (row.settings["method"]["epochs"], estimate["epochs"]) == (None, 1)
     check_estimate(estimate)
     for name, value in trainer.model.state_dict().items():
         assert torch.equal(value, before[name]), name

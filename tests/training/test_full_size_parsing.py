@@ -7,52 +7,24 @@ a run needs of another one are made up in the form that their makers write.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from full_size import PARSING, make_clips, rows_of, with_needs
 
-from avbalance.data.llp import CLASSES as LLP_CLASSES
-from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.parsing import METRICS
-from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.features.store import StoreWriter
 from avbalance.methods import base as methods
-from avbalance.plan.plan import load_plan
 from avbalance.plan.sheet import Row
-from avbalance.training.cell import make_trainer
-from avbalance.training.data import Clips, load_clips
+from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer, parameter_count
 from avbalance.training.tasks.base import Place
 
-REPOSITORY = Path(__file__).parents[2]
-SLUG = "avvp-gradient-modulation"
-ROWS = [
-    row
-    for row in load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {}}}).rows[SLUG]
-    if not methods.load(row.method).card.fits  # references: tests/methods/test_references.py
-]
-STEPS = 2
-EPOCHS = {
-    "jomold": 2,
-    "co-teaching": 2,
-    "jocor": 2,
-    "cvcms": 3,
-}  # of one step each; other methods: two steps of one epoch
-BATCH = {"llp": 4, "cremad": 2, "ave": 2}
-SPLITS = ("train",) * 8 + ("val",) * 2 + ("test",) * 2
-CLASSES = {
-    "llp": list(LLP_CLASSES),
-    "cremad": ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"],
-    "ave": [*(f"event{number}" for number in range(28)), "Background"],
-}
+ROWS = rows_of(PARSING)
 SHAPES = {
     "llp": ((10, 128), (10, 2560)),
     "cremad": ((257, 188), (1, 256, 256, 3)),
@@ -69,54 +41,11 @@ PARAMETERS = {
 }
 
 
-def manifest_rows(role: str) -> list[dict[str, Any]]:
-    """Clips with one label each, every second video of LLP with two; labels and events as their sources write them."""
-    rows: list[dict[str, Any]] = []
-    names = CLASSES[role]
-    for number, split in enumerate(SPLITS):
-        first, second = names[number % 5], names[number % 5 + 1]
-        row = {"id": f"clip{number:02d}", "audio": "a", "visual": "v", "label": first, "split": split}
-        labels = [first, second] if role == "llp" and number % 2 else [first]
-        known = json.dumps([[label, number % 4, number % 4 + 5] for label in labels])
-        if role == "llp":
-            events: dict[str, Any] = {f"events_{name}": known for name in ("audio", "visual", "audio_repaired")}
-            row |= {"labels": json.dumps(labels), **(dict.fromkeys(events) if split == "train" else events)}
-        elif role == "ave":
-            row |= {"labels": json.dumps(labels), "events_audio": known, "events_visual": known}
-        rows.append(row)
-    return rows
-
-
-def write_store(folder: Path, recipe: Any, ids: list[str], seed: int) -> Path:
-    generator = np.random.default_rng(seed)
-    writer = StoreWriter(folder.with_name(f"draft-{folder.name}"), recipe)
-    for _ in ids:
-        pictures = recipe.dtype == np.uint8
-        values = generator.integers(0, 256, recipe.shape) if pictures else generator.normal(size=recipe.shape)
-        writer.append(values.astype(recipe.dtype))
-    index = pd.DataFrame(
-        {"id": ids, "row": range(len(ids)), "status": "ok", "reason": "", "n_frames": recipe.shape[0]}
-        | {"width": 480, "height": 360, "duration": 10.0}
-    )
-    writer.publish(folder, index, writer.seal(index, {"dataset": "random"}))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
     """Role -> twelve random clips with the shapes and classes of the data set."""
-    found = {}
-    for role, names in CLASSES.items():
-        folder = tmp_path_factory.mktemp(role)
-        data = next(row.settings["data"] for row in ROWS if row.role == role)
-        recipes = (get_audio_recipe(data["audio_recipe"]), get_visual_recipe(data["visual_recipe"]))
-        assert tuple(recipe.shape for recipe in recipes) == SHAPES[role]
-        card = {"dataset": role, "kind": role, "stands_for": None, "describe": "random", "classes": names}
-        rows = manifest_rows(role)
-        write_manifest(make_manifest(rows, {**card, "media_root": ".", "options": {}}, role), folder / "m.parquet")
-        ids = [str(row["id"]) for row in rows]
-        stores = [write_store(folder / recipe.modality, recipe, ids, len(recipe.name)) for recipe in recipes]
-        found[role] = load_clips(folder / "m.parquet", *stores)
+    found = {role: make_clips(tmp_path_factory.mktemp(role), PARSING, role) for role in SHAPES}
+    assert {role: (each.audio.shape[1:], each.visual.shape[1:]) for role, each in found.items()} == SHAPES
     return found
 
 
@@ -129,23 +58,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def made_up(row: Row, clips: Clips) -> dict[str, Any]:
-    """What a run needs of other runs, as they write it; weights are put in by those who have a network."""
-    ratios = np.linspace(0.1, 0.9, len(clips.classes)).tolist()
-    contents = {
-        "noise_ratios.json": {"classes": clips.classes, "audio": ratios, "visual": ratios[::-1]},
-        "labels.json": {"removed": {str(clips.ids[1]): {"audio": [1], "visual": []}}},
-    }
-    return {name: contents[need["file"]] for name, need in row.needs.items() if need["file"] in contents}
-
-
 def trainer_of(row: Row, clips: dict[str, Clips]) -> Trainer:
-    settings = copy.deepcopy(row.settings)
-    epochs = EPOCHS.get(row.method, 1)
-    steps = 1 if epochs > 1 else STEPS
-    settings["protocol"] |= {"epochs": epochs, "max_steps": steps, "batch_size": BATCH[row.role]}
-    needs = made_up(row, clips[row.role])
-    return make_trainer(row.method, settings, row.seeds[0], clips[row.role], torch.device("cpu"), needs)
+    return with_needs(row, ROWS, clips[row.role])
 
 
 def parameters(rows: list[Row]) -> list[Any]:
@@ -231,6 +145,6 @@ def test_a_run_made_for_its_file_writes_it_and_leaves_its_model_alone(row: Row, 
 
 
 def test_every_run_is_here() -> None:
-    assert {row.role for row in ROWS} == set(CLASSES) and len(ROWS) == 54
+    assert {row.role for row in ROWS} == set(SHAPES) and len(ROWS) == 54
     assert {row.run for row in ROWS if not row.reports} == {"jomold-ratios", "ma-labels", "ma-labels-no-cl"}
     assert all(methods.load(row.method).card.predicts == row.reports for row in ROWS)

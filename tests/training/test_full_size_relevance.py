@@ -7,39 +7,23 @@ form of finished runs' files.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_vectors import FURTHER, vector_manifest, write_vectors
+from full_size import CLASSES, RELEVANCE, make_clips, rows_of, short_trainer, weights_of
 
 from avbalance.analysis.conditions import CONDITIONS, Variant
-from avbalance.data.manifest import write_manifest
-from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.methods import base as methods
-from avbalance.plan.plan import load_plan
 from avbalance.plan.sheet import Row
-from avbalance.training.cell import Tensors, make_trainer
-from avbalance.training.data import Clips, load_clips
+from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer, parameter_count
 from avbalance.training.tasks.base import Place
 
-REPOSITORY = Path(__file__).parents[2]
-SLUG = "modality-relevance"
-ROWS = [
-    row
-    for row in load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {}}}).rows[SLUG]
-    if not methods.load(row.method).card.fits  # references: tests/methods/test_references.py
-]
-SHORT = {"epochs": 1, "max_steps": 2, "batch_size": 2}
-CLASSES = {"audioset": ("urban", "rural"), "kinetics-sounds": tuple(f"class{number:02d}" for number in range(26))}
-SIZES = {"audioset": {"train": 4, "val": 4, "test": 4}, "kinetics-sounds": {"train": 26, "val": 26, "test": 26}}
-SHAPES = {"audio": (64, 313), 400: (400,), 2048: (2048,)}
+ROWS = rows_of(RELEVANCE)
+RECIPES = {400: "uniform8-k400r50", 2048: "uniform8-imagenetr50"}
 # Weights by hand. Sound: convolution 8 * 25 + 8, linear 10,112 * 512 + 512; three-layer head of 400, 512 or 912 values.
 SOUND, WIDER = 208 + 10_112 * 512 + 512, 2048 * 400 + 400
 HEAD = {width: width * 256 + 256 + 256 * 128 + 128 + 128 * 26 + 26 for width in (400, 512, 912)}
@@ -53,30 +37,17 @@ PARAMETERS = {
 }
 
 
-def make_clips(folder: Path, role: str, width: int) -> Clips:
-    """Random clips of a role, every class in every part, with a visual feature of `width` values."""
-    manifest = vector_manifest(SIZES[role], CLASSES[role])
-    ids = manifest.frame["id"].tolist()
-    generator = np.random.default_rng(width)
-    heard = get_audio_recipe("decibel64-10s")
-    seen = get_visual_recipe({400: "uniform8-k400r50", 2048: "uniform8-imagenetr50"}[width])
-    assert (heard.shape, seen.shape) == (SHAPES["audio"], SHAPES[width])
-    sounds = generator.normal(-40, 15, (len(ids), *heard.shape))
-    vectors, black = generator.normal(size=(len(ids), width)), generator.normal(size=width)
-    write_manifest(manifest, folder / "manifest.parquet")
-    stores = (
-        write_vectors(folder / "audio", heard, sounds, ids),
-        write_vectors(folder / "visual", seen, vectors, ids, black=black.tolist()),
-    )
-    return load_clips(folder / "manifest.parquet", *stores)
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Clips]:
-    """(role, width of the visual feature) -> random clips."""
-    return {
-        (role, width): make_clips(tmp_path_factory.mktemp(role), role, width) for role in SIZES for width in (400, 2048)
+    """(role, width of the visual feature) -> random clips, every class in every part."""
+    found = {
+        (role, width): make_clips(tmp_path_factory.mktemp(role), RELEVANCE, role, visual=recipe)
+        for role in CLASSES[RELEVANCE]
+        for width, recipe in RECIPES.items()
     }
+    assert {each.audio.shape[1:] for each in found.values()} == {(64, 313)}
+    assert all(each.visual.shape[1:] == (width,) for (_, width), each in found.items())
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -89,19 +60,12 @@ def one_thread() -> Iterator[None]:
 
 
 def trainer_of(row: Row, clips: Clips, width: int) -> Trainer:
-    settings = copy.deepcopy(row.settings)
-    settings["protocol"] |= SHORT
-    if "visual_feature" in settings["model"]:
-        settings["model"]["visual_feature"] = width
-    needs = {name: teacher(need["run"], clips, width) for name, need in row.needs.items()}
-    return make_trainer(row.method, settings, row.seeds[0], clips, torch.device("cpu"), needs)
-
-
-def teacher(run: str, clips: Clips, width: int) -> Tensors:
-    trainer = trainer_of(next(row for row in ROWS if row.run == run), clips, width)
-    weights = Tensors(trainer.model.state_dict())
-    weights.facts = trainer.facts
-    return weights
+    seen = {"model": {"visual_feature": width}} if "visual_feature" in row.settings["model"] else {}
+    needs = {
+        name: weights_of(trainer_of(next(each for each in ROWS if each.run == need["run"]), clips, width))
+        for name, need in row.needs.items()
+    }
+    return short_trainer(row, clips, needs=needs, **seen)
 
 
 def labelled(row: Row) -> str:
@@ -148,11 +112,10 @@ def check_conditions(row: Row, trainer: Trainer) -> None:
 def test_every_run_is_here() -> None:
     binary = {f"{labels}-{model}" for labels in ("urban-rural", "speech") for model in ("audio", "visual", "student")}
     assert {row.run for row in ROWS} == binary | {"ks-audio", "ks-visual", "ks-fusion"} and len(ROWS) == 9
-    assert {row.role for row in ROWS} == set(CLASSES)
+    assert {row.role for row in ROWS} == set(CLASSES[RELEVANCE])
     for row in ROWS:
         protocol = row.settings["protocol"]
         assert (protocol["optimiser"], protocol["learning_rate"], protocol["batch_size"]) == ("adam", 1e-4, 32)
         assert (protocol["metric"], protocol["ties"], protocol["patience"]) == ("balanced_accuracy", "earlier", 10)
         assert 0 < protocol["min_delta"] < 100 / 20_000  # a gain of 0 is none, one clip more is one
         assert row.settings["data"].get("labelling") == ("speech" if row.run.startswith("speech") else None)
-    assert FURTHER == ("quiet", "speech")

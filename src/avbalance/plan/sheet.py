@@ -42,6 +42,10 @@ class Row:
         candidates = self.choose["candidates"] if self.choose else {}
         return sorted({*(need["run"] for need in self.needs.values()), *candidates})
 
+    def reads(self) -> list[str]:
+        """Runs of the same sheet whose files or predictions this one needs."""
+        return [*self.waits_for(), *self.combine.values()]
+
     @property
     def parts(self) -> tuple[str, str, str]:
         """The code that trains it: method, model and task."""
@@ -139,7 +143,18 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
             row = _row(config, paper, chosen, role, dataset, run)
             if row is not None:
                 rows.append(row)
-    return rows + list(_robustness_rows(chosen, rows))
+    return _with_enough_seeds(rows + list(_robustness_rows(chosen, rows)), config.get("least_seeds", 1))
+
+
+def _with_enough_seeds(rows: list[Row], least: int) -> list[Row]:
+    """The rows of at least `least` seeds, and those whose files these read, directly or not."""
+    kept = {(row.dataset, row.run) for row in rows if len(row.seeds) >= least}
+    read = kept
+    while read:
+        wanted = [(row, name) for row in rows if (row.dataset, row.run) in read for name in row.reads()]
+        read = {(row.dataset, name) for row, name in wanted} - kept
+        kept |= read
+    return [row for row in rows if (row.dataset, row.run) in kept]
 
 
 def _row(

@@ -16,6 +16,9 @@ from typing import Any
 
 RECORD_VERSION = 2
 RECORD = "record.json"
+PINS = (  # environment variables that choose the instruction set of PyTorch, oneDNN, MKL and NumPy's OpenBLAS
+    "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "OPENBLAS_CORETYPE",
+)  # fmt: skip
 _PACKAGES = ("avbalance", "torch", "torchaudio", "numpy", "pandas", "av", "snakemake")
 
 
@@ -41,7 +44,7 @@ def circumstances(code: str, device: str, threads: int, clock: Clock) -> dict[st
     return {
         "record_version": RECORD_VERSION,
         "code": {"digest": code, **code_state(Path.cwd())},
-        "device": {"kind": device, "threads": threads, **machine()},
+        "device": {"kind": device, "threads": threads, **machine(), "instruction_set": instruction_set()},
         "versions": versions(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "peak_memory_mb": peak_memory_mb(),
@@ -90,6 +93,18 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def pinned() -> dict[str, str]:
+    """The variables of `PINS` that are set. Only these are part of a run's key, see training/cell.py."""
+    return {name: os.environ[name] for name in PINS if os.environ.get(name)}
+
+
+def instruction_set() -> dict[str, Any]:
+    """What PyTorch's own kernels use on this processor, such as "AVX512", and what the environment pins."""
+    import torch  # not above: `avbalance show` reads records without it
+
+    return {"torch": torch.backends.cpu.get_cpu_capability(), "pinned": pinned()}
 
 
 def _processor() -> str:

@@ -72,7 +72,16 @@ def commands(run: Run) -> list[str]:
     """Shell commands, run at the root of the checkout, that make this run again beside it and compare the bytes."""
     record, job = run.record, run.record["job"]
     show = shlex.join(["avbalance", "show", str(run.folder), "--job"])
-    step = ["avbalance", "train" if run.trained else "combine", "--code", record["code"]["digest"], "--out", RERUN]
+    pins = [f"{name}={value}" for name, value in _instruction_set(run).get("pinned", {}).items()]
+    step = [
+        *pins,
+        "avbalance",
+        "train" if run.trained else "combine",
+        "--code",
+        record["code"]["digest"],
+        "--out",
+        RERUN,
+    ]
     if run.trained:
         paths, device = record["paths"], record["device"]
         step += ["--manifest", paths["manifest"], "--audio", paths["audio"], "--visual", paths["visual"]]
@@ -83,6 +92,12 @@ def commands(run: Run) -> list[str]:
         f"{show} | {shlex.join(step)}",
         *([shlex.join(["cmp", f"{run.folder}/predictions.parquet", again])] if _predicts(run) else []),
     ]
+
+
+def _instruction_set(run: Run) -> dict[str, Any]:
+    """Empty for a run that was recorded before records had it."""
+    found: dict[str, Any] = run.record["device"].get("instruction_set", {})
+    return found
 
 
 def _predicts(run: Run) -> bool:
@@ -122,6 +137,7 @@ def lines(run: Run) -> list[str]:
         **_data_facts(run),
         "device": f"{device['kind']}, {device['threads']} thread(s) of {device['cores']} cores, {device['processor']}, "
         f"{device['system']}",
+        "instructions": _instructions(run),
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }
     if "made_as" in record:
@@ -130,6 +146,12 @@ def lines(run: Run) -> list[str]:
         facts[f"input {name}"] = f"sha256 {digest[:16]}"
     width = max(len(name) for name in facts)
     return [str(run.folder), *(f"  {name:<{width}}  {text}" for name, text in facts.items()), *_settings(record)]
+
+
+def _instructions(run: Run) -> str:
+    known = _instruction_set(run)
+    pins = ", ".join(f"{name}={value}" for name, value in known.get("pinned", {}).items())
+    return f"{known.get('torch', 'not recorded')}, {f'pinned by {pins}' if pins else 'not pinned'}"
 
 
 def _data_facts(run: Run) -> dict[str, str]:

@@ -25,7 +25,7 @@ from avbalance.features.store import open_store
 from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.models import base as models
-from avbalance.provenance.run_record import RECORD, Clock, circumstances
+from avbalance.provenance.run_record import RECORD, Clock, circumstances, pinned
 from avbalance.training.data import BatchSource, Clips, Scale, audio_scale, load_clips
 from avbalance.training.loop import Protocol, Trainer, parameter_count
 from avbalance.training.partition import Indices
@@ -149,7 +149,12 @@ def run_key(
     data: str,
     device: torch.device,
 ) -> str:
-    """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device."""
+    """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
+
+    An instruction set is part of it where the environment pins one: a pinned run is never taken for another. Without a
+    pin it is not: the runs that a colleague finished on another processor stay valid, and their records name it.
+    """
+    pins = pinned()
     return digest_json(
         {
             "code": code,
@@ -160,6 +165,7 @@ def run_key(
             "data": data,
             "torch": torch.__version__,
             "device": device.type,
+            **({"instruction_set": pins} if pins else {}),
         }
     )
 
