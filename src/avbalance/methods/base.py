@@ -112,10 +112,6 @@ class Source(Protocol):
         """Return clips as one batch with test-time transforms; with the pictures of other clips, if given."""
         ...
 
-    def evaluation(self, indices: NDArray[np.int64]) -> Iterable[Batch]:
-        """Yield clips in batches with test-time transforms."""
-        ...
-
 
 class Trainer(Protocol):
     """The training loop as a method sees it."""
