@@ -31,9 +31,10 @@ def test_margin_is_paired_by_clip() -> None:
     assert margin(own, guess) == pytest.approx((25.0, math.sqrt(27500 / 3) / 2))
 
 
-def test_late_change_compares_the_last_two_quarters() -> None:
-    # Of 8 epochs the quarters are 6 and 8 against 1 and 3: 7 - 2; variances 2 and 2, over two epochs: sqrt(4 / 2).
-    assert late_change([9, 9, 9, 9, 1, 3, 6, 8]) == pytest.approx((5.0, math.sqrt(2)))
+def test_late_change_compares_the_halves_of_the_last_quarter() -> None:
+    # Of 16 epochs the last four are 1, 3 against 6, 8: 7 - 2; variances 2 and 2, over two epochs: sqrt(4 / 2).
+    assert late_change([9] * 12 + [1, 3, 6, 8]) == pytest.approx((5.0, math.sqrt(2)))
+    assert late_change([9, 9, 9, 9, 9, 9, 1, 3]) == (2.0, 0.0)  # of 8 the last two
     assert late_change([50.0, 52.5]) == (2.5, 0.0)
     with pytest.raises(UserError, match="one epoch shows no change"):
         late_change([1.0])
@@ -55,7 +56,7 @@ def test_a_run_that_rests_above_guessing_has_learned_and_converged() -> None:
     assert found["late_fall"] == pytest.approx(0.02)
     assert found["reason"] == (
         "learned: 40.0 points above guessing, standard error 4.9; converged: validation rose by 0.4 points (standard "
-        "error 0.0) and the training loss fell by 2.0 % of that of guessing in the last epoch"
+        "error 0.0) and the training loss fell by 2.0 % of that of guessing within the last 2 epochs"
     )
 
 
@@ -65,8 +66,8 @@ def test_a_run_that_rests_above_guessing_has_learned_and_converged() -> None:
         ([50, 60, 70, 71.5], [0.2] * 4, False),  # rose by a point and a half
         ([60, 60, 60, 60], [1.0, 0.8, 0.4, 0.36], False),  # the loss still falls by 4 % of guessing's
         ([60, 60, 60, 60], [1.0, 0.8, 0.4, 0.5], True),
-        ([0, 0, 0, 0, 50, 58, 52, 60], [0.2] * 8, True),  # 2 points, and two errors are 11.3: to and fro
-        ([0, 0, 0, 0, 50, 51, 54, 55], [0.2] * 8, False),  # 4 points, and two errors are 1.4
+        ([0] * 12 + [50, 58, 52, 60], [0.2] * 16, True),  # 2 points, and two errors are 11.3: to and fro
+        ([0] * 12 + [50, 51, 54, 55], [0.2] * 16, False),  # 4 points, and two errors are 1.4
     ],
 )
 def test_rest(values: list[float], losses: list[float], converged: bool) -> None:

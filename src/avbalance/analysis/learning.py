@@ -55,16 +55,17 @@ def margin(own: Values, guess: Values) -> tuple[float, float]:
 
 
 def late_change(values: Sequence[float]) -> tuple[float, float]:
-    """Mean of the last quarter of the epochs less that of the quarter before, and the standard error of the difference.
+    """Mean over the second half of the last quarter of the epochs less that over its first half, and its standard error.
 
-    A quarter has at least one epoch. The error is that of two means of independent epochs; 0 where a quarter is one.
-    Raises UserError for fewer than two epochs.
+    A half has at least one epoch. What lies before the last quarter does not count: there, a drop of the learning rate
+    may have lifted the curve to where it rests since. The error is that of two means of independent epochs; 0 where a
+    half is one epoch. Raises UserError for fewer than two epochs.
     """
     if len(values) < 2:
         raise UserError("a history of one epoch shows no change; train for two at least.")
-    quarter = max(1, len(values) // 4)
-    last, before = np.array(values[-quarter:]), np.array(values[-2 * quarter : -quarter])
-    error = math.sqrt((last.var(ddof=1) + before.var(ddof=1)) / quarter) if quarter > 1 else 0.0
+    half = max(1, len(values) // 8)
+    last, before = np.array(values[-half:]), np.array(values[-2 * half : -half])
+    error = math.sqrt((last.var(ddof=1) + before.var(ddof=1)) / half) if half > 1 else 0.0
     return float(last.mean() - before.mean()), error
 
 
@@ -127,10 +128,10 @@ def _plateau(values: Sequence[float], losses: Sequence[float], guess_loss: float
         return {"converged": False, "reason": "a single epoch shows no plateau"}
     rise, error = late_change(values)
     fall = -late_change(losses)[0] / guess_loss if guess_loss > 0 else 0.0
-    quarter = max(1, len(values) // 4)
+    quarter = 2 * max(1, len(values) // 8)
     reason = (
         f"validation rose by {rise:.1f} points (standard error {error:.1f}) and the training loss fell by "
-        f"{100 * fall:.1f} % of that of guessing in the last {'epoch' if quarter == 1 else f'{quarter} epochs'}"
+        f"{100 * fall:.1f} % of that of guessing within the last {quarter} epochs"
     )
     rested = (rise < LATE_RISE or rise <= RISE_ERRORS * error) and fall <= LATE_FALL
     return {
