@@ -306,3 +306,11 @@ def test_ogm_ge_with_nothing_to_modulate_is_an_error(trainer_of: Callable[..., A
         parameter.requires_grad_(False)
     with pytest.raises(UserError, match="the visual encoder has no convolution gradient to modulate"):
         trainer.train()
+
+
+@pytest.mark.parametrize("name", PREDICTING)
+def test_every_method_trains_in_bf16(name: str, trainer_of: Callable[..., Any]) -> None:
+    done = finish(trainer_of(name, settings_of(name, protocol={"epochs": 1, "precision": "bf16"})))
+    assert np.isfinite(done.history[-1]["train_loss"])
+    assert done.logits.isfinite().all()
+    assert all(value.dtype.itemsize != 2 for value in done.states["last"].values())
