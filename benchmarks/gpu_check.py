@@ -9,8 +9,10 @@
 
 results/gpu-check/gpu-check.json and .md name card, driver, versions and date. When the time budget (seconds) ends, what
 was left out is listed. Status 0: all that was run is right, 1: something failed, 2: there is no GPU. Speeds have no
-wanted value. A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema;
-run it at the root of the repository with PYTHONPATH=src. `--device cpu --quick` tries the script itself out on small networks.
+wanted value. `--device cpu --quick` tries the script itself out on small networks.
+
+A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema; run it at the
+root of the repository with PYTHONPATH=src.
 """
 
 from __future__ import annotations
