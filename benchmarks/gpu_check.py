@@ -9,8 +9,10 @@
 
 results/gpu-check/gpu-check.json and .md name card, driver, versions and date. When the time budget (seconds) ends, what
 was left out is listed. Status 0: all that was run is right, 1: something failed, 2: there is no GPU. Speeds have no
-wanted value. A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema; run it
-at the root of the repository with PYTHONPATH=src. `--device cpu --quick` tries the script itself out on small networks.
+wanted value. `--device cpu --quick` tries the script itself out on small networks.
+
+A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema; run it at the
+root of the repository with PYTHONPATH=src.
 """
 
 from __future__ import annotations
@@ -475,8 +477,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.device == "cuda" and not torch.cuda.is_available():
             raise UserError(
-                "torch sees no GPU, so nothing was measured; run this where there is one with a CUDA build of torch, or "
-                "try the script out with --device cpu --quick."
+                "torch sees no GPU, so nothing was measured; run this where there is one, with a CUDA build of torch, "
+                "or try the script out with --device cpu --quick."
             )
         if given.device == "cpu" and not given.quick:
             raise UserError("--device cpu needs --quick: the papers' sizes take a processor hours.")
