@@ -2,7 +2,8 @@
 
 Accuracies and the like are in percent, differences in points. The zero-division policy of precision is read off the
 published numbers: a macro precision of 83.61 at 6.29 % accuracy is only possible when a class that is never predicted
-counts as 1. Numbers may be arrays, a value for each drawing of the test clips. Importing this module does not import torch.
+counts as 1. Numbers may be arrays, a value for each drawing of the test clips. Importing
+this module does not import torch.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect and the two parts of its variance, each with its degrees of freedom; 0 for a part that does not vary."""
+    """An effect and the two parts of its variance, 0 for one that does not vary, with their degrees of freedom."""
 
     effect: float
     seeds: float
