@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from avbalance.evaluation.seed_comparisons import against_context, by_seed
 
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import BORROWED, assess
@@ -17,7 +18,6 @@ from avbalance.evaluation.gap_files import read_fine_tuning, read_gaps, read_mix
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.published import load_published
-from avbalance.evaluation.seed_comparisons import against_context, by_seed
 from avbalance.evaluation.seed_mixtures import MEASURES, by_seed_mixture
 from avbalance.evaluation.seed_weaker import by_seed_weaker
 from avbalance.files import read_json, write_json

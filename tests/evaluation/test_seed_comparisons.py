@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from avbalance.evaluation.seed_comparisons import SeedOutcome, by_seed, judge, judged
 from parsing_files import declarations, history, labels, made_up_paper
 
 from avbalance.errors import UserError
@@ -21,7 +22,6 @@ from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.seed_clips import NAMED_RULE, OWN_RULE, shown_clips
-from avbalance.evaluation.seed_comparisons import SeedOutcome, by_seed, judge, judged
 from avbalance.evaluation.seed_histories import by_seed_history
 from avbalance.frames import write_parquet
 

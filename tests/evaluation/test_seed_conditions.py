@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from avbalance.evaluation.seed_comparisons import by_seed
 from relevance_files import declarations, made_up_paper
 
 from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.published import load_published
-from avbalance.evaluation.seed_comparisons import by_seed
 
 BLOCK = {"kind": "by_seed", "dataset": "audioset", "metrics": ["accuracy"]}
 

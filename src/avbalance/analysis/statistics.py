@@ -6,14 +6,15 @@ The variance of the mean effect has two parts:
 
 - seeds: s^2 / S of the S effects on all clips. It is the variance over draws of S - 1 of the S seeds (Rao and Wu 1988,
   JASA 83), known without drawing
-- clips: the variance over draws of the mean over seeds, times N / (N - 1) for the same reason, less what seed and clip
-  decide together, which the first part holds already (at least 0)
+- clips: the variance V over draws of the mean over seeds, times N / (N - 1) for the same reason, less what seed and
+  clip decide together, which the first part holds already (at least 0)
 
 Seeds and clips could be drawn in one loop, the pigeonhole bootstrap (Owen 2007, Annals of Applied Statistics 1). It
 counts what seed and clip decide together three times: of comparisons without an effect it decides far fewer than 5 %
 where that dominates, and more than 5 % where seeds do, since a t with pooled degrees of freedom (Satterthwaite) is too
 short when the few seeds happen to agree. Here each part has its own t: the interval is effect +- sqrt(t_(S-1)^2 seeds +
-t_(N-1)^2 clips), which errs at most as often as it says (tests/analysis/test_statistics.py).
+t_(N-1)^2 clips), which errs at most as often as it says (tests/analysis/test_statistics.py). It is never shorter than
+effect +- t_(N-1) sqrt(V), since a few seeds may by chance have the very same accuracy.
 """
 
 from __future__ import annotations
@@ -39,27 +40,34 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect and the two parts of its variance, 0 for one that does not vary, with their degrees of freedom."""
+    """An effect and the two parts of its variance, 0 for one that does not vary, with their degrees of freedom.
+
+    floor: V, what the variance is at least.
+    """
 
     effect: float
     seeds: float
     seeds_df: int
     clips: float
     clips_df: int
+    floor: float = 0.0
 
     @property
     def error(self) -> float:
         """The standard error; NaN where the effect could not be evaluated."""
-        return float(np.sqrt(self.seeds + self.clips))
+        return float(np.sqrt(np.maximum(self.seeds + self.clips, self.floor)))
 
     def half_width(self, alpha: float) -> float:
         """Half the length of the interval at level 1 - alpha."""
-        squares = [
-            variance * stdtrit(df, alpha / 2) ** 2
-            for variance, df in ((self.seeds, self.seeds_df), (self.clips, self.clips_df))
-            if variance > 0
-        ]
-        return float(np.sqrt(sum(squares)))
+        seeds, clips, floor = (
+            variance * float(stdtrit(df, alpha / 2)) ** 2 if variance > 0 else 0.0
+            for variance, df in (
+                (self.seeds, self.seeds_df),
+                (self.clips, self.clips_df),
+                (self.floor, self.clips_df),
+            )
+        )
+        return float(np.sqrt(max(seeds + clips, floor)))
 
     @property
     def p(self) -> float:
@@ -101,18 +109,19 @@ def estimate(effects: Floats, clips: int | None = None, trained: bool = True) ->
     if trained and seeds < 2:
         raise ValueError("the variance between seeds needs two of them")
     by_seed = float(effects[0].var(ddof=1)) / seeds if trained else 0.0
-    by_clip = 0.0 if clips is None else _clip_part(effects[1:], clips)
-    return Estimate(float(effects[0].mean()), by_seed, seeds - 1, by_clip, (clips or 1) - 1)
+    by_clip, floor = (0.0, 0.0) if clips is None else _clip_part(effects[1:], clips)
+    return Estimate(float(effects[0].mean()), by_seed, seeds - 1, by_clip, (clips or 1) - 1, floor)
 
 
-def _clip_part(drawn: Floats, clips: int) -> float:
-    """The second part of the variance from effects (D, S); NaN with one clip or where most draws are NaN."""
+def _clip_part(drawn: Floats, clips: int) -> tuple[float, float]:
+    """The second part of the variance, and V, from effects (D, S); NaN with one clip or where most draws are NaN."""
     known = drawn[np.isfinite(drawn).all(axis=1)]
     if clips < 2 or len(known) < 2 or 2 * len(known) < len(drawn):
-        return float("nan")
-    means, seeds = known.mean(axis=1), known.shape[1]
-    together = (known - means[:, None]).var(axis=0, ddof=1).sum() / max(seeds * (seeds - 1), 1)
-    return max(float(means.var(ddof=1) - together), 0.0) * clips / (clips - 1)
+        return float("nan"), float("nan")
+    means, seeds, factor = known.mean(axis=1), known.shape[1], clips / (clips - 1)
+    whole = float(means.var(ddof=1)) * factor
+    together = float((known - means[:, None]).var(axis=0, ddof=1).sum()) * factor / max(seeds * (seeds - 1), 1)
+    return max(whole - together, 0.0), whole
 
 
 def holm(p: Sequence[float], alpha: float) -> list[float]:

@@ -1,7 +1,8 @@
 """Verdicts on a paper's claims and on the checks of the data, from their comparisons; the rule is in outcomes.py.
 
 A claim with many comparisons declares one block with `headline: true`, a single comparison that is judged alone and
-shown first. Illustrations are assessed alike and have no verdict: they are about single videos.
+shown first; where it stands among the others too, it counts once. Illustrations are assessed alike and have no verdict:
+they are about single videos.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from avbalance.evaluation.outcomes import (
     INCONCLUSIVE,
     UNTESTABLE,
     Outcome,
-    Tested,
+    Trial,
     combined,
     judged,
 )
@@ -100,7 +101,7 @@ def uses_subsets(block: Mapping[str, Any]) -> bool:
     return kind in MAPS or kind in ("between_subsets", "growth", "never_both")
 
 
-def comparisons(evidence: Evidence, block: Mapping[str, Any], protocol: str) -> list[Tested]:
+def comparisons(evidence: Evidence, block: Mapping[str, Any], protocol: str) -> list[Trial]:
     """The comparisons of one block, not yet judged; raises UserError for unknown kinds and missing keys."""
     kind = str(block.get("kind"))
     if kind not in {**LINEAR, **OTHERS}:
@@ -130,7 +131,10 @@ def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
     protocols = entry.get("protocols") or (PROTOCOLS if any(map(uses_subsets, blocks)) else (NO_SUBSET,))
     results = {}
     for protocol in protocols:
-        found = judged([each for block in blocks for each in comparisons(evidence, block, protocol)], evidence.level)
+        all_found = [each for block in blocks for each in comparisons(evidence, block, protocol)]
+        heads = {each.outcome.text for each in all_found if each.outcome.headline}
+        once = [each for each in all_found if each.outcome.headline or each.outcome.text not in heads]
+        found = judged(once, evidence.level)
         results[protocol] = {**summary(found), "outcomes": [as_json(outcome) for outcome in found]}
     return {
         "id": entry["id"],
@@ -172,10 +176,9 @@ def summary(found: Sequence[Outcome]) -> dict[str, Any]:
 def published_signs(found: Sequence[Outcome]) -> dict[str, Any]:
     """How many of the effects in the paper's own numbers have the right sign, and their range.
 
-    They are single numbers without a spread, so that they decide nothing. A headline that stands among the others too
-    counts once; borrowed: some rest on numbers of other papers.
+    They are single numbers without a spread, so that they decide nothing. borrowed: some rest on other papers' numbers.
     """
-    known = {outcome.text: outcome for outcome in found if outcome.published is not None}.values()
+    known = [outcome for outcome in found if outcome.published is not None]
     effects = [outcome.published or 0.0 for outcome in known]
     right = [
         effect > TINY or (effect >= -TINY and each.tie_agrees) for effect, each in zip(effects, known, strict=True)

@@ -38,7 +38,7 @@ from avbalance.evaluation.clip_scores import USUAL, Place
 from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import Evidence, Measured, NotTestable
 from avbalance.evaluation.measure_parsing import MEANS
-from avbalance.evaluation.outcomes import Outcome, Tested, best, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, best, trial_of
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, is_majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, scorer
@@ -82,7 +82,7 @@ def is_reference(run: str) -> bool:
     return run in REFERENCES or is_majority(run)
 
 
-def evaluate(evidence: Evidence, comparison: Comparison) -> Tested:
+def evaluate(evidence: Evidence, comparison: Comparison) -> Trial:
     """A comparison's effect and estimate, or why it is not testable."""
     printed = [_published(evidence, comparison, pieces) for pieces in comparison.alternatives]
     known = [value for value, _ in printed if value is not None]
@@ -95,15 +95,18 @@ def evaluate(evidence: Evidence, comparison: Comparison) -> Tested:
     try:
         found = [_alternative(evidence, comparison, pieces, bare) for pieces in comparison.alternatives]
     except NotTestable as error:
-        return Tested(replace(bare, reason=str(error)))
-    chosen = best(found)
+        return Trial(replace(bare, reason=str(error)))
     if not comparison.names:
-        return found[chosen]
+        return found[0]
+    failed = [each for each in found if each.estimate is None]
+    if failed:
+        return failed[0]
+    chosen = best(found)
     text = f"{comparison.text}; shown: {comparison.names[chosen]}"
     return replace(found[chosen], outcome=replace(found[chosen].outcome, text=text), looks=len(found))
 
 
-def _alternative(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece], bare: Outcome) -> Tested:
+def _alternative(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece], bare: Outcome) -> Trial:
     """The weighted sum under each seed that all runs have."""
     role, label = comparison.role, evidence.info(comparison.role).label
     offset: Floats = np.array([-comparison.least])
@@ -131,7 +134,7 @@ def _alternative(evidence: Evidence, comparison: Comparison, pieces: Sequence[Pi
     sizes = [(found[seed].n, piece.subset) for piece, found in series for seed in common]
     n, subset = min(sizes, default=(0, OVERALL))
     where = f"of {label}" if subset == OVERALL else f"of {label} in {subset}"
-    return tested(bare, effects, n, evidence.min_n, where)
+    return trial_of(bare, effects, n, evidence.min_n, where)
 
 
 def _trainings(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece]) -> list[str]:
@@ -330,7 +333,7 @@ def metric_text(metrics: Sequence[str]) -> str:
     return f"mean of {', '.join(metric.replace('_', ' ') for metric in metrics)}"
 
 
-def against_context(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def against_context(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind context."""
     role, run, metric = str(block["dataset"]), str(block["run"]), str(block["metric"])
     least, label = float(block.get("at_least", 0.0)), evidence.paper.dataset(role).label
@@ -346,7 +349,7 @@ def against_context(evidence: Evidence, block: Block, protocol: str) -> list[Tes
     named = f"the best of {methods} of other papers ({rival.run}, {rival.source})"
     text = f"{label}, {metric_text([metric])}: {label_of(evidence, run)} > {named}{_margin(least)}"
     published = None if own is None else own - rival.value - least
-    return [Tested(Outcome(text, published=published, reason=f"{label}: {named} is not trained here", context=True))]
+    return [Trial(Outcome(text, published=published, reason=f"{label}: {named} is not trained here", context=True))]
 
 
 LINEAR = {

@@ -91,7 +91,7 @@ class Evidence:
         return clip_weights(clips, self.draws, generator)
 
     def scores(self, run: RunFile, place: Place) -> ClipScores | None:
-        """What a run scores on each clip, None where it was not tested so; UserError where its clips are not the others'."""
+        """What a run scores on each clip, None where it was not tested so; UserError for other clips than before."""
         found = self._scores(run).get(place._replace(subset=OVERALL, protocol=_version(place)))
         if found is None:
             return None

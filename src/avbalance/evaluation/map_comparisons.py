@@ -19,7 +19,7 @@ from avbalance.analysis.flatness import GRID, jensen_shannon
 from avbalance.analysis.statistics import Floats, weighted_mean, weighted_spearman
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import ESTIMATED, PLANTED, Evidence, NotTestable
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.published import implied_share
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES
 
@@ -27,15 +27,15 @@ PREFERRED = ("audio_preferred", "visual_preferred")
 Found = tuple[dict[int, Floats], int]  # seed -> effect under every drawing; clips
 
 
-def _tested(evidence: Evidence, bare: Outcome, where: str, trained: bool, effects: Callable[[], Found]) -> Tested:
+def _tested(evidence: Evidence, bare: Outcome, where: str, trained: bool, effects: Callable[[], Found]) -> Trial:
     try:
         values, n = effects()
-        return tested(bare, values, n, evidence.min_n, where, trained)
+        return trial_of(bare, values, n, evidence.min_n, where, trained)
     except NotTestable as error:
-        return Tested(replace(bare, reason=str(error)))
+        return Trial(replace(bare, reason=str(error)))
 
 
-def share(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def share(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per data set."""
     factor, found = float(block["factor"]), []
     for role in block["datasets"]:
@@ -66,7 +66,7 @@ def _shares(evidence: Evidence, role: str, block: Block, definition: str, factor
     return values, n
 
 
-def flatness(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def flatness(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per pair of data sets, whose clips are drawn independently."""
     found = []
     for larger, smaller in itertools.product(block["larger"], block["smaller"]):
@@ -95,7 +95,7 @@ def _divergences(evidence: Evidence, role: str, split: str, protocol: str) -> Fo
     return values, n
 
 
-def correlation(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def correlation(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per data set."""
     bound, found = float(block["at_least"]), []
     for role in block["datasets"]:

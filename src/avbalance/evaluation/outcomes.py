@@ -54,7 +54,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Trial:
     """A comparison before it is judged: its outcome so far, and its estimate unless it is not testable.
 
     looks: alternatives of which one suffices; each is judged at its share of the level (Bonferroni).
@@ -70,14 +70,14 @@ class Tested:
         return 1.0 if self.estimate is None else min(self.looks * self.estimate.p, 1.0)
 
 
-def tested(
+def trial_of(
     bare: Outcome,
     effects: Mapping[int, Floats],
     n: int | None = None,
     least: int = 0,
     where: str = "",
     trained: bool = True,
-) -> Tested:
+) -> Trial:
     """Estimate a comparison from seed -> effect, a value on the clips as they are and one for each drawing.
 
     n: clips, None where no test clip enters; least: clips that it must have; where: which clips, in words. A single
@@ -88,23 +88,24 @@ def tested(
     numbers = tuple(sorted(effects))
     matrix = np.stack([np.atleast_1d(effects[seed]) for seed in numbers], axis=1)
     if n is not None and n < least:
-        raise NotTestable(f"too few clips: {n} {where}, fewer than {least}")
+        return Trial(replace(bare, n=n, reason=f"too few clips: {n} {where}, fewer than {least}"))
     shown = replace(bare, effect=float(matrix[0].mean()), n=n)
     if trained:
         shown = replace(shown, seeds=tuple(matrix[0].tolist()), numbers=numbers)
         if len(numbers) == 1:
-            return Tested(replace(shown, reason=ONE_SEED))
+            return Trial(replace(shown, reason=ONE_SEED))
     found = estimate(matrix, n, trained)
+    reason = ""
     if not np.isfinite([found.effect, found.error]).all():
-        raise NotTestable(
-            f"it cannot be evaluated on {'most drawings of' if n else 'some of'} the {n or ''} clips {where}"
-        )
-    if n is not None and found.error <= TINY and n < WITHOUT_VARIATION:
-        raise NotTestable(f"too few clips: {n} {where}, on which the effect does not vary")
-    return Tested(shown, found)
+        reason = f"it cannot be evaluated on most drawings of the {n} clips {where}"
+    elif n is not None and found.error <= TINY and n < WITHOUT_VARIATION:
+        reason = f"too few clips: {n} {where}, on which the effect does not vary"
+    if reason:
+        return Trial(replace(bare, n=n, reason=reason))
+    return Trial(shown, found)
 
 
-def best(alternatives: Sequence[Tested]) -> int:
+def best(alternatives: Sequence[Trial]) -> int:
     """The alternative that decides where one suffices: the surest positive one, else the least sure negative one."""
 
     def agreement(number: int) -> tuple[float, float]:
@@ -114,7 +115,7 @@ def best(alternatives: Sequence[Tested]) -> int:
     return max(range(len(alternatives)), key=agreement)
 
 
-def judged(found: Sequence[Tested], level: float) -> list[Outcome]:
+def judged(found: Sequence[Trial], level: float) -> list[Outcome]:
     """The outcomes of a claim's comparisons: Holm's steps at `level` together, every headline at `level` alone."""
     family = [each for each in found if each.estimate and not each.outcome.headline]
     steps = iter(holm([each.p for each in family], 1 - level))
@@ -124,7 +125,7 @@ def judged(found: Sequence[Tested], level: float) -> list[Outcome]:
     ]
 
 
-def _judged(found: Tested, alpha: float) -> Outcome:
+def _judged(found: Trial, alpha: float) -> Outcome:
     assert found.estimate is not None
     effect, single = found.estimate.effect, alpha / found.looks
     decided = found.p <= alpha

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
@@ -67,7 +67,7 @@ def parsing_runs(evidence: Evidence, role: str, run: str) -> list[RunFile]:
     return runs
 
 
-def by_seed_clips(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_clips(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per metric, over the shown videos."""
     role, label = str(block["dataset"]), evidence.paper.dataset(str(block["dataset"])).label
     names = [evidence.paper.label(str(block[side])) for side in ("left", "right")]
@@ -81,11 +81,11 @@ def by_seed_clips(evidence: Evidence, block: Block, protocol: str) -> list[Teste
                 seed: 100 * (left[0][seed][[place]] - right[0][seed][[place]])
                 for seed in left[0].keys() & right[0].keys()
             }
-            shown = tested(Outcome(f"{label}, {left[1]}, {text}"), effects)
+            shown = trial_of(Outcome(f"{label}, {left[1]}, {text}"), effects)
             found.append(replace(shown, outcome=replace(shown.outcome, n=left[2])))
         return found
     except NotTestable as error:
-        return [Tested(Outcome(f"{label}, {text}", reason=str(error))) for text in texts.values()]
+        return [Trial(Outcome(f"{label}, {text}", reason=str(error))) for text in texts.values()]
 
 
 def _clip_scores(
@@ -103,7 +103,7 @@ def _clip_scores(
     return found, words, n
 
 
-def clip_segments(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def clip_segments(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison of the seconds in which a class is found in one video."""
     role, names = str(block["dataset"]), [evidence.paper.label(str(block[side])) for side in ("left", "right")]
     what = f"{block['clip']}, seconds of {block['class']} in the {block['modality']} track"
@@ -111,9 +111,9 @@ def clip_segments(evidence: Evidence, block: Block, protocol: str) -> list[Teste
     try:
         left, right = (_seconds(evidence, role, str(block[side]), block) for side in ("left", "right"))
         effects = {seed: np.array([float(left[seed] - right[seed])]) for seed in left.keys() & right.keys()}
-        return [tested(Outcome(text, unit="seconds"), effects)]
+        return [trial_of(Outcome(text, unit="seconds"), effects)]
     except NotTestable as error:
-        return [Tested(Outcome(text, unit="seconds", reason=str(error)))]
+        return [Trial(Outcome(text, unit="seconds", reason=str(error)))]
 
 
 def _seconds(evidence: Evidence, role: str, run: str, block: Block) -> dict[int, int]:

@@ -39,7 +39,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.clip_scores import Place
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.rows import BOTH
 
 METRICS = tuple(each.name for each in fields(Metrics))
@@ -48,7 +48,7 @@ Findings = Sequence[Finding]
 Found = tuple[dict[int, Findings], int]  # seed -> findings; clips
 
 
-def by_seed_finding(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_finding(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per finding of a table; raises UserError for a table or claim that does not exist."""
     role, table = str(block["dataset"]), str(block["table"])
     groups = [block["runs"], *([block["against"]] if table == "task" else [])]
@@ -70,7 +70,7 @@ def by_seed_finding(evidence: Evidence, block: Block, protocol: str) -> list[Tes
     return _tested(evidence, role, _words(table), expected, found)
 
 
-def by_seed_classes(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_classes(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per statement on single classes; the paper prints no number of them."""
     role, runs = str(block["dataset"]), {side: str(run) for side, run in block["runs"].items()}
     nothing = np.linspace(0.0, 1.0, FEWEST_CLASSES)
@@ -113,7 +113,7 @@ def _chosen(block: Block, found: Findings) -> Findings:
     return chosen
 
 
-def _tested(evidence: Evidence, role: str, words: str, expected: Findings, found: Callable[[], Found]) -> list[Tested]:
+def _tested(evidence: Evidence, role: str, words: str, expected: Findings, found: Callable[[], Found]) -> list[Trial]:
     """One comparison per finding: `expected` of the published numbers (NaN where there are none), `found` by seed."""
     label = evidence.paper.dataset(role).label
     bare = [
@@ -128,20 +128,20 @@ def _tested(evidence: Evidence, role: str, words: str, expected: Findings, found
     try:
         of_seed, n = found()
     except NotTestable as error:
-        return [Tested(replace(each, reason=str(error))) for each in bare]
+        return [Trial(replace(each, reason=str(error))) for each in bare]
     return [
         _one(evidence, each, {seed: own[place].margin for seed, own in of_seed.items()}, n, f"of {label}")
         for place, each in enumerate(bare)
     ]
 
 
-def _one(evidence: Evidence, bare: Outcome, effects: Mapping[int, Any], n: int, where: str) -> Tested:
+def _one(evidence: Evidence, bare: Outcome, effects: Mapping[int, Any], n: int, where: str) -> Trial:
     try:
         if any(math.isnan(np.atleast_1d(values)[0]) for values in effects.values()):
             raise NotTestable("the accuracies of the classes do not vary")
-        return tested(bare, effects, n, evidence.min_n, where)
+        return trial_of(bare, effects, n, evidence.min_n, where)
     except NotTestable as error:
-        return Tested(replace(bare, reason=str(error)))
+        return Trial(replace(bare, reason=str(error)))
 
 
 def _rows_of(runs: Mapping[str, Any], stand_ins: Mapping[str, str]) -> dict[str, tuple[str, str]]:

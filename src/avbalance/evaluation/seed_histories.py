@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
 
 HISTORY = "history.csv"
@@ -37,7 +37,7 @@ def read_history(run: RunFile) -> pd.DataFrame:
     return frame
 
 
-def by_seed_history(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_history(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind by_seed_history."""
     role, columns, last = str(block["dataset"]), [str(name) for name in block["columns"]], int(block["last"])
     runs = [str(run) for run in block["runs"]]
@@ -60,9 +60,9 @@ def by_seed_history(evidence: Evidence, block: Block, protocol: str) -> list[Tes
             effects = {seed: (before[seed] - after[seed])[:, which].mean(keepdims=True) for seed in common}
         else:
             raise UserError(f"claims.yaml: measure is {block['measure']!r} in by_seed_history; use gap or larger.")
-        return [tested(Outcome(f"{where}, {block.get('text') or text}", unit=UNIT), effects)]
+        return [trial_of(Outcome(f"{where}, {block.get('text') or text}", unit=UNIT), effects)]
     except NotTestable as error:
-        return [Tested(Outcome(f"{where}: {' and '.join(names)}", unit=UNIT, reason=str(error)))]
+        return [Trial(Outcome(f"{where}: {' and '.join(names)}", unit=UNIT, reason=str(error)))]
 
 
 def _gap(values: NDArray[np.float64]) -> float:
@@ -82,7 +82,7 @@ def _ends(evidence: Evidence, role: str, run: str, columns: Sequence[str], last:
             epoch, column = np.argwhere(~np.isfinite(values))[0]
             raise UserError(
                 f"{each.beside(HISTORY)}: {columns[column]} is no number in epoch "
-                f"{history['epoch'].iloc[epoch - len(values)]}; the training diverged or the file is damaged, run it again."
+                f"{history['epoch'].iloc[epoch - len(values)]}; the training diverged, run it again."
             )
         found[each.seed] = values
     return found

@@ -21,14 +21,14 @@ from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
 from avbalance.evaluation.gap_files import GapFit, read_gaps, read_mixtures
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
 
 Effects = dict[int, float]
 Measure = Callable[[list[list[RunFile]], Block], Effects]
 
 
-def by_seed_mixture(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_mixture(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind by_seed_mixture."""
     role, runs, name = str(block["dataset"]), [str(run) for run in block["runs"]], str(block["measure"])
     if name not in MEASURES:
@@ -42,9 +42,9 @@ def by_seed_mixture(evidence: Evidence, block: Block, protocol: str) -> list[Tes
     try:
         effects = measure([evidence.runs(role, run) for run in runs], block)
         evidence.refuse_unfit(role, runs, effects)
-        return [tested(Outcome(text, unit=unit), {seed: np.array([value]) for seed, value in effects.items()})]
+        return [trial_of(Outcome(text, unit=unit), {seed: np.array([value]) for seed, value in effects.items()})]
     except NotTestable as error:
-        return [Tested(Outcome(text, unit=unit, reason=str(error)))]
+        return [Trial(Outcome(text, unit=unit, reason=str(error)))]
 
 
 def _margins(block: Block) -> dict[str, str]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from avbalance.evaluation.comparisons import Block, metric_text, place_of
 from avbalance.evaluation.evidence import Evidence, NotTestable
-from avbalance.evaluation.outcomes import Outcome, Tested, tested
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 
 
-def by_seed_weaker(evidence: Evidence, block: Block, protocol: str) -> list[Tested]:
+def by_seed_weaker(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind by_seed_weaker."""
     role, metrics = str(block["dataset"]), [str(metric) for metric in block["metrics"]]
     runs = [str(block[side]) for side in ("before", "after")]
@@ -31,6 +31,6 @@ def by_seed_weaker(evidence: Evidence, block: Block, protocol: str) -> list[Test
         gains = [{seed: after[head][seed].values - before[head][seed].values for seed in common} for head in (0, 1)]
         effects = {seed: gains[weak][seed] - gains[1 - weak][seed] for seed in common}
         text = f"{metric_text([metrics[weak]])}, the weaker before, gains more than {metric_text([metrics[1 - weak]])}"
-        return [tested(Outcome(f"{label}: {text} {change}"), effects, n, evidence.min_n, f"of {label}")]
+        return [trial_of(Outcome(f"{label}: {text} {change}"), effects, n, evidence.min_n, f"of {label}")]
     except NotTestable as error:
-        return [Tested(Outcome(f"{label}: the weaker head gains more {change}", reason=str(error)))]
+        return [Trial(Outcome(f"{label}: the weaker head gains more {change}", reason=str(error)))]
