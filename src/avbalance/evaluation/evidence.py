@@ -139,7 +139,7 @@ class Evidence:
         name = ACCURACY if is_majority(run) else metric
         for each in self.paper.runs_on(self.info(role).data):
             scores = self.scores(each, place) if each.labelling == labelling else None
-            if scores is not None and name in scores.guess:
+            if scores is not None and name in scores.guess and is_majority(run) == (name == ACCURACY):
                 weights = self.weights(role, len(scores.ids), place.split)
                 return Measured(weighted_mean(weights, scores.guess[name]), len(scores.ids))
         raise NotTestable(self._lacking(role, run, metric, place))
