@@ -78,7 +78,7 @@ def test_the_mean_gap_at_the_end_against_a_share_of_the_other(evidence: Evidence
     assert found.text == (
         f"CREMA-D: mean gap at the end of training: {OURS} more than 20 % below Fusion + unimodal heads"
     )
-    assert mixture(evidence, "mean", ["heads", "ours"], lower_by=0.6).verdict == CONTRARY
+    assert mixture(evidence, "mean", ["heads", "ours"], lower_by=0.9).verdict == CONTRARY
 
 
 def test_shrinking_from_the_first_fit_to_the_last(evidence: Evidence) -> None:
@@ -143,12 +143,12 @@ def test_a_margin_is_what_must_be_exceeded(evidence: Evidence) -> None:
     block = {"dataset": "cremad", "metrics": ["accuracy"], "left": ["ours"], "right": ["concat"]}
     (plain,) = compared(evidence, block)
     (more,) = compared(evidence, {**block, "at_least": 2})
-    (less,) = compared(evidence, {**block, "left": ["concat"], "right": ["ours"], "at_least": -20})
+    (less,) = compared(evidence, {**block, "left": ["concat"], "right": ["ours"], "at_least": -30})
     # 84 and 66 of 120 clips, a clip more by seed for both: 15 points.
     assert plain.seeds == pytest.approx((15.0,) * 3) and more.seeds == pytest.approx((13.0,) * 3)
-    assert less.seeds == pytest.approx((5.0,) * 3) and less.verdict == CLAIMED
+    assert less.seeds == pytest.approx((15.0,) * 3) and less.verdict == CLAIMED
     assert more.text == f"CREMA-D, accuracy: {OURS} > Concat + 2"
-    assert less.text == f"CREMA-D, accuracy: Concat > {OURS} - 20"
+    assert less.text == f"CREMA-D, accuracy: Concat > {OURS} - 30"
     assert (plain.published, plain.context) == (None, False)
 
 
