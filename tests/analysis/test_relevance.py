@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
 
 from avbalance.analysis.relevance import (
     ROWS,
@@ -25,6 +26,7 @@ from avbalance.analysis.relevance import (
     representation_gap,
     rows_of,
     speech_findings,
+    tally,
     task_contrast,
     unused_audio,
     urban_rural_findings,
@@ -292,7 +294,7 @@ def test_statements_on_classes_by_hand() -> None:
     assert found["rest_unheard"] == 1.0  # audio 5 and 10, silent 80 and 52
     assert found["video_good"] == pytest.approx(4 / 5)
     assert found["black_falls"] == pytest.approx(2 / 5)  # 30 (not below), 85, 20, 45, 30
-    assert found["video_beats"] == 3  # 90 > 85, 70 > 60, 60 > 50
+    assert found["video_beats"] == pytest.approx(3 / 5)  # 90 > 85, 70 > 60, 60 > 50
     both, silent, black = (series()[name][:5] for name in ("both", "silent-audio", "black-video"))
     assert found["correlation_silent"] == pytest.approx(np.corrcoef(both, silent)[0, 1])
     assert found["correlation_black"] == pytest.approx(np.corrcoef(both, black)[0, 1])
@@ -322,5 +324,25 @@ def test_findings_on_classes_by_hand() -> None:
 def test_statements_on_classes_at_the_edges() -> None:
     constant = {**series(), "silent-audio": np.full(6, 50.0)}
     assert np.isnan(class_statements(constant)["correlation_silent"])
-    with pytest.raises(UserError, match="need at least 4 of them, there are 3"):
-        class_statements({name: values[[0, 1, 2, 5]] for name, values in series().items()})
+    few = class_statements({name: values[[0, 1, 2, 5]] for name, values in series().items()})
+    assert np.isnan([few["video_good"], few["best_heard_silent"], few["rest_unheard"]]).all()
+
+
+def test_drawings_of_clips_are_scored_as_if_clips_stood_as_often() -> None:
+    generator = np.random.default_rng(0)
+    label, predicted = generator.integers(0, 4, 60), generator.integers(0, 4, 60)
+    weights = generator.multinomial(60, np.full(60, 1 / 60), 5).astype(float)
+    found = tally(label, predicted, 4, weights)
+    for draw, row in enumerate(weights.astype(int)):
+        alone = metrics(np.repeat(label, row), np.repeat(predicted, row))
+        assert {name: values[draw] for name, values in vars(found.metrics()).items()} == pytest.approx(vars(alone))
+        support = np.repeat(label, row)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            support, np.repeat(predicted, row), labels=np.unique(support), average="macro", zero_division=1
+        )
+        assert (alone.precision_zd1, alone.recall, alone.macro_f1) == pytest.approx((
+            100 * precision, 100 * recall, 100 * f1
+        ))  # fmt: skip
+    drawn = {name: np.stack([values, values[[1, 0, 2, 3, 4, 5]]]) for name, values in series().items()}
+    by_draw = class_statements(drawn)
+    assert {name: values[1] for name, values in by_draw.items()} == pytest.approx(class_statements(series()))

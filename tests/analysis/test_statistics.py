@@ -1,109 +1,128 @@
-"""Bootstrap intervals against scipy, hand-worked contrasts, rank correlation and flatness differences."""
+"""The statistic of all comparisons: its two parts by hand, its errors by simulation, Holm's steps, rank correlation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from avbalance.analysis.statistics import (
-    Term,
-    contrast,
-    contrast_draws,
-    flatness_difference,
-    paired_bootstrap,
-    resample_counts,
-    spearman,
-    summarise,
+    SMALLEST,
+    Estimate,
+    clip_weights,
+    estimate,
+    holm,
+    weighted_mean,
+    weighted_spearman,
 )
 
-ALL = np.ones(60, dtype=bool)
+
+def test_drawings_sum_to_the_clips_and_come_from_the_generator() -> None:
+    first, second = (clip_weights(50, 250, np.random.default_rng(3)) for _ in range(2))
+    assert first.shape == (251, 50) and (first.sum(axis=1) == 50).all() and (first[0] == 1).all()
+    assert (first == second).all() and (first[1] != first[2]).any()
 
 
-def test_counts_sum_to_the_samples_and_come_from_the_generator() -> None:
-    first = resample_counts(50, 250, np.random.default_rng(3))
-    second = resample_counts(50, 250, np.random.default_rng(3))
-    assert first.shape == (250, 50)
-    assert (first.sum(axis=1) == 50).all()
-    assert (first == second).all()
-    assert (first[0] != first[1]).any()
+def test_a_drawing_by_hand() -> None:
+    weights = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    found = weighted_mean(weights, np.array([1.0, 0.0, 1.0]))
+    assert found[:2].tolist() == pytest.approx([2 / 3, 2 / 3]) and np.isnan(found[2])
 
 
-def test_contrast_by_hand() -> None:
-    left, right = np.array([1.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 0.0])
-    mask = np.array([True, True, True, False])
-    # On the first three samples: 2/3 - 1/3.
-    assert contrast([Term(left, mask, 1), Term(right, mask, -1)]) == pytest.approx(1 / 3)
+def test_seeds_alone_are_a_t_test() -> None:
+    effects = np.array([[1.0, 2.0, 6.0]])
+    found, theirs = estimate(effects), stats.ttest_1samp(effects[0], 0)
+    assert (found.effect, found.error) == (3.0, pytest.approx(np.sqrt(7 / 3)))
+    assert found.p == pytest.approx(theirs.pvalue)
+    low = theirs.confidence_interval(0.95).low
+    assert found.effect - found.half_width(0.05) == pytest.approx(low)
 
 
-def test_a_draw_by_hand() -> None:
-    values, mask = np.array([1.0, 0.0, 1.0]), np.array([True, True, False])
-    counts = np.array([[2, 1, 0], [0, 1, 2], [0, 0, 3]], dtype=np.uint16)
-    # Draw 1: (2 * 1 + 1 * 0) / 3; draw 2: sample 2 alone; draw 3: nothing inside the mask.
-    draws = contrast_draws([Term(values, mask, 1)], counts)
-    assert draws[:2].tolist() == [pytest.approx(2 / 3), 0.0]
-    assert np.isnan(draws[2])
+def test_clips_alone_are_the_standard_error_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(1, 3, 40)
+    drawn = clip_weights(40, 4000, np.random.default_rng(1)) @ values / 40
+    found = estimate(drawn[:, None], 40, trained=False)
+    assert (found.seeds, found.effect) == (0.0, pytest.approx(values.mean()))
+    assert found.error == pytest.approx(values.std(ddof=1) / np.sqrt(40), rel=0.04)
 
 
-def test_interval_agrees_with_scipy() -> None:
+def test_each_part_has_its_own_t() -> None:
+    found = Estimate(4.0, 1.0, 2, 0.25, 99)
+    width = np.hypot(stats.t.ppf(0.975, 2), stats.t.ppf(0.975, 99) / 2)
+    assert found.half_width(0.05) == pytest.approx(width)
+    assert found.half_width(found.p) == pytest.approx(4.0)
+    assert found.detectable(0.05) == pytest.approx(width + np.hypot(stats.t.ppf(0.8, 2), stats.t.ppf(0.8, 99) / 2))
+    assert Estimate(0.0, 0.0, 2, 0.0, 99).p == 1.0 and Estimate(-0.1, 0.0, 2, 0.0, 99).p == SMALLEST
+
+
+def test_what_seed_and_clip_decide_together_is_not_counted_twice() -> None:
+    values = np.random.default_rng(2).normal(0, 1, (300, 4))  # no clip and no seed is better than others
+    drawn = clip_weights(300, 1000, np.random.default_rng(3)) @ values / 300
+    found = estimate(drawn, 300)
+    assert found.clips < 0.3 * found.floor and found.floor == pytest.approx(1 / 300 / 4, rel=0.3)
+
+
+def test_seeds_that_agree_by_chance_do_not_decide_alone() -> None:
+    right = np.arange(40) < 22
+    values = np.stack([np.roll(right, 7 * seed) for seed in range(3)], axis=1) - 0.5  # each seed: 22 of 40
+    found = estimate(clip_weights(40, 500, np.random.default_rng(0)) @ values / 40, 40)
+    assert found.seeds < 1e-20 and found.p > 0.05
+
+
+def test_drawings_that_cannot_be_evaluated() -> None:
+    drawn = np.random.default_rng(0).normal(0, 1, (101, 2))
+    drawn[1:40] = np.nan
+    assert np.isfinite(estimate(drawn, 50).error)
+    drawn[1:60] = np.nan
+    assert np.isnan(estimate(drawn, 50).error)
+    with pytest.raises(ValueError, match="needs two"):
+        estimate(drawn[:, :1], 50)
+
+
+def correct(
+    skill: float, seeds: int, spread: float, hard: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Correctness in percent (200, seeds): clips differ in difficulty, `hard`, and in what a run makes of it."""
+    difficulty = hard + generator.normal(0, 0.7, (200, 1))
+    own = generator.normal(0, spread, (1, seeds))
+    return 100.0 * (generator.normal(skill + own - difficulty, 0.7) > 0)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.3])
+def test_without_an_effect_about_one_in_twenty_is_decided_or_fewer(seeds: int, spread: float) -> None:
+    generator, decided, trials = np.random.default_rng([seeds, int(10 * spread)]), 0, 400
+    weights = clip_weights(200, 200, generator) / 200
+    for _ in range(trials):
+        hard = generator.normal(0, 1, (200, 1))
+        left, right = (correct(0.3, seeds, spread, hard, generator) for _ in range(2))
+        decided += estimate(weights @ (left - right), 200).p <= 0.05
+    assert decided / trials <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_a_strong_effect_is_decided() -> None:
     generator = np.random.default_rng(0)
-    left, right = generator.integers(0, 2, 60) * 1.0, generator.integers(0, 2, 60) * 1.0
-    counts = resample_counts(60, 5000, np.random.default_rng(1))
-    ours = paired_bootstrap([Term(left, ALL, 1), Term(right, ALL, -1)], counts)
-    theirs = stats.bootstrap(
-        (left - right,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(2)
-    )
-    assert ours.effect == pytest.approx((left - right).mean())
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.02)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.02)
-    assert ours.error == pytest.approx(theirs.standard_error, rel=0.05)
+    weights = clip_weights(200, 200, generator) / 200
+    hard = generator.normal(0, 1, (200, 1))
+    found = [
+        estimate(weights @ (correct(0.9, 3, 0.05, hard, generator) - correct(0.0, 3, 0.05, hard, generator)), 200)
+        for _ in range(50)
+    ]
+    assert np.mean([each.p <= 0.05 for each in found]) >= 0.95
 
 
-def test_pairing_removes_what_both_runs_share() -> None:
-    shared = np.random.default_rng(0).integers(0, 2, 60) * 1.0
-    counts = resample_counts(60, 300, np.random.default_rng(1))
-    paired = paired_bootstrap([Term(shared, ALL, 1), Term(shared, ALL, -1)], counts)
-    assert (paired.effect, paired.low, paired.high) == (0.0, 0.0, 0.0)
+def test_holms_steps_by_hand() -> None:
+    # Sorted: 0.004 <= 0.05 / 4, 0.012 <= 0.05 / 3, 0.03 > 0.05 / 2: it and the next one stay at 0.05 / 2.
+    levels = holm([0.03, 0.004, 0.04, 0.012], 0.05)
+    assert levels == pytest.approx([0.025, 0.0125, 0.025, 0.05 / 3])
+    assert holm([], 0.05) == []
 
 
-def test_smallest_detectable_difference_is_2_80_standard_errors() -> None:
-    draws = np.random.default_rng(0).normal(0, 1, 4000)
-    estimate = summarise(0.0, draws)
-    # z(0.975) + z(0.8) = 1.95996 + 0.84162
-    assert estimate.detectable == pytest.approx(2.80158 * draws.std(ddof=1), rel=1e-5)
-
-
-def test_about_one_interval_in_twenty_misses_a_true_difference_of_zero() -> None:
-    generator = np.random.default_rng(5)
-    misses = 0
-    for _ in range(200):
-        values = generator.normal(0, 1, 60)
-        estimate = paired_bootstrap([Term(values, ALL, 1)], resample_counts(60, 200, generator))
-        misses += not estimate.low <= 0 <= estimate.high
-    # 200 trials at 5 %: 10 expected, standard deviation 3; percentile intervals at n = 60 run a little short.
-    assert 2 <= misses <= 24
-
-
-def test_spearman_with_fisher_interval() -> None:
-    x = np.arange(30.0)
-    y = x + np.random.default_rng(0).normal(0, 10, 30)
-    estimate = spearman(x, y)
-    rho = stats.spearmanr(x, y).statistic
-    error = np.sqrt((1 + rho**2 / 2) / 27)
-    assert estimate.effect == pytest.approx(rho)
-    assert estimate.low == pytest.approx(np.tanh(np.arctanh(rho) - 1.959964 * error), abs=1e-6)
-    assert estimate.high == pytest.approx(np.tanh(np.arctanh(rho) + 1.959964 * error), abs=1e-6)
-
-
-def test_spearman_of_a_constant_is_undefined() -> None:
-    assert np.isnan(spearman(np.ones(10), np.arange(10.0)).effect)
-
-
-def test_flatness_difference_sees_a_skewed_map() -> None:
-    flat = np.full((10, 10), 10)
-    skewed = np.zeros((10, 10), dtype=int)
-    skewed[8:, :2] = 250
-    estimate = flatness_difference(skewed, flat, 200, np.random.default_rng(0))
-    assert estimate.low > 0.5
-    mirrored = flatness_difference(flat, skewed, 200, np.random.default_rng(0))
-    assert mirrored.effect == pytest.approx(-estimate.effect)
+def test_rank_correlation_of_drawings_is_that_of_the_clips_drawn() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(0, 9, 50), generator.random(50)  # with ties
+    weights = clip_weights(50, 4, generator)
+    theirs = [stats.spearmanr(np.repeat(x, row), np.repeat(y, row)).statistic for row in weights.astype(int)]
+    assert weighted_spearman(x, y, weights) == pytest.approx(theirs)
+    assert np.isnan(weighted_spearman(np.ones(50), y, weights)).all()

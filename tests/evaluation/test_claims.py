@@ -1,116 +1,147 @@
-"""Verdicts by hand-worked cases: kinds of comparison, judging, combining, published numbers."""
+"""Verdicts by hand-worked cases: the rule, kinds of comparison, published numbers, bad input."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from avbalance.analysis.statistics import Estimate, Term, paired_bootstrap, resample_counts
+from avbalance.analysis.statistics import Estimate
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import assess, combine, published_verdict
-from avbalance.evaluation.comparisons import (
-    FAILS,
-    HOLDS,
-    UNTESTABLE,
-    WEAK,
-    Outcome,
-    best,
-    judge,
-    outcomes,
-    scarcity,
-)
+from avbalance.evaluation.claims import assess, comparisons, published_signs, summary
 from avbalance.evaluation.evidence import Evidence
+from avbalance.evaluation.measure import measure
+from avbalance.evaluation.outcomes import (
+    CLAIMED,
+    CONTRARY,
+    INCONCLUSIVE,
+    UNTESTABLE,
+    Outcome,
+    Trial,
+    best,
+    combined,
+    judged,
+    trial_of,
+)
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.frames import write_parquet
+from avbalance.frames import read_parquet, write_parquet
 
 N = 200
+SEEDS = (0, 1, 2)
+
+
+def by_error(effect: float, error: float, headline: bool = False, looks: int = 1) -> Trial:
+    """A comparison with that effect and a standard error from very many clips."""
+    bare = Outcome(f"{effect} {error}", effect=effect, headline=headline)
+    return Trial(bare, Estimate(effect, 0.0, 2, error**2, 10**6), looks)
+
+
+def test_the_rule() -> None:
+    # 2.24 standard errors at 97.5 %, 1.96 at 95 %.
+    found = judged([by_error(2.3, 1), by_error(-2.0, 1)], 0.95)
+    assert [each.verdict for each in found] == [CLAIMED, CONTRARY]
+    assert [each.level for each in found] == pytest.approx([0.975, 0.95])
+    # The first step fails, so that the second is not taken, and both intervals are those of the first step.
+    found = judged([by_error(2.2, 1), by_error(-2.0, 1)], 0.95)
+    assert [each.verdict for each in found] == [INCONCLUSIVE] * 2 and {each.level for each in found} == {0.975}
+    for each in found:
+        assert each.low is not None and each.high is not None and each.low < 0 < each.high
+    assert judged([by_error(0.0, 0.0)], 0.95)[0].verdict == INCONCLUSIVE
+
+
+def test_an_interval_excludes_0_exactly_if_the_comparison_is_decided() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        effects, seeds = generator.normal(0, 3, 6), generator.uniform(0, 0.3, 6)
+        found = [Trial(Outcome(str(e)), Estimate(e, s, 4, 1.0, 99), looks) for e, s, looks in
+                 zip(effects, seeds, (1, 1, 1, 2, 4, 1), strict=True)]  # fmt: skip
+        for each in judged(found, 0.95):
+            assert each.low is not None and each.high is not None
+            assert (each.low > 0, each.high < 0) == (each.verdict == CLAIMED, each.verdict == CONTRARY)
+
+
+def test_a_headline_stands_alone() -> None:
+    found = judged([by_error(2.0, 1, headline=True), by_error(2.0, 1), by_error(0.5, 1)], 0.95)
+    assert [each.verdict for each in found] == [CLAIMED, INCONCLUSIVE, INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(
-    ("effect", "low", "verdict"),
-    [(1.0, 0.5, HOLDS), (1.0, -0.5, WEAK), (1.0, 0.0, WEAK), (-1.0, -2.0, FAILS), (0.0, -1.0, FAILS)],
+    ("verdicts", "headline", "expected"),
+    [
+        ([CLAIMED, CLAIMED], CLAIMED, CLAIMED),
+        ([CLAIMED, INCONCLUSIVE], None, INCONCLUSIVE),
+        ([CLAIMED, INCONCLUSIVE, CONTRARY], CLAIMED, CONTRARY),
+        ([UNTESTABLE, CLAIMED], None, CLAIMED),
+        ([UNTESTABLE, CLAIMED], UNTESTABLE, UNTESTABLE),
+        ([UNTESTABLE, CONTRARY], UNTESTABLE, CONTRARY),
+        ([UNTESTABLE, UNTESTABLE], None, UNTESTABLE),
+    ],
 )
-def test_judging(effect: float, low: float, verdict: str) -> None:
-    assert judge(Estimate(effect, low, 2.0, 1.0, 2.8)) == verdict
-
-
-def test_a_tie_is_weak_where_it_agrees() -> None:
-    assert judge(Estimate(0.0, -1.0, 2.0, 1.0, 2.8), tie_agrees=True) == WEAK
-    assert judge(Estimate(-0.1, -1.0, 2.0, 1.0, 2.8), tie_agrees=True) == FAILS
+def test_a_claim_follows_from_its_comparisons(verdicts: list[str], headline: str | None, expected: str) -> None:
+    found = [Outcome("t", verdict) for verdict in verdicts]
+    found += [] if headline is None else [Outcome("h", headline, headline=True)]
+    assert combined(found) == expected
+    counts = summary(found)
+    assert [counts[key] for key in ("claimed", "contrary", "inconclusive", "untestable")] == [
+        verdicts.count(verdict) for verdict in (CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("error", "n", "reason"),
+    ("spread", "n", "reason"),
     [
         (1.0, 19, "too few clips: 19 of D, fewer than 20"),
         (0.0, 29, "too few clips: 29 of D, on which the effect does not vary"),
-        (1.0, 20, ""),
-        (0.0, 30, ""),
-        (float("nan"), 30, "no variation between the 30 clips of D, or draws without any"),
+        (float("nan"), 30, "it cannot be evaluated on most drawings of the 30 clips of D"),
     ],
 )
-def test_scarcity(error: float, n: int, reason: str) -> None:
-    assert scarcity(Estimate(5.0, 5.0 - error, 5.0, error, 2.8 * error), n, 20, "of D") == reason
+def test_scarcity(spread: float, n: int, reason: str) -> None:
+    values = 5 + spread * np.random.default_rng(0).normal(0, 1, (2, 101))
+    values[:, 0] = 5
+    found = trial_of(Outcome("t"), dict(enumerate(values)), n, 20, "of D")
+    assert found == Trial(Outcome("t", n=n, reason=reason))
 
 
-def test_the_alternative_that_holds_is_reported_else_the_largest_effect() -> None:
-    wide, narrow, wrong = Estimate(9, -1, 19, 5, 14), Estimate(2, 1, 3, 0.5, 1.4), Estimate(-1, -1.1, -0.9, 0.05, 0.1)
+def test_a_single_seed_never_decides_and_shows_its_effect() -> None:
+    found = trial_of(Outcome("t"), {3: np.array([4.0, 4.1, 3.9])}, 200, 20)
+    (outcome,) = judged([found], 0.95)
+    assert (outcome.verdict, outcome.reason, outcome.effect, outcome.numbers) == (UNTESTABLE, "one seed", 4.0, (3,))
+    assert outcome.low is None and outcome.p is None
+
+
+def test_the_alternative_that_decides_is_reported() -> None:
+    wide, narrow, wrong = by_error(9, 5), by_error(2, 0.5), by_error(-1, 0.05)
     assert best([wrong, wide]) == 1
-    # The lower bound of the tight interval is the higher one, but only the wide one has the right sign.
-    assert best([Estimate(-0.1, -0.2, 0.0, 0.05, 0.1), wide]) == 1
     assert best([wide, narrow, wrong]) == 1
-    assert best([narrow, Estimate(3, 1, 5, 1, 2.8)]) == 1
+    assert best([by_error(-5, 1), by_error(-1, 1)]) == 1  # of negative ones, the one that is least sure
+    # 2.24 standard errors for one of two, and both must be contrary for the comparison to be.
+    assert judged([by_error(2.1, 1, looks=2)], 0.95)[0].verdict == INCONCLUSIVE
 
 
-def test_one_of_two_holds_by_chance_in_no_more_than_the_level() -> None:
-    # Two sides of 100 clips, on each of which the truth is a tie; 2.5 % are meant, the smaller difference's own
-    # percentile interval gives some 11 %.
-    held, generator = 0, np.random.default_rng(5)
-    masks = np.arange(N) < N // 2, np.arange(N) >= N // 2
-    for _ in range(300):
-        values = generator.integers(-1, 2, N).astype(float)
-        counts = resample_counts(N, 400, generator)
-        estimates = [paired_bootstrap([Term(values, mask, 1)], counts, 0.975) for mask in masks]
-        held += judge(estimates[best(estimates)]) == HOLDS
-    assert held / 300 < 0.06
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [
-        ([HOLDS, HOLDS], "reproduced"),
-        ([HOLDS, WEAK], "direction only"),
-        ([HOLDS, WEAK, FAILS], "not reproduced"),
-        ([UNTESTABLE, HOLDS], "reproduced where testable"),
-        ([UNTESTABLE, WEAK], "direction only"),
-        ([UNTESTABLE, FAILS], "not reproduced"),
-        ([UNTESTABLE, UNTESTABLE], "not testable here"),
-    ],
-)
-def test_combining(verdicts: list[str], expected: str) -> None:
-    assert combine(verdicts) == expected
-
-
-def test_published_verdict_needs_every_comparison() -> None:
-    found = [Outcome("one", HOLDS, published=1.5), Outcome("two", HOLDS, published=0.5)]
-    assert published_verdict(found) == {"verdict": "yes", "comparisons": 2, "smallest": 0.5, "largest": 1.5}
-    assert published_verdict([*found, Outcome("three", HOLDS, published=-0.1)])["verdict"] == "no"
-    assert published_verdict([Outcome("none", HOLDS)])["verdict"] == "no numbers"
-    # Our best alternative may be one that falls behind in the paper; the claim rests on the paper's own best.
-    assert published_verdict([Outcome("any", HOLDS, published=-1.0, claimed=2.0)])["verdict"] == "yes"
-    assert published_verdict([Outcome("tie", HOLDS, published=0.0)])["verdict"] == "no"
-    assert published_verdict([Outcome("tie", HOLDS, published=0.0, tie_agrees=True)])["verdict"] == "yes"
+def test_signs_of_published_numbers() -> None:
+    found = [Outcome("one", published=1.5), Outcome("two", published=-0.5), Outcome("none")]
+    assert published_signs(found) == {
+        "comparisons": 2, "right": 1, "smallest": -0.5, "largest": 1.5, "borrowed": False
+    }  # fmt: skip
+    assert published_signs([Outcome("tie", published=0.0)])["right"] == 0
+    assert published_signs([Outcome("tie", published=0.0, tie_agrees=True)])["right"] == 1
+    assert published_signs([])["smallest"] is None
+    assert published_signs([Outcome("b", published=1.0, context=True)])["borrowed"]
 
 
 @pytest.fixture
 def evidence(tmp_path: Path) -> Evidence:
-    """200 clips, the front half audio-preferred: audio is right on 3/4 of it, fused on all of it."""
+    """200 clips, the front half audio-preferred: audio is right on 3/4 of it, fused on all; seeds turn the clips."""
+    return Evidence(*made(tmp_path))
+
+
+def made(tmp_path: Path) -> tuple[Paper, dict[str, Any]]:
+    """The paper and what it declares."""
     ids = [f"{number:03d}" for number in range(N)]
     front = np.arange(N) < N // 2
     other = np.zeros(N, dtype=bool)
@@ -121,23 +152,17 @@ def evidence(tmp_path: Path) -> Evidence:
     right = {"audio": front & (np.arange(N) % 4 != 0), "fused": front, "other": other, "slight": slight}
     runs = []
     for name, correct in right.items():
-        logits = [[1.0, 0.0] if good else [0.0, 1.0] for good in correct]
-        frame = pd.DataFrame(
-            {
-                "id": ids,
-                "label": 0,
-                "split": "test",
-                "condition": "both",
-                "checkpoint": "selected",
-                "logits": logits,
-            }
-        )
-        write_predictions(tmp_path / f"{name}.parquet", frame)
-        runs.append(RunFile(name, name.capitalize(), "d", 0, str(tmp_path / f"{name}.parquet")))
+        for seed in SEEDS:
+            turned = np.concatenate([np.roll(half, seed) for half in np.split(correct, 2)])
+            path = tmp_path / f"{name}-{seed}.parquet"
+            logits = [[1.0, 0.0] if good else [0.0, 1.0] for good in turned]
+            frame = pd.DataFrame({"id": ids, "label": 0, "logits": logits})
+            write_predictions(path, frame.assign(split="test", condition="both", checkpoint="selected"))
+            runs.append(RunFile(name, name.capitalize(), "d", seed, str(path)))
     values = np.where(front, 0.3, -0.3) + np.linspace(0, 0.2, N) * np.where(front, 1, -1)
     subsets = [
         pd.DataFrame({"id": ids, "definition": name, "discrepancy": values, "preferred": "-"})
-        for name in ("estimated", "planted")
+        for name in ("estimated", "planted", *(f"seed-matched-{seed}" for seed in SEEDS))
     ]
     write_parquet(tmp_path / "subsets.parquet", pd.concat(subsets))
     (tmp_path / "published.csv").write_text(
@@ -152,11 +177,11 @@ def evidence(tmp_path: Path) -> Evidence:
     paper = Paper("slug", "Title", str(tmp_path), datasets, labels, tuple(runs))
     published = [{"file": "published.csv", "value": "accuracy"}]
     declared = declarations_of({"published": published, "statistics": {"draws": 300}})
-    return Evidence(paper, declared)
+    return paper, declared
 
 
 def one(evidence: Evidence, protocol: str = "estimated", **block: Any) -> Outcome:
-    found = outcomes(evidence, {"datasets": ["set"], **block}, protocol)
+    found = judged(comparisons(evidence, {"datasets": ["set"], **block}, protocol), evidence.level)
     assert len(found) == 1
     return found[0]
 
@@ -164,9 +189,10 @@ def one(evidence: Evidence, protocol: str = "estimated", **block: Any) -> Outcom
 def test_difference(evidence: Evidence) -> None:
     outcome = one(evidence, kind="difference", subsets=["audio_preferred"], left=["fused"], right=["audio"])
     # 100 % against 75 % on 100 clips; published 80 - 70; standard error sqrt(0.75 * 0.25 / 100) = 4.33 points.
-    assert (outcome.effect, outcome.n, outcome.published, outcome.verdict) == (25.0, 100, 10.0, HOLDS)
-    assert outcome.seeds == (25.0,)
-    assert outcome.detectable == pytest.approx(2.80 * 4.33, rel=0.2)
+    assert (outcome.effect, outcome.n, outcome.published, outcome.verdict) == (25.0, 100, 10.0, CLAIMED)
+    assert (outcome.seeds, outcome.numbers) == ((25.0,) * 3, SEEDS)
+    # A clip that is lost with one seed is not with the next: the error of the mean is smaller than that of one seed.
+    assert outcome.error is not None and 1 < outcome.error < 4.33
 
 
 def test_overall_ignores_the_protocol(evidence: Evidence) -> None:
@@ -183,26 +209,24 @@ def test_growth(evidence: Evidence) -> None:
     subsets = ["audio_preferred", "audio_dominated@0.35"]
     outcome = one(evidence, kind="growth", left=["fused"], right=["other"], subsets=subsets)
     # Both differences are 100 points: no growth, hence no success; the paper prints no curve.
-    assert (outcome.effect, outcome.verdict, outcome.published) == (0.0, FAILS, None)
+    assert (outcome.effect, outcome.verdict, outcome.published) == (0.0, INCONCLUSIVE, None)
 
 
 def test_any_of_takes_the_best(evidence: Evidence) -> None:
     block = {"kind": "any_of", "subsets": ["audio_preferred"], "right": ["audio"]}
     assert one(evidence, **block, left=["other", "fused"]).effect == 25.0
-    assert one(evidence, **block, left=["other"]).verdict == FAILS
+    assert one(evidence, **block, left=["other"]).verdict == CONTRARY
 
 
 def test_any_of_reports_one_and_the_same_alternative(evidence: Evidence) -> None:
     block = {"kind": "any_of", "subsets": ["audio_preferred"], "right": ["audio"]}
     outcome = one(evidence, **block, left=["slight", "fused"])
     # Published: Slight - Audio = 5, Fused - Audio = 10. Ours: -5 and +25.
-    assert (outcome.effect, outcome.published, outcome.claimed, outcome.seeds) == (25.0, 10.0, 10.0, (25.0,))
-    assert outcome.text.endswith("; shown: Fused")
-    back = one(evidence, **block | {"subsets": ["visual_preferred"]}, left=["other", "slight"])
-    assert (back.effect, back.verdict, back.claimed) == (0.0, FAILS, None)
-    # -75 and -5: neither holds, the larger effect is shown though the other's interval is as far from 0.
+    assert (outcome.effect, outcome.published, outcome.seeds) == (25.0, 10.0, (25.0,) * 3)
+    assert outcome.text.endswith("; shown: Fused") and outcome.verdict == CLAIMED
+    # -75 and -5: the larger effect decides.
     outcome = one(evidence, **block, left=["other", "slight"])
-    assert (outcome.effect, outcome.published, outcome.verdict) == (-5.0, 5.0, FAILS)
+    assert (outcome.effect, outcome.published) == (-5.0, None) and outcome.verdict != CLAIMED
 
 
 def test_never_both(evidence: Evidence) -> None:
@@ -212,25 +236,20 @@ def test_never_both(evidence: Evidence) -> None:
     ]
     outcome = one(evidence, kind="never_both", runs=["fused"], sides=sides)
     # It leads by 25 on one side and ties on the other, which it does not beat. Published there: 20 - 10.
-    assert (outcome.effect, outcome.published, outcome.verdict) == (0.0, 10.0, WEAK)
+    assert (outcome.effect, outcome.published, outcome.verdict) == (0.0, 10.0, INCONCLUSIVE)
     assert outcome.text.endswith("; shown: Audio minus Fused on visual_preferred")
-    assert one(evidence, kind="never_both", runs=["other"], sides=sides).verdict == HOLDS
+    assert one(evidence, kind="never_both", runs=["other"], sides=sides).verdict == CLAIMED
     # It leads on both: not what is claimed.
     both = [{"subset": "audio_preferred", "rival": name} for name in ("audio", "other")]
-    assert one(evidence, kind="never_both", runs=["fused"], sides=both).verdict == FAILS
+    assert one(evidence, kind="never_both", runs=["fused"], sides=both).verdict == CONTRARY
 
 
 def test_never_both_is_corrected_for_two_looks(evidence: Evidence) -> None:
     sides = [{"subset": "audio_preferred", "rival": "audio"}] * 2
     outcome = one(evidence, kind="never_both", runs=["slight"], sides=sides)
-    # 17 clips lost, 12 won: 5 points, standard error sqrt(29 - 0.25) / 100 = 5.4 points: 0.9 of them.
-    assert (outcome.effect, outcome.verdict) == (5.0, WEAK)
     alone = one(evidence, kind="difference", subsets=["audio_preferred"], left=["audio"], right=["slight"])
-    assert alone.detectable == pytest.approx(2.80 * 5.4, rel=0.2)
-    # On the same draws, z of 98.75 % and of 80 % against z of 97.5 % and of 80 %.
-    z = NormalDist().inv_cdf
-    ratio = (z(0.9875) + z(0.8)) / (z(0.975) + z(0.8))
-    assert outcome.detectable == pytest.approx(ratio * (alone.detectable or 0.0))
+    assert outcome.effect == alone.effect == 5.0 and outcome.level == pytest.approx(0.975)
+    assert outcome.p == pytest.approx(min(2 * (alone.p or 0.0), 1.0))
     assert outcome.low is not None and alone.low is not None and outcome.low < alone.low
 
 
@@ -252,7 +271,8 @@ def test_share(evidence: Evidence) -> None:
     # 50 - 0.5 * 50. Published r: (66 - 10) / 70 = 0.8 and (45 - 20) / 50 = 0.5, median 0.65: 65 - 0.5 * 35.
     assert outcome.effect == 25.0
     assert outcome.published == pytest.approx(47.5)
-    assert one(evidence, **block, factor=2).verdict == FAILS
+    assert one(evidence, **block, factor=2).verdict == CONTRARY
+    assert one(evidence, "planted", **block, factor=0.5).numbers == ()  # no training enters
 
 
 def test_correlation(evidence: Evidence) -> None:
@@ -281,9 +301,98 @@ def test_missing_definitions_are_not_testable(evidence: Evidence) -> None:
 
 def test_unknown_kinds_and_lacking_keys_are_told(evidence: Evidence) -> None:
     with pytest.raises(UserError, match="unknown kind 'magic'"):
-        outcomes(evidence, {"kind": "magic"}, "estimated")
+        comparisons(evidence, {"kind": "magic"}, "estimated")
     with pytest.raises(UserError, match="lacks 'right'"):
-        outcomes(evidence, {"kind": "difference", "datasets": [], "subsets": [], "left": []}, "estimated")
+        comparisons(evidence, {"kind": "difference", "datasets": ["set"], "subsets": ["overall"], "left": []}, "none")
+    block = {"kind": "difference", "datasets": ["set"], "subsets": ["overall"], "left": ["fused"], "headline": True}
+    with pytest.raises(UserError, match="a headline is one comparison, but a block of kind difference has 2"):
+        comparisons(evidence, {**block, "right": ["audio", "other"]}, "none")
+
+
+BLOCK = {"kind": "difference", "subsets": ["audio_preferred"], "left": ["fused"], "right": ["audio"]}
+
+
+def test_each_seed_has_the_subsets_of_its_own_unimodal_models(evidence: Evidence) -> None:
+    path = str(evidence.paper.datasets["set"].subsets)
+    frame = read_parquet(Path(path), ("id",), "subsets")
+    back = (frame["definition"] == "seed-matched-1").to_numpy()
+    frame.loc[back, "discrepancy"] *= -1  # the other half of the clips, on which neither is right
+    write_parquet(path, frame)
+    assert one(evidence, **BLOCK).seeds == (25.0, 0.0, 25.0)
+    assert one(evidence, "planted", **BLOCK).seeds == (25.0, 25.0, 25.0)
+    write_parquet(path, frame[~back])
+    assert one(Evidence(evidence.paper, declarations_of({})), **BLOCK).seeds == (25.0, 25.0, 25.0)
+
+
+def test_share_by_a_single_training_is_not_testable(evidence: Evidence) -> None:
+    path = str(evidence.paper.datasets["set"].subsets)
+    frame = read_parquet(Path(path), ("id",), "subsets")
+    write_parquet(path, frame[frame["definition"] == "estimated"])
+    block = {"kind": "share", "higher": "audio_preferred", "lower": "visual_preferred", "factor": 0.5}
+    assert one(evidence, **block).reason == "one seed"
+
+
+def measured(tmp_path: Path, **rows: dict[str, Any]) -> tuple[Paper, dict[str, Any], Path]:
+    """The paper with measurements, to which rows of the metrics learned and converged are added: run -> values."""
+    paper, declared = made(tmp_path)
+    path = tmp_path / "measurements.parquet"
+    measure(paper, {}, path)
+    frame = read_parquet(path, ("run",), "measure")
+    place = {"dataset": "d", "split": "val", "subset": "overall", "condition": "none", "protocol": "none"}
+    more = [
+        {**place, "checkpoint": "none", "run": run, "seed": seed, "metric": metric, "value": value, "n": 1}
+        for run, metrics in rows.items()
+        for metric, values in metrics.items()
+        for seed, value in enumerate(values)
+    ]
+    write_parquet(path, pd.concat([frame, pd.DataFrame(more)], ignore_index=True) if more else frame)
+    return paper, declared, path
+
+
+def test_what_rests_on_a_training_that_failed_is_not_testable(tmp_path: Path) -> None:
+    whole = {"learned": (1.0, 1.0, 1.0), "converged": (1.0, 1.0, 1.0)}
+    evidence = Evidence(*measured(tmp_path, fused=whole, audio={**whole, "learned": (1.0, 0.0, 1.0)}))
+    found = one(evidence, **BLOCK)
+    assert (found.verdict, found.reason) == (UNTESTABLE, "Audio did not learn with seed 1 on D")
+    assert one(evidence, **BLOCK | {"right": ["other"]}).verdict == CLAIMED
+    evidence = Evidence(*measured(tmp_path, fused={"converged": (1.0, 1.0, 0.0)}))
+    assert one(evidence, **BLOCK).reason == "Fused did not converge with seed 2 on D"
+    # Against what looks at nothing, that is the very question: 50 % right where all clips have the one class.
+    block = {"kind": "by_seed", "dataset": "set", "metrics": ["accuracy"], "left": ["fused"]}
+    assert one(evidence, "none", **block, right=["majority-label"]).verdict == CONTRARY
+
+
+def test_measurements_of_other_runs_are_refused(tmp_path: Path) -> None:
+    paper, declared, path = measured(tmp_path)
+    frame = read_parquet(path, ("run",), "measure")
+    write_parquet(path, frame[(frame["run"] != "audio") | (frame["seed"] != 2)])
+    with pytest.raises(UserError, match="holds nothing of audio with seed 2 on d; it was made from other runs"):
+        Evidence(paper, declared, path)
+
+
+def test_runs_on_other_clips_are_refused(evidence: Evidence) -> None:
+    path = evidence.paper.run_files("set", "audio")[1].predictions
+    frame = read_parquet(Path(path), ("id",), "train")
+    write_predictions(path, frame.iloc[1:])
+    with pytest.raises(UserError, match=r"audio-1\.parquet: test has other clips or labels than .*audio-0\.parquet"):
+        one(evidence, **BLOCK | {"left": ["audio"], "right": ["fused"]})
+
+
+def test_a_seed_without_predictions_is_told(evidence: Evidence) -> None:
+    path = Path(evidence.paper.run_files("set", "audio")[1].predictions)
+    path.unlink()
+    with pytest.raises(UserError, match=r"audio-1\.parquet: not a readable table"):
+        one(evidence, **BLOCK)
+
+
+def test_claims_name_whose_data_they_are_about(tmp_path: Path) -> None:
+    paper, declared = made(tmp_path)
+    claims = [{"id": "A", "text": "a", "tests": [{**BLOCK, "datasets": ["set"]}]}]
+    assert not assess(paper, {**declared, "claims": claims})["claims"][0]["own"]
+    own = replace(paper, datasets={**paper.datasets, "set": replace(paper.datasets["set"], own=True)})
+    claims.append({"id": "B", "text": "b", "tests": [{**BLOCK, "datasets": ["absent"]}]})
+    report = assess(own, {**declared, "claims": claims})
+    assert [claim["own"] for claim in report["claims"]] == [True, False]  # nothing of the second is made
 
 
 def test_all_declared_claims_get_a_verdict(
@@ -292,13 +401,14 @@ def test_all_declared_claims_get_a_verdict(
     report = assess(fabricated_paper, balanced_declarations, measurements)
     assert [claim["id"] for claim in report["claims"]] == [f"C{number}" for number in range(1, 17)]
     # Every claim is what the paper's own numbers say; VGG-Sound's map was never measured, yet one pair is.
-    assert {claim["published"]["verdict"] for claim in report["claims"]} == {"yes"}
+    assert all(claim["published"]["right"] == claim["published"]["comparisons"] > 0 for claim in report["claims"])
     by_id = {claim["id"]: claim for claim in report["claims"]}
     assert by_id["C2"]["published"]["smallest"] == pytest.approx(7.40)
     assert by_id["C3"]["published"]["smallest"] == pytest.approx(5.68)
     assert by_id["C8"]["published"]["smallest"] == pytest.approx(2.52)
     assert list(by_id["C1"]["results"]) == ["none"]
     assert list(by_id["C3"]["results"]) == ["estimated", "cross-fitted", "planted"]
-    assert by_id["C15"]["results"]["cross-fitted"]["verdict"] == "not testable here"
-    assert by_id["C6"]["results"]["estimated"]["verdict"] == "reproduced"
+    assert by_id["C1"]["results"]["none"]["comparisons"] == 9  # the headline is one of them
+    assert by_id["C15"]["results"]["cross-fitted"]["verdict"] == UNTESTABLE
+    assert by_id["C6"]["results"]["planted"]["verdict"] == CLAIMED
     assert report["statistics"]["min_n"] == 20

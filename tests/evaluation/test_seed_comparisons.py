@@ -1,4 +1,4 @@
-"""Comparisons paired by seed: the rule by hand-worked numbers, every kind of declaration, what cannot be compared."""
+"""Comparisons on all clips and of histories: every kind of declaration by hand, what cannot be compared."""
 
 from __future__ import annotations
 
@@ -14,108 +14,94 @@ from parsing_files import declarations, history, labels, made_up_paper
 
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess
-from avbalance.evaluation.comparisons import FAILS, HOLDS, UNTESTABLE, WEAK
+from avbalance.evaluation.clip_scores import clip_scores
+from avbalance.evaluation.comparisons import by_seed, evaluate
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.measure import measure
+from avbalance.evaluation.measure import measure, read_measurements
+from avbalance.evaluation.outcomes import CLAIMED, INCONCLUSIVE, UNTESTABLE, Outcome, judged
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
+from avbalance.evaluation.predictions import write_predictions
 from avbalance.evaluation.seed_clips import NAMED_RULE, OWN_RULE, shown_clips
-from avbalance.evaluation.seed_comparisons import SeedOutcome, by_seed, judge, judged
 from avbalance.evaluation.seed_histories import by_seed_history
-from avbalance.frames import write_parquet
 
-PUBLISHED = "dataset,method,subset,m1,m2\nD,Left,overall,60,50\nD,Right,overall,59,50\nD,Third,overall,58,\n"
-SPECS = [{"file": "t.csv", "values": {"m1": "m1", "m2": "m2"}}]
-ROWS = {  # run -> seed -> (m1, m2)
-    "left": {6: (60.0, 50.0), 0: (62.0, 51.0), 1: (64.0, 49.0)},
-    "right": {0: (60.0, 50.0), 1: (61.0, 50.0), 6: (59.0, 50.0), 9: (0.0, 0.0)},
-    "third": {0: (61.0, 40.0)},
+PUBLISHED = """dataset,method,subset,accuracy,accuracy_audio
+D,Left,overall,60,50
+D,Right,overall,59,50
+D,Third,overall,58,
+"""
+SPECS = [{"file": "t.csv", "values": {"accuracy": "accuracy", "accuracy_audio": "accuracy_audio"}}]
+RIGHT = {  # run -> seed -> clips of 200 that are named rightly by the prediction and by the audio head
+    "left": {6: (120, 100), 0: (124, 102), 1: (128, 98)},
+    "right": {0: (120, 100), 1: (122, 100), 6: (118, 100), 9: (0, 0)},
+    "third": {0: (122, 80)},
 }
+Right = Mapping[str, Mapping[int, Sequence[int]]]
 
 
-@pytest.mark.parametrize(
-    ("effect", "error", "tie_agrees", "verdict"),
-    [
-        (2.1, 1.0, False, HOLDS),
-        (2.0, 1.0, False, WEAK),  # must exceed
-        (0.1, 0.0, False, HOLDS),
-        (5.0, None, False, WEAK),  # one seed
-        (0.0, 1.0, False, FAILS),
-        (0.0, 0.0, True, WEAK),
-        (0.0, None, True, WEAK),
-        (-0.1, 9.0, True, FAILS),
-    ],
-)
-def test_the_rule(effect: float, error: float | None, tie_agrees: bool, verdict: str) -> None:
-    assert judge(effect, error, tie_agrees) == verdict
+def logits_of(right: int, n: int, start: int) -> list[list[float]]:
+    """Class 0 or 1 of n clips, of which `right` are of the true class k % 2, counted from clip `start` on."""
+    hit = (np.arange(n) - start) % n < right
+    return np.eye(2)[np.where(hit, np.arange(n) % 2, 1 - np.arange(n) % 2)].tolist()
 
 
-def test_an_outcome_by_hand() -> None:
-    # Effects 1, 2, 6: mean 3, sd sqrt(7), standard error sqrt(7/3) = 1.5275; twice that is 3.055.
-    found = judged("t", {1: 2.0, 0: 1.0, 4: 6.0}, 200, published=1.5)
-    assert (found.verdict, found.effect, found.numbers, found.seeds) == (WEAK, 3.0, (0, 1, 4), (1.0, 2.0, 6.0))
-    assert found.error == pytest.approx(1.527525)
-    assert (found.low, found.high) == pytest.approx((3 - 3.05505, 3 + 3.05505), abs=1e-5)
-    assert found.detectable == pytest.approx(2.84 * 1.527525)
-    single = judged("t", {3: 4.0}, 200)
-    assert (single.verdict, single.remark, single.error, single.low, single.detectable) == (
-        WEAK, "one seed", None, None, None
-    )  # fmt: skip
-
-
-def small(folder: Path, rows: Mapping[str, Mapping[int, Sequence[float]]] = ROWS, n: int = 200) -> Evidence:
-    """Evidence on one data set D with the metrics m1 and m2."""
-    place = {"dataset": "made", "split": "test", "subset": "overall", "condition": "both", "protocol": "none"}
-    records = [
-        {**place, "run": run, "seed": seed, "checkpoint": "selected", "metric": metric, "value": value, "n": n}
-        for run, seeds in rows.items()
-        for seed, values in seeds.items()
-        for metric, value in zip(("m1", "m2"), values, strict=False)
-    ]
-    records.append({**records[0], "run": "no-event", "seed": 0, "condition": "none", "checkpoint": "none", "value": 58})
-    records.append({**records[0], "checkpoint": "best-test", "value": 70.0})
-    write_parquet(folder / "measurements.parquet", pd.DataFrame(records))
+def small(folder: Path, right: Right = RIGHT, n: int = 200) -> Evidence:
+    """Evidence on one data set D; at best-test each prediction is right on 20 clips more."""
+    runs = []
+    for run, seeds in right.items():
+        for seed, (own, audio) in seeds.items():
+            parts = []
+            for checkpoint, more in (("selected", 0), ("best-test", 20)):
+                columns = {"id": [f"{k:03d}" for k in range(n)], "label": (np.arange(n) % 2).astype("int16")}
+                logits = {"logits": logits_of(own + more, n, 0), "logits_audio": logits_of(audio, n, 7)}
+                logits["logits_visual"] = logits["logits_audio"]
+                parts.append(pd.DataFrame(columns | logits).assign(checkpoint=checkpoint))
+            path = folder / f"{run}-{seed}.parquet"
+            write_predictions(path, pd.concat(parts, ignore_index=True).assign(split="test", condition="both"))
+            runs.append(RunFile(run, run.capitalize(), "made", seed, str(path)))
     (folder / "t.csv").write_text(PUBLISHED)
     datasets = {"d": DatasetInfo("d", "D", "made", "made up"), "e": DatasetInfo("e", "E", None, "left out")}
-    paper = Paper("slug", "title", str(folder), datasets, {run: run.capitalize() for run in (*rows, "none")}, ())
-    return Evidence(paper, declarations_of({"published": SPECS}), folder / "measurements.parquet")
+    paper = Paper("s", "t", str(folder), datasets, {run: run.capitalize() for run in (*right, "none")}, tuple(runs))
+    return Evidence(paper, declarations_of({"published": SPECS, "statistics": {"draws": 200}}))
 
 
-def compared(evidence: Evidence, **block: Any) -> list[Any]:
-    return list(by_seed(evidence, {"kind": "by_seed", "dataset": "d", "metrics": ["m1"], **block}))
+def compared(evidence: Evidence, **block: Any) -> list[Outcome]:
+    whole = {"kind": "by_seed", "dataset": "d", "metrics": ["accuracy"], **block}
+    found = [evaluate(evidence, comparison) for comparison in by_seed(evidence, whole, "none")]
+    return [outcome for each in found for outcome in judged([each], 0.95)]
 
 
 def test_a_difference_on_the_seeds_that_both_have(tmp_path: Path) -> None:
     (found,) = compared(small(tmp_path), left=["left"], right=["right"])
-    # Seeds 0, 1, 6: 2, 3, 1. Seed 9 has no partner.
-    assert found.text == "D, m1: Left > Right"
+    # Seeds 0, 1, 6: 2, 3, 1. Seed 9 has no partner. Over seeds sd 1; a clip is named by both or only by the left one.
+    assert found.text == "D, accuracy: Left > Right"
     assert (found.numbers, found.seeds, found.effect, found.n) == ((0, 1, 6), (2.0, 3.0, 1.0), 2.0, 200)
-    assert found.error == pytest.approx(1 / np.sqrt(3))
-    assert (found.verdict, found.published) == (HOLDS, 1.0)
+    assert found.error is not None and found.error > 1 / np.sqrt(3)
+    assert (found.verdict, found.published) == (INCONCLUSIVE, 1.0)
+    (surer,) = compared(small(tmp_path, {**RIGHT, "right": {0: (60, 0), 1: (64, 0)}}), left=["left"], right=["right"])
+    assert surer.verdict == CLAIMED and surer.seeds == (32.0, 32.0)
 
 
 def test_each_metric_or_their_mean(tmp_path: Path) -> None:
     evidence = small(tmp_path)
-    each = compared(evidence, metrics=["m1", "m2"], left=["left"], right=["right"])
+    each = compared(evidence, metrics=["accuracy", "accuracy_audio"], left=["left"], right=["right"])
     assert [(found.text, found.effect, found.published) for found in each] == [
-        ("D, m1: Left > Right", 2.0, 1.0),
-        ("D, m2: Left > Right", 0.0, 0.0),
+        ("D, accuracy: Left > Right", 2.0, 1.0),
+        ("D, accuracy audio: Left > Right", 0.0, 0.0),
     ]
-    (mean,) = compared(evidence, metrics=["m1", "m2"], over="mean", left=["left"], right=["right"])
+    (mean,) = compared(evidence, metrics=["accuracy", "accuracy_audio"], over="mean", left=["left"], right=["right"])
     # (2 + 1, 3 - 1, 1 + 0) / 2 by seed 0, 1, 6.
-    assert (mean.seeds, mean.effect, mean.published) == ((1.5, 1.0, 0.5), 1.0, 0.5)
-    assert mean.text == "D, mean of m1, m2: Left > Right"
+    assert (mean.seeds, mean.effect, mean.published) == (pytest.approx((1.5, 1.0, 0.5)), pytest.approx(1.0), 0.5)
+    assert mean.text == "D, mean of accuracy, accuracy audio: Left > Right"
 
 
-def test_ties_chains_and_weighted_sums(tmp_path: Path) -> None:
+def test_chains_weighted_sums_and_one_seed(tmp_path: Path) -> None:
     evidence = small(tmp_path)
-    (tie,) = compared(evidence, metrics=["m2"], left=["left"], right=["right"], tie_agrees=True)
-    assert (tie.verdict, tie.tie_agrees) == (WEAK, True)
     chain = compared(evidence, chain=["left", "right", "third"])
-    assert [(found.text, found.verdict, found.remark) for found in chain] == [
-        ("D, m1: Left > Right", HOLDS, ""),
-        ("D, m1: Right > Third", FAILS, "one seed"),
+    assert [(found.text, found.verdict, found.reason) for found in chain] == [
+        ("D, accuracy: Left > Right", INCONCLUSIVE, ""),
+        ("D, accuracy: Right > Third", UNTESTABLE, "one seed"),
     ]
     pieces = [
         {"coefficient": 1, "run": "left"},
@@ -123,21 +109,22 @@ def test_ties_chains_and_weighted_sums(tmp_path: Path) -> None:
         {"coefficient": 1, "run": "third"},
     ]
     (found,) = compared(evidence, pieces=pieces)
-    assert (found.text, found.effect, found.verdict, found.published) == (
-        "D, m1: Left + Third > 2 Right", 3.0, WEAK, 0.0
+    assert (found.text, found.effect, found.reason, found.published) == (
+        "D, accuracy: Left + Third > 2 Right", 3.0, "one seed", 0.0
     )  # fmt: skip
     (named,) = compared(evidence, pieces=pieces, text="in words")
-    assert named.text == "D, m1: in words"
+    assert named.text == "D, accuracy: in words"
 
 
-def test_a_reference_without_seeds_stands_beside_every_seed(tmp_path: Path) -> None:
-    (found,) = compared(small(tmp_path), left=["left"], right=["no-event"])
-    assert (found.seeds, found.published, found.text) == ((4.0, 6.0, 2.0), None, "D, m1: Left > no event at all")
+def test_what_looks_at_nothing_is_drawn_with_the_clips(tmp_path: Path) -> None:
+    (found,) = compared(small(tmp_path), left=["left"], right=["majority-label"])
+    assert (found.seeds, found.published) == ((12.0, 14.0, 10.0), None)
+    assert found.text == "D, accuracy: Left > the most frequent class"
 
 
 def test_another_checkpoint_is_named(tmp_path: Path) -> None:
-    (found,) = compared(small(tmp_path), left=["left"], right=["no-event"], checkpoint="best-test")
-    assert (found.text, found.seeds) == ("D, m1, best-test: Left > no event at all", (12.0,))
+    (found,) = compared(small(tmp_path), left=["left"], right=["majority-label"], checkpoint="best-test")
+    assert (found.text, found.seeds) == ("D, accuracy, best-test: Left > the most frequent class", (22.0, 24.0, 20.0))
 
 
 @pytest.mark.parametrize(
@@ -146,17 +133,19 @@ def test_another_checkpoint_is_named(tmp_path: Path) -> None:
         ({"left": ["left"], "right": ["none"]}, 200, "none was not run on D in this tier"),
         ({"left": ["left"], "right": ["right"], "metrics": ["m3"]}, 200, r"left has no m3 on D \(test, .*\)"),
         ({"left": ["left"], "right": ["right"], "dataset": "e"}, 200, "E is not made in this tier"),
-        ({"left": ["left"], "right": ["right"]}, 19, "too few videos: 19 of D, fewer than 20"),
+        ({"left": ["left"], "right": ["no-event"]}, 200, r"no-event has no accuracy on D .*"),
+        ({"left": ["left"], "right": ["right"]}, 19, "too few clips: 19 of D, fewer than 20"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_says_why(block: dict[str, Any], n: int, reason: str, tmp_path: Path) -> None:
     (found,) = compared(small(tmp_path, n=n), **block)
-    assert isinstance(found, SeedOutcome) and found.verdict == UNTESTABLE
+    assert found.verdict == UNTESTABLE
     assert re.fullmatch(reason, found.reason)
 
 
 def test_runs_without_a_common_seed_cannot_be_compared(tmp_path: Path) -> None:
-    (found,) = compared(small(tmp_path, {"left": {0: (1.0,)}, "right": {1: (1.0,)}}), left=["left"], right=["right"])
+    right = {"left": {0: (10, 10)}, "right": {1: (10, 10)}}
+    (found,) = compared(small(tmp_path, right), left=["left"], right=["right"])
     assert found.reason == "its runs have no seed in common"
 
 
@@ -173,11 +162,24 @@ def test_wrong_declarations_are_refused(block: dict[str, Any], message: str, tmp
         compared(small(tmp_path), **block)
 
 
-def test_measurements_must_be_given(tmp_path: Path) -> None:
-    evidence = small(tmp_path)
-    without = Evidence(evidence.paper, declarations_of({"published": SPECS}))
-    with pytest.raises(UserError, match="give it with --measurements"):
-        compared(without, left=["left"], right=["right"])
+def test_scores_of_clips_have_the_means_that_tables_show(tmp_path: Path) -> None:
+    paper = made_up_paper(tmp_path, {"ours": (0,)})
+    measure(paper, {}, tmp_path / "measurements.parquet")
+    rows = read_measurements(tmp_path / "measurements.parquet")
+    checked = 0
+    for run in paper.runs:
+        for place, scores in clip_scores(run).items():
+            own = rows[(rows["dataset"] == run.dataset) & (rows["run"] == run.run)]
+            for key, value in place._asdict().items():
+                own = own[own[key] == value]
+            for metric, value in zip(own["metric"], own["value"], strict=True):
+                assert scores.of[metric].mean() == pytest.approx(value)
+                checked += 1
+    assert checked == 40  # 13 metrics of two versions of the truth, and accuracies
+    chosen = (rows["run"] == "no-event") & (rows["metric"] == "average") & (rows["protocol"] == "none")
+    (nothing,) = rows.loc[chosen, "value"]
+    guess = next(scores.guess for place, scores in clip_scores(paper.runs[0]).items() if place.protocol == "none")
+    assert guess["average"].mean() == pytest.approx(nothing)
 
 
 def histories(folder: Path, gaps: Mapping[str, Mapping[int, float]]) -> Evidence:
@@ -195,25 +197,36 @@ def histories(folder: Path, gaps: Mapping[str, Mapping[int, float]]) -> Evidence
 BLOCK = {"dataset": "d", "runs": ["one", "two"], "columns": ["loss_audio", "loss_visual"], "last": 5}
 
 
+def ends(evidence: Evidence, **block: Any) -> Outcome:
+    (found,) = judged(by_seed_history(evidence, {**BLOCK, **block}, "none"), 0.95)
+    return found
+
+
 def test_losses_come_nearer(tmp_path: Path) -> None:
     evidence = histories(tmp_path, {"one": {0: 0.5, 1: -0.7, 2: 9.0}, "two": {1: 0.1, 0: 0.3}})
-    (gap,) = by_seed_history(evidence, {**BLOCK, "measure": "gap"})
+    gap = ends(evidence, measure="gap")
     assert gap.seeds == pytest.approx((0.2, 0.6)) and gap.unit == "nats" and gap.n is None
     assert gap.text == "D, last 5 epochs, distance of loss_audio and loss_visual: one > two"
     # Over seeds 0 and 1 the visual loss is the larger one before; it does not change.
-    (larger,) = by_seed_history(evidence, {**BLOCK, "measure": "larger"})
-    assert "loss_visual, the larger one before" in larger.text and larger.verdict == FAILS
+    larger = ends(evidence, measure="larger")
+    assert "loss_visual, the larger one before" in larger.text and larger.verdict == INCONCLUSIVE
     with pytest.raises(UserError, match="use gap or larger"):
-        by_seed_history(evidence, {**BLOCK, "measure": "other"})
+        ends(evidence, measure="other")
 
 
 def test_histories_that_do_not_hold_the_losses(tmp_path: Path) -> None:
     evidence = histories(tmp_path, {"one": {0: 0.5}, "two": {0: 0.1}})
-    (found,) = by_seed_history(evidence, {**BLOCK, "measure": "gap", "columns": ["loss_audio", "loss"]})
+    found = ends(evidence, measure="gap", columns=["loss_audio", "loss"])
     assert (found.verdict, found.reason) == (UNTESTABLE, "one did not log loss")
-    (tmp_path / "one" / "0" / "history.csv").unlink()
+    path = tmp_path / "one" / "0" / "history.csv"
+    frame = pd.read_csv(path)
+    frame.loc[6, "loss_visual"] = np.nan
+    frame.to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"history\.csv: loss_visual is no number in epoch 7; the training diverged"):
+        ends(evidence, measure="gap")
+    path.unlink()
     with pytest.raises(UserError, match=r"history\.csv: not a readable table"):
-        by_seed_history(evidence, {**BLOCK, "measure": "gap"})
+        ends(evidence, measure="gap")
 
 
 # The paper's own declarations
@@ -261,16 +274,17 @@ def test_every_claim_of_the_paper_is_declared_and_follows_from_its_numbers(repor
         "S2.2",
         "S2.3",
     ]
-    verdicts = {claim["id"]: claim["published"]["verdict"] for claim in report["claims"]}
-    silent = {"IV.4", "IV.5", "F5.1", "F5.2", "S2.1", "S2.2", "S2.3"}  # on what the paper has no numbers of
-    assert verdicts == {name: "no numbers" if name in silent else "yes" for name in verdicts}
-    assert report["by_seed"] == "all" and [entry["id"] for entry in report["illustrations"]] == ["F4.1", "F4.2"]
+    signs = {claim["id"]: claim["published"] for claim in report["claims"]}
+    silent = {"IV.4", "IV.5", "F5.1", "F5.2", "S2.1", "S2.2", "S2.3"}  # about a run or a loss that the paper has no numbers of
+    assert {name for name, found in signs.items() if not found["comparisons"]} == silent
+    assert all(found["right"] == found["comparisons"] for found in signs.values())
+    assert [entry["id"] for entry in report["illustrations"]] == ["F4.1", "F4.2"]
 
 
 @pytest.mark.parametrize(
     ("claim", "place", "effect"),
-    [("I.2", 0, 1.48), ("I.2", 1, 1.44), ("II.1", 0, 0.7), ("III.1", 0, 0.57), ("IV.1", 8, 0.525), ("IV.1", 9, 0.7),
-     ("IV.2", 0, 0.4), ("IV.2", 1, 0.3), ("IV.3", 10, 1.14), ("IV.3", 11, 0.94), ("V.3", 1, 1.21), ("V.3", 2, 0.67),
+    [("I.2", 0, 1.48), ("I.2", 1, 1.44), ("II.1", 0, 0.7), ("III.1", 0, 0.57), ("IV.1", 9, 0.525), ("IV.1", 10, 0.7),
+     ("IV.2", 0, 0.4), ("IV.2", 1, 0.3), ("IV.3", 11, 1.14), ("IV.3", 12, 0.94), ("V.3", 1, 1.21), ("V.3", 2, 0.67),
      ("VII.1", 10, 1.89), ("VII.2", 10, 1.46)],
 )  # fmt: skip
 def test_published_effects_are_those_that_the_text_names(
@@ -286,7 +300,7 @@ def test_our_effects_are_paired_by_seed(report: dict[str, Any]) -> None:
     assert segment["text"] == "LLP, segment mean of five: Ours + JoMoLD > JoMoLD+MSDU + JoMoLD+DGM"
     against = {outcome["text"]: outcome for outcome in result(report, "I.1")["outcomes"]}
     han = against["LLP, segment A: Ours > HAN"]  # made the best here, and run with seed 1 alone
-    assert (han["verdict"], han["numbers"], han["remark"], han["reason"]) == (FAILS, (1,), "one seed", "")
+    assert (han["verdict"], han["numbers"], han["reason"]) == (UNTESTABLE, (1,), "one seed") and han["effect"] < 0
 
 
 def test_single_videos_have_no_verdict(report: dict[str, Any]) -> None:

@@ -9,10 +9,10 @@ import pytest
 from relevance_files import declarations, made_up_paper
 
 from avbalance.errors import UserError
+from avbalance.evaluation.comparisons import by_seed, evaluate
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.measure import measure
+from avbalance.evaluation.outcomes import Outcome
 from avbalance.evaluation.published import load_published
-from avbalance.evaluation.seed_comparisons import by_seed
 
 BLOCK = {"kind": "by_seed", "dataset": "audioset", "metrics": ["accuracy"]}
 
@@ -20,9 +20,12 @@ BLOCK = {"kind": "by_seed", "dataset": "audioset", "metrics": ["accuracy"]}
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     folder = tmp_path_factory.mktemp("relevance")
-    paper = made_up_paper(folder)
-    measure(paper, {}, folder / "measurements.parquet")
-    return Evidence(paper, declarations(), folder / "measurements.parquet")
+    return Evidence(made_up_paper(folder), declarations())
+
+
+def compared(evidence: Evidence, **block: Any) -> Outcome:
+    (comparison,) = by_seed(evidence, {**BLOCK, **block}, "none")
+    return evaluate(evidence, comparison).outcome
 
 
 def test_a_published_row_may_have_a_condition(tmp_path: Path) -> None:
@@ -37,25 +40,22 @@ def test_a_published_row_may_have_a_condition(tmp_path: Path) -> None:
 def test_a_condition_of_a_piece_and_of_a_block(evidence: Evidence) -> None:
     student = "urban-rural-student"
     pieces = [{"coefficient": 1, "run": student}, {"coefficient": -1, "run": student, "condition": "black-video"}]
-    (lost,) = by_seed(evidence, {**BLOCK, "pieces": pieces})
+    lost = compared(evidence, pieces=pieces)
     assert lost.text == "AudioSet, accuracy: AV Model, urban/rural > AV Model, urban/rural (Black Video)"
     # 266 + 255 of 727 less 262 + 187; printed 71.66 and 61.76
     assert lost.effect == pytest.approx(100 * 72 / 727) and lost.published == pytest.approx(9.9)
-    (silent,) = by_seed(
-        evidence, {**BLOCK, "left": [student], "right": ["speech-student"], "condition": "silent-audio"}
-    )
+    silent = compared(evidence, left=[student], right=["speech-student"], condition="silent-audio")
     assert silent.text == "AudioSet, accuracy, silent-audio: AV Model, urban/rural > AV Model, speech"
     assert silent.effect == pytest.approx(100 * (260 + 261 - 170 - 316) / 727)
     assert silent.published == pytest.approx(71.66 - 66.85)
 
 
 def test_the_majority_of_a_further_labelling(evidence: Evidence) -> None:
-    (found,) = by_seed(evidence, {**BLOCK, "left": ["speech-audio"], "right": ["majority-label-speech"]})
+    found = compared(evidence, left=["speech-audio"], right=["majority-label-speech"])
     assert found.text == "AudioSet, accuracy: Audio Model, speech > the most frequent class"
     assert found.effect == pytest.approx(100 * (146 + 351 - 440) / 727) and found.published is None
 
 
 def test_a_condition_that_was_not_tested(evidence: Evidence) -> None:
-    (found,) = by_seed(evidence, {**BLOCK, "left": ["speech-audio"], "right": ["speech-student"],
-                                  "condition": "silent-audio"})  # fmt: skip
+    found = compared(evidence, left=["speech-audio"], right=["speech-student"], condition="silent-audio")
     assert found.reason == "speech-audio has no accuracy on AudioSet (test, silent-audio, none, selected)"

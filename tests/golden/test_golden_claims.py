@@ -19,11 +19,11 @@ from avbalance.files import read_json
 from avbalance.reporting.claims_report import render_claims
 
 PATH = Path(__file__).with_name("claims_fabricated.json")
-LETTERS = {"holds": "h", "weak": "w", "fails": "f", "not testable": "-"}
+LETTERS = {"as claimed": "+", "contrary": "-", "inconclusive": "?", "not testable here": "x"}
 
 
 def line(result: dict[str, Any]) -> str:
-    """One protocol of a claim: its verdict, then each comparison's first letter and effect."""
+    """One protocol of a claim: its verdict, then of each comparison a sign and the effect."""
     texts = (
         LETTERS[outcome["verdict"]] + ("" if outcome["effect"] is None else f"{outcome['effect']:.2f}")
         for outcome in result["outcomes"]

@@ -25,35 +25,32 @@ def test_the_page_names_data_and_every_claim(
     assert "no film" not in text
 
 
-def report(**changes: Any) -> dict[str, Any]:
-    outcome = {
-        "text": "<b> | x",
-        "verdict": "holds",
-        "effect": 1.234,
-        "low": 0.5,
-        "high": 2.0,
-        "detectable": 1.1,
-        "n": 120,
-        "seeds": [1.0, -0.5],
-        "published": None,
-        "unit": "points",
-        "reason": "",
-    }
-    counts = {"comparisons": 2, "holds": 1, "weak": 0, "fails": 0, "untestable": 1, "powered": 0}
-    result = {"verdict": "reproduced", "reasons": ["no <run>"], "outcomes": [outcome], **counts}
-    published = {"verdict": "no numbers", "comparisons": 0, "smallest": None, "largest": None}
+def outcome(**changes: Any) -> dict[str, Any]:
+    found = {
+        "text": "<b> | x", "verdict": "as claimed", "effect": 1.234, "low": 0.5, "high": 2.0, "detectable": 1.1,
+        "n": 120, "seeds": [1.0, -0.5], "numbers": [0, 4], "published": None, "unit": "points", "reason": "",
+        "headline": False,
+    }  # fmt: skip
+    return found | changes
+
+
+def report(*more: dict[str, Any], verdict: str = "as claimed", own: bool = False, n: int = 120) -> dict[str, Any]:
+    counts = {"comparisons": 2, "claimed": 1, "contrary": 0, "inconclusive": 0, "untestable": 1, "powered": 0}
+    result = {"verdict": verdict, "reasons": ["no <run>", "one seed"], "outcomes": [outcome(n=n), *more], **counts}
+    published = {"comparisons": 3, "right": 2, "smallest": -1.0, "largest": 2.0, "borrowed": False}
     claim = {
         "id": "C1",
         "text": "a <i> claim",
         "source": "",
         "reading": "",
+        "own": own,
         "published": published,
         "results": {"estimated": result},
     }
     data = [{"label": "D", "name": None, "describe": "not made in this tier"}]
     statistics = {"draws": 10, "level": 0.95, "seed": 0, "min_n": 20}
     whole = {"title": "T & <T>", "data": data, "statistics": statistics, "claims": [claim]}
-    return whole | {"checks": [], "cuts": []} | changes
+    return whole | {"checks": [], "illustrations": [], "cuts": []}
 
 
 def test_html_is_escaped_and_gaps_are_told() -> None:
@@ -61,18 +58,43 @@ def test_html_is_escaped_and_gaps_are_told() -> None:
     assert "# Claims of T &amp; &lt;T&gt;\n" in text
     assert "<i>" not in text
     assert "Not testable: no &lt;run&gt;." in text
-    row = "| &lt;b&gt; \\| x | holds | +1.23 | +0.50 to +2.00 | +1.00, -0.50 |  | 120 | 1.10 | points |"
+    row = "| &lt;b&gt; \\| x | as claimed | +1.23 | +0.50 to +2.00 | 0: +1.00, 4: -0.50 |  | 120 | 1.10 | points |"
     assert row in text.splitlines()
-    assert "reproduced (1 hold, 0 weak, 0 fail, 1 not testable)" in text
+    assert "holds on these data (1 as claimed, 1 not testable here)" in text
+    assert "The paper's numbers: right sign in 2 of 3, effects -1.00 to +2.00." in text
+
+
+def test_a_single_seed_shows_its_effect_and_no_interval() -> None:
+    single = outcome(
+        verdict="not testable here", low=None, high=None, detectable=None, reason="one seed", seeds=[1.234]
+    )
+    text = claims_markdown(report(single))
+    assert "| not testable here (one seed) | +1.23 |  | 0: +1.23 |  | 120 |  | points |" in text
+    assert "Not testable: one seed" not in text
+
+
+def test_reproduced_is_kept_for_the_papers_own_data() -> None:
+    def result_lines(**more: Any) -> str:  # what stands below the rule
+        return claims_markdown(report(**more)).split("## Summary")[1]
+
+    assert "| reproduced (1 as" in result_lines(own=True)
+    assert "| not reproduced (1 as" in result_lines(own=True, verdict="contrary")
+    assert "| contrary on these data (1 as" in result_lines(verdict="contrary")
+    for verdict in ("as claimed", "contrary", "inconclusive", "not testable here"):
+        assert "reproduced" not in result_lines(verdict=verdict)
+
+
+def test_a_headline_stands_first() -> None:
+    text = claims_markdown(report(outcome(text="head", headline=True, effect=2.0, low=1.0, high=3.0)))
+    assert "(headline +2.00 (+1.00 to +3.00) points; others: 1 as claimed, 1 not testable here)" in text
+    assert text.index("| **Headline** head |") < text.index("| &lt;b&gt; \\| x |")
 
 
 def test_rows_on_few_clips_carry_a_dagger() -> None:
-    page = report()
-    assert "| 120 |" in claims_markdown(page)
-    page["claims"][0]["results"]["estimated"]["outcomes"][0]["n"] = 99
-    text = claims_markdown(page)
+    assert "| 120 |" in claims_markdown(report())
+    text = claims_markdown(report(n=99))
     assert "| 99† |" in text
-    assert "† after n marks fewer than 100." in text
+    assert "† after n marks fewer than 100 clips." in text
 
 
 def test_the_page_says_what_cross_fitted_models_were_trained_on() -> None:
@@ -83,5 +105,6 @@ def test_numbers_and_verdicts_as_text() -> None:
     assert number_text(None) == ""
     assert number_text(-0.254) == "-0.25"
     assert number_text(0.1234, "bits") == "+0.123"
-    assert verdict_text(None) == ""
-    assert verdict_text({"verdict": "not testable here", "untestable": 3}) == "not testable here"
+    assert verdict_text(None, False) == ""
+    result = {"verdict": "not testable here", "outcomes": [], "claimed": 0, "contrary": 0, "inconclusive": 0}
+    assert verdict_text({**result, "untestable": 1}, True) == "not testable here"

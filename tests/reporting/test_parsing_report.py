@@ -17,7 +17,7 @@ from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.published import load_published
 from avbalance.evaluation.seed_clips import OWN_RULE
 from avbalance.reporting.cells import Measured
-from avbalance.reporting.claims_report import claims_markdown, render_claims
+from avbalance.reporting.claims_report import render_claims
 from avbalance.reporting.figures import loss_curves, parsing_timelines, render_figures
 from avbalance.reporting.tables import build_table, markdown, render_tables
 
@@ -191,27 +191,10 @@ def test_everything_is_the_same_bytes_twice(made: tuple[Paper, Path, Path], tmp_
 
 def test_the_claims_page_states_the_rule_and_every_seed(made: tuple[Paper, Path, Path]) -> None:
     text = (made[2] / "claims.md").read_text(encoding="utf-8")
-    assert "exceeds twice its standard\nerror" in text and "paired bootstrap" not in text
-    assert "| Claim | Statement | Paper's numbers | Ours, by seed |" in text
+    assert "| Claim | Statement | Paper's numbers | Ours |" in text and "Subsets: *estimated*" not in text
     row = next(line for line in text.splitlines() if line.startswith("| LLP, segment AV: Ours &gt; JoMoLD |"))
     assert all(f"{seed}: " in row for seed in SEEDS) and "| 40† |" in row
-    assert "weak (one seed)" in next(line for line in text.splitlines() if line.startswith("| CREMA-D, accuracy: DGM"))
+    single = next(line for line in text.splitlines() if line.startswith("| CREMA-D, accuracy: DGM"))
+    assert "not testable here (one seed)" in single
     assert text.index("## Illustrations: single videos, no verdict") < text.index("### F4.1.")
-    assert "**By seed: illustration.**\n" in text
-
-
-def test_a_page_of_both_kinds_states_both_rules() -> None:
-    numbers = {"comparisons": 0, "smallest": None, "largest": None, "verdict": "no numbers"}
-    counted = {"holds": 0, "weak": 1, "fails": 0, "untestable": 0, "comparisons": 1, "powered": 0, "reasons": []}
-    absent = dict.fromkeys(("low", "high", "detectable", "n", "published", "error"))
-    own = {"text": "x", "verdict": "weak", "effect": 1.0, "seeds": [1.0], "numbers": [4]}
-    outcome = {**absent, **own, "unit": "points", "remark": "one seed"}
-    claim = {"id": "C", "text": "t", "source": "", "reading": "", "published": numbers,
-             "results": {"none": {"verdict": "direction only", "outcomes": [outcome], **counted}}}  # fmt: skip
-    statistics = {"draws": 10, "level": 0.95, "seed": 0, "min_n": 20}
-    page = claims_markdown(
-        {"title": "T", "data": [], "statistics": statistics, "claims": [claim], "checks": [], "cuts": [],
-         "by_seed": "some"}
-    )  # fmt: skip
-    assert "paired bootstrap" in page and "Comparisons by seed are judged otherwise." in page
-    assert "| x | weak (one seed) | +1.00 |  | 4: +1.00 |  |  |  | points |" in page.splitlines()
+    assert "**Ours: illustration.**\n" in text

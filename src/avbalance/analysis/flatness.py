@@ -11,23 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 FloatArray = NDArray[np.floating[Any]]
 GRID = 10
 DISCREPANCY_BINS = 20
 
 
-def jensen_shannon(p: FloatArray, q: FloatArray) -> float:
-    """Jensen-Shannon divergence of two distributions (K,), in bits: 0 when equal, at most 1."""
-    first = np.asarray(p, dtype=np.float64) / np.sum(p)
-    second = np.asarray(q, dtype=np.float64) / np.sum(q)
+def jensen_shannon(p: FloatArray, q: FloatArray) -> Any:
+    """Jensen-Shannon divergence of distributions (..., K), in bits, (...): 0 when equal, at most 1."""
+    first, second = (np.asarray(each, dtype=np.float64) / np.sum(each, axis=-1, keepdims=True) for each in (p, q))
     middle = (first + second) / 2
-    return float(_relative_entropy(first, middle) / 2 + _relative_entropy(second, middle) / 2)
-
-
-def _relative_entropy(p: FloatArray, q: FloatArray) -> float:
-    held = p > 0
-    return float((p[held] * np.log2(p[held] / q[held])).sum())
+    return (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=-1) / (2 * np.log(2))
 
 
 def grid_counts(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> NDArray[np.int64]:
@@ -40,7 +35,7 @@ def grid_counts(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> 
 def square_divergence(counts: NDArray[Any]) -> float:
     """J2: divergence in bits of a (grid, grid) count table from the uniform square; 0 is flat."""
     flat = np.asarray(counts, dtype=np.float64).ravel()
-    return jensen_shannon(flat, np.ones_like(flat))
+    return float(jensen_shannon(flat, np.ones_like(flat)))
 
 
 def discrepancy_divergence(discrepancy: FloatArray, bins: int = DISCREPANCY_BINS) -> float:
@@ -49,7 +44,7 @@ def discrepancy_divergence(discrepancy: FloatArray, bins: int = DISCREPANCY_BINS
     counts = np.histogram(values, bins=bins, range=(-1.0, 1.0))[0]
     edges = np.linspace(-1.0, 1.0, bins + 1)
     cumulative = np.where(edges < 0, (1 + edges) ** 2 / 2, 1 - (1 - edges) ** 2 / 2)
-    return jensen_shannon(counts.astype(np.float64), np.diff(cumulative))
+    return float(jensen_shannon(counts.astype(np.float64), np.diff(cumulative)))
 
 
 def normalised_entropy(counts: NDArray[Any]) -> float:

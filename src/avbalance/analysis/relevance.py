@@ -2,7 +2,8 @@
 
 Accuracies and the like are in percent, differences in points. The zero-division policy of precision is read off the
 published numbers: a macro precision of 83.61 at 6.29 % accuracy is only possible when a class that is never predicted
-counts as 1. Importing this module imports neither torch nor scikit-learn.
+counts as 1. Numbers may be arrays, a value for each drawing of the test clips. Importing
+this module does not import torch.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ LABELS: Mapping[str, str] = {
 DEFAULT_AND_NOISE = {"audio": ("silent-audio", "gaussian-audio"), "visual": ("black-video", "gaussian-video")}
 BALANCED = "balanced_accuracy"
 SAME = 1e-9
+FEWEST_CLASSES = 4  # of which statements on classes can be made
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
+Value = Any  # a number, or an array of them
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,13 @@ class Metrics:
     those of the paper.
     """
 
-    accuracy: float
-    balanced_accuracy: float
-    precision_zd1: float
-    recall: float
-    macro_f1: float
-    precision_zd0: float
-    weighted_f1: float
+    accuracy: Value
+    balanced_accuracy: Value
+    precision_zd1: Value
+    recall: Value
+    macro_f1: Value
+    precision_zd0: Value
+    weighted_f1: Value
 
 
 Rows = Mapping[str, Metrics]
@@ -56,34 +59,60 @@ Rows = Mapping[str, Metrics]
 
 def metrics(label: Labels, predicted: Labels) -> Metrics:
     """Metrics of predicted class indices (N,) against the true ones (N,); raises UserError without a clip."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     if len(label) == 0:
         raise UserError("no clip was predicted; evaluate on a part that is not empty.")
-    classes = np.unique(label)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        label, predicted, labels=classes, average=None, zero_division=np.nan
-    )  # precision is NaN for a class that is never predicted
-    balanced = float(np.nanmean(per_class_accuracy(label, predicted, int(classes[-1]) + 1)))
-    macro_recall = 100 * float(recall.mean())
-    assert abs(macro_recall - balanced) <= 100 * SAME, "macro recall is balanced accuracy"
-    return Metrics(
-        accuracy=100 * float((label == predicted).mean()),
-        balanced_accuracy=balanced,
-        precision_zd1=100 * float(np.nan_to_num(precision, nan=1.0).mean()),
-        recall=macro_recall,
-        macro_f1=100 * float(f1.mean()),
-        precision_zd0=100 * float(np.nan_to_num(precision, nan=0.0).mean()),
-        weighted_f1=100 * float(np.average(f1, weights=support)),
-    )
+    found = tally(label, predicted, int(max(label.max(), predicted.max())) + 1, np.ones((1, len(label)))).metrics()
+    return Metrics(**{name: float(value[0]) for name, value in vars(found).items()})
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Clips counted by class under D weightings, each (D, C): named rightly, named so at all, and true."""
+
+    hits: Floats
+    predicted: Floats
+    true: Floats
+
+    @property
+    def recalls(self) -> Floats:
+        """Accuracy of each class in percent (D, C); NaN for a class that does not occur in the truth."""
+        return _share(100 * self.hits, self.true)
+
+    def metrics(self) -> Metrics:
+        """Metrics whose values are arrays (D,)."""
+        precision = _share(100 * self.hits, self.predicted)  # NaN for a class that is never predicted
+        f1 = _share(200 * self.hits, self.predicted + self.true)
+        occurs, total = self.true > 0, self.true.sum(axis=1)
+        balanced = np.nanmean(self.recalls, axis=1)
+
+        def macro(values: Floats) -> Floats:
+            return np.where(occurs, values, 0).sum(axis=1) / occurs.sum(axis=1)
+
+        return Metrics(
+            accuracy=100 * self.hits.sum(axis=1) / total,
+            balanced_accuracy=balanced,
+            precision_zd1=macro(np.nan_to_num(precision, nan=100.0)),
+            recall=balanced,
+            macro_f1=macro(f1),
+            precision_zd0=macro(np.nan_to_num(precision, nan=0.0)),
+            weighted_f1=np.where(occurs, f1 * self.true, 0).sum(axis=1) / total,
+        )
+
+
+def tally(label: Labels, predicted: Labels, classes: int, weights: Floats) -> Tally:
+    """Count predicted class indices (N,) against the true ones (N,) under weights (D, N)."""
+    true, named = np.eye(classes)[label], np.eye(classes)[predicted]
+    return Tally(weights @ (true * named), weights @ named, weights @ true)
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def per_class_accuracy(label: Labels, predicted: Labels, classes: int) -> Floats:
     """Recall of each class in percent, (C,); NaN for a class that does not occur in the truth."""
-    support = np.bincount(label, minlength=classes)
-    hits = np.bincount(label[label == predicted], minlength=classes)
-    found = np.full(classes, np.nan)
-    return np.divide(100.0 * hits, support, out=found, where=support > 0)
+    recalls: Floats = tally(label, predicted, classes, np.ones((1, len(label)))).recalls[0]
+    return recalls
 
 
 def rows_of(label: Labels, predicted: Mapping[str, Labels]) -> dict[str, Metrics]:
@@ -91,22 +120,22 @@ def rows_of(label: Labels, predicted: Mapping[str, Labels]) -> dict[str, Metrics
     return {row: metrics(label, values) for row, values in predicted.items()}
 
 
-def drop(rows: Rows, condition: str, metric: str = BALANCED) -> float:
+def drop(rows: Rows, condition: str, metric: str = BALANCED) -> Value:
     """Points that the multimodal model loses under a condition; negative when it gains."""
     return _value(rows, INTACT, metric) - _value(rows, condition, metric)
 
 
-def modality_drop(rows: Rows, modality: str, metric: str = BALANCED) -> float:
+def modality_drop(rows: Rows, modality: str, metric: str = BALANCED) -> Value:
     """Points lost without a modality, mean over its two stand-ins (decision)."""
     return sum(drop(rows, condition, metric) for condition in DEFAULT_AND_NOISE[modality]) / 2
 
 
-def visual_reliance(rows: Rows, metric: str = BALANCED) -> float:
+def visual_reliance(rows: Rows, metric: str = BALANCED) -> Value:
     """Points lost without video minus those lost without audio: 0 for a model that relies on both alike."""
     return modality_drop(rows, "visual", metric) - modality_drop(rows, "audio", metric)
 
 
-def representation_gap(rows: Rows, modality: str, metric: str = BALANCED) -> float:
+def representation_gap(rows: Rows, modality: str, metric: str = BALANCED) -> Value:
     """Points by which silence, or a black video, leaves the model better off than noise does.
 
     Negative where noise is the better stand-in for nothing.
@@ -115,34 +144,34 @@ def representation_gap(rows: Rows, modality: str, metric: str = BALANCED) -> flo
     return _value(rows, default, metric) - _value(rows, noise, metric)
 
 
-def unused_audio(rows: Rows, condition: str, metric: str = "accuracy") -> float:
+def unused_audio(rows: Rows, condition: str, metric: str = "accuracy") -> Value:
     """Points by which the audio model exceeds the multimodal one that has only audio left, under `condition`."""
     return _value(rows, AUDIO_MODEL, metric) - _value(rows, condition, metric)
 
 
-def _value(rows: Rows, row: str, metric: str) -> float:
+def _value(rows: Rows, row: str, metric: str) -> Value:
     if row not in rows:
         raise UserError(f"no row {row!r} among {', '.join(rows)}; evaluate the models under every published condition.")
-    return float(getattr(rows[row], metric))
+    return getattr(rows[row], metric)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison of a claim: `margin` in points is at least 0 where it holds, above 0 if `strict`.
+    """One comparison of a claim: `margin` in points is at least 0 where it is right, above 0 if `strict`.
 
     `claim` is a short constant; thresholds in `text` are decisions, the paper has none. `unit` of the margin.
     """
 
     claim: str
     text: str
-    margin: float
+    margin: Value
     strict: bool = False
     unit: str = "points"
 
     @property
     def holds(self) -> bool:
-        """Whether the comparison is as the paper says."""
-        return self.margin > 0 if self.strict else self.margin >= 0
+        """Whether the comparison is as the paper says, of a margin that is a single number."""
+        return bool(self.margin > 0 if self.strict else self.margin >= 0)
 
 
 def urban_rural_findings(rows: Rows) -> tuple[Finding, ...]:
@@ -159,7 +188,7 @@ def urban_rural_findings(rows: Rows) -> tuple[Finding, ...]:
         Finding(
             "video-dominates",
             "mean loss without video at least 1.5 and three times that without audio",
-            lost_video - 3 * max(lost_audio, 0.5),
+            lost_video - 3 * np.maximum(lost_audio, 0.5),
         ),
     )
 
@@ -179,11 +208,11 @@ def speech_findings(rows: Rows) -> tuple[Finding, ...]:
         Finding("teachers", "teachers within 4 points", 4 - abs(audio - video)),
         Finding("between", "accuracy of the student between those of the teachers", _between(*plain)),
         Finding("between-balanced", "balanced accuracy of the student between those", _between(audio, video, both)),
-        Finding("no-catastrophe", "no loss above 8 points", 8 - max(lost["audio"] + lost["visual"])),
+        Finding("no-catastrophe", "no loss above 8 points", 8 - np.maximum.reduce(lost["audio"] + lost["visual"])),
         Finding(
             "audio-hurts",
             "greatest loss without audio at least that without video",
-            max(lost["audio"]) - max(lost["visual"]),
+            np.maximum(*lost["audio"]) - np.maximum(*lost["visual"]),
         ),
         Finding("representation", "silence above noise as audio", representation_gap(rows, "audio"), True),
         Finding("representation", "noise not below black as video", -representation_gap(rows, "visual")),
@@ -243,35 +272,37 @@ def _each_drop(
     )
 
 
-def _between(first: float, second: float, value: float) -> float:
+def _between(first: Value, second: Value, value: Value) -> Value:
     """Distance of a value from the nearer end of an interval, negative outside it."""
-    return min(value - min(first, second), max(first, second) - value)
+    return np.minimum(value - np.minimum(first, second), np.maximum(first, second) - value)
 
 
-def class_statements(series: Mapping[str, Floats]) -> dict[str, float]:
-    """The quantities that the paper's remarks on Figure 4 are about; per-class accuracies (C,) in percent by row.
+def class_statements(series: Mapping[str, Floats]) -> dict[str, Value]:
+    """The quantities that the paper's remarks on Figure 4 are about; per-class accuracies (..., C) in percent by row.
 
     Rows: audio-model, video-model, both, silent-audio, black-video; classes without a test clip (NaN) are left out.
     Shares are of classes: `audio_differs` |both - audio| > 20; `rest_unheard`, of all but the three best heard: audio <
-    20 and still silent > 50; `video_good` video > 50; `black_falls` black < both - 30. `best_heard_silent`: mean silent
-    accuracy of the three classes with the best audio. `video_beats`: number of classes. `correlation_silent`,
-    `correlation_black`: Pearson's, of both with each over classes, NaN where one is constant. Raises UserError for
-    fewer than 4 classes.
+    20 and still silent > 50; `video_good` video > 50; `black_falls` black < both - 30; `video_beats` video > both.
+    `best_heard_silent`: mean silent accuracy of the three classes with the best audio. `correlation_silent`,
+    `correlation_black`: Pearson's, of both with each over classes, NaN where one is constant. All are NaN for fewer
+    than 4 classes.
     """
     names = (AUDIO_MODEL, VIDEO_MODEL, INTACT, "silent-audio", "black-video")
-    known = np.isfinite([series[name] for name in names]).all(axis=0)
-    audio, video, both, silent, black = (np.asarray(series[name], dtype=np.float64)[known] for name in names)
-    if len(audio) < 4:
-        raise UserError(f"statements on classes need at least 4 of them, there are {len(audio)}.")
-    order = np.argsort(-audio, kind="stable")
-    best, rest = order[:3], order[3:]
+    whole = np.stack([series[name] for name in names])
+    whole = np.where(np.isfinite(whole).all(axis=0), whole, np.nan)  # comparisons with NaN are false
+    audio, video, both, silent, black = whole
+    classes = np.isfinite(audio).sum(axis=-1)
+    classes = np.where(classes < FEWEST_CLASSES, np.nan, classes)
+    best = np.argsort(-audio, axis=-1, kind="stable")[..., :3]  # NaN comes last
+    rest = np.ones(audio.shape, dtype=bool)
+    np.put_along_axis(rest, best, False, axis=-1)
     return {
-        "audio_differs": float((np.abs(both - audio) > 20).mean()),
-        "best_heard_silent": float(silent[best].mean()),
-        "rest_unheard": float(((audio[rest] < 20) & (silent[rest] > 50)).mean()),
-        "video_good": float((video > 50).mean()),
-        "black_falls": float((black < both - 30).mean()),
-        "video_beats": float((video > both).sum()),
+        "audio_differs": (np.abs(both - audio) > 20).sum(axis=-1) / classes,
+        "best_heard_silent": np.take_along_axis(silent, best, axis=-1).mean(axis=-1) + 0 * classes,
+        "rest_unheard": ((audio < 20) & (silent > 50) & rest).sum(axis=-1) / (classes - 3),
+        "video_good": (video > 50).sum(axis=-1) / classes,
+        "black_falls": (black < both - 30).sum(axis=-1) / classes,
+        "video_beats": (video > both).sum(axis=-1) / classes,
         "correlation_silent": _correlation(both, silent),
         "correlation_black": _correlation(both, black),
     }
@@ -284,8 +315,6 @@ def class_findings(series: Mapping[str, Floats]) -> tuple[Finding, ...]:
     correlation does not exist.
     """
     found = class_statements(series)
-    names = (AUDIO_MODEL, VIDEO_MODEL, INTACT, "silent-audio", "black-video")
-    classes = int(np.isfinite([series[name] for name in names]).all(axis=0).sum())
     silent, black = found["correlation_silent"], found["correlation_black"]
     return (
         _most("unlike-audio", "classes: audio model more than 20 points from the intact one", found["audio_differs"]),
@@ -300,18 +329,19 @@ def class_findings(series: Mapping[str, Floats]) -> tuple[Finding, ...]:
         Finding(
             "video-beats",
             "video model above the intact one in at least 5 of 26 classes",
-            100 * (found["video_beats"] / classes - 5 / 26),
+            100 * (found["video_beats"] - 5 / 26),
         ),
         Finding("correlation", "correlation of intact and Silent Audio above 0.9", silent - 0.9, True, "rho"),
         Finding("correlation", "that of intact and Black Video is lower", silent - black, True, "rho"),
     )
 
 
-def _most(claim: str, text: str, share: float) -> Finding:
+def _most(claim: str, text: str, share: Value) -> Finding:
     return Finding(claim, f"most {text}", 100 * (share - 0.5), True)
 
 
-def _correlation(x: Floats, y: Floats) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+def _correlation(x: Floats, y: Floats) -> Value:
+    """Pearson's over the last axis, without NaN."""
+    first, second = (each - np.nanmean(each, axis=-1, keepdims=True) for each in (x, y))
+    scale = np.sqrt(np.nansum(first**2, axis=-1) * np.nansum(second**2, axis=-1))
+    return np.nansum(first * second, axis=-1) / np.where(scale > SAME, scale, np.nan)

@@ -1,7 +1,20 @@
-"""Intervals for differences of accuracies on the same samples, for rank correlations and for flatness.
+"""The one statistic behind every comparison: what other trainings (seeds) and other test clips would have shown.
 
-Every difference is a weighted sum of means over subsets of one test set. Resampling whole test samples
-keeps the pairing of runs, of subsets and of thresholds, whatever the difference is made of.
+A comparison is a matrix of effects: row 0 holds its effect under each of S seeds on the N test clips as they are, every
+further row the same on clips drawn with replacement, the same clips for all runs and seeds, so that pairing is kept.
+The variance of the mean effect has two parts:
+
+- seeds: s^2 / S of the S effects on all clips. It is the variance over draws of S - 1 of the S seeds (Rao and Wu 1988,
+  JASA 83), known without drawing
+- clips: the variance V over draws of the mean over seeds, times N / (N - 1) for the same reason, less what seed and
+  clip decide together, which the first part holds already (at least 0)
+
+Seeds and clips could be drawn in one loop, the pigeonhole bootstrap (Owen 2007, Annals of Applied Statistics 1). It
+counts what seed and clip decide together three times: of comparisons without an effect it decides far fewer than 5 %
+where that dominates, and more than 5 % where seeds do, since a t with pooled degrees of freedom (Satterthwaite) is too
+short when the few seeds happen to agree. Here each part has its own t: the interval is effect +- sqrt(t_(S-1)^2 seeds +
+t_(N-1)^2 clips), which errs at most as often as it says (tests/analysis/test_statistics.py). It is never shorter than
+effect +- t_(N-1) sqrt(V), since a few seeds may by chance have the very same accuracy.
 """
 
 from __future__ import annotations
@@ -12,124 +25,136 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-
-from avbalance.analysis.flatness import square_divergence
+from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 POWER = 0.8
 DRAWS = 1000
+TINY = 1e-9  # rounding of sums
+SMALLEST = 1e-12  # p value
 _CHUNK = 100
 
-FloatArray = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Term:
-    """coefficient * mean of values (N,) over the samples in mask (N,)."""
-
-    values: FloatArray
-    mask: NDArray[np.bool_]
-    coefficient: float
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect, its interval, its standard error and the smallest difference that it could detect."""
+    """An effect and the two parts of its variance, 0 for one that does not vary, with their degrees of freedom.
+
+    floor: V, what the variance is at least.
+    """
 
     effect: float
-    low: float
-    high: float
-    error: float
-    detectable: float
+    seeds: float
+    seeds_df: int
+    clips: float
+    clips_df: int
+    floor: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """The standard error; NaN where the effect could not be evaluated."""
+        return float(np.sqrt(np.maximum(self.seeds + self.clips, self.floor)))
+
+    def half_width(self, alpha: float) -> float:
+        """Half the length of the interval at level 1 - alpha."""
+        seeds, clips, floor = (
+            variance * float(stdtrit(df, alpha / 2)) ** 2 if variance > 0 else 0.0
+            for variance, df in (
+                (self.seeds, self.seeds_df),
+                (self.clips, self.clips_df),
+                (self.floor, self.clips_df),
+            )
+        )
+        return float(np.sqrt(max(seeds + clips, floor)))
+
+    @property
+    def p(self) -> float:
+        """The largest alpha at which the interval holds 0 (two-sided p value), not below SMALLEST."""
+        if abs(self.effect) <= TINY:
+            return 1.0
+        if self.half_width(SMALLEST) < abs(self.effect):
+            return SMALLEST
+        found = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
+        return float(np.exp(found))
+
+    def detectable(self, alpha: float) -> float:
+        """The true effect that would be decided in about four of five repetitions."""
+        return self.half_width(alpha) + self.half_width(2 * (1 - POWER))
 
 
-def resample_counts(samples: int, draws: int, generator: np.random.Generator) -> NDArray[np.uint16]:
-    """How often each sample is drawn in each bootstrap draw: (draws, samples), each row sums to samples."""
-    chances = np.full(samples, 1 / samples)
+def clip_weights(clips: int, draws: int, generator: np.random.Generator) -> Floats:
+    """How often each clip counts, (1 + draws, clips): once in row 0; else as often as drawn, each row sums to clips."""
+    chances = np.full(clips, 1 / clips)
     sizes = [min(_CHUNK, draws - start) for start in range(0, draws, _CHUNK)]
-    return np.concatenate([generator.multinomial(samples, chances, size).astype(np.uint16) for size in sizes])
+    drawn = [generator.multinomial(clips, chances, size).astype(np.float64) for size in sizes]
+    return np.concatenate([np.ones((1, clips)), *drawn])
 
 
-def contrast(terms: Sequence[Term]) -> float:
-    """The weighted sum of means itself."""
-    return float(sum(term.coefficient * term.values[term.mask].mean() for term in terms))
+def weighted_mean(weights: Floats, values: NDArray[Any]) -> Floats:
+    """Mean of values (N,) under each row of weights (D, N): (D,); NaN where a row gives no clip any weight."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Floats = weights @ values / weights.sum(axis=1)
+    return mean
 
 
-def contrast_draws(terms: Sequence[Term], counts: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """The weighted sum in every bootstrap draw: (draws,); NaN where a draw holds no sample of some subset."""
-    total = np.zeros(counts.shape[0])
-    for start in range(0, counts.shape[0], _CHUNK):
-        weights = counts[start : start + _CHUNK].astype(np.float64)
-        for term in terms:
-            inside = term.mask.astype(np.float64)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means = (weights @ (term.values * inside)) / (weights @ inside)
-            total[start : start + _CHUNK] += term.coefficient * means
-    return total
+def estimate(effects: Floats, clips: int | None = None, trained: bool = True) -> Estimate:
+    """Estimate of the mean effect from effects (1 + D, S), see above; it is NaN where the draws cannot be evaluated.
 
-
-def summarise(effect: float, draws: NDArray[np.float64], level: float = LEVEL) -> Estimate:
-    """Percentile interval, standard error and smallest detectable difference of an effect, from its draws.
-
-    The smallest detectable difference is (z_(1 - (1 - level)/2) + z_0.8) * standard error, 2.80 standard
-    errors at 95 %: a true difference of that size would be found in four runs out of five.
+    clips: N, or None for what no test clip enters, where D is 0; trained: False where no training is involved, so that
+    there is one column and only clips vary. Raises ValueError for a single seed, from which no variance can be told.
     """
-    whole = draws[np.isfinite(draws)]
-    if whole.size < 2:
-        return Estimate(effect, float("nan"), float("nan"), float("nan"), float("nan"))
-    tail = (1 - level) / 2
-    low, high = np.quantile(whole, [tail, 1 - tail])
-    error = float(whole.std(ddof=1))
-    detectable = float(stats.norm.ppf(1 - tail) + stats.norm.ppf(POWER)) * error
-    return Estimate(effect, float(low), float(high), error, detectable)
+    seeds = effects.shape[1]
+    if trained and seeds < 2:
+        raise ValueError("the variance between seeds needs two of them")
+    by_seed = float(effects[0].var(ddof=1)) / seeds if trained else 0.0
+    by_clip, floor = (0.0, 0.0) if clips is None else _clip_part(effects[1:], clips)
+    return Estimate(float(effects[0].mean()), by_seed, seeds - 1, by_clip, (clips or 1) - 1, floor)
 
 
-def paired_bootstrap(terms: Sequence[Term], counts: NDArray[np.uint16], level: float = LEVEL) -> Estimate:
-    """Estimate of a weighted sum of subset means under resampling of whole samples.
+def _clip_part(drawn: Floats, clips: int) -> tuple[float, float]:
+    """The second part of the variance, and V, from effects (D, S); NaN with one clip or where most draws are NaN."""
+    known = drawn[np.isfinite(drawn).all(axis=1)]
+    if clips < 2 or len(known) < 2 or 2 * len(known) < len(drawn):
+        return float("nan"), float("nan")
+    means, seeds, factor = known.mean(axis=1), known.shape[1], clips / (clips - 1)
+    whole = float(means.var(ddof=1)) * factor
+    together = float((known - means[:, None]).var(axis=0, ddof=1).sum()) * factor / max(seeds * (seeds - 1), 1)
+    return max(whole - together, 0.0), whole
 
-    counts: (draws, N) from resample_counts; sharing it between comparisons pairs them too. Values are per-
-    sample correctness averaged over seeds, so that the interval covers the choice of test samples, not that
-    of seeds.
+
+def holm(p: Sequence[float], alpha: float) -> list[float]:
+    """The level of each comparison's step (Holm 1979): a comparison is decided exactly if its p is at most its level.
+
+    In the order of p, alpha over the number of comparisons left; the first that is not decided ends the steps, and
+    those behind it have its level.
     """
-    return summarise(contrast(terms), contrast_draws(terms, counts), level)
+    levels, level, stopped = [0.0] * len(p), alpha, False
+    for done, number in enumerate(np.argsort(p, kind="stable")):
+        if not stopped:
+            level = alpha / (len(p) - done)
+            stopped = p[number] > level
+        levels[number] = level
+    return levels
 
 
-def spearman(x: FloatArray, y: FloatArray, level: float = LEVEL) -> Estimate:
-    """Spearman's rank correlation of (N,), (N,) with Fisher's z interval.
-
-    Standard error of z: sqrt((1 + rho^2 / 2) / (N - 3)) (Bonett and Wright 2000). `error` and `detectable`
-    are on the scale of rho, the latter for a true correlation of zero. NaN for fewer than 4 samples or a
-    constant side.
-    """
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan)
-    rho = float(stats.spearmanr(x, y).statistic)
-    centre = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
-    error = float(np.sqrt((1 + rho**2 / 2) / (len(x) - 3)))
-    z = float(stats.norm.ppf(1 - (1 - level) / 2))
-    null = np.tanh((z + float(stats.norm.ppf(POWER))) / np.sqrt(len(x) - 3))
-    low, high = np.tanh([centre - z * error, centre + z * error])
-    return Estimate(rho, float(low), float(high), error * (1 - rho**2), float(null))
+def weighted_spearman(x: NDArray[Any], y: NDArray[Any], weights: Floats) -> Floats:
+    """Spearman's rank correlation of (N,), (N,) under each row of weights (D, N), ties at their mean rank: (D,)."""
+    ranks = [_weighted_ranks(values, weights) for values in (x, y)]
+    total = weights.sum(axis=1, keepdims=True)
+    first, second = (each - (weights * each).sum(axis=1, keepdims=True) / total for each in ranks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.sqrt((weights * first**2).sum(axis=1) * (weights * second**2).sum(axis=1))
+        rho: Floats = (weights * first * second).sum(axis=1) / scale
+    return rho
 
 
-def flatness_difference(
-    larger: NDArray[Any],
-    smaller: NDArray[Any],
-    draws: int,
-    generator: np.random.Generator,
-    level: float = LEVEL,
-) -> Estimate:
-    """J2 of one count grid minus J2 of another, in bits, both sets of samples resampled independently."""
-    resampled = [
-        np.array([square_divergence(row) for row in generator.multinomial(counts.sum(), _chances(counts), draws)])
-        for counts in (larger, smaller)
-    ]
-    return summarise(square_divergence(larger) - square_divergence(smaller), resampled[0] - resampled[1], level)
-
-
-def _chances(counts: NDArray[Any]) -> NDArray[np.float64]:
-    flat = np.asarray(counts, dtype=np.float64).ravel()
-    chances: NDArray[np.float64] = flat / flat.sum()
-    return chances
+def _weighted_ranks(values: NDArray[Any], weights: Floats) -> Floats:
+    """Ranks (D, N) in the sample in which each value stands as often as its weight says."""
+    order = np.argsort(values, kind="stable")
+    _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ends = weights[:, order].cumsum(axis=1)[:, sizes.cumsum() - 1]
+    starts = np.concatenate([np.zeros((len(weights), 1)), ends[:, :-1]], axis=1)
+    ranks: Floats = ((starts + ends + 1) / 2)[:, place]
+    return ranks

@@ -1,229 +1,190 @@
-"""The kinds of comparison that a claim can be made of; each says what it expects to be positive.
+"""Kinds of comparison that are weighted sums of scores; each says what it expects to be positive.
 
-A comparison is positive when the claim is right. Most are weighted sums of accuracies, evaluated alike on
-our runs (with a bootstrap over test samples) and on the published numbers. Kinds, with the keys of their
-declaration:
+Evaluated alike on our runs, paired by seed, and on the published numbers. Kinds, with the keys of their declaration:
 
-- difference: datasets, subsets, left, right: left - right on the subset
+- difference: datasets, subsets, left, right: accuracy, left - right on the subset
 - between_subsets: datasets, runs, higher, lower: one run on two subsets
 - growth: datasets, left, right, subsets [from, to]: (left - right) at `to` minus the same at `from`
 - any_of: datasets, subsets, left, right: one of the left runs minus right
 - never_both: datasets, runs, sides [{subset, rival}, ...]: the rival minus the run, on one of the sides
-- share: datasets, higher, lower, factor: share of clips in `higher` minus factor times that in `lower`
-- flatness: larger, smaller, split: J2 of one data set's confidence map minus that of another
-- correlation: datasets, at_least: Spearman of estimated and planted discrepancy minus a bound
+- by_seed: dataset, metrics, over (each: one comparison per metric, the default; mean: of their mean), and what is
+  compared: left and right (lists of runs, every pair), chain (list of runs, each against the next) or pieces
+  ([{coefficient, run, condition}, ...], a weighted sum that must be positive). Also text (in place of the made one),
+  checkpoint (selected), protocol (none), split (test), condition (both; of every piece that names none), at_least (0:
+  by how much the left side must exceed the right one, negative where it may fall short; effects are what exceeds it),
+  tie_agrees (false: whether an effect of 0 in the paper's numbers has the right sign), context (false: the published
+  effect may rest on what other papers print, where this one prints nothing)
+- context: dataset, metric, run, at_least: this paper's number against the best of other papers' methods that are not
+  trained here; nothing of ours is compared
 
-any_of and never_both have k alternatives, of which one suffices: each gets an interval at the level
-corrected for k looks (Bonferroni), and all that is reported belongs to one and the same alternative.
+any_of and never_both have k alternatives, of which one suffices: each is judged at a k-th of the level (Bonferroni),
+and what is reported is the alternative that decides. The published effect is that of the paper's best alternative.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from avbalance.analysis.flatness import grid_counts
-from avbalance.analysis.statistics import (
-    Estimate,
-    Term,
-    contrast,
-    flatness_difference,
-    paired_bootstrap,
-    spearman,
-)
+from avbalance.analysis.conditions import PROBES, find
+from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
 from avbalance.errors import UserError
-from avbalance.evaluation.evidence import Evidence, NotTestable
-from avbalance.evaluation.published import implied_share
+from avbalance.evaluation.clip_scores import USUAL, Place
+from avbalance.evaluation.context import context_value
+from avbalance.evaluation.evidence import Evidence, Measured, NotTestable
+from avbalance.evaluation.measure_parsing import MEANS
+from avbalance.evaluation.outcomes import Outcome, Trial, best, trial_of
+from avbalance.evaluation.parsing import METRICS
+from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, is_majority
+from avbalance.evaluation.scores import CROSS_FITTED, HALVES, scorer
 
-HOLDS, WEAK, FAILS, UNTESTABLE = "holds", "weak", "fails", "not testable"
-PREFERRED = ("audio_preferred", "visual_preferred")
-WITHOUT_VARIATION = 30  # clips below which a standard error of 0 says nothing
-TINY = 1e-9  # rounding of sums
+REFERENCES = {MAJORITY: "the most frequent class", NO_EVENT: "no event at all"}  # rows of no run
 
 Block = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """coefficient * accuracy of a run on a subset."""
+    """coefficient * score of a run on a subset under a condition; "" for that of the block."""
 
     coefficient: float
     run: str
-    subset: str
+    subset: str = OVERALL
+    condition: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Alternatives (weighted sums of pieces) on one data set, of which one must be positive.
+    """Alternatives (weighted sums of pieces) on one data set, of which one must exceed `least`.
 
-    names: of the alternatives, where there are several; tie_agrees: an effect of 0 does not contradict the
-    claim.
+    names: of the alternatives, where there are several; metrics: the score is their mean; place: where all is measured;
+    tie_agrees and context: see by_seed.
     """
 
     text: str
     role: str
     alternatives: tuple[tuple[Piece, ...], ...]
     names: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = (ACCURACY,)
+    place: Place = USUAL
+    least: float = 0.0
     tie_agrees: bool = False
+    context: bool = False
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one comparison came to. Effects are in `unit`; a positive effect agrees with the claim.
-
-    n: clips in the smallest subset; seeds: the effect under each seed alone; published: the same effect in
-    the paper's numbers; claimed: the effect of the paper's own best alternative, where there are several;
-    tie_agrees: see Comparison; reason: why it is not testable.
-    """
-
-    text: str
-    verdict: str
-    effect: float | None = None
-    low: float | None = None
-    high: float | None = None
-    detectable: float | None = None
-    n: int | None = None
-    seeds: tuple[float, ...] = field(default=())
-    published: float | None = None
-    claimed: float | None = None
-    tie_agrees: bool = False
-    unit: str = "points"
-    reason: str = ""
-
-    @property
-    def paper(self) -> float | None:
-        """The effect in the paper's numbers on which its claim rests."""
-        return self.published if self.claimed is None else self.claimed
+def is_reference(run: str) -> bool:
+    """Whether the name is that of a row of no run; the most frequent class has one for each labelling."""
+    return run in REFERENCES or is_majority(run)
 
 
-def judge(estimate: Estimate, tie_agrees: bool = False) -> str:
-    """holds: right sign and the interval excludes 0; weak: right sign only; fails: wrong sign or none.
-
-    An effect of 0 fails, or is weak where a tie agrees with the claim.
-    """
-    if not np.isfinite([estimate.effect, estimate.low, estimate.high]).all():
-        return UNTESTABLE
-    if estimate.effect < -TINY:
-        return FAILS
-    if estimate.effect <= TINY:
-        return WEAK if tie_agrees else FAILS
-    return HOLDS if estimate.low > TINY else WEAK
-
-
-def scarcity(estimate: Estimate, n: int, least: int, place: str) -> str:
-    """Why an estimate on `n` clips of `place` is not judged; empty when it is."""
-    if n < least:
-        return f"too few clips: {n} {place}, fewer than {least}"
-    if not np.isfinite([estimate.effect, estimate.low, estimate.high]).all():
-        return f"no variation between the {n} clips {place}, or draws without any"
-    if estimate.error <= TINY and n < WITHOUT_VARIATION:
-        return f"too few clips: {n} {place}, on which the effect does not vary"
-    return ""
-
-
-def best(estimates: Sequence[Estimate]) -> int:
-    """The alternative to report: of those that hold, else of all, the one with the largest effect."""
-    holding = [number for number, estimate in enumerate(estimates) if judge(estimate) == HOLDS]
-    return max(holding or range(len(estimates)), key=lambda number: estimates[number].effect)
-
-
-def outcomes(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
-    """All outcomes of one block under one protocol; raises UserError for unknown kinds and missing keys."""
-    kind = str(block.get("kind"))
+def evaluate(evidence: Evidence, comparison: Comparison) -> Trial:
+    """A comparison's effect and estimate, or why it is not testable."""
+    printed = [_published(evidence, comparison, pieces) for pieces in comparison.alternatives]
+    known = [value for value, _ in printed if value is not None]
+    bare = Outcome(
+        comparison.text,
+        published=max(known) - comparison.least if len(known) == len(printed) else None,
+        tie_agrees=comparison.tie_agrees,
+        context=any(borrowed for _, borrowed in printed),
+    )
     try:
-        if kind in SPECIAL:
-            return SPECIAL[kind](evidence, block, protocol)
-        if kind in EXPANSIONS:
-            return [evaluate(evidence, comparison, protocol) for comparison in EXPANSIONS[kind](evidence, block)]
-    except KeyError as error:
-        raise UserError(f"claims.yaml: a block of kind {kind} lacks {error}.") from error
-    raise UserError(f"claims.yaml: unknown kind {kind!r}; known are {', '.join([*EXPANSIONS, *SPECIAL])}.")
-
-
-def uses_subsets(block: Block) -> bool:
-    """False when a block is about overall accuracies only, so that all protocols give the same answer."""
-    return block["kind"] not in ("difference", "any_of") or set(block["subsets"]) != {OVERALL}
-
-
-def evaluate(evidence: Evidence, comparison: Comparison, protocol: str) -> Outcome:
-    """The outcome of a linear comparison under one protocol."""
-    role, alternatives = comparison.role, comparison.alternatives
-    published = [_published(evidence, role, pieces) for pieces in alternatives]
-    known = [value for value in published if value is not None]
-    claimed = max(known) if len(known) == len(alternatives) else None
-    bare = Outcome(comparison.text, UNTESTABLE, published=claimed, tie_agrees=comparison.tie_agrees)
-    try:
-        lists = [_terms(evidence, role, pieces, protocol) for pieces in alternatives]
-        smallest = [_smallest(evidence, role, pieces, protocol) for pieces in alternatives]
-        counts = evidence.counts(str(evidence.info(role).data))
+        found = [_alternative(evidence, comparison, pieces, bare) for pieces in comparison.alternatives]
     except NotTestable as error:
-        return replace(bare, reason=str(error))
-    level = 1 - (1 - evidence.level) / len(lists)
-    estimates = [paired_bootstrap(terms, counts, level) for terms in lists]
-    for estimate, (n, place) in zip(estimates, smallest, strict=True):
-        reason = scarcity(estimate, n, evidence.min_n, place)
-        if reason:
-            return replace(bare, n=n, reason=reason)
-    chosen = best(estimates)
-    outcome = _outcome(bare, estimates[chosen], *smallest[chosen], evidence.min_n)
-    return replace(
-        outcome,
-        text=f"{comparison.text}; shown: {comparison.names[chosen]}" if comparison.names else comparison.text,
-        seeds=tuple(_seed_effects(evidence, role, alternatives[chosen], protocol)),
-        published=published[chosen],
-        claimed=claimed if comparison.names else None,
-    )
+        return Trial(replace(bare, reason=str(error)))
+    if not comparison.names:
+        return found[0]
+    failed = [each for each in found if each.estimate is None]
+    if failed:
+        return failed[0]
+    chosen = best(found)
+    text = f"{comparison.text}; shown: {comparison.names[chosen]}"
+    return replace(found[chosen], outcome=replace(found[chosen].outcome, text=text), looks=len(found))
 
 
-def _outcome(bare: Outcome, estimate: Estimate, n: int, place: str, least: int) -> Outcome:
-    reason = scarcity(estimate, n, least, place)
-    if reason:
-        return replace(bare, n=n, reason=reason)
-    numbers = {name: getattr(estimate, name) for name in ("effect", "low", "high", "detectable")}
-    return replace(bare, verdict=judge(estimate, bare.tie_agrees), n=n, **numbers)
+def _alternative(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece], bare: Outcome) -> Trial:
+    """The weighted sum under each seed that all runs have."""
+    role, label = comparison.role, evidence.info(comparison.role).label
+    offset: Floats = np.array([-comparison.least])
+    series = []
+    for piece in pieces:
+        place = comparison.place._replace(subset=piece.subset, condition=piece.condition or comparison.place.condition)
+        if is_reference(piece.run):
+            offset = (
+                offset
+                + piece.coefficient
+                * _mean([{0: evidence.guessed(role, piece.run, metric, place)} for metric in comparison.metrics])[
+                    0
+                ].values
+            )
+        else:
+            found = _mean([evidence.measured(role, piece.run, metric, place) for metric in comparison.metrics])
+            series.append((piece, found))
+    common = set.intersection(*(set(found) for _, found in series))
+    effects = {
+        seed: offset + np.sum([piece.coefficient * found[seed].values for piece, found in series], axis=0)
+        for seed in common
+    }
+    if len(series) == len(pieces):  # against what looks at nothing, the comparison asks itself whether a run learned
+        evidence.refuse_unfit(role, _trainings(evidence, comparison, pieces), common)
+    sizes = [(found[seed].n, piece.subset) for piece, found in series for seed in common]
+    n, subset = min(sizes, default=(0, OVERALL))
+    where = f"of {label}" if subset == OVERALL else f"of {label} in {subset}"
+    return trial_of(bare, effects, n, evidence.min_n, where)
 
 
-def _terms(
-    evidence: Evidence, role: str, pieces: Iterable[Piece], protocol: str, seed: int | None = None
-) -> list[Term]:
-    lists = (evidence.terms(role, p.run, p.subset, protocol, p.coefficient, seed) for p in pieces)
-    return list(itertools.chain.from_iterable(lists))
+def _trainings(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece]) -> list[str]:
+    """The runs that are scored in place of those of the pieces, see `scorer`."""
+    definitions = sorted(HALVES) if comparison.place.protocol == CROSS_FITTED else [NO_SUBSET]
+    return [scorer(piece.run, name, evidence.measures) for piece in pieces for name in definitions]
 
 
-def _smallest(evidence: Evidence, role: str, pieces: Iterable[Piece], protocol: str) -> tuple[int, str]:
-    """Clips in the smallest subset of some pieces, and which subset that is."""
-    label = evidence.info(role).label
-    return min(
-        (int(term.mask.sum()), f"of {label} in {piece.subset}")
-        for piece in pieces
-        for term in _terms(evidence, role, [piece], protocol)
-    )
+def _mean(found: Sequence[Mapping[int, Measured]]) -> dict[int, Measured]:
+    """Mean over metrics of each seed that all have, and the smallest n."""
+    return {
+        seed: Measured(np.mean([each[seed].values for each in found], axis=0), min(each[seed].n for each in found))
+        for seed in set.intersection(*map(set, found))
+    }
 
 
-def _seed_effects(evidence: Evidence, role: str, pieces: Sequence[Piece], protocol: str) -> list[float]:
-    common = set.intersection(*(evidence.seeds(role, piece.run, piece.subset, protocol) for piece in pieces))
-    return [contrast(_terms(evidence, role, pieces, protocol, seed)) for seed in sorted(common)]
+def _published(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece]) -> tuple[float | None, bool]:
+    """The weighted sum in printed numbers, and whether any of them is another paper's."""
+    if any(is_reference(piece.run) for piece in pieces) or comparison.place.protocol == REPAIRED:
+        return None, False
+    total, borrowed = 0.0, False
+    for piece in pieces:
+        condition = piece.condition or comparison.place.condition
+        values = [
+            evidence.published_value(comparison.role, piece.run, piece.subset, metric, condition)
+            for metric in comparison.metrics
+        ]
+        if None in values and comparison.context:
+            names = evidence.paper.dataset(comparison.role).label, evidence.paper.label(piece.run)
+            values = [context_value(evidence.context, *names, metric) for metric in comparison.metrics]
+            borrowed = True
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return None, False
+        total += piece.coefficient * float(np.mean(known))
+    return total, borrowed
 
 
-def _published(evidence: Evidence, role: str, pieces: Sequence[Piece]) -> float | None:
-    values = [evidence.published_value(role, piece.run, piece.subset) for piece in pieces]
-    if any(value is None for value in values):
-        return None
-    return sum(piece.coefficient * (value or 0.0) for piece, value in zip(pieces, values, strict=True))
+# Kinds: block and protocol -> comparisons
 
 
-def _difference(evidence: Evidence, block: Block) -> list[Comparison]:
+def difference(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """Every left run against every right one, on every subset of every data set."""
     paper = evidence.paper
     return [
         Comparison(
             f"{paper.dataset(role).label}, {subset}: {paper.label(left)} > {paper.label(right)}",
             role,
             ((Piece(1, left, subset), Piece(-1, right, subset)),),
+            place=Place(protocol=protocol),
         )
         for role, subset, left, right in itertools.product(
             block["datasets"], block["subsets"], block["left"], block["right"]
@@ -232,31 +193,36 @@ def _difference(evidence: Evidence, block: Block) -> list[Comparison]:
     ]
 
 
-def _between_subsets(evidence: Evidence, block: Block) -> list[Comparison]:
+def between_subsets(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """Every run on the one subset against the same on the other."""
     paper, higher, lower = evidence.paper, block["higher"], block["lower"]
     return [
         Comparison(
             f"{paper.dataset(role).label}, {paper.label(run)}: {higher} > {lower}",
             role,
             ((Piece(1, run, higher), Piece(-1, run, lower)),),
+            place=Place(protocol=protocol),
         )
         for role, run in itertools.product(block["datasets"], block["runs"])
     ]
 
 
-def _growth(evidence: Evidence, block: Block) -> list[Comparison]:
+def growth(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """The lead of every left run over every right one, from one subset to the other."""
     paper, (first, last) = evidence.paper, block["subsets"]
     return [
         Comparison(
             f"{paper.dataset(role).label}: {paper.label(left)} minus {paper.label(right)} grows from {first} to {last}",
             role,
             ((Piece(1, left, last), Piece(-1, right, last), Piece(-1, left, first), Piece(1, right, first)),),
+            place=Place(protocol=protocol),
         )
         for role, left, right in itertools.product(block["datasets"], block["left"], block["right"])
     ]
 
 
-def _any_of(evidence: Evidence, block: Block) -> list[Comparison]:
+def any_of(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """One of the left runs against every right one."""
     paper = evidence.paper
     return [
         Comparison(
@@ -265,12 +231,14 @@ def _any_of(evidence: Evidence, block: Block) -> list[Comparison]:
             role,
             tuple((Piece(1, left, subset), Piece(-1, right, subset)) for left in block["left"]),
             tuple(map(paper.label, block["left"])),
+            place=Place(protocol=protocol),
         )
         for role, subset, right in itertools.product(block["datasets"], block["subsets"], block["right"])
     ]
 
 
-def _never_both(evidence: Evidence, block: Block) -> list[Comparison]:
+def never_both(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """A rival on one of the sides against every run."""
     paper, sides = evidence.paper, block["sides"]
     rivals = " and ".join(f"{paper.label(side['rival'])} on {side['subset']}" for side in sides)
     return [
@@ -279,91 +247,117 @@ def _never_both(evidence: Evidence, block: Block) -> list[Comparison]:
             role,
             tuple((Piece(1, side["rival"], side["subset"]), Piece(-1, run, side["subset"])) for side in sides),
             tuple(f"{paper.label(side['rival'])} minus {paper.label(run)} on {side['subset']}" for side in sides),
+            place=Place(protocol=protocol),
             tie_agrees=True,
         )
         for role, run in itertools.product(block["datasets"], block["runs"])
     ]
 
 
-def _share(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
-    factor, found = float(block["factor"]), []
-    for role in block["datasets"]:
-        label = evidence.paper.dataset(role).label
-        text = f"{label}: {block['higher']} holds more than {factor:g} times the clips of {block['lower']}"
-        shares = implied_share(evidence.published, label)
-        published = 100 * ((1 + factor) * float(np.median(shares)) - factor) if shares else None
-        if (block["higher"], block["lower"]) != PREFERRED:
-            published = None
-        bare = Outcome(text, UNTESTABLE, published=published)
-        try:
-            terms, sizes = [], []
-            for definition in (names := evidence.definitions(protocol)):
-                high, low = (evidence.mask(role, block[side], definition) for side in ("higher", "lower"))
-                values = 100.0 * (high.astype(np.float64) - factor * low)
-                terms.append(Term(values, np.ones(len(values), dtype=bool), 1 / len(names)))
-                sizes.append(len(values))
-            counts = evidence.counts(str(evidence.info(role).data))
-            estimate = paired_bootstrap(terms, counts, evidence.level)
-            found.append(_outcome(bare, estimate, min(sizes), f"of {label}", evidence.min_n))
-        except NotTestable as error:
-            found.append(replace(bare, reason=str(error)))
-    return found
-
-
-def _flatness(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
+def by_seed(evidence: Evidence, block: Block, protocol: str) -> list[Comparison]:
+    """Scores on all clips, of each metric or of their mean."""
+    over = block.get("over", "each")
+    if over not in ("each", "mean"):
+        raise UserError(f"claims.yaml: over is {over!r} in a block of kind by_seed; it must be each or mean.")
+    metrics, least = tuple(map(str, block["metrics"])), float(block.get("at_least", 0.0))
+    place = place_of(block)
     found = []
-    columns = {"estimated": ("u_audio", "u_visual"), "planted": ("planted_audio", "planted_visual")}.get(protocol)
-    for larger, smaller in itertools.product(block["larger"], block["smaller"]):
-        labels = [evidence.paper.dataset(role).label for role in (larger, smaller)]
-        text = f"J2 of {labels[0]} > J2 of {labels[1]} ({block['split']} samples)"
-        values = [evidence.published.get((label, "map", "train", "j2")) for label in labels]
-        published = None if values[0] is None or values[1] is None else values[0] - values[1]
-        bare = Outcome(text, UNTESTABLE, published=published, unit="bits")
-        try:
-            grids = [_grid(evidence, role, block["split"], columns, protocol) for role in (larger, smaller)]
-            generator = evidence.generator(f"flatness {larger} {smaller}")
-            estimate = flatness_difference(grids[0], grids[1], evidence.draws, generator, evidence.level)
-            n, label = min((int(grid.sum()), label) for grid, label in zip(grids, labels, strict=True))
-            found.append(_outcome(bare, estimate, n, f"of {label}", evidence.min_n))
-        except NotTestable as error:
-            found.append(replace(bare, reason=str(error)))
+    for group, pieces in itertools.product(
+        [(name,) for name in metrics] if over == "each" else [metrics], _sums(block)
+    ):
+        said = block.get("text") or f"{_statement(evidence, pieces)}{_margin(least)}"
+        words = [evidence.paper.dataset(str(block["dataset"])).label, metric_text(group)]
+        words += [word for word, usual in zip(place, USUAL, strict=True) if word != usual]
+        found.append(
+            Comparison(
+                f"{', '.join(words)}: {said}",
+                str(block["dataset"]),
+                (tuple(pieces),),
+                metrics=group,
+                place=place,
+                least=least,
+                tie_agrees=bool(block.get("tie_agrees", False)),
+                context=bool(block.get("context", False)),
+            )
+        )
     return found
 
 
-def _grid(
-    evidence: Evidence, role: str, split: str, columns: tuple[str, str] | None, protocol: str
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    if columns is None:
-        raise NotTestable(f"the map has no {protocol} form")
-    frame = evidence.confidence(role)
-    frame = frame[frame["split"] == split]
-    if columns[0] not in frame.columns:
-        raise NotTestable(f"{evidence.info(role).label}: the data carry no planted informativeness")
-    if frame.empty:
-        raise NotTestable(f"{evidence.info(role).label} has no {split} samples")
-    return grid_counts(frame[columns[0]].to_numpy(), frame[columns[1]].to_numpy())
+def place_of(block: Block) -> Place:
+    """The place that a block names; what it leaves out is as usual."""
+    return Place(**{key: str(block[key]) for key in Place._fields if key in block})
 
 
-def _correlation(evidence: Evidence, block: Block, protocol: str) -> list[Outcome]:
-    bound, found = float(block["at_least"]), []
-    for role in block["datasets"]:
-        label = evidence.paper.dataset(role).label
-        bare = Outcome(f"{label}: Spearman(estimated, planted discrepancy) - {bound:g}", UNTESTABLE, unit="rho")
-        try:
-            estimated, planted = (evidence.discrepancy(role, name) for name in ("estimated", "planted"))
-            rho = spearman(estimated, planted, evidence.level)
-            shifted = replace(rho, effect=rho.effect - bound, low=rho.low - bound, high=rho.high - bound)
-            found.append(_outcome(bare, shifted, len(estimated), f"of {label}", evidence.min_n))
-        except NotTestable as error:
-            found.append(replace(bare, reason=str(error)))
-    return found
+def _sums(block: Block) -> list[list[Piece]]:
+    """The weighted sums that a block compares; raises UserError unless it says one of left and right, chain, pieces."""
+    given = [key for key in ("left", "chain", "pieces") if key in block]
+    if len(given) != 1:
+        raise UserError("claims.yaml: a block by seed needs one of left (with right), chain and pieces.")
+    if "pieces" in block:
+        pieces = [(piece["coefficient"], piece["run"], piece.get("condition", "")) for piece in block["pieces"]]
+        return [[Piece(float(number), str(run), condition=str(condition)) for number, run, condition in pieces]]
+    pairs = itertools.pairwise(block["chain"]) if "chain" in block else itertools.product(block["left"], block["right"])
+    return [[Piece(1.0, str(left)), Piece(-1.0, str(right))] for left, right in pairs if left != right]
 
 
-EXPANSIONS = {
-    "difference": _difference,
-    "between_subsets": _between_subsets,
-    "growth": _growth,
-    "any_of": _any_of,
-    "never_both": _never_both,
+def _statement(evidence: Evidence, pieces: Sequence[Piece]) -> str:
+    """The comparison in words: what stands with a positive sign is more than what stands with a negative one."""
+    sides = [
+        " + ".join(_piece_text(evidence, piece) for piece in pieces if piece.coefficient * sign > 0) for sign in (1, -1)
+    ]
+    return f"{sides[0]} > {sides[1] or 0}"
+
+
+def _piece_text(evidence: Evidence, piece: Piece) -> str:
+    factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
+    condition = "" if piece.condition in ("", BOTH) else PROBES.get(piece.condition) or find(piece.condition)
+    missing = f" ({condition.label})" if condition else ""
+    return f"{factor}{label_of(evidence, piece.run)}{missing}"
+
+
+def label_of(evidence: Evidence, run: str) -> str:
+    """A run's label, or what a row of no run stands for."""
+    return REFERENCES[MAJORITY if is_majority(run) else run] if is_reference(run) else evidence.paper.label(run)
+
+
+def _margin(least: float) -> str:
+    return f" {'+' if least > 0 else '-'} {abs(least):g}" if least else ""
+
+
+def metric_text(metrics: Sequence[str]) -> str:
+    """One metric, or what the mean of several is called."""
+    if len(metrics) == 1:
+        return metrics[0].replace("_", " ")
+    named = {group: name for name, group in MEANS.items()}
+    if tuple(metrics) in named:
+        return "mean of all ten" if tuple(metrics) == METRICS else f"{named[tuple(metrics)].replace('_', ' ')} of five"
+    return f"mean of {', '.join(metric.replace('_', ' ') for metric in metrics)}"
+
+
+def against_context(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
+    """The one comparison of a block of kind context."""
+    role, run, metric = str(block["dataset"]), str(block["run"]), str(block["metric"])
+    least, label = float(block.get("at_least", 0.0)), evidence.paper.dataset(role).label
+    trained = set(evidence.paper.labels.values())
+    rivals = [
+        each for each in evidence.context if (each.dataset, each.metric) == (label, metric) and each.run not in trained
+    ]
+    if not rivals:
+        raise UserError(f"claims.yaml: no other paper's {metric} on {label} is among the published files.")
+    rival = max(rivals, key=lambda each: each.value)
+    own = evidence.published_value(role, run, OVERALL, metric)
+    methods = f"{len(rivals)} method{'s' if len(rivals) > 1 else ''}"
+    named = f"the best of {methods} of other papers ({rival.run}, {rival.source})"
+    text = f"{label}, {metric_text([metric])}: {label_of(evidence, run)} > {named}{_margin(least)}"
+    published = None if own is None else own - rival.value - least
+    return [Trial(Outcome(text, published=published, reason=f"{label}: {named} is not trained here", context=True))]
+
+
+LINEAR = {
+    "difference": difference,
+    "between_subsets": between_subsets,
+    "growth": growth,
+    "any_of": any_of,
+    "never_both": never_both,
+    "by_seed": by_seed,
 }
-SPECIAL = {"share": _share, "flatness": _flatness, "correlation": _correlation}

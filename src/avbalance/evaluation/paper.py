@@ -18,6 +18,7 @@ DECLARED: dict[str, type] = {
     "checks": list,
     "illustrations": list,
     "statistics": dict,
+    "confidence": dict,
 }
 
 
@@ -46,8 +47,8 @@ class DatasetInfo:
 
     label: the paper's name for it; data: the name on disk, None when the tier leaves it out; describe: what
     the data are, printed with every number ("synthetic stand-in for ..."); generators: further data sets of
-    the same generator under other seeds, by name on disk, which is also their label; the rest are paths,
-    None or empty when absent.
+    the same generator under other seeds, by name on disk, which is also their label; own: they are those that
+    the paper worked on, not a stand-in nor other data; the rest are paths, None or empty when absent.
     """
 
     role: str
@@ -59,6 +60,7 @@ class DatasetInfo:
     features: dict[str, str] = field(default_factory=dict)
     confidence: str | None = None
     subsets: str | None = None
+    own: bool = False
 
     @classmethod
     def from_dict(cls, role: str, record: Mapping[str, Any]) -> DatasetInfo:

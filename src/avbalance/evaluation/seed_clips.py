@@ -10,17 +10,17 @@ Kinds, with the keys of their declaration:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.evaluation.comparisons import UNTESTABLE, Block, Outcome
+from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
-from avbalance.evaluation.seed_comparisons import SeedOutcome, judged
 
 SHOWN = 3
 NAMED_RULE = "the paper's own videos"
@@ -61,32 +61,31 @@ def shown_clips(predictions: ParsingPredictions, names: Sequence[str]) -> Shown:
 
 def parsing_runs(evidence: Evidence, role: str, run: str) -> list[RunFile]:
     """Seeds of a run that parses videos; raises NotTestable when the tier has none."""
-    info = evidence.info(role)
-    runs = [each for each in evidence.paper.run_files(role, run) if kind_of(each.predictions) == PARSING]
+    runs = [each for each in evidence.runs(role, run) if kind_of(each.predictions) == PARSING]
     if not runs:
-        raise NotTestable(f"{run} was not run on {info.label} in this tier")
+        raise NotTestable(f"{run} does not parse videos")
     return runs
 
 
-def by_seed_clips(evidence: Evidence, block: Block) -> list[Outcome]:
+def by_seed_clips(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per metric, over the shown videos."""
     role, label = str(block["dataset"]), evidence.paper.dataset(str(block["dataset"])).label
     names = [evidence.paper.label(str(block[side])) for side in ("left", "right")]
     texts = {metric: f"{metric.replace('_', ' ')}: {names[0]} >= {names[1]}" for metric in block["metrics"]}
     try:
         left, right = (_clip_scores(evidence, role, str(block[side]), block["clips"]) for side in ("left", "right"))
-        shown, n = left[1], left[2]
-        found: list[Outcome] = []
+        found = []
         for metric, text in texts.items():
             place = METRICS.index(metric)
             effects = {
-                seed: 100 * float(left[0][seed][place] - right[0][seed][place])
+                seed: 100 * (left[0][seed][[place]] - right[0][seed][[place]])
                 for seed in left[0].keys() & right[0].keys()
             }
-            found.append(judged(f"{label}, {shown}, {text}", effects, n, tie_agrees=True))
+            shown = trial_of(Outcome(f"{label}, {left[1]}, {text}"), effects)
+            found.append(replace(shown, outcome=replace(shown.outcome, n=left[2])))
         return found
     except NotTestable as error:
-        return [SeedOutcome(f"{label}, {text}", UNTESTABLE, reason=str(error)) for text in texts.values()]
+        return [Trial(Outcome(f"{label}, {text}", reason=str(error))) for text in texts.values()]
 
 
 def _clip_scores(
@@ -104,17 +103,17 @@ def _clip_scores(
     return found, words, n
 
 
-def clip_segments(evidence: Evidence, block: Block) -> list[Outcome]:
+def clip_segments(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison of the seconds in which a class is found in one video."""
     role, names = str(block["dataset"]), [evidence.paper.label(str(block[side])) for side in ("left", "right")]
     what = f"{block['clip']}, seconds of {block['class']} in the {block['modality']} track"
     text = f"{evidence.paper.dataset(role).label}, {what}: {names[0]} > {names[1]}"
     try:
         left, right = (_seconds(evidence, role, str(block[side]), block) for side in ("left", "right"))
-        effects = {seed: float(left[seed] - right[seed]) for seed in left.keys() & right.keys()}
-        return [judged(text, effects, 1, unit="seconds")]
+        effects = {seed: np.array([float(left[seed] - right[seed])]) for seed in left.keys() & right.keys()}
+        return [trial_of(Outcome(text, unit="seconds"), effects)]
     except NotTestable as error:
-        return [SeedOutcome(text, UNTESTABLE, unit="seconds", reason=str(error))]
+        return [Trial(Outcome(text, unit="seconds", reason=str(error)))]
 
 
 def _seconds(evidence: Evidence, role: str, run: str, block: Block) -> dict[int, int]:

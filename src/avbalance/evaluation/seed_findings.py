@@ -1,7 +1,7 @@
-"""What modality-relevance says of its tables and of Figure 4, seed by seed: kinds by_seed_finding and by_seed_classes.
+"""What modality-relevance says of its tables and of Figure 4: kinds by_seed_finding and by_seed_classes.
 
-Each finding of analysis/relevance.py is one comparison. Its effect is its margin, by how much a threshold is met, which
-is 0 or more where the finding holds; thresholds are decisions, the paper states none. Keys:
+Each finding of analysis/relevance.py is one comparison. Its effect is its margin, by how much a threshold is met, made
+again for every drawing of the test clips; thresholds are decisions, the paper states none. Keys:
 
 - by_seed_finding: dataset; table (urban-rural, speech, task or kinetics-sounds); claim (which findings of that table;
   all without it); runs: {audio, visual, both: run}; against (task only: the runs of speech, those of urban/rural being
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from avbalance.analysis.conditions import PUBLISHED
 from avbalance.analysis.relevance import (
     AUDIO_MODEL,
+    FEWEST_CLASSES,
     INTACT,
     VIDEO_MODEL,
     Finding,
@@ -35,38 +36,41 @@ from avbalance.analysis.relevance import (
 )
 from avbalance.analysis.subsets import OVERALL
 from avbalance.errors import UserError
-from avbalance.evaluation.class_accuracies import ClassAccuracies
-from avbalance.evaluation.comparisons import UNTESTABLE, Block, Outcome
+from avbalance.evaluation.clip_scores import Place
+from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.rows import BOTH
-from avbalance.evaluation.seed_comparisons import PLACE, SeedOutcome, judged
 
 METRICS = tuple(each.name for each in fields(Metrics))
 SIDES = {"audio": AUDIO_MODEL, "visual": VIDEO_MODEL, "both": INTACT}
-FEWEST_CLASSES = 4  # of which statements on classes can be made
 Findings = Sequence[Finding]
+Found = tuple[dict[int, Findings], int]  # seed -> findings; clips
 
 
-def by_seed_finding(evidence: Evidence, block: Block) -> list[Outcome]:
+def by_seed_finding(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per finding of a table; raises UserError for a table or claim that does not exist."""
     role, table = str(block["dataset"]), str(block["table"])
     groups = [block["runs"], *([block["against"]] if table == "task" else [])]
     stand_ins = {str(old): str(new) for old, new in block.get("stand_ins", {}).items()}
     printed = [_published_rows(evidence, role, runs, stand_ins) for runs in groups]
     expected = _chosen(block, _tabled(table, printed, int(block.get("classes", 0))))
-    try:
+
+    def found() -> Found:
         measured = [_measured_rows(evidence, role, runs, stand_ins) for runs in groups]
-        n = min(n for _, n in measured)
-        _check_size(evidence, role, n)
-        classes = _classes(evidence, role, str(block["runs"]["both"])) if table == "kinetics-sounds" else 0
+        both = str(block["runs"]["both"])
+        classes = _classes(evidence, role, both) if table == "kinetics-sounds" else 0
         common = set.intersection(*(set(rows) for rows, _ in measured))
-        found = {seed: _chosen(block, _tabled(table, [rows[seed] for rows, _ in measured], classes)) for seed in common}
-    except NotTestable as error:
-        return _outcomes(evidence, role, _words(table), expected, reason=str(error))
-    return _outcomes(evidence, role, _words(table), expected, found, n)
+        evidence.refuse_unfit(role, [str(run) for runs in groups for run in runs.values()], common)
+        of_seed = {
+            seed: _chosen(block, _tabled(table, [rows[seed] for rows, _ in measured], classes)) for seed in common
+        }
+        return of_seed, min(n for _, n in measured)
+
+    return _tested(evidence, role, _words(table), expected, found)
 
 
-def by_seed_classes(evidence: Evidence, block: Block) -> list[Outcome]:
+def by_seed_classes(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """One comparison per statement on single classes; the paper prints no number of them."""
     role, runs = str(block["dataset"]), {side: str(run) for side, run in block["runs"].items()}
     nothing = np.linspace(0.0, 1.0, FEWEST_CLASSES)
@@ -75,13 +79,13 @@ def by_seed_classes(evidence: Evidence, block: Block) -> list[Outcome]:
         Finding(each.claim, each.text, math.nan, each.strict, each.unit)
         for each in _chosen(block, class_findings(dict.fromkeys(names, nothing)))
     ]
-    try:
+
+    def found() -> Found:
         series, n = _class_series(evidence, role, runs)
-        _check_size(evidence, role, n)
-        found = {seed: _chosen(block, class_findings(values)) for seed, values in series.items()}
-    except NotTestable as error:
-        return _outcomes(evidence, role, "classes", expected, reason=str(error))
-    return _outcomes(evidence, role, "classes", expected, found, n)
+        evidence.refuse_unfit(role, runs.values(), series)
+        return {seed: _chosen(block, class_findings(values)) for seed, values in series.items()}, n
+
+    return _tested(evidence, role, "classes", expected, found)
 
 
 def _tabled(table: str, rows: Sequence[Rows], classes: int) -> Findings:
@@ -109,33 +113,35 @@ def _chosen(block: Block, found: Findings) -> Findings:
     return chosen
 
 
-def _outcomes(
-    evidence: Evidence,
-    role: str,
-    words: str,
-    expected: Findings,
-    found: Mapping[int, Findings] | None = None,
-    n: int | None = None,
-    reason: str = "",
-) -> list[Outcome]:
-    """One outcome per finding: `expected` of the published numbers (NaN where there are none), `found` by seed."""
+def _tested(evidence: Evidence, role: str, words: str, expected: Findings, found: Callable[[], Found]) -> list[Trial]:
+    """One comparison per finding: `expected` of the published numbers (NaN where there are none), `found` by seed."""
     label = evidence.paper.dataset(role).label
-    outcomes: list[Outcome] = []
-    for place, finding in enumerate(expected):
-        text = f"{label}, {words}: {finding.text}" if words.casefold() != role else f"{label}: {finding.text}"
-        published = None if math.isnan(finding.margin) else finding.margin
-        bare: dict[str, Any] = {"published": published, "tie_agrees": not finding.strict, "unit": finding.unit}
-        effects = {seed: own[place].margin for seed, own in (found or {}).items()}
-        why = reason
-        if not why and any(map(math.isnan, effects.values())):
-            why = "the accuracies of the classes do not vary"
-        try:
-            if why:
-                raise NotTestable(why)
-            outcomes.append(judged(text, effects, n, **bare))
-        except NotTestable as error:
-            outcomes.append(SeedOutcome(text, UNTESTABLE, **bare, reason=str(error)))
-    return outcomes
+    bare = [
+        Outcome(
+            f"{label}, {words}: {each.text}" if words.casefold() != role else f"{label}: {each.text}",
+            published=None if math.isnan(each.margin) else float(each.margin),
+            tie_agrees=not each.strict,
+            unit=each.unit,
+        )
+        for each in expected
+    ]
+    try:
+        of_seed, n = found()
+    except NotTestable as error:
+        return [Trial(replace(each, reason=str(error))) for each in bare]
+    return [
+        _one(evidence, each, {seed: own[place].margin for seed, own in of_seed.items()}, n, f"of {label}")
+        for place, each in enumerate(bare)
+    ]
+
+
+def _one(evidence: Evidence, bare: Outcome, effects: Mapping[int, Any], n: int, where: str) -> Trial:
+    try:
+        if any(math.isnan(np.atleast_1d(values)[0]) for values in effects.values()):
+            raise NotTestable("the accuracies of the classes do not vary")
+        return trial_of(bare, effects, n, evidence.min_n, where)
+    except NotTestable as error:
+        return Trial(replace(bare, reason=str(error)))
 
 
 def _rows_of(runs: Mapping[str, Any], stand_ins: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -159,52 +165,27 @@ def _measured_rows(
     evidence: Evidence, role: str, runs: Mapping[str, Any], stand_ins: Mapping[str, str]
 ) -> tuple[dict[int, Rows], int]:
     """Seed -> our table, of the seeds that all rows have; the smallest n."""
-    series, sizes = {}, []
-    for row, (run, condition) in _rows_of(runs, stand_ins).items():
-        place = {**PLACE, "condition": condition}
-        of_metric = {name: evidence.measured(role, run, name, place) for name in METRICS}
-        sizes += [n for values in of_metric.values() for _, n in values.values()]
-        seeds = set.intersection(*map(set, of_metric.values()))
-        series[row] = {seed: Metrics(**{name: values[seed][0] for name, values in of_metric.items()}) for seed in seeds}
+    series = {
+        row: evidence.metrics(role, run, Place(condition=condition))
+        for row, (run, condition) in _rows_of(runs, stand_ins).items()
+    }
     common = set.intersection(*map(set, series.values()))
-    return {seed: {row: values[seed] for row, values in series.items()} for seed in common}, min(sizes)
+    n = min(n for of_seed in series.values() for _, n in of_seed.values())
+    return {seed: {row: of_seed[seed][0] for row, of_seed in series.items()} for seed in common}, n
 
 
-def _check_size(evidence: Evidence, role: str, n: int) -> None:
-    if n < evidence.min_n:
-        raise NotTestable(f"too few clips: {n} of {evidence.info(role).label}, fewer than {evidence.min_n}")
-
-
-def _class_series(
-    evidence: Evidence, role: str, runs: Mapping[str, str]
-) -> tuple[dict[int, dict[str, np.ndarray[Any, np.dtype[np.float64]]]], int]:
-    """Seed -> row -> accuracy of each class (C,), of the seeds that all runs have; the number of test clips."""
-    of_run = {side: _by_seed(evidence, role, run) for side, run in runs.items()}
-    common = set.intersection(*map(set, of_run.values()))
-    if not common:
-        raise NotTestable("its runs have no seed in common")
-    known = [values.support for values in of_run["both"].values()]
-    if int((known[0] > 0).sum()) < FEWEST_CLASSES:
+def _class_series(evidence: Evidence, role: str, runs: Mapping[str, str]) -> tuple[dict[int, dict[str, Any]], int]:
+    """Seed -> row -> accuracy of each class (1 + draws, C), of the seeds that all have; the number of clips."""
+    series = {SIDES[side]: evidence.recalls(role, run) for side, run in runs.items()}
+    series |= {name: evidence.recalls(role, runs["both"], name) for name in ("silent-audio", "black-video")}
+    common = set.intersection(*map(set, series.values()))
+    known = next(iter(series[INTACT].values()))[0]
+    if int(np.isfinite(known).sum()) < FEWEST_CLASSES:
         raise NotTestable(f"the test part has fewer than {FEWEST_CLASSES} classes")
-    series = {}
-    for seed in common:
-        both = of_run["both"][seed]
-        series[seed] = {
-            AUDIO_MODEL: of_run["audio"][seed].under(BOTH),
-            VIDEO_MODEL: of_run["visual"][seed].under(BOTH),
-            **{name: both.under(name) for name in (BOTH, "silent-audio", "black-video")},
-        }
-    return series, int(known[0].sum())
-
-
-def _by_seed(evidence: Evidence, role: str, run: str) -> dict[int, ClassAccuracies]:
-    info = evidence.info(role)
-    found = {each.seed: evidence.class_accuracies(each) for each in evidence.paper.run_files(role, run)}
-    if not found:
-        raise NotTestable(f"{run} was not run on {info.label} in this tier")
-    return found
+    n = next(iter(evidence.metrics(role, runs["both"]).values()))[1]
+    return {seed: {row: of_seed[seed] for row, of_seed in series.items()} for seed in common}, n
 
 
 def _classes(evidence: Evidence, role: str, run: str) -> int:
     """Number of classes that a run tells apart."""
-    return len(evidence.class_accuracies(evidence.paper.run_files(role, run)[0]).support)
+    return next(iter(evidence.recalls(role, run).values())).shape[1]

@@ -1,4 +1,4 @@
-"""Comparisons paired by seed of what trainings logged: kind by_seed_history.
+"""Comparisons of what trainings logged: kind by_seed_history. No test clip enters, so that only seeds vary.
 
 Keys: dataset, file (history.csv), runs (two: before and after), columns (two columns of history.csv, one per modality),
 last (epochs at the end that are averaged; all, where a training has fewer), measure, text (optional). measure:
@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-from avbalance.evaluation.comparisons import UNTESTABLE, Block, Outcome
+from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.seed_comparisons import SeedOutcome, judged
 
 HISTORY = "history.csv"
 UNIT = "nats"
@@ -37,7 +37,7 @@ def read_history(run: RunFile) -> pd.DataFrame:
     return frame
 
 
-def by_seed_history(evidence: Evidence, block: Block) -> list[Outcome]:
+def by_seed_history(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind by_seed_history."""
     role, columns, last = str(block["dataset"]), [str(name) for name in block["columns"]], int(block["last"])
     runs = [str(run) for run in block["runs"]]
@@ -50,18 +50,19 @@ def by_seed_history(evidence: Evidence, block: Block) -> list[Outcome]:
         common = sorted(before.keys() & after.keys())
         if not common:
             raise NotTestable("its runs have no seed in common")
+        evidence.refuse_unfit(role, runs, common)
         if block["measure"] == "gap":
             text = f"distance of {columns[0]} and {columns[1]}: {names[0]} > {names[1]}"
-            effects = {seed: _gap(before[seed]) - _gap(after[seed]) for seed in common}
+            effects = {seed: np.array([_gap(before[seed]) - _gap(after[seed])]) for seed in common}
         elif block["measure"] == "larger":
             which = int(np.mean([before[seed].mean(axis=0) for seed in common], axis=0).argmax())
             text = f"{columns[which]}, the larger one before: {names[0]} > {names[1]}"
-            effects = {seed: float((before[seed] - after[seed])[:, which].mean()) for seed in common}
+            effects = {seed: (before[seed] - after[seed])[:, which].mean(keepdims=True) for seed in common}
         else:
             raise UserError(f"claims.yaml: measure is {block['measure']!r} in by_seed_history; use gap or larger.")
-        return [judged(f"{where}, {block.get('text') or text}", effects, None, unit=UNIT)]
+        return [trial_of(Outcome(f"{where}, {block.get('text') or text}", unit=UNIT), effects)]
     except NotTestable as error:
-        return [SeedOutcome(f"{where}: {' and '.join(names)}", UNTESTABLE, unit=UNIT, reason=str(error))]
+        return [Trial(Outcome(f"{where}: {' and '.join(names)}", unit=UNIT, reason=str(error)))]
 
 
 def _gap(values: NDArray[np.float64]) -> float:
@@ -69,16 +70,19 @@ def _gap(values: NDArray[np.float64]) -> float:
 
 
 def _ends(evidence: Evidence, role: str, run: str, columns: Sequence[str], last: int) -> dict[int, NDArray[np.float64]]:
-    """Seed -> the last values (epochs, columns), at most `last` epochs."""
-    info = evidence.info(role)
-    runs = evidence.paper.run_files(role, run)
-    if not runs:
-        raise NotTestable(f"{run} was not run on {info.label} in this tier")
+    """Seed -> the last values (epochs, columns), at most `last` epochs; raises UserError for one that is no number."""
     found = {}
-    for each in runs:
+    for each in evidence.runs(role, run):
         history = read_history(each)
         lacking = [name for name in columns if name not in history.columns]
         if lacking:
             raise NotTestable(f"{run} did not log {lacking[0]}")
-        found[each.seed] = history[list(columns)].to_numpy(dtype=np.float64)[-last:]
+        values = history[list(columns)].to_numpy(dtype=np.float64)[-last:]
+        if not np.isfinite(values).all():
+            epoch, column = np.argwhere(~np.isfinite(values))[0]
+            raise UserError(
+                f"{each.beside(HISTORY)}: {columns[column]} is no number in epoch "
+                f"{history['epoch'].iloc[epoch - len(values)]}; the training diverged, run it again."
+            )
+        found[each.seed] = values
     return found

@@ -1,4 +1,4 @@
-"""Comparisons paired by seed of the mixtures that trainings fitted to their modality gaps: kind by_seed_mixture.
+"""Comparisons of the mixtures that trainings fitted to their modality gaps: kind by_seed_mixture. Only seeds vary.
 
 Keys: dataset, file (mixtures.json or gaps.json, whichever the measure reads), runs, measure, text (optional). Without
 a mixture the two components could not be told apart: their distance and the imbalanced share are then 0. measure:
@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from avbalance.errors import UserError
-from avbalance.evaluation.comparisons import UNTESTABLE, Block, Outcome
+from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
 from avbalance.evaluation.gap_files import GapFit, read_gaps, read_mixtures
+from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.seed_comparisons import SeedOutcome, judged
 
 Effects = dict[int, float]
 Measure = Callable[[list[list[RunFile]], Block], Effects]
 
 
-def by_seed_mixture(evidence: Evidence, block: Block) -> list[Outcome]:
+def by_seed_mixture(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
     """The one comparison of a block of kind by_seed_mixture."""
     role, runs, name = str(block["dataset"]), [str(run) for run in block["runs"]], str(block["measure"])
     if name not in MEASURES:
@@ -38,9 +40,11 @@ def by_seed_mixture(evidence: Evidence, block: Block) -> list[Outcome]:
     said = block.get("text") or words.format(*labels, **_margins(block))
     text = f"{evidence.paper.dataset(role).label}: {said}"
     try:
-        return [judged(text, measure([_files(evidence, role, run) for run in runs], block), None, unit=unit)]
+        effects = measure([evidence.runs(role, run) for run in runs], block)
+        evidence.refuse_unfit(role, runs, effects)
+        return [trial_of(Outcome(text, unit=unit), {seed: np.array([value]) for seed, value in effects.items()})]
     except NotTestable as error:
-        return [SeedOutcome(text, UNTESTABLE, unit=unit, reason=str(error))]
+        return [Trial(Outcome(text, unit=unit, reason=str(error)))]
 
 
 def _margins(block: Block) -> dict[str, str]:
@@ -48,14 +52,6 @@ def _margins(block: Block) -> dict[str, str]:
         "at_least": f"{float(block.get('at_least', 0.0)):g}",
         "lower_by": f"{100 * float(block.get('lower_by', 0.0)):g} %",
     }
-
-
-def _files(evidence: Evidence, role: str, run: str) -> list[RunFile]:
-    label = evidence.info(role).label
-    found = evidence.paper.run_files(role, run)
-    if not found:
-        raise NotTestable(f"{run} was not run on {label} in this tier")
-    return found
 
 
 def _fits(runs: list[RunFile]) -> dict[int, list[GapFit]]:

@@ -52,7 +52,8 @@ class Reports(Subsets):
         }
 
     def _dataset_record(self, slug: str, role: str) -> dict[str, Any]:
-        label = self.papers[slug]["datasets"][role]["label"]
+        declared = self.papers[slug]["datasets"][role]
+        label = declared["label"]
         rows = [row for row in self.rows[slug] if row.role == role]
         if not rows:
             return {"label": label, "data": None, "describe": "left out"}
@@ -68,6 +69,7 @@ class Reports(Subsets):
             else self.datasets[main.dataset]["describe"],
             "generators": {name: self._source_files(slug, role, name) for name in further},
             "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
+            "own": stands_for is None and main.dataset == declared.get("data", role),
             **self._source_files(slug, role, main.dataset),
         }
 
@@ -141,7 +143,7 @@ class Reports(Subsets):
         return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{module_name(kind)}")
 
     def claims_spec(self, slug: str) -> str:
-        keys = ("claims", "checks", "illustrations", "statistics", "measures")
+        keys = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")
         declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
         return self._report_spec(slug, "claims", declared)
 

@@ -1,4 +1,7 @@
-"""claims.json and claims.md: a summary table first, then the evidence of each claim."""
+"""claims.json and claims.md: a summary table first, then the evidence of each claim.
+
+The words *reproduced* and *not reproduced* are kept for claims about the paper's own data.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 
 import jinja2
 
-from avbalance.evaluation.claims import ILLUSTRATION, NOT_TESTABLE, PROTOCOLS, assess
+from avbalance.evaluation.claims import COUNTED, ILLUSTRATION, PROTOCOLS, assess
+from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
 from avbalance.files import write_json
@@ -17,6 +21,13 @@ from avbalance.reporting.cells import SMALL
 from avbalance.reporting.escape import escape_markdown
 from avbalance.reporting.facts import CROSS_FITTED_NOTE, cut_lines
 
+WORDS = {  # on the paper's own data and on others -> verdict on a claim -> its words
+    own: {CLAIMED: claimed, CONTRARY: contrary, INCONCLUSIVE: INCONCLUSIVE, UNTESTABLE: UNTESTABLE}
+    for own, claimed, contrary in (
+        (True, "reproduced", "not reproduced"),
+        (False, "holds on these data", "contrary on these data"),
+    )
+}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -33,10 +44,17 @@ def render_claims(
 
 def claims_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown; all text from declarations and file names is escaped."""
+    subsets = any(name in PROTOCOLS for entry in [*report["claims"], *report["checks"]] for name in entry["results"])
     page = (
         environment()
         .get_template("claims.md.j2")
-        .render(**report, protocols=PROTOCOLS, no_subset=NO_SUBSET, small=SMALL, cross_fitted_note=CROSS_FITTED_NOTE)
+        .render(
+            **report,
+            protocols=PROTOCOLS if subsets else (),
+            no_subset=NO_SUBSET,
+            small=SMALL,
+            cross_fitted_note=CROSS_FITTED_NOTE,
+        )
     )
     return page.rstrip("\n") + "\n"
 
@@ -50,22 +68,40 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,
     )
-    found.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text)
+    found.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text, signs=signs_text)
     return found
 
 
-def verdict_text(result: Mapping[str, Any] | None) -> str:
-    """A verdict with the counts of comparisons that hold, are weak, fail, and could not be made."""
+def verdict_text(result: Mapping[str, Any] | None, own: bool) -> str:
+    """A verdict, the headline comparison where there is one, and how the (other) comparisons came out."""
     if result is None:
         return ""
-    if result["verdict"] in (NOT_TESTABLE, ILLUSTRATION):
-        return str(result["verdict"])
-    counts = f"{result['holds']} hold, {result['weak']} weak, {result['fails']} fail"
-    return f"{result['verdict']} ({counts}{_untestable(result)})"
+    if result["verdict"] == ILLUSTRATION:
+        return ILLUSTRATION
+    heads = [outcome for outcome in result["outcomes"] if outcome["headline"]]
+    parts = [
+        f"headline {interval_text(head)}" if head["low"] is not None else f"headline {head['verdict']}"
+        for head in heads
+    ]
+    counts = [f"{result[name]} {word}" for name, word in COUNTED.items() if result[name]]
+    more = sum(result[name] for name in COUNTED) > 1 or heads
+    parts += [f"{'others: ' if heads else ''}{', '.join(counts)}"] if counts and more else []
+    words = WORDS[own][result["verdict"]]
+    return f"{words} ({'; '.join(parts)})" if parts else words
 
 
-def _untestable(result: Mapping[str, Any]) -> str:
-    return f", {result['untestable']} not testable" if result["untestable"] else ""
+def interval_text(outcome: Mapping[str, Any]) -> str:
+    """Effect, interval and unit of an outcome that has them."""
+    effect, low, high = (number_text(outcome[name], outcome["unit"]) for name in ("effect", "low", "high"))
+    return f"{effect} ({low} to {high}) {outcome['unit']}"
+
+
+def signs_text(published: Mapping[str, Any]) -> str:
+    """What the paper's own numbers say of its claim."""
+    if not published["comparisons"]:
+        return "no numbers"
+    borrowed = " (against numbers of other papers)" if published["borrowed"] else ""
+    return f"right sign in {published['right']} of {published['comparisons']}{borrowed}"
 
 
 def number_text(value: float | None, unit: str = "points") -> str:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avbalance.analysis.statistics import TINY
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import DIRECTION, NOT_REPRODUCED, NOT_TESTABLE, PARTLY, PROTOCOLS, REPRODUCED
-from avbalance.evaluation.comparisons import FAILS, HOLDS, TINY, UNTESTABLE, WEAK
+from avbalance.evaluation.claims import PROTOCOLS
+from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE
 from avbalance.files import read_json
 from avbalance.frames import write_text
-from avbalance.reporting.claims_report import environment, number_text, verdict_text
-
-VERDICTS = (REPRODUCED, PARTLY, DIRECTION, NOT_REPRODUCED, NOT_TESTABLE)
+from avbalance.reporting.claims_report import WORDS, environment, interval_text, signs_text, verdict_text
 
 
 def render_overview(name: str, claims: Sequence[str | Path], out: str | Path) -> None:
     """Write the page of all claims, from the claims.json of each paper; raises UserError for a file without claims."""
     reports = [_report(Path(path)) for path in claims]
+    papers = [_paper(report) for report in reports]
+    words = list(dict.fromkeys(word for own in (True, False) for word in WORDS[own].values()))
     page = (
         environment()
         .get_template("overview.md.j2")
         .render(
             name=name,
-            verdicts=VERDICTS,
-            papers=[_paper(report) for report in reports],
+            words=[word for word in words if any(paper["counts"][word] for paper in papers)],
+            papers=papers,
             claims=[_claim(report, entry) for report in reports for entry in report["claims"]],
         )
     )
@@ -40,25 +42,25 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _paper(report: Mapping[str, Any]) -> dict[str, Any]:
-    verdicts = [_first(_ordered(entry))["verdict"] for entry in report["claims"]]
+    verdicts = [WORDS[entry["own"]][_first(_ordered(entry))["verdict"]] for entry in report["claims"]]
     return {
         "slug": report["paper"],
         "title": report["title"],
         "data": report["data"],
         "total": len(verdicts),
-        "counts": {verdict: verdicts.count(verdict) for verdict in VERDICTS},
+        "counts": Counter(verdicts),
     }
 
 
 def _claim(report: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
     results = _ordered(entry)
     named = len(results) > 1
-    ours = [f"{name}: {verdict_text(result)}" if named else verdict_text(result) for name, result in results.items()]
+    ours = [f"{name}: " * named + verdict_text(result, entry["own"]) for name, result in results.items()]
     return {
         "paper": report["paper"],
         "id": entry["id"],
         "text": entry["text"],
-        "published": entry["published"]["verdict"],
+        "published": signs_text(entry["published"]),
         "ours": "; ".join(ours),
         "evidence": evidence(_first(results)),
     }
@@ -77,31 +79,26 @@ def _first(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evidence(result: Mapping[str, Any]) -> str:
-    """The comparison of the deciding kind that agrees least with the claim, or why there is none.
+    """The headline, or the comparison of the deciding kind that agrees least with the claim, or why there is none.
 
-    Effects are compared in widths of their own intervals, since units differ; comparisons without an interval come
-    after those that have one, by their effect.
+    Effects are compared in widths of their own intervals, since units differ.
     """
-    for kind in (FAILS, WEAK, HOLDS):
-        found = [outcome for outcome in result["outcomes"] if outcome["verdict"] == kind]
-        if found:
-            return _sentence(min(found, key=_agreement))
-    reasons = [outcome["reason"] for outcome in result["outcomes"] if outcome["verdict"] == UNTESTABLE]
+    found = [outcome for outcome in result["outcomes"] if outcome["low"] is not None]
+    for verdict in (CONTRARY, INCONCLUSIVE, CLAIMED):
+        deciding = [outcome for outcome in found if outcome["verdict"] == verdict]
+        heads = [outcome for outcome in (deciding if verdict == CONTRARY else found) if outcome["headline"]]
+        if deciding:
+            return _sentence((heads or [min(deciding, key=_agreement)])[0])
+    reasons = [outcome["reason"] for outcome in result["outcomes"] if outcome["reason"]]
     return reasons[0] if reasons else ""
 
 
-def _agreement(outcome: Mapping[str, Any]) -> tuple[bool, float]:
-    """Comparisons with an interval first; the smaller, the less the comparison agrees with its claim."""
-    effect = float(outcome["effect"])
-    if outcome["low"] is None or outcome["high"] - outcome["low"] <= TINY:
-        return True, effect
-    return False, effect / float(outcome["high"] - outcome["low"])
+def _agreement(outcome: Mapping[str, Any]) -> float:
+    """The smaller, the less a comparison agrees with its claim."""
+    return float(outcome["effect"] / max(outcome["high"] - outcome["low"], TINY))
 
 
 def _sentence(outcome: Mapping[str, Any]) -> str:
-    unit = outcome["unit"]
-    text = f"{outcome['text']}: {number_text(outcome['effect'], unit)}"
-    if outcome["low"] is not None:
-        text += f" ({number_text(outcome['low'], unit)} to {number_text(outcome['high'], unit)})"
-    seeds = f", {len(outcome['seeds'])} seeds" if len(outcome["seeds"]) > 1 else ", one seed"
-    return f"{text} {unit}{seeds}" + (f", n {outcome['n']}" if outcome["n"] is not None else "")
+    seeds = f", {len(outcome['seeds'])} seeds" if outcome["seeds"] else ""
+    n = f", n {outcome['n']}" if outcome["n"] is not None else ""
+    return f"{outcome['text']}: {interval_text(outcome)}{seeds}{n}"
