@@ -275,7 +275,8 @@ def test_every_claim_of_the_paper_is_declared_and_follows_from_its_numbers(repor
         "S2.3",
     ]
     signs = {claim["id"]: claim["published"] for claim in report["claims"]}
-    silent = {"IV.4", "IV.5", "F5.1", "F5.2", "S2.1", "S2.2", "S2.3"}  # about a run or a loss that the paper has no numbers of
+    # about a run or a loss that the paper has no numbers of
+    silent = {"IV.4", "IV.5", "F5.1", "F5.2", "S2.1", "S2.2", "S2.3"}
     assert {name for name, found in signs.items() if not found["comparisons"]} == silent
     assert all(found["right"] == found["comparisons"] for found in signs.values())
     assert [entry["id"] for entry in report["illustrations"]] == ["F4.1", "F4.2"]

@@ -55,7 +55,7 @@ def margin(own: Values, guess: Values) -> tuple[float, float]:
 
 
 def late_change(values: Sequence[float]) -> tuple[float, float]:
-    """Mean over the second half of the last quarter of the epochs less that over its first half, and its standard error.
+    """Mean over the second half of the last quarter of the epochs less that over its first half; its standard error.
 
     A half has at least one epoch. What lies before the last quarter does not count: there, a drop of the learning rate
     may have lifted the curve to where it rests since. The error is that of two means of independent epochs; 0 where a

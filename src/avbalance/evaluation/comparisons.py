@@ -310,8 +310,8 @@ def _statement(evidence: Evidence, pieces: Sequence[Piece]) -> str:
 
 def _piece_text(evidence: Evidence, piece: Piece) -> str:
     factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
-    condition = "" if piece.condition in ("", BOTH) else PROBES.get(piece.condition) or find(piece.condition)
-    missing = f" ({condition.label})" if condition else ""
+    intact = piece.condition in ("", BOTH)
+    missing = "" if intact else f" ({(PROBES.get(piece.condition) or find(piece.condition)).label})"
     return f"{factor}{label_of(evidence, piece.run)}{missing}"
 
 
