@@ -357,6 +357,14 @@ def test_what_rests_on_a_training_that_failed_is_not_testable(tmp_path: Path) ->
     assert one(evidence, **BLOCK | {"right": ["other"]}).verdict == CLAIMED
     evidence = Evidence(*measured(tmp_path, fused={"converged": (1.0, 1.0, 0.0)}))
     assert one(evidence, **BLOCK).reason == "Fused did not converge with seed 2 on D"
+    # So do the subsets that it chooses, but not those that are planted.
+    paper, declared, path = measured(tmp_path, other={"learned": (0.0, 1.0, 1.0)})
+    chosen = {"audio": "audio", "visual": "other", "rule": {}}
+    evidence = Evidence(paper, {**declared, "confidence": chosen}, path)
+    assert one(evidence, **BLOCK).reason == "Other did not learn with seed 0 on D"
+    assert one(evidence, "planted", **BLOCK).verdict == CLAIMED
+    share = {"kind": "share", "higher": "audio_preferred", "lower": "visual_preferred", "factor": 0.5}
+    assert one(evidence, **share).reason == "Other did not learn with seed 0 on D"
     # Against what looks at nothing, that is the very question: 50 % right where all clips have the one class.
     block = {"kind": "by_seed", "dataset": "set", "metrics": ["accuracy"], "left": ["fused"]}
     assert one(evidence, "none", **block, right=["majority-label"]).verdict == CONTRARY

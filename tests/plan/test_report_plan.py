@@ -39,7 +39,20 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert plan.figure_run_files(PARSING, "figure4") == [
         f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
     ]
-    assert plan.figure_run_files(SLUG, "figure1") == plan.claims_run_files(SLUG) == []
+    assert plan.figure_run_files(SLUG, "figure1") == []
+    maps = plan.claims_run_files(SLUG)  # of three data sets, two modalities and three seeds
+    assert len(maps) == 18 and all(path.endswith("/confidence.npz") for path in maps)
+    assert set(maps) <= set(plan.artifacts())
+
+
+def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:
+    def own(tier: str, slug: str) -> dict[str, bool]:
+        paper = Paper.from_dict(load_plan(REPOSITORY, {"tier": tier}).paper_record(slug))
+        return {role: info.own for role, info in paper.datasets.items()}
+
+    for slug in (SLUG, PARSING, "modality-relevance", "gmm-adaptive-loss"):
+        assert set(own("paper", slug).values()) == {True}
+        assert set(own("demo", slug).values()) == {False}
 
 
 def test_measuring_and_joining_read_the_records_of_the_runs() -> None:

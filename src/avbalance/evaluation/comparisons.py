@@ -138,9 +138,11 @@ def _alternative(evidence: Evidence, comparison: Comparison, pieces: Sequence[Pi
 
 
 def _trainings(evidence: Evidence, comparison: Comparison, pieces: Sequence[Piece]) -> list[str]:
-    """The runs that are scored in place of those of the pieces, see `scorer`."""
+    """The runs that are scored in place of those of the pieces, see `scorer`, and those that chose the subsets."""
     definitions = sorted(HALVES) if comparison.place.protocol == CROSS_FITTED else [NO_SUBSET]
-    return [scorer(piece.run, name, evidence.measures) for piece in pieces for name in definitions]
+    found = [scorer(piece.run, name, evidence.measures) for piece in pieces for name in definitions]
+    on_subsets = any(piece.subset != OVERALL for piece in pieces)
+    return [*found, *(evidence.estimators(comparison.place.protocol) if on_subsets else ())]
 
 
 def _mean(found: Sequence[Mapping[int, Measured]]) -> dict[int, Measured]:

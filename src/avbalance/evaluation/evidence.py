@@ -284,6 +284,11 @@ class Evidence:
         labels = self.paper.dataset(role).label, self.paper.label(run)
         return self.published.get(published_key(*labels, subset, metric, condition))
 
+    def estimators(self, protocol: str) -> list[str]:
+        """The unimodal runs that choose subsets and draw maps under a protocol; none where no training does."""
+        wanted = self.confidence if protocol == ESTIMATED else {}
+        return [str(wanted[side]) for side in ("audio", "visual") if side in wanted]
+
     def refuse_unfit(self, role: str, runs: Iterable[str], seeds: Iterable[int]) -> None:
         """Raise NotTestable when a training that a comparison rests on did not learn or not converge.
 

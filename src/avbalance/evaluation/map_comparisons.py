@@ -49,6 +49,7 @@ def share(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
             names = [*HALVES] if protocol == CROSS_FITTED else [protocol]
             parts = [_shares(evidence, role, block, name, factor) for name in names]
             values = {seed: np.mean([part[seed] for part, _ in parts], axis=0) for seed in parts[0][0]}
+            evidence.refuse_unfit(role, evidence.estimators(protocol), values)
             return values, parts[0][1]
 
         bare = Outcome(text, published=published)
@@ -77,7 +78,10 @@ def flatness(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
 
         def effects(roles: tuple[str, str] = (larger, smaller)) -> Found:
             (first, n), (second, m) = (_divergences(evidence, role, block["split"], protocol) for role in roles)
-            return {seed: first[seed] - second[seed] for seed in first.keys() & second.keys()}, min(n, m)
+            common = first.keys() & second.keys()
+            for role in roles:
+                evidence.refuse_unfit(role, evidence.estimators(protocol), common)
+            return {seed: first[seed] - second[seed] for seed in common}, min(n, m)
 
         bare = Outcome(text, published=published, unit="bits")
         found.append(_tested(evidence, bare, f"of {' and '.join(labels)}", protocol != PLANTED, effects))
@@ -104,9 +108,11 @@ def correlation(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
         def effects(role: str = role) -> Found:
             planted = evidence.discrepancy(role, PLANTED)
             weights = evidence.weights(role, len(planted))
+            names = evidence.matched_seeds(role, ESTIMATED)
+            evidence.refuse_unfit(role, evidence.estimators(ESTIMATED), names)
             return {
                 seed: weighted_spearman(evidence.discrepancy(role, name), planted, weights) - bound
-                for seed, name in evidence.matched_seeds(role, ESTIMATED).items()
+                for seed, name in names.items()
             }, len(planted)
 
         bare = Outcome(f"{label}: Spearman(estimated, planted discrepancy) - {bound:g}", unit="rho")

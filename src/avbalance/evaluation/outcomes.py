@@ -3,8 +3,8 @@
 An effect is positive when the claim is right. *As claimed*: its interval lies right of 0; *contrary*: left of 0;
 *inconclusive*: it holds 0; *not testable here*: there is no interval, and a reason. Intervals cover other trainings and
 other test clips (analysis/statistics.py), and the comparisons of a claim are judged together by Holm's steps, so that
-any of them is decided wrongly in at most 5 % of repetitions. A headline comparison, declared before, stands alone at
-the full level.
+any of them is decided wrongly in at most 5 % of repetitions. A headline comparison, chosen from the paper's text,
+stands alone at the full level.
 """
 
 from __future__ import annotations

@@ -160,15 +160,29 @@ class Reports(Subsets):
         return self._files_on(slug, declared.get("datasets", [declared.get("dataset")]), wanted)
 
     def claims_run_files(self, slug: str) -> list[str]:
-        """Files of runs that claims are about, beside predictions: of every block that names a `file` and `runs`."""
+        """Files of runs that claims are about, beside predictions.
+
+        Of every block that names a `file` and `runs`, and the confidences of every seed for maps (flatness).
+        """
         keys = ("claims", "checks", "illustrations")
         blocks = [block for key in keys for entry in self.papers[slug].get(key, ()) for block in entry["tests"]]
+        maps = [(run, "confidence.npz") for run in self._unimodal(slug)]
         return self._distinct(
             path
             for block in blocks
-            if "file" in block
-            for path in self._files_on(slug, [block["dataset"]], [(run, block["file"]) for run in block["runs"]])
+            for path in (
+                self._files_on(slug, [block["dataset"]], [(run, block["file"]) for run in block["runs"]])
+                if "file" in block
+                else self._files_on(slug, [*block["larger"], *block["smaller"]], maps)
+                if block["kind"] == "flatness"
+                else []
+            )
         )
+
+    def _unimodal(self, slug: str) -> list[str]:
+        """The runs by which confidences are estimated."""
+        wanted = self.papers[slug].get("confidence", {})
+        return [wanted[side] for side in MODALITIES if side in wanted]
 
     def _files_on(self, slug: str, roles: Iterable[str | None], wanted: list[tuple[str, str]]) -> list[str]:
         return self._distinct(path for role in roles for path in self._files_of_runs(slug, role, wanted))
