@@ -117,8 +117,13 @@ def test_seeds_that_did_not_learn_or_converge_are_marked_and_named(small: tuple[
     assert [[cell.state for cell in line] for line in table.cells] == [["not learned"] * 2, ["not converged"] * 2]
     assert long_frame(table)["state"].tolist() == ["not learned"] * 2 + ["not converged"] * 2
     text = markdown(table)
-    assert "- ‡ a seed that has not learned is part of the mean: Base\\_line (A&lt;B&gt;, seeds 0, 2).\n" in text
-    assert "- § a seed that has not converged is part of the mean: 50% more (A&lt;B&gt;, seed 2).\n" in text
+    assert (
+        "- ‡ a seed that has not learned is part of the mean (seeds in brackets). A&lt;B&gt;: Base\\_line (0, 2).\n"
+        in text
+    )
+    assert (
+        "- § a seed that has not converged is part of the mean (seeds in brackets). A&lt;B&gt;: 50% more (2).\n" in text
+    )
     assert r"$\ddagger$ a seed that has not learned" in latex(table) and r"\S{} a seed" in latex(table)
 
 

@@ -81,7 +81,7 @@ def script_accuracies(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) 
 
 
 def no_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "_epoch", lambda *_: 1.0)
+    monkeypatch.setattr(Trainer, "_epoch", lambda *_: (1.0, 1.0))
 
 
 def test_hooks_come_in_their_order(make_trainer: MakeTrainer) -> None:
@@ -118,9 +118,9 @@ def test_the_selected_epoch_is_the_best_on_validation_or_the_last(
     snapshots = []
     close = Trainer._close_epoch
 
-    def close_epoch(self: Trainer, epoch: int, mean_loss: float) -> None:
+    def close_epoch(self: Trainer, epoch: int, losses: tuple[float, float]) -> None:
         snapshots.append({name: value.clone() for name, value in self.model.state_dict().items()})
-        close(self, epoch, mean_loss)
+        close(self, epoch, losses)
 
     monkeypatch.setattr(Trainer, "_close_epoch", close_epoch)
     trainer.train()

@@ -315,3 +315,12 @@ def test_what_is_tested_is_learnt(clips: Any) -> None:
     assert accuracy["both"] > 0.9
     assert min(accuracy["shuffled-audio"], accuracy["shuffled-video"]) < 0.8
     assert clips.visual.shape[1] == FEATURE
+
+
+def test_a_clip_of_a_rare_class_counts_more_in_balanced_accuracy(clips: Any) -> None:
+    trainer = trainer_of(clips)
+    chosen = trainer.parts["val"][[0, 1, 3, 4, 6, 9]]  # dog, owl, dog, owl, dog, dog
+    own, guess = trainer.task.clip_scores(clips, chosen, trainer.outputs(chosen), "balanced_accuracy")
+    assert set(own) <= {0.0, 75.0, 150.0}  # 6 clips over 2 classes of 4 and 2
+    assert guess == pytest.approx(np.full(6, 50.0))
+    assert trainer.task.weights(clips.labels[chosen], "accuracy").tolist() == [100.0] * 6

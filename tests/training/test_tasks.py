@@ -169,3 +169,16 @@ def _with_index_of(manifest: Path, store: Path) -> Path:
     index["id"] = read_manifest(manifest).frame["id"].to_numpy()
     index.to_parquet(store / "index.parquet", index=False)
     return store
+
+
+def test_clip_scores_have_the_metrics_as_their_means(parsing: Any, localisation: Any) -> None:
+    trainer = trainer_of(parsing[1], parsing_settings())
+    val = trainer.parts["val"]
+    for metric in ("segment_A", "event_Type"):
+        own, guess = trainer.task.clip_scores(trainer.source.clips, val, trainer.outputs(val), metric)
+        assert own.mean() == pytest.approx(trainer.evaluate("val").metrics[metric])
+        assert guess.tolist() == [0.0] * len(val)  # every video has an event
+    trainer = trainer_of(localisation[1], segment_settings("localisation", PSP), "psp")
+    own, guess = trainer.task.clip_scores(trainer.source.clips, val, trainer.outputs(val), "accuracy")
+    assert own.mean() == pytest.approx(trainer.evaluate("val").metrics["accuracy"])
+    assert guess.tolist() == [60.0] * len(val)  # four of ten seconds have an event

@@ -136,7 +136,8 @@ def build_table(
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
     counted = str(declaration.get("counted", CLIPS))
-    marks = _marks(paper, itertools.chain(*places), itertools.chain(*cells), counted) if source is None else []
+    marked = source is None and declaration.get("decimals", 2) is not None
+    marks = _marks(paper, itertools.chain(*places), itertools.chain(*cells), counted) if marked else []
     return Table(
         id=str(declaration["id"]), title=str(declaration["title"]), rows=rows, columns=columns,
         row_keys=row_keys, column_keys=column_keys, cells=cells, decimals=declaration.get("decimals", 2),
@@ -186,15 +187,16 @@ def _marks(paper: Paper, places: Iterable[Mapping[str, str]], cells: Iterable[Ce
 
 def _state_line(paper: Paper, made: Iterable[tuple[Mapping[str, str], Cell]], state: str) -> str | None:
     """The line that explains a state's mark and names the runs and seeds behind it; None where no cell has it."""
-    runs: dict[tuple[str, str], str] = {}
+    named: dict[str, dict[str, str]] = {}  # data set -> run -> what to print
     for place, cell in made:
         if cell.state == state:
             seeds = ", ".join(str(seed) for seed in cell.culprits)
-            where = f"{paper.dataset(place['dataset']).label}, seed{'s' if len(cell.culprits) > 1 else ''} {seeds}"
-            runs[cell.data, place["run"]] = f"{paper.label(place['run'])} ({where})"
-    if not runs:
+            runs = named.setdefault(place.get("generator") or paper.dataset(place["dataset"]).label, {})
+            runs[place["run"]] = f"{paper.label(place['run'])} ({seeds})"
+    if not named:
         return None
-    return f"{STATE_MARKS[state]} a seed that has {state} is part of the mean: {'; '.join(runs.values())}."
+    told = "; ".join(f"{data}: {', '.join(runs.values())}" for data, runs in named.items())
+    return f"{STATE_MARKS[state]} a seed that has {state} is part of the mean (seeds in brackets). {told}."
 
 
 def _axis(paper: Paper, declaration: Mapping[str, Any]) -> Axis:

@@ -83,7 +83,7 @@ class Task:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Share (N,), in percent, that each clip has in a metric, by a model and by an answer that looks at nothing.
 
-        The means over the clips are the metric and what guessing scores.
+        The means over the clips are the metric and what guessing scores, which may be one number for all clips.
         """
         raise NotImplementedError
 

@@ -48,8 +48,8 @@ class Classification(Task):
         predicted = torch.cat([output.logits.argmax(1) for _, output in outputs]).cpu().numpy()
         labels = clips.labels[indices]
         weights = self.weights(labels, metric)
-        most = np.bincount(labels).argmax()
-        return weights * (predicted == labels), weights * (labels == most)
+        most = np.bincount(labels).argmax()  # which class is named, of equal ones, means nothing: a share, not answers
+        return weights * (predicted == labels), np.full(len(labels), (weights * (labels == most)).mean())
 
     def weights(self, labels: Indices, metric: str) -> NDArray[np.float64]:
         """What a right answer counts in a metric, by clip (N,), in percent: the mean of all is 100."""
