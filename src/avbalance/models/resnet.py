@@ -18,7 +18,10 @@ ENCODER_DEFAULTS: dict[str, Any] = {"width": 64, "stem": "imagenet", "stem_strid
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; the shortcut is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions beside a shortcut; the shortcut is a 1x1 convolution where the shape changes.
+
+    Where the block has a stride the convolution sees every `stride`-th row and column.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -26,17 +29,19 @@ class BasicBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
+        self.stride = stride
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps `(N, channels, H / stride, W / stride)`."""
         inner = functional.relu(self.norm1(self.conv1(maps)), inplace=True)
         inner = self.norm2(self.conv2(inner))
-        return functional.relu(inner + self.shortcut(maps), inplace=True)
+        # What a 1x1 convolution of that stride would see. The library behind torch 2.11 on CPUs (oneDNN 3.10) writes
+        # outside its memory in the backward pass of such a convolution of few channels.
+        seen = maps[..., :: self.stride, :: self.stride]
+        return functional.relu(inner + self.shortcut(seen), inplace=True)
 
 
 class ResNet18(nn.Module):
