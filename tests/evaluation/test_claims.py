@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from avbalance.analysis.flatness import grid_counts, square_divergence
 from avbalance.analysis.statistics import Estimate
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess, comparisons, published_signs, summary
@@ -420,3 +421,23 @@ def test_all_declared_claims_get_a_verdict(
     assert by_id["C15"]["results"]["cross-fitted"]["verdict"] == UNTESTABLE
     assert by_id["C6"]["results"]["planted"]["verdict"] == CLAIMED
     assert report["statistics"]["min_n"] == 20
+
+
+def test_maps_are_drawn_by_the_models_of_each_seed(
+    fabricated_paper: Paper, balanced_declarations: dict[str, Any]
+) -> None:
+    confidence = {"audio": "audio", "visual": "visual", "rule": {"min_delta": 0.5, "patience": 3, "floor": 2}}
+    evidence = Evidence(fabricated_paper, {**balanced_declarations, "confidence": confidence})
+    block = {"kind": "flatness", "larger": ["kinetics-sounds"], "smaller": ["balanced"], "split": "train"}
+    (estimated,) = comparisons(evidence, block, "estimated")
+    assert estimated.outcome.numbers == (0, 1) and estimated.outcome.n == 160
+    u = fabricated_paper.datasets["kinetics-sounds"], fabricated_paper.datasets["balanced"]
+    frames = [read_parquet(Path(str(info.confidence)) / "confidence.parquet", ("id",), "c") for info in u]
+    parts = [frame[frame["split"] == "train"] for frame in frames]
+    j2 = [square_divergence(grid_counts(part["u_audio"], part["u_visual"])) for part in parts]
+    assert estimated.outcome.seeds[0] == pytest.approx(j2[0] - j2[1], abs=0.05)  # the same but for the rule of the stop
+    (planted,) = comparisons(evidence, block, "planted")
+    assert planted.outcome.numbers == () and planted.outcome.effect is not None and planted.outcome.effect > 0.1
+    assert planted.estimate is not None and planted.estimate.seeds == 0
+    (half,) = comparisons(evidence, block, "cross-fitted")
+    assert half.outcome.reason == "the map has no cross-fitted form"
