@@ -1,8 +1,8 @@
 """The authors' own code against ours: `AVBALANCE_AUTHORS_CODE=<folder> python benchmarks/authors.py`.
 
 The folder holds checkouts of GeWu-Lab/OGM-GE_CVPR2022, YapengTian/AVVP-ECCV20 and MCG-NJU/JoMoLD under these last
-names; what is absent is said. Their networks, data set and scores are imported as they are, with `.cuda()` doing nothing; the
-few lines around them, which in their programs read arguments and print, are ours. OGM-GE's needs librosa.
+names; what is absent is said. Their networks, data set and scores are imported as they are, with `.cuda()` doing
+nothing; the few lines around them, which in their programs read arguments and print, are ours. OGM-GE's needs librosa.
 """
 
 from __future__ import annotations

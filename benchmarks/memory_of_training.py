@@ -1,4 +1,4 @@
-"""Train some steps of JoMoLD on the videos of a folder; prints the greatest anonymous memory as JSON, see parsing.py."""
+"""Train some steps of JoMoLD on the videos of a folder; prints the greatest anonymous memory, see parsing.py."""
 
 from __future__ import annotations
 
