@@ -37,8 +37,8 @@ lint: $(READY) ## style, formats, the workflow's own linter, types
 mutants: $(READY) ## break one line per item of the fidelity checklists and see a test fail
 	$(BIN)/python tests/mutants.py
 
-bench: $(READY) ## speed and memory as ratios, side by side
-	$(BIN)/python benchmarks/run.py
+bench: $(READY) ## speed and memory as ratios beside wanted values; memory is kept as in jobs
+	MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 $(BIN)/python benchmarks/run.py
 
 # What acts here: PyTorch's kernels, oneDNN, MKL on Intel (on AMD it uses AVX2 anyway), and NumPy's OpenBLAS.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OPENBLAS_CORETYPE=Haswell

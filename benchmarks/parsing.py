@@ -5,6 +5,7 @@ The plain side is in plain_jomold.py. Both sides are compared number by number b
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from plain_jomold import PlainHAN, plain_sample, plain_scores_of, plain_step
-from side_by_side import ratio
+from side_by_side import absent, finish, ratio, row
 from videos import CLASSES, MANIFEST, Videos, make_videos, write_unpooled
 
 from avbalance.evaluation.parsing import METRICS, evaluate, open_gates
@@ -52,10 +53,10 @@ def noise_ratios() -> dict[str, list[float]]:
     return {name: generator.uniform(0.3, 0.7, len(CLASSES)).tolist() for name in ("audio", "visual")}
 
 
-def trainer_on(folder: Path, settings: dict[str, Any]) -> Trainer:
+def trainer_on(folder: Path, settings: dict[str, Any], method: str = "jomold") -> Trainer:
     """Our trainer on the videos that lie in the folder, on the CPU."""
     clips = load_clips(folder / MANIFEST, folder / "audio", folder / "visual")
-    return make_trainer("jomold", settings, 0, clips, torch.device("cpu"), {"ratios": noise_ratios()})
+    return make_trainer(method, settings, 0, clips, torch.device("cpu"), {"ratios": noise_ratios()})
 
 
 class Sides:
@@ -156,17 +157,25 @@ def scores() -> None:
 def memory(folder: Path) -> None:
     """Memory that is the process's own, not the page cache's, when 11,849 videos of LLP's size are trained on."""
     if shutil.disk_usage(folder).free < LEAST_FREE:
-        print("memory of a training on 11,849 videos: not measured, the disk has less than 1 GB free")
+        absent("memory of a training on 11,849 videos", "the disk has less than 1 GB free")
         return
     if not Path("/proc/self/status").is_file():
-        print("memory of a training on 11,849 videos: not measured, this system has no /proc/self/status")
+        absent("memory of a training on 11,849 videos", "this system has no /proc/self/status")
         return
     make_videos(folder, LLP)
     child = Path(__file__).with_name("memory_of_training.py")
     done = subprocess.run([sys.executable, str(child), str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
-    print(done.stdout, end="", flush=True)
+    found = json.loads(done.stdout)
+    row(
+        f"memory of a training on {found['videos']:,} videos of LLP's size, no file behind it",
+        found["peak"] / 1e6,
+        wanted=1000,
+        unit="MB at most",
+        most=True,
+        more=f", of which {found['before'] / 1e6:.0f} MB are Python's and its libraries'",
+    )
 
 
 def main(folder: Path) -> None:
@@ -182,3 +191,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as created:
         main(Path(created))
+    finish()

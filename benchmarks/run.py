@@ -1,7 +1,9 @@
 """Speed and memory, the naive way and ours measured in turn in one run: `make bench`.
 
-Each comparison prints the median of the ratios of CPU times; single times mean little on a shared machine. Parsing of
-videos stands in parsing.py, which can be called alone: `python benchmarks/parsing.py`. Nothing here is a test.
+Each row prints a value beside the wanted one, most often the median of ratios of CPU times, since single times mean
+little on a shared machine; the end is 1 when a wanted value is not met. AVBALANCE_AUTHORS_CODE names a folder with
+checkouts of the authors' repositories, see authors.py. Parsing of videos stands in parsing.py, which can be called
+alone: `python benchmarks/parsing.py`.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import authors
 import gaps
+import memory_kept
 import numpy as np
 import parsing
 import torch
-from side_by_side import ratio
+from side_by_side import finish, ratio, row
 
 from avbalance.data.manifest import write_manifest
 from avbalance.data.sources import synthetic
 from avbalance.features.decode import decode_frames
 from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
+from avbalance.models.dropout import dropout
 from avbalance.plan.commandline import load_plan_for
 from avbalance.provenance.ledger import build_ledger, ledger_path, write_ledger
 from avbalance.provenance.records import write_record
@@ -39,7 +44,7 @@ FRAMES = FrameOptions(frames=3, crop=224, crop_scale=(0.08, 1.0), crop_ratio=(0.
 
 
 def augmentation() -> None:
-    """Crop, flip and normalisation of 16 clips of 3 frames: frame by frame with torchvision, and as one batch."""
+    """Crop, flip and normalisation of 16 clips of 3 frames: frame by frame with torchvision, and ours."""
     from torchvision.transforms import v2
 
     stored = torch.randint(0, 256, (16, 3, 256, 256, 3), dtype=torch.uint8)
@@ -54,9 +59,21 @@ def augmentation() -> None:
     )
     generator = torch.Generator().manual_seed(0)
     ratio(
-        "augmentation, batched against per frame",
+        "augmentation, from integer crops against torchvision frame by frame",
         lambda: torch.stack([single(frame.permute(2, 0, 1)) for clip in stored for frame in clip]),
         lambda: training_frames(stored, sizes, FRAMES, generator),
+        wanted=2,
+    )
+
+
+def dropped() -> None:
+    """Dropout of a batch of HAN's at the paper's size, forward and backward: torch's and ours."""
+    values = torch.randn(128, 10, 512, requires_grad=True)
+    ratio(
+        "dropout by comparison against torch's",
+        lambda: torch.nn.functional.dropout(values, 0.1).sum().backward(),  # type: ignore[no-untyped-call]
+        lambda: dropout(values, 0.1, training=True).sum().backward(),  # type: ignore[no-untyped-call]
+        wanted=1.5,
     )
 
 
@@ -89,6 +106,7 @@ def store(folder: Path) -> None:
         "frames and spectrograms from the store, against decoding the frames alone",
         lambda: [decode_frames(path, get_visual_recipe(recipe)) for path in files],
         lambda: list(source.evaluation(everything)),
+        wanted=10,
     )
 
 
@@ -106,9 +124,12 @@ def planning(folder: Path) -> None:
             raise SystemExit(done.stdout + done.stderr)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     jobs = len(load_plan_for(REPOSITORY, [str(many)], []).cells)
-    print(
-        f"planning {jobs} trainings: `snakemake -n` takes {times[1] / times[0]:.1f} times the CPU time of "
-        f"`snakemake --version`, {times[1]:.1f} s: 1.3 times that and {times[1] - 1.3 * times[0]:.1f} s"
+    row(
+        f"planning {jobs} trainings: CPU time of `snakemake -n` beyond 1.3 times that of `snakemake --version`",
+        times[1] - 1.3 * times[0],
+        wanted=5,
+        unit="s",
+        most=True,
     )
 
 
@@ -134,10 +155,8 @@ def restoring(folder: Path) -> None:
 
     hashing = seconds(lambda: [md5_file(root / path) for path in artifacts])
     times = [seconds(lambda: restore(root, "many")) for _ in range(3)]
-    print(
-        f"restoring {files} fetched files: {times[0]:.2f} s of CPU time, of which {hashing:.2f} s hash; "
-        f"{times[-1] * 1000:.0f} ms when nothing changed"
-    )
+    row(f"restoring {files} fetched files, against hashing them", times[0] / hashing, 20, "times the time", most=True)
+    row("restoring them again when nothing changed", 1000 * times[-1], 500, "ms", most=True)
 
 
 def main() -> None:
@@ -147,9 +166,14 @@ def main() -> None:
         planning(Path(folder))
         restoring(Path(folder))
     augmentation()
+    dropped()
+    memory_kept.main()
     gaps.main()
     with tempfile.TemporaryDirectory() as folder:
         parsing.main(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        authors.main(Path(folder))
+    finish()
 
 
 if __name__ == "__main__":
