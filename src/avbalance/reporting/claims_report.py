@@ -78,16 +78,13 @@ def verdict_text(result: Mapping[str, Any] | None, own: bool) -> str:
         return ""
     if result["verdict"] == ILLUSTRATION:
         return ILLUSTRATION
-    heads = [outcome for outcome in result["outcomes"] if outcome["headline"]]
-    parts = [
-        f"headline {interval_text(head)}" if head["low"] is not None else f"headline {head['verdict']}"
-        for head in heads
-    ]
-    counts = [f"{result[name]} {word}" for name, word in COUNTED.items() if result[name]]
-    more = sum(result[name] for name in COUNTED) > 1 or heads
-    parts += [f"{'others: ' if heads else ''}{', '.join(counts)}"] if counts and more else []
     words = WORDS[own][result["verdict"]]
-    return f"{words} ({'; '.join(parts)})" if parts else words
+    heads = [outcome for outcome in result["outcomes"] if outcome["headline"]]
+    counts = [f"{result[name]} {word}" for name, word in COUNTED.items() if result[name]]
+    if len(result["outcomes"]) == 1 or all(outcome["verdict"] == UNTESTABLE for outcome in result["outcomes"]):
+        return words
+    parts = [f"headline {head['verdict'] if head['low'] is None else interval_text(head)}; others: " for head in heads]
+    return f"{words} ({''.join(parts)}{', '.join(counts)})"
 
 
 def interval_text(outcome: Mapping[str, Any]) -> str:
