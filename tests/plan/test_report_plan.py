@@ -40,8 +40,8 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
         f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
     ]
     assert plan.figure_run_files(SLUG, "figure1") == []
-    maps = plan.claims_run_files(SLUG)  # of three data sets, two modalities and three seeds
-    assert len(maps) == 18 and all(path.endswith("/confidence.npz") for path in maps)
+    maps = plan.claims_run_files(SLUG)  # of two modalities, and five, three and five seeds on the three data sets
+    assert len(maps) == 26 and all(path.endswith("/confidence.npz") for path in maps)
     assert set(maps) <= set(plan.artifacts())
 
 

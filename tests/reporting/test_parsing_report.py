@@ -184,7 +184,7 @@ def test_everything_is_the_same_bytes_twice(made: tuple[Paper, Path, Path], tmp_
         *render_figures(paper, declarations(), measurements, tmp_path),
         *render_claims(paper, declarations(), tmp_path, measurements),
     ]
-    assert len(written) == 9 * 3 + 2 * 3 + 2
+    assert len(written) == 10 * 3 + 2 * 3 + 2
     for path in written:
         assert path.read_bytes() == (out / path.name).read_bytes()
 

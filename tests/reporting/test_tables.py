@@ -291,6 +291,6 @@ def test_tables_are_the_same_bytes_twice(
     tmp_path: Path,
 ) -> None:
     written = render_tables(fabricated_paper, balanced_declarations, measurements, tmp_path)
-    assert len(written) == 3 * 7
+    assert len(written) == 3 * 8
     for path in written:
         assert path.read_bytes() == (rendered / path.name).read_bytes()

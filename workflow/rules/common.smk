@@ -66,7 +66,9 @@ KEPT_MEMORY = {
 def job_environment():
     """Let jobs find the code, and this environment's programs even when it is not activated; conda brings its own."""
     exports = [f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}"]
-    exports += [f"export {name}=${{{name}:-{size}}}" for name, size in KEPT_MEMORY.items()]
+    exports += [
+        f"export {name}=${{{name}:-{size}}}" for name, size in KEPT_MEMORY.items()
+    ]
     if not workflow.deployment_settings.deployment_method:
         exports.append(
             f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
