@@ -192,6 +192,24 @@ def test_patience(
     assert len(trainer.history) == epochs
 
 
+@pytest.mark.parametrize(
+    ("losses", "epochs"),
+    [
+        ([0.3, 0.009, 0.009, 0.009, 0.009, 0.009, 0.009], 6),  # five in a row
+        ([0.3, 0.009, 0.009, 0.02, 0.009, 0.009, 0.009, 0.009], 8),  # one between starts the count again
+        ([0.009, 0.009, 0.009, 0.009, 0.01, 0.009], 6),  # below, not at
+    ],
+)
+def test_a_training_ends_when_its_loss_has_come_to_rest(
+    losses: list[float], epochs: int, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = iter(losses)
+    monkeypatch.setattr(Trainer, "_epoch", lambda self, *args: (9.0, next(script)))  # what the method minimises is high
+    trainer = make_trainer(protocol={"epochs": len(losses), "stop_at_loss": 0.01})
+    trainer.train()
+    assert len(trainer.history) == epochs
+
+
 def test_patience_and_the_estimator_of_confidence_agree(
     make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,7 @@ def judged(
     """The block "learning" of a run's record.
 
     history: a row per epoch; selected_epoch: from 1; epochs: as the schedule has them, of which fewer were run where
-    patience ended; own, guess (N,): values of the metric, in percent, of every validation clip, by the selected model
+    the training ended early; own, guess (N,): values of the metric, in percent, of every validation clip, by the selected model
     and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be judged.
     """
     lead, error = margin(own, guess)
@@ -122,7 +122,7 @@ def judged(
 def _plateau(values: Sequence[float], losses: Sequence[float], guess_loss: float, stopped: bool) -> dict[str, Any]:
     """Whether validation metric and training loss have come to rest, `converged`, with the numbers and the `reason`.
 
-    stopped: patience ended the training.
+    stopped: patience, or a training loss near 0, ended the training.
     """
     if len(values) < 2:
         return {"converged": False, "reason": "a single epoch shows no plateau"}
@@ -139,7 +139,9 @@ def _plateau(values: Sequence[float], losses: Sequence[float], guess_loss: float
         "late_rise_error": error,
         "late_fall": fall,
         "converged": stopped or rested,
-        "reason": "stopped early, without a gain within its patience" if stopped else reason,
+        "reason": "stopped early: without a gain within its patience, or with a training loss at rest"
+        if stopped
+        else reason,
     }
 
 

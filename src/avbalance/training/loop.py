@@ -30,7 +30,9 @@ class Protocol:
     optimiser: "sgd" or "adam" (default betas). The rate is multiplied by `decay_factor` every `decay_every` epochs, or
     after each number of epochs in `decay_at`. select: "validation", the epoch with the best validation `metric`, of
     equals the earlier or the later one (`ties`); or "last". `patience`: epochs without an improvement of the metric by
-    at least `min_delta` percentage points (None: train to the end). watch_test: evaluate the test part after every
+    at least `min_delta` percentage points (None: train to the end). stop_at_loss: training ends when the loss of the
+    prediction alone, which all methods have in common, was below this in each of the last STOP_EPOCHS epochs (None: train
+    to the end); its gradient is then too small to change anything. watch_test: evaluate the test part after every
     epoch and keep the best of them beside the selected model; nothing is selected by it. precision: "fp32", or "bf16":
     forward pass and loss of training under autocast; weights, optimiser and evaluation stay in float32.
     """
@@ -50,6 +52,7 @@ class Protocol:
     ties: str = "earlier"
     patience: int | None = None
     min_delta: float = 0.1
+    stop_at_loss: float | None = None
     record_confidence: bool = False
     watch_test: bool = False
     precision: str = "fp32"
@@ -82,6 +85,7 @@ _CHOICES = {
 }
 
 
+STOP_EPOCHS = 5  # of a loss below `stop_at_loss`: one epoch may be low by its draws
 Losses = tuple[float, float]  # what the method minimises, and the loss of its prediction alone
 _NONE_YET: Losses = (0.0, 0.0)
 
@@ -209,7 +213,7 @@ class Trainer:
         self.method.prepare(self)
         self._first_epoch = first
         epoch, index, totals = self._resume(first)
-        while epoch < stop and not self._patience_over():
+        while epoch < stop and not self._over():
             self.epoch = epoch
             if index == 0:
                 self.method.epoch_start(self, epoch)
@@ -300,9 +304,12 @@ class Trainer:
         if part not in self.best or self.protocol.better(value, self.best[part].value):
             self.best[part] = Kept(epoch, value, self._weights())
 
-    def _patience_over(self) -> bool:
-        """Whether `patience` epochs have passed without a gain, see stopping.py."""
+    def _over(self) -> bool:
+        """Whether `patience` epochs have passed without a gain (see stopping.py), or the loss has come to rest at 0."""
         rule = self.protocol
+        recent = [row[LOSS] for row in self.history[-STOP_EPOCHS:]]
+        if rule.stop_at_loss is not None and len(recent) == STOP_EPOCHS and max(recent) < rule.stop_at_loss:
+            return True
         values = [row[f"val_{rule.metric}"] for row in self.history]
         return rule.patience is not None and early_stop(values, rule.min_delta, rule.patience)[1] is not None
 
