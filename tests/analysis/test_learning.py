@@ -42,7 +42,7 @@ def test_late_change_compares_the_halves_of_the_last_quarter() -> None:
 
 def block(values: list[float], losses: list[float], own: list[float] | None = None, **changes: Any) -> dict[str, Any]:
     history = [{"val_accuracy": v, "train_prediction_loss": loss} for v, loss in zip(values, losses, strict=True)]
-    clips = np.array(own or [100.0] * 90 + [0.0] * 10)
+    clips = np.array(own or [100.0] * 360 + [0.0] * 40)
     given = {"selected_epoch": 2, "epochs": len(values), "guess": np.repeat([100.0, 0.0], len(clips) // 2)}
     return judged(history, "accuracy", own=clips, guess_loss=1.0, **(given | changes))
 
@@ -51,11 +51,11 @@ def test_a_run_that_rests_above_guessing_has_learned_and_converged() -> None:
     found = block([40, 60, 80, 80.4], [1.0, 0.5, 0.2, 0.18])
     assert (found["learned"], found["converged"]) == (True, True)
     assert (found["value"], found["chance"], found["margin"]) == (90.0, 50.0, 40.0)
-    assert (found["final_loss"], found["guess_loss"], found["validation_clips"]) == (0.18, 1.0, 100)
+    assert (found["final_loss"], found["guess_loss"], found["validation_clips"]) == (0.18, 1.0, 400)
     assert found["selected_share"] == 0.5 and found["late_rise"] == pytest.approx(0.4)
     assert found["late_fall"] == pytest.approx(0.02)
     assert found["reason"] == (
-        "learned: 40.0 points above guessing, standard error 4.9; converged: validation rose by 0.4 points (standard "
+        "learned: 40.0 points above guessing, standard error 2.5; converged: validation rose by 0.4 points (standard "
         "error 0.0) and the training loss fell by 2.0 % of that of guessing within the last 2 epochs"
     )
 
@@ -72,6 +72,12 @@ def test_a_run_that_rests_above_guessing_has_learned_and_converged() -> None:
 )
 def test_rest(values: list[float], losses: list[float], converged: bool) -> None:
     assert block(values, losses)["converged"] is converged
+
+
+def test_a_rise_of_fewer_than_four_clips_is_none() -> None:
+    few = [100.0] * 90 + [0.0] * 10  # of 100 clips each is a point
+    assert block([50, 60, 70, 73.5], [0.2] * 4, own=few)["converged"] is True
+    assert block([50, 60, 70, 74.0], [0.2] * 4, own=few)["converged"] is False
 
 
 def test_a_run_that_patience_ended_has_converged() -> None:

@@ -19,6 +19,9 @@ from avbalance.errors import UserError
 
 MARGIN_ERRORS = 3.0  # standard errors above guessing: by luck 1 run in 700, and the selected epoch is the best of many
 LATE_RISE = 1.0  # points: what most published gains exceed, so that a smaller rise cannot make or undo one
+RISE_CLIPS = (
+    4  # validation clips: a net gain of k clips has a standard error of sqrt(k) at least, so fewer are within two
+)
 RISE_ERRORS = 2.0  # standard errors: a rise within them is the usual to and fro between epochs
 LATE_FALL = 0.03  # of the loss of guessing: a network that still learns loses more than that in a quarter of its epochs
 LOSS = "train_prediction_loss"  # column of history.csv
@@ -90,13 +93,14 @@ def judged(
     """The block "learning" of a run's record.
 
     history: a row per epoch; selected_epoch: from 1; epochs: as the schedule has them, of which fewer were run where
-    the training ended early; own, guess (N,): values of the metric, in percent, of every validation clip, by the selected model
-    and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be judged.
+    the training ended early; own, guess (N,): values of the metric, in percent, of every validation clip, by the
+    selected model and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be judged.
     """
     lead, error = margin(own, guess)
     losses, values = column(history, LOSS), column(history, f"val_{metric}")
     learned = lead > MARGIN_ERRORS * error
-    plateau = _plateau(values, losses, guess_loss, stopped=len(history) < epochs)
+    least = max(LATE_RISE, 100 * RISE_CLIPS / len(own))
+    plateau = _plateau(values, losses, guess_loss, least, stopped=len(history) < epochs)
     verdicts = {"learned": learned, "converged": plateau.pop("converged")}
     told = f"{lead:.1f} points above guessing, standard error {error:.1f}", plateau.pop("reason")
     reasons = [
@@ -119,10 +123,13 @@ def judged(
     }
 
 
-def _plateau(values: Sequence[float], losses: Sequence[float], guess_loss: float, stopped: bool) -> dict[str, Any]:
+def _plateau(
+    values: Sequence[float], losses: Sequence[float], guess_loss: float, least: float, stopped: bool
+) -> dict[str, Any]:
     """Whether validation metric and training loss have come to rest, `converged`, with the numbers and the `reason`.
 
-    stopped: patience, or a training loss near 0, ended the training.
+    least: points that the metric must rise by to count as rising; stopped: patience, or a training loss near 0, ended
+    the training.
     """
     if len(values) < 2:
         return {"converged": False, "reason": "a single epoch shows no plateau"}
@@ -133,7 +140,7 @@ def _plateau(values: Sequence[float], losses: Sequence[float], guess_loss: float
         f"validation rose by {rise:.1f} points (standard error {error:.1f}) and the training loss fell by "
         f"{100 * fall:.1f} % of that of guessing within the last {quarter} epochs"
     )
-    rested = (rise < LATE_RISE or rise <= RISE_ERRORS * error) and fall <= LATE_FALL
+    rested = (rise < least or rise <= RISE_ERRORS * error) and fall <= LATE_FALL
     return {
         "late_rise": rise,
         "late_rise_error": error,
