@@ -94,7 +94,8 @@ def judged(
 
     history: a row per epoch; selected_epoch: from 1; epochs: as the schedule has them, of which fewer were run where
     the training ended early; own, guess (N,): values of the metric, in percent, of every validation clip, by the
-    selected model and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be judged.
+    selected model and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be
+    judged.
     """
     lead, error = margin(own, guess)
     losses, values = column(history, LOSS), column(history, f"val_{metric}")
