@@ -110,6 +110,26 @@ def test_methods_of_late_fusion_train_every_convolution_of_it(method: str, optio
     assert changed == {"ogm-ge": 8, "dgm": 8}.get(method, 0)  # noise reaches both encoders, damping one
 
 
+def test_mmtm_blocks_stand_between_the_layers_of_the_small_encoder() -> None:
+    model = make("mmtm-net")
+    assert {stage: block.squeeze.in_features for stage, block in model.blocks.items()} == {
+        "2": 2 * 8, "3": 2 * 16, "4": 2 * 24,  # both modalities' channels: twice and four times the width, the dimension
+    }  # fmt: skip
+    output = model(batch())
+    output.logits.sum().backward()
+    kernels = [part.weight for part in model.encoders.modules() if isinstance(part, nn.Conv2d)]
+    assert len(kernels) == 2 * 4 and all(kernel.grad.abs().sum() > 0 for kernel in kernels)
+    for parameter in model.blocks.parameters():  # without gates of their own the branches are the encoders alone
+        nn.init.zeros_(parameter)
+    halved = model.eval()(batch()).features["audio"]
+    layers = model.encoders["audio"].layers
+    maps = batch().audio
+    for number in range(4):
+        maps = layers[3 * number : 3 * number + 3](maps)
+        maps = maps if number == 0 else maps / 2  # sigmoid(0)
+    torch.testing.assert_close(halved, maps.mean((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
@@ -118,8 +138,7 @@ def test_methods_of_late_fusion_train_every_convolution_of_it(method: str, optio
         ("fusion-net", {"dimension": 0}, "dimension is 0; it must be at least 1"),
         ("fusion-net", {"encoder": "resnet18"}, "ResNet-18 has 8 times its width: set dimension to null"),
         ("unimodal-net", {"dimensions": 8}, "unknown setting dimensions; it takes modality, encoder, dimension"),
-        ("mmtm-net", {"dimension": None}, "encoder is 'convolutional'; it must be one of resnet18"),
-        ("mmtm-net", {"encoder": "resnet18"}, "dimension is 24; it must be one of None"),
+        ("mmtm-net", {"encoder": "resnet18"}, "ResNet-18 has 8 times its width: set dimension to null"),
     ],
 )
 def test_settings_are_checked(name: str, settings: dict[str, Any], sentence: str) -> None:

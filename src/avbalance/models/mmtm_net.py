@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete, require
-from avbalance.models.encoders import ENCODER_DEFAULTS
+from avbalance.models.encoders import ENCODER_DEFAULTS, ConvolutionalEncoder, build_encoder
 from avbalance.models.fusion import ConcatFusion
 from avbalance.models.mmtm import MMTM
-from avbalance.models.resnet import ResNet18, as_images, build_encoder, pool
+from avbalance.models.resnet import ResNet18, as_images, pool
 
 HEADS = ("branches", "concat")
 DEFAULTS: dict[str, Any] = {"mmtm_stages": [2, 3, 4], "reduction": 4, "head": "branches", **ENCODER_DEFAULTS}
 
 
 class MMTMNet(Model):
-    """ResNet-18 per modality, an MMTM block after each of `mmtm_stages`, and a linear head per branch.
+    """An encoder per modality, an MMTM block after each of `mmtm_stages`, and a linear head per branch.
 
-    Audio maps are `(B, C, h, w)`, visual maps `(B*K, C, h', w')`; a visual map is squeezed over its K frames
+    Stages are ResNet-18's four, or the four layers of the convolutional encoder. Audio maps are `(B, C, h, w)`, visual maps `(B*K, C, h', w')`; a visual map is squeezed over its K frames
     as well and all frames of a sample share its gate. Prediction logits are the mean of the branches' logits;
     with head "concat" (the form of BalanceBenchmark) those of one linear head on both features, whose halves
     are the scores.
@@ -38,13 +38,11 @@ class MMTMNet(Model):
         if not stages or len(set(stages)) != len(stages) or not set(stages) <= {1, 2, 3, 4}:
             raise UserError(f"model setting mmtm_stages is {settings['mmtm_stages']}; it must be some of 1 to 4.")
         require(settings["head"], HEADS, "head")
-        require(settings["encoder"], ("resnet18",), "encoder")  # the blocks stand between its stages
-        require(settings["dimension"], (None,), "dimension")
         self.modalities = MODALITIES
         self.cared: str | None = None
         self.blind: str | None = None
         encoders = {name: build_encoder(name, settings) for name in MODALITIES}
-        channels, dimension = encoders["audio"].channels, encoders["audio"].dimension
+        channels, dimension = stage_channels(encoders["audio"]), encoders["audio"].dimension
         self.encoders = nn.ModuleDict(encoders)
         self.blocks = nn.ModuleDict(
             {str(stage): MMTM(MODALITIES, channels[stage - 1], settings["reduction"]) for stage in stages}
@@ -68,18 +66,19 @@ class MMTMNet(Model):
 
     def _features(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         samples = inputs["audio"].shape[0]
-        maps = {name: self._encoder(name).stem(as_images(name, tensor)) for name, tensor in inputs.items()}
+        maps = {name: as_images(name, tensor) for name, tensor in inputs.items()}
+        stages = {name: stages_of(self._encoder(name)) for name in inputs}
         for stage in range(1, 5):
-            maps = {name: self._encoder(name).stages[stage - 1](tensor) for name, tensor in maps.items()}
+            maps = {name: stages[name][stage - 1](tensor) for name, tensor in maps.items()}
             if str(stage) in self.blocks:
                 squeezes = {name: pool(tensor, samples) for name, tensor in maps.items()}
                 gates = self.blocks[str(stage)](squeezes, cared=self.cared, blind=self.blind)
                 maps = {name: apply_gate(tensor, gates[name]) for name, tensor in maps.items()}
         return {name: pool(tensor, samples) for name, tensor in maps.items()}
 
-    def _encoder(self, name: str) -> ResNet18:
+    def _encoder(self, name: str) -> ResNet18 | ConvolutionalEncoder:
         encoder = self.encoders[name]
-        assert isinstance(encoder, ResNet18)
+        assert isinstance(encoder, ResNet18 | ConvolutionalEncoder)
         return encoder
 
     def main(self, modality: str) -> list[nn.Parameter]:
@@ -119,6 +118,22 @@ class MMTMNet(Model):
             yield
         finally:
             self.blind = None
+
+
+def stages_of(encoder: ResNet18 | ConvolutionalEncoder) -> list[nn.Module]:
+    """The four stages of an encoder; ResNet-18's stem is part of the first."""
+    if isinstance(encoder, ResNet18):
+        first, *others = encoder.stages
+        return [nn.Sequential(encoder.stem, first), *others]
+    layer = len(encoder.layers) // 4  # a convolution, its norm and its activation
+    return [encoder.layers[layer * number : layer * (number + 1)] for number in range(4)]
+
+
+def stage_channels(encoder: ResNet18 | ConvolutionalEncoder) -> tuple[int, ...]:
+    """Channels of the maps after each stage."""
+    if isinstance(encoder, ResNet18):
+        return encoder.channels
+    return tuple(layer.out_channels for layer in encoder.layers if isinstance(layer, nn.Conv2d))
 
 
 def apply_gate(maps: Tensor, gate: Tensor) -> Tensor:
