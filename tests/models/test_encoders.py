@@ -113,8 +113,10 @@ def test_methods_of_late_fusion_train_every_convolution_of_it(method: str, optio
 def test_mmtm_blocks_stand_between_the_layers_of_the_small_encoder() -> None:
     model = make("mmtm-net")
     assert {stage: block.squeeze.in_features for stage, block in model.blocks.items()} == {
-        "2": 2 * 8, "3": 2 * 16, "4": 2 * 24,  # both modalities' channels: twice and four times the width, the dimension
-    }  # fmt: skip
+        "2": 2 * 8,  # both modalities' channels: twice the width, four times the width, the dimension
+        "3": 2 * 16,
+        "4": 2 * 24,
+    }
     output = model(batch())
     output.logits.sum().backward()
     kernels = [part.weight for part in model.encoders.modules() if isinstance(part, nn.Conv2d)]

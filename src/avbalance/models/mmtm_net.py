@@ -23,10 +23,10 @@ DEFAULTS: dict[str, Any] = {"mmtm_stages": [2, 3, 4], "reduction": 4, "head": "b
 class MMTMNet(Model):
     """An encoder per modality, an MMTM block after each of `mmtm_stages`, and a linear head per branch.
 
-    Stages are ResNet-18's four, or the four layers of the convolutional encoder. Audio maps are `(B, C, h, w)`, visual maps `(B*K, C, h', w')`; a visual map is squeezed over its K frames
-    as well and all frames of a sample share its gate. Prediction logits are the mean of the branches' logits;
-    with head "concat" (the form of BalanceBenchmark) those of one linear head on both features, whose halves
-    are the scores.
+    Stages are ResNet-18's four, or the four layers of the convolutional encoder. Audio maps are `(B, C, h, w)`, visual
+    maps `(B*K, C, h', w')`; a visual map is squeezed over its K frames as well and all frames of a sample share its
+    gate. Prediction logits are the mean of the branches' logits; with head "concat" (the form of BalanceBenchmark)
+    those of one linear head on both features, whose halves are the scores.
 
     `cared` names the modality whose gates are replaced by their running mean in training forwards, None in
     regular ones. `blind` names the branch that, in evaluation, does not see the other; see MMTM.
