@@ -1,6 +1,6 @@
 """How much worse a modality is learnt beside the other than alone, on generated stand-ins: the probe gap.
 
-Call it as `python benchmarks/probe_gap.py [--seeds N] [--keep FOLDER] DATASET[:OPTION=VALUE,...] ...`.
+Call it as `python benchmarks/probe_gap.py [--seeds N] [--encoder NAME] [--keep FOLDER] DATASET[:OPTION=VALUE,...] ...`.
 For each data set the clips are generated and encoded in a temporary folder (or kept in FOLDER, and found there again).
 Baseline and both unimodal models are trained as in the demo, and a logistic regression is fitted on the features of
 each frozen encoder. The probe gap of a modality is the probe's accuracy on the encoder of its unimodal model minus that
@@ -38,6 +38,10 @@ PROTOCOL = {
     "epochs": 60, "batch_size": 64, "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4, "decay_every": 42,
     "decay_factor": 0.1,
 }  # fmt: skip
+ENCODERS = {
+    "convolutional": {"encoder": "convolutional", "width": 8, "dimension": 64},  # the demo's
+    "resnet18": {"width": 8, "stem": "small"},
+}
 RUNS = {
     "baseline": ("baseline", {"name": "fusion-net", "fusion": "concat"}),
     "audio": ("unimodal", {"name": "unimodal-net", "modality": "audio"}),
@@ -70,10 +74,10 @@ def made(name: str, folder: Path) -> Clips:
     return load_clips(manifest, stores["audio"], stores["visual"])
 
 
-def trained(run: str, clips: Clips, seed: int) -> Trainer:
+def trained(run: str, clips: Clips, seed: int, encoder: str) -> Trainer:
     """A trainer after its training, with the selected model in place."""
     method, model = RUNS[run]
-    settings = {"data": DATA, "model": {**model, "width": 8, "stem": "small"}, "protocol": PROTOCOL}
+    settings = {"data": DATA, "model": {**model, **ENCODERS[encoder]}, "protocol": PROTOCOL}
     trainer = make_trainer(method, settings, seed, clips, torch.device("cpu"))
     trainer.train()
     return trainer
@@ -86,12 +90,12 @@ def probe(trainer: Trainer) -> dict[str, float]:
     return {name: 100.0 * float((rows.argmax(1).numpy() == labels).mean()) for name, rows in logits.items()}
 
 
-def measure(clips: Clips, seed: int) -> dict[str, float]:
+def measure(clips: Clips, seed: int, encoder: str) -> dict[str, float]:
     """Numbers of one seed, in percent and points."""
     row: dict[str, float] = {}
     probes = {}
     for run in RUNS:
-        trainer = trained(run, clips, seed)
+        trainer = trained(run, clips, seed, encoder)
         row[run] = trainer.evaluate("test").accuracy["logits"]
         probes[run] = probe(trainer)
     for name in ("audio", "visual"):
@@ -104,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--encoder", choices=ENCODERS, default="convolutional")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     prepare_torch("cpu", 1)
@@ -112,7 +117,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             clips = made(name, options.keep / name if options.keep else Path(temporary))
         made_in, start = cpu_seconds() - start, cpu_seconds()
-        rows = [measure(clips, seed) for seed in range(options.seeds)]
+        rows = [measure(clips, seed, options.encoder) for seed in range(options.seeds)]
         print(f"{name}: made in {made_in:.0f} CPU-seconds, {options.seeds} seeds in {cpu_seconds() - start:.0f}")
         for key in rows[0]:
             values = [row[key] for row in rows]
