@@ -62,7 +62,7 @@ def test_html_is_escaped_and_gaps_are_told() -> None:
     assert row in text.splitlines()
     assert "**Estimated: holds on these data.**" in text
     several = claims_markdown(report(outcome(verdict="not testable here", reason="no <run>")))
-    assert "holds on these data (1 as claimed, 1 not testable here)" in several
+    assert "holds on these data where testable (1 as claimed, 1 not testable here)" in several
     assert "The paper's numbers: right sign in 2 of 3, effects -1.00 to +2.00." in text
 
 

@@ -79,6 +79,8 @@ def verdict_text(result: Mapping[str, Any] | None, own: bool) -> str:
     if result["verdict"] == ILLUSTRATION:
         return ILLUSTRATION
     words = WORDS[own][result["verdict"]]
+    if result["verdict"] == CLAIMED and any(outcome["verdict"] == UNTESTABLE for outcome in result["outcomes"]):
+        words += " where testable"
     heads = [outcome for outcome in result["outcomes"] if outcome["headline"]]
     counts = [f"{result[name]} {word}" for name, word in COUNTED.items() if result[name]]
     if len(result["outcomes"]) == 1 or all(outcome["verdict"] == UNTESTABLE for outcome in result["outcomes"]):

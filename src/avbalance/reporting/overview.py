@@ -1,4 +1,4 @@
-"""claims.md over all papers: every claim with the published verdict, ours, and the comparison that decided it."""
+"""claims.md over all papers: every claim, signs of published numbers, our verdict, the comparison that decided it."""
 
 from __future__ import annotations
 
