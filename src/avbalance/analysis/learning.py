@@ -19,9 +19,7 @@ from avbalance.errors import UserError
 
 MARGIN_ERRORS = 3.0  # standard errors above guessing: by luck 1 run in 700, and the selected epoch is the best of many
 LATE_RISE = 1.0  # points: what most published gains exceed, so that a smaller rise cannot make or undo one
-RISE_CLIPS = (
-    4  # validation clips: a net gain of k clips has a standard error of sqrt(k) at least, so fewer are within two
-)
+RISE_CLIPS = 4  # of validation: a net gain of k clips has a standard error of sqrt(k) at least, so fewer are within two
 RISE_ERRORS = 2.0  # standard errors: a rise within them is the usual to and fro between epochs
 LATE_FALL = 0.03  # of the loss of guessing: a network that still learns loses more than that in a quarter of its epochs
 LOSS = "train_prediction_loss"  # column of history.csv

@@ -32,7 +32,7 @@ class Protocol:
     equals the earlier or the later one (`ties`); or "last". `patience`: epochs without an improvement of the metric by
     at least `min_delta` percentage points (None: train to the end). stop_at_loss: training ends when the loss of the
     prediction alone, which all methods have in common, was below this in each of the last STOP_EPOCHS epochs (None:
-    train to the end); its gradient is then too small to change anything. watch_test: evaluate the test part after every
+    train to the end): hardly any gradient is left then. watch_test: evaluate the test part after every
     epoch and keep the best of them beside the selected model; nothing is selected by it. precision: "fp32", or "bf16":
     forward pass and loss of training under autocast; weights, optimiser and evaluation stay in float32.
     """
