@@ -40,6 +40,7 @@ from avbalance.methods.base import Step
 from avbalance.methods.parts import modulation
 from avbalance.models.base import Batch
 from avbalance.models.base import load as load_model
+from avbalance.models.dropout import Dropout
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Job, Row
 from avbalance.training.cell import make_trainer
@@ -302,7 +303,7 @@ def test_item_06_affine_encoders_and_one_post_norm_layer_for_both_modalities() -
     assert [each.shape for each in (layer.expand.weight, layer.contract.weight)] == [(512, 512)] * 2
     for attention in (layer.self_attention, layer.cross_attention):
         assert (attention.embed_dim, attention.num_heads, attention.dropout) == (512, 1, 0.1)
-    assert {module.p for module in layer.modules() if isinstance(module, nn.Dropout)} == {0.1}
+    assert {module.share for module in layer.modules() if isinstance(module, Dropout)} == {0.1}
     assert sum(isinstance(module, nn.MultiheadAttention) for module in model.modules()) == 2
     for modality in ("audio", "visual"):
         encode, values = model.encoders[modality], batch.modality(modality).double()
@@ -417,7 +418,7 @@ def test_item_10_half_of_the_visual_features_are_dropped_after_the_contrastive_o
     assert torch.equal(still.f_a, moving.f_a) and torch.equal(still.f_v, moving.f_v)
     torch.testing.assert_close(still.p_a, moving.p_a)
     assert (still.p_v - moving.p_v).abs().max() > 1e-3
-    assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.0, 0.5}
+    assert {module.share for module in model.modules() if isinstance(module, Dropout)} == {0.0, 0.5}
     plain = network("han", **SMALL, dropout=0.0).train()
     torch.testing.assert_close(plain(batch).p_v, plain(batch).p_v)
     assert rows()["han-ours"].settings["model"].get("visual_dropout", 0.0) == 0.0

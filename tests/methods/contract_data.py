@@ -43,7 +43,7 @@ def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
         return tiny_settings(**changes)
     if task == "relevance":
         return vector_settings(**changes)
-    long = {"parsing": 8, "localisation": 14}[task]  # psp's similarity outweighs the classes at first
+    long = {"parsing": 8, "localisation": 20}[task]  # psp's similarity outweighs the classes at first
     epochs = {"epochs": long, "decay_every": long - 2, "batch_size": 8}
     metric = {"metric": "segment_Event"} if task == "parsing" else {}
     settings = segment_settings(task, {}, **epochs, **metric)
