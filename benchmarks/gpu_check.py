@@ -482,7 +482,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         if given.device == "cpu" and not given.quick:
             raise UserError("--device cpu needs --quick: the papers' sizes take a processor hours.")
-        prepare_torch(given.device, torch.get_num_threads())
+        prepare_torch(given.device, 1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

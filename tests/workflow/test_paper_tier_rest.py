@@ -177,8 +177,8 @@ def test_the_whole_paper_tier_of_all_papers_is_planned(workplace: Path, snakemak
     plan = load_plan(REPOSITORY, {"tier": "paper"})
     pairs = sum(len(row.seeds) for rows in plan.rows.values() for row in rows if not row.combine)
     assert len(plan.papers) == 4
-    assert kinds["train"] == pairs == 772
-    assert kinds["total"] == 865 < MOST_JOBS
+    assert kinds["train"] == pairs == 825
+    assert kinds["total"] == 920 < MOST_JOBS
     assert kinds["dataset"] == len(plan.datasets) == 9  # papers share data sets, and stores of the same recipes
     assert kinds["features"] == 9 + 2  # two papers read Kinetics-Sounds, and two CREMA-D, by recipes of their own
 
@@ -214,7 +214,7 @@ def planned() -> list[Row]:
 
 
 def test_every_run_has_five_seeds_a_method_its_model_and_its_options() -> None:
-    rows = [row for row in planned() if not row.combine]
+    rows = [row for row in planned() if not row.combine and not methods.load(row.method).card.fits]
     counts = {slug: dict(Counter(row.dataset for row in rows if row.paper == slug)) for slug in PAPERS}
     assert counts == RUNS
     for row in rows:

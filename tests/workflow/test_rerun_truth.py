@@ -90,14 +90,14 @@ AGAIN = {
         {"code changed: avbalance.training.partition": {cell_rule(name) for name in ("greedy", "ogm-ge")}},
     ),
     "a further seed": Again(
-        replaced(TIER, "seeds: [0]\n", "seeds: [0, 1]\n"),
+        replaced(TIER, "seeds: [0]\nmost_seeds: 1", "seeds: [0, 1]\nmost_seeds: 2"),
         {**EVERYTHING, "dataset": 0, "features": 0, "train": len(RESEEDED)},
         {"settings changed: new seed 1": {cell_rule(name) for name in RESEEDED}},
     ),
     "a further method": Again(
         further_method,
         {**ONE_METHOD, "losses": 1},
-        {f"never made ({RUNS}/plain/seed0/predictions.parquet)": {cell_rule("plain")}},
+        {f"never made ({RUNS}/plain/seed0/predictions.parquet and 1 more)": {cell_rule("plain")}},
     ),
     "a setting of the generator": Again(
         replaced(TIER, "synthetic-balanced\n    options: {clips:", "synthetic-balanced\n    options: {seed: 5, clips:"),

@@ -101,10 +101,13 @@ def pinned() -> dict[str, str]:
 
 
 def instruction_set() -> dict[str, Any]:
-    """What PyTorch's own kernels use on this processor, such as "AVX512", and what the environment pins."""
-    import torch  # not above: `avbalance show` reads records without it
+    """What PyTorch's own kernels use on this processor, such as "AVX512", and what the environment pins.
 
-    return {"torch": torch.backends.cpu.get_cpu_capability(), "pinned": pinned()}
+    Without PyTorch where this process has not loaded it: what joins predictions computes without it.
+    """
+    torch = sys.modules.get("torch")
+    used = {"torch": torch.backends.cpu.get_cpu_capability()} if torch else {}
+    return {**used, "pinned": pinned()}
 
 
 def _processor() -> str:
