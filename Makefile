@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-reproduce: $(READY) ## every table and figure on generated stand-in data (20 minutes on two cores)
+reproduce: $(READY) ## every table and figure on generated stand-in data (about 55 minutes on two cores)
 	$(BIN)/snakemake
 
 smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (two and a half minutes)
@@ -21,10 +21,10 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (about 15 minutes)
+test: $(READY) ## the tests (about 20 minutes)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (less than 40 minutes)
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
 	$(PYTEST) -n 2 --dist loadgroup
 
 lint: $(READY) ## style, formats, the workflow's own linter, types
