@@ -223,13 +223,6 @@ def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> Non
     assert len(apart) == 8 and "stage1" not in apart
 
 
-def test_a_tier_may_keep_the_first_seeds_alone() -> None:
-    wanted = {"datasets": {"first": "set-a"}, "runs": {"one": {"seeds": [4, 2, 0]}}}
-    for most, seeds in ((1, (4,)), (2, (4, 2)), (9, (4, 2, 0))):
-        rows = rows_of_paper({**config(**wanted), "most_seeds": most}, paper())
-        assert {row.run: row.seeds for row in rows}["one"] == seeds
-
-
 def test_runs_of_few_seeds_are_left_out_unless_others_read_them() -> None:
     declared = {
         "few": {"label": "F", "method": "greedy", "seeds": [0]},

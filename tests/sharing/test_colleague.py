@@ -101,7 +101,7 @@ def test_an_edit_makes_the_same_jobs_anew_as_where_the_results_were_made(colleag
 
 
 def test_a_new_seed_trains_itself_only_and_what_it_needs_is_made_again(colleague: Workspace) -> None:
-    colleague.edit("config/tiers/smoke.yaml", "seeds: [0]\nmost_seeds: 1", "seeds: [0, 1]\nmost_seeds: 2")
+    colleague.edit("config/tiers/smoke.yaml", "seeds: [0]\n", "seeds: [0, 1]\n")
     old = (colleague.root / RUNS / "baseline/seed0/predictions.parquet").read_bytes()
     done = colleague.snakemake(f"{RUNS}/baseline/seed1/predictions.parquet")
     assert done.status == 0, done.output[-3000:]

@@ -25,7 +25,7 @@ METHODS = "src/avbalance/methods"
 REPORTS = {"measure", "claims", "table", "figure"}
 DATASET = "dataset_synthetic_balanced_smoke"
 UNIMODAL = cell_rule("unimodal")
-RESEEDED = ("baseline", "gradient-blending", "greedy", "ogm-ge", "unimodal")  # the others have seeds of their own
+RESEEDED = ("baseline", "greedy", "ogm-ge", "unimodal")  # the others have seeds of their own
 
 
 def replaced(path: str, old: str, new: str) -> Edit:
@@ -90,7 +90,7 @@ AGAIN = {
         {"code changed: avbalance.training.partition": {cell_rule(name) for name in ("greedy", "ogm-ge")}},
     ),
     "a further seed": Again(
-        replaced(TIER, "seeds: [0]\nmost_seeds: 1", "seeds: [0, 1]\nmost_seeds: 2"),
+        replaced(TIER, "seeds: [0]\n", "seeds: [0, 1]\n"),
         {**EVERYTHING, "dataset": 0, "features": 0, "train": len(RESEEDED)},
         {"settings changed: new seed 1": {cell_rule(name) for name in RESEEDED}},
     ),

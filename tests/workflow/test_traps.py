@@ -106,7 +106,7 @@ def test_the_linter_has_nothing_to_say(smoke: Workspace) -> None:
 
 def test_a_new_seed_trains_itself_only(workspace: Workspace) -> None:
     old = contents(workspace.root, f"{RUNS}/baseline/seed0")
-    workspace.edit("config/tiers/smoke.yaml", "seeds: [0]\nmost_seeds: 1", "seeds: [0, 1]\nmost_seeds: 2")
+    workspace.edit("config/tiers/smoke.yaml", "seeds: [0]\n", "seeds: [0, 1]\n")
     target = f"{RUNS}/baseline/seed1/predictions.parquet"
     done = workspace.snakemake(target)
     assert done.status == 0, done.output[-3000:]

@@ -171,7 +171,6 @@ def _row(
     shared = chosen.get("roles", {}).get(role, {})
     for layer in (paper, paper["datasets"][role], declared, chosen, shared, tier):
         settings = merge(settings, layer.get("settings", {}))
-    wanted = tier.get("seeds", declared.get("seeds", shared.get("seeds", config["seeds"])))
     return Row(
         paper=paper["slug"],
         role=role,
@@ -180,7 +179,7 @@ def _row(
         label=declared["label"],
         method=declared["method"],
         settings=plain(settings),
-        seeds=tuple(wanted[: config.get("most_seeds")]),
+        seeds=tuple(tier.get("seeds", declared.get("seeds", shared.get("seeds", config["seeds"])))),
         needs=declared.get("needs", {}),
         choose=plain(tier["choose"] if "choose" in tier else declared.get("choose")),
         combine=declared.get("combine", {}),
