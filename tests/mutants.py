@@ -88,7 +88,7 @@ MUTANTS = (
     _code(7, "models/resnet.py", '{"audio": 1, "visual": 3}', '{"audio": 3, "visual": 3}', "methods"),
     _code(7, "models/base.py", "math.sqrt(2.0 / fan_out), generator=generator",
           "math.sqrt(2.0 / fan_out), generator=torch.Generator().manual_seed(0)", "methods"),
-    _code(8, "models/resnet.py", "mean((1, 3, 4))", "amax((1, 3, 4))", "methods"),
+    _code(8, "models/resnet.py", "maps.shape[1]).mean(1)", "maps.shape[1]).amax(1)", "methods"),
     _code(9, "models/fusion.py", "torch.cat((first, second), dim=1)", "torch.cat((second, first), dim=1)", "methods"),
     _code(9, "models/fusion.py", "self.linear.bias / 2", "self.linear.bias", "methods"),
     _code(10, "models/base.py", "fan_out = part.out_channels", "fan_out = part.in_channels", "methods"),

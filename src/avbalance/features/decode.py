@@ -372,14 +372,19 @@ class _PictureCollector:
         for frame in frames:
             if not self.count:
                 self.size = (frame.width, frame.height)
+            image = None
             while not self.served and self.picks.wanted(len(self.images), self.count):
-                # Equal to frame.to_image(), which starts a scaler and its threads for every frame.
-                scaled: Any = self.scaler.reformat(frame, format="rgb24", threads=1)
-                image = scaled.to_image()
-                self.images.append(self.keep(image) if self.keep else image)
+                image = self._image(frame) if image is None else image
+                self.images.append(image)
                 self.numbers.append(self.count)
             self.count += 1
             self.served = self.picks.complete(len(self.images), self.count)
+
+    def _image(self, frame: Any) -> Any:
+        # Equal to frame.to_image(), which starts a scaler and its threads for every frame.
+        scaled: Any = self.scaler.reformat(frame, format="rgb24", threads=1)
+        image = scaled.to_image()
+        return self.keep(image) if self.keep else image
 
     def fail(self, reason: str) -> None:
         if not self.served:
