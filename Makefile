@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-reproduce: $(READY) ## every table and figure on generated stand-in data (about 55 minutes on two cores)
+reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
 	$(BIN)/snakemake
 
 smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (two and a half minutes)
