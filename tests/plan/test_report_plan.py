@@ -55,6 +55,13 @@ def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:
         assert set(own("demo", slug).values()) == {False}
 
 
+def test_other_real_data_are_said_to_stand_in_the_place_of_the_papers_own() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {"datasets": {"balanced": "vggsound"}}}})
+    datasets = Paper.from_dict(plan.paper_record(SLUG)).datasets
+    assert datasets["balanced"].describe.endswith("clips from YouTube, in the place of Balanced")
+    assert datasets["vggsound"].describe.endswith("clips from YouTube")
+
+
 def test_measuring_and_joining_read_the_records_of_the_runs() -> None:
     plan = load_plan(REPOSITORY, {"tier": "smoke"})
     slug = "balanced-audiovisual"

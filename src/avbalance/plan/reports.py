@@ -60,16 +60,17 @@ class Reports(Subsets):
         main = next(row for row in rows if not row.robustness)
         further = dict.fromkeys(row.dataset for row in rows if row.robustness)
         known = self.confidence_datasets(slug)
-        stands_for = self.datasets[main.dataset].get("stands_for")
+        stands_for, own = self.datasets[main.dataset].get("stands_for"), declared.get("data", role)
+        describe = f"synthetic stand-in for {stands_for}" if stands_for else self.datasets[main.dataset]["describe"]
+        if not stands_for and own not in (None, main.dataset):
+            describe += f", in the place of {label}"
         return {
             "label": label,
             "data": main.dataset,
-            "describe": f"synthetic stand-in for {stands_for}"
-            if stands_for
-            else self.datasets[main.dataset]["describe"],
+            "describe": describe,
             "generators": {name: self._source_files(slug, role, name) for name in further},
             "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
-            "own": stands_for is None and main.dataset == declared.get("data", role),
+            "own": not stands_for and main.dataset == own,
             **self._source_files(slug, role, main.dataset),
         }
 
