@@ -11,6 +11,8 @@ import pytest
 
 from avbalance.analysis.confidence import StopRule
 from avbalance.analysis.subsets import (
+    OUTSIDE,
+    agreement,
     build_subsets,
     canonical_subset,
     check_nested,
@@ -89,6 +91,39 @@ def test_real_data_have_no_planted_definition(unimodal_file: Writer, tmp_path: P
     pairs = {"estimated": pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])}
     build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet", RULE)
     assert sorted(read_subsets(tmp_path / "subsets.parquet")) == ["estimated"]
+
+
+def test_people_name_sides_and_leave_clips_outside(unimodal_file: Writer, tmp_path: Path) -> None:
+    ids = ["heard", "seen", "both", "neither", "nobody"]
+    confidence = (ids, [[0.5] * 5])
+    files = tuple(unimodal_file(name, [50.0], test=confidence) for name in ("audio", "visual"))
+    frame = pd.DataFrame({"id": ids, "annotated_audio": [1, 0, 1, 0, None], "annotated_visual": [0, 1, 1, 0, None]})
+    frame.iloc[::-1].to_parquet(tmp_path / "manifest.parquet")
+    build_subsets({"estimated": files}, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet", RULE)
+    found = read_subsets(tmp_path / "subsets.parquet")["annotated"].set_index("id")
+    assert found["preferred"].to_dict() == {
+        "heard": "audio", "seen": "visual", "both": "tie", "neither": OUTSIDE, "nobody": OUTSIDE
+    }  # fmt: skip
+    discrepancy = found["discrepancy"].to_numpy()
+    members = {name: set(found.index[subset_mask(discrepancy, name)]) for name in ("overall", "audio_preferred", "tie")}
+    assert members == {"overall": {"heard", "seen", "both"}, "audio_preferred": {"heard"}, "tie": {"both"}}
+
+
+def test_a_discrepancy_that_is_lost_is_no_clip_outside(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["a"], "definition": "estimated", "discrepancy": [np.nan], "preferred": "audio"})
+    frame.to_parquet(tmp_path / "subsets.parquet")
+    with pytest.raises(UserError, match="without discrepancy"):
+        read_subsets(tmp_path / "subsets.parquet")
+
+
+def test_agreement_by_hand() -> None:
+    ours = pd.Series(["audio", "audio", "audio", "visual", "visual", "tie", OUTSIDE, "audio"])
+    theirs = pd.Series(["audio", "audio", "visual", "visual", "audio", "audio", "visual", "tie"])
+    found = agreement(ours, theirs)
+    # Five clips have two sides: 2 + 1 agree. By chance (3 * 3 + 2 * 2) / 25 = 0.52; kappa = (0.6 - 0.52) / 0.48.
+    assert found.pop("kappa") == pytest.approx(1 / 6)
+    assert found == {"audio_agreed": 2, "audio_denied": 1, "visual_agreed": 1, "visual_denied": 1}
+    assert np.isnan(agreement(ours[:2], theirs[:2])["kappa"])  # one side alone is no agreement
 
 
 def test_swapped_modalities_flip_every_preference(unimodal_file: Writer, tmp_path: Path) -> None:

@@ -78,13 +78,13 @@ def test_every_key_of_a_configuration_is_explained():
 
 
 def test_every_column_of_a_finished_file_is_explained():
-    from avbalance.data.manifest import _REQUIRED, PLANTED
+    from avbalance.data.manifest import _REQUIRED, ANNOTATED, PLANTED
     from avbalance.evaluation.measure import COLUMNS
     from avbalance.evaluation.predictions import SCHEMA
     from avbalance.features.store import INDEX_COLUMNS
 
     page = (REFERENCE / "files.md").read_text(encoding="utf-8")
-    columns = [*_REQUIRED, *PLANTED, *COLUMNS, *SCHEMA.names, *INDEX_COLUMNS]
+    columns = [*_REQUIRED, *PLANTED, *ANNOTATED, *COLUMNS, *SCHEMA.names, *INDEX_COLUMNS]
     assert [name for name in columns if f"`{name}`" not in page] == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from avbalance.analysis.flatness import grid_counts, square_divergence
 from avbalance.analysis.statistics import Estimate
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import assess, comparisons, published_signs, summary
+from avbalance.evaluation.claims import PROTOCOLS, assess, comparisons, published_signs, summary
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import (
@@ -31,6 +31,7 @@ from avbalance.evaluation.outcomes import (
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.frames import read_parquet, write_parquet
+from avbalance.reporting.claims_report import claims_markdown
 
 N = 200
 SEEDS = (0, 1, 2)
@@ -298,6 +299,31 @@ def test_what_cannot_be_tested_says_why(evidence: Evidence, block: dict[str, Any
 def test_missing_definitions_are_not_testable(evidence: Evidence) -> None:
     block = {"kind": "difference", "subsets": ["audio_preferred"], "left": ["fused"], "right": ["audio"]}
     assert "no cross-fitted-a subsets of D" in one(evidence, "cross-fitted", **block).reason
+
+
+def test_annotated_subsets_are_asked_where_people_said_what_they_perceive(tmp_path: Path) -> None:
+    paper, declared = made(tmp_path)
+    claims = [{"id": "A", "text": "a", "tests": [{**BLOCK, "datasets": ["set"]}]}]
+    assert list(assess(paper, {**declared, "claims": claims})["claims"][0]["results"]) == list(PROTOCOLS[:3])
+    path = str(paper.datasets["set"].subsets)
+    frame = read_parquet(Path(path), ("id",), "subsets")
+    people = frame[frame["definition"] == "planted"].assign(definition="annotated")
+    people["discrepancy"] = np.sign(people["discrepancy"]).where(np.arange(N) % 5 > 0)  # nobody said a fifth
+    people["preferred"] = np.where(people["discrepancy"].isna(), "outside", "-")
+    write_parquet(path, pd.concat([frame, people]))
+    report = assess(paper, {**declared, "claims": claims})
+    assert list(report["claims"][0]["results"]) == list(PROTOCOLS)
+    page = claims_markdown({**report, "cuts": []})
+    assert "| Planted | Annotated |" in page and "*annotated*: by what people heard and saw" in page
+    evidence = Evidence(paper, declared)
+    outcome = one(evidence, "annotated", **BLOCK)
+    # Of the 80 clips that are left in the front half audio misses every fourth: 20, but for the turning of seeds.
+    assert outcome.n == 80 and outcome.effect == 25.0
+    share = {"kind": "share", "higher": "audio_preferred", "lower": "visual_preferred", "factor": 0.5}
+    outcome = one(evidence, "annotated", **share)
+    assert (outcome.effect, outcome.n, outcome.numbers) == (25.0, 160, ())
+    outcome = one(evidence, "annotated", **{**BLOCK, "subsets": ["audio_dominated@0.4"]})
+    assert outcome.reason == "people say heard or seen, not by how much"
 
 
 def test_unknown_kinds_and_lacking_keys_are_told(evidence: Evidence) -> None:

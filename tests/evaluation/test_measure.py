@@ -89,6 +89,22 @@ def test_cross_fitting_scores_the_other_half(tmp_path: Path) -> None:
     assert set(frame[frame["run"] == "audio-half-a"]["protocol"]) == {"none"}
 
 
+def test_annotated_subsets_leave_clips_out_and_have_no_thresholds(tmp_path: Path) -> None:
+    out = tmp_path / "measurements.parquet"
+    runs = [run(tmp_path, "audio", [True, False, True, False])]
+    made = paper(tmp_path, runs, {"estimated": [0.5] * 4, "annotated": [1.0, 0.0, -1.0, float("nan")]})
+    subsets = pd.read_parquet(tmp_path / "subsets.parquet")
+    subsets.loc[subsets["discrepancy"].isna(), "preferred"] = "outside"
+    write_parquet(tmp_path / "subsets.parquet", subsets)
+    measure(made, MEASURES, out)
+    assert cell(out, "audio", "overall", "annotated") == (pytest.approx(200 / 3), 3)
+    assert cell(out, "audio", "audio_preferred", "annotated") == (100.0, 1)
+    assert cell(out, "audio", "tie", "annotated") == (0.0, 1)
+    frame = read_measurements(out)
+    known = set(frame.loc[frame["protocol"] == "annotated", "subset"])
+    assert known == {"overall", "audio_preferred", "visual_preferred", "tie"}
+
+
 def test_each_seed_by_its_own_subsets(tmp_path: Path) -> None:
     out = tmp_path / "measurements.parquet"
     runs = [run(tmp_path, "audio", [True, True, False, False], seed) for seed in (0, 1)]

@@ -42,9 +42,12 @@ def one_run(path: str) -> Paper:
 def test_each_kind_of_run_has_its_rows(tmp_path: Path) -> None:
     paper = made_up_paper(tmp_path / "runs", SEEDS)
     frame = measured(paper, tmp_path)
-    assert set(frame["subset"]) == {"overall"}
+    assert set(frame.loc[frame["protocol"] != "events", "subset"]) == {"overall"}
     llp = frame[(frame["dataset"] == "made-llp") & (frame["run"] == "ours") & (frame["seed"] == 6)]
-    assert set(llp["protocol"]) == {"none", "repaired"} and set(llp["n"]) == {VIDEOS}
+    assert set(llp["protocol"]) == {"none", "repaired", "events"}
+    assert set(llp.loc[llp["subset"] == "overall", "n"]) == {VIDEOS}
+    parts = llp[(llp["protocol"] == "events") & (llp["metric"] == "average")]
+    assert parts["n"].sum() == VIDEOS and set(parts["subset"]) == {"audio_preferred", "visual_preferred", "tie"}
     values = llp[llp["protocol"] == "none"].set_index("metric")["value"]
     assert set(values.index) == {*METRICS, "average", "segment_mean", "event_mean"}
     read = read_parsing(next(run.predictions for run in paper.runs if (run.run, run.seed) == ("ours", 6)))
@@ -62,13 +65,30 @@ def test_each_kind_of_run_has_its_rows(tmp_path: Path) -> None:
     assert chance.to_dict() == {("made-ave", "test"): 300, ("made-ave", "val"): 150, ("made-cremad", "test"): 60}
 
 
+def test_videos_are_told_apart_by_their_events(tmp_path: Path) -> None:
+    # Classes per video. a: one only heard; b: one only seen, one heard and seen; c: one only heard, one only seen;
+    # d: one heard and seen, in different seconds.
+    truth = np.zeros((4, 2, 3, 10), dtype=bool)
+    truth[0, 0, 0, :3] = truth[1, 1, 1, 2:5] = truth[1, :, 0, 6:] = True
+    truth[2, 0, 0, :2] = truth[2, 1, 1, :2] = truth[3, 0, 2, :4] = truth[3, 1, 2, 5:] = True
+    found = truth.copy()
+    found[1, 1, 1, 5] = True  # in b an overlap of 3 out of 4 seconds: F = 2 * 3 / (2 * 3 + 1)
+    path = write(tmp_path / "p.parquet", parsing_table(IDS, found, truth))
+    frame = measured(one_run(path), tmp_path)
+    frame = frame[(frame["run"] == "han") & (frame["metric"] == "segment_V")].set_index(["protocol", "subset"])
+    assert frame.loc["events", "n"].to_dict() == {"audio_preferred": 1, "visual_preferred": 1, "tie": 2}
+    values = frame.loc["events", "value"]
+    assert values["audio_preferred"] == values["tie"] == 100.0
+    assert values["visual_preferred"] == pytest.approx(100 * (6 / 7 + 1) / 2)
+
+
 def test_finding_nothing_is_a_reference(tmp_path: Path) -> None:
     frame = measured(one_run(write(tmp_path / "p.parquet", parsing_table(IDS, TRUTH, TRUTH))), tmp_path)
     nothing = frame[frame["run"] == "no-event"].set_index("metric")["value"]
     both = TRUTH[:, 0] & TRUTH[:, 1]
     empty = [100 * (~mask.any(axis=(1, 2))).mean() for mask in (TRUTH[:, 0], TRUTH[:, 1], both)]
     assert [nothing[f"event_{name}"] for name in ("A", "V", "AV")] == pytest.approx(empty)
-    ours = frame[frame["run"] == "han"].set_index("metric")["value"]
+    ours = frame[frame["run"] == "han"]["value"]
     assert set(ours) == {100.0} and "repaired" not in set(frame["protocol"])
 
 
@@ -82,7 +102,7 @@ def test_a_modality_that_is_not_seen_has_no_score(unseen: int, seen: set[str], t
     frames[0, 0, unseen, 0] = 1e-6  # seen, though it finds nothing
     path = write(tmp_path / "p.parquet", parsing_table(IDS, TRUTH, TRUTH, frame_prob=float_lists(frames)))
     frame = measured(one_run(path), tmp_path)
-    assert len(frame[frame["run"] == "han"]) == 13
+    assert len(frame[(frame["run"] == "han") & (frame["protocol"] == "none")]) == 13
 
 
 def test_accuracy_of_localisation_counts_every_second(tmp_path: Path) -> None:

@@ -951,7 +951,7 @@ def test_item_27_tables_name_split_gate_version_and_selection_and_files_hold_eve
     assert {"dataset", "run", "seed", "split", "protocol", "checkpoint", "metric", "n"} <= set(frame.columns)
     parsing = frame[frame["run"].isin(["jomold", "ours"])]
     assert set(parsing["seed"]) == {6, 0} and set(parsing["split"]) == {"test"}
-    assert {"none", "repaired"} >= set(parsing["protocol"]) >= {"none"}
+    assert {"none", "repaired", "events"} >= set(parsing["protocol"]) >= {"none", "events"}
     assert set(parsing["checkpoint"]) == {"selected"}
     render_tables(paper, declarations(), tmp_path / "measurements.parquet", tmp_path / "out")
     for name in ("table1", "table4", "table5", "table6", "table7"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from parsing_files import FOLDER, declarations, labels, made_up_paper
+from parsing_files import FOLDER, VIDEOS, declarations, labels, made_up_paper
 
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import measure
@@ -169,6 +169,14 @@ def test_losses_are_drawn_and_everything_logged_is_listed(made: tuple[Paper, Pat
     assert "(made-llp)\nmean and standard deviation over 3 seeds" in drawn.get_suptitle()
 
 
+def test_videos_of_every_kind_of_event_are_counted(made: tuple[Paper, Path, Path]) -> None:
+    frame = pd.read_csv(made[2] / "tableS4.csv")
+    ours = frame[(frame["method"] == "Ours") & (frame["metric"] == "average")].set_index("subset")["n"]
+    assert set(ours.index) == {"audio_preferred", "visual_preferred", "tie"} and ours.sum() == VIDEOS
+    assert frame.loc[frame["method"] == "HAN", "ours_mean"].isna().all()  # not among the runs that were made
+    assert frame["published"].isna().all()
+
+
 def test_runs_that_the_tier_leaves_out_are_told_on_the_figures(made: tuple[Paper, Path, Path]) -> None:
     without = Paper(**{**vars(made[0]), "runs": ()})
     drawn, frame = parsing_timelines.draw(figure("figure4"), without, None)  # type: ignore[arg-type]
@@ -184,7 +192,7 @@ def test_everything_is_the_same_bytes_twice(made: tuple[Paper, Path, Path], tmp_
         *render_figures(paper, declarations(), measurements, tmp_path),
         *render_claims(paper, declarations(), tmp_path, measurements),
     ]
-    assert len(written) == 10 * 3 + 2 * 3 + 2
+    assert len(written) == 11 * 3 + 2 * 3 + 2
     for path in written:
         assert path.read_bytes() == (out / path.name).read_bytes()
 

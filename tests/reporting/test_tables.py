@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from avbalance.analysis.subsets import read_subsets
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import Cell, Measured
 from avbalance.reporting.escape import escape_markdown, escape_tex
-from avbalance.reporting.facts import CROSS_FITTED_NOTE
+from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE
 from avbalance.reporting.tables import (
     COMMON_NOTE,
     SEEDS_NOTE,
@@ -276,6 +277,37 @@ def test_what_cross_fitting_compares_stands_where_it_is_shown(rendered: Path) ->
     assert shown == ["tableS1"]
 
 
+def test_definitions_are_counted_side_by_side(rendered: Path, fabricated_paper: Paper) -> None:
+    frame = pd.read_csv(rendered / "tableS7.csv").set_index(["dataset", "definition", "quantity"])["ours_mean"]
+    names = [key[1] for key in frame.index if key[0] == "Balanced" and key[2] == "kappa"]
+    assert names == ["estimated", "cross-fitted-a", "cross-fitted-b", "planted"]  # nobody annotated these clips
+    subsets = read_subsets(str(fabricated_paper.dataset("balanced").subsets))
+    estimated, planted = (subsets[name]["preferred"] for name in ("estimated", "planted"))
+    assert frame["Balanced", "estimated", "audio"] == (estimated == "audio").sum()
+    assert frame["Balanced", "planted", "visual_denied"] == ((planted == "visual") & (estimated == "audio")).sum()
+    assert frame["Balanced", "planted", "outside"] == 0 and 0.5 < frame["Balanced", "planted", "kappa"] < 1
+    assert pd.isna(frame["Balanced", "estimated", "kappa"])
+
+
+def test_rows_of_a_definition_appear_where_it_is_made(small: tuple[Paper, Measured]) -> None:
+    made = [measurement("base_line", "audio_preferred", 0, 60.0, 200)]
+    people = scored("base_line", 0, "audio_preferred", 55.0, 20, "annotated")
+    axis = {"key": "protocol", "values": ["estimated", "cross-fitted", "annotated"]}
+    declaration = {
+        "id": "tableS9", "title": "Definitions", "rows": [{"key": "subset", "values": ["audio_preferred"]}, axis],
+        "columns": DECLARATION["rows"], "select": {"dataset": "set"}, "made_only": {"protocol": "annotated"},
+        "sizes": "rows",
+    }  # fmt: skip
+    bare, whole = (
+        build_table(small[0], declaration, Measured(small[0], pd.DataFrame(rows), {}))
+        for rows in (made, [*made, people])
+    )
+    assert [row[1].name for row in bare.row_keys] == ["estimated", "cross-fitted"]
+    assert [row[1].name for row in whole.row_keys] == ["estimated", "cross-fitted", "annotated"]
+    assert grid_texts(whole)[1][2][2:] == ["55.00†", "–", "20"]
+    assert ANNOTATED_NOTE in whole.notes and ANNOTATED_NOTE not in bare.notes
+
+
 def test_generator_seeds_have_rows_of_their_own(rendered: Path) -> None:
     frame = pd.read_csv(rendered / "tableS3.csv")
     assert set(frame["data"]) == {"synthetic-balanced", "synthetic-balanced-g1"}
@@ -291,6 +323,6 @@ def test_tables_are_the_same_bytes_twice(
     tmp_path: Path,
 ) -> None:
     written = render_tables(fabricated_paper, balanced_declarations, measurements, tmp_path)
-    assert len(written) == 3 * 8
+    assert len(written) == 3 * 9
     for path in written:
         assert path.read_bytes() == (rendered / path.name).read_bytes()

@@ -40,7 +40,7 @@ JOBS = {
     "features": 3,
     "train": sum(TRAINED.values()),
     "measure": 1,
-    "table": 10,
+    "table": 11,
     "figure": 2,
     "claims": 1,
     "losses": 1,

@@ -207,7 +207,7 @@ def estimate_confidence(
     epochs = (stops[0].estimation_epochs, stops[1].estimation_epochs)
     frames = {split: join_modalities(audio, visual, split, epochs) for split in SPLITS}
     table = pd.concat([frame.assign(split=split) for split, frame in frames.items()], ignore_index=True)
-    table = _with_planted(table, planted_columns(manifest_path))
+    table = _with_planted(table, truth_columns(manifest_path, PLANTED))
     out = Path(out_dir)
     write_parquet(out / "confidence.parquet", table)
     _write_histogram(out / "histogram.npz", frames)
@@ -215,15 +215,15 @@ def estimate_confidence(
     write_json(out / "stopping.json", _summary(frames, stops))
 
 
-def planted_columns(manifest_path: str | Path) -> pd.DataFrame | None:
-    """id, planted_audio, planted_visual of a manifest; None when it carries no planted informativeness."""
+def truth_columns(manifest_path: str | Path, names: Sequence[str]) -> pd.DataFrame | None:
+    """id and the columns `names` of a manifest, such as PLANTED; None when it lacks them or they hold nothing."""
     try:
         frame = pd.read_parquet(manifest_path)
     except (FileNotFoundError, OSError, ValueError) as error:
         raise UserError(f"{manifest_path}: not a readable manifest ({error}); build the data set first.") from error
-    if not set(PLANTED) <= set(frame.columns) or frame[list(PLANTED)].isna().all(axis=None):
+    if not set(names) <= set(frame.columns) or frame[list(names)].isna().all(axis=None):
         return None
-    return frame[["id", *PLANTED]].astype({"id": str})
+    return frame[["id", *names]].astype({"id": str})
 
 
 def _with_planted(table: pd.DataFrame, planted: pd.DataFrame | None) -> pd.DataFrame:

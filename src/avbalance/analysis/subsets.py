@@ -1,7 +1,9 @@
-"""Which test samples prefer audio and which visual, by estimate, by cross-fitting and by planted truth.
+"""Which test samples prefer audio and which visual: by estimate, cross-fitting, planted truth and what people perceive.
 
 Xia et al. 2023, sections 2.2 and 5.2: audio-preferred when u_a > u_v, visual-preferred when u_v > u_a; a
 threshold T sharpens both. Subsets hold test samples only and never touch training.
+
+A definition may leave samples outside: their discrepancy is NaN, and they are in none of its subsets, overall included.
 """
 
 from __future__ import annotations
@@ -15,12 +17,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.analysis.confidence import StopRule, join_modalities, planted_columns, read_unimodal, stopping_epoch
+from avbalance.analysis.confidence import (
+    PLANTED,
+    StopRule,
+    join_modalities,
+    read_unimodal,
+    stopping_epoch,
+    truth_columns,
+)
+from avbalance.data.manifest import ANNOTATED
 from avbalance.errors import UserError
 from avbalance.frames import read_parquet, write_parquet
 
 OVERALL = "overall"
 TIE = "tie"
+OUTSIDE = "outside"
+ANNOTATIONS = "annotated"  # the definition by what people heard and saw: it knows sides and no degrees
 COLUMNS = ("id", "definition", "discrepancy", "preferred")
 SIDES = ("audio", "visual")
 
@@ -39,10 +51,11 @@ def side_mask(discrepancy: NDArray[np.floating[Any]], side: str, threshold: floa
 def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArray:
     """Samples (N,) of a named subset: overall, tie, <side>_preferred, or <side>_dominated@<T>.
 
-    <side>_dominated@0 equals <side>_preferred. Raises UserError for any other name.
+    NaN is outside of all. <side>_dominated@0 equals <side>_preferred. Raises UserError for any other name.
     """
     if subset == OVERALL:
-        return np.ones(len(discrepancy), dtype=bool)
+        inside: BoolArray = ~np.isnan(discrepancy)
+        return inside
     if subset == TIE:
         ties: BoolArray = discrepancy == 0
         return ties
@@ -89,8 +102,9 @@ def check_nested(discrepancy: NDArray[np.floating[Any]], thresholds: Sequence[fl
 
 
 def preferred(discrepancy: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
-    """audio, visual or tie for each sample (N,)."""
-    return np.where(discrepancy > 0, "audio", np.where(discrepancy < 0, "visual", "tie"))
+    """audio, visual, tie or outside for each sample (N,)."""
+    cases = [discrepancy > 0, discrepancy < 0, discrepancy == 0]
+    return np.select(cases, [*SIDES, TIE], OUTSIDE)
 
 
 def pair_discrepancy(audio_npz: str | Path, visual_npz: str | Path, rule: StopRule) -> pd.DataFrame:
@@ -111,7 +125,9 @@ def build_subsets(
     pairs: definition -> (audio confidence.npz, visual confidence.npz); "estimated" (the seed-0 unimodal
     runs) is required, "cross-fitted-a", "cross-fitted-b" and "seed-matched-<k>" are optional. The
     definition "planted" (planted_audio - planted_visual) is added where the manifest carries planted
-    informativeness, on the same clips.
+    informativeness, "annotated" where people said what they perceive: 1 for a label that is heard and not seen, -1 for
+    the reverse, 0 for both; clips whose label is neither, or that nobody annotated, are outside. All are of the same
+    clips.
     """
     if "estimated" not in pairs:
         raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
@@ -120,9 +136,11 @@ def build_subsets(
     for name, frame in frames.items():
         if not frame["id"].equals(ids):
             raise UserError(f"{pairs[name][0]}: {name} covers other test clips than estimated; make its runs again.")
-    planted = planted_columns(manifest_path)
+    planted, annotated = (truth_columns(manifest_path, names) for names in (PLANTED, ANNOTATED))
     if planted is not None:
         frames["planted"] = _planted_discrepancy(planted, ids, manifest_path)
+    if annotated is not None:
+        frames[ANNOTATIONS] = _annotated_discrepancy(annotated, ids)
     rows = [
         frame.assign(definition=name, preferred=preferred(frame["discrepancy"].to_numpy()))
         for name, frame in frames.items()
@@ -139,10 +157,34 @@ def _planted_discrepancy(planted: pd.DataFrame, ids: pd.Series, manifest_path: s
     return pd.DataFrame({"id": ids.to_numpy(), "discrepancy": discrepancy.to_numpy()})
 
 
+def _annotated_discrepancy(annotated: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
+    heard, seen = (annotated.set_index("id").reindex(ids)[name] for name in ANNOTATED)
+    return pd.DataFrame({"id": ids.to_numpy(), "discrepancy": (heard - seen).where(heard + seen > 0).to_numpy()})
+
+
+def agreement(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
+    """How two definitions agree on the samples (N,) for which both name a side, given their `preferred`.
+
+    <side>_agreed counts those that both give to a side, <side>_denied those that `ours` gives to it and `theirs` to the
+    other; kappa is Cohen's, NaN where only one side is ever named.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
+    sided = ours.isin(SIDES) & theirs.isin(SIDES)
+    ours, theirs = ours[sided], theirs[sided]
+    found = {}
+    for side in SIDES:
+        found[f"{side}_agreed"] = float(((ours == side) & (theirs == side)).sum())
+        found[f"{side}_denied"] = float(((ours == side) & (theirs != side)).sum())
+    both = set(ours) | set(theirs) == set(SIDES)
+    return {**found, "kappa": float(cohen_kappa_score(ours, theirs)) if both else np.nan}
+
+
 def read_subsets(path: str | Path) -> dict[str, pd.DataFrame]:
     """definition -> frame of id, discrepancy, preferred, sorted by id; UserError for a file not whole."""
     frame = read_parquet(path, COLUMNS, "subsets")
-    if frame.empty or frame["discrepancy"].isna().any() or frame.duplicated(["id", "definition"]).any():
+    lost = frame["discrepancy"].isna() & (frame["preferred"] != OUTSIDE)
+    if frame.empty or lost.any() or frame.duplicated(["id", "definition"]).any():
         raise UserError(f"{path}: is empty, or has clips twice or without discrepancy; delete it and run again.")
     return {
         str(name): part.sort_values("id", ignore_index=True)[["id", "discrepancy", "preferred"]]

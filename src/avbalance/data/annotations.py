@@ -11,12 +11,14 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,15 @@ def oddity_table(oddities: Iterable[Oddity]) -> pd.DataFrame:
     return pd.DataFrame([asdict(oddity) for oddity in oddities], columns=list(Oddity.__dataclass_fields__))
 
 
-def read_rows(path: Path, delimiter: str, source: str) -> list[list[str]]:
-    """The cells of every line of a UTF-8 file without quoting, a byte-order mark and the kind of line end ignored.
+def read_rows(path: Path, delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE) -> list[list[str]]:
+    """The cells of every line of a UTF-8 file, a byte-order mark and the kind of line end ignored.
 
-    `source` says where the file comes from. Raises UserError when it is absent, empty or not text.
+    `source` says where the file comes from, `quoting` how it quotes cells: not at all unless said otherwise. Raises
+    UserError when it is absent, empty or not text.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.reader(handle, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+            rows = list(csv.reader(handle, delimiter=delimiter, quoting=quoting))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; take it from {source}.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -67,13 +70,13 @@ def read_rows(path: Path, delimiter: str, source: str) -> list[list[str]]:
 
 
 def read_columns(
-    path: Path, columns: Sequence[str], delimiter: str, source: str
+    path: Path, columns: Sequence[str], delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield (row number, cells of `columns`) of a file with a header line; the header may name further columns.
 
     Raises UserError for a column that is missing, a row of another width, and a file without rows.
     """
-    header, *rows = read_rows(path, delimiter, source)
+    header, *rows = read_rows(path, delimiter, source, quoting)
     lacking = [column for column in columns if column not in header]
     if lacking:
         found = ", ".join(header)

@@ -20,12 +20,13 @@ from avbalance.files import atomic_path, digest_json
 SPLITS = ("train", "val", "test")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
+ANNOTATED = ("annotated_audio", "annotated_visual")  # whether people heard, and saw, the clip's label: 1 or 0
 EVENTS = ("events_audio", "events_visual", "events_audio_repaired")  # the last: a second version of the audio truth
 TIMELINE = ("labels", *EVENTS)
 LABELLING = "label_"  # columns of further labellings of the same clips begin with it
 SEGMENTS = 10  # of one second each, in every data set with a timeline
 
-_NUMBERS = ("planted_", "snr_")
+_NUMBERS = ("planted_", "snr_", "annotated_")
 _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
@@ -39,12 +40,13 @@ class Manifest:
     `frame` has one row per clip with the columns id, audio, visual (paths relative to the media root; the
     same path for one video file; None when absent), label, split, group, sha256, status, reason and, for
     generated data, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
-    (dB). Data sets with a timeline have the columns TIMELINE, JSON text or None: labels is a list of class
-    names, label the first of them; events_* are lists of [class name, onset, offset] in whole seconds, the
-    offset excluded. Where the same clips are labelled in further ways there is a column label_<name> for each, and
-    planted truth of it, if any, in planted_audio_<name> and planted_visual_<name>. `card` says what the data are:
-    dataset, kind, stands_for, describe, classes (ordered), media_root, options, digest and, for further labellings,
-    labellings: name -> its classes.
+    (dB). Where people said what they perceive there are the columns ANNOTATED: 1 or 0, both 0 where they found the
+    label in neither modality, null for clips that nobody annotated. Data sets with a timeline have the columns
+    TIMELINE, JSON text or None: labels is a list of class names, label the first of them; events_* are lists of
+    [class name, onset, offset] in whole seconds, the offset excluded. Where the same clips are labelled in further ways
+    there is a column label_<name> for each, and planted truth of it, if any, in planted_audio_<name> and
+    planted_visual_<name>. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered),
+    media_root, options, digest and, for further labellings, labellings: name -> its classes.
     """
 
     frame: pd.DataFrame
@@ -102,7 +104,7 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     with "ok", reason with "", the rest with None. Raises UserError as `check_manifest` does.
     """
     filled = [{**dict.fromkeys(_REQUIRED), "group": row["id"], "status": "ok", "reason": "", **row} for row in rows]
-    columns = [*_REQUIRED, *(name for name in _planted(card) if filled and name in filled[0])]
+    columns = [*_REQUIRED, *(name for name in (*_planted(card), *ANNOTATED) if filled and name in filled[0])]
     columns += [f"{LABELLING}{name}" for name in card.get("labellings", {})]
     columns += [name for name in TIMELINE if any(name in row for row in filled)]
     frame = _with_none(pd.DataFrame(filled, columns=columns))

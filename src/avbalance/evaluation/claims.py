@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.analysis.statistics import TINY
-from avbalance.analysis.subsets import OVERALL
+from avbalance.analysis.subsets import ANNOTATIONS, OVERALL
 from avbalance.errors import UserError
 from avbalance.evaluation.comparisons import LINEAR, against_context, evaluate
 from avbalance.evaluation.evidence import Evidence
@@ -36,7 +36,7 @@ from avbalance.evaluation.seed_histories import by_seed_history
 from avbalance.evaluation.seed_mixtures import by_seed_mixture
 from avbalance.evaluation.seed_weaker import by_seed_weaker
 
-PROTOCOLS = ("estimated", "cross-fitted", "planted")
+PROTOCOLS = ("estimated", "cross-fitted", "planted", ANNOTATIONS)  # the last only where a data set has it
 ILLUSTRATION = "illustration"
 OTHERS = {
     **MAPS,
@@ -128,7 +128,8 @@ def _assess_one(evidence: Evidence, entry: Mapping[str, Any]) -> dict[str, Any]:
     blocks = entry["tests"]
     if sum(bool(block.get("headline")) for block in blocks) > 1:
         raise UserError(f"claims.yaml: {entry['id']} has two headlines; a claim has one at most.")
-    protocols = entry.get("protocols") or (PROTOCOLS if any(map(uses_subsets, blocks)) else (NO_SUBSET,))
+    subsets = [name for name in PROTOCOLS if name != ANNOTATIONS or evidence.annotated]
+    protocols = entry.get("protocols") or (subsets if any(map(uses_subsets, blocks)) else (NO_SUBSET,))
     results = {}
     for protocol in protocols:
         all_found = [each for block in blocks for each in comparisons(evidence, block, protocol)]

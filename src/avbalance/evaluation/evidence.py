@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.confidence import StopRule, join_modalities, read_unimodal, stopping_epoch
 from avbalance.analysis.relevance import Metrics, Tally, tally
 from avbalance.analysis.statistics import DRAWS, LEVEL, Floats, clip_weights, weighted_mean
-from avbalance.analysis.subsets import OVERALL, read_subsets, subset_mask
+from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, read_subsets, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.clip_scores import USUAL, ClipScores, Place, clip_scores
 from avbalance.evaluation.context import load_context
@@ -28,6 +28,10 @@ from avbalance.frames import read_parquet
 
 MIN_N = 20
 ESTIMATED, PLANTED = "estimated", "planted"
+LACKING = {
+    PLANTED: "the data carry no planted informativeness",
+    ANNOTATIONS: "nobody said which clips are heard and seen",
+}  # definition -> why a data set has none
 UNFIT = {"learned": "did not learn", "converged": "did not converge"}  # metric that is 0 -> what it means
 
 
@@ -195,6 +199,11 @@ class Evidence:
 
     # Subsets
 
+    @cached_property
+    def annotated(self) -> bool:
+        """Whether any data set of the paper has subsets by what people heard and saw."""
+        return any(ANNOTATIONS in read_subsets(path) for path in self.paper.subsets().values())
+
     def definitions(self, place: Place) -> list[str]:
         """Subset definitions that a place averages over."""
         if place.subset == OVERALL:
@@ -206,6 +215,8 @@ class Evidence:
         return None if definition == NO_SUBSET else self._mask(role, subset, self.matched(role, definition, seed))
 
     def _mask(self, role: str, subset: str, definition: str) -> NDArray[np.bool_]:
+        if definition == ANNOTATIONS and "dominated" in canonical_subset(subset):
+            raise NotTestable("people say heard or seen, not by how much")
         mask = subset_mask(self.discrepancy(role, definition), subset)
         if not mask.any():
             raise NotTestable(f"no test clip of {self.info(role).label} is in {subset} ({definition})")
@@ -226,8 +237,8 @@ class Evidence:
         """Discrepancy (N,) of the test clips under a definition; raises NotTestable where there is none."""
         found = self._discrepancies(role)
         if definition not in found:
-            planted = "the data carry no planted informativeness" if definition == PLANTED else "it was not made"
-            raise NotTestable(f"no {definition} subsets of {self.info(role).label}: {planted}")
+            reason = LACKING.get(definition, "it was not made")
+            raise NotTestable(f"no {definition} subsets of {self.info(role).label}: {reason}")
         return found[definition]
 
     def _discrepancies(self, role: str) -> dict[str, Floats]:
@@ -250,7 +261,7 @@ class Evidence:
                 raise NotTestable(f"no confidences of {info.label}")
             frame = read_parquet(Path(info.confidence) / "confidence.parquet", ("id", "split"), "confidence")
             if "planted_audio" not in frame.columns:
-                raise NotTestable(f"{info.label}: the data carry no planted informativeness")
+                raise NotTestable(f"{info.label}: {LACKING[PLANTED]}")
             found = {0: frame[frame["split"] == split].sort_values("id", ignore_index=True)}
         elif protocol == ESTIMATED and self.confidence:
             found = self._estimated(role, split)

@@ -1,6 +1,7 @@
 """Comparisons of what unimodal models make of the clips themselves: no multimodal run enters.
 
-By estimate, every seed has its own unimodal models; a planted map needs no training, so that only clips vary. Kinds:
+By estimate, every seed has its own unimodal models; what is planted or annotated needs no training, so that only clips
+vary. Kinds:
 
 - share: datasets, higher, lower, factor: share of clips in `higher` minus factor times that in `lower`
 - flatness: larger, smaller, split: J2 of one data set's confidence map minus that of another
@@ -17,6 +18,7 @@ import numpy as np
 
 from avbalance.analysis.flatness import GRID, jensen_shannon
 from avbalance.analysis.statistics import Floats, weighted_mean, weighted_spearman
+from avbalance.analysis.subsets import ANNOTATIONS, OVERALL
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import ESTIMATED, PLANTED, Evidence, NotTestable
 from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
@@ -53,17 +55,19 @@ def share(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
             return values, parts[0][1]
 
         bare = Outcome(text, published=published)
-        found.append(_tested(evidence, bare, f"of {label}", protocol != PLANTED, effects))
+        found.append(_tested(evidence, bare, f"of {label}", protocol not in (PLANTED, ANNOTATIONS), effects))
     return found
 
 
 def _shares(evidence: Evidence, role: str, block: Block, definition: str, factor: float) -> Found:
     values, n = {}, 0
     for seed in evidence.matched_seeds(role, definition):
-        high, low = (evidence.mask(role, block[side], definition, seed) for side in ("higher", "lower"))
-        assert high is not None and low is not None
-        n = len(high)
-        values[seed] = weighted_mean(evidence.weights(role, n), 100.0 * (high - factor * low.astype(np.float64)))
+        names = (OVERALL, block["higher"], block["lower"])
+        inside, high, low = (evidence.mask(role, name, definition, seed) for name in names)
+        assert inside is not None and high is not None and low is not None
+        n = int(inside.sum())
+        lead = 100.0 * (high - factor * low.astype(np.float64))
+        values[seed] = weighted_mean(evidence.weights(role, len(inside))[:, inside], lead[inside])
     return values, n
 
 

@@ -2,9 +2,10 @@
 
 Subset definitions (column protocol): "estimated" (the paper's own rule, subsets by the seed-0 unimodal
 models), "cross-fitted" (subsets by unimodal models of one half of the training set, unimodal scores by
-those of the other half, and the reverse, averaged), "planted" (by the generator's truth), "seed-matched"
-(each seed by its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023,
-sections 2.2 and 5.2.
+those of the other half, and the reverse, averaged), "planted" (by the generator's truth), "annotated" (by
+what people heard and saw; overall is then of the clips that have an answer), "seed-matched" (each seed by
+its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023, sections 2.2 and
+5.2.
 
 Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py. Where a paper asks for more
 than accuracies, measure_metrics.py adds them; measure_learning.py, whether each run has learned and converged.
@@ -20,7 +21,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.analysis.subsets import OVERALL, TIE, check_nested, read_subsets, subset_mask, subset_names
+from avbalance.analysis.subsets import (
+    ANNOTATIONS,
+    OVERALL,
+    TIE,
+    check_nested,
+    read_subsets,
+    subset_mask,
+    subset_names,
+)
 from avbalance.errors import UserError
 from avbalance.evaluation import measure_learning, measure_metrics, measure_parsing
 from avbalance.evaluation.paper import Paper, RunFile
@@ -115,7 +124,8 @@ def _subset_rows(scores: Scores, path: str, measures: Mapping[str, Any]) -> Iter
     for definition, frame in read_subsets(path).items():
         discrepancy = aligned_discrepancy(scores, definition, frame, path)
         check_nested(discrepancy, thresholds)
-        masks = {name: subset_mask(discrepancy, name) for name in subset_names(thresholds)}
+        names = subset_names([] if definition == ANNOTATIONS else thresholds)
+        masks = {name: subset_mask(discrepancy, name) for name in names}
         for run in (run for run in scores.runs() if run not in skipped):
             for key in _keys(scores, scorer(run, definition, measures), definition):
                 for name, mask in masks.items():

@@ -1,7 +1,9 @@
 """Rows of measurements.parquet for runs that parse videos or locate events, from their predictions.
 
 Parsing: the ten F-scores, "segment_mean" and "event_mean" (of five each) and "average" (of ten), on the test part;
-protocol "none" is the first version of the audio truth, "repaired" the second, where the data have one. A run that
+protocol "none" is the first version of the audio truth, "repaired" the second, where the data have one. Protocol
+"events" takes the first version's videos apart by the kinds of their events: more classes that are only heard than
+only seen (audio_preferred), the reverse (visual_preferred), as many of both, mostly none (tie). A run that
 gives every segment of one modality the probability 0 does not see it: it has the scores of the other modality alone.
 The run "no-event" is what predicting nothing scores: a video without truth counts as 1, so that it is not 0.
 Localisation: accuracy over all seconds, background included; "chance" is the share of the most frequent class.
@@ -13,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avbalance.analysis.subsets import OVERALL
+from avbalance.analysis.subsets import OVERALL, SIDES, TIE, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing import LEVELS, METRICS, ParsingScores, score_segments
@@ -25,7 +28,7 @@ from avbalance.evaluation.parsing_predictions import (
     read_localisation,
     read_parsing,
 )
-from avbalance.evaluation.rows import ACCURACY, CHANCE, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, Row
+from avbalance.evaluation.rows import ACCURACY, CHANCE, EVENTS, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, Row
 
 MEANS = {f"{level}_mean": tuple(name for name in METRICS if name.startswith(level)) for level in LEVELS} | {
     "average": METRICS
@@ -86,6 +89,26 @@ def _rows(run: RunFile, predictions: ParsingPredictions | LocalisationPrediction
             for protocol in _protocols(predictions):
                 scores = predictions.scores(chosen, repaired=protocol == REPAIRED)
                 yield from _metric_rows({**place, "protocol": protocol}, scores, _seen(unseen))
+                if protocol == NO_SUBSET:
+                    yield from _kind_rows(place, scores, event_lead(predictions, chosen), _seen(unseen))
+
+
+def event_lead(predictions: ParsingPredictions, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Classes that are heard and never seen less those that are seen and never heard, of the videos in `rows` (n,)."""
+    heard, seen = (truth[rows].any(axis=2) for truth in (predictions.truth_audio, predictions.truth_visual))
+    lead: NDArray[np.float64] = (heard & ~seen).sum(axis=1) - (seen & ~heard).sum(axis=1, dtype=np.float64)
+    return lead
+
+
+def _kind_rows(
+    place: Row, scores: ParsingScores, lead: NDArray[np.float64], only: Iterable[str] | None
+) -> Iterator[Row]:
+    """Rows of the videos on each side of `lead` (n,), and of those on neither; none for a side without videos."""
+    for subset in (*(f"{side}_preferred" for side in SIDES), TIE):
+        mask = subset_mask(lead, subset)
+        if mask.any():
+            own = {**place, "protocol": EVENTS, "subset": subset}
+            yield from _metric_rows(own, ParsingScores(scores.per_video[mask]), only)
 
 
 def _seen(unseen: Sequence[bool]) -> tuple[str, ...] | None:

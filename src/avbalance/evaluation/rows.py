@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NO_SUBSET, REPAIRED = "none", "repaired"  # protocols
+NO_SUBSET, REPAIRED, EVENTS = "none", "repaired", "events"  # protocols
 ACCURACY, CHANCE = "accuracy", "chance"  # metrics
 MAJORITY, NO_EVENT = "majority-label", "no-event"  # in place of a run: what an answer that looks at nothing scores
 BOTH = "both"  # the condition in which no modality is missing

@@ -149,8 +149,10 @@ class Reports(Subsets):
         return self._report_spec(slug, "claims", declared)
 
     def table_run_files(self, slug: str, table: str) -> list[str]:
-        """Files of runs that a table's source names: {file, runs: [run], datasets: [role]}, every seed."""
+        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or {subsets: true}."""
         source = self.declared(slug, "tables")[table].get("source", {})
+        if "subsets" in source:
+            return self.subset_files(slug)
         wanted = [(run, source["file"]) for run in source.get("runs", ())]
         return self._files_on(slug, source.get("datasets", ()), wanted)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
-from avbalance.analysis.subsets import canonical_subset
+from avbalance.analysis.subsets import OUTSIDE, SIDES, TIE, agreement, canonical_subset, read_subsets
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published, published_key
@@ -181,6 +181,40 @@ class FromFiles:
             return Cell(data=info.data or "")
         value, n = self._values[key]
         return Cell(None, value, None, 1, n, info.data or "")
+
+
+class FromSubsets:
+    """Cells looked up in the subsets files: clips per definition, and how far it agrees with the estimate.
+
+    Coordinates are dataset, definition and quantity: audio, visual, tie, outside (clips), and of the clips for which
+    the definition and "estimated" both name a side, see `agreement` in analysis/subsets.py. n is the number of test
+    clips; the agreement of a definition with itself is no number.
+    """
+
+    def __init__(self, paper: Paper) -> None:
+        self.paper = paper
+        self._values: dict[tuple[str, str, str], float] = {}
+        self._clips: dict[str, int] = {}
+        for info in paper.datasets.values():
+            if info.data is not None and info.subsets is not None:
+                self._read(info, read_subsets(info.subsets))
+
+    def _read(self, info: DatasetInfo, found: Mapping[str, pd.DataFrame]) -> None:
+        reference = found[SELECT["protocol"]]["preferred"]
+        self._clips[info.role] = len(reference)
+        for definition, frame in found.items():
+            own = frame["preferred"]
+            quantities = {name: float((own == name).sum()) for name in (*SIDES, TIE, OUTSIDE)}
+            quantities |= agreement(own, reference) if definition != SELECT["protocol"] else {}
+            self._values |= {(info.role, definition, name): value for name, value in quantities.items()}
+
+    def cell(self, coordinates: Mapping[str, str]) -> Cell:
+        """The cell at {dataset: role, definition, quantity}."""
+        info = self.paper.dataset(coordinates["dataset"])
+        value = self._values.get((info.role, coordinates["definition"], coordinates["quantity"]), math.nan)
+        if math.isnan(value):
+            return Cell(data=info.data or "")
+        return Cell(None, value, None, 1, self._clips[info.role], info.data or "")
 
 
 def published_numbers(paper: Paper, declarations: Mapping[str, Any]) -> dict[tuple[str, ...], float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from avbalance.analysis.subsets import ANNOTATIONS
 from avbalance.evaluation.claims import COUNTED, ILLUSTRATION, PROTOCOLS, assess
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE
 from avbalance.evaluation.paper import Paper
@@ -44,13 +45,15 @@ def render_claims(
 
 def claims_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown; all text from declarations and file names is escaped."""
-    subsets = any(name in PROTOCOLS for entry in [*report["claims"], *report["checks"]] for name in entry["results"])
+    found = {name for entry in [*report["claims"], *report["checks"]] for name in entry["results"]}
+    protocols = [name for name in PROTOCOLS if name in found or name != ANNOTATIONS] if found & {*PROTOCOLS} else []
     page = (
         environment()
         .get_template("claims.md.j2")
         .render(
             **report,
-            protocols=PROTOCOLS if subsets else (),
+            protocols=protocols,
+            annotations=ANNOTATIONS,
             no_subset=NO_SUBSET,
             small=SMALL,
             cross_fitted_note=CROSS_FITTED_NOTE,

@@ -20,6 +20,11 @@ CROSS_FITTED_NOTE = (
     " models on all of it: a lead of the latter is in part that of more data."
 )
 
+ANNOTATED_NOTE = (
+    "Annotated subsets: people heard what the label names and did not see it, or the reverse. Clips in which they found"
+    " it in neither modality, or which nobody annotated, are in no subset; the table of definitions counts them."
+)
+
 
 def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> str:
     """One sentence naming the data behind each data set, those of further generator seeds if asked for."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from avbalance.analysis.subsets import ANNOTATIONS
 from avbalance.errors import UserError
 from avbalance.evaluation.context import Elsewhere, context_lines, load_context
 from avbalance.evaluation.measure import read_measurements
@@ -22,11 +23,12 @@ from avbalance.reporting.cells import (
     SMALL,
     Cell,
     FromFiles,
+    FromSubsets,
     Measured,
     published_numbers,
 )
 from avbalance.reporting.escape import escape_markdown, escape_tex
-from avbalance.reporting.facts import CROSS_FITTED_NOTE, data_line, notes
+from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE, data_line, notes
 from avbalance.reporting.run_cells import FromRuns
 
 ABSENT = "–"
@@ -41,6 +43,7 @@ KNOWN = {
     "published_where", "context", "common_seeds", "seed_counts", "made_only",
 }  # fmt: skip
 GENERATORS = "+generators"
+Source = Measured | FromFiles | FromRuns | FromSubsets
 COLUMNS = ("published", "ours_mean", "ours_sd", "seeds", "n", "data", "state")  # of the CSV, after the keys
 
 
@@ -106,12 +109,13 @@ def build_table(
     declaration: id, title, rows and columns (lists of axes {key, name, title, values}, a value being a name
     or {value, label, set: further coordinates}; values: "*" are all data sets or runs), select (fixed
     coordinates, also put together from those of the axes: {metric: "{level}_{quantity}"}), source (default:
-    measurements; else see FromFiles and FromRuns), decimals (2; null: as short as possible), sizes (clips per
-    "columns", per "rows", or "none"), counted ("Clips", or what else n counts), seed_counts (a column of how many
-    seeds a row has), made_only (rows without any number of ours are left out), notes (lines to stand below), requires
-    (when the plan asks for it), published_where (coordinates that a cell must have for a published number to stand in
-    it), context (metrics of which the notes give other papers' numbers), common_seeds (false; true: cells are over the
-    seeds that all runs of the table have on their data set, so that rows differ in nothing else). Raises UserError for
+    measurements; else see FromFiles, FromRuns and FromSubsets), decimals (2; null: as short as possible), sizes (clips
+    per "columns", per "rows", or "none"), counted ("Clips", or what else n counts), seed_counts (a column of how many
+    seeds a row has), made_only (true: rows without any number of ours are left out; {key: value}: only such rows are
+    that have this coordinate), notes (lines to stand below), requires (when the plan asks for it), published_where
+    (coordinates that a cell must have for a published number to stand in it), context (metrics of which the notes give
+    other papers' numbers), common_seeds (false; true: cells are over the seeds that all runs of the table have on their
+    data set, so that rows differ in nothing else). Raises UserError for
     unknown keys.
     """
     unknown = sorted(set(declaration) - KNOWN)
@@ -124,14 +128,19 @@ def build_table(
     row_keys = tuple(itertools.product(*(axis.entries for axis in rows)))
     column_keys = tuple(itertools.product(*(axis.entries for axis in columns)))
     fixed = {str(key): str(value) for key, value in declaration.get("select", {}).items()}
-    if declaration.get("made_only", False):
-        row_keys = tuple(row for row in row_keys if _any_made(measured, fixed, row, column_keys))
+    lookup = _source(paper, source, measured)
+    if made_only := declaration.get("made_only", False):
+        optional = {} if made_only is True else dict(made_only)
+        row_keys = tuple(
+            row
+            for row in row_keys
+            if not optional.items() <= _coordinates(row).items() or _any_made(lookup, fixed, row, column_keys)
+        )
     places = [[_place(fixed, row + column) for column in column_keys] for row in row_keys]
     comparable = {str(key): str(value) for key, value in declaration.get("published_where", {}).items()}
     paired = bool(declaration.get("common_seeds", False))
     if paired:
-        measured = measured.on_common_seeds(itertools.chain(*places))
-    lookup = _source(paper, source, measured)
+        lookup = _source(paper, source, measured.on_common_seeds(itertools.chain(*places)))
     cells = tuple(tuple(_shown(lookup.cell(place), place, comparable) for place in line) for line in places)
     roles = _roles(fixed, rows + columns)
     generators = any("generator" in place for line in places for place in line)
@@ -154,14 +163,16 @@ def build_table(
 
 
 def _any_made(
-    measured: Measured, fixed: Mapping[str, str], row: tuple[Entry, ...], columns: Iterable[tuple[Entry, ...]]
+    lookup: Source, fixed: Mapping[str, str], row: tuple[Entry, ...], columns: Iterable[tuple[Entry, ...]]
 ) -> bool:
-    return any(measured.cell(_place(fixed, row + column)).ours_mean is not None for column in columns)
+    return any(lookup.cell(_place(fixed, row + column)).ours_mean is not None for column in columns)
 
 
-def _source(paper: Paper, source: Mapping[str, Any] | None, measured: Measured) -> Measured | FromFiles | FromRuns:
+def _source(paper: Paper, source: Mapping[str, Any] | None, measured: Measured) -> Source:
     if source is None:
         return measured
+    if "subsets" in source:
+        return FromSubsets(paper)
     return FromRuns(paper, source) if "runs" in source else FromFiles(paper, source)
 
 
@@ -182,6 +193,8 @@ def _marks(paper: Paper, places: Iterable[Mapping[str, str]], cells: Iterable[Ce
         lines.append(SEEDS_NOTE)
     if any(place.get("protocol") == CROSS_FITTED for place, _ in made):
         lines.append(CROSS_FITTED_NOTE)
+    if any(place.get("protocol") == ANNOTATIONS for place, _ in made):
+        lines.append(ANNOTATED_NOTE)
     return lines
 
 
@@ -229,13 +242,15 @@ def _entries(paper: Paper, key: str, value: str, label: str | None) -> list[Entr
 
 
 def _place(fixed: Mapping[str, str], entries: Sequence[Entry]) -> dict[str, str]:
-    own: dict[str, str] = {}
-    for entry in entries:
-        own.update(entry.coordinates)
+    own = _coordinates(entries)
     try:
         return {key: value.format(**own) for key, value in fixed.items()} | own
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"tables.yaml: select asks for {error}, which no axis has.") from error
+
+
+def _coordinates(entries: Iterable[Entry]) -> dict[str, str]:
+    return {key: value for entry in entries for key, value in entry.coordinates.items()}
 
 
 def _roles(fixed: Mapping[str, str], axes: Sequence[Axis]) -> list[str]:

@@ -1,9 +1,16 @@
-"""VGG-Sound: the official list joined with whatever clips the user could download (Chen et al. 2020)."""
+"""VGG-Sound: the official list joined with whatever clips the user could download (Chen et al. 2020).
+
+Test clips may have what people heard and saw in them, by VGGSounder (see `avbalance.data.vggsounder`). Decision: only
+the clip's own class counts, since the label is what models are scored on. Clips whose annotators named other classes
+only have it in neither modality.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +29,17 @@ from avbalance.errors import UserError
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
+log = logging.getLogger(__name__)
+
 DEFAULTS: dict[str, Any] = {
     "list": required(),
     "media_root": required(),
+    "modality_labels": None,
     "classes": 309,
     "allow_missing": False,
     "checksums": False,
 }
+KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -46,15 +57,18 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: vggsound.csv."""
-    return [str(read_options(spec, DEFAULTS)["list"])]
+    """Files that list the clips: vggsound.csv, and what people perceived where that file is there."""
+    options = read_options(spec, DEFAULTS)
+    labels = _modality_labels(options)
+    return [str(options["list"]), *([str(labels)] if labels else [])]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join list and media; clips without a file get the status "missing".
+    """Join list, media and, where its file is there, what people perceived; clips without a file are "missing".
 
     Classes are ordered by code point and spelt as in the list, mistakes included. Raises UserError, naming
-    file, row and fix, on malformed rows and when the number of classes is not the expected one.
+    file, row and fix, on malformed rows and when the number of classes is not the expected one. With the option
+    modality_labels the card counts test clips by KINDS and those that nobody annotated.
 
     Deviation: the authors' loader numbers classes by first appearance; the order matters only to foreign
     checkpoints.
@@ -80,7 +94,45 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         )
     refuse_if_nothing_found(rows, media, options["allow_missing"])
     card = card_for(name, spec, classes, media_root_entry(options["media_root"], out_dir))
+    labels = _modality_labels(options)
+    if labels is not None:
+        card["modality_labels"] = _annotate(rows, labels, classes)
+    elif options["modality_labels"]:
+        log.warning("%s: no such file; without it there are no annotated subsets.", options["modality_labels"])
     return make_manifest(rows, card, str(path))
+
+
+def _modality_labels(options: Mapping[str, Any]) -> Path | None:
+    """The file of what people perceived, where one is named and there."""
+    path = Path(options["modality_labels"]) if options["modality_labels"] else None
+    return path if path is not None and path.is_file() else None
+
+
+def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]) -> dict[str, int]:
+    """Give every row the columns ANNOTATED, null but for annotated test clips; returns how many are of which kind.
+
+    Names of classes are checked where the list is whole: a list of fewer classes cannot tell which names are wrong.
+    """
+    from avbalance.data.manifest import ANNOTATED
+    from avbalance.data.vggsounder import read_modalities
+
+    perceived = read_modalities(path, set(classes) if len(classes) == DEFAULTS["classes"] else None)
+    counts: Counter[str] = Counter(dict.fromkeys([*KINDS.values(), "not annotated", "not of a test clip"], 0))
+    for row in rows:
+        row |= dict.fromkeys(ANNOTATED)
+        if row["split"] != "test":
+            continue
+        found = perceived.pop(row["id"], None)
+        if found is None:
+            counts["not annotated"] += 1
+            continue
+        heard, seen = (float(value) for value in found.get(row["label"], (False, False)))
+        row |= dict(zip(ANNOTATED, (heard, seen), strict=True))
+        counts[KINDS[heard, seen]] += 1
+    counts["not of a test clip"] = len(perceived)
+    if perceived:
+        log.warning("%s: %d of its clips are no test clips of the list and left out.", path, len(perceived))
+    return dict(counts)
 
 
 def _read_list(path: Path) -> Iterator[tuple[str, int, str, str]]:

@@ -1,0 +1,136 @@
+"""What people heard and saw in test clips of VGG-Sound: the file, and the columns that the source makes of it."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from avbalance.data.manifest import ANNOTATED, read_manifest, write_manifest
+from avbalance.data.sources import vggsound
+from avbalance.data.vggsounder import read_modalities
+from avbalance.errors import UserError
+
+A, B, C, D, E = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-", "ddddddddddd", "eeeeeeeeeee"
+HEADER = "video_id,label,modality,background_music,static_image,voice_over"
+RAIN = '"raining, on a roof"'
+# A is heard, B seen, C both; people found something else in D, and nobody looked at E.
+ROWS = (
+    f"{A}_000001,people marching,A,False,True,True",
+    f"{A}_000001,{RAIN},AV,False,True,True",
+    f"{B}_000030,{RAIN},V,False,False,False",
+    f"{C}_000000,people marching,AV,False,False,False",
+    f"{D}_000007,people marching,AV,True,False,False",
+    "zzzzzzzzzzz_000007,people marching,A,False,False,False",
+)
+LIST = (
+    f"{A},1,people marching,test",
+    f"{B},30,{RAIN},test",
+    f"{C},0,people marching,test",
+    f"{D},7,{RAIN},test",
+    f"{E},7,{RAIN},test",
+    f"{E},17,people marching,train",
+)
+
+
+def labels_file(folder: Path, *rows: str, header: str = HEADER) -> Path:
+    path = folder / "vggsounder.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def spec_of(folder: Path, lines: tuple[str, ...] = LIST, **options: Any) -> dict[str, Any]:
+    (folder / "vggsound.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    given = {"list": str(folder / "vggsound.csv"), "media_root": str(folder / "media"), "allow_missing": True}
+    named = {"modality_labels": str(folder / "vggsounder.csv"), "classes": 2}
+    return {"kind": "vggsound", "describe": "toy", "options": {**given, **named, **options}}
+
+
+def test_classes_of_a_clip_are_heard_seen_or_both(tmp_path: Path) -> None:
+    found = read_modalities(labels_file(tmp_path, *ROWS, ROWS[0]), {"people marching", "raining, on a roof"})
+    assert found[f"{A}_000001"] == {"people marching": (True, False), "raining, on a roof": (True, True)}
+    assert found[f"{B}_000030"] == {"raining, on a roof": (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([f"{A}_1,people marching,A,,,"], r"row 2: '-_aaaaaaaaa_1' is not <YouTube id>_<start, 6 digits>; correct it"),
+        ([ROWS[0], f"{C}_000000,people marching,VA,,,"], r"row 3: modality 'VA' is unknown; write A, V or AV"),
+        ([f"{A}_000001,people  marching,A,,,"], r"row 2: class 'people  marching' is not in the list .* spell it as"),
+        (
+            [*ROWS, f"{A}_000001,people marching,V,,,"],
+            r"row 8: -_aaaaaaaaa_000001 has 'people marching' as V, but another modality in row 2; remove the wrong",
+        ),
+        ([f"{A}_000001,raining, on a roof,A,,,"], r"row 2: 7 cells under a header of 6; take it again from"),
+    ],
+)
+def test_a_bad_row_is_named_with_what_to_do(tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=rf"vggsounder\.csv, {message}"):
+        read_modalities(labels_file(tmp_path, *rows), {"people marching", "raining, on a roof"})
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    path = labels_file(tmp_path, f"{A}_000001,people marching", header="video_id,label")
+    with pytest.raises(UserError, match=r"row 1: no column 'modality' among video_id, label; .*Bizilizi/VGGSounder"):
+        read_modalities(path)
+
+
+def test_test_clips_have_what_people_perceived_of_their_own_class(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels_file(tmp_path, *ROWS)
+    manifest = vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out")
+    write_manifest(manifest, tmp_path / "manifest.parquet")
+    frame = read_manifest(tmp_path / "manifest.parquet").frame
+    pairs = frame[list(ANNOTATED)].astype(object).where(frame[list(ANNOTATED)].notna(), None).to_numpy().tolist()
+    assert pairs == [[1, 0], [0, 1], [1, 1], [0, 0], [None, None], [None, None]]
+    counts = {"heard": 1, "seen": 1, "both": 1, "neither": 1, "not annotated": 1, "not of a test clip": 1}
+    assert manifest.card["modality_labels"] == counts
+    assert "1 of its clips are no test clips of the list" in caplog.text
+
+
+def test_without_the_file_all_is_as_without_the_option(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = spec_of(tmp_path)
+    caplog.set_level(logging.WARNING)
+    absent = vggsound.build("vgg", spec, tmp_path / "out")
+    assert "vggsounder.csv: no such file; without it there are no annotated subsets" in caplog.text
+    assert not set(ANNOTATED) & set(absent.frame.columns) and "modality_labels" not in absent.card
+    assert vggsound.inputs(spec) == [spec["options"]["list"]]
+    labels_file(tmp_path, *ROWS)
+    assert vggsound.inputs(spec) == [spec["options"]["list"], spec["options"]["modality_labels"]]
+    none = spec_of(tmp_path, modality_labels=None)
+    assert vggsound.inputs(none) == [spec["options"]["list"]]
+    pd.testing.assert_frame_equal(vggsound.build("vgg", none, tmp_path / "out").frame, absent.frame)
+
+
+def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> None:
+    labels_file(tmp_path, f"{A}_000001,not a class,A,False,False,False")
+    assert vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
+    whole = tuple(f"{A},{number},class {number},test" for number in range(309))
+    with pytest.raises(UserError, match=r"vggsounder\.csv, row 2: class 'not a class' is not in the list"):
+        vggsound.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")
+
+
+def test_the_real_labels(tmp_path: Path) -> None:
+    real = os.environ.get("AVBALANCE_REAL_DATA")
+    if not real or not (Path(real) / "vggsound" / "vggsounder.csv").is_file():
+        pytest.skip("AVBALANCE_REAL_DATA is not set, or has no vggsound/vggsounder.csv")
+    lists = Path(real) / "vggsound"
+    rows = tuple((lists / "vggsound_test_rows.csv").read_text(encoding="utf-8").splitlines())
+    spec = spec_of(tmp_path, rows, classes=309, modality_labels=str(lists / "vggsounder.csv"))
+    manifest = vggsound.build("vgg", spec, tmp_path / "out")
+    assert manifest.card["modality_labels"] == {
+        "heard": 2_143, "seen": 271, "both": 7_109, "neither": 2_491, "not annotated": 3_432, "not of a test clip": 0
+    }  # fmt: skip
+    with open(lists / "vggsounder.csv", encoding="utf-8", newline="") as handle:
+        said = {(row["video_id"], row["label"]): row["modality"] for row in csv.DictReader(handle)}
+    for row in manifest.frame.iloc[::50].itertuples():
+        expected = {"A": (1, 0), "V": (0, 1), "AV": (1, 1)}.get(said.get((row.id, row.label), ""))
+        if expected:
+            assert (row.annotated_audio, row.annotated_visual) == expected
