@@ -126,7 +126,7 @@ def pool(maps: Tensor, samples: int) -> Tensor:
     """Return one joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples`.
 
     Temporal pooling is thus a mean (OGM-GE reference code). Audio is the case K = 1. The gradient of `avg_pool2d` has
-    the memory layout of the maps, so that ReLU and batch norm before it run at full speed, as behind `mean` they do not.
+    the memory layout of the maps: ReLU and batch norm before it run at full speed, which behind `mean` they do not.
     """
     return functional.avg_pool2d(maps, maps.shape[2:]).view(samples, -1, maps.shape[1]).mean(1)
 
