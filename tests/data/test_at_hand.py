@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from avbalance.data.at_hand import AtHand, at_hand, is_fetched
+from avbalance.data.audioset import NAMES
 from avbalance.data.sources import audioset, ave, balanced, common, cremad, folder, kinetics_sounds, synthetic, vggsound
 
 A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
@@ -113,17 +114,17 @@ def test_sound_and_pictures_apart_are_both_needed() -> None:
 
 def test_lists_that_leave_missing_clips_out_count_them_all_the_same() -> None:
     Path("lists").mkdir()
-    names = [f"{number:_>11}" for number in range(8)]
+    names = [f"{number:_>11}" for number in range(24)]
     labels = ("/t/dd00128", "/t/dd00129")
     rows = [f'{name}, 30.000, 40.000, "{labels[number % 2]}"\n' for number, name in enumerate(names)]
     for place, name in enumerate(audioset.LISTS):
         Path("lists", name).write_text("".join(rows[place::3]))
-    shown = '0,/m/09x0r,"Speech"\n1,/t/dd00128,"Outside, urban or manmade"\n2,/t/dd00129,"Outside, rural or natural"\n'
+    shown = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
     Path("lists", audioset.NAMES).write_text("index,mid,display_name\n" + shown)
-    put(*(f"media/{name}_30.mp4" for name in names[:4]))
+    put(*(f"media/{name}_30.mp4" for name in names[:12]))
     there = counted(audioset, lists_dir="lists", media_root="media")
-    assert (there.listed, there.found, there.size) == (8, 4, 40)
-    assert there.missing.startswith("media: 4 of 8 clips are missing; cut the clips out of the YouTube videos")
+    assert (there.listed, there.found, there.size) == (24, 12, 120)
+    assert there.missing.startswith("media: 12 of 24 clips are missing; cut the clips out of the YouTube videos")
 
 
 def test_only_what_is_fetched_is_counted() -> None:

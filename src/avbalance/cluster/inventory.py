@@ -53,7 +53,7 @@ def _there(there: AtHand | None, known: float | None) -> str:
     if there is None:
         return f"{'-':>6}{'made here':>22}{'-':>10}"
     if there.listed:
-        return f"{'yes':>6}{f'{there.found:,} of {there.listed:,}':>22}{there.size / 1e9:>10,.1f}"
+        return f"{'yes':>6}{f'{there.found:,} of {there.listed:,}':>22}{there.size / 1e9:>10,.2f}"
     clips = f"? of {known:,.0f}" if known else "?"
     return f"{'wrong' if there.lists else 'no':>6}{clips:>22}{'?':>10}"
 
