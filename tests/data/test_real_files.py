@@ -155,6 +155,12 @@ def test_orders_of_ave_name_the_records_whose_labels_its_authors_released(tmp_pa
     frame = manifest.frame
     records = frame["id"].str[:4].astype(int).to_numpy()
     assert (released[records].argmax(axis=1) == manifest.label_index()).all() and len(set(records)) == 4_143
+    text = (lists / "Annotations.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("Category&")]  # the header of some copies
+    assert lines[40] == "Church bell&c---zaDCTaE&good&0&10"
+    for record, events in zip(records, frame["events_visual"], strict=True):
+        category, video, _, onset, offset = lines[record].split("&")
+        assert json.loads(events) == ([[category, int(onset), int(offset)]] if video != "VWi2ENBuTbw" else [])
     for split, first, last in (("train", 40, 4116), ("val", 139, 4078), ("test", 131, 4073)):
         with h5py.File(lists / f"{split}_order.h5") as file:
             order = np.asarray(file["order"]).reshape(-1)
