@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from avbalance.data.at_hand import AtHand, at_hand, is_fetched
 from avbalance.data.audioset import NAMES
+from avbalance.data.manifest import Manifest
 from avbalance.data.sources import audioset, ave, balanced, common, cremad, folder, kinetics_sounds, synthetic, vggsound
 
 A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
@@ -125,6 +128,21 @@ def test_lists_that_leave_missing_clips_out_count_them_all_the_same() -> None:
     there = counted(audioset, lists_dir="lists", media_root="media")
     assert (there.listed, there.found, there.size) == (24, 12, 120)
     assert there.missing.startswith("media: 12 of 24 clips are missing; cut the clips out of the YouTube videos")
+
+
+def test_records_of_sound_alone_are_weighed_by_their_files() -> None:
+    put("bal_train/00.tfrecord", "bal_train/01.tfrecord")
+    paths = ["bal_train/00.tfrecord#0", "bal_train/00.tfrecord#1310", "bal_train/01.tfrecord#0"]
+    frame = pd.DataFrame({"id": list("abc"), "audio": paths, "visual": None, "status": "ok", "reason": ""})
+    source = SimpleNamespace(
+        MEDIA_SOURCES={"features_root": "unpack the archive"},
+        preflight=lambda spec: None,
+        inputs=lambda spec: [],
+        build=lambda name, spec, out: Manifest(frame, {"media_root": ".", "left_out": {"missing": 2}}),
+    )
+    there = counted(source, features_root=".")
+    assert (there.listed, there.found, there.size) == (5, 3, 20)
+    assert there.missing == ".: 2 of 5 clips are missing; unpack the archive."
 
 
 def test_only_what_is_fetched_is_counted() -> None:

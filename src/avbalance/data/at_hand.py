@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
 _WITHOUT_MEDIA = {"allow_missing": True, "checksums": False}
-_ROW = re.compile(r"(\.h5|\.hdf5)#\d+$")
+_ROW = re.compile(r"(\.h5|\.hdf5|\.tfrecord)#\d+$")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def at_hand(source: Any, name: str, spec: Mapping[str, Any]) -> AtHand:
     found = frame[frame["status"] == "ok"]
     listed = len(frame) + int(manifest.card.get("left_out", {}).get("missing", 0))
     root = Path(manifest.card["media_root"])
-    size = _size(root, {*found["audio"], *found["visual"]})
+    size = _size(root, {*found["audio"].dropna(), *found["visual"].dropna()})
     return AtHand(True, listed, len(found), size, problem or _gap(manifest, listed - len(found), listed, source, spec))
 
 
@@ -92,7 +92,7 @@ def _bytes(path: str) -> int:
 def _gap(manifest: Manifest, missing: int, listed: int, source: Any, spec: Mapping[str, Any]) -> str:
     if not missing:
         return ""
-    option = next(option for option in source.MEDIA_SOURCES if spec["options"].get(option))
+    option = next(name for name in source.MEDIA_SOURCES if spec["options"].get(name))
     lost = manifest.frame[manifest.frame["status"] != "ok"]
     first = f", the first {lost['id'].iloc[0]} ({lost['reason'].iloc[0]})" if len(lost) else ""
     where, how = spec["options"][option], source.MEDIA_SOURCES[option]
