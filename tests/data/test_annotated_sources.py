@@ -256,10 +256,20 @@ def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
     assert rows[second].visual == f"VideoFlash/{second}.flv" and rows[first].sha256 != rows[second].sha256
     assert [rows[name].status for name in (third, fourth)] == ["missing", "missing"]
     assert f"no file Image-01-FPS/{third}/ or VideoFlash/{third}.flv" in rows[third].reason
-    assert f"AudioWAV/{fourth}.wav and no" in rows[fourth].reason
+    assert f"AudioWAV/{fourth} (wav, mp3, flv) and no" in rows[fourth].reason
     assert [row.label for row in rows.values()] == ["ANG", "NEU", "SAD", "HAP"]
     assert [row.group for row in rows.values()] == ["1001", "1002", "1001", "1003"]
     assert manifest.classes == ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"]
+
+
+def test_cremad_sound_may_be_mp3_or_in_the_video(tmp_path: Path) -> None:
+    _cremad_lists(tmp_path, CLIPS)
+    first, second, *_ = (name for names in CLIPS.values() for name in names)
+    _media(tmp_path, f"all/{first}.flv", f"all/{second}.flv", f"all/{second}.mp3")
+    spec = _cremad(tmp_path, audio_folder="all", video_folder="all")
+    rows = {row.id: row for row in cremad.build("cremad", spec, tmp_path / "out").frame.itertuples()}
+    assert rows[first].audio == rows[first].visual == f"all/{first}.flv"
+    assert (rows[second].audio, rows[second].visual) == (f"all/{second}.mp3", f"all/{second}.flv")
 
 
 def test_cremad_lists_and_folders_that_are_absent_are_named(tmp_path: Path) -> None:
@@ -343,6 +353,35 @@ def test_ave_files_that_are_absent_or_of_another_length_are_named(tmp_path: Path
     assert "visual_feature.h5: no such file" in str(ave.preflight(_ave(tmp_path)))
     frame = ave.build("ave", _ave(tmp_path, allow_missing=True), tmp_path / "out").frame
     assert (frame["status"] == "missing").all() and "no feature file visual_feature.h5" in frame["reason"].iloc[0]
+
+
+def _noisy_files(root: Path, labels: np.ndarray, rows: int) -> None:
+    with h5py.File(root / "lists" / "labels_noisy.h5", "w") as file:
+        file["avadataset"] = labels
+    for name, shape in (("audio", (rows, 10, 128)), ("visual", (rows, 10, 7, 7, 512))):
+        with h5py.File(root / "feats" / f"{name}_feature_noisy.h5", "w") as file:
+            file.create_dataset("avadataset", shape, np.float32)
+
+
+def test_the_noisy_part_of_ave_is_training_without_event(tmp_path: Path) -> None:
+    _ave_files(tmp_path)
+    background = np.eye(29)[[28, 28]]
+    assert "labels_noisy.h5: no such file" in str(ave.preflight(_ave(tmp_path, noisy=True)))
+    _noisy_files(tmp_path, background, 2)
+    last = ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out").frame.iloc[-1]
+    assert (last["id"], last["split"], last["label"]) == ("noisy_0001", "train", "Background")
+    assert (last["audio"], last["visual"]) == ("audio_feature_noisy.h5#1", "visual_feature_noisy.h5#1")
+    assert last["events_audio"] == last["events_visual"] == "[]"
+    _noisy_files(tmp_path, background, 3)
+    with pytest.raises(UserError, match=r"audio_feature_noisy\.h5: holds 3 rows .*labels_noisy\.h5 has 2 records"):
+        ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
+    _noisy_files(tmp_path, np.eye(29)[[28, 3]], 2)
+    with pytest.raises(UserError, match=r"labels_noisy\.h5: .* other labels than background"):
+        ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
+    (tmp_path / "feats" / "visual_feature_noisy.h5").unlink()
+    assert "visual_feature_noisy.h5: no such file; get the features" in str(ave.preflight(_ave(tmp_path, noisy=True)))
+    with pytest.raises(UserError, match="option noisy needs features_root"):
+        ave.preflight(_ave(tmp_path, noisy=True, labelled="clips"))
 
 
 def test_ave_clips_are_found_by_their_id(tmp_path: Path) -> None:

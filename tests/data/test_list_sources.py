@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from avbalance.data.sources import balanced, kinetics_sounds, vggsound
+from avbalance.data.sources.common import youtube_clip
 from avbalance.errors import UserError
 from avbalance.schemas import SCHEMAS
 
@@ -62,6 +64,14 @@ def test_kinetics_clips_are_found_under_every_naming(tmp_path: Path) -> None:
     assert list(manifest.frame["split"]) == ["train", "train", "val", "test"]
     assert rows[f"{C}_000033"].group == C and manifest.classes == ["bowling", "singing"]
     assert manifest.label_index().tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("stem", "start"),
+    [(f"{A}_7", 7), (f"{A}_000007_000017", 7), (f"{A}_7000_17000", 7), (f"{A}_7999_17999", 7), (f"{A}_7000", 7000)],
+)
+def test_start_and_end_of_a_name_may_be_milliseconds(stem: str, start: int) -> None:
+    assert youtube_clip(stem) == (A, start)
 
 
 def test_an_empty_file_is_a_missing_clip(tmp_path: Path) -> None:
@@ -276,6 +286,26 @@ def test_differences_from_the_published_sizes_are_reported_in_the_card(tmp_path:
     ]
 
 
+def test_a_list_without_class_names_has_those_of_its_clips(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clips = {
+        f"{B}_30": {"subset": "validation", "label": "singing"},
+        f"{B}_90": {"subset": "training", "label": "cutting"},
+        f"{A}_5": {"subset": "testing", "label": "cutting"},
+    }
+    (tmp_path / "annotation.json").write_text(json.dumps(clips))
+    with caplog.at_level(logging.WARNING):
+        manifest = balanced.build("bal", _balanced(tmp_path, allow_missing=True), tmp_path / "out")
+    assert manifest.classes == ["cutting", "singing"] and list(manifest.frame["split"]) == ["val", "train", "test"]
+    assert manifest.card["size_differences"] == [] and manifest.card["shared_videos"] == {"train and val": 1}
+    assert caplog.messages == [
+        f"{tmp_path / 'annotation.json'}: 1 of 2 videos have clips in more than one part (train and val 1), left as "
+        f"they are; first: {B}"
+    ]
+    (tmp_path / "annotation.json").write_text(json.dumps({**clips, f"{C}_1": {"subset": "testing"}}))
+    with pytest.raises(UserError, match=r"annotation\.json, row 4: malformed entry"):
+        balanced.build("bal", _balanced(tmp_path, allow_missing=True), tmp_path / "out")
+
+
 @pytest.mark.parametrize("entry", [{"subset": "train", "label": "singing"}, {"subset": "testing", "label": "eating"}])
 def test_a_bad_annotation_entry_is_named(tmp_path: Path, entry: dict[str, str]) -> None:
     _annotation(tmp_path, odd=entry)
@@ -285,6 +315,8 @@ def test_a_bad_annotation_entry_is_named(tmp_path: Path, entry: dict[str, str]) 
 
 def test_balanced_preflight(tmp_path: Path) -> None:
     assert "Balanced-Audiovisual-Dataset" in str(balanced.preflight(_balanced(tmp_path)))
+    ten = str(tmp_path / "MM-Debiased.json")
+    assert "Valuate-and-Enhance" in str(balanced.preflight(_balanced(tmp_path, annotation=ten)))
     _annotation(tmp_path)
     with pytest.raises(UserError, match=r"video: no such folder; .*set allow_missing"):
         balanced.build("bal", _balanced(tmp_path), tmp_path / "out")

@@ -9,6 +9,7 @@ ROOT = Path(str(workflow.current_basedir)).parents[1]
 # The code that jobs run, whatever else is installed.
 sys.path.insert(0, str(ROOT / "src"))
 
+from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
 from avbalance.plan.names import rule_name
 from avbalance.plan.plan import load_plan
@@ -28,6 +29,9 @@ def load_or_exit():
             before_planning(Path.cwd(), plan.name, say)
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")
+            if asks_for_dry_run(sys.argv):
+                for line in told_in_dry_run(plan):
+                    say(line)
         return plan
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -12,6 +12,7 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
+from avbalance.cluster.inventory import table, take_inventory
 from avbalance.errors import UserError
 from avbalance.files import read_json
 from avbalance.plan.config import load_yaml
@@ -104,6 +105,14 @@ class Estimate:
         record = read_json(path)
         return float(record["wall_s"]) if record.get("device", {}).get("kind") == "cuda" else None
 
+    def training_hours(self, dataset: str) -> float:
+        """GPU-hours of all trainings on a data set."""
+        return sum(self.run_hours(job) for cell in self.plan.cells for job in cell.jobs if job.row.dataset == dataset)
+
+    def known_clips(self, dataset: str) -> float | None:
+        """Clips of a data set that the costs reckon with; None where they do not know it."""
+        return self._all_clips(dataset) if dataset in self.costs["clips"] else None
+
     def feature_hours(self, dataset: str) -> float:
         """Hours in which one core decodes a data set."""
         return self._all_clips(dataset) * self._number("feature_core_s") / _HOUR
@@ -190,11 +199,10 @@ def lines(plan: Plan) -> list[str]:
         f"{each.longest_hours:>13,.1f}{each.results_gb:>14,.1f}"
         for each in loads
     ]
-    said += ["", f"{'data set':<28}{'clips':>10}{'decoding (core-hours)':>24}{'store (GB)':>12}"]
-    said += [
-        f"{name:<28}{now._all_clips(name):>10,.0f}{now.feature_hours(name):>24,.0f}{now.store_gb(name):>12,.0f}"
-        for name in plan.datasets
-    ]
+    inventory = take_inventory(plan)
+    said += ["", *table(inventory, now)]
+    if inventory.gaps:
+        said += ["", "Missing:", *(f"  {gap}" for gap in inventory.gaps)]
     said += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
     said += [f"the others from {COSTS}, which says what was measured and what is assumed."]
     for scale in SCALES:

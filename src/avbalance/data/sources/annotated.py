@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SPLITS = ("train", "val", "test")
 ROOTS = ("features_root", "media_root")
 _SHOWN = 20
 
@@ -46,6 +47,29 @@ def tell_oddities(oddities: Iterable[Oddity], treated: str = "left as they are")
         first = group[0].what
         log.warning("%s: %s in %d rows (%s), %s; first: %s", file, kind, len(group), rows, treated, first)
     return dict(sorted(counts.items()))
+
+
+def tell_shared_videos(rows: Sequence[Mapping[str, Any]], list_path: Path) -> dict[str, int]:
+    """Log a warning when videos, by `group`, have clips in more than one part; returns parts -> number of such videos.
+
+    Clips of one video are alike: what a test clip shares with the training part makes it easier than it seems.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parts[row["group"]].add(row["split"])
+    shared = {video: " and ".join(s for s in SPLITS if s in found) for video, found in parts.items() if len(found) > 1}
+    counts = dict(sorted(Counter(shared.values()).items()))
+    if shared:
+        told = ", ".join(f"{pair} {number}" for pair, number in counts.items())
+        log.warning(
+            "%s: %d of %d videos have clips in more than one part (%s), left as they are; first: %s",
+            list_path,
+            len(shared),
+            len(parts),
+            told,
+            next(iter(shared)),
+        )
+    return counts
 
 
 def refuse_empty_intervals(oddities: Iterable[Oddity]) -> None:

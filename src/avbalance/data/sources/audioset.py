@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_missing": False,
     "checksums": False,
 }
+MEDIA_SOURCES = {"media_root": "cut the clips out of the YouTube videos into it, named <YouTube id>_<start second>.mp4"}
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -51,8 +52,8 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     media = Path(options["media_root"])
     if not options["allow_missing"] and not media.is_dir():
         return (
-            f"{media}: no such folder; cut the clips out of the YouTube videos into it, named <YouTube id>_<start "
-            "second>.mp4, or set the option allow_missing to plan without them."
+            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
+            "without them."
         )
     return None
 

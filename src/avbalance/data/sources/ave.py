@@ -1,13 +1,14 @@
 """AVE (Tian et al. 2018): 4,143 records of one event each, joined with the released features or downloaded clips.
 
 A record is a line of Annotations.txt and a row of the feature arrays; its event is heard and seen on the same seconds.
-The last class, Background, is the label of seconds without event and never of a record.
+The last class, Background, is the label of seconds without event and never of a record; it is the label of the videos
+of the released noisy part, which the authors' weakly supervised training adds, and which have no event.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "features_root": None,
     "media_root": None,
     "labelled": "seconds",
+    "noisy": False,
     "allow_missing": False,
     "checksums": False,
 }
@@ -47,9 +49,15 @@ BACKGROUND = "Background"
 _ANNOTATIONS = "Annotations.txt"
 _ORDERS = ("train_order.h5", "val_order.h5", "test_order.h5")
 _FEATURES = {"audio": "audio_feature.h5", "visual": "visual_feature.h5"}
+_NOISY_FEATURES = {"audio": "audio_feature_noisy.h5", "visual": "visual_feature_noisy.h5"}
+_NOISY_LABELS = "labels_noisy.h5"
 _DATASET = "avadataset"
 _KNOWN_EMPTY = ("VWi2ENBuTbw",)  # the one record of the published file whose event has no second
 _SOURCE = "the repository YapengTian/AVE-ECCV18"
+MEDIA_SOURCES = {
+    "features_root": f"get the features that the page of {_SOURCE} links",
+    "media_root": f"get the clips that the page of {_SOURCE} links",
+}
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -57,6 +65,10 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     options = read_options(spec, DEFAULTS)
     if options["labelled"] not in LABELLED:
         raise UserError(f"data set of kind ave: option 'labelled' must be one of {', '.join(LABELLED)}.")
+    if options["noisy"] and (options["labelled"] != "seconds" or not options["features_root"]):
+        raise UserError(
+            "data set of kind ave: option noisy needs features_root and labelled: seconds; set it to false."
+        )
     for name in inputs(spec):
         if not Path(name).is_file():
             return f"{name}: no such file; take it from {_SOURCE} (data)."
@@ -64,18 +76,16 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     if options["allow_missing"]:
         return None
     if not Path(options[root]).is_dir():
-        what = "features" if root == "features_root" else "clips"
-        return (
-            f"{options[root]}: no such folder; get the {what} that the page of {_SOURCE} links, or set allow_missing."
-        )
-    absent = [path for path in _feature_files(options).values() if not path.is_file()]
-    return f"{absent[0]}: no such file; get the features that the page of {_SOURCE} links." if absent else None
+        return f"{options[root]}: no such folder; {MEDIA_SOURCES[root]}, or set allow_missing."
+    absent = [path for path in _feature_files(options) if not path.is_file()]
+    return f"{absent[0]}: no such file; {MEDIA_SOURCES[root]}." if absent else None
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: the annotations and the three orders."""
-    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
-    return [str(lists / name) for name in (_ANNOTATIONS, *_ORDERS)]
+    """Files that list the clips: the annotations, the three orders and, with `noisy`, the labels of that part."""
+    options = read_options(spec, DEFAULTS)
+    names = (_ANNOTATIONS, *_ORDERS, *([_NOISY_LABELS] if options["noisy"] else []))
+    return [str(Path(options["lists_dir"]) / name) for name in names]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -84,6 +94,8 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     Labelled by "clips", a record is one sample of its event's class: no seconds, no Background, and of the records of a
     video in one part the last counts, as in the public loaders of clip classification; `left_out` in the card counts
     the others.
+
+    With `noisy` the videos of the noisy part follow in the training part, named noisy_<row of its arrays>.
 
     A record's id is its line's number from 0 and the YouTube id, the group the latter. The card's `oddities` counts
     the odd rows by kind; videos of which records are in two splits are among them, as the published parts are disjoint
@@ -112,6 +124,8 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         for split, order in kept.items()
         for record in order
     ]
+    if options["noisy"]:
+        rows += _noisy_rows(lists / _NOISY_LABELS, Path(options[root]))
     refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
     tell_missing(rows, Path(options[root]))
     classes = CLASSES[:-1] if by_clip else (*CLASSES[:-1], BACKGROUND)
@@ -140,10 +154,32 @@ def _label_columns(annotations: Annotations, record: int, by_clip: bool) -> dict
     return {**columns, **seen}
 
 
-def _feature_files(options: Mapping[str, Any]) -> dict[str, Path]:
-    """Modality -> file of released features; none when clips are used."""
+def _feature_files(options: Mapping[str, Any]) -> list[Path]:
+    """Files of released features; none when clips are used."""
     root = options["features_root"]
-    return {modality: Path(root) / name for modality, name in _FEATURES.items()} if root else {}
+    names = [*_FEATURES.values(), *(_NOISY_FEATURES.values() if options["noisy"] else [])]
+    return [Path(root) / name for name in names] if root else []
+
+
+def _noisy_rows(labels_path: Path, features: Path) -> list[dict[str, Any]]:
+    """A training row for each video of the noisy part; raises UserError unless all its labels are the background."""
+    import numpy as np
+
+    from avbalance.data.ave import CLASSES
+
+    labels = _read_array(labels_path, lambda data: np.asarray(data))
+    wanted = np.eye(len(CLASSES))[CLASSES.index("background")]
+    if labels.ndim != 2 or labels.shape[1:] != wanted.shape or not (labels == wanted).all():
+        raise UserError(
+            f"{labels_path}: holds {labels.shape} with other labels than background; take it again from {_SOURCE}."
+        )
+    names = [f"noisy_{row:04d}" for row in range(len(labels))]
+    none = {"label": BACKGROUND, "labels": json.dumps([BACKGROUND]), "events_audio": "[]", "events_visual": "[]"}
+    files = _feature_columns(features, _NOISY_FEATURES, len(names), str(labels_path))
+    return [
+        {"id": name, "group": name, "split": "train", **none, **columns}
+        for name, columns in zip(names, files, strict=True)
+    ]
 
 
 def _file_columns(annotations: Annotations, options: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
@@ -156,27 +192,30 @@ def _file_columns(annotations: Annotations, options: Mapping[str, Any], root: st
             video_columns(clips.get(video), folder, options["checksums"], f"{video} {wanted}")
             for video in annotations.ids
         ]
-    absent = [path.name for path in _feature_files(options).values() if not path.is_file()]
+    return _feature_columns(folder, _FEATURES, len(annotations.ids), str(annotations.path))
+
+
+def _feature_columns(folder: Path, names: Mapping[str, str], records: int, listed_in: str) -> list[dict[str, Any]]:
+    """Manifest columns of `records` rows of released features; raises UserError for a file with another number."""
+    absent = [name for name in names.values() if not (folder / name).is_file()]
     if absent:
-        return [missing_columns(f"no feature file {' and '.join(absent)} in {folder}") for _ in annotations.ids]
-    for path in _feature_files(options).values():
-        _check_length(path, annotations)
-    return [
-        {modality: f"{name}#{record}" for modality, name in _FEATURES.items()} for record in range(len(annotations.ids))
-    ]
+        return [missing_columns(f"no feature file {' and '.join(absent)} in {folder}") for _ in range(records)]
+    for name in names.values():
+        shape = _read_array(folder / name, lambda data: data.shape)
+        if shape[0] != records:
+            raise UserError(
+                f"{folder / name}: holds {shape[0]} rows {shape}, {listed_in} has {records} records; take both "
+                f"from {_SOURCE}."
+            )
+    return [{modality: f"{name}#{record}" for modality, name in names.items()} for record in range(records)]
 
 
-def _check_length(path: Path, annotations: Annotations) -> None:
-    """Raise UserError unless the file has one row per record."""
+def _read_array(path: Path, read: Callable[[Any], Any]) -> Any:
+    """What `read` makes of the array of a released file."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            shape = file[_DATASET].shape
+            return read(file[_DATASET])
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: no readable dataset {_DATASET} ({error}); take the file again.") from error
-    if shape[0] != len(annotations.ids):
-        raise UserError(
-            f"{path}: holds {shape[0]} rows {shape}, {annotations.path} has {len(annotations.ids)} records; take both "
-            f"from {_SOURCE}."
-        )

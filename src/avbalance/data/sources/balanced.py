@@ -2,6 +2,9 @@
 
 Per clip: an HDF5 file of JPEG frames (or a video file), and a sound file or the distributed spectrogram. The
 manifest only names them; reading is the features' business.
+
+The only part of the annotation in a public repository is MM-Debiased.json (GeWu-Lab/Valuate-and-Enhance-Multimodal-
+Cooperation): 14,025 clips of ten of the 30 classes, in a layout of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avbalance.data.sources.annotated import tell_shared_videos
 from avbalance.data.sources.common import (
     VIDEO_SUFFIXES,
     card_for,
@@ -36,6 +40,10 @@ DEFAULTS: dict[str, Any] = {
     "allow_missing": False,
     "checksums": False,
 }
+_PAGE = "the page of GeWu-Lab/Balanced-Audiovisual-Dataset"
+_TEN = "MM-Debiased.json"
+_TEN_SOURCE = "take it from the repository GeWu-Lab/Valuate-and-Enhance-Multimodal-Cooperation (MM-Debiased dataset)"
+MEDIA_SOURCES = {"media_root": f"fetch the data set by hand from the shared folder linked on {_PAGE}"}
 PUBLISHED_SIZES = {
     "train": 28_949,
     "val": 3_018,
@@ -50,10 +58,9 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that the annotation or the media are missing and where to get them; None when all are there."""
     options = read_options(spec, DEFAULTS)
     annotation, media = Path(options["annotation"]), Path(options["media_root"])
-    page = "GeWu-Lab/Balanced-Audiovisual-Dataset"
-    source = f"fetch the data set by hand from the shared folder linked on the page of {page}"
+    source = MEDIA_SOURCES["media_root"]
     if not annotation.is_file():
-        return f"{annotation}: no such file; {source}."
+        return f"{annotation}: no such file; {_TEN_SOURCE if annotation.name == _TEN else source}."
     for folder in (media / options["visual_folder"], media / options["audio_folder"]):
         if not options["allow_missing"] and not folder.is_dir():
             return f"{folder}: no such folder; {source}, or set allow_missing to plan without the clips."
@@ -68,8 +75,9 @@ def inputs(spec: Mapping[str, Any]) -> list[str]:
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join annotation and media; clips that lack the sound or the pictures get the status "missing".
 
-    The card's `size_differences` lists the parts whose size is not the published one. Raises UserError,
-    naming file, row and fix, on malformed entries.
+    The card's `size_differences` lists the parts of the whole annotation whose size is not the published one, and
+    `shared_videos` counts the videos with clips in more than one part, by parts: the clips stay where they are. Raises
+    UserError, naming file, row and fix, on malformed entries.
     """
     from avbalance.data.manifest import make_manifest
 
@@ -78,7 +86,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         raise UserError(problem)
     options = read_options(spec, DEFAULTS)
     annotation, media = Path(options["annotation"]), Path(options["media_root"])
-    names, clips = _read_annotation(annotation)
+    names, clips, whole = _read_annotation(annotation)
     visual = _index(media, options["visual_folder"], VISUAL_SUFFIXES)
     audio = _index(media, options["audio_folder"], AUDIO_SUFFIXES)
     rows = []
@@ -89,27 +97,34 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         rows.append({"id": clip_id, "label": label, "split": split, "group": group, **files})
     refuse_if_nothing_found(rows, media, options["allow_missing"])
     card = card_for(name, spec, names, media_root_entry(options["media_root"], out_dir))
-    card["size_differences"] = _size_differences(Counter(row["split"] for row in rows))
+    card["size_differences"] = _size_differences(Counter(row["split"] for row in rows)) if whole else []
+    card["shared_videos"] = tell_shared_videos(rows, annotation)
     return make_manifest(rows, card, str(annotation))
 
 
-def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]]]:
-    """Class names in order, and clip id -> (split, label) in the order of the file."""
+def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]], bool]:
+    """Class names in order; clip id -> (split, label) in the order of the file; whether it is the whole annotation.
+
+    A file without 'labels' and 'database' is laid out as MM-Debiased.json: its clips are its top level, and its classes
+    are ordered by code point, as it gives them no order.
+    """
     content = read_json(path)
+    whole = not isinstance(content, dict) or not content or bool(content.keys() & {"labels", "database"})
     try:
-        names, entries = list(content["labels"]), content["database"].items()
+        entries = content["database"] if whole else content
+        pairs = {clip: (_SUBSETS.get(entry.get("subset")), entry.get("label")) for clip, entry in entries.items()}
+        names = list(content["labels"]) if whole else sorted({str(label) for _, label in pairs.values() if label})
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: lacks 'labels' or 'database'; fetch the file again.") from error
     clips = {}
-    for number, (clip_id, entry) in enumerate(entries, start=1):
-        split, label = _SUBSETS.get(entry.get("subset")), entry.get("label")
+    for number, (clip, (split, label)) in enumerate(pairs.items(), start=1):
         if split is None or label not in names:
             raise UserError(
-                f"{path}, row {number}: malformed entry {clip_id!r}: {entry}; subset must be one of "
+                f"{path}, row {number}: malformed entry {clip!r}: {entries[clip]}; subset must be one of "
                 f"{', '.join(_SUBSETS)} and label one of 'labels'."
             )
-        clips[clip_id] = (split, label)
-    return names, clips
+        clips[clip] = (split, label)
+    return names, clips, whole
 
 
 def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:

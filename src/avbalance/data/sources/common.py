@@ -16,7 +16,8 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _REQUIRED = object()
-_YOUTUBE_CLIP = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+)(?:_\d+)?")
+_YOUTUBE_CLIP = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+)(?:_(?P<end>\d+))?")
+_MILLISECONDS = 1_000
 
 
 def required() -> Any:
@@ -77,17 +78,24 @@ def files_below(root: Path, suffixes: Sequence[str]) -> list[str]:
     """
     found = []
     for folder, _, names in os.walk(root):
+        below = os.path.relpath(folder, root)
         for name in names:
-            path = os.path.join(folder, name)
-            if name.lower().endswith(tuple(suffixes)) and os.path.getsize(path) > 0:
-                found.append(os.path.relpath(path, root))
+            if name.lower().endswith(tuple(suffixes)) and os.path.getsize(os.path.join(folder, name)) > 0:
+                found.append(name if below == "." else f"{below}/{name}")
     return sorted(found)
 
 
 def youtube_clip(stem: str) -> tuple[str, int] | None:
-    """(YouTube id, start second) of `<id>_<start>` or `<id>_<start>_<end>`; None for other names."""
+    """(YouTube id, start second) of `<id>_<start>` or `<id>_<start>_<end>`; None for other names.
+
+    Start and end are milliseconds where seconds would make a clip of 1,000 s or more: some downloaders write them so.
+    """
     match = _YOUTUBE_CLIP.fullmatch(stem)
-    return (match["video"], int(match["start"])) if match else None
+    if match is None:
+        return None
+    start = int(match["start"])
+    in_milliseconds = match["end"] is not None and int(match["end"]) - start >= _MILLISECONDS
+    return match["video"], start // _MILLISECONDS if in_milliseconds else start
 
 
 def index_youtube_clips(root: Path) -> dict[tuple[str, int], str]:

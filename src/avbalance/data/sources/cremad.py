@@ -1,6 +1,7 @@
 """CREMA-D (Cao et al. 2014) by the lists of OGM-GE: 6,698 training and 744 test clips of acted emotions.
 
-The reference code leaves clips without sound or pictures out in silence; here they are counted as missing.
+The reference code leaves clips without sound or pictures out in silence; here they are counted as missing. The corpus
+has the sound of each clip three times: as .wav, which the papers use, as .mp3, and in the .flv with the pictures.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ DEFAULTS: dict[str, Any] = {
     "allow_missing": False,
     "checksums": False,
 }
+MEDIA_SOURCES = {
+    "media_root": "take AudioWAV and VideoFlash from the repository CheyneyComputerScience/CREMA-D (git lfs pull)"
+}
 _SPLITS = {"train": "train.csv", "test": "test.csv"}
+_SOUND_SUFFIXES = (".wav", ".mp3", ".flv")
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -45,8 +50,8 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     sound = Path(options["media_root"]) / options["audio_folder"]
     if not options["allow_missing"] and not sound.is_dir():
         return (
-            f"{sound}: no such folder; take AudioWAV and VideoFlash from the repository "
-            "CheyneyComputerScience/CREMA-D (git lfs pull), or set the option allow_missing to plan without them."
+            f"{sound}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
+            "without them."
         )
     return None
 
@@ -60,9 +65,10 @@ def inputs(spec: Mapping[str, Any]) -> list[str]:
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """Join lists and media; clips that lack the sound or the pictures get the status "missing".
 
-    A clip's sound is <audio_folder>/<clip>.wav, its pictures the folder <frames_folder>/<clip>/ of images, one per
-    second, where there is one, else <video_folder>/<clip>.flv. The group is the actor, who is in both parts. Raises
-    UserError, naming file, row and fix, on malformed rows and a clip in two splits.
+    A clip's sound is <audio_folder>/<clip>.wav, or .mp3, or the sound of .flv; its pictures are the folder
+    <frames_folder>/<clip>/ of images, one per second, where there is one, else <video_folder>/<clip>.flv. The group is
+    the actor, who is in both parts. Raises UserError, naming file, row and fix, on malformed rows and a clip in two
+    splits.
     """
     from avbalance.data.annotations import refuse_repeats
     from avbalance.data.cremad import CLASSES, read_split
@@ -87,13 +93,14 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
 
 
 def _media_columns(clip: str, media: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    sound, video = f"{options['audio_folder']}/{clip}.wav", f"{options['video_folder']}/{clip}.flv"
-    frames = f"{options['frames_folder']}/{clip}"
+    named = f"{options['audio_folder']}/{clip}"
+    sound = next((named + suffix for suffix in _SOUND_SUFFIXES if (media / (named + suffix)).is_file()), None)
+    video, frames = f"{options['video_folder']}/{clip}.flv", f"{options['frames_folder']}/{clip}"
     images = _images(media / frames)
     pictures = [media / video] if not images and (media / video).is_file() else images
-    absent = [] if (media / sound).is_file() else [sound]
+    absent = [] if sound else [f"{named} ({', '.join(suffix[1:] for suffix in _SOUND_SUFFIXES)})"]
     absent += [] if pictures else [f"{frames}/ or {video}"]
-    if absent:
+    if sound is None or absent:
         return missing_columns(f"no file {' and no '.join(absent)}")
     checksum = media_checksum([media / sound, *pictures]) if options["checksums"] else None
     return {"audio": sound, "visual": frames if images else video, "sha256": checksum}

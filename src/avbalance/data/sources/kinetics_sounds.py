@@ -36,6 +36,10 @@ DEFAULTS: dict[str, Any] = {
     "allow_missing": False,
     "checksums": False,
 }
+MEDIA_SOURCES = {
+    "media_root": "download the clips of Kinetics-400 with the scripts of the CVD Foundation (repository "
+    "cvdfoundation/kinetics-dataset) into it"
+}
 _TEXT_LISTS = {"train": "my_train.txt", "test": "my_test.txt"}
 _DATABASE = "KS_train_val.json"
 _SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
@@ -55,9 +59,8 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     media = Path(options["media_root"])
     if not options["allow_missing"] and not media.is_dir():
         return (
-            f"{media}: no such folder; download the clips of Kinetics-400 with the scripts of the CVD "
-            "Foundation (repository cvdfoundation/kinetics-dataset) into it, or set the option allow_missing "
-            "to plan without them."
+            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
+            "without them."
         )
     return None
 

@@ -56,7 +56,7 @@ _ORIGINS = {
     "old": "the repository MCG-NJU/JoMoLD (data)",
     "repaired": "the repository YapengTian/AVVP-ECCV20 (data)",
 }
-_ROOT_SOURCES = {
+MEDIA_SOURCES = {
     "features_root": "unpack there the archive of features that the page of YapengTian/AVVP-ECCV20 links "
     "(vggish, res152, r2plus1d_18)",
     "media_root": "download the 10 s clips there with the script of YapengTian/AVVP-ECCV20",
@@ -73,7 +73,7 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     root = chosen_root(options, "llp")
     if not options["allow_missing"] and not Path(options[root]).is_dir():
         return (
-            f"{options[root]}: no such folder; {_ROOT_SOURCES[root]}, or set the option allow_missing to plan without."
+            f"{options[root]}: no such folder; {MEDIA_SOURCES[root]}, or set the option allow_missing to plan without."
         )
     return None
 

@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_missing": False,
     "checksums": False,
 }
+MEDIA_SOURCES = {"media_root": "download the 10 s clips from YouTube by id and start second into it"}
 KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
 
 
@@ -50,8 +51,8 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
         return f"{path}: no such file; take vggsound.csv from the repository hche11/VGGSound (folder data)."
     if not options["allow_missing"] and not media.is_dir():
         return (
-            f"{media}: no such folder; download the 10 s clips from YouTube by id and start second into it, "
-            "or set the option allow_missing to plan without them."
+            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
+            "without them."
         )
     return None
 
