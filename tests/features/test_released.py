@@ -171,7 +171,7 @@ def test_a_record_becomes_values_between_minus_2_and_2(tmp_path):
     feature = heard(tmp_path / f"-0.tfrecord#{second}", EMBEDDED)
     assert (feature.status, feature.n_frames, feature.duration) == ("ok", 10, 10.0)
     # q stands for the values from 4 q / 255 - 2 on, up to the next; 4 / 512 is half of 4 / 256
-    wanted = embeddings(1) * 4 / 255 - 2 + 4 / 512
+    wanted = embeddings(1) / 255 * 4 - 2 + 4 / 512
     assert np.abs(feature.array - wanted).max() < 1e-3  # float16
     assert len(np.unique(feature.array)) == len(np.unique(embeddings(1))) > 200
     assert not np.array_equal(feature.array, heard(tmp_path / f"-0.tfrecord#{first}", EMBEDDED).array)
@@ -182,7 +182,7 @@ def test_a_shorter_record_repeats_its_last_second_and_a_longer_one_is_cut(tmp_pa
     (tmp_path / "-0.tfrecord").write_bytes(record(sequence_example("-0AAAAAAA_1", 0.0, embeddings(5, seconds))))
     feature = heard(tmp_path / "-0.tfrecord#0", EMBEDDED)
     rows = np.minimum(np.arange(10), seconds - 1)
-    assert np.abs(feature.array - (embeddings(5, seconds)[rows] * 4 / 255 - 2 + 4 / 512)).max() < 1e-3
+    assert np.abs(feature.array - (embeddings(5, seconds)[rows] / 255 * 4 - 2 + 4 / 512)).max() < 1e-3
     assert (feature.status, feature.n_frames) == (status, min(seconds, 10))
 
 

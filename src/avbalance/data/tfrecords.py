@@ -105,13 +105,13 @@ def crc32c(data: bytes) -> int:
 
 def _tables() -> NDArray[np.uint32]:
     """What byte b adds at each place of a block, uint32 (_BLOCK, 256), the last place of the block last."""
-    table = np.arange(256, dtype=np.uint32)
+    table: NDArray[np.uint32] = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        table = (table >> 1) ^ np.where(table & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
+        table = table >> np.uint32(1) ^ np.where(table & np.uint32(1), np.uint32(_POLYNOMIAL), np.uint32(0))
     places = [table]
     while len(places) < _BLOCK:
         before = places[-1]
-        places.append(before >> 8 ^ table[before & 0xFF])
+        places.append(before >> np.uint32(8) ^ table[before & np.uint32(0xFF)])
     return np.stack(places[::-1])
 
 
