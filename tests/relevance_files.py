@@ -111,6 +111,7 @@ def made_up_paper(
             runs.append(RunFile(run, labels()[run], data, seed, str(path), labelling))
     datasets = {
         "audioset": DatasetInfo("audioset", "AudioSet", "outdoors", "made up", features=features("outdoors")),
+        "audioset-embeddings": DatasetInfo("audioset-embeddings", "AudioSet embeddings", None, "left out"),
         "kinetics-sounds": DatasetInfo(
             "kinetics-sounds", "Kinetics-Sounds", "ks", "made up", features={}, manifest=manifest(folder)
         ),

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     step = _job(steps, "train", _train, "train a cell (JSON list of jobs on standard input)", identity=True)
     step.add_argument("--manifest", type=Path, required=True)
     step.add_argument("--audio", type=Path, required=True, help="audio feature store")
-    step.add_argument("--visual", type=Path, required=True, help="visual feature store")
+    step.add_argument("--visual", type=Path, help="visual feature store; none: pictures are not read")
     step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
     step.add_argument("--inputs", type=Path, help="folder of the runs that jobs read, by default that of --out")
     step.add_argument("--cache", type=Path, default=Path(".avbalance"), help="finished runs and saved states")
@@ -261,7 +261,7 @@ def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, turn: T
     from avbalance.features.store import array_is_there
     from avbalance.training.cell import CellOptions, train_cell
 
-    stores = {"audio": options.audio, "visual": options.visual}
+    stores = {"audio": options.audio, **({"visual": options.visual} if options.visual else {})}
     if not all(array_is_there(folder) for folder in stores.values()):
         from avbalance.features.arrays import ensure_arrays
 

@@ -54,6 +54,10 @@ def test_a_list_is_read_row_by_row(tmp_path: Path) -> None:
     with_mark = tmp_path / "b.csv"
     with_mark.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert list(read_segments(with_mark)) == [first, second]
+    bare = listed(
+        tmp_path / "c.csv", row("BBBBBBBBBB2", DOG), comments="YTID,start_seconds,end_seconds,positive_labels\n"
+    )
+    assert [segment.row for segment in read_segments(bare)] == [2]
 
 
 def test_exactly_one_outdoor_label_counts(tmp_path: Path) -> None:

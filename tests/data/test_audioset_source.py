@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from embedding_files import write_records
 
 from avbalance.data.audioset import NAMES, RURAL, SPEECH, SPEECH_DESCENDANTS, URBAN
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.sources import audioset
+from avbalance.data.tfrecords import embedded_clip, read_record
 from avbalance.errors import UserError
 
 DOG = "/m/0bt9lr"
@@ -49,7 +51,9 @@ def _media(root: Path, videos: list[str]) -> None:
 
 
 def _spec(root: Path, **options: Any) -> dict[str, Any]:
-    where = {"lists_dir": str(root / "lists"), "media_root": str(root / "media")}
+    where = {"lists_dir": str(root / "lists")}
+    if "features_root" not in options:
+        where["media_root"] = str(root / "media")
     return {"kind": "audioset", "stands_for": None, "describe": "toy", "options": {**where, **options}}
 
 
@@ -141,3 +145,64 @@ def test_lists_that_give_no_data_set_are_refused(
     _write_lists(tmp_path, rows)
     with pytest.raises(UserError, match=message):
         _build(tmp_path, allow_missing=True)
+
+
+# Released embeddings
+
+
+def _records(root: Path, videos: list[str]) -> str:
+    """Files of two records each, in the folders of the release; returns the root of the features."""
+    for place, pair in enumerate(zip(videos[::2], videos[1::2], strict=True)):
+        folder = list(audioset.FOLDERS.values())[place % 3]
+        write_records(root / "features" / folder / f"{place}.tfrecord", *((video, 30.0) for video in pair))
+    return str(root / "features")
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> str:
+    """Lists of 30 urban and 20 rural clips, records of 24 and 16 of them, and of four clips of no interest."""
+    _write_lists(tmp_path, _outdoor())
+    wanted = [_video(n, "u") for n in range(24)] + [_video(n, "r") for n in range(16)]
+    return _records(tmp_path, wanted + [_video(n, "x") for n in range(4)])
+
+
+def test_embeddings_are_joined_by_id_and_second_and_have_no_pictures(tmp_path: Path, released: str) -> None:
+    manifest = _build(tmp_path, features_root=released)
+    write_manifest(manifest, tmp_path / "manifest.parquet")
+    manifest = read_manifest(tmp_path / "manifest.parquet")
+    frame = manifest.frame
+    assert frame["label"].value_counts().to_dict() == {"urban": 16, "rural": 16} and set(frame["status"]) == {"ok"}
+    assert frame["split"].value_counts().to_dict() == {"train": 23, "val": 6, "test": 3}
+    assert manifest.card["left_out"] == {"both labels": 1, "missing": 10, "surplus": 8}
+    assert manifest.card["records"] == 44 and manifest.modalities == ["audio"] and frame["visual"].isna().all()
+    for clip, entry in zip(frame["group"], frame["audio"], strict=True):
+        file, _, offset = entry.partition("#")
+        data = read_record(Path(released) / file, int(offset))
+        assert embedded_clip(data, entry).video == clip
+    fewer = _build(tmp_path, features_root=released, lists=list(audioset.LISTS[:2]))
+    assert fewer.card["records"] < 44
+
+
+def test_preflight_asks_for_the_folder_of_each_list(tmp_path: Path, released: str) -> None:
+    assert audioset.preflight(_spec(tmp_path, features_root=released)) is None
+    for path in (tmp_path / "features" / "unbal_train").iterdir():
+        path.unlink()
+    (tmp_path / "features" / "unbal_train").rmdir()
+    said = str(audioset.preflight(_spec(tmp_path, features_root=released)))
+    assert "unbal_train: no such folder; unpack features.tar.gz" in said and "take its list out" in said
+    two = [name for name in audioset.LISTS if not name.startswith("unbal")]
+    assert audioset.preflight(_spec(tmp_path, features_root=released, lists=two)) is None
+    with pytest.raises(UserError, match=r"option 'lists' must name some of balanced_train_segments\.csv"):
+        audioset.preflight(_spec(tmp_path, features_root=released, lists=["my.csv"]))
+    with pytest.raises(UserError, match="both of features_root and media_root given"):
+        audioset.preflight(_spec(tmp_path, features_root=released, media_root="media"))
+
+
+def test_a_damaged_record_ends_the_reading_with_file_and_offset(tmp_path: Path, released: str) -> None:
+    path = tmp_path / "features" / "eval" / "2.tfrecord"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(
+        UserError, match=rf"eval/2\.tfrecord, byte {len(content) // 2}: the checksum of .* is wrong; take"
+    ):
+        _build(tmp_path, features_root=released)

@@ -89,6 +89,15 @@ def test_a_malformed_row_is_named(row: int, change: dict[str, Any], message: str
         make_manifest(rows, CARD, "toy")
 
 
+def test_clips_of_one_modality_need_its_file_alone() -> None:
+    rows = [{**row, "visual": None} for row in _rows()]
+    manifest = make_manifest(rows, {**CARD, "modalities": ["audio"]}, "toy")
+    assert manifest.modalities == ["audio"] and make_manifest(_rows(), CARD, "toy").modalities == ["audio", "visual"]
+    rows[1]["audio"] = None
+    with pytest.raises(UserError, match=r"toy, row 2: status is ok but a media path is empty; name its audio file"):
+        make_manifest(rows, {**CARD, "modalities": ["audio"]}, "toy")
+
+
 def test_repeated_classes_no_rows_and_lacking_columns_are_refused() -> None:
     with pytest.raises(UserError, match="class names repeat"):
         make_manifest(_rows(), {**CARD, "classes": ["dog", "cat", "dog"]}, "toy")

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from clip_files import tone, write_clip_manifest, write_wav
+from embedding_files import embeddings, record, sequence_example, write_records
 
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.extract import extract
@@ -16,6 +17,7 @@ from avbalance.features.store import open_store, row_bytes
 
 AUDIO, VISUAL = get_audio_recipe("seconds10-vggish"), get_visual_recipe("seconds10-res152-r2plus1d")
 GRID = get_visual_recipe("seconds10-vgg19")
+EMBEDDED = get_audio_recipe("seconds10-vggish-pca")
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def feats(tmp_path):
     return tmp_path / "media"
 
 
-def heard(path):
-    return extract_clip(ClipJob(path, None), AUDIO, None)[0]
+def heard(path, recipe=AUDIO):
+    return extract_clip(ClipJob(path, None), recipe, None)[0]
 
 
 def seen(path, recipe=VISUAL):
@@ -159,3 +161,47 @@ def test_bad_rows_of_an_hdf5_file_are_named(ave):
     with h5py.File(ave / "other.h5", "w") as file:
         file["something"] = np.zeros(3)
     assert heard(ave / "other.h5#0").status == "corrupt"
+
+
+# AudioSet: records of a TFRecord file
+
+
+def test_a_record_becomes_values_between_minus_2_and_2(tmp_path):
+    first, second = write_records(tmp_path / "-0.tfrecord", ("-0AAAAAAA_1", 30.0), ("-0BBBBBBBB2", 0.0))
+    feature = heard(tmp_path / f"-0.tfrecord#{second}", EMBEDDED)
+    assert (feature.status, feature.n_frames, feature.duration) == ("ok", 10, 10.0)
+    # q stands for the values from 4 q / 255 - 2 on, up to the next; 4 / 512 is half of 4 / 256
+    wanted = embeddings(1) / 255 * 4 - 2 + 4 / 512
+    assert np.abs(feature.array - wanted).max() < 1e-3  # float16
+    assert len(np.unique(feature.array)) == len(np.unique(embeddings(1))) > 200
+    assert not np.array_equal(feature.array, heard(tmp_path / f"-0.tfrecord#{first}", EMBEDDED).array)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(12, "ok"), (10, "ok"), (7, "partial"), (1, "partial")])
+def test_a_shorter_record_repeats_its_last_second_and_a_longer_one_is_cut(tmp_path, seconds, status):
+    (tmp_path / "-0.tfrecord").write_bytes(record(sequence_example("-0AAAAAAA_1", 0.0, embeddings(5, seconds))))
+    feature = heard(tmp_path / "-0.tfrecord#0", EMBEDDED)
+    rows = np.minimum(np.arange(10), seconds - 1)
+    assert np.abs(feature.array - (embeddings(5, seconds)[rows] / 255 * 4 - 2 + 4 / 512)).max() < 1e-3
+    assert (feature.status, feature.n_frames) == (status, min(seconds, 10))
+
+
+def test_bad_records_are_named(tmp_path):
+    path = tmp_path / "-0.tfrecord"
+    write_records(path, ("-0AAAAAAA_1", 30.0))
+    assert "byte 8: the checksum of the record's length is wrong" in heard(tmp_path / "-0.tfrecord#8", EMBEDDED).reason
+    missing = heard(tmp_path / "-1.tfrecord#0", EMBEDDED)
+    assert missing.status == "missing" and "-1.tfrecord: there is no such file" in missing.reason
+    narrow = record(sequence_example("-0AAAAAAA_1", 0.0, embeddings(0)[:, :64]))
+    path.write_bytes(narrow)
+    wrong = heard(tmp_path / "-0.tfrecord#0", EMBEDDED)
+    assert wrong.status == "corrupt" and "byte 0: holds uint8 (10, 64), (seconds, 128) is wanted" in wrong.reason
+
+
+def test_records_and_other_features_are_not_taken_for_each_other(tmp_path, feats):
+    write_records(tmp_path / "-0.tfrecord", ("-0AAAAAAA_1", 30.0))
+    for path, recipe in ((tmp_path / "-0.tfrecord#0", AUDIO), (feats / "vggish" / "a.npy", EMBEDDED)):
+        assert "choose seconds10-vggish for sound" in heard(path, recipe).reason
+    write_wav(feats / "c.wav", tone(1.0))
+    with pytest.raises(Exception, match=r"c\.wav: seconds10-vggish-pca is read from released features alone"):
+        extract(write_clip_manifest(tmp_path, ["c.wav"]), {"audio": EMBEDDED.name}, tmp_path / "out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avbalance.evaluation.paper import Paper
+from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
 def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:
     def own(tier: str, slug: str) -> dict[str, bool]:
         paper = Paper.from_dict(load_plan(REPOSITORY, {"tier": tier}).paper_record(slug))
-        return {role: info.own for role, info in paper.datasets.items()}
+        return {role: info.own for role, info in paper.datasets.items() if info.data}
 
     for slug in (SLUG, PARSING, "modality-relevance", "gmm-adaptive-loss"):
         assert set(own("paper", slug).values()) == {True}
@@ -60,6 +61,22 @@ def test_other_real_data_are_said_to_stand_in_the_place_of_the_papers_own() -> N
     datasets = Paper.from_dict(plan.paper_record(SLUG)).datasets
     assert datasets["balanced"].describe.endswith("clips from YouTube, in the place of Balanced")
     assert datasets["vggsound"].describe.endswith("clips from YouTube")
+
+
+def test_a_role_without_pictures_has_one_store_and_its_own_table() -> None:
+    slug, role = "modality-relevance", "audioset-embeddings"
+    config = load_yaml(REPOSITORY / "config" / "user" / f"{role}.yaml")
+    plan = load_plan(REPOSITORY, config)
+    assert plan.recipes == {role: {"audio": ["seconds10-vggish-pca"], "visual": []}}
+    assert [job.recipes for job in plan.feature_jobs] == [{"audio": "seconds10-vggish-pca"}]
+    assert all(list(plan.cell_store_files(cell)) == ["audio"] for cell in plan.cells)
+    assert {row.run for row in plan.rows[slug]} == {
+        "urban-rural-audio", "speech-audio", "reference-audio", "reference-speech-audio",
+    }  # fmt: skip
+    record = plan.paper_record(slug)["datasets"][role]
+    assert list(record["features"]) == ["audio"] and record["own"] is False
+    assert "tableS5" in plan.declared(slug, "tables")
+    assert "tableS5" not in load_plan(REPOSITORY, {"tier": "demo"}).declared(slug, "tables")
 
 
 def test_measuring_and_joining_read_the_records_of_the_runs() -> None:

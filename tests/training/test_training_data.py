@@ -63,7 +63,7 @@ def test_a_store_of_another_manifest_is_refused(tmp_path: Path) -> None:
 
 def test_no_usable_clip_is_one_sentence(tmp_path: Path) -> None:
     data = make_data(tmp_path, {"train": 4, "val": 4, "test": 4}, lost_audio=tuple(range(12)))
-    with pytest.raises(UserError, match="no clip has both modalities; the losses stand in"):
+    with pytest.raises(UserError, match="no clip has all modalities; the losses stand in"):
         load(data)
 
 

@@ -239,7 +239,7 @@ def test_a_modality_of_misshapen_files_is_refused_before_training(tmp_path: Path
     for path in (tmp_path / "feats" / network).iterdir():
         np.save(path, np.zeros((3, 3), np.float32))
     made = stores(tmp_path, spec)
-    with pytest.raises(UserError, match="no clip has both modalities; the losses stand in") as caught:
+    with pytest.raises(UserError, match="no clip has all modalities; the losses stand in") as caught:
         train(tmp_path, made)
     said = str(caught.value)
     name = video("train", 0)

@@ -80,6 +80,14 @@ def job_environment():
     return "; ".join(exports).replace("{", "{{").replace("}", "}}")
 
 
+def store_options(files):
+    """The feature stores among the inputs of a training, as options of the train command."""
+    read = {name: files.get(name) for name in ("audio", "visual")}
+    return " ".join(
+        f"--{name} {ancestor(1, paths[0])}" for name, paths in read.items() if paths
+    )
+
+
 def cell_spec(family, wildcards):
     """What the train command of one job reads."""
     return PLAN.cell_spec(family.cell(wildcards))

@@ -26,11 +26,10 @@ for family in PLAN.families:
         params:
             spec=partial(cell_spec, family),
             code=PLAN.training_code(family.pattern),
-            audio=lambda wildcards, input: ancestor(1, input.audio[0]),
-            visual=lambda wildcards, input: ancestor(1, input.visual[0]),
+            stores=lambda wildcards, input: store_options(input),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
-            "python -m avbalance train --manifest {input.manifest} --audio {params.audio} --visual {params.visual}"
+            "python -m avbalance train --manifest {input.manifest} {params.stores}"
             " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
 
 

@@ -36,6 +36,7 @@ TASKS: Mapping[str, tuple[str, str]] = {"urban_rural": ("urban", "rural"), "spee
 PARTS = ("train", "val", "test")
 
 _SOURCE = "research.google.com/audioset"
+_COMMENTS = ("#", "YTID,")  # no video has an id of four characters
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
 
 Indices = NDArray[np.int64]
@@ -74,15 +75,15 @@ class OutdoorClips:
 def read_segments(path: str | Path) -> Iterator[Segment]:
     """Yield the clips of a segment list, row by row: `YTID, start_seconds, end_seconds, "mid,mid,..."`.
 
-    Lines that begin with "#" are comments. Raises UserError, naming file, row and fix, for a malformed row and a file
-    that is absent or has no clip.
+    Lines that begin with "#" are comments; so is the line of column names where its "#" was lost. Raises UserError,
+    naming file, row and fix, for a malformed row and a file that is absent or has no clip.
     """
     path = Path(path)
     row, found = 0, False
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             for row, line in enumerate(handle, start=1):
-                if not line.startswith("#") and line.strip():
+                if not line.startswith(_COMMENTS) and line.strip():
                     found = True
                     yield _segment(line, path, row)
     except FileNotFoundError as error:

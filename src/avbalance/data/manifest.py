@@ -18,6 +18,7 @@ from avbalance.errors import UserError
 from avbalance.files import atomic_path, digest_json
 
 SPLITS = ("train", "val", "test")
+MODALITIES = ("audio", "visual")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 ANNOTATED = ("annotated_audio", "annotated_visual")  # whether people heard, and saw, the clip's label: 1 or 0
@@ -46,7 +47,8 @@ class Manifest:
     [class name, onset, offset] in whole seconds, the offset excluded. Where the same clips are labelled in further ways
     there is a column label_<name> for each, and planted truth of it, if any, in planted_audio_<name> and
     planted_visual_<name>. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered),
-    media_root, options, digest and, for further labellings, labellings: name -> its classes.
+    media_root, options, digest and, for further labellings, labellings: name -> its classes; for clips of one modality,
+    modalities: its name in a list.
     """
 
     frame: pd.DataFrame
@@ -56,6 +58,11 @@ class Manifest:
     def classes(self) -> list[str]:
         """Class names; a class index is a position in this list."""
         return list(self.card["classes"])
+
+    @property
+    def modalities(self) -> list[str]:
+        """What every usable clip has a file of: audio and visual, unless the card lists fewer."""
+        return list(self.card.get("modalities", MODALITIES))
 
     @property
     def labellings(self) -> dict[str, list[str]]:
@@ -117,8 +124,8 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     """Raise UserError, naming `where` and the data row (counted from 1), unless the manifest is well formed.
 
     Checked: card keys, columns, at least one row, ids present and unique, known splits and statuses, labels
-    among the classes, distinct class names, both media paths present for clips whose status is "ok", and
-    labels and events that name classes and whole seconds from 0 to SEGMENTS.
+    among the classes, distinct class names, a media path of each of the card's modalities for clips whose status is
+    "ok", and labels and events that name classes and whole seconds from 0 to SEGMENTS.
     """
     frame, card = manifest.frame, manifest.card
     absent = [key for key in _CARD_KEYS if key not in card] + [name for name in _REQUIRED if name not in frame]
@@ -133,10 +140,12 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     _check_members(frame, "split", SPLITS, where)
     _check_members(frame, "status", STATUSES, where)
     _check_members(frame, "label", classes, where)
-    bare = (frame["status"] == "ok") & (frame["audio"].isna() | frame["visual"].isna())
+    wanted = manifest.modalities
+    bare = (frame["status"] == "ok") & frame[wanted].isna().any(axis=1)
     if bare.any():
         row = int(np.flatnonzero(bare)[0])
-        raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name both files.")
+        files = "both files" if len(wanted) == len(MODALITIES) else f"its {wanted[0]} file"
+        raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name {files}.")
     for name, further in manifest.labellings.items():
         if f"{LABELLING}{name}" not in frame:
             raise UserError(f"{where}: lacks {LABELLING}{name}, a labelling of its card; build the manifest again.")

@@ -154,14 +154,17 @@ def _partial(covered: int, recipe: SegmentRecipe) -> tuple[str, str]:
 
 def _released(path: Path, recipe: HeardRecipe | SeenRecipe) -> Feature:
     try:
-        array = read_released(path, recipe)
+        array, covered = read_released(path, recipe)
     except FileNotFoundError as error:
         return Feature(None, "missing", f"{error.filename}: there is no such file")
     except UserError as error:
         return Feature(None, "corrupt", str(error))
-    status = "ok" if array.any() else ("silent" if recipe.modality == "audio" else "black")
-    reason = "" if array.any() else "the released features are zero throughout"
-    return Feature(array, status, reason, len(array), duration=float(len(array)))
+    assert isinstance(recipe, SegmentRecipe)
+    status, reason = _partial(covered, recipe)
+    if not array.any():
+        status = "silent" if recipe.modality == "audio" else "black"
+        reason = "the released features are zero throughout"
+    return Feature(array, status, reason, covered, duration=float(covered))
 
 
 def _pickled(path: Path, recipe: HeardRecipe) -> Feature:

@@ -35,7 +35,7 @@ from avbalance.features.recipes import (
     get_audio_recipe,
     get_visual_recipe,
 )
-from avbalance.features.released import is_released
+from avbalance.features.released import RELEASED_ONLY, is_released
 from avbalance.features.store import (
     CARD,
     INDEX_COLUMNS,
@@ -196,14 +196,20 @@ def clip_jobs(manifest: Manifest, manifest_path: Path, modalities: Sequence[str]
 
 
 def encoders_to_run(jobs: Iterable[ClipJob], recipes: Mapping[str, Recipe]) -> list[str]:
-    """Names of the pretrained networks that some clip needs: those of recipes that are to be made from media."""
+    """Names of the pretrained networks that some clip needs: those of recipes that are to be made from media.
+
+    Raises UserError for media where the recipe can only be read from released features.
+    """
     jobs = list(jobs)
-    return [
-        recipe.encoder
-        for modality, recipe in sorted(recipes.items())
-        if isinstance(recipe, SegmentRecipe | ClipVectorRecipe) and recipe.encoder in WEIGHTS
-        if any((path := getattr(job, modality)) is not None and not is_released(path) for job in jobs)
-    ]
+    found = []
+    for modality, recipe in sorted(recipes.items()):
+        if isinstance(recipe, SegmentRecipe | ClipVectorRecipe) and recipe.encoder in (*WEIGHTS, RELEASED_ONLY):
+            paths = (getattr(job, modality) for job in jobs)
+            medium = next((path for path in paths if path is not None and not is_released(path)), None)
+            if medium is not None and recipe.encoder == RELEASED_ONLY:
+                raise UserError(f"{medium}: {recipe.name} is read from released features alone; use seconds10-vggish.")
+            found += [] if medium is None else [recipe.encoder]
+    return found
 
 
 def manifest_digest(frame: pd.DataFrame) -> str:

@@ -260,6 +260,7 @@ _NAMED_VISUAL = (
 _SEGMENT_AUDIO = (
     SegmentRecipe("seconds10-mel128", "audio", "mel_statistics", 16_000, (128,)),
     SegmentRecipe("seconds10-vggish", "audio", "vggish", 16_000, (128,)),  # 16 kHz: VGGish
+    SegmentRecipe("seconds10-vggish-pca", "audio", "vggish-pca", 16_000, (128,)),  # AudioSet's released embeddings
 )
 _SEGMENT_VISUAL = (
     SegmentRecipe("seconds10-conv2560", "visual", "frame_statistics", 8, (2560,)),

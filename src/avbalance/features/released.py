@@ -1,8 +1,14 @@
 """Features that others released: files of arrays per second, read in place of media.
 
 Layouts: one .npy file per clip, vggish/<id>.npy (10, 128), res152/<id>.npy (80, 2048) with its sibling
-r2plus1d_18/<id>.npy (10, 512) (YapengTian/AVVP-ECCV20); or row r of one HDF5 file for all clips, <file>.h5#<r>, dataset
-avadataset of (clips, 10, 128) or (clips, 10, 7, 7, 512) (YapengTian/AVE-ECCV18).
+r2plus1d_18/<id>.npy (10, 512) (YapengTian/AVVP-ECCV20); row r of one HDF5 file for all clips, <file>.h5#<r>, dataset
+avadataset of (clips, 10, 128) or (clips, 10, 7, 7, 512) (YapengTian/AVE-ECCV18); or the record that begins at byte b of
+a TFRecord file, <file>.tfrecord#<b>, uint8 (T, 128) (AudioSet).
+
+AudioSet's values are those of VGGish after a PCA with whitening, cut to [-2, 2] and quantised to 8 bits "to be
+compatible with the audio features provided with YouTube-8M" (research.google.com/audioset/download.html): q is
+(value + 2) 255 / 4, rounded down (vggish_postprocess.py in tensorflow/models). They are read as YouTube-8M reads its
+own (Dequantize in utils.py of google/youtube-8m): 4 q / 255 - 2 + 4 / 512, about the middle of what q stands for.
 """
 
 from __future__ import annotations
@@ -13,12 +19,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.data.tfrecords import embedded_clip, read_record
 from avbalance.errors import UserError
 from avbalance.features.recipes import Recipe, SegmentRecipe
 
-_ROW = re.compile(r"(?P<file>.+\.(?:h5|hdf5))#(?P<row>\d+)")
+_ROW = re.compile(r"(?P<file>.+\.(?P<kind>h5|hdf5|tfrecord))#(?P<row>\d+)")
+_TFRECORD = "tfrecord"
 _DATASET = "avadataset"
 _RELEASED = ("vggish", "res152-r2plus1d", "vgg19")
+RELEASED_ONLY = "vggish-pca"  # no encoder of media: the PCA of the release is not at hand
+_RANGE = 4.0  # of the values of AudioSet, from -2
 _FRAMES_PER_SEGMENT = 8
 _FRAME_WIDTH, _CLIP_WIDTH = 2048, 512
 _SIBLING = "r2plus1d_18"
@@ -27,24 +37,31 @@ Floats = NDArray[np.floating]
 
 
 def is_released(path: Path) -> bool:
-    """True for a .npy file and a row of an HDF5 file."""
+    """True for a .npy file, a row of an HDF5 file and a record of a TFRecord file."""
     return path.suffix.lower() == ".npy" or _ROW.fullmatch(path.name) is not None
 
 
-def read_released(path: Path, recipe: Recipe) -> NDArray[np.float16]:
-    """The released features of a clip as the array of the recipe.
+def read_released(path: Path, recipe: Recipe) -> tuple[NDArray[np.float16], int]:
+    """The released features of a clip as the array of the recipe, and of how many segments there are some.
+
+    Of a record of fewer seconds the last one is repeated, of one of more the first ones are taken.
 
     The 80 frames of res152 are averaged over each second's 8; the 512 values of r2plus1d_18 follow. A model that maps
     each frame linearly and then averages, as the public code does, computes the same from either, up to rounding.
     Raises FileNotFoundError (with `filename`) for an absent file, and UserError, naming the file, what it holds and
     what is wanted, for everything else.
     """
-    if not isinstance(recipe, SegmentRecipe) or recipe.encoder not in _RELEASED:
+    match = _ROW.fullmatch(path.name)
+    records = match is not None and match["kind"] == _TFRECORD
+    readable = (RELEASED_ONLY,) if records else _RELEASED
+    if not isinstance(recipe, SegmentRecipe) or recipe.encoder not in readable:
         raise UserError(
             f"{path}: released features cannot become recipe {recipe.name}; choose seconds10-vggish for sound, "
-            "seconds10-res152-r2plus1d or seconds10-vgg19 for pictures."
+            "seconds10-res152-r2plus1d or seconds10-vgg19 for pictures, seconds10-vggish-pca for records of AudioSet."
         )
-    if match := _ROW.fullmatch(path.name):
+    if match and records:
+        return _read_embeddings(path.with_name(match["file"]), int(match["row"]), recipe.shape)
+    if match:
         values = _read_row(path.with_name(match["file"]), int(match["row"]), recipe.shape)
     elif recipe.encoder == "res152-r2plus1d":
         values = _frames_and_clips(path, recipe)
@@ -54,7 +71,18 @@ def read_released(path: Path, recipe: Recipe) -> NDArray[np.float16]:
         halves = values.astype(np.float16)
     if not np.isfinite(halves).all():
         raise UserError(f"{path}: holds values beyond those of float16 (65504); take the file again.")
-    return halves
+    return halves, recipe.segments
+
+
+def _read_embeddings(path: Path, offset: int, shape: tuple[int, ...]) -> tuple[NDArray[np.float16], int]:
+    where = f"{path}, byte {offset}"
+    stored = embedded_clip(read_record(path, offset), where).embeddings
+    seconds, width = shape
+    if stored.shape[1] != width:
+        raise UserError(f"{where}: holds uint8 {stored.shape}, (seconds, {width}) is wanted; take the file again.")
+    values = stored * (_RANGE / 255) - _RANGE / 2 + _RANGE / 512
+    covered = min(len(values), seconds)
+    return values[np.minimum(np.arange(seconds), covered - 1)].astype(np.float16), covered
 
 
 def _frames_and_clips(path: Path, recipe: SegmentRecipe) -> Floats:

@@ -1,9 +1,10 @@
 """Blocks of the modality-relevance networks, and the base of those that can be cut at their fusion.
 
-Audio is a standardised log-mel `(B, 1, F, T)`, visual a stored feature of frozen ResNet-50 on 8 frames, one vector
-`(B, D)` per clip. ReLU follows every convolution and linear layer but the output layers (paper, section 3); dropout,
-batch norm and pooling are not mentioned and not used. Layer sizes are decisions: the paper's appendix, which had them,
-is not available; they match all sizes that the text gives. Weights start as PyTorch's defaults (decision).
+Audio is a standardised log-mel `(B, 1, F, T)`, or vectors of seconds `(B, T, F)`, which are read as such a map; visual
+is a stored feature of frozen ResNet-50 on 8 frames, one vector `(B, D)` per clip. ReLU follows every convolution and
+linear layer but the output layers (paper, section 3); dropout, batch norm and pooling are not mentioned and not used.
+Layer sizes are decisions: the paper's appendix, which had them, is not available; they match all sizes that the text
+gives. Weights start as PyTorch's defaults (decision).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class AudioTrunk(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Return the features."""
+        audio = audio.mT.unsqueeze(1) if audio.ndim == 3 else audio
         maps = self.convolution(checked(audio, self.shape, "audio")).relu()
         features: Tensor = self.linear(maps.flatten(1)).relu()
         return features

@@ -8,7 +8,7 @@ from typing import Any
 from avbalance.files import canonical_json
 from avbalance.plan.entries import module_name
 from avbalance.plan.sheet import Job, Row
-from avbalance.plan.stores import MODALITIES
+from avbalance.plan.stores import MODALITIES, recipes_of
 from avbalance.plan.subsets import Subsets
 
 
@@ -76,13 +76,13 @@ class Reports(Subsets):
 
     def _source_files(self, slug: str, role: str, dataset: str) -> dict[str, Any]:
         """What reports read of one data set: its subsets, and what says which clips were lost."""
-        data = next(row.settings["data"] for row in self.rows[slug] if (row.role, row.dataset) == (role, dataset))
+        row = next(row for row in self.rows[slug] if (row.role, row.dataset) == (role, dataset))
         return {
             "subsets": self.subsets_file(slug, dataset) if dataset in self.confidence_datasets(slug) else None,
             "manifest": self.manifest(dataset),
             "features": {
-                modality: f"{self.store(dataset, modality, data[f'{modality}_recipe'])}/index.parquet"
-                for modality in MODALITIES
+                modality: f"{self.store(dataset, modality, recipe)}/index.parquet"
+                for modality, recipe in recipes_of(row).items()
             },
         }
 
@@ -102,10 +102,14 @@ class Reports(Subsets):
         return [str(path.relative_to(self.root)) for path in sorted(folder.glob("*.csv"))]
 
     def declared(self, slug: str, kind: str) -> dict[str, dict[str, Any]]:
-        """A paper's tables or figures by id: table1, tableS1, figure1, ..."""
-        generators = any(row.robustness for row in self.rows[slug])
+        """A paper's tables or figures by id: table1, tableS1, figure1, ...
+
+        One that `requires` a role, or "generators", is left out where the plan has none.
+        """
+        planned = {row.role for row in self.rows[slug]}
+        planned |= {"generators"} if any(row.robustness for row in self.rows[slug]) else set()
         entries = self.papers[slug].get(kind, [])
-        return {entry["id"]: entry for entry in entries if generators or entry.get("requires") != "generators"}
+        return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
 
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from avbalance.files import canonical_json
 from avbalance.plan.core import Core
 from avbalance.plan.entries import module_name, source_module
+from avbalance.plan.sheet import Row
 
 MODALITIES = ("audio", "visual")
 STORE_FILES = ("index.parquet", "card.json")  # the array beside them is known by the card and can be made again
@@ -32,6 +33,12 @@ class FeatureJob:
         return self.dataset if self.number == 0 else f"{self.dataset}/{self.number + 1}"
 
 
+def recipes_of(row: Row) -> dict[str, str]:
+    """Modality -> recipe of the features that a run reads; a modality whose recipe is null is not read."""
+    named = {modality: row.settings["data"][f"{modality}_recipe"] for modality in MODALITIES}
+    return {modality: recipe for modality, recipe in named.items() if recipe is not None}
+
+
 class Stores(Core):
     """How manifests and feature stores are made."""
 
@@ -41,10 +48,9 @@ class Stores(Core):
         found: dict[str, dict[str, list[str]]] = {name: {m: [] for m in MODALITIES} for name in self.datasets}
         for rows in self.rows.values():
             for row in rows:
-                for modality, recipes in found[row.dataset].items():
-                    recipe = row.settings["data"][f"{modality}_recipe"]
-                    if recipe not in recipes:
-                        recipes.append(recipe)
+                for modality, recipe in recipes_of(row).items():
+                    if recipe not in found[row.dataset][modality]:
+                        found[row.dataset][modality].append(recipe)
         return found
 
     @cached_property

@@ -10,7 +10,7 @@ from avbalance.errors import UserError
 from avbalance.files import canonical_json
 from avbalance.plan.entries import combining_entries, training_entries
 from avbalance.plan.sheet import Cell, Family, Job, combinations, families, outputs
-from avbalance.plan.stores import MODALITIES, Stores
+from avbalance.plan.stores import MODALITIES, Stores, recipes_of
 
 
 class Trainings(Stores):
@@ -73,14 +73,13 @@ class Trainings(Stores):
         return self.code(*training_entries(methods, models, {each["data"].get("task") for each in settings}))
 
     def cell_store_files(self, cell: Cell) -> dict[str, list[str]]:
-        """Files of the audio and the visual store of a cell; raises UserError when its runs disagree on recipes."""
-        files = {}
+        """Files of the stores that a cell reads, by modality; raises UserError when its runs disagree on recipes."""
         for modality in MODALITIES:
-            recipes = {job.row.settings["data"][f"{modality}_recipe"] for job in cell.jobs}
+            recipes = {str(job.row.settings["data"][f"{modality}_recipe"]) for job in cell.jobs}
             if len(recipes) > 1:
                 raise UserError(f"{cell.id}: its runs use several {modality} recipes ({', '.join(sorted(recipes))}).")
-            files[modality] = self.store_files(cell.row.dataset, modality, recipes.pop())
-        return files
+        found = recipes_of(cell.row).items()
+        return {modality: self.store_files(cell.row.dataset, modality, recipe) for modality, recipe in found}
 
     def cell_files(self, cell: Cell) -> list[str]:
         return [path for job in cell.jobs for path in self.run_files(job)]

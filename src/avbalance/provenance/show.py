@@ -84,7 +84,9 @@ def commands(run: Run) -> list[str]:
     ]
     if run.trained:
         paths, device = record["paths"], record["device"]
-        step += ["--manifest", paths["manifest"], "--audio", paths["audio"], "--visual", paths["visual"]]
+        step += [
+            word for name in ("manifest", "audio", "visual") if name in paths for word in (f"--{name}", paths[name])
+        ]
         step += ["--inputs", str(run.runs), "--cache", f"{RERUN}/cache"]
         step += ["--device", device["kind"], "--threads", str(device["threads"])]
     again = f"{RERUN}/{job['folder']}/predictions.parquet"

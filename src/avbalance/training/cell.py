@@ -59,7 +59,7 @@ class CellOptions:
     code: str
     manifest: Path
     audio: Path
-    visual: Path
+    visual: Path | None  # None: pictures are not read
     out: Path
     cache: Path
     device: str = "auto"
@@ -75,7 +75,8 @@ class CellOptions:
 
     def paths(self) -> dict[str, str]:
         """What the runs of this cell read, for their records."""
-        return {"manifest": str(self.manifest), "audio": str(self.audio), "visual": str(self.visual)}
+        read = {"manifest": self.manifest, "audio": self.audio, "visual": self.visual}
+        return {name: str(path) for name, path in read.items() if path is not None}
 
 
 def train_cell(options: CellOptions) -> None:
@@ -178,14 +179,17 @@ def _check_inputs(job: dict[str, Any], source: Path) -> None:
             )
 
 
-def _check_recipes(job: dict[str, Any], stores: dict[str, Path]) -> None:
-    """Raise UserError unless each store is of the recipe that the run's settings name."""
+def _check_recipes(job: dict[str, Any], stores: dict[str, Path | None]) -> None:
+    """Raise UserError unless each store is of the recipe that the run's settings name, and absent where it is null."""
     for modality, folder in stores.items():
-        wanted, found = job["settings"]["data"][f"{modality}_recipe"], open_store(folder).card["recipe"]["name"]
+        wanted = job["settings"]["data"][f"{modality}_recipe"]
+        found = open_store(folder).card["recipe"]["name"] if folder else None
         if found != wanted:
+            shown = f"{folder}: a store of recipe {found}" if folder else f"no {modality} store"
+            fix = f"the store of {wanted}" if wanted else f"no {modality} store"
             raise UserError(
-                f"{folder}: a store of recipe {found}, and run {job['run']} is declared with {wanted}; give it the "
-                f"store of {wanted}, or set data.{modality}_recipe to {found}."
+                f"{shown}, and run {job['run']} is declared with {wanted or 'none'}; give it {fix}, or set "
+                f"data.{modality}_recipe to {found or 'null'}."
             )
 
 
@@ -262,6 +266,12 @@ def make_trainer(
     task.check(clips, parts)
     build = models.load(settings["model"]["name"])
     model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
+    absent = [name for name in model.modalities if name not in clips.modalities]
+    if absent:
+        raise UserError(
+            f"model {settings['model']['name']} reads {' and '.join(absent)}, which is not read here (setting "
+            f"data.{absent[0]}_recipe is null); name a recipe, or leave the run out."
+        )
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     protocol = Protocol(**settings["protocol"])
     targets = task.targets(clips)

@@ -17,7 +17,7 @@ from avbalance.data.manifest import EVENTS, LABELLING, TIMELINE, Manifest, read_
 from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
 from avbalance.files import digest_json
-from avbalance.models.base import Batch
+from avbalance.models.base import MODALITIES, Batch
 from avbalance.training.partition import Indices, partition
 from avbalance.training.transforms import (
     FrameOptions,
@@ -33,15 +33,15 @@ IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones s
 
 @dataclass(frozen=True)
 class Clips:
-    """Usable clips of one data set, in manifest order: both modalities decodable.
+    """Usable clips of one data set, in manifest order: all `modalities` that are read decodable.
 
     `audio` (N', F, T) float16 is a store of spectrograms and `visual` (N', frames, S, S, 3) uint8 one of frames, or
     (N', D) float16 one of a vector per clip; or both hold float16 vectors per segment, (N', T, ...), and nothing is a
-    spectrogram. `audio_rows`, `visual_rows` (N,) lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original
-    width and height, `losses` clips lost by status. `black` (D,): what black frames become, where the store knows.
-    `labelling`: the further labelling that `labels` and `classes` are of, None for the first one. `label_matrix` (N, C)
-    bool: all labels of a clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data
-    set has it.
+    spectrogram. Without pictures `visual` is one vector of no values, to which all clips lead. `audio_rows`,
+    `visual_rows` (N,) lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses`
+    clips lost by status. `black` (D,): what black frames become, where the store knows. `labelling`: the further
+    labelling that `labels` and `classes` are of, None for the first one. `label_matrix` (N, C) bool: all labels of a
+    clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data set has it.
     """
 
     ids: NDArray[np.str_]
@@ -63,6 +63,7 @@ class Clips:
     black: NDArray[np.float32] | None = None
     labellings: dict[str, tuple[list[str], Indices]] = field(default_factory=dict)
     labelling: str | None = None
+    modalities: tuple[str, ...] = MODALITIES
 
     @property
     def framed(self) -> bool:
@@ -96,24 +97,26 @@ class Clips:
         return digest_json(sorted(self.ids[indices].tolist()))
 
 
-def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clips:
-    """Join a manifest and its two feature stores by clip id.
+def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path | None = None) -> Clips:
+    """Join a manifest and its feature stores by clip id; without `visual_path` no pictures are read.
 
     Raises UserError when a store was made from another manifest or holds no usable clip.
     """
     manifest = read_manifest(manifest_path)
-    audio, visual = open_store(audio_path), open_store(visual_path)
+    audio = open_store(audio_path)
+    visual = open_store(visual_path) if visual_path else _no_pictures(audio)
     frame = manifest.frame
     a = _aligned(audio, manifest, audio_path)
-    v = _aligned(visual, manifest, visual_path)
+    v = _aligned(visual, manifest, visual.path)
     usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
     if not usable.any():
-        raise UserError(_nothing_usable(manifest_path, {audio_path: a, visual_path: v}))
+        raise UserError(_nothing_usable(manifest_path, {audio_path: a, visual.path: v}))
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
     told = [name for name in (*TIMELINE, *(f"{LABELLING}{name}" for name in manifest.labellings)) if name in frame]
-    _check_kinds(audio, visual, audio_path, visual_path)
+    if visual_path:
+        _check_kinds(audio, visual, audio_path, visual_path)
     return Clips(
         ids=frame["id"].to_numpy(dtype=str)[keep],
         labels=manifest.label_index().astype(np.int64)[keep],
@@ -146,7 +149,14 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path) -> Clip
             name: (classes, manifest.label_index(name).astype(np.int64)[keep])
             for name, classes in manifest.labellings.items()
         },
+        modalities=MODALITIES if visual_path else ("audio",),
     )
+
+
+def _no_pictures(audio: FeatureStore) -> FeatureStore:
+    """What stands for the visual store where pictures are not read, of the clips of the other one."""
+    index = audio.index[["id"]].assign(row=0, status="ok", reason="", n_frames=0, width=0, height=0)
+    return FeatureStore(Path("none"), np.empty((1, 0), np.float16), index, {"recipe": {}, "sha256": None})
 
 
 def _black(visual: FeatureStore) -> NDArray[np.float32] | None:
@@ -156,11 +166,11 @@ def _black(visual: FeatureStore) -> NDArray[np.float32] | None:
 
 
 def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
-    """What to say when no clip has both modalities: where the most are lost, and why the first of them is."""
+    """What to say when no clip has all modalities: where the most are lost, and why the first of them is."""
     path, index = min(indices.items(), key=lambda store: int((store[1]["row"] >= 0).sum()))
     first = index[index["row"] < 0].iloc[0]
     return (
-        f"{manifest_path}: no clip has both modalities; the losses stand in {path}/card.json, the first is "
+        f"{manifest_path}: no clip has all modalities; the losses stand in {path}/card.json, the first is "
         f"{first['id']} ({first['status']}: {first['reason']}); mend the files and delete {path} to have it made again."
     )
 

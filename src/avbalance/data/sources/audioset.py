@@ -1,7 +1,7 @@
-"""AudioSet clips recorded outdoors: the published segment lists joined with whatever clips the user could download.
+"""AudioSet clips recorded outdoors: the published segment lists joined with downloaded clips or released embeddings.
 
 The subset, its two labellings and its parts are those of the paper modality-relevance, section 3.1; see
-`avbalance.data.audioset`.
+`avbalance.data.audioset`. The released embeddings are of sound alone: such a data set has no pictures.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avbalance.data.sources.annotated import tell_oddities
+from avbalance.data.sources.annotated import chosen_root, missing_columns, tell_oddities
 from avbalance.data.sources.common import (
     card_for,
+    files_below,
     index_youtube_clips,
     media_root_entry,
     read_options,
@@ -29,48 +30,71 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Decision: all three, since the paper makes parts of its own.
-LISTS = ("balanced_train_segments.csv", "unbalanced_train_segments.csv", "eval_segments.csv")
+# List -> folder of its records in the release of features.
+FOLDERS = {
+    "balanced_train_segments.csv": "bal_train",
+    "unbalanced_train_segments.csv": "unbal_train",
+    "eval_segments.csv": "eval",
+}
+LISTS = tuple(FOLDERS)
 NAMES = "class_labels_indices.csv"
 DEFAULTS: dict[str, Any] = {
     "lists_dir": required(),
-    "media_root": required(),
+    "lists": list(LISTS),  # decision: all three, since the paper makes parts of its own
+    "features_root": None,
+    "media_root": None,
     "seed": 0,
     "speech_descendants": False,
     "allow_missing": False,
     "checksums": False,
 }
-MEDIA_SOURCES = {"media_root": "cut the clips out of the YouTube videos into it, named <YouTube id>_<start second>.mp4"}
+_PAGE = "research.google.com/audioset (Download)"
+MEDIA_SOURCES = {
+    "features_root": f"unpack features.tar.gz of {_PAGE} into it",
+    "media_root": "cut the clips out of the YouTube videos into it, named <YouTube id>_<start second>.mp4",
+}
+_RECORDS = (".tfrecord",)
+
+Index = Mapping[tuple[str, int], str]  # (YouTube id, start second) -> path of the clip's file
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
     options = read_options(spec, DEFAULTS)
+    unknown = [name for name in options["lists"] if name not in FOLDERS]
+    if unknown or not options["lists"]:
+        raise UserError(f"data set of kind audioset: option 'lists' must name some of {', '.join(LISTS)}.")
     for path in map(Path, inputs(spec)):
         if not path.is_file():
-            return f"{path}: no such file; take it from research.google.com/audioset (Download)."
-    media = Path(options["media_root"])
-    if not options["allow_missing"] and not media.is_dir():
-        return (
-            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
-            "without them."
-        )
-    return None
+            return f"{path}: no such file; take it from {_PAGE}."
+    root = chosen_root(options, "audioset")
+    if options["allow_missing"]:
+        return None
+    if root == "media_root":
+        media = Path(options[root])
+        return None if media.is_dir() else (
+            f"{media}: no such folder; {MEDIA_SOURCES[root]}, or set the option allow_missing to plan without them."
+        )  # fmt: skip
+    absent = [folder for folder in _record_folders(options) if not folder.is_dir()]
+    return None if not absent else (
+        f"{absent[0]}: no such folder; unpack features.tar.gz of {_PAGE} so that it exists, take its list out of the "
+        "option lists, or set the option allow_missing to plan without it."
+    )  # fmt: skip
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips and name their labels."""
-    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
-    return [str(lists / name) for name in (*LISTS, NAMES)]
+    options = read_options(spec, DEFAULTS)
+    return [str(Path(options["lists_dir"]) / name) for name in (*options["lists"], NAMES)]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """As many urban as rural clips, in parts of 70, 20 and 10 %, with the labelling speech besides.
 
-    The clips are drawn from those with a file, as the paper drops the others before it makes parts; without any
-    (allow_missing) from all that are listed. The card's left_out counts listed outdoor clips that are not in the
-    manifest: both labels, missing, surplus (of the more frequent label). Raises UserError for malformed lists, and when
-    a label has no clip.
+    The clips are drawn from those with a file or record, as the paper drops the others before it makes parts; without
+    any (allow_missing) from all that are listed. The card's left_out counts listed outdoor clips that are not in the
+    manifest: both labels, missing, surplus (of the more frequent label); its records, where embeddings are used, all
+    that were read. Raises UserError for malformed lists and damaged records, and when a label has no clip.
     """
     from avbalance.data.manifest import make_manifest
 
@@ -78,17 +102,21 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     if problem is not None:
         raise UserError(problem)
     options = read_options(spec, DEFAULTS)
-    media = Path(options["media_root"])
-    rows, left_out = _listed(options, media)
-    refuse_if_nothing_found(rows, media, options["allow_missing"])
+    root = chosen_root(options, "audioset")
+    folder = Path(options[root])
+    index = index_youtube_clips(folder) if root == "media_root" else _index_records(options)
+    rows, left_out = _listed(options, root, index)
+    refuse_if_nothing_found(rows, folder, options["allow_missing"], root)
     listed = len(rows)
     rows = [row for row in rows if "status" not in row] or rows
     left_out["missing"] = listed - len(rows)
-    chosen = _balanced(rows, options["seed"], media)
+    chosen = _balanced(rows, options["seed"], folder)
     left_out["surplus"] = len(rows) - len(chosen)
-    log.info("%s: %d of %d listed outdoor clips are used; left out: %s", media, len(chosen), listed, left_out)
-    card = card_for(name, spec, _tasks()["urban_rural"], media_root_entry(options["media_root"], out_dir))
+    log.info("%s: %d of %d listed outdoor clips are used; left out: %s", folder, len(chosen), listed, left_out)
+    card = card_for(name, spec, _tasks()["urban_rural"], media_root_entry(options[root], out_dir))
     card.update(labellings={"speech": list(_tasks()["speech"])}, left_out=left_out)
+    if root == "features_root":
+        card.update(modalities=["audio"], records=len(index))
     return make_manifest(chosen, card, options["lists_dir"])
 
 
@@ -98,34 +126,55 @@ def _tasks() -> Mapping[str, tuple[str, str]]:
     return TASKS
 
 
-def _listed(options: Mapping[str, Any], media: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _record_folders(options: Mapping[str, Any]) -> list[Path]:
+    return [Path(options["features_root"]) / FOLDERS[name] for name in options["lists"]]
+
+
+def _index_records(options: Mapping[str, Any]) -> Index:
+    """Where the record of each clip is: `<file>#<offset>`, the file relative to features_root."""
+    from avbalance.data.tfrecords import embedded_clip, read_records
+
+    index: dict[tuple[str, int], str] = {}
+    root, files = Path(options["features_root"]), 0
+    for folder in _record_folders(options):
+        for name in files_below(folder, _RECORDS):
+            path, files = folder / name, files + 1
+            for offset, data in read_records(path):
+                clip = embedded_clip(data, f"{path}, byte {offset}")
+                index[clip.video, int(clip.start)] = f"{path.relative_to(root)}#{offset}"
+    log.info("%s: %d clips in %d files", root, len(index), files)
+    return index
+
+
+def _listed(options: Mapping[str, Any], root: str, index: Index) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """A row without its part for every listed clip with one outdoor label; how many clips have both."""
     from avbalance.data.audioset import outdoor_clips, read_class_names
 
     lists = Path(options["lists_dir"])
     read_class_names(lists / NAMES)
-    clips = outdoor_clips([lists / name for name in LISTS], options["speech_descendants"])
+    clips = outdoor_clips([lists / name for name in options["lists"]], options["speech_descendants"])
     if not clips.ids:
         raise UserError(
-            f"{lists}: none of the clips in {', '.join(LISTS)} has one outdoor label; take the lists again from "
-            "research.google.com/audioset."
+            f"{lists}: none of the clips in {', '.join(options['lists'])} has one outdoor label; take the lists again "
+            f"from {_PAGE}."
         )
-    index = index_youtube_clips(media)
     rows = []
     for position, (clip, segment) in enumerate(zip(clips.ids, clips.segments, strict=True)):
         labels = {task: names[clips.labels[task][position]] for task, names in _tasks().items()}
-        files = _files(segment, index, media, options["checksums"])
         labelled = {"label": labels["urban_rural"], "label_speech": labels["speech"]}
-        rows.append({"id": clip, "group": segment.video, **labelled, **files})
+        rows.append({"id": clip, "group": segment.video, **labelled, **_files(segment, index, options, root)})
     return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
 
 
-def _files(segment: Segment, index: Mapping[tuple[str, int], str], media: Path, checksums: bool) -> dict[str, Any]:
+def _files(segment: Segment, index: Index, options: Mapping[str, Any], root: str) -> dict[str, Any]:
     found = index.get((segment.video, int(segment.start)))
-    return video_columns(found, media, checksums, f"{segment.id}[_<end>] (mp4, mkv, webm)")
+    if root == "media_root":
+        wanted = f"{segment.id}[_<end>] (mp4, mkv, webm)"
+        return video_columns(found, Path(options[root]), options["checksums"], wanted)
+    return {"audio": found} if found else missing_columns(f"no record of {segment.id}")
 
 
-def _balanced(rows: Sequence[dict[str, Any]], seed: int, media: Path) -> list[dict[str, Any]]:
+def _balanced(rows: Sequence[dict[str, Any]], seed: int, folder: Path) -> list[dict[str, Any]]:
     """The rows that are kept, as many of either label, each with its part; in the order of their ids."""
     import numpy as np
 
@@ -135,7 +184,7 @@ def _balanced(rows: Sequence[dict[str, Any]], seed: int, media: Path) -> list[di
     labels = np.array([names.index(row["label"]) for row in rows], dtype=np.int64)
     absent = [name for label, name in enumerate(names) if not (labels == label).any()]
     if absent:
-        raise UserError(f"{media}: not one of the {len(rows)} clips is {absent[0]}; get clips of both labels.")
+        raise UserError(f"{folder}: not one of the {len(rows)} clips is {absent[0]}; get clips of both labels.")
     generator = np.random.default_rng(seed)
     kept = [rows[position] for position in half_and_half(labels, generator)]
     parts = random_parts([row["id"] for row in kept], generator)

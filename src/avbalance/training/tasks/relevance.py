@@ -41,7 +41,9 @@ _TESTED = ("test", "selected")  # part and state of the model that are tested un
 
 
 class Relevance(Classification):
-    """Labels (N,) int64 of clips with a spectrogram and one visual vector; nothing is drawn when they are read.
+    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per second.
+
+    Nothing is drawn when they are read.
 
     Settings: data.conditions, names of analysis/conditions.py (null: all); data.missing_level and data.silence, where a
     stand-in enters and what silence is; data.sensitivity, further conditions such as "silent-audio@fusion" or
@@ -65,7 +67,8 @@ class Relevance(Classification):
             _check_decibels(str(data["audio_recipe"]))
 
     def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
-        if not clips.spectrograms or clips.window is not None or clips.visual.ndim != 2:
+        whole = clips.window is None and (clips.spectrograms or "visual" not in clips.modalities)
+        if not whole or clips.visual.ndim != 2:
             raise UserError(
                 "task relevance needs a whole spectrogram and one visual vector per clip; set data.audio_recipe to "
                 "decibel64-10s and data.visual_recipe to uniform8-imagenetr50, or others of their kinds."
