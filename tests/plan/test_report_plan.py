@@ -46,6 +46,12 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert set(maps) <= set(plan.artifacts())
 
 
+def test_a_table_of_subsets_asks_for_their_files() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
+    assert plan.table_run_files(SLUG, "tableS1") == []
+
+
 def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:
     def own(tier: str, slug: str) -> dict[str, bool]:
         paper = Paper.from_dict(load_plan(REPOSITORY, {"tier": tier}).paper_record(slug))
