@@ -397,6 +397,25 @@ def test_what_rests_on_a_training_that_failed_is_not_testable(tmp_path: Path) ->
     assert one(evidence, "none", **block, right=["majority-label"]).verdict == CONTRARY
 
 
+def test_what_half_models_did_says_nothing_of_the_run_that_they_stand_in_for(tmp_path: Path) -> None:
+    failed = {"converged": (1.0, 0.0, 1.0)}
+    paper, declared, path = measured(tmp_path, audio=failed)
+    assert one(Evidence(paper, declared, path), **BLOCK).verdict == UNTESTABLE
+    frame = read_parquet(path, ("run",), "measure")
+    write_parquet(path, frame.assign(protocol=frame["protocol"].mask(frame["metric"] == "converged", "cross-fitted")))
+    assert one(Evidence(paper, declared, path), **BLOCK).verdict == CLAIMED
+
+
+def test_subsets_under_cross_fitting_rest_on_the_half_models(tmp_path: Path) -> None:
+    paper, declared, path = measured(tmp_path)
+    halves = {"audio": {"a": "half-a", "b": "half-b"}}
+    declared = {**declared, "confidence": {"audio": "audio", "visual": "other", "rule": {}}}
+    evidence = Evidence(paper, {**declared, "measures": {**declared["measures"], "cross_fitted": halves}}, path)
+    assert evidence.estimators("estimated") == ["audio", "other"]
+    assert evidence.estimators("cross-fitted") == ["half-a", "half-b"]
+    assert evidence.estimators("planted") == []
+
+
 def test_measurements_of_other_runs_are_refused(tmp_path: Path) -> None:
     paper, declared, path = measured(tmp_path)
     frame = read_parquet(path, ("run",), "measure")

@@ -58,6 +58,16 @@ def make_set(
 ALIKE = [entry("K1", estimated=RIGHT), entry("C1", estimated=OPEN, planted=WRONG), entry("C2", estimated=ABSENT)]
 
 
+def test_alternatives_are_compared_by_what_is_asked_and_not_by_the_one_that_decides(tmp_path: Path) -> None:
+    sets = []
+    for shown in ("A - B", "A - C"):
+        claim = entry("C9", estimated=OPEN)
+        claim["results"]["estimated"]["outcomes"][0]["text"] = f"A beats one of them; shown: {shown}"
+        sets.append(make_set(tmp_path / shown[-1], [claim]))
+    found = compare(*sets, TABLE)
+    assert [verdict.name for verdict in found.verdicts if verdict.kind == COMPARISON] == ["C9, 1: A beats one of them"]
+
+
 def both(tmp_path: Path, second: list[dict[str, Any]], **changes: Any) -> tuple[Path, Path]:
     return make_set(tmp_path / "one", ALIKE), make_set(tmp_path / "two", second, **{"torch": "AVX2", **changes})
 

@@ -38,7 +38,7 @@ from avbalance.evaluation.clip_scores import USUAL, Place
 from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import Evidence, Measured, NotTestable
 from avbalance.evaluation.measure_parsing import MEANS
-from avbalance.evaluation.outcomes import Outcome, Trial, best, trial_of
+from avbalance.evaluation.outcomes import SHOWN, Outcome, Trial, best, trial_of
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, is_majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, scorer
@@ -102,7 +102,7 @@ def evaluate(evidence: Evidence, comparison: Comparison) -> Trial:
     if failed:
         return failed[0]
     chosen = best(found)
-    text = f"{comparison.text}; shown: {comparison.names[chosen]}"
+    text = f"{comparison.text}{SHOWN}{comparison.names[chosen]}"
     return replace(found[chosen], outcome=replace(found[chosen].outcome, text=text), looks=len(found))
 
 

@@ -297,8 +297,12 @@ class Evidence:
 
     def estimators(self, protocol: str) -> list[str]:
         """The unimodal runs that choose subsets and draw maps under a protocol; none where no training does."""
-        wanted = self.confidence if protocol == ESTIMATED else {}
-        return [str(wanted[side]) for side in ("audio", "visual") if side in wanted]
+        wanted = self.confidence if protocol in (ESTIMATED, CROSS_FITTED) else {}
+        whole = [str(wanted[side]) for side in ("audio", "visual") if side in wanted]
+        if protocol == ESTIMATED:
+            return whole
+        halves: Mapping[str, Mapping[str, str]] = self.measures.get("cross_fitted", {})
+        return [half for run in whole for half in halves.get(run, {}).values()]
 
     def refuse_unfit(self, role: str, runs: Iterable[str], seeds: Iterable[int]) -> None:
         """Raise NotTestable when a training that a comparison rests on did not learn or not converge.
@@ -327,7 +331,9 @@ def _plain(setting: Any) -> Any:
 
 
 def _unfit_runs(paper: Paper, path: str | Path) -> dict[tuple[str, str, int], str]:
-    """(data set, run, seed) -> what went wrong with the training, from rows of the metrics in UNFIT.
+    """(data set, run, seed) -> what went wrong with the training, from its own rows of the metrics in UNFIT.
+
+    Its rows under cross-fitting are about the two runs that stand in for it, which have rows of their own.
 
     Raises UserError when the file lacks a run of the paper or has one that the paper has not.
     """
@@ -343,6 +349,6 @@ def _unfit_runs(paper: Paper, path: str | Path) -> dict[tuple[str, str, int], st
         )
     return {
         key: UNFIT[str(metric)]
-        for key, metric, value in zip(keys, frame["metric"], frame["value"], strict=True)
-        if metric in UNFIT and value == 0
+        for key, metric, value, protocol in zip(keys, frame["metric"], frame["value"], frame["protocol"], strict=True)
+        if metric in UNFIT and value == 0 and protocol == NO_SUBSET
     }

@@ -19,6 +19,7 @@ from avbalance.evaluation.evidence import NotTestable
 
 CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE = "as claimed", "contrary", "inconclusive", "not testable here"
 ONE_SEED = "one seed"
+SHOWN = "; shown: "  # between what a comparison of alternatives asks and the one that decides
 WITHOUT_VARIATION = 30  # clips below which a standard error of 0 says nothing
 
 

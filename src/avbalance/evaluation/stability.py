@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from avbalance.errors import UserError
+from avbalance.evaluation.outcomes import SHOWN
 from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
 
@@ -182,7 +183,8 @@ def _judged(path: Path) -> dict[tuple[str, str], str]:
                 name = f"{entry['id']}, {protocol}" if len(entry["results"]) > 1 else str(entry["id"])
                 found[CLAIM, name] = result["verdict"]
                 for number, outcome in enumerate(result["outcomes"], start=1):
-                    found[COMPARISON, f"{name}, {number}: {outcome['text']}"] = outcome["verdict"]
+                    asked = outcome["text"].partition(SHOWN)[0]  # which alternative decides is part of the answer
+                    found[COMPARISON, f"{name}, {number}: {asked}"] = outcome["verdict"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: holds no claims of a paper ({error}); delete it to have it made again.") from error
     return found
