@@ -305,9 +305,10 @@ class Evidence:
         return [half for run in whole for half in halves.get(run, {}).values()]
 
     def refuse_unfit(self, role: str, runs: Iterable[str], seeds: Iterable[int]) -> None:
-        """Raise NotTestable when a training that a comparison rests on did not learn or not converge.
+        """Raise NotTestable when a seed of what a comparison rests on did not learn, or half of its seeds not converge.
 
-        Of all its seeds: to leave out those that failed would be to select. Where a run joins others, it rests on them.
+        Of all its seeds: to leave out those that failed would be to select. A comparison is about their mean, which one
+        seed that still moves leaves at rest; whether one does is itself chance. A run that joins others rests on them.
         """
         data, seeds = str(self.info(role).data), sorted(seeds)
         for run in dict.fromkeys(runs):
@@ -315,8 +316,9 @@ class Evidence:
                 failed = [
                     (seed, self._unfit[data, member, seed]) for seed in seeds if (data, member, seed) in self._unfit
                 ]
-                if failed:
-                    seed, what = failed[0]
+                lost = [each for each in failed if each[1] == UNFIT["learned"]]
+                if lost or (failed and 2 * len(failed) >= len(seeds)):
+                    seed, what = (lost or failed)[0]
                     raise NotTestable(f"{self.paper.label(member)} {what} with seed {seed} on {self.info(role).label}")
 
 
