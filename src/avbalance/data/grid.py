@@ -182,7 +182,7 @@ def _utterances(root: Path, talker: str, clips: dict[str, Path], timings: dict[s
                 raise UserError(f"{path}: there is no {name}{_TIMINGS} of talker {talker}; put it in align/{talker}.")
             found.append(Utterance(talker, name, path, read_words(timings[name])))
         except UserError as error:
-            found.append(Utterance(talker, name, path, (), str(error)))
+            found.append(Utterance(talker, name, path, (), str(error).removeprefix(f"{root}{os.sep}")))
     flawed = [each for each in found if each.flaw]
     if not timings:
         raise UserError(f"{root}: no timings of talker {talker}; put the corpus' alignments in {root}/align/{talker}.")
@@ -277,14 +277,15 @@ class Recording:
         """Sound (round(seconds * rate),) from `start` on; zeros where there is none."""
         return _excerpt(self.sound, start, seconds, self.rate)
 
-    def frames_of(self, start: float, seconds: float, region: Region, side: int) -> NDArray[np.uint8]:
-        """Pictures of a region, RGB, uint8 (round(seconds * FPS), side, side, 3), from `start` on.
+    def frames_of(self, start: float, seconds: float, region: Region, side: int, fps: int = FPS) -> NDArray[np.uint8]:
+        """Pictures of a region from `start` on, RGB, uint8 (round(seconds * fps), side, side, 3); the last is repeated.
 
-        region: left, top, right and bottom as shares of the picture; it is stretched where it is no square.
+        region: left, top, right and bottom as shares of the picture; it is stretched where it is no square. fps: at
+        most FPS; a picture is the one that is shown in the middle of its time.
         """
-        count = round(seconds * FPS)
-        first = min(round(start * FPS), len(self.pictures) - count)
-        return np.stack([_crop(picture, region, side) for picture in self.pictures[first : first + count]])
+        middles = start + (np.arange(round(seconds * fps)) + 0.5) / fps
+        numbers = np.minimum((middles * FPS).astype(int), len(self.pictures) - 1)
+        return np.stack([_crop(self.pictures[number], region, side) for number in numbers])
 
 
 def decode(path: Path, rate: int) -> Recording:

@@ -30,6 +30,7 @@ _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
 _METADATA_KEY = b"avbalance"
+_MADE_HERE = ("synthetic", "grid")  # how the kinds of data sets begin whose clips the project writes
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,12 @@ def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
 def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     """Digest of what the data are: rows and card, without the folder they happen to lie in.
 
-    Checksums of generated files are left out: another build of the encoder writes other bytes for the same
-    clip.
+    Checksums of files that the project writes are left out: another build of the encoder writes other bytes for the
+    same clip.
     """
-    content = frame.drop(columns="sha256") if card["kind"].startswith("synthetic") else frame
-    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")}
+    content, options = frame, card["options"]
+    if card["kind"].startswith(_MADE_HERE):
+        content = frame.drop(columns="sha256")
+        options = {name: value for name, value in options.items() if name != "root"}
+    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")} | {"options": options}
     return digest_json({"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))})
