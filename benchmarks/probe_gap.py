@@ -39,6 +39,8 @@ PROTOCOL = {
     "epochs": 60, "batch_size": 64, "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4, "decay_every": 42,
     "decay_factor": 0.1,
 }  # fmt: skip
+# The mouth fills the pictures of GRID, and what changes between them is the movement.
+WORDS = {"crop_scale": [0.8, 1.0], "same_crop": True}
 ENCODERS = {
     "convolutional": {"encoder": "convolutional", "width": 8, "dimension": 64},  # the demo's
     "resnet18": {"width": 8, "stem": "small"},
@@ -69,7 +71,7 @@ def recipes(spec: dict[str, Any]) -> dict[str, str]:
     """What is looked at of a clip: of a word of GRID all its pictures, of others one."""
     options = spec["options"]
     if spec["kind"] == "grid":
-        seconds = options.get("seconds", 0.6)
+        seconds = options["seconds"]
         return {"audio": f"logmel32x64-{seconds}s", "visual": f"fps{options['fps']}-first-32-{seconds}s"}
     return RECIPES[float(options.get("duration", 4.0))]
 
@@ -84,10 +86,9 @@ def made(name: str, folder: Path) -> Clips:
     return load_clips(manifest, stores["audio"], stores["visual"])
 
 
-def trained(run: str, clips: Clips, seed: int, encoder: str, frames: int = 1) -> Trainer:
-    """A trainer after its training, with the selected model in place; it looks at so many frames at once."""
+def trained(run: str, clips: Clips, seed: int, encoder: str, data: dict[str, Any]) -> Trainer:
+    """A trainer after its training, with the selected model in place."""
     method, model = RUNS[run]
-    data = {**DATA, "frames": frames}
     settings = {"data": data, "model": {**model, **ENCODERS[encoder]}, "protocol": PROTOCOL}
     trainer = make_trainer(method, settings, seed, clips, torch.device("cpu"))
     trainer.train()
@@ -101,12 +102,12 @@ def probe(trainer: Trainer) -> dict[str, float]:
     return {name: 100.0 * float((rows.argmax(1).numpy() == labels).mean()) for name, rows in logits.items()}
 
 
-def measure(clips: Clips, seed: int, encoder: str, frames: int, alone: bool) -> dict[str, float]:
+def measure(clips: Clips, seed: int, encoder: str, data: dict[str, Any], alone: bool) -> dict[str, float]:
     """Numbers of one seed, in percent and points; of the unimodal models only their accuracy where they are `alone`."""
     row: dict[str, float] = {}
     probes = {}
     for run in list(RUNS)[alone:]:
-        trainer = trained(run, clips, seed, encoder, frames)
+        trainer = trained(run, clips, seed, encoder, data)
         row[run] = trainer.evaluate("test").accuracy["logits"]
         probes[run] = {} if alone else probe(trainer)
     if alone:
@@ -131,8 +132,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             clips = made(name, options.keep / name if options.keep else Path(temporary))
         made_in, start = cpu_seconds() - start, cpu_seconds()
-        frames = clips.visual.shape[1] if specification(name)["kind"] == "grid" else 1
-        rows = [measure(clips, seed, options.encoder, frames, options.alone) for seed in range(options.seeds)]
+        words = {**WORDS, "frames": clips.visual.shape[1]} if specification(name)["kind"] == "grid" else {}
+        rows = [
+            measure(clips, seed, options.encoder, {**DATA, **words}, options.alone) for seed in range(options.seeds)
+        ]
         print(f"{name}: made in {made_in:.0f} CPU-seconds, {options.seeds} seeds in {cpu_seconds() - start:.0f}")
         for key in rows[0]:
             values = [row[key] for row in rows]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from grid_corpus import ENDS, STARTS, timings, write_sentence
+from grid_corpus import ENDS, STARTS, real_grid, timings, write_sentence
 
 from avbalance.data.grid import (
     KINDS,
@@ -213,16 +212,6 @@ def test_a_clip_without_sound_or_pictures(sentence: Utterance, tmp_path: Path, k
                 target.mux(packet)
     with pytest.raises(LostClip, match=message):
         decode(path, 8000)
-
-
-def real_grid() -> Path:
-    """The folder of real recordings; skips the test where there is none."""
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds grid/ is unknown")
-    if not (Path(real) / "grid").is_dir():
-        pytest.skip(f"AVBALANCE_REAL_DATA={real} holds no grid/")
-    return Path(real) / "grid"
 
 
 def test_the_real_corpus_is_read_whole() -> None:

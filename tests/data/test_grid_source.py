@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from grid_corpus import write_corpus, write_sentence
+from grid_corpus import real_grid, write_corpus, write_sentence
 
 from avbalance.data.grid import KINDS, VOCABULARY
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
@@ -42,6 +42,7 @@ def _spec(root: Path, **changes: Any) -> dict[str, Any]:
         "clips": {"train": 4, "test": 4},
         "side": 16,
         "rate": 8000,
+        "seconds": 0.6,
         **changes,
     }
     return {"kind": "grid", "stands_for": None, "describe": "made-up sentences", "options": options}
@@ -224,3 +225,15 @@ def test_clips_of_another_recording_are_made_anew(corpus: Path, tmp_path: Path) 
 def test_options_that_cannot_be(corpus: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         _build(tmp_path, **{"root": corpus, **changes})
+
+
+def test_a_talker_who_was_never_heard_makes_the_test_part_of_real_recordings(tmp_path: Path) -> None:
+    changes = {"test_talkers": ["s4"], "label": "digit", "clips": {"train": 10, "test": 50}, "fps": 10, **LAW}
+    frame = _build(tmp_path, real_grid(), **changes).frame.set_index("id")
+    assert frame.groupby("split")["group"].unique().map(list).to_dict() == {"train": ["s1"], "test": ["s4"]}
+    lost = frame[frame["status"] != "ok"]
+    assert lost["reason"].to_dict() == {"s4-bbaf2a": "'two' ends at 1.64 s, the recording after 1.00 s"}
+    assert sorted(frame.loc[frame["split"] == "train", "label"]) == sorted(VOCABULARY["digit"])
+    frames, sound = _decoded(tmp_path / "media" / frame.loc["s4-bbilzs", "visual"], fps=10)
+    assert frames[:6].std() > 20
+    assert len(sound) == 4800 and 0.05 < np.sqrt(np.mean(sound**2)) < 0.2
