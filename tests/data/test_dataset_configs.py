@@ -25,6 +25,7 @@ KINDS = (
     "cremad",
     "ave",
     "audioset",
+    "grid",
 )
 
 

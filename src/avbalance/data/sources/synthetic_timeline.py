@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +75,14 @@ def _classes(options: generated.Options) -> list[str]:
     return [*generated.class_names(options), *([BACKGROUND] if options["scheme"] == "localisation" else [])]
 
 
-def _columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, str]:
+def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
     from avbalance.data.timelines import intervals
 
-    columns = {"labels": json.dumps([classes[cls] for cls in clip.scene.labels()])}
+    classes = _classes(options)
+    columns = {
+        **generated.scene_columns(clip, classes),
+        "labels": json.dumps([classes[cls] for cls in clip.scene.labels()]),
+    }
     for modality in ("audio", "visual"):
         events = [[classes[cls], onset, offset] for cls, onset, offset in intervals(clip.scene, modality)]
         columns[f"events_{modality}"] = json.dumps(events)
@@ -86,5 +90,10 @@ def _columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, str]:
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes", "timelines"), options=_options, plan=_plan, classes=_classes, columns=_columns
+    modules=("scenes", "timelines", "render"),
+    options=_options,
+    plan=_plan,
+    classes=_classes,
+    render=generated.render_scene,
+    columns=_columns,
 )
