@@ -94,9 +94,7 @@ def splice(planned: Sequence[PlannedClip], parts: Mapping[str, Sequence[Utteranc
         labels = clip.scene.labels()
         absent = [WORDS[cls] for cls in labels if not holders[clip.split, cls]]
         if absent:
-            raise UserError(
-                f"GRID: no sentence of the part {clip.split} has the word {absent[0]!r}; give more talkers."
-            )
+            raise UserError(f"GRID: no sentence of part {clip.split} has the word {absent[0]!r}; give more talkers.")
         takes = {cls: _shuffled(holders[clip.split, cls], rng) for cls in labels}
         rests = _shuffled(parts[clip.split], rng)
         spliced.append(SplicedClip(clip.id, clip.split, clip.cls, clip.scene, takes, rests))
