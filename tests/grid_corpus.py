@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from avbalance.data.grid import CODES, FPS, KINDS, SECONDS, UNIT
 from avbalance.data.media_write import write_clip
@@ -49,3 +51,13 @@ def write_corpus(root: Path, talker: str, names: Iterable[str]) -> None:
     """Several sentences, each with a tone of its own."""
     for number, name in enumerate(names):
         write_sentence(root, talker, name, tone=300.0 + 50 * number)
+
+
+def real_grid() -> Path:
+    """The folder of real recordings; skips the test where there is none."""
+    real = os.environ.get("AVBALANCE_REAL_DATA")
+    if not real:
+        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds grid/ is unknown")
+    if not (Path(real) / "grid").is_dir():
+        pytest.skip(f"AVBALANCE_REAL_DATA={real} holds no grid/")
+    return Path(real) / "grid"

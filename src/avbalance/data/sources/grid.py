@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(_LAW),
     "test_talkers": [],
     "window": "word",
-    "seconds": 0.6,
+    "seconds": 0.5,
     "region": [0.0, 0.0, 1.0, 1.0],
     "side": 48,
     "fps": 25,
