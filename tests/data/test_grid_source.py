@@ -95,6 +95,13 @@ def test_whole_sentences_are_labelled_by_every_word(corpus: Path, tmp_path: Path
     assert frames.shape[0] == 15 and len(sound) == 24000
 
 
+def test_a_long_window_may_be_labelled_by_a_neighbour(corpus: Path, tmp_path: Path) -> None:
+    manifest = _build(tmp_path, corpus, label="digit", seconds=1.0, labellings=["letter"])
+    assert manifest.labellings == {"letter": list(VOCABULARY["letter"])}
+    assert manifest.frame.set_index("id")["label_letter"].to_dict()["s1-lgbs2s"] == "s"
+    assert _decoded(tmp_path / "media" / "s1-lgbs2s.mp4")[1].shape == (8000,)
+
+
 def test_planted_truth_is_recorded_and_belongs_to_the_sentence(
     corpus: Path, planted: tuple[Path, Manifest], tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("root", "talkers", "label", "seed", "clips"), required()),
     **dict.fromkeys(_LAW),
     "test_talkers": [],
+    "labellings": None,
     "window": "word",
     "seconds": 0.5,
     "region": [0.0, 0.0, 1.0, 1.0],
@@ -62,8 +63,8 @@ def inputs(spec: Mapping[str, Any]) -> list[str]:
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """As `generated.build`: clips are cut out of the corpus, degraded by the law of noise, if any, and written.
 
-    The label is the word of the kind `label`; with whole sentences all other kinds are further labellings. The group is
-    the talker. Clips without usable recording or timings stay in the manifest with a status and a reason.
+    The label is the word of the kind `label`; further labellings are by other words of the sentence. The group is the
+    talker. Clips without usable recording or timings stay in the manifest with a status and a reason.
     """
     problem = preflight(spec)
     if problem is not None:
@@ -111,11 +112,13 @@ def _classes(options: generated.Options) -> list[str]:
 
 
 def _labellings(options: generated.Options) -> dict[str, list[str]]:
-    """The further labellings: of whole sentences, by all other words."""
-    from avbalance.data.grid import VOCABULARY
+    """The further labellings: those that are asked for, else all of whole sentences and none of words."""
+    from avbalance.data.grid import KINDS, VOCABULARY
 
-    further = VOCABULARY if options["window"] == "clip" else {}
-    return {kind: list(words) for kind, words in further.items() if kind != options["label"]}
+    asked = options["labellings"]
+    if asked is None:
+        asked = KINDS if options["window"] == "clip" else ()
+    return {kind: list(VOCABULARY[kind]) for kind in asked if kind != options["label"]}
 
 
 def _cut(options: generated.Options) -> Cut:
@@ -160,6 +163,11 @@ def _origin(planned: Sequence[GridClip]) -> list[list[Any]]:
     ]
 
 
+def _card(options: generated.Options) -> dict[str, Any]:
+    further = _labellings(options)
+    return {"labellings": further} if further else {}
+
+
 _GENERATOR = generated.Generator(
     modules=("grid_clips",),
     options=_options,
@@ -167,6 +175,6 @@ _GENERATOR = generated.Generator(
     classes=_classes,
     render=_render,
     columns=_columns,
-    card=lambda options: {"labellings": _labellings(options)} if options["window"] == "clip" else {},
+    card=_card,
     origin=_origin,
 )
