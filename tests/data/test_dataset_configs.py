@@ -26,6 +26,7 @@ KINDS = (
     "ave",
     "audioset",
     "grid",
+    "grid-timeline",
 )
 
 

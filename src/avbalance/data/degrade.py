@@ -35,10 +35,14 @@ def mix_sound(speech: Sound, spoken: tuple[int, int], noise: Sound, snr_db: floa
     spoken: first and last sample of the words, whose power counts.
     """
     power = float(np.mean(speech[slice(*spoken)] ** 2))
+    return in_noise(speech / np.float32(np.sqrt(max(power, _SILENCE))), noise, snr_db, rng)
+
+
+def in_noise(signal: Sound, noise: Sound, snr_db: float, rng: np.random.Generator) -> Sound:
+    """Signal (n,) of unit power where it is, in noise (n,) of unit power, float32 in [-1, 1]."""
     level = 10.0 ** (snr_db / 20.0)
-    signal = speech * np.float32(level / np.sqrt(max(power, _SILENCE)))
     loudness = _LOUDNESS * 10.0 ** (rng.uniform(-2.0, 2.0) / 20.0)
-    return np.clip((signal + noise) * np.float32(loudness / np.hypot(1.0, level)), -1.0, 1.0)
+    return np.clip((signal * np.float32(level) + noise) * np.float32(loudness / np.hypot(1.0, level)), -1.0, 1.0)
 
 
 def add_blocks(frames: Frames, snr_db: float, rng: np.random.Generator) -> Frames:

@@ -87,6 +87,11 @@ class Utterance:
     words: tuple[Word, ...]
     flaw: str = ""
 
+    @property
+    def name(self) -> str:
+        """Talker and sentence: no two clips of the corpus have the same."""
+        return f"{self.talker}-{self.id}"
+
     def word(self, kind: str) -> Word:
         """The word of that kind; raises LostClip where the timings are of no use."""
         if not self.words:
@@ -277,11 +282,11 @@ class Recording:
         """Sound (round(seconds * rate),) from `start` on; zeros where there is none."""
         return _excerpt(self.sound, start, seconds, self.rate)
 
-    def frames_of(self, start: float, seconds: float, region: Region, side: int, fps: int = FPS) -> NDArray[np.uint8]:
+    def frames_of(self, start: float, seconds: float, region: Region, side: int, fps: float = FPS) -> NDArray[np.uint8]:
         """Pictures of a region from `start` on, RGB, uint8 (round(seconds * fps), side, side, 3); the last is repeated.
 
-        region: left, top, right and bottom as shares of the picture; it is stretched where it is no square. fps: at
-        most FPS; a picture is the one that is shown in the middle of its time.
+        region: left, top, right and bottom as shares of the picture; it is stretched where it is no square. fps: a
+        picture is the one that is shown in the middle of its time, above FPS the same one several times.
         """
         middles = start + (np.arange(round(seconds * fps)) + 0.5) / fps
         numbers = np.minimum((middles * FPS).astype(int), len(self.pictures) - 1)

@@ -127,6 +127,11 @@ def check_options(kind: str, options: Options) -> None:
     """Raise UserError for values that no generated data with classes and splits of their own can have."""
     if options["classes"] < 2:
         raise UserError(f"data set of kind {kind}: option 'classes' must be at least 2.")
+    check_clips(kind, options)
+
+
+def check_clips(kind: str, options: Options) -> None:
+    """Raise UserError for pictures, splits and a law of noise that no generated data can have."""
     check_pictures(kind, options)
     unknown = sorted(set(options["clips"]) - {"train", "val", "test"})
     if unknown:

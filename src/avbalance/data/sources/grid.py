@@ -37,10 +37,22 @@ DEFAULTS: dict[str, Any] = {
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that the folder of the corpus is missing; None when it is there. Raises UserError on bad options."""
-    root = Path(_options(spec)["root"])
+    return missing_corpus(_options(spec))
+
+
+def missing_corpus(options: generated.Options) -> str | None:
+    """Say that the folder of the corpus is missing, and how to get it; None when it is there."""
+    root = Path(options["root"])
     if root.is_dir():
         return None
     return f"{root}: no such folder; type avbalance download grid, or put GRID there (docs/reference/datasets.md)."
+
+
+def check_region(kind: str, options: generated.Options) -> None:
+    """Raise UserError unless the option 'region' is a part of a picture."""
+    left, top, right, bottom = options["region"]
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise UserError(f"data set of kind {kind}: option 'region' needs left < right and top < bottom, within 0 to 1.")
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
@@ -68,9 +80,7 @@ def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     options = read_options(spec, DEFAULTS)
     generated.check_pictures("grid", options)
-    left, top, right, bottom = options["region"]
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise UserError("data set of kind grid: option 'region' needs left < right and top < bottom, within 0 to 1.")
+    check_region("grid", options)
     both = sorted(set(options["talkers"]) & set(options["test_talkers"]))
     if both:
         raise UserError(f"data set of kind grid: {both[0]} is in talkers and in test_talkers; leave it out of one.")
