@@ -1,6 +1,6 @@
-"""Commands for people who share and compare results: their options, and what they print.
+"""Commands for people who share and compare results or fetch data: their options, and what they print.
 
-See docs/how-to/share-artifacts.md and docs/how-to/check-stability.md.
+See docs/how-to/share-artifacts.md, docs/how-to/check-stability.md and docs/reference/datasets.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ AddStep = Callable[[Any, str, Any, str], argparse.ArgumentParser]
 
 
 def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add publish, fetch, verify, repair, clean and compare to the command line."""
+    """Add publish, fetch, verify, repair, clean, compare and download to the command line."""
     step = add(steps, "publish", _publish, "share the results of a configuration through DVC")
     configured(step)
     step.add_argument("--features", action="store_true", help="with the arrays of the feature stores")
@@ -52,6 +52,12 @@ def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.Argume
         "--table", default="papers/balanced-audiovisual/table2.csv", help="CSV of a table below both, the README's"
     )
     step.add_argument("--out", type=Path, default=Path("results/stability"), help="folder for stability.json and .md")
+
+    step = add(steps, "download", _download, "get real recordings from the host that offers them")
+    step.add_argument("what", choices=("grid",), help="the GRID corpus, see docs/reference/datasets.md")
+    step.add_argument("--talkers", nargs="+", default=["s1"], metavar="TALKER", help="s1 to s34, by default s1")
+    step.add_argument("--to", type=Path, default=Path("downloads/grid"), help="folder, by default downloads/grid")
+    step.add_argument("--record", metavar="ADDRESS", help="of the host's list of files, by default Zenodo's")
 
 
 def _named(step: argparse.ArgumentParser) -> None:
@@ -126,3 +132,9 @@ def _clean(options: argparse.Namespace) -> None:
     print(
         f"{len(found)} files of {sum(file.size for file in found):,} bytes that no job of {plan.results} makes: {done}."
     )
+
+
+def _download(options: argparse.Namespace) -> None:
+    from avbalance.data.download import GRID_RECORD, download_grid
+
+    download_grid(options.talkers, options.to, options.record or GRID_RECORD, _say)

@@ -25,6 +25,8 @@ KINDS = (
     "cremad",
     "ave",
     "audioset",
+    "grid",
+    "grid-timeline",
 )
 
 

@@ -64,6 +64,8 @@ def plain_encoders(monkeypatch):
         ("seconds10-vggish", "audio", (10, 128), 16_000),
         ("seconds10-conv2560", "visual", (10, 2560), 8),
         ("seconds10-grid64", "visual", (10, 7, 7, 64), 8),
+        ("seconds10-grey2560", "visual", (10, 2560), 8),
+        ("seconds10-greygrid64", "visual", (10, 7, 7, 64), 8),
         ("seconds10-res152-r2plus1d", "visual", (10, 2560), 8),
         ("seconds10-vgg19", "visual", (10, 7, 7, 512), 16),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from avbalance.data.render import render_audio, render_frames
 from avbalance.data.scenes import Event, Scene
-from avbalance.features.small_encoders import frame_grid, frame_statistics, mel_statistics
+from avbalance.features.small_encoders import frame_grid, frame_statistics, grey_frames, grey_grid, mel_statistics
 
 RATE, FPS, SIDE = 16000, 4, 48
 TIMES = ((np.arange(10 * FPS) + 0.5) / FPS).astype(np.float32)
@@ -30,6 +30,8 @@ ENCODERS: dict[str, tuple[Callable[[], np.ndarray], tuple[int, ...]]] = {
     "mel": (lambda: mel_statistics(SOUND, RATE), (10, 128)),
     "frames": (lambda: frame_statistics(FRAMES, TIMES), (10, 2560)),
     "grid": (lambda: frame_grid(FRAMES, TIMES), (10, 7, 7, 64)),
+    "grey": (lambda: grey_frames(FRAMES, TIMES), (10, 2560)),
+    "grey grid": (lambda: grey_grid(FRAMES, TIMES), (10, 7, 7, 64)),
 }
 
 
@@ -68,6 +70,8 @@ def test_a_second_is_encoded_from_its_own_samples_and_frames_alone() -> None:
         (mel_statistics(SOUND, RATE), mel_statistics(sound, RATE)),
         (frame_statistics(FRAMES, TIMES), frame_statistics(frames, TIMES)),
         (frame_grid(FRAMES, TIMES), frame_grid(frames, TIMES)),
+        (grey_frames(FRAMES, TIMES), grey_frames(frames, TIMES)),
+        (grey_grid(FRAMES, TIMES), grey_grid(frames, TIMES)),
     ):
         differs = (np.abs(whole.astype(float) - changed) > 0.01).reshape(10, -1).any(axis=1)
         assert differs.tolist() == [second == 3 for second in range(10)]
@@ -148,3 +152,34 @@ def test_pictures_of_a_class_resemble_each_other_more_than_those_of_others(encod
 def _code(encode: Callable[..., np.ndarray], cls: int, number: int) -> np.ndarray:
     frames = render_frames(_scene(Event(cls, 0, 10), number=number), 12, SIDE, FPS)[:4]
     return encode(frames, TIMES[:4], 1).astype(float).ravel()
+
+
+def _bright_corner(count: int) -> np.ndarray:
+    """Black frames (count, 56, 56, 3) with the upper left sixteenth white in every second one, from the second on."""
+    frames = np.zeros((count, 56, 56, 3), np.uint8)
+    frames[1::2, :14, :14] = 255
+    return frames
+
+
+def test_grey_frames_say_where_and_when_it_is_bright() -> None:
+    encoded = grey_frames(_bright_corner(4), np.arange(4, dtype=np.float32) / 4, 1)[0].astype(float)
+    look, change = encoded[:2048].reshape(4, 16, 32), encoded[2048:].reshape(4, 8, 16)
+    inside = np.zeros((16, 32), bool)
+    inside[:4, :8] = True
+    assert np.allclose(look[0], 0) and np.allclose(look[1][inside], 75 / 16)
+    assert np.allclose(look[1][~inside], -5 / 16, atol=1e-3)
+    assert np.allclose(change[:, 0, 0], [-16, 16, -16, 16]) and not change[:, 4:].any()  # the first less the last
+
+
+def test_cells_of_the_grey_grid_hold_four_frames_of_their_pixels() -> None:
+    cells = grey_grid(_bright_corner(4), np.arange(4, dtype=np.float32) / 4, 1)[0].reshape(7, 7, 4, 4, 4).astype(float)
+    assert np.allclose(cells[0, 0, 1], 75 / 16, atol=0.01) and np.allclose(cells[0, 0, 2], 0)
+    assert np.allclose(cells[5, 5, 3], -5 / 16, atol=0.01)
+    assert cells[1, 1, 1, 2, 2] > 3 > 0 > cells[1, 1, 1, 3, 3]  # the corner ends within this cell
+
+
+def test_grey_frames_that_are_still_shown_count_again() -> None:
+    frames = _bright_corner(4)
+    slow = grey_frames(frames[:2], np.array([0.0, 0.5], np.float32), 1)
+    fast = grey_frames(np.repeat(frames[:2], 4, axis=0), np.arange(8, dtype=np.float32) / 8, 1)
+    assert np.array_equal(slow, fast) and slow[0, 2048] != 0

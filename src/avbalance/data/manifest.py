@@ -32,23 +32,24 @@ _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
 _METADATA_KEY = b"avbalance"
+_MADE_HERE = ("synthetic", "grid")  # how the kinds of data sets begin whose clips the project writes
 
 
 @dataclass(frozen=True)
 class Manifest:
     """The clips of one data set.
 
-    `frame` has one row per clip with the columns id, audio, visual (paths relative to the media root; the
-    same path for one video file; None when absent), label, split, group, sha256, status, reason and, for
-    generated data, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
+    `frame` has one row per clip with the columns id, audio, visual (paths relative to the media root; the same path
+    for one video file; None when absent), label, split, group, sha256, status, reason and, for data that are
+    generated or degraded, planted_audio, planted_visual (informativeness in [0, 1]), snr_audio_db, snr_visual_db
     (dB). Where people said what they perceive there are the columns ANNOTATED: 1 or 0, both 0 where they found the
     label in neither modality, null for clips that nobody annotated. Data sets with a timeline have the columns
     TIMELINE, JSON text or None: labels is a list of class names, label the first of them; events_* are lists of
-    [class name, onset, offset] in whole seconds, the offset excluded. Where the same clips are labelled in further ways
-    there is a column label_<name> for each, and planted truth of it, if any, in planted_audio_<name> and
+    [class name, onset, offset] in whole seconds, the offset excluded. Where the same clips are labelled in further
+    ways there is a column label_<name> for each, and planted truth of it, if any, in planted_audio_<name> and
     planted_visual_<name>. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered),
-    media_root, options, digest and, for further labellings, labellings: name -> its classes; for clips of one modality,
-    modalities: its name in a list.
+    media_root, options, digest and, for further labellings, labellings: name -> its classes; for clips of one
+    modality, modalities: its name in a list.
     """
 
     frame: pd.DataFrame
@@ -242,9 +243,12 @@ def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
 def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     """Digest of what the data are: rows and card, without the folder they happen to lie in.
 
-    Checksums of generated files are left out: another build of the encoder writes other bytes for the same
-    clip.
+    Checksums of files that the project writes are left out: another build of the encoder writes other bytes for the
+    same clip.
     """
-    content = frame.drop(columns="sha256") if card["kind"].startswith("synthetic") else frame
-    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")}
+    content, options = frame, card["options"]
+    if card["kind"].startswith(_MADE_HERE):
+        content = frame.drop(columns="sha256")
+        options = {name: value for name, value in options.items() if name != "root"}
+    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")} | {"options": options}
     return digest_json({"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))})

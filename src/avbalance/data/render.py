@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avbalance.data.noise import clutter, pink_noise
 from avbalance.data.scenes import Scene
 
 _AUDIO_STREAM, _VISUAL_STREAM = 1, 2
@@ -24,7 +25,6 @@ _RHYTHM_RANGE_HZ = (2.0, 7.0)
 _FADE_SECONDS = 0.02
 _LOUDNESS = 0.1  # rms of signal plus noise, of full scale 1: leaves 20 dB of headroom
 _CONTRAST = 0.22  # rms of object plus clutter, of full scale 1: little is lost to clipping at black and white
-_BACKGROUND = 0.75  # share of the clutter's power in large blocks: small ones average out over the object
 _HUE_SPREAD = 0.5  # standard deviation of a clip's hue, in distances between neighbouring classes
 _ANY_HUE = 1.0  # standard deviation in turns: on the circle, uniform to one part in 10^8
 _SLOW_SHAPES = 8  # shapes of slow pictures before another texture is taken
@@ -104,7 +104,7 @@ def render_audio(scene: Scene, classes: int, rate: int, slow: bool = False) -> n
     """
     rng = np.random.default_rng([*scene.seed, _AUDIO_STREAM])
     samples = round(scene.duration * rate)
-    noise = _pink_noise(samples, rng)
+    noise = pink_noise(samples, rng)
     level = 10.0 ** (scene.snr_audio_db / 20.0)
     sound = noise / np.float32(np.hypot(1.0, level))
     for event in scene.events:
@@ -129,7 +129,7 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int, slow: bool = 
     rng = np.random.default_rng([*scene.seed, _VISUAL_STREAM])
     count = round(scene.duration * fps)
     level = 10.0 ** (scene.snr_visual_db / 20.0)
-    picture = _clutter(count, side, rng)
+    picture = clutter(count, side, rng)
     picture *= np.float32(_CONTRAST / np.hypot(1.0, level))
     times = (np.arange(count, dtype=np.float32) + 0.5) / fps
     for event in scene.events:
@@ -142,18 +142,6 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int, slow: bool = 
     picture += np.float32(0.5)
     np.clip(picture, 0.0, 1.0, out=picture)
     return (picture * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
-
-
-def _pink_noise(samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit power whose spectral power falls as 1/f, float32 (samples,)."""
-    length = 1 << (samples - 1).bit_length()  # a power of two: the transform of an arbitrary length can be slow
-    spectrum = rng.standard_normal(length + 2, dtype=np.float32).view(np.complex64)
-    frequency = np.arange(spectrum.size, dtype=np.float32)
-    frequency[0] = 1.0
-    spectrum /= np.sqrt(frequency)
-    spectrum[: max(1, length // 1024)] = 0.0  # below the lowest pitch: rumble would eat the power and mask nothing
-    noise = np.fft.irfft(spectrum, n=length)[:samples].astype(np.float32)
-    return noise / np.sqrt(np.mean(noise**2))
 
 
 def _render_tone(prototype: AudioPrototype, samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -232,18 +220,6 @@ _CONTOURS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda beat: 0.5 - np.abs(2.0 * beat - 1.0),
     lambda beat: np.abs(2.0 * beat - 1.0) - 0.5,
 )
-
-
-def _clutter(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Blocky coloured noise of unit power per channel, float32 (count, side, side, 3).
-
-    Large blocks stand still like a background; small ones change with every frame.
-    """
-    large = rng.standard_normal((1, 4, 4, 3), dtype=np.float32) * np.float32(np.sqrt(_BACKGROUND))
-    small = rng.standard_normal((count, 16, 16, 3), dtype=np.float32) * np.float32(np.sqrt(1.0 - _BACKGROUND))
-    small += large[:, np.arange(16) // 4][:, :, np.arange(16) // 4]
-    cell = np.arange(side) * 16 // side
-    return small[:, cell][:, :, cell]
 
 
 def _render_object(prototype: VisualPrototype, times: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

@@ -264,6 +264,8 @@ _SEGMENT_AUDIO = (
 )
 _SEGMENT_VISUAL = (
     SegmentRecipe("seconds10-conv2560", "visual", "frame_statistics", 8, (2560,)),
+    SegmentRecipe("seconds10-grey2560", "visual", "grey_frames", 8, (2560,)),
+    SegmentRecipe("seconds10-greygrid64", "visual", "grey_grid", 8, (7, 7, 64)),
     # 8 frames per second: AVVP-ECCV20; 16: AVE-ECCV18
     SegmentRecipe("seconds10-res152-r2plus1d", "visual", "res152-r2plus1d", 8, (2560,)),
     SegmentRecipe("seconds10-vgg19", "visual", "vgg19", 16, (7, 7, 512)),

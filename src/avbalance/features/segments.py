@@ -80,12 +80,14 @@ def _encode_pictures(images: list[Any], times: NDArray[np.float32], recipe: Segm
         from avbalance.features import networks
 
         return networks.picture_segments(images, times, recipe)
-    from avbalance.features.small_encoders import frame_grid, frame_statistics
+    from avbalance.features import small_encoders
 
     frames = np.stack(images)
     if recipe.encoder == "frame_grid":
-        return frame_grid(frames, times, recipe.segments, recipe.vector[-1])
-    return frame_statistics(frames, times, recipe.segments)
+        return small_encoders.frame_grid(frames, times, recipe.segments, recipe.vector[-1])
+    encode = getattr(small_encoders, recipe.encoder)
+    array: Halves = encode(frames, times, recipe.segments)
+    return array
 
 
 def pictures_are_black(pictures: Pictures, recipe: SegmentRecipe) -> bool:

@@ -1,8 +1,8 @@
 """Fixed encoders of sound and pictures: nothing is learned or fetched, equal input gives equal output.
 
 They stand where pretrained networks stand in the papers, with the widths of those networks' features. All constants are
-decisions, made on generated clips before any method was compared; each block of values comes out at a scale of about
-one, since models take them as they are.
+decisions, made on generated clips, those of the grey encoders on real mouths, before any method was compared; each
+block of values comes out at a scale of about one, since models take them as they are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _GRID = 7
 _HUES, _SHARPNESS = 24, 8.0  # directions of the colour wheel in a cell, and how narrow each of them is
 _FINE_HUES, _FINE_SHARPNESS = 64, 40.0  # of large regions: 28 classes differ by hue
 _FILTERS, _FILTER_SIDE = 42, 7
+_STILLS = 4  # frames of a second that grey encoders look at
 
 
 def mel_statistics(waveform: Floats, rate: int, seconds: int = 10) -> NDArray[np.float16]:
@@ -77,6 +78,30 @@ def frame_grid(frames: NDArray[np.uint8], times: Floats, seconds: int = 10, chan
     return (_membership(times, seconds) @ features).reshape(seconds, _GRID, _GRID, channels).astype(np.float16)
 
 
+def grey_frames(frames: NDArray[np.uint8], times: Floats, seconds: int = 10) -> NDArray[np.float16]:
+    """Four frames of each second in grey, side by side: 2048 values of how they look, then 512 of what changes.
+
+    frames and times as in `frame_statistics`. Look: 16 x 32 pixels of each frame. Change: 8 x 16 pixels of each frame
+    less the frame before it, of the first one less the last. Returns (seconds, 2560). Where there are fewer
+    frames, one that is still shown counts again.
+    """
+    luma = _luma(frames)[_shown(times, seconds)]
+    look = 5.0 * _centred(_pool(luma, 16, 32))
+    coarse = _pool(luma, 8, 16)
+    change = 16.0 * (coarse - np.roll(coarse, 1, axis=1))
+    return np.concatenate([look.reshape(seconds, -1), change.reshape(seconds, -1)], axis=1).astype(np.float16)
+
+
+def grey_grid(frames: NDArray[np.uint8], times: Floats, seconds: int = 10) -> NDArray[np.float16]:
+    """Four frames of each second in grey, 28 x 28 pixels, cut into 7 x 7 cells of 4 frames x 4 x 4 pixels.
+
+    frames and times as in `frame_statistics`, frames as in `grey_frames`. Returns (seconds, 7, 7, 64).
+    """
+    look = 5.0 * _centred(_pool(_luma(frames), 4 * _GRID, 4 * _GRID)[_shown(times, seconds)])
+    cells = look.reshape(seconds, _STILLS, _GRID, 4, _GRID, 4).transpose(0, 2, 4, 1, 3, 5)
+    return cells.reshape(seconds, _GRID, _GRID, -1).astype(np.float16)
+
+
 def clip_statistics(frames: NDArray[np.uint8], width: int = 64) -> NDArray[np.float16]:
     """One vector (width,) of the look of a clip, averaged over its frames (n, S, S, 3), RGB, n > 0.
 
@@ -94,6 +119,26 @@ def clip_statistics(frames: NDArray[np.uint8], width: int = 64) -> NDArray[np.fl
     )
     means = [block.reshape(len(block), -1).mean(axis=0) for block in blocks]
     return np.concatenate(means).astype(np.float16)
+
+
+def _luma(frames: NDArray[np.uint8]) -> Floats:
+    """Grey (n, 32, 32), 0 to 1, of frames (n, H, W, 3), averaged to that size."""
+    rows, columns = _averaging(frames.shape[1], _PIXELS), _averaging(frames.shape[2], _PIXELS)
+    luma: Floats = rows @ (frames.mean(axis=3, dtype=np.float32) / np.float32(255.0)) @ columns.T
+    return luma
+
+
+def _centred(planes: Floats) -> Floats:
+    """Planes (..., P, Q) less their means: how bright a frame is tells nothing."""
+    centred: Floats = planes - planes.mean(axis=(-2, -1), keepdims=True)
+    return centred
+
+
+def _shown(times: Floats, seconds: int) -> NDArray[np.intp]:
+    """Which frames (seconds, 4) are shown in the middle of each quarter of a second."""
+    middles = (np.arange(seconds * _STILLS) + 0.5) / _STILLS
+    shown = np.maximum(0, np.searchsorted(times, middles, side="right") - 1)
+    return shown.reshape(seconds, _STILLS)
 
 
 def _appearance(chroma: Chroma) -> Floats:
@@ -206,10 +251,10 @@ def _filter_bank(filters: int) -> Floats:
     return bank / np.linalg.norm(bank, axis=0)
 
 
-def _pool(plane: NDArray[Any], cells: int) -> NDArray[Any]:
-    """Means (n, cells, cells) of planes (n, P, P) over a grid of equal cells."""
-    matrix = _averaging(plane.shape[1], cells)
-    return matrix @ plane @ matrix.T
+def _pool(plane: NDArray[Any], rows: int, columns: int | None = None) -> NDArray[Any]:
+    """Means (..., rows, columns) of planes (..., P, Q) over a grid of equal cells, a square one if not told."""
+    down, across = _averaging(plane.shape[-2], rows), _averaging(plane.shape[-1], columns or rows)
+    return down @ plane @ across.T
 
 
 @functools.cache

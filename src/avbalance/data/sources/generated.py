@@ -1,4 +1,4 @@
-"""What all sources of generated clips share: a folder of clips that is built, resumed and filled up again."""
+"""What all sources that make their clips share: a folder of clips that is built, resumed and filled up again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from avbalance.data.sources.common import card_for, required
-from avbalance.errors import UserError
+from avbalance.errors import LostClip, UserError
 from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.plan.digest import code_digest
 from avbalance.plan.names import rule_name
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from avbalance.data.manifest import Manifest
     from avbalance.data.scenes import JointLaw, PlannedClip
 
@@ -28,36 +30,49 @@ REQUIRED: dict[str, Any] = dict.fromkeys(
     ("seed", "classes", "clips", "discrepancy_beta", "snr_audio_db", "snr_visual_db"), required()
 )
 _MEDIA = "media"
+_MADE = ("audio", "visual", "sha256", "status", "reason")
 _MARKER = "settings.json"
 _LOCK = ".lock"
 _BATCH = 32
 
 
+class Clip(Protocol):
+    """What is planned of a clip, at the least: its name and its part."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Generator:
-    """One kind of generated data, by functions of its options.
+    """One kind of data whose clips are made, by functions of its options.
 
-    modules: names below avbalance.data of the code, renderer aside, that a clip of given number depends on.
-    options: checked options of a specification. plan: all clips. classes: class names of the card; those of the events
-    come first, unless `prototypes` says how many classes events have. columns: what a clip's manifest row has beyond
-    the columns of all generated data. card: what the card has besides.
+    modules: names below avbalance.data of the code that a clip depends on. options: checked options of a specification.
+    plan: all clips. classes: class names of the card. render: the frames and the sound of a clip, as `write_clip` takes
+    them; a function of a module, that other processes find; it may raise LostClip. columns: what a clip's manifest row
+    has beyond id, files and checksum. card: what the card has besides. origin: what else the clips depend on, such as
+    the files that they are cut from; None where a clip depends on its number and the options alone, the numbers of
+    clips and workers aside.
     """
 
     modules: tuple[str, ...]
     options: Callable[[Mapping[str, Any]], dict[str, Any]]
-    plan: Callable[[Options], Sequence[PlannedClip]]
+    plan: Callable[[Options], Sequence[Any]]
     classes: Callable[[Options], list[str]]
-    columns: Callable[[PlannedClip, Sequence[str]], dict[str, Any]]
-    prototypes: Callable[[Options], int] = lambda options: int(options["classes"])
-    card: Callable[[], dict[str, Any]] = dict
+    render: Callable[[Any, Options], tuple[np.ndarray, np.ndarray]]
+    columns: Callable[[Any, Options], dict[str, Any]]
+    card: Callable[[Options], dict[str, Any]] = lambda options: {}
+    origin: Callable[[Sequence[Any]], Any] = lambda planned: None
 
 
 def build(generator: Generator, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Generate all clips into `out_dir`/media and return their manifest.
+    """Make all clips in `out_dir`/media and return their manifest.
 
-    A build that was killed goes on where it stopped: files are written whole, each depends on its own number
-    and the settings alone, and the folder carries the digest of the settings and of the generator's code.
-    Under any other digest the clips in the folder are removed first. Raises UserError on bad options.
+    A build that was killed goes on where it stopped: files are written whole, and the folder carries the digest of all
+    that they depend on. Under any other digest the clips in the folder are removed first. Raises UserError on bad
+    options, and when more than half of the clips are lost.
     """
     from avbalance.data.manifest import make_manifest
 
@@ -65,17 +80,16 @@ def build(generator: Generator, name: str, spec: Mapping[str, Any], out_dir: Pat
     planned = generator.plan(options)
     media = out_dir / _MEDIA
     with _alone(media):
-        _prepare_folder(media, settings_digest(generator, options), {_file(clip) for clip in planned})
-        checksums = _write_all(planned, options, generator.prototypes(options), media)
-    classes = generator.classes(options)
-    rows = [_row(generator, clip, classes, checksum) for clip, checksum in zip(planned, checksums, strict=True)]
-    card = {**card_for(name, spec, classes, _MEDIA), **generator.card()}
+        _prepare_folder(media, settings_digest(generator, options, planned), {_file(clip) for clip in planned})
+        made = _write_all(generator, planned, options, media)
+    _tell_lost(name, planned, made)
+    card = {**card_for(name, spec, generator.classes(options), _MEDIA), **generator.card(options)}
     card["options"] = {key: value for key, value in options.items() if key != "workers"}
-    return make_manifest(rows, card, f"data set {name}")
+    return make_manifest(_rows(generator, planned, made, options), card, f"data set {name}")
 
 
 def remake(generator: Generator, manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """Generate the clips of a manifest that are absent from the folder `media`; the others stay.
+    """Make the clips of a manifest that are absent from the folder `media`; the others stay.
 
     Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
     plans other clips than the manifest lists.
@@ -83,33 +97,41 @@ def remake(generator: Generator, manifest: Manifest, media: Path, workers: int) 
     spec = {"kind": manifest.card["kind"], "options": manifest.card["options"]}
     options = {**generator.options(spec), "workers": workers}
     planned = generator.plan(options)
-    _check_plan(generator, manifest, planned, options, media)
+    listed = {row["id"]: {name: row[name] for name in _MADE} for row in manifest.frame.to_dict("records")}
+    _check_plan(generator, manifest, planned, [listed.get(clip.id, {}) for clip in planned], options, media)
     with _alone(media):
-        absent = [clip for clip in planned if not (media / _file(clip)).exists()]
-        _mark_remade(media, settings_digest(generator, options), alone=len(absent) == len(planned))
-        checksums = _write_all(absent, options, generator.prototypes(options), media)
-    listed = dict(zip(manifest.frame["id"], manifest.frame["sha256"], strict=True))
-    return [clip.id for clip, checksum in zip(absent, checksums, strict=True) if listed[clip.id] != checksum]
+        wanted = [clip for clip in planned if listed[clip.id]["status"] == "ok"]
+        absent = [clip for clip in wanted if not (media / _file(clip)).exists()]
+        _mark_remade(media, settings_digest(generator, options, planned), alone=len(absent) == len(wanted))
+        made = _write_all(generator, absent, options, media)
+    return [clip.id for clip, each in zip(absent, made, strict=True) if listed[clip.id] != each]
 
 
-def settings_digest(generator: Generator, options: Options) -> str:
-    """Digest of all that a clip of given number depends on: settings, code and library versions.
+def settings_digest(generator: Generator, options: Options, planned: Sequence[Clip]) -> str:
+    """Digest of all that a clip of given number depends on: settings, code, library versions and its origin.
 
     The numbers of clips and workers are left out, since a clip does not depend on them.
     """
     import av
     import numpy as np
 
-    code = code_digest(*(f"avbalance.data.{name}" for name in (*generator.modules, "render", "media_write")))
+    code = code_digest(*(f"avbalance.data.{name}" for name in (*generator.modules, "media_write")))
     settings = {key: value for key, value in options.items() if key not in ("clips", "workers")}
     versions = {"av": av.__version__, "numpy": np.__version__}
-    return digest_json({"settings": settings, "code": code, "versions": versions})
+    origin = generator.origin(planned)
+    found = {} if origin is None else {"origin": origin}
+    return digest_json({"settings": settings, "code": code, "versions": versions, **found})
 
 
 def check_options(kind: str, options: Options) -> None:
     """Raise UserError for values that no generated data with classes and splits of their own can have."""
     if options["classes"] < 2:
         raise UserError(f"data set of kind {kind}: option 'classes' must be at least 2.")
+    check_clips(kind, options)
+
+
+def check_clips(kind: str, options: Options) -> None:
+    """Raise UserError for pictures, splits and a law of noise that no generated data can have."""
     check_pictures(kind, options)
     unknown = sorted(set(options["clips"]) - {"train", "val", "test"})
     if unknown:
@@ -143,15 +165,40 @@ def class_names(options: Options) -> list[str]:
     return [f"class-{cls:02d}" for cls in range(options["classes"])]
 
 
+def render_scene(clip: PlannedClip, options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and sound of a planned scene; events have as many classes as the options say."""
+    from avbalance.data.render import render_audio, render_frames
+
+    classes, slow = int(options["classes"]), options.get("slow")
+    frames = render_frames(clip.scene, classes, options["side"], options["fps"], slow == "visual")
+    return frames, render_audio(clip.scene, classes, options["rate"], slow == "audio")
+
+
+def scene_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
+    """The columns of all clips that are planned as a scene: part, class, and what is planted."""
+    return {
+        "label": classes[clip.cls],
+        "split": clip.split,
+        "planted_audio": clip.scene.planted_audio,
+        "planted_visual": clip.scene.planted_visual,
+        "snr_audio_db": clip.scene.snr_audio_db,
+        "snr_visual_db": clip.scene.snr_visual_db,
+    }
+
+
 def _check_plan(
-    generator: Generator, manifest: Manifest, planned: Sequence[PlannedClip], options: Options, media: Path
+    generator: Generator,
+    manifest: Manifest,
+    planned: Sequence[Clip],
+    made: Sequence[Mapping[str, Any]],
+    options: Options,
+    media: Path,
 ) -> None:
-    """Raise UserError unless the plan has the manifest's rows, checksums aside."""
+    """Raise UserError unless the plan, with what was made of it, has the manifest's rows, checksums aside."""
     from avbalance.data.manifest import make_manifest
 
     name = manifest.card["dataset"]
-    classes = generator.classes(options)
-    rows = [_row(generator, clip, classes, "") for clip in planned]
+    rows = _rows(generator, planned, made, options)
     card = {key: value for key, value in manifest.card.items() if key != "digest"}
     if make_manifest(rows, card, f"data set {name}").card["digest"] != manifest.card["digest"]:
         raise UserError(
@@ -164,7 +211,7 @@ def _alone(media: Path) -> AbstractContextManager[None]:
     return exclusive(media / _LOCK, f"generates the clips in {media}")
 
 
-def _file(clip: PlannedClip) -> str:
+def _file(clip: Clip) -> str:
     return f"{clip.id}.mp4"
 
 
@@ -205,17 +252,29 @@ def _sweep(media: Path) -> None:
         path.unlink()
 
 
-def _write_all(planned: Sequence[PlannedClip], options: Options, prototypes: int, media: Path) -> list[str]:
-    write = partial(_write_batch, options=dict(options), prototypes=prototypes, media=media)
+def _write_all(generator: Generator, planned: Sequence[Clip], options: Options, media: Path) -> list[dict[str, Any]]:
+    """What was made of each clip: the columns _MADE of its row."""
+    write = partial(_write_batch, render=generator.render, options=dict(options), media=media)
     batches = [planned[start : start + _BATCH] for start in range(0, len(planned), _BATCH)]
-    checksums: list[str] = []
+    made: list[dict[str, Any]] = []
     for done in _map(write, batches, int(options["workers"])):
-        checksums += done
-        logger.info("%d of %d clips", len(checksums), len(planned))
-    return checksums
+        made += done
+        logger.info("%d of %d clips", len(made), len(planned))
+    return made
 
 
-def _map(write: partial[list[str]], batches: Sequence[Any], workers: int) -> Iterator[list[str]]:
+def _tell_lost(name: str, planned: Sequence[Clip], made: Sequence[Mapping[str, Any]]) -> None:
+    """Log how many clips are lost, and the first of them; raise UserError when it is more than half."""
+    lost = [(clip.id, each["reason"]) for clip, each in zip(planned, made, strict=True) if each["status"] != "ok"]
+    if not lost:
+        return
+    told = f"{len(lost)} of {len(made)} clips are lost; first: {lost[0][0]}: {lost[0][1]}"
+    if 2 * len(lost) > len(made):
+        raise UserError(f"data set {name}: {told}; mend the files, or leave those clips out.")
+    logger.warning("data set %s: %s", name, told)
+
+
+def _map(write: partial[list[dict[str, Any]]], batches: Sequence[Any], workers: int) -> Iterator[list[dict[str, Any]]]:
     if workers <= 1:
         yield from map(write, batches)
         return
@@ -241,32 +300,31 @@ def _leave_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _write_batch(batch: Sequence[PlannedClip], options: Options, prototypes: int, media: Path) -> list[str]:
+def _write_batch(
+    batch: Sequence[Clip],
+    render: Callable[[Any, Options], tuple[np.ndarray, np.ndarray]],
+    options: Options,
+    media: Path,
+) -> list[dict[str, Any]]:
     from avbalance.data.media_write import write_clip
-    from avbalance.data.render import render_audio, render_frames
 
-    checksums, slow = [], options.get("slow")
+    made: list[dict[str, Any]] = []
     for clip in batch:
         path = media / _file(clip)
-        if not path.exists():
-            frames = render_frames(clip.scene, prototypes, options["side"], options["fps"], slow == "visual")
-            waveform = render_audio(clip.scene, prototypes, options["rate"], slow == "audio")
-            write_clip(path, frames, waveform, options["fps"], options["rate"])
-        checksums.append(sha256_file(path))
-    return checksums
+        try:
+            if not path.exists():
+                write_clip(path, *render(clip, options), options["fps"], options["rate"])
+        except LostClip as error:
+            made.append({"audio": None, "visual": None, "sha256": None, "status": error.status, "reason": error.reason})
+        else:
+            files = {"audio": path.name, "visual": path.name, "sha256": sha256_file(path)}
+            made.append({**files, "status": "ok", "reason": ""})
+    return made
 
 
-def _row(generator: Generator, clip: PlannedClip, classes: Sequence[str], checksum: str) -> dict[str, Any]:
-    return {
-        "id": clip.id,
-        "audio": _file(clip),
-        "visual": _file(clip),
-        "label": classes[clip.cls],
-        "split": clip.split,
-        "sha256": checksum,
-        "planted_audio": clip.scene.planted_audio,
-        "planted_visual": clip.scene.planted_visual,
-        "snr_audio_db": clip.scene.snr_audio_db,
-        "snr_visual_db": clip.scene.snr_visual_db,
-        **generator.columns(clip, classes),
-    }
+def _rows(
+    generator: Generator, planned: Sequence[Clip], made: Sequence[Mapping[str, Any]], options: Options
+) -> list[dict[str, Any]]:
+    return [
+        {"id": clip.id, **each, **generator.columns(clip, options)} for clip, each in zip(planned, made, strict=True)
+    ]

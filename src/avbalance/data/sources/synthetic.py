@@ -72,9 +72,10 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes",),
+    modules=("scenes", "render"),
     options=_options,
     plan=_plan,
     classes=generated.class_names,
-    columns=lambda clip, classes: {},
+    render=generated.render_scene,
+    columns=lambda clip, options: generated.scene_columns(clip, generated.class_names(options)),
 )

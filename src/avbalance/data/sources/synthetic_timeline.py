@@ -64,21 +64,30 @@ def _plan(options: generated.Options) -> list[PlannedClip]:
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     options = read_options(spec, DEFAULTS)
     generated.check_options("synthetic-timeline", options)
-    if options["scheme"] not in SCHEMES:
-        raise UserError(f"data set of kind synthetic-timeline: option 'scheme' must be one of {', '.join(SCHEMES)}.")
+    check_scheme("synthetic-timeline", options)
     if options["duration"] != SECONDS:
         raise UserError(f"data set of kind synthetic-timeline: option 'duration' must be {SECONDS} (seconds).")
     return options
+
+
+def check_scheme(kind: str, options: generated.Options) -> None:
+    """Raise UserError unless the option 'scheme' is one of SCHEMES."""
+    if options["scheme"] not in SCHEMES:
+        raise UserError(f"data set of kind {kind}: option 'scheme' must be one of {', '.join(SCHEMES)}.")
 
 
 def _classes(options: generated.Options) -> list[str]:
     return [*generated.class_names(options), *([BACKGROUND] if options["scheme"] == "localisation" else [])]
 
 
-def _columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, str]:
+def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
+    """The columns of clips that are planned on a timeline: those of a scene, its labels and its events."""
     from avbalance.data.timelines import intervals
 
-    columns = {"labels": json.dumps([classes[cls] for cls in clip.scene.labels()])}
+    columns = {
+        **generated.scene_columns(clip, classes),
+        "labels": json.dumps([classes[cls] for cls in clip.scene.labels()]),
+    }
     for modality in ("audio", "visual"):
         events = [[classes[cls], onset, offset] for cls, onset, offset in intervals(clip.scene, modality)]
         columns[f"events_{modality}"] = json.dumps(events)
@@ -86,5 +95,10 @@ def _columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, str]:
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes", "timelines"), options=_options, plan=_plan, classes=_classes, columns=_columns
+    modules=("scenes", "timelines", "render"),
+    options=_options,
+    plan=_plan,
+    classes=_classes,
+    render=generated.render_scene,
+    columns=lambda clip, options: timeline_columns(clip, _classes(options)),
 )

@@ -11,6 +11,8 @@ from avbalance.data.sources.common import read_options, required
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from avbalance.data.manifest import Manifest
     from avbalance.data.scenes import JointLaw, PlannedClip
 
@@ -81,35 +83,36 @@ def _classes(options: generated.Options) -> list[str]:
     return list(PLACES)
 
 
-def _prototypes(options: generated.Options) -> int:
+def _render(clip: PlannedClip, options: generated.Options) -> tuple[np.ndarray, np.ndarray]:
     from avbalance.data.two_labels import PROTOTYPES
 
-    return PROTOTYPES
+    return generated.render_scene(clip, {**options, "classes": PROTOTYPES})
 
 
-def _columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
+def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
     from avbalance.data.two_labels import SPEECH, TwoLabelClip
 
     assert isinstance(clip, TwoLabelClip)
     return {
+        **generated.scene_columns(clip, _classes(options)),
         "label_speech": SPEECH[clip.spoken],
         "planted_audio_speech": clip.planted_audio_speech,
         "planted_visual_speech": clip.planted_visual_speech,
     }
 
 
-def _card() -> dict[str, Any]:
+def _card(options: generated.Options) -> dict[str, Any]:
     from avbalance.data.two_labels import SPEECH
 
     return {"labellings": {"speech": list(SPEECH)}}
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes", "two_labels"),
+    modules=("scenes", "two_labels", "render"),
     options=_options,
     plan=_plan,
     classes=_classes,
+    render=_render,
     columns=_columns,
-    prototypes=_prototypes,
     card=_card,
 )
