@@ -48,7 +48,7 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
 
 def test_a_table_of_subsets_asks_for_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
+    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 4
     assert plan.table_run_files(SLUG, "tableS1") == []
 
 
