@@ -386,6 +386,8 @@ def test_what_rests_on_a_training_that_failed_is_not_testable(tmp_path: Path) ->
     assert one(evidence, **BLOCK).reason == "Fused did not converge with seed 1 on D"
     evidence = Evidence(*measured(tmp_path, fused={"converged": (1.0, 1.0, 0.0)}))
     assert one(evidence, **BLOCK).verdict == CLAIMED  # one of three: their mean is at rest
+    evidence = Evidence(*measured(tmp_path, fused={"learned": (1.0, 1.0, 0.0), "converged": (1.0, 1.0, 0.0)}))
+    assert one(evidence, **BLOCK).reason == "Fused did not learn with seed 2 on D"
     # So do the subsets that it chooses, but not those that are planted.
     paper, declared, path = measured(tmp_path, other={"learned": (0.0, 1.0, 1.0)})
     chosen = {"audio": "audio", "visual": "other", "rule": {}}

@@ -351,6 +351,7 @@ def _unfit_runs(paper: Paper, path: str | Path) -> dict[tuple[str, str, int], st
         )
     return {
         key: UNFIT[str(metric)]
+        for wanted in reversed(UNFIT)  # of a run that neither learned nor converged: it did not learn
         for key, metric, value, protocol in zip(keys, frame["metric"], frame["value"], frame["protocol"], strict=True)
-        if metric in UNFIT and value == 0 and protocol == NO_SUBSET
+        if metric == wanted and value == 0 and protocol == NO_SUBSET
     }
