@@ -4,7 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: reproduce smoke why estimate test test-all lint mutants bench bench-gpu stability gallery lock help
+TIER ?= real
+
+.PHONY: reproduce real smoke why estimate test test-all lint mutants bench bench-gpu stability gallery lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -12,7 +14,15 @@ help: ## this list
 reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
 	$(BIN)/snakemake
 
-smoke: $(READY) ## the same with tiny data and three epochs, to see that everything runs (two and a half minutes)
+real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ and align/> (about 70 minutes on two cores)
+	@if [ -n "$$GRID" ]; then \
+	  test -d "$$GRID" || { echo "error: GRID=$$GRID is no folder; give the one that holds s1/ and align/."; exit 1; }; \
+	  test -L downloads/grid -o ! -e downloads/grid || { echo "error: downloads/grid is a folder of its own; leave GRID out, or move that folder away."; exit 1; }; \
+	  mkdir -p downloads && ln -sfn "$$(cd "$$GRID" && pwd)" downloads/grid; \
+	fi
+	$(BIN)/snakemake --config tier=$(TIER)
+
+smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two and a half minutes)
 	$(BIN)/snakemake --config tier=smoke
 
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration

@@ -54,6 +54,7 @@ def greys(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
         ("uniform8-imagenetr50", "imagenetr50", 2048),
         ("uniform8-randomr50", "randomr50", 2048),
         ("uniform8-small64", "small", 64),
+        ("uniform8-grey2048", "grey", 2048),
     ],
 )
 def test_recipes_name_their_encoder(name: str, encoder: str, width: int) -> None:
@@ -195,6 +196,19 @@ def test_small_vectors_tell_hues_outlines_and_brightness_apart() -> None:
     assert light[60:] == pytest.approx([4 * (188 / 255 - 0.5)] * 4, abs=0.01) and not light[:48].any()
     assert np.abs(noisy - red).max() < 0.2
     assert small_encoders.clip_statistics(square, 16).shape == (16,)
+
+
+def test_a_vector_of_greys_shows_each_frame_by_itself_and_black_is_not_zero(tmp_path: Path) -> None:
+    recipe = get_visual_recipe("uniform8-grey2048")
+    pixels = grey_steps(8).copy()
+    pixels[3, :32, :, :] = 0  # the upper half of the fourth frame is black
+    seen = _seen(write_mp4(tmp_path / "a.mp4", pixels, None), recipe)
+    assert seen.array is not None and seen.array.dtype == np.float16
+    frames = seen.array.astype(float).reshape(8, 16, 16)
+    expected = 5 * ((6 * np.arange(8) + 20) / 255 - 0.5)
+    assert frames[:, 12].mean(axis=1) == pytest.approx(expected, abs=0.06)
+    assert frames[3, 4].mean() == pytest.approx(-2.5, abs=0.06) and frames[4, 4].mean() > -2.2
+    assert black_vector(recipe) == [-2.5] * 2048
 
 
 # Networks

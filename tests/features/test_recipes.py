@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from avbalance.errors import UserError
-from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe, recipe_from
+from avbalance.features.visual import frame_block
 
 
 @pytest.mark.parametrize(
@@ -45,13 +48,23 @@ def test_visual_recipes(name, facts):
     assert recipe.shape == (facts[3], facts[2], facts[2], 3)
 
 
+def test_three_grey_frames_are_the_channels_of_one_picture():
+    recipe = get_visual_recipe("fps5-first-2-1.2s-grey")
+    assert (recipe.max_frames, recipe.shape, recipe.grey) == (6, (2, 2, 2, 3), True)
+    assert recipe_from(recipe.as_dict()) == recipe
+    images = [Image.new("RGB", (2, 2), (number, number + 30, number + 60)) for number in range(5)]
+    block = frame_block(images, recipe)
+    assert block.dtype == np.uint8 and block[:, 0, 0].tolist() == [[30, 31, 32], [33, 34, 34]]  # the last one again
+    assert frame_block(images, get_visual_recipe("fps5-first-2-1.2s"))[1, 0, 0].tolist() == [1, 31, 61]
+
+
 @pytest.mark.parametrize("name", ["paper44k", "logmel32x64", "logmel32x63-4s", "logmel999x64-4s"])
 def test_bad_audio_names_are_refused_with_their_name(name):
     with pytest.raises(UserError, match=name):
         get_audio_recipe(name)
 
 
-@pytest.mark.parametrize("name", ["fps1-last-32", "still", "fps1-middle-0", "fps1-middle-32-2s-min3"])
+@pytest.mark.parametrize("name", ["fps1-last-32", "still", "fps1-middle-0", "fps1-middle-32-2s-min3", "fps5-first-32-1s-grey"])
 def test_bad_visual_names_are_refused_with_their_name(name):
     with pytest.raises(UserError, match=name):
         get_visual_recipe(name)

@@ -58,6 +58,25 @@ def test_the_rows_of_the_stability_tier_are_the_demos_of_several_seeds() -> None
         assert all(len(row.seeds) > 1 or any(row.run in other.reads() for other in rows) for row in rows)
 
 
+def test_a_tier_that_stands_on_two_lays_the_second_over_the_first() -> None:
+    smoke, real = load_config(REPOSITORY, {"tier": "smoke"}), load_config(REPOSITORY, {"tier": "real"})
+    both = load_config(REPOSITORY, {"tier": "real-smoke"})
+    paper = both["papers"][SLUG]
+    assert both["seeds"] == [0] and paper["runs"] == smoke["papers"][SLUG]["runs"]  # not the demo's again
+    assert paper["settings"]["data"] == real["papers"][SLUG]["settings"]["data"]
+    assert paper["settings"]["protocol"]["epochs"] == 3
+
+
+@pytest.mark.parametrize("slug", load_config(REPOSITORY, {"tier": "real"})["papers"])
+def test_every_role_is_played_by_recordings_and_no_run_or_seed_of_the_demo_is_missing(slug: str) -> None:
+    demo, real = (load_plan(REPOSITORY, {"tier": tier}) for tier in ("demo", "real"))
+    made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
+    assert made[0] == made[1]
+    for row in real.rows[slug]:
+        assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline")
+        assert real.datasets[row.dataset]["stands_for"] is None
+
+
 def test_an_overlay_that_names_papers_computes_these_only() -> None:
     whole = load_config(REPOSITORY, {})["papers"]
     for own in (None, {}):

@@ -133,7 +133,7 @@ def visual_feature(pictures: Pictures, recipe: SeenRecipe) -> Feature:
         return _vector_feature(pictures, recipe)
     block = frame_block(pictures.images, recipe)
     status, reason = _BLACK if is_black(block) else ("ok", pictures.reason)
-    kept = min(len(pictures.images), recipe.max_frames)
+    kept = len(block) if recipe.grey else min(len(pictures.images), recipe.max_frames)
     return Feature(block, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NETWORKS = ("k400r50", "imagenetr50", "randomr50")
-SIDE = 64  # pixels of the frames of the small encoder, which averages them further
+SIDE = 64  # pixels of the frames of the small encoders, which average them further
 Halves = NDArray[np.float16]
 
 
@@ -53,9 +53,10 @@ def _encode(frames: NDArray[np.uint8], recipe: ClipVectorRecipe) -> Halves:
         from avbalance.features import networks
 
         return networks.picture_vector(frames, recipe.encoder)
-    from avbalance.features.small_encoders import clip_statistics
+    from avbalance.features import small_encoders
 
-    return clip_statistics(frames, recipe.width)
+    encode = small_encoders.clip_greys if recipe.encoder == "grey" else small_encoders.clip_statistics
+    return encode(frames, recipe.width)
 
 
 def frames_are_black(pictures: Pictures) -> bool:

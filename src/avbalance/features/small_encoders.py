@@ -8,6 +8,7 @@ block of values comes out at a scale of about one, since models take them as the
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -288,3 +289,12 @@ def _mel_bank(n_fft: int, rate: int) -> Floats:
     rising = (frequency - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - frequency) / np.diff(edges)[1:]
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def clip_greys(frames: NDArray[np.uint8], width: int = 2048) -> NDArray[np.float16]:
+    """Frames (n, S, S, 3), RGB, n > 0, of a clip in grey, side by side: one vector (width,), grey being 0.
+
+    Each frame is averaged to a square of width / n pixels. Black frames give -2.5 everywhere.
+    """
+    side = math.isqrt(width // len(frames))
+    return (5.0 * (_pool(_luma(frames), side) - np.float32(0.5))).reshape(-1).astype(np.float16)

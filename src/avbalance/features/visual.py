@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.features.recipes import VisualRecipe
+from avbalance.features.recipes import GREYS, VisualRecipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,13 +18,19 @@ BLACK_SHARE = 0.01  # a frame with fewer bright values than this is black
 
 
 def frame_block(images: Sequence[Image], recipe: VisualRecipe) -> NDArray[np.uint8]:
-    """RGB images, at least one -> (max_frames, size, size, 3); unused rows repeat the last image."""
-    block = np.empty(recipe.shape, np.uint8)
+    """RGB images, at least one -> array of the recipe's shape; unused rows repeat the last image."""
+    block = np.empty((recipe.max_frames, recipe.size, recipe.size, 3), np.uint8)
     kept = images[: recipe.max_frames]
     for position, image in enumerate(kept):
         block[position] = shrink(image, recipe.size)
     block[len(kept) :] = block[len(kept) - 1]
-    return block
+    return _stacked(block) if recipe.grey else block
+
+
+def _stacked(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (n, S, S, 3) -> (n / 3, S, S, 3): each three in grey, the mean of red, green and blue, as channels."""
+    grey = np.rint(block.mean(axis=3, dtype=np.float32)).astype(np.uint8)
+    return grey.reshape(-1, GREYS, *grey.shape[1:]).transpose(0, 2, 3, 1)
 
 
 def shrink(image: Image, size: int) -> NDArray[np.uint8]:

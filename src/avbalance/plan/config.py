@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,21 @@ def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_tier(root: Path, tier: str) -> dict[str, Any]:
-    """One tier file, laid over the tier it names as `base`."""
+    """One tier file, laid over the tiers it names as `base`: one, or several of which each is laid over the last."""
+    layers: dict[str, dict[str, Any]] = {}
+    _stack(root, tier, layers)
+    return reduce(merge, layers.values())
+
+
+def _stack(root: Path, tier: str, layers: dict[str, dict[str, Any]]) -> None:
+    """Add a tier to `layers`, after those below it; a tier that several stand on comes once."""
+    if tier in layers:
+        return
     config = load_yaml(root / "config" / "tiers" / f"{tier}.yaml")
-    base = config.pop("base", None)
-    return merge(load_tier(root, base), config) if base else config
+    base = config.pop("base", [])
+    for below in [base] if isinstance(base, str) else base:
+        _stack(root, below, layers)
+    layers[tier] = config
 
 
 def load_paper(root: Path, slug: str) -> dict[str, Any]:
