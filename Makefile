@@ -62,7 +62,7 @@ stability: $(READY) ## whether verdicts stay the same under another instruction 
 bench-gpu: $(READY) ## what a GPU does: every row of the paper tier, resume, determinism, throughput (at most 8 minutes)
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
-gallery: $(READY) ## copy the table and figure that the README shows from results/demo
+gallery: $(READY) ## copy what docs/gallery and the README show from results/real and results/demo
 	$(BIN)/python docs/gallery/update.py
 
 lock: ## renew requirements.lock (needs uv)

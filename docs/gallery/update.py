@@ -1,6 +1,8 @@
-"""Copy the figure and the table that the README shows from results/demo, and put the table into the README.
+"""Copy results to docs/gallery, and put a table of the first folder into the README.
 
-Usage: python docs/gallery/update.py [folder of results, by default results/demo]
+Usage: python docs/gallery/update.py [folders of results, by default results/real and results/demo]
+
+Of real recordings all tables, figures and claims are copied, of other results a few. No media are.
 """
 
 from __future__ import annotations
@@ -8,54 +10,69 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from avbalance.errors import UserError
 from avbalance.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER = "papers/balanced-audiovisual"
-SHOWN = ("figure1.png", "table2.md")
+TABLE = "balanced-audiovisual/table2.md"
+SOME = (TABLE, "balanced-audiovisual/figure1.png", "claims.md")
+ALL = ("*.md", "*/*.md", "*/*.png")
+MAKERS = {"real": "make real GRID=<folder>", "demo": "make reproduce"}
 ROWS = 7  # the methods and the unimodal models; the controls stand in the whole table
 BLOCK = re.compile(r"(<!-- gallery:table -->\n).*?(<!-- /gallery -->)", re.DOTALL)
 
 
-def excerpt(table: str) -> str:
-    """Title, the first rows with their heads, and the data line of a table's Markdown."""
+def excerpt(table: str, name: str) -> str:
+    """Title, the first rows with their heads, and the data line of the Markdown of a table of results/<name>."""
     lines = table.splitlines()
     title = next(line.removeprefix("# ") for line in lines if line.startswith("# "))
     data = next(line for line in lines if line.startswith("Data: "))
     cells = next(line for line in lines if line.startswith("Cells: "))
     rows = [line for line in lines if line.startswith("|")]
     return "\n".join(
-        [f"**{title}**", "", *rows[: 2 + ROWS], "", f"{data} {cells} [Whole table](docs/gallery/table2.md).", ""]
+        [f"**{title}**", "", *rows[: 2 + ROWS], "", f"{data} {cells} [Whole table](docs/gallery/{name}/{TABLE}).", ""]
     )
 
 
-def with_table(readme: str, table: str) -> str:
+def with_table(readme: str, table: str, name: str) -> str:
     """The README with `table` between its markers; raises UserError when they are not there exactly once."""
     if len(BLOCK.findall(readme)) != 1:
         raise UserError("README.md: needs one block <!-- gallery:table --> ... <!-- /gallery -->; put it back.")
-    return BLOCK.sub(lambda match: f"{match[1]}{excerpt(table)}{match[2]}", readme)
+    return BLOCK.sub(lambda match: f"{match[1]}{excerpt(table, name)}{match[2]}", readme)
 
 
-def update(root: Path, results: Path) -> None:
-    """Renew docs/gallery and README.md below `root` from a folder of results; raises UserError when it lacks a file."""
-    made = [results / PAPER / name for name in SHOWN]
-    absent = [path for path in made if not path.is_file()]
+def made(results: Path) -> list[str]:
+    """The files below papers/ of a folder of results that are shown; raises UserError when one is absent."""
+    papers = results / "papers"
+    absent = [papers / name for name in SOME if not (papers / name).is_file()]
     if absent:
-        raise UserError(f"{absent[0]}: no such file; run make reproduce first.")
-    readme = root / "README.md"
-    text = with_table(readme.read_text(encoding="utf-8"), made[1].read_text(encoding="utf-8"))
-    for path in made:
-        with atomic_path(root / "docs" / "gallery" / path.name) as temporary:
-            shutil.copyfile(path, temporary)
+        raise UserError(f"{absent[0]}: no such file; run {MAKERS.get(results.name, 'snakemake')} first.")
+    if results.name != "real":
+        return list(SOME)
+    return sorted(str(path.relative_to(papers)) for pattern in ALL for path in papers.glob(pattern))
+
+
+def update(root: Path, folders: Sequence[Path]) -> None:
+    """Renew docs/gallery and README.md below `root` from folders of results; raises UserError when one lacks a file."""
+    shown = {folder: made(folder) for folder in folders}
+    readme, table = root / "README.md", folders[0] / "papers" / TABLE
+    text = with_table(readme.read_text(encoding="utf-8"), table.read_text(encoding="utf-8"), folders[0].name)
+    for folder, names in shown.items():
+        target = root / "docs" / "gallery" / folder.name
+        shutil.rmtree(target, ignore_errors=True)  # what is no longer made
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(target / name) as temporary:
+                shutil.copyfile(folder / "papers" / name, temporary)
     with atomic_path(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     try:
-        update(ROOT, Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "results" / "demo")
+        update(ROOT, [Path(name) for name in sys.argv[1:]] or [ROOT / "results" / name for name in MAKERS])
     except UserError as error:
         sys.exit(f"error: {error}")

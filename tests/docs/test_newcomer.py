@@ -58,7 +58,7 @@ def test_the_gallery_is_made_from_results(clone, made):
         before = readme.read_text(encoding="utf-8")
         absent = clone.run(".venv/bin/python docs/gallery/update.py results/nowhere")
         assert absent.status == 1
-        assert absent.output.count("\n") == 1 and "run make reproduce first" in absent.output
+        assert absent.output.count("\n") == 1 and "run snakemake first" in absent.output
         assert readme.read_text(encoding="utf-8") == before
         said = clone.run(".venv/bin/python docs/gallery/update.py results/smoke")
         assert said.status == 0, said.output
@@ -69,4 +69,5 @@ def test_the_gallery_is_made_from_results(clone, made):
     row = next(line for line in table.splitlines() if line.startswith("| Baseline "))
     assert row in block.splitlines()
     assert "synthetic stand-in" in block
-    assert (clone.root / "docs/gallery/figure1.png").read_bytes() == (clone.root / PAPER / "figure1.png").read_bytes()
+    shown = clone.root / "docs/gallery/smoke/balanced-audiovisual/figure1.png"
+    assert shown.read_bytes() == (clone.root / PAPER / "figure1.png").read_bytes()

@@ -33,7 +33,7 @@ def module_at(path: Path) -> ModuleType:
 
 def markdown_pages() -> list[str]:
     found = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", REPOSITORY / "config/README.md"]
-    written = [page for page in (REPOSITORY / "docs").rglob("*.md") if page.parent.name != "gallery"]  # made there
+    written = [page for page in (REPOSITORY / "docs").rglob("*.md") if "gallery" not in page.parts]  # made there
     found += [*written, *(REPOSITORY / "workflow/papers").rglob("*.md")]
     return sorted(str(path.relative_to(REPOSITORY)) for path in found)
 
@@ -98,16 +98,23 @@ def test_generator_settings_are_those_of_the_changelog(path):
 def test_readme_is_short_and_shows_the_table_of_the_gallery():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert text.count("\n") <= 150
-    table = REPOSITORY / "docs/gallery/table2.md"
-    assert table.is_file(), "run make reproduce and make gallery"
     update = module_at(REPOSITORY / "docs/gallery/update.py")
-    assert update.with_table(text, table.read_text(encoding="utf-8")) == text, "run make gallery"
-    assert text.index("<!-- /gallery -->") < text.index("make reproduce") < text.index("make test")
+    table = REPOSITORY / "docs/gallery/real" / update.TABLE
+    assert update.with_table(text, table.read_text(encoding="utf-8"), "real") == text, "run make gallery"
+    assert text.index("<!-- /gallery -->") < text.index("make real") < text.index("make test")
 
 
-def test_gallery_holds_the_demo():
-    """Numbers of another tier must not be shown as the demo's."""
-    listed = subprocess.run(["git", "ls-files", "-co", "docs/gallery"], cwd=REPOSITORY, capture_output=True, text=True)
-    assert {"docs/gallery/figure1.png", "docs/gallery/table2.md"} <= set(listed.stdout.split())
-    text = (REPOSITORY / "docs/gallery/table2.md").read_text(encoding="utf-8")
-    assert "synthetic stand-in" in text and "its numbers mean nothing" not in text
+@pytest.mark.parametrize(("name", "data"), [("real", "real recordings (GRID talker 1)"), ("demo", "synthetic stand-in")])
+def test_gallery_holds_what_its_folder_says(name, data):
+    """Numbers of another tier must not be shown as the demo's or as those of recordings."""
+    folder = f"docs/gallery/{name}"
+    listed = subprocess.run(["git", "ls-files", "-co", folder], cwd=REPOSITORY, capture_output=True, text=True)
+    update = module_at(REPOSITORY / "docs/gallery/update.py")
+    shown = listed.stdout.split()
+    assert {f"{folder}/{path}" for path in update.SOME} <= set(shown)
+    assert {Path(path).suffix for path in shown} == {".md", ".png"}, "no media"
+    pages = [(REPOSITORY / path).read_text(encoding="utf-8") for path in shown if path.endswith(".md")]
+    assert data in (REPOSITORY / folder / update.TABLE).read_text(encoding="utf-8")
+    assert not any("its numbers mean nothing" in page for page in pages)
+    if name == "real":
+        assert len(pages) > 35 and not any("synthetic" in page for page in pages)
