@@ -68,10 +68,14 @@ def specification(name: str) -> dict[str, Any]:
 
 
 def recipes(spec: dict[str, Any]) -> dict[str, str]:
-    """What is looked at of a clip: of a word of GRID the movement of the mouth, of others one picture."""
+    """What is looked at of a clip: of GRID the movement of the mouth, of others one picture."""
     options = spec["options"]
     if spec["kind"] == "grid":
-        return {"audio": "logmel32x16-0.5s", "visual": "fps5-first-32-0.6s-grey"}
+        seconds = 3.0 if options.get("window") == "clip" else options["seconds"]
+        return {
+            "audio": f"logmel32x16-{seconds:g}s",
+            "visual": f"fps{2.5 / seconds:g}-first-32-{1.2 * seconds:g}s-grey",  # three pictures
+        }
     return RECIPES[float(options.get("duration", 4.0))]
 
 

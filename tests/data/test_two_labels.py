@@ -26,6 +26,15 @@ def _plan(clips: int, seed: int = 3, share: float = 0.6) -> list[TwoLabelClip]:
     return plan_two_labels(seed, clips, 2.0, PLACE, SPEECH, share)
 
 
+def test_the_test_part_is_as_large_as_asked_and_clips_do_not_depend_on_it() -> None:
+    tenth, fifth = _plan(200), plan_two_labels(3, 200, 2.0, PLACE, SPEECH, 0.6, 0.2)
+    counts = [
+        {part: sum(clip.split == part for clip in plan) for part in ("train", "val", "test")} for plan in (tenth, fifth)
+    ]
+    assert counts == [{"train": 140, "val": 40, "test": 20}, {"train": 120, "val": 40, "test": 40}]
+    assert [clip.scene for clip in tenth] == [clip.scene for clip in fifth]
+
+
 @pytest.fixture(scope="module")
 def many() -> list[TwoLabelClip]:
     return _plan(4000)
@@ -187,6 +196,7 @@ def test_absent_clips_are_made_again_beside_their_manifest(built: tuple[Path, Ma
         ({"classes": 3}, "unknown option 'classes'"),
         ({"side": 33}, "kind synthetic-two-labels: option 'side' must be even"),
         ({"speech_share": 1}, "'speech_share' must lie between 0 and 1"),
+        ({"test_share": 0.6}, "'test_share' must lie between 0 and 0.5"),
         ({"speech_discrepancy_beta": [0, 1]}, "'speech_discrepancy_beta' needs two positive"),
         ({"clips": 9}, "'clips' must be at least 10"),
     ],

@@ -57,7 +57,8 @@ def _exempt(line: str) -> bool:
 
 def pages() -> list[str]:
     """README.md first, then the tutorial, then the rest."""
-    found = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").rglob("*.md"))
+    written = [path for path in (REPOSITORY / "docs").rglob("*.md") if "gallery" not in path.parts]
+    found = sorted(str(path.relative_to(REPOSITORY)) for path in written)
     return ["README.md", *sorted(found, key=lambda name: "tutorial" not in name), "config/README.md"]
 
 

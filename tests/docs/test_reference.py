@@ -104,7 +104,9 @@ def test_readme_is_short_and_shows_the_table_of_the_gallery():
     assert text.index("<!-- /gallery -->") < text.index("make real") < text.index("make test")
 
 
-@pytest.mark.parametrize(("name", "data"), [("real", "real recordings (GRID talker 1)"), ("demo", "synthetic stand-in")])
+@pytest.mark.parametrize(
+    ("name", "data"), [("real", "real recordings (GRID talker 1)"), ("demo", "synthetic stand-in")]
+)
 def test_gallery_holds_what_its_folder_says(name, data):
     """Numbers of another tier must not be shown as the demo's or as those of recordings."""
     folder = f"docs/gallery/{name}"

@@ -64,7 +64,9 @@ def test_bad_audio_names_are_refused_with_their_name(name):
         get_audio_recipe(name)
 
 
-@pytest.mark.parametrize("name", ["fps1-last-32", "still", "fps1-middle-0", "fps1-middle-32-2s-min3", "fps5-first-32-1s-grey"])
+@pytest.mark.parametrize(
+    "name", ["fps1-last-32", "still", "fps1-middle-0", "fps1-middle-32-2s-min3", "fps5-first-32-1s-grey"]
+)
 def test_bad_visual_names_are_refused_with_their_name(name):
     with pytest.raises(UserError, match=name):
         get_visual_recipe(name)

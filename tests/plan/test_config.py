@@ -68,10 +68,11 @@ def test_a_tier_that_stands_on_two_lays_the_second_over_the_first() -> None:
 
 
 @pytest.mark.parametrize("slug", load_config(REPOSITORY, {"tier": "real"})["papers"])
-def test_every_role_is_played_by_recordings_and_no_run_or_seed_of_the_demo_is_missing(slug: str) -> None:
+def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing(slug: str) -> None:
     demo, real = (load_plan(REPOSITORY, {"tier": tier}) for tier in ("demo", "real"))
     made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
-    assert made[0] == made[1]
+    assert set(made[0]) == set(made[1])
+    assert all(len(seeds) >= min(3, len(made[0][run])) for run, seeds in made[1].items())
     for row in real.rows[slug]:
         assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline")
         assert real.datasets[row.dataset]["stands_for"] is None

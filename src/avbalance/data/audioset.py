@@ -8,6 +8,7 @@ is non-speech (paper).
 
 from __future__ import annotations
 
+import math
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,17 +158,17 @@ def half_and_half(labels: Indices, generator: np.random.Generator) -> Indices:
     return np.sort(np.concatenate(chosen))
 
 
-def part_sizes(clips: int) -> dict[str, int]:
-    """Clips of each part: a fifth, rounded down, validates, a tenth, rounded down, tests, the rest trains.
+def part_sizes(clips: int, test_share: float = 0.1) -> dict[str, int]:
+    """Clips of each part: a fifth, rounded down, validates, a share, rounded down, tests, the rest trains.
 
     7,276 clips make 5,094, 1,455 and 727; the paper's percentages are multiples of 1/727, so that the tenth is the
     test part.
     """
-    val, test = clips // 5, clips // 10
+    val, test = clips // 5, math.floor(clips * test_share)
     return {"train": clips - val - test, "val": val, "test": test}
 
 
-def random_parts(ids: Sequence[str], generator: np.random.Generator) -> NDArray[np.str_]:
+def random_parts(ids: Sequence[str], generator: np.random.Generator, test_share: float = 0.1) -> NDArray[np.str_]:
     """Part (N,) of each clip: one permutation of the sorted ids, of which the first train, the next validate.
 
     Not stratified (the class sizes of the paper's test part are those of a random one), the same for both tasks, since
@@ -175,7 +176,7 @@ def random_parts(ids: Sequence[str], generator: np.random.Generator) -> NDArray[
     """
     if len(set(ids)) < len(ids):
         raise UserError(f"{len(ids)} clips have only {len(set(ids))} different ids; name each clip once.")
-    sizes = part_sizes(len(ids))
+    sizes = part_sizes(len(ids), test_share)
     empty = [name for name, size in sizes.items() if size == 0]
     if empty:
         raise UserError(f"{len(ids)} clips leave none for {' and '.join(empty)}; get at least 10.")

@@ -42,14 +42,14 @@ class TwoLabelClip(PlannedClip):
 
 
 def plan_two_labels(
-    seed: int, clips: int, duration: float, place: JointLaw, speech: JointLaw, share: float
+    seed: int, clips: int, duration: float, place: JointLaw, speech: JointLaw, share: float, test_share: float = 0.1
 ) -> list[TwoLabelClip]:
     """Plan `clips` clips: places take turns, a clip has speech with probability `share`, parts are drawn at random.
 
     place, speech: the laws of informativeness of the two labels. Raises UserError when a part would be empty.
     """
     ids = [f"clip-{number:05d}" for number in range(clips)]
-    parts = random_parts(ids, np.random.default_rng(seed))
+    parts = random_parts(ids, np.random.default_rng(seed), test_share)
     planned = []
     for number, (name, part) in enumerate(zip(ids, parts, strict=True)):
         rng = np.random.default_rng([seed, number])

@@ -20,6 +20,7 @@ LAWS = ("discrepancy_beta", "snr_audio_db", "snr_visual_db")
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("seed", "clips", *LAWS, *(f"speech_{name}" for name in LAWS)), required()),
     "speech_share": 0.6,
+    "test_share": 0.1,
     "duration": 2.0,
     "side": 48,
     "fps": 4,
@@ -60,6 +61,8 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
         generated.check_beta("synthetic-two-labels", options, name)
     if not 0 < options["speech_share"] < 1:
         raise UserError("data set of kind synthetic-two-labels: option 'speech_share' must lie between 0 and 1.")
+    if not 0 < options["test_share"] <= 0.5:
+        raise UserError("data set of kind synthetic-two-labels: option 'test_share' must lie between 0 and 0.5.")
     if options["clips"] < 10:
         raise UserError("data set of kind synthetic-two-labels: option 'clips' must be at least 10.")
     return options
@@ -73,8 +76,8 @@ def _plan(options: generated.Options) -> Sequence[PlannedClip]:
     from avbalance.data.two_labels import plan_two_labels
 
     laws = _law(options, ""), _law(options, "speech_")
-    share = float(options["speech_share"])
-    return plan_two_labels(int(options["seed"]), int(options["clips"]), float(options["duration"]), *laws, share)
+    shares = float(options["speech_share"]), float(options["test_share"])
+    return plan_two_labels(int(options["seed"]), int(options["clips"]), float(options["duration"]), *laws, *shares)
 
 
 def _classes(options: generated.Options) -> list[str]:
