@@ -8,8 +8,8 @@ is non-speech (paper).
 
 from __future__ import annotations
 
-import math
 import csv
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

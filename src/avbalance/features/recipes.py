@@ -376,8 +376,8 @@ def _decibel_mel(name: str, seconds: float) -> AudioRecipe:
 def get_visual_recipe(name: str) -> SeenRecipe:
     """The visual recipe of that name.
 
-    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-grey][-min<frames>], still-<size>, seconds10-grid<channels>, or
-    uniform8-small<width>.
+    Pattern: fps<rate>-<first|middle>-<size>[-<seconds>s][-grey][-min<frames>], still-<size>,
+    seconds10-grid<channels>, or uniform8-small<width>.
     Without `-<seconds>s` room for 10 s of frames is kept. Without `-min<frames>` one frame suffices, except
     in the two named profiles fps1-middle-256 and fps1-first-256, which drop clips of fewer than 4 frames.
     Raises UserError for an unknown name, listing what exists.
