@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
 from avbalance.analysis.relevance import (
+    AUDIO_MODEL,
     ROWS,
+    VIDEO_MODEL,
     Finding,
     Metrics,
     class_findings,
@@ -33,6 +35,7 @@ from avbalance.analysis.relevance import (
     visual_reliance,
 )
 from avbalance.errors import UserError
+from avbalance.evaluation.seed_findings import ONE_MODEL
 
 Confusion = list[list[int]]
 # Printed tables: accuracy, balanced accuracy, precision, recall, F1; rows in the order of ROWS.
@@ -197,6 +200,18 @@ def test_the_published_tables_bear_out_what_the_paper_says_with_one_exception() 
     assert failing(kinetics_sounds_findings(table(KINETICS_SOUNDS), 26)) == []
     assert task_contrast(urban_rural, speech).margin == pytest.approx(9.50 - 0.415 - 5)
     assert not task_contrast(speech, urban_rural).holds and not task_contrast(speech, speech).holds
+
+
+def test_claims_on_one_model_do_not_look_at_the_models_of_one_modality() -> None:
+    without = [table(rows) for rows in (URBAN_RURAL, SPEECH, KINETICS_SOUNDS)]
+    for rows in without:
+        rows |= dict.fromkeys((AUDIO_MODEL, VIDEO_MODEL), Metrics(*[float("nan")] * 7))
+    findings = [*urban_rural_findings(without[0]), *speech_findings(without[1]), task_contrast(*without[:2])]
+    findings += kinetics_sounds_findings(without[2], 26)
+    told = {bool(np.isfinite(each.margin)): set() for each in findings}
+    for each in findings:
+        told[bool(np.isfinite(each.margin))].add(each.claim)
+    assert told[True] == ONE_MODEL and not told[False] & ONE_MODEL
 
 
 def test_published_margins() -> None:

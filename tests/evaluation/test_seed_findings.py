@@ -97,6 +97,20 @@ def test_our_margins_follow_from_the_rebuilt_counts(report: dict[str, Any]) -> N
     assert {outcomes(report, name)[0]["verdict"] for name in ("T1.1", "T1.2", "T1.5", "T12.11")} == {CLAIMED}
 
 
+def test_a_teacher_that_did_not_learn_leaves_what_the_student_says_of_itself(made: tuple[Paper, Path]) -> None:
+    evidence = Evidence(made[0], declarations(), made[1])
+    data = str(evidence.info("audioset").data)
+    evidence._unfit = {(data, "speech-visual", SEEDS[1]): "did not learn"}
+    claims = {claim["id"]: claim["tests"][0] for claim in declarations()["claims"] if "tests" in claim}
+    for name in ("T2.6", "T2.7"):
+        assert all("did not learn" in each.reason for each in found_by(by_seed_finding, evidence, claims[name]))
+    for name in ("T2.8", "T2.9", "T2.10", "T12.11"):
+        assert not any(each.reason for each in found_by(by_seed_finding, evidence, claims[name]))
+    evidence._unfit = {(data, "speech-student", SEEDS[1]): "did not learn"}
+    for name in ("T2.6", "T2.8", "T12.11"):
+        assert all("did not learn" in each.reason for each in found_by(by_seed_finding, evidence, claims[name]))
+
+
 def test_margins_are_made_again_for_every_drawing(report: dict[str, Any]) -> None:
     # Video teacher less audio teacher less 5: of independent answers, the errors of the two recalls' means add up.
     (lead, _) = outcomes(report, "T1.1")

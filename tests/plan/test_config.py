@@ -73,7 +73,9 @@ def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing(sl
     made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
     assert {run for _, run in made[0]} == {run for _, run in made[1]}
     assert all(len(seeds) >= min(3, len(made[0][key])) for key, seeds in made[1].items())
-    assert all(len(made[0][key]) == 1 or key in made[1] for key in made[0]), "what may be missing has one seed in the demo"
+    assert all(len(made[0][key]) == 1 or key in made[1] for key in made[0]), (
+        "what may be missing has one seed in the demo"
+    )
     for row in real.rows[slug]:
         assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline")
         assert real.datasets[row.dataset]["stands_for"] is None
