@@ -18,7 +18,7 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 	@if [ -n "$$GRID" ]; then \
 	  test -d "$$GRID" || { echo "error: GRID=$$GRID is no folder; give the one that holds s1/ and align/."; exit 1; }; \
 	  test -L downloads/grid -o ! -e downloads/grid || { echo "error: downloads/grid is a folder of its own; leave GRID out, or move that folder away."; exit 1; }; \
-	  mkdir -p downloads && ln -sfn "$$(cd "$$GRID" && pwd)" downloads/grid; \
+	  mkdir -p downloads && ln -sfn "$$(cd "$$GRID" && pwd -P)" downloads/grid; \
 	fi
 	$(BIN)/snakemake --config tier=$(TIER)
 

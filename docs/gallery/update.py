@@ -62,11 +62,13 @@ def update(root: Path, folders: Sequence[Path]) -> None:
     text = with_table(readme.read_text(encoding="utf-8"), table.read_text(encoding="utf-8"), folders[0].name)
     for folder, names in shown.items():
         target = root / "docs" / "gallery" / folder.name
-        shutil.rmtree(target, ignore_errors=True)  # what is no longer made
         for name in names:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(target / name) as temporary:
                 shutil.copyfile(folder / "papers" / name, temporary)
+        for path in target.rglob("*.*"):
+            if str(path.relative_to(target)) not in names:
+                path.unlink()  # no longer made
     with atomic_path(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -54,6 +54,8 @@ def test_a_folder_that_is_none_is_named_and_nothing_is_linked(made: tuple[Worksp
     before = link.readlink()
     done = workspace.run("make real GRID=nowhere TIER=real-smoke || true")
     assert "error: GRID=nowhere is no folder" in done.output and link.readlink() == before
+    assert workspace.run("make real GRID=downloads/grid TIER=real-smoke").status == 0
+    assert link.readlink() == before.resolve()  # and does not lead to itself
     link.unlink()
     link.mkdir()
     done = workspace.run("make real GRID=/tmp TIER=real-smoke || true")
