@@ -234,7 +234,12 @@ def _dataset(options: argparse.Namespace) -> None:
     spec = _mapping("name", "spec")
     check("dataset", spec["spec"], f"data set {spec['name']}")
     with _turn(options.out):
-        build_dataset(spec["name"], spec["spec"], options.out)
+        if spec["spec"]["kind"] == "built":
+            from avbalance.balancing.build import build_balanced
+
+            build_balanced(spec["name"], spec["spec"], options.out)
+        else:
+            build_dataset(spec["name"], spec["spec"], options.out)
 
 
 def _features(options: argparse.Namespace) -> None:

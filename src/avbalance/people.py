@@ -16,7 +16,17 @@ AddStep = Callable[[Any, str, Any, str], argparse.ArgumentParser]
 
 
 def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add publish, fetch, verify, repair, clean, compare and download to the command line."""
+    """Add balance, publish, fetch, verify, repair, clean, compare and download to the command line."""
+    step = add(steps, "balance", _balance, "say which clips of a folder to leave out so that both modalities matter")
+    step.add_argument("folder", type=Path, help="your media and their manifest.csv, see docs/how-to/your-own-data.md")
+    step.add_argument("--out", type=Path, help="folder for the lists, by default results/balance/<name of the folder>")
+    step.add_argument("--audio-recipe", default="logmel64x128-4s", help="what of the sound is looked at")
+    step.add_argument("--visual-recipe", default="fps1-middle-64-4s", help="what of the pictures is looked at")
+    step.add_argument("--least", type=int, help="clips to keep at the least, by default 60 %% of them")
+    step.add_argument("--epochs", type=int, default=40, help="of each estimator, by default 40")
+    step.add_argument("--folds", type=int, default=5, help="of cross-fitting, by default 5")
+    step.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
     step = add(steps, "publish", _publish, "share the results of a configuration through DVC")
     configured(step)
     step.add_argument("--features", action="store_true", help="with the arrays of the feature stores")
@@ -71,6 +81,15 @@ def _named(step: argparse.ArgumentParser) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _balance(options: argparse.Namespace) -> None:
+    from avbalance.balancing.own_data import Request, balance_folder
+
+    out = options.out or Path("results/balance") / options.folder.absolute().name
+    wanted = Request(options.audio_recipe, options.visual_recipe, options.epochs, options.folds, options.least)
+    for sentence in balance_folder(options.folder, out, wanted, options.device):
+        _say(sentence)
 
 
 def _publish(options: argparse.Namespace) -> None:

@@ -27,6 +27,8 @@ KINDS = (
     "audioset",
     "grid",
     "grid-timeline",
+    "built",
+    "built-control",
 )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 FloatArray = NDArray[np.floating[Any]]
+Cells = NDArray[np.int64]
 GRID = 10
 DISCREPANCY_BINS = 20
 
@@ -25,10 +26,18 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> Any:
     return (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=-1) / (2 * np.log(2))
 
 
-def grid_counts(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> NDArray[np.int64]:
-    """Counts (grid, grid) on the square, rows audio, columns visual; u = 1 falls in the last cell."""
-    rows = np.minimum(np.floor(grid * np.asarray(u_audio, dtype=np.float64)), grid - 1).astype(np.int64)
-    columns = np.minimum(np.floor(grid * np.asarray(u_visual, dtype=np.float64)), grid - 1).astype(np.int64)
+def grid_cells(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> tuple[Cells, Cells]:
+    """Row (audio) and column (visual) of samples (N,), (N,) on the square; u = 1 falls in the last cell."""
+    rows, columns = (
+        np.minimum(np.floor(grid * np.asarray(values, dtype=np.float64)), grid - 1).astype(np.int64)
+        for values in (u_audio, u_visual)
+    )
+    return rows, columns
+
+
+def grid_counts(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> Cells:
+    """Counts (grid, grid) on the square, rows audio, columns visual."""
+    rows, columns = grid_cells(u_audio, u_visual, grid)
     return np.bincount(rows * grid + columns, minlength=grid * grid).reshape(grid, grid)
 
 

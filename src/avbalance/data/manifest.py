@@ -32,7 +32,7 @@ _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
 _REQUIRED = ("id", "audio", "visual", "label", "split", "group", "sha256", "status", "reason")
 _CARD_KEYS = ("dataset", "kind", "stands_for", "describe", "classes", "media_root", "options", "digest")
 _METADATA_KEY = b"avbalance"
-_MADE_HERE = ("synthetic", "grid")  # how the kinds of data sets begin whose clips the project writes
+_MADE_HERE = ("synthetic", "grid", "built")  # how the kinds of data sets begin whose clips the project writes
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from avbalance.plan.config import load_dataset
 from avbalance.plan.digest import DIGEST_CACHE, code_digest
+from avbalance.plan.entries import members
 from avbalance.plan.sheet import Job, Row, outputs
 
 
@@ -35,9 +36,15 @@ class Core:
 
     @cached_property
     def datasets(self) -> dict[str, dict[str, Any]]:
-        """Specification of every data set that some run uses."""
-        names = dict.fromkeys(row.dataset for rows in self.rows.values() for row in rows)
-        return {name: load_dataset(self.root, self.config, name) for name in names}
+        """Specification of every data set that some run uses, and of those that such a set is built from."""
+        wanted = list(dict.fromkeys(row.dataset for rows in self.rows.values() for row in rows))
+        found: dict[str, dict[str, Any]] = {}
+        while wanted:
+            name = wanted.pop(0)
+            if name not in found:
+                found[name] = load_dataset(self.root, self.config, name)
+                wanted += members(found[name])
+        return found
 
     def code(self, *entries: str) -> str:
         """Digest of the code behind a step, see plan/digest.py."""

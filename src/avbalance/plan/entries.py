@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.training import DEFAULT_TASK
 
 TRAINING = "avbalance.training.cell"
+BUILDER = ("avbalance.balancing.build", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
 
 
 def module_name(name: str) -> str:
@@ -28,6 +29,22 @@ def training_entries(methods: Iterable[str], models: Iterable[str], tasks: Itera
 def combining_entries(method: str) -> list[str]:
     """Modules behind a combination of runs."""
     return ["avbalance.evaluation.combine", f"avbalance.methods.{module_name(method)}"]
+
+
+def members(spec: Mapping[str, Any]) -> list[str]:
+    """The data sets that a data set is built from: none, unless its source says which."""
+    tell: Callable[[Mapping[str, Any]], list[str]] = getattr(source_module(spec["kind"]), "datasets", lambda spec: [])
+    return tell(spec)
+
+
+def source_entries(kind: str) -> tuple[str, ...]:
+    """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
+    source = f"avbalance.data.sources.{module_name(kind)}"
+    return (
+        (*BUILDER, source, "avbalance.schemas")
+        if kind == "built"
+        else ("avbalance.data.build", source, "avbalance.schemas")
+    )
 
 
 def source_module(kind: str) -> Any:

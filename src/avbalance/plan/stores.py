@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avbalance.files import canonical_json
 from avbalance.plan.core import Core
-from avbalance.plan.entries import module_name, source_module
+from avbalance.plan.entries import members, source_entries, source_module
 from avbalance.plan.sheet import Row
 
 MODALITIES = ("audio", "visual")
@@ -89,22 +89,21 @@ class Stores(Core):
         ]
 
     def source_entries(self, dataset: str) -> tuple[str, ...]:
-        """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
-        source = f"avbalance.data.sources.{module_name(self.datasets[dataset]['kind'])}"
-        return "avbalance.data.build", source, "avbalance.schemas"
+        return source_entries(self.datasets[dataset]["kind"])
 
     def source_code(self, dataset: str) -> str:
         return self.code(*self.source_entries(dataset))
 
     def source_inputs(self, dataset: str) -> list[str]:
-        """Annotation files of a data set.
+        """Annotation files of a data set, and the manifests of those that it is built from.
 
         Without a manifest those that exist now: a missing one is the preflight's matter. A manifest that came from
         elsewhere needs none of them: an input that nobody has makes Snakemake take the manifest as it is.
         """
         spec = self.datasets[dataset]
         files: list[str] = source_module(spec["kind"]).inputs(spec)
-        return [path for path in files if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
+        listed = [path for path in files if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
+        return [*listed, *map(self.manifest, members(spec))]
 
     def dataset_spec(self, dataset: str) -> str:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})

@@ -8,7 +8,7 @@ from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.files import canonical_json
-from avbalance.plan.entries import combining_entries, training_entries
+from avbalance.plan.entries import combining_entries, members, training_entries
 from avbalance.plan.sheet import Cell, Family, Job, combinations, families, outputs
 from avbalance.plan.stores import MODALITIES, Stores, recipes_of
 
@@ -61,9 +61,10 @@ class Trainings(Stores):
         return max(self.waiting[cell.id] for cell in family.cells)
 
     def data_priority(self, dataset: str) -> int:
-        """Priority of a data set's own jobs: above all training, the most used data set first."""
+        """Priority of a data set's own jobs: above all training, the most used first, by itself or in a built one."""
         jobs = [cell.row.dataset for cell in self.cells for _ in cell.jobs]
-        return len(jobs) + jobs.count(dataset)
+        built = [name for name, spec in self.datasets.items() if dataset in members(spec)]
+        return len(jobs) + sum(map(jobs.count, (dataset, *built)))
 
     def training_code(self, cell: Cell) -> str:
         """Digest of the code that trains a cell: the loop, its method and its models."""

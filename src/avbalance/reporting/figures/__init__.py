@@ -48,9 +48,9 @@ def render_figures(
     for declaration in declarations["figures"]:
         module = kind_module(str(declaration.get("kind")))
         path = Path(out_dir) / str(declaration["id"])
-        with matplotlib.rc_context(_style()):
+        with matplotlib.rc_context(style()):
             figure, numbers = module.draw(declaration, paper, measured)
-            written += [_save(figure, path.with_suffix(f".{suffix}"), suffix) for suffix in METADATA]
+            written += [save(figure, path.with_suffix(f".{suffix}"), suffix) for suffix in METADATA]
         write_csv(path.with_suffix(".csv"), numbers)
         written.append(path.with_suffix(".csv"))
     return written
@@ -65,13 +65,14 @@ def kind_module(kind: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def _style() -> Any:
+def style() -> Any:
     """The library's own defaults with ours: a user's matplotlibrc must not change a figure."""
     defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
     return {**defaults, **STYLE}
 
 
-def _save(figure: Figure, path: Path, suffix: str) -> Path:
+def save(figure: Figure, path: Path, suffix: str) -> Path:
+    """Write a figure in the format `suffix`, whole or not at all; returns the path."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
     return path

@@ -44,7 +44,7 @@ def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tu
         info = paper.dataset(role)
         letter = chr(ord("a") + column)
         counts = _counts(info, str(declaration["split"]))
-        _draw_map(figure, axes[0, column], counts, f"({letter}) {info.label}, {declaration['split']} samples")
+        draw_map(figure, axes[0, column], counts, f"({letter}) {info.label}, {declaration['split']} samples")
         numbers.append(_map_numbers(info, str(declaration["split"]), counts))
         if bars:
             numbers.append(_draw_bars(axes[1, column], info, bars, paper, measured))
@@ -76,7 +76,8 @@ def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
     return counts
 
 
-def _draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, title: str) -> None:
+def draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, title: str) -> None:
+    """One map of counts (bins, bins), rows audio, columns visual; None: it says that there is none."""
     axis.set(title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1))
     axis.set_aspect("equal")
     axis.set_xticks(np.linspace(0, 1, 6))

@@ -1,0 +1,287 @@
+"""The builder: from a pool of clips to the manifest of a set in which both modalities matter equally.
+
+Xia et al. 2023, section 4, in the order of the paper: categories, types, supplement, parts, confidences, recalibration.
+Every step counts what it takes away, and every clip that is left out has its reason. What is written, beside the
+manifest: building/steps.csv, left_out.csv and clips.parquet (all clips of the pool with types and confidences),
+summary.json (maps before and after, what to collect).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from avbalance.analysis.confidence import StopRule
+from avbalance.analysis.flatness import flatness_measures
+from avbalance.balancing.candidates import capped, clip_types, grouped_split, overlapping, supplement
+from avbalance.balancing.estimation import Estimators, cross_fitted
+from avbalance.balancing.recalibration import KEPT, Rule, finished, recalibrate, shortage
+from avbalance.balancing.scorers import scores_of, stored_clips
+from avbalance.balancing.scores import MODALITIES, Categories, read_categories
+from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
+from avbalance.data.sources.built import options_of
+from avbalance.data.sources.common import card_for
+from avbalance.errors import UserError
+from avbalance.files import write_json
+from avbalance.frames import write_csv, write_parquet
+from avbalance.plan.digest import code_digest
+from avbalance.training.cell import prepare_torch
+from avbalance.training.data import Clips
+
+logger = logging.getLogger(__name__)
+
+STEPS = "building"
+OVERLAP, LOST, TOPIC, TYPE, TYPE_CAP, SPARE = "overlap", "lost", "topic", "type", "type-cap", "not-needed"
+SOURCE = "source"  # column: the data set that a clip was taken from
+COLUMNS = ["id", SOURCE, "own", "group", "topic", "type", "step", "part"]
+ESTIMATES = ["first_u_audio", "first_u_visual", "u_audio", "u_visual"]  # columns: of the first round, of the last one
+
+
+@dataclass
+class _Pool:
+    """All clips of the pool and its supplements: a row each, with `reason` and `step` of those that are left out."""
+
+    frame: pd.DataFrame
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = (self.frame["step"] == KEPT).to_numpy()
+        return kept
+
+    def leave_out(self, marked: NDArray[np.bool_], step: str) -> None:
+        """Leave out marked clips (N,) that are still inside."""
+        self.frame.loc[self.inside & marked, "step"] = step
+
+
+def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = "auto", threads: int = 1) -> None:
+    """Write the manifest `out` of the data set `name` that is built as `spec` says (see data/sources/built.py).
+
+    A killed build goes on with the next fold of its estimators. Raises UserError for whatever the steps refuse.
+    """
+    options = options_of(spec)
+    on = prepare_torch(device, threads)
+    folder, data = out.parent / STEPS, out.parent.parent
+    joined, pool = _joined(name, spec, options, data, folder)
+    clips = stored_clips(joined, options["recipes"], folder / "features" / name, threads)
+    place = pool.frame["id"].map({clip: row for row, clip in enumerate(clips.ids)}).to_numpy()
+    pool.leave_out(np.isnan(place), LOST)
+    categories = _types(pool, clips, place, options, joined, folder / "features")
+    _candidates(pool, categories, options)
+    rounds = _recalibrated(pool, clips, place, options, on, folder)
+    _parts(pool, options)
+    _write(name, spec, options, pool, categories, rounds, joined, out)
+
+
+def _joined(
+    name: str, spec: Mapping[str, Any], options: Mapping[str, Any], data: Path, folder: Path
+) -> tuple[Path, _Pool]:
+    """The manifest of all clips there are, written into `folder`, and the same clips as the pool."""
+    rows: list[dict[str, Any]] = []
+    classes: list[str] = []
+    for dataset in (options["pool"], *options["supplements"]):
+        path = data / dataset / "manifest.parquet"
+        manifest = read_manifest(path)
+        classes += [each for each in manifest.classes if each not in classes]
+        own = dataset == options["pool"]
+        for row in manifest.frame.to_dict("records"):
+            root = os.path.join(dataset, manifest.card["media_root"])
+            files = {
+                side: os.path.normpath(os.path.join(root, row[side])) if row[side] else None for side in MODALITIES
+            }
+            clip = row["id"] if own else f"{dataset}.{row['id']}"  # generated sets number their clips alike
+            group = clip if row["group"] == row["id"] else row["group"]
+            own_columns = {"id": clip, "group": group, "split": "train", SOURCE: dataset, "named": row["id"]}
+            rows.append({**{str(key): value for key, value in row.items()}, **files, **own_columns})
+    frame = pd.DataFrame(rows)
+    card = card_for(name, spec, classes, "../..")
+    listed = [{key: value for key, value in row.items() if key not in (SOURCE, "named")} for row in rows]
+    joined = folder / "pool.parquet"
+    write_manifest(make_manifest(listed, card, f"data set {name}"), joined)
+    frame = frame.assign(own=frame[SOURCE] == options["pool"], step=KEPT, part="", type="", topic="")
+    pool = _Pool(frame)
+    pool.leave_out(overlapping(frame["named"].tolist()), OVERLAP)
+    return joined, pool
+
+
+def _types(
+    pool: _Pool, clips: Clips, place: NDArray[np.float64], options: Mapping[str, Any], joined: Path, folder: Path
+) -> list[str]:
+    """Give every clip its category and type; returns the categories. Without scorers no clip has a type."""
+    if options["scorers"] is None:
+        pool.frame["topic"] = pool.frame["label"]
+        return sorted(set(pool.frame["label"]))
+    known = {
+        modality: scores_of(modality, options["scorers"][modality], joined, clips, options["recipes"], folder)
+        for modality in MODALITIES
+    }
+    labels = {modality: found[0] for modality, found in known.items()}
+    table = read_categories(options["categories"], labels) if options["categories"] else _identity(labels)
+    integrated = table.integrated({modality: found[1] for modality, found in known.items()})
+    topics = pool.frame["label"].map(_topic_of(table, labels))
+    pool.frame["topic"] = topics.fillna("")
+    pool.leave_out(topics.isna().to_numpy(), TOPIC)
+    inside = np.flatnonzero(pool.inside)
+    if not inside.size:
+        raise UserError(
+            f"{options['pool']}: no clip can be used; the first is left out for {pool.frame['step'].iloc[0]}."
+        )
+    rows = place[inside].astype(int)
+    numbers = topics.iloc[inside].map({name: row for row, name in enumerate(table.names)}).to_numpy(np.int64)
+    pool.frame.loc[inside, "type"] = clip_types(
+        {modality: values[rows] for modality, values in integrated.items()}, numbers
+    )
+    return table.names
+
+
+def _identity(labels: Mapping[str, list[str]]) -> Categories:
+    """Both networks' labels as categories, where they are the same."""
+    if labels["audio"] != labels["visual"]:
+        raise UserError("option categories: the scorers have different labels; give a table that joins them.")
+    return Categories(labels["audio"], {modality: np.eye(len(labels["audio"])) for modality in MODALITIES})
+
+
+def _topic_of(table: Categories, labels: Mapping[str, list[str]]) -> dict[str, str]:
+    """Label of a clip -> its category: by the category's own name, or by that of one of its labels."""
+    found: dict[str, str] = {}
+    for modality in MODALITIES:
+        for label, column in zip(*np.nonzero(table.members[modality]), strict=True):
+            found[labels[modality][label]] = table.names[column]
+    return {**found, **{name: name for name in table.names}}
+
+
+def _candidates(pool: _Pool, categories: list[str], options: Mapping[str, Any]) -> None:
+    """Cap the types of the pool and fill up from the supplements; without types all clips stay."""
+    if options["scorers"] is None:
+        return
+    frame, seed = pool.frame, options["seed"]
+    number = frame["topic"].map({name: row for row, name in enumerate(categories)}).fillna(-1).to_numpy(np.int64)
+    types, ids, own = frame["type"].to_numpy(str), frame["id"].to_numpy(str), frame["own"].to_numpy(bool)
+    pool.leave_out(types == "neither", TYPE)
+    rows = np.flatnonzero(pool.inside & own)
+    pool.leave_out(_marked(len(frame), rows[~capped(types[rows], number[rows], ids[rows].tolist(), seed)]), TYPE_CAP)
+    have, more = (np.flatnonzero(pool.inside & side) for side in (own, ~own))
+    if more.size:
+        added = supplement(
+            types[have], number[have], types[more], number[more], ids[more].tolist(), options["target"], seed
+        )
+        pool.leave_out(_marked(len(frame), more[~added]), SPARE)
+
+
+def _recalibrated(
+    pool: _Pool,
+    clips: Clips,
+    place: NDArray[np.float64],
+    options: Mapping[str, Any],
+    device: torch.device,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Estimate, leave out and estimate again until the set is flat or no longer gets flatter; what each round found."""
+    rule = Rule(**options["recalibration"])
+    estimators = _estimators(options)
+    code = code_digest("avbalance.balancing.estimation", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
+    frame = pool.frame
+    fewest = rule.fewest(int(pool.inside.sum()))
+    broken = _broken(clips)
+    ordered = frame.set_index("id").loc[clips.ids.tolist()]
+    names = sorted(set(frame["topic"][pool.inside]))
+    topics = ordered["topic"].map({name: number for number, name in enumerate(names)}).fillna(0)
+    clips = replace(clips, classes=names, labels=topics.to_numpy(np.int64, copy=True))
+    groups = ordered["group"].tolist()
+    rounds: list[dict[str, Any]] = []
+    for number in range(1, rule.rounds + 2):
+        rows = np.flatnonzero(pool.inside)
+        chosen = place[rows].astype(int)
+        inside = _marked(len(clips.ids), chosen)
+        values = cross_fitted(clips, groups, inside, estimators, device, folder / "folds", code)[chosen]
+        for column, modality in enumerate(MODALITIES):
+            frame.loc[rows, f"u_{modality}"] = values[:, column]
+            if number == 1:
+                frame.loc[rows, f"first_u_{modality}"] = values[:, column]
+        measured = flatness_measures(*values.T)
+        logger.info("round %d: %d clips, J2 %.3f", number - 1, len(rows), measured["j2"])
+        rounds.append({"clips": len(rows), "estimated": measured})
+        if number > rule.rounds or len(rows) <= fewest:
+            break
+        if number > 1 and finished(rounds[-2]["estimated"], measured, rule):
+            break
+        listed = frame.loc[rows, ["id", "topic", "own", "u_audio", "u_visual"]].rename(columns={"topic": "label"})
+        reasons, counts = recalibrate(listed.assign(broken=broken[chosen]), rule, fewest)
+        rounds[-1] |= {"removed": counts}
+        for reason in np.unique(reasons[reasons != KEPT]):
+            pool.leave_out(_marked(len(frame), rows[reasons == reason]), f"{reason}-{number}")
+    return rounds
+
+
+def _parts(pool: _Pool, options: Mapping[str, Any]) -> None:
+    """Cut what is left into parts. Decision: at the end, since clips that leave later would change the shares."""
+    rows = pool.inside
+    frame = pool.frame[rows]
+    topics = pd.factorize(frame["topic"])[0]
+    pool.frame.loc[rows, "part"] = grouped_split(topics, frame["group"].tolist(), options["shares"], options["seed"])
+
+
+def _estimators(options: Mapping[str, Any]) -> Estimators:
+    given = options["estimators"]
+    settings = {
+        modality: {
+            "data": {"audio_recipe": None, "visual_recipe": None, **given["data"]},
+            "model": {"name": "unimodal-net", **given["model"], "modality": modality},
+            "protocol": {**given["protocol"], "record_confidence": True},
+        }
+        for modality in MODALITIES
+    }
+    return Estimators(settings, StopRule(**given["rule"]), given["folds"], options["seed"])
+
+
+def _broken(clips: Clips) -> NDArray[np.bool_]:
+    """Clips (N,) without sound or pictures to speak of, one value throughout, or the copy of an earlier clip."""
+    seen: set[bytes] = set()
+    marked = np.zeros(len(clips.ids), dtype=bool)
+    for row, (audio, visual) in enumerate(zip(clips.audio_rows, clips.visual_rows, strict=True)):
+        sound, pictures = np.asarray(clips.audio[audio]), np.asarray(clips.visual[visual])
+        digest = hashlib.blake2b(sound.tobytes() + pictures.tobytes(), digest_size=16).digest()
+        marked[row] = digest in seen or bool(sound.min() == sound.max()) or bool(pictures.min() == pictures.max())
+        seen.add(digest)
+    return marked
+
+
+def _marked(size: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    marked = np.zeros(size, dtype=bool)
+    marked[rows] = True
+    return marked
+
+
+def _write(
+    name: str,
+    spec: Mapping[str, Any],
+    options: Mapping[str, Any],
+    pool: _Pool,
+    categories: list[str],
+    rounds: list[dict[str, Any]],
+    joined: Path,
+    out: Path,
+) -> None:
+    """Write counts, reasons and maps, and the manifest last: it stands for a finished build."""
+    frame, folder = pool.frame, out.parent / STEPS
+    steps = frame.groupby(["step", SOURCE], sort=False).size().reset_index(name="clips")
+    write_csv(folder / "steps.csv", steps.assign(step=steps["step"].replace(KEPT, "kept")))
+    write_csv(folder / "left_out.csv", frame.loc[~pool.inside, ["id", SOURCE, "topic", "type", "step"]])
+    write_parquet(folder / "clips.parquet", frame[[*COLUMNS, *ESTIMATES]])
+    kept = frame[pool.inside]
+    values = kept[["u_audio", "u_visual"]].to_numpy(np.float64)
+    write_json(folder / "summary.json", {"rounds": rounds, "collect": shortage(values[:, 0], values[:, 1], len(kept))})
+    listed = read_manifest(joined).frame.set_index("id").loc[kept["id"]].reset_index()
+    listed = listed.assign(label=kept["topic"].to_numpy(), split=kept["part"].to_numpy())
+    rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]
+    card = card_for(name, spec, [each for each in categories if each in set(kept["topic"])], "..")
+    write_manifest(make_manifest(rows, card, f"data set {name}"), out)

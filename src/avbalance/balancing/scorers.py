@@ -1,0 +1,139 @@
+"""What says which category a clip shows or sounds like: a file of scores, or a linear model of another data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from avbalance.balancing.scores import Floats, read_scores
+from avbalance.data.sources.built import KINETICS
+from avbalance.errors import UserError
+from avbalance.features.extract import chosen_recipes, extract, prepare
+from avbalance.features.store import array_facts, array_is_there, store_name
+from avbalance.features.worker import DEFAULT_FUNCTION
+from avbalance.methods.logistic_regression import fitted
+from avbalance.models.pooled_linear import pool_audio, pool_visual
+from avbalance.training.data import Clips, load_clips
+
+_CHUNK = 256  # clips pooled at once
+
+
+def scores_of(
+    modality: str, spec: Mapping[str, Any], joined: Path, clips: Clips, recipes: Mapping[str, str], work: Path
+) -> tuple[list[str], Floats]:
+    """Labels of a scorer (L) and its probabilities (N, L) for all clips, those of the manifest `joined`.
+
+    spec is one of
+
+    - {file, labels}: a file of scores as `read_scores` takes it;
+    - {recipe, labels}: the scores, before the softmax, that the network of a feature recipe gives each clip, such as
+      uniform8-k400r50 (Kinetics-400);
+    - {dataset}, or {dataset, recipe}: a data set beside this one; a logistic regression on pooled features is fitted to
+      its training part, the penalty chosen on the validation part; the features are those of `recipes`, or of another
+      recipe. Xia et al. 2023 judge sound by VGGish, trained on VGG-Sound.
+
+    A clip that another recipe loses has the probability 0 for each label. labels: a text file with one label in a line,
+    or KINETICS. work: folder for features. Raises UserError for anything else, and for what is not there.
+    """
+    given, own = set(spec), {**recipes, modality: spec.get("recipe", recipes[modality])}
+    if given == {"file", "labels"}:
+        labels = read_labels(spec["labels"])
+        return labels, read_scores(spec["file"], clips.ids.tolist(), labels)
+    if given == {"recipe", "labels"}:
+        labels, scored = read_labels(spec["labels"]), stored_clips(joined, own, work / own[modality])
+        return labels, _aligned(softmax(_network_scores(modality, scored, labels), axis=1), scored, clips)
+    if given in ({"dataset"}, {"dataset", "recipe"}):
+        manifest = joined.parents[2] / str(spec["dataset"]) / "manifest.parquet"
+        scored = stored_clips(joined, own, work / own[modality]) if "recipe" in spec else clips
+        known = stored_clips(manifest, own, work / f"{manifest.parent.name}-{own[modality]}")
+        return list(known.classes), _aligned(_linear(modality, known, scored), scored, clips)
+    raise UserError(
+        f"scorers.{modality}: give file and labels, recipe and labels, or dataset; not {', '.join(spec) or 'nothing'}."
+    )
+
+
+def _network_scores(modality: str, scored: Clips, labels: list[str]) -> Floats:
+    vectors = scored.audio[scored.audio_rows] if modality == "audio" else scored.visual[scored.visual_rows]
+    if vectors.ndim != 2 or vectors.shape[1] != len(labels):
+        shape = " x ".join(map(str, vectors.shape[1:]))
+        raise UserError(
+            f"scorers.{modality}: the recipe gives a clip {shape} values, and there are {len(labels)} labels; name the "
+            "labels of that network."
+        )
+    return np.asarray(vectors, dtype=np.float64)
+
+
+def _aligned(values: Floats, scored: Clips, clips: Clips) -> Floats:
+    """Values (M, L) of the clips `scored` in the order of `clips`, (N, L); 0 for those that were not scored."""
+    place = {clip: row for row, clip in enumerate(scored.ids.tolist())}
+    rows = np.array([place.get(clip, -1) for clip in clips.ids.tolist()])
+    found = np.zeros((len(rows), values.shape[1]))
+    found[rows >= 0] = values[rows[rows >= 0]]
+    return found
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """One label per line, in the order of the outputs; raises UserError when there are none or one repeats.
+
+    KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share.
+    """
+    if path == KINETICS:
+        from torchvision.models.video import R2Plus1D_18_Weights
+
+        return list(R2Plus1D_18_Weights.KINETICS400_V1.meta["categories"])
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as a list of labels ({error}); write one label in a line.") from error
+    labels = [line.strip() for line in lines if line.strip()]
+    if not labels or len(set(labels)) != len(labels):
+        raise UserError(f"{path}: holds no labels, or one of them twice; write each label once, in a line of its own.")
+    return labels
+
+
+def stored_clips(manifest: Path, recipes: Mapping[str, str], out: Path, workers: int = 1) -> Clips:
+    """The clips of a manifest with features in the folder `out`, which are extracted unless they lie there already."""
+    chosen = chosen_recipes(recipes)
+    stores = {modality: out / store_name(recipe) for modality, recipe in chosen.items()}
+    key = prepare(manifest, chosen, DEFAULT_FUNCTION, workers).key
+    facts = [array_facts(folder) for folder in stores.values() if array_is_there(folder)]
+    if [each["extraction"] for each in facts if each] != [key] * len(stores):
+        extract(manifest, recipes, out, out / "unfinished", workers)
+    return load_clips(manifest, stores["audio"], stores["visual"])
+
+
+def _linear(modality: str, known: Clips, clips: Clips) -> Floats:
+    """Probabilities (N, C) of the classes of `known` for `clips`, by a logistic regression fitted to `known`."""
+    values = pooled(modality, known)
+    train = known.split == "train"
+    mean, deviation = values[train].mean(axis=0), values[train].std(axis=0)
+    deviation[deviation == 0] = 1.0
+    parts = {"train": train, "val": known.split == "val"}
+    features = {part: (values[rows] - mean) / deviation for part, rows in parts.items()}
+    labels = {part: known.labels[rows] for part, rows in parts.items()}
+    _, weight, bias = fitted(features, labels, len(known.classes))
+    logits = (pooled(modality, clips) - mean) / deviation @ weight.T + bias
+    return np.asarray(softmax(logits, axis=1), dtype=np.float64)
+
+
+def pooled(modality: str, clips: Clips) -> Floats:
+    """Features (N, D) of all clips, pooled as the reference runs do (see models/pooled_linear.py)."""
+    found = []
+    for start in range(0, len(clips.ids), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        if modality == "audio":
+            tensor = torch.from_numpy(clips.audio[clips.audio_rows[rows]]).float()
+            found.append(pool_audio(tensor[:, None] if clips.spectrograms else tensor))
+        else:
+            tensor = torch.from_numpy(clips.visual[clips.visual_rows[rows]]).float()
+            if clips.framed:  # frames that a clip lacks are black: the mean is over those it has
+                share = clips.counts[rows].float() / tensor.shape[1]
+                tensor = tensor.permute(0, 4, 1, 2, 3) / share[:, None, None, None, None]
+            found.append(pool_visual(tensor))
+    values: Floats = torch.cat(found).double().numpy()
+    return values

@@ -1,0 +1,60 @@
+"""Scorers: a network of a feature recipe, a linear model of another data set, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avbalance.balancing import scorers
+from avbalance.balancing.scorers import read_labels, scores_of
+from avbalance.errors import UserError
+
+RECIPES = {"audio": "logmel32x64-4s", "visual": "fps1-middle-32-4s"}
+
+
+def clips(ids: list[str], vectors: Any = None) -> Any:
+    rows = np.arange(len(ids))
+    return SimpleNamespace(ids=np.array(ids), visual=vectors, visual_rows=rows[::-1], audio=vectors, audio_rows=rows)
+
+
+def test_scores_of_a_recipe_are_the_softmax_of_its_vectors_by_clip(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    vectors = np.log(np.array([[0.2, 0.8], [0.9, 0.1]])).astype(np.float64)
+    asked = {}
+
+    def stored(manifest: Path, recipes: dict[str, str], out: Path) -> Any:
+        asked.update(recipes)
+        return clips(["b", "a"], vectors)  # the store's last row is of the first clip
+
+    monkeypatch.setattr(scorers, "stored_clips", stored)
+    spec = {"recipe": "uniform8-k400r50", "labels": str(tmp_path / "labels.txt")}
+    labels, scores = scores_of("visual", spec, tmp_path / "pool.parquet", clips(["a", "lost", "b"]), RECIPES, tmp_path)
+    assert labels == ["cat", "dog"]
+    np.testing.assert_allclose(scores, [[0.2, 0.8], [0.0, 0.0], [0.9, 0.1]])
+    assert asked == {"audio": RECIPES["audio"], "visual": "uniform8-k400r50"}
+    (tmp_path / "labels.txt").write_text("cat\ndog\nbird\n")
+    with pytest.raises(UserError, match="gives a clip 2 values, and there are 3 labels"):
+        scores_of("visual", spec, tmp_path / "pool.parquet", clips(["a"]), RECIPES, tmp_path)
+
+
+def test_the_labels_of_kinetics_need_no_file() -> None:
+    labels = read_labels("kinetics-400")
+    assert len(labels) == 400 and labels == sorted(labels, key=str.lower) and labels[0] == "abseiling"
+
+
+@pytest.mark.parametrize("text", ["", "cat\ncat\n"])
+def test_a_list_of_labels_without_any_or_with_one_twice_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(UserError, match="holds no labels, or one of them twice"):
+        read_labels(tmp_path / "labels.txt")
+
+
+def test_an_absent_list_of_labels_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not readable as a list of labels"):
+        read_labels(tmp_path / "absent.txt")
