@@ -14,7 +14,7 @@ help: ## this list
 reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
 	$(BIN)/snakemake
 
-real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ and align/> (about 75 minutes on two cores)
+real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ and align/> (about 70 minutes on two cores)
 	@if [ -n "$$GRID" ]; then \
 	  test -d "$$GRID" || { echo "error: GRID=$$GRID is no folder; give the one that holds s1/ and align/."; exit 1; }; \
 	  test -L downloads/grid -o ! -e downloads/grid || { echo "error: downloads/grid is a folder of its own; leave GRID out, or move that folder away."; exit 1; }; \

@@ -59,7 +59,7 @@ def cpu_seconds() -> float:
 
 
 def specification(name: str) -> dict[str, Any]:
-    """The data set of a name like synthetic-balanced:slow=visual,classes=6."""
+    """The data set of a name like synthetic-flat:slow=visual,classes=6."""
     name, _, changes = name.partition(":")
     text = (REPOSITORY / "config" / "datasets" / f"{name}.yaml").read_text(encoding="utf-8")
     spec: dict[str, Any] = yaml.safe_load(text)

@@ -199,10 +199,10 @@ def fabricated_paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
         datasets[role] = {"label": label, "describe": f"synthetic stand-in for {label}", **info}
         runs += records
     other, records = fabricate_dataset(
-        folder, "synthetic-balanced-g1", 0.0, {"audio": (0,), "visual": (0,), "baseline": (0,)}, 9
+        folder, "synthetic-kinetics-sounds-g1", 0.0, {"audio": (0,), "visual": (0,), "baseline": (0,)}, 9
     )
     files = {name: other[name] for name in ("subsets", "manifest", "features")}
-    datasets["balanced"]["generators"] = {"synthetic-balanced-g1": files}
+    datasets["kinetics-sounds"]["generators"] = {"synthetic-kinetics-sounds-g1": files}
     record = {
         "slug": "balanced-audiovisual",
         "title": "Balanced Audiovisual Dataset for Imbalance Analysis",

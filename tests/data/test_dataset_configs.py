@@ -51,7 +51,7 @@ def test_the_schema_knows_exactly_the_options_of_the_source(kind: str) -> None:
 
 
 def test_a_misspelt_option_breaks_the_schema_with_its_name() -> None:
-    spec = _load(next(path for path in CONFIGS if path.stem == "synthetic-balanced"))
+    spec = _load(next(path for path in CONFIGS if path.stem == "synthetic-flat"))
     spec["options"]["clases"] = 3
     assert "clases" in str(first_violation("dataset", spec))
 

@@ -103,7 +103,7 @@ def test_item_23_missing_media_are_counted_under_every_table_and_listed(
     lost = pd.read_csv(tmp_path / "lost_clips.csv")
     assert (lost["id"] == "train-lost").all()
     assert list(lost["dataset"]) == [
-        "synthetic-kinetics-sounds", "synthetic-vggsound", "synthetic-balanced", "synthetic-balanced-g1"
+        "synthetic-kinetics-sounds", "synthetic-vggsound", "synthetic-balanced", "synthetic-kinetics-sounds-g1"
     ]  # fmt: skip
 
 

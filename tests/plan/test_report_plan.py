@@ -16,8 +16,8 @@ PARSING = "avvp-gradient-modulation"
 def test_generator_seeds_come_with_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     paper = Paper.from_dict(plan.paper_record(SLUG))
-    further = paper.dataset("balanced").generators
-    assert list(further) == ["synthetic-balanced-g1"]
+    further = paper.dataset("kinetics-sounds").generators
+    assert list(further) == ["synthetic-kinetics-sounds-g1"]
     for name, info in further.items():
         assert (info.label, info.data, info.manifest) == (name, name, f"data/{name}/manifest.parquet")
         assert info.subsets == f"results/demo/subsets/{SLUG}/{name}.parquet"

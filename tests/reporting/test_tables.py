@@ -310,8 +310,8 @@ def test_rows_of_a_definition_appear_where_it_is_made(small: tuple[Paper, Measur
 
 def test_generator_seeds_have_rows_of_their_own(rendered: Path) -> None:
     frame = pd.read_csv(rendered / "tableS3.csv")
-    assert set(frame["data"]) == {"synthetic-balanced", "synthetic-balanced-g1"}
-    assert frame.loc[frame["data"] == "synthetic-balanced-g1", "published"].isna().all()
+    assert set(frame["data"]) == {"synthetic-kinetics-sounds", "synthetic-kinetics-sounds-g1"}
+    assert frame.loc[frame["data"] == "synthetic-kinetics-sounds-g1", "published"].isna().all()
     assert len(frame) == 2 * 3 * 5
 
 

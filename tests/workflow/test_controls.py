@@ -21,6 +21,7 @@ import pytest
 
 from avbalance.data.build import build_dataset
 from avbalance.features.extract import extract
+from avbalance.plan.config import load_dataset
 from avbalance.plan.plan import Plan, load_plan
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def clips_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Any]:
 
     @cache
     def make(flip: bool) -> Any:
-        spec = copy.deepcopy(plan().datasets["synthetic-balanced"])
+        spec = copy.deepcopy(load_dataset(REPOSITORY, plan().config, "synthetic-flat"))
         spec["options"] |= {**LAW, "flip": flip}
         folder = tmp_path_factory.mktemp("flipped" if flip else "straight")
         build_dataset(folder.name, spec, folder / "manifest.parquet")

@@ -100,7 +100,7 @@ AGAIN = {
         {f"never made ({RUNS}/plain/seed0/predictions.parquet and 1 more)": {cell_rule("plain")}},
     ),
     "a setting of the generator": Again(
-        replaced(TIER, "synthetic-balanced\n    options: {clips:", "synthetic-balanced\n    options: {seed: 5, clips:"),
+        replaced(TIER, "synthetic-flat\n    options: {clips:", "synthetic-flat\n    options: {seed: 5, clips:"),
         EVERYTHING,
         {
             "settings changed: spec.options.seed: 103 -> 5": {DATASET},

@@ -196,7 +196,7 @@ def preference_counts(discrepancy: FloatArray) -> dict[str, Any]:
 def estimate_confidence(
     audio_npz: str | Path, visual_npz: str | Path, manifest_path: str | Path, out_dir: str | Path, rule: StopRule
 ) -> None:
-    """Write confidence.parquet, histogram.npz, sensitivity.csv and stopping.json of one data set.
+    """Write confidence.parquet, histogram.npz, sensitivity.csv, flatness.csv and stopping.json of one data set.
 
     audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
     from which planted informativeness is copied where it has any; rule: when the runs count as stopped.
@@ -212,6 +212,7 @@ def estimate_confidence(
     write_parquet(out / "confidence.parquet", table)
     _write_histogram(out / "histogram.npz", frames)
     write_csv(out / "sensitivity.csv", sensitivity(audio, visual, stops))
+    write_csv(out / "flatness.csv", flatness(table))
     write_json(out / "stopping.json", _summary(frames, stops))
 
 
@@ -259,6 +260,21 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
                 }
             )
     return pd.DataFrame(rows)
+
+
+def flatness(table: pd.DataFrame) -> pd.DataFrame:
+    """How flat the map of each split is, by the estimate and, where it is planted, by truth.
+
+    table: id, split, u_audio, u_visual and perhaps the columns PLANTED. Columns: definition, split, n and the measures
+    of analysis/flatness.py.
+    """
+    definitions = {"estimated": ["u_audio", "u_visual"], "planted": list(PLANTED)}
+    return pd.DataFrame([
+        {"definition": name, "split": split, "n": len(part), **flatness_measures(*part[columns].to_numpy(np.float64).T)}
+        for name, columns in definitions.items()
+        if set(columns) <= set(table)
+        for split, part in table.groupby("split", sort=False)
+    ])  # fmt: skip
 
 
 def _write_histogram(path: Path, frames: dict[str, pd.DataFrame]) -> None:

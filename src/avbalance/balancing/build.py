@@ -85,7 +85,10 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
 def _joined(
     name: str, spec: Mapping[str, Any], options: Mapping[str, Any], data: Path, folder: Path
 ) -> tuple[Path, _Pool]:
-    """The manifest of all clips there are, written into `folder`, and the same clips as the pool."""
+    """The manifest of all clips there are, written into `folder`, and the same clips as the pool.
+
+    A group of one name in two data sets is taken to be one video: its clips stay together.
+    """
     rows: list[dict[str, Any]] = []
     classes: list[str] = []
     for dataset in (options["pool"], *options["supplements"]):
@@ -99,8 +102,7 @@ def _joined(
                 side: os.path.normpath(os.path.join(root, row[side])) if row[side] else None for side in MODALITIES
             }
             clip = row["id"] if own else f"{dataset}.{row['id']}"  # generated sets number their clips alike
-            group = clip if row["group"] == row["id"] else row["group"]
-            own_columns = {"id": clip, "group": group, "split": "train", SOURCE: dataset, "named": row["id"]}
+            own_columns = {"id": clip, "split": "train", SOURCE: dataset, "named": row["id"]}
             rows.append({**{str(key): value for key, value in row.items()}, **files, **own_columns})
     frame = pd.DataFrame(rows)
     card = card_for(name, spec, classes, "../..")
@@ -236,7 +238,7 @@ def _estimators(options: Mapping[str, Any]) -> Estimators:
         modality: {
             "data": {"audio_recipe": None, "visual_recipe": None, **given["data"]},
             "model": {"name": "unimodal-net", **given["model"], "modality": modality},
-            "protocol": {**given["protocol"], "record_confidence": True},
+            "protocol": dict(given["protocol"]),
         }
         for modality in MODALITIES
     }

@@ -20,8 +20,10 @@ from avbalance.analysis.confidence import StopRule, mean_confidence, stopping_ep
 from avbalance.balancing.candidates import grouped_split
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, digest_json
+from avbalance.methods.unimodal import Unimodal
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips
+from avbalance.training.loop import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +85,28 @@ def cross_fitted(
     return found
 
 
+class _Judge(Unimodal):
+    """Unimodal training that keeps the confidences of the test part, the fold that is judged, after every epoch.
+
+    The setting protocol.record_confidence would evaluate the training part as well, which takes as long as training.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__({})
+        self.trainer = trainer
+        self.confidences: list[Floats] = []
+
+    def epoch_end(self, trainer: object, epoch: int, log: dict[str, Any]) -> None:
+        self.confidences.append(np.asarray(self.trainer.evaluate("test").true_class))
+
+
 def _fold(clips: Clips, modality: str, estimators: Estimators, device: torch.device, held: NDArray[np.int64]) -> Floats:
     """Mean confidences (n,) of the clips `held`, the test part of `clips`, over the epochs before the early stop."""
     trainer = make_trainer("unimodal", dict(estimators.settings[modality]), estimators.seed, clips, device)
+    trainer.method = judge = _Judge(trainer)
     if not np.array_equal(trainer.parts["test"], held):
         raise AssertionError("the confidences would be those of other clips")
     trainer.train()
     accuracies = [float(row["val_accuracy"]) for row in trainer.history]
     epochs = stopping_epoch(accuracies, estimators.rule).estimation_epochs
-    return mean_confidence(np.stack(trainer.confidence["test"]), epochs)
+    return mean_confidence(np.stack(judge.confidences), epochs)

@@ -50,7 +50,7 @@ def scores_of(
     if given in ({"dataset"}, {"dataset", "recipe"}):
         manifest = joined.parents[2] / str(spec["dataset"]) / "manifest.parquet"
         scored = stored_clips(joined, own, work / own[modality]) if "recipe" in spec else clips
-        known = stored_clips(manifest, own, work / f"{manifest.parent.name}-{own[modality]}")
+        known = stored_clips(manifest, own, work / "-".join([manifest.parent.name, *spec.get("recipe", "").split()]))
         return list(known.classes), _aligned(_linear(modality, known, scored), scored, clips)
     raise UserError(
         f"scorers.{modality}: give file and labels, recipe and labels, or dataset; not {', '.join(spec) or 'nothing'}."

@@ -117,7 +117,7 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     """The specification of data set `name`: config/datasets/<base>.yaml with the options of the configuration.
 
-    `datasets: {synthetic-balanced-g1: {base: synthetic-balanced, options: {seed: 1}}}` in a tier makes a variant.
+    `datasets: {synthetic-flat-g1: {base: synthetic-flat, options: {seed: 1}}}` in a tier makes a variant.
     """
     own = config.get("datasets", {}).get(name, {})
     base = own.get("base", name)

@@ -165,7 +165,8 @@ def _row(
     tier = chosen.get("runs", {}).get(run, {})
     tier = merge(tier, tier.get("roles", {}).get(role, {}))
     allowed = tier.get("only", declared.get("only"))
-    if tier.get("skip") or (allowed is not None and role not in allowed):
+    made = paper["datasets"][role].get("runs", [run])
+    if tier.get("skip") or run not in made or (allowed is not None and role not in allowed):
         return None
     settings: dict[str, Any] = {}
     shared = chosen.get("roles", {}).get(role, {})

@@ -26,7 +26,7 @@ class Subsets(Trainings):
         return f"{self.results}/confidence/{slug}/{dataset}"
 
     def confidence_files(self, slug: str, dataset: str) -> list[str]:
-        names = ("confidence.parquet", "histogram.npz", "sensitivity.csv", "stopping.json")
+        names = ("confidence.parquet", "histogram.npz", "sensitivity.csv", "flatness.csv", "stopping.json")
         return [f"{self.confidence_folder(slug, dataset)}/{name}" for name in names]
 
     def subsets_file(self, slug: str, dataset: str) -> str:
