@@ -180,6 +180,8 @@ def balanced_declarations() -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in ("tables", "figures", "claims"):
         merged |= yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+    for name in ("tables", "figures"):  # the fabricated paper has further generators, and no set that was built
+        merged[name] = [entry for entry in merged[name] if entry.get("requires") in (None, "generators")]
     return declarations_of(merged | {"statistics": {"draws": 200, "seed": 0}})
 
 
@@ -202,6 +204,7 @@ def fabricated_paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
         folder, "synthetic-kinetics-sounds-g1", 0.0, {"audio": (0,), "visual": (0,), "baseline": (0,)}, 9
     )
     files = {name: other[name] for name in ("subsets", "manifest", "features")}
+    datasets |= {role: {"label": role.title(), "data": None, "describe": "left out"} for role in ("pool", "random")}
     datasets["kinetics-sounds"]["generators"] = {"synthetic-kinetics-sounds-g1": files}
     record = {
         "slug": "balanced-audiovisual",

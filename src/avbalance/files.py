@@ -80,13 +80,14 @@ def _refusal(error: Exception, folder: Path) -> str | None:
 
 
 @contextmanager
-def exclusive(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Hold the lock file `path` for as long as the block runs; at most one process does.
+def exclusive(path: str | os.PathLike[str], what: str, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file `path` for as long as the block runs; at most one process does. Yields whether it is held.
 
     Parent folders are made. While another process holds the lock one line is logged, "waiting: another process
-    <what>", and the wait ends when the other's block does. A process that dies, however it dies, loses the lock.
-    The file stays and must stay: whoever waits for it waits for this very file. Not re-entrant: a process that
-    asks twice waits for itself. Raises UserError when the disk refuses the file or knows no locks.
+    <what>", and the wait ends when the other's block does; without `wait` the block runs at once, with False. A
+    process that dies, however it dies, loses the lock. The file stays and must stay: whoever waits for it waits for
+    this very file. Not re-entrant: a process that asks twice waits for itself. Raises UserError when the disk refuses
+    the file or knows no locks.
     """
     target = Path(path)
     with ExitStack() as held:
@@ -96,13 +97,17 @@ def exclusive(path: str | os.PathLike[str], what: str) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("waiting: another process %s", what)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                if wait:
+                    log.info("waiting: another process %s", what)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                alone = wait
+            else:
+                alone = True
         except OSError as error:
             raise UserError(
                 f"{target}: cannot be locked ({error.strerror}); mend the rights, or work on a disk that knows locks."
             ) from error
-        yield
+        yield alone
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:

@@ -148,6 +148,6 @@ def test_outputs_are_the_same_bytes_twice(unimodal_file: Writer, tmp_path: Path)
     for name in ("one", "two"):
         estimate_confidence(audio, visual, tmp_path / "manifest.parquet", tmp_path / name, RULE)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["confidence.parquet", "histogram.npz", "sensitivity.csv", "stopping.json"]
+    assert files == ["confidence.parquet", "flatness.csv", "histogram.npz", "sensitivity.csv", "stopping.json"]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

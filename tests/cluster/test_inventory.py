@@ -25,7 +25,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     Path("downloads/vggsound/vggsound.csv").write_text("".join(rows))
     for number in range(7):
         (media / f"-_{number:09d}_{number}.mp4").write_bytes(b"x" * 30_000_000 if number == 0 else b"x")
-    roles = {"kinetics-sounds": "kinetics-sounds", "vggsound": "vggsound", "balanced": "synthetic-balanced"}
+    roles = {"kinetics-sounds": "kinetics-sounds", "vggsound": "vggsound", "balanced": "synthetic-flat"}
     papers = {"balanced-audiovisual": {"datasets": roles}}
     return load_plan(REPOSITORY, {"tier": "paper", "name": "counted", "papers": papers, "seeds": [0]})
 
@@ -37,7 +37,7 @@ def test_every_data_set_has_a_line(plan: Plan) -> None:
     trained = sum(estimate.run_hours(job) for cell in plan.cells for job in cell.jobs if job.row.dataset == "vggsound")
     assert shown["vggsound"] == ["yes", "7", "of", "618", "0.03", hours, store, f"{trained:,.0f}"]
     assert shown["kinetics-sounds"][:5] == ["no", "?", "of", "18,716", "?"]  # as published: no list is there to count
-    assert shown["synthetic-balanced"] == ["-", "made", "here", "-", "?", "?", "?"]
+    assert shown["synthetic-flat"] == ["-", "made", "here", "-", "?", "?", "?"]
     assert all(len(line) == 99 for line in table(inventory, estimate))
     kinetics, vggsound = inventory.gaps
     assert kinetics.startswith("kinetics-sounds: downloads/kinetics-sounds/lists/my_train.txt: no such file; take ")

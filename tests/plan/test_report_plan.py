@@ -14,10 +14,12 @@ PARSING = "avvp-gradient-modulation"
 
 
 def test_generator_seeds_come_with_their_files() -> None:
-    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    again = {"synthetic-kinetics-sounds-g1": {"base": "synthetic-kinetics-sounds", "options": {"seed": 201}}}
+    wanted = {"datasets": {"kinetics-sounds": list(again)}, "runs": ["audio", "visual"], "seeds": [0]}
+    plan = load_plan(REPOSITORY, {"tier": "demo", "datasets": again, "papers": {SLUG: {"robustness": wanted}}})
     paper = Paper.from_dict(plan.paper_record(SLUG))
     further = paper.dataset("kinetics-sounds").generators
-    assert list(further) == ["synthetic-kinetics-sounds-g1"]
+    assert list(further) == list(again)
     for name, info in further.items():
         assert (info.label, info.data, info.manifest) == (name, name, f"data/{name}/manifest.parquet")
         assert info.subsets == f"results/demo/subsets/{SLUG}/{name}.parquet"
@@ -25,7 +27,7 @@ def test_generator_seeds_come_with_their_files() -> None:
         files = {info.manifest, *info.features.values()}
         assert all(f"/{name}/" in path for path in files)
         assert files <= set(plan.fact_files(SLUG))
-    assert [info.data for info in paper.all_datasets()] == list(dict.fromkeys(row.dataset for row in plan.rows[SLUG]))
+    assert sorted(info.data for info in paper.all_datasets()) == sorted({row.dataset for row in plan.rows[SLUG]})
 
 
 def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
@@ -41,14 +43,14 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
         f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
     ]
     assert plan.figure_run_files(SLUG, "figure1") == []
-    maps = plan.claims_run_files(SLUG)  # of two modalities, and five, three and five seeds on the three data sets
-    assert len(maps) == 26 and all(path.endswith("/confidence.npz") for path in maps)
+    maps = plan.claims_run_files(SLUG)  # of two modalities; five seeds on two data sets, three on the three others
+    assert len(maps) == 38 and all(path.endswith("/confidence.npz") for path in maps)
     assert set(maps) <= set(plan.artifacts())
 
 
 def test_a_table_of_subsets_asks_for_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 4
+    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
     assert plan.table_run_files(SLUG, "tableS1") == []
 
 

@@ -17,7 +17,7 @@ def test_the_page_names_data_and_every_claim(
     for name in ("claims.json", "claims.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     text = (tmp_path / "a" / "claims.md").read_text(encoding="utf-8")
-    assert "Balanced: synthetic stand-in for Balanced (synthetic-balanced)." in text
+    assert "Balanced: synthetic stand-in for Balanced (synthetic-balanced)" in text
     lines = text.splitlines()
     assert sum(line.startswith("| C") and line.count("|") == 7 for line in lines) >= 16
     assert all(f"### C{number}. " in text for number in range(1, 17))

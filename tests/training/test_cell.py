@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,13 @@ from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
-from avbalance.files import digest_json, read_json, sha256_file
+from avbalance.files import digest_json, exclusive, read_json, sha256_file
 from avbalance.plan.digest import closure
 from avbalance.plan.entries import training_entries
 from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
+from avbalance.training.data import load_clips
 
 SAME = ("predictions.parquet", "history.csv", "model.safetensors")
 RUNS = {
@@ -240,6 +243,40 @@ def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path
     assert (twin["job"]["run"], twin["made_as"]["run"]) == ("twin", "baseline")
     assert first["job"]["run"] == "baseline" and "made_as" not in first
     assert twin["key"] == first["key"]
+
+
+def test_a_run_that_spells_a_default_out_is_the_run_that_leaves_it_out() -> None:
+    def key(**protocol: Any) -> str:
+        settings = tiny_settings(protocol=protocol)
+        return cell_module.run_key(tiny_job("baseline", settings), settings, {}, "code", "data", torch.device("cpu"))
+
+    assert key(watch_test=False, optimiser="sgd", decay_at=None) == key() != key(watch_test=True)
+
+
+def test_while_another_process_trains_a_run_the_next_one_is_trained(
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_settings(protocol={"epochs": 1, "max_steps": 1})
+    jobs = [tiny_job("baseline", settings, run=run, seed=seed) for run, seed in (("first", 0), ("second", 1))]
+    chosen = options(tiny_data, tmp_path, jobs)
+    digest = load_clips(chosen.manifest, chosen.audio, chosen.visual).digest
+    key = cell_module.run_key(jobs[0], settings, {}, chosen.code, digest, torch.device("cpu"))
+    trained: list[str] = []
+    whole = cell_module._train_job
+
+    def noted(job: dict[str, Any], *rest: Any) -> None:
+        trained.append(job["run"])
+        whole(job, *rest)
+
+    monkeypatch.setattr(cell_module, "_train_job", noted)
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(tmp_path / "cache" / "locks" / f"run-{key[:32]}.lock", "holds the first run"):
+            done = pool.submit(train_cell, chosen)
+            while not (tmp_path / "out" / jobs[1]["folder"] / "record.json").exists() and not done.done():
+                time.sleep(0.05)
+            assert trained == ["second"] and not done.done()
+        done.result()
+    assert trained == ["second", "first"]
 
 
 def test_the_chosen_option_is_the_candidate_of_the_best_validation_accuracy(

@@ -49,7 +49,7 @@ ESTIMATES = ["first_u_audio", "first_u_visual", "u_audio", "u_visual"]  # column
 
 @dataclass
 class _Pool:
-    """All clips of the pool and its supplements: a row each, with `reason` and `step` of those that are left out."""
+    """All clips of the pool and its supplements: a row each, with the `step` at which it was left out."""
 
     frame: pd.DataFrame
 

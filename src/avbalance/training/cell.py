@@ -7,8 +7,9 @@ import io
 import json
 import logging
 import os
+from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ _DATA_SETTINGS = (
     "validation_fraction",
 )  # fmt: skip
 _FEATURES = ("audio_recipe", "visual_recipe", "standardise")
+_PROTOCOL = {each.name: each.default for each in fields(Protocol) if each.default is not MISSING}
 _METADATA = "avbalance"  # key of the facts about a run in the header of its weights
 
 
@@ -90,12 +92,20 @@ def train_cell(options: CellOptions) -> None:
         _check_recipes(job, {"audio": options.audio, "visual": options.visual})
     clips = load_clips(options.manifest, options.audio, options.visual)
     cache = RunCache(options.cache / "runs")
-    for job in options.jobs:
+    waiting, busy = deque(options.jobs), 0
+    while waiting:
+        job = waiting.popleft()
         needs = {name: options.source / path for name, path in job["inputs"].items() if path.endswith(READABLE)}
         settings = _chosen(job, options.source)
         code = job.get("code", options.code)  # of this run alone, where the cell has several methods
         key = run_key(job, settings, needs, code, clips.digest, device)
-        with exclusive(options.cache / "locks" / f"run-{key[:32]}.lock", f"trains {job['folder']}"):
+        lock = options.cache / "locks" / f"run-{key[:32]}.lock"
+        with exclusive(lock, f"trains {job['folder']}", wait=busy > len(waiting)) as alone:
+            if not alone:  # another paper has the same run, and trains it now: first the others
+                waiting.append(job)
+                busy += 1
+                continue
+            busy = 0
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
             if cache.find(key) is None:
                 with cache.create(key) as draft:
@@ -152,15 +162,16 @@ def run_key(
 ) -> str:
     """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
 
-    An instruction set is part of it where the environment pins one: a pinned run is never taken for another. Without a
-    pin it is not: the runs that a colleague finished on another processor stay valid, and their records name it.
+    Defaults of the protocol are spelt out: a run that names one is the run that leaves it out. An instruction set is
+    part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
+    runs that a colleague finished on another processor stay valid, and their records name it.
     """
     pins = pinned()
     return digest_json(
         {
             "code": code,
             "method": job["method"],
-            "settings": settings,
+            "settings": {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}},
             "seed": job["seed"],
             "needs": {name: sha256_file(path) for name, path in needs.items()},
             "data": data,
