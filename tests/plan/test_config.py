@@ -71,8 +71,8 @@ def test_a_tier_that_stands_on_two_lays_the_second_over_the_first() -> None:
 def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing(slug: str) -> None:
     demo, real = (load_plan(REPOSITORY, {"tier": tier}) for tier in ("demo", "real"))
     made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
-    assert {run for _, run in made[0]} == {run for _, run in made[1]}
-    assert all(len(seeds) >= min(3, len(made[0][key])) for key, seeds in made[1].items())
+    assert {run for _, run in made[0]} <= {run for _, run in made[1]}
+    assert all(len(seeds) >= min(3, len(made[0].get(key, (0,)))) for key, seeds in made[1].items())
     controls = {"pool", "random"}  # of a set that is built: the recordings have none yet
     assert all(len(made[0][key]) == 1 or key[0] in controls or key in made[1] for key in made[0]), (
         "what may be missing has one seed in the demo"

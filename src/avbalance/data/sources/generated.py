@@ -207,7 +207,7 @@ def _check_plan(
         )
 
 
-def _alone(media: Path) -> AbstractContextManager[None]:
+def _alone(media: Path) -> AbstractContextManager[object]:
     return exclusive(media / _LOCK, f"generates the clips in {media}")
 
 
