@@ -23,6 +23,7 @@ def add_commands(steps: Any, add: AddStep, configured: Callable[[argparse.Argume
     step.add_argument("--audio-recipe", default="logmel64x128-4s", help="what of the sound is looked at")
     step.add_argument("--visual-recipe", default="fps1-middle-64-4s", help="what of the pictures is looked at")
     step.add_argument("--least", type=int, help="clips to keep at the least, by default 60 %% of them")
+    step.add_argument("--noise-share", type=float, default=0.10, help="of the clips that may be noise, by default 0.1")
     step.add_argument("--epochs", type=int, default=40, help="of each estimator, by default 40")
     step.add_argument("--folds", type=int, default=5, help="of cross-fitting, by default 5")
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -87,7 +88,14 @@ def _balance(options: argparse.Namespace) -> None:
     from avbalance.balancing.own_data import Request, balance_folder
 
     out = options.out or Path("results/balance") / options.folder.absolute().name
-    wanted = Request(options.audio_recipe, options.visual_recipe, options.epochs, options.folds, options.least)
+    wanted = Request(
+        options.audio_recipe,
+        options.visual_recipe,
+        options.epochs,
+        options.folds,
+        options.least,
+        options.noise_share,
+    )
     for sentence in balance_folder(options.folder, out, wanted, options.device):
         _say(sentence)
 

@@ -29,13 +29,16 @@ _MAP_BINS = 25  # a side: a folder of some hundred clips fills few cells of a fi
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the features that estimators read, their epochs and folds, how many clips stay at least."""
+    """What is asked for: the features that estimators read, their epochs and folds, how many clips stay at least,
+    and how many may be noise (see recalibration.Rule).
+    """
 
     audio_recipe: str
     visual_recipe: str
     epochs: int = 40
     folds: int = 5
     least: int | None = None
+    noise_share: float = 0.10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,7 +83,7 @@ def _options(request: Request) -> dict[str, Any]:
         "pool": POOL,
         "recipes": {"audio": request.audio_recipe, "visual": request.visual_recipe},
         "shares": {"train": 0.8, "val": 0.1, "test": 0.1},  # of a manifest that nobody reads
-        "recalibration": {"least": request.least, "category_floor": 10},
+        "recalibration": {"least": request.least, "category_floor": 10, "noise_share": request.noise_share},
         "seed": request.seed,
         "estimators": {
             "folds": request.folds,
