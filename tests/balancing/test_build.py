@@ -176,6 +176,26 @@ def test_scores_of_other_networks_come_from_files(data: Path, tmp_path: Path) ->
     assert set(clips["type"]) == {"both", ""}
 
 
+def test_two_recordings_of_one_id_stay_together_where_asked(data: Path) -> None:
+    twice = generated(4, {"train": 60}, [1.0, 1.0])  # numbers its clips as the pool does
+    build_dataset("twice", twice, data / "twice" / "manifest.parquet")
+    own = spec(supplements=["twice"], scorers=None, together="id")
+    own["options"]["recalibration"] = {"category_floor": 5, "least": 170, "noise": 0.0, "rounds": 1}
+    build_balanced("together", own, data / "together" / "manifest.parquet", "cpu")
+    frame = read_manifest(data / "together" / "manifest.parquet").frame
+    named = frame["id"].str.removeprefix("twice.")
+    assert named.duplicated().any() and (frame["group"] == named).all()
+    assert (frame.groupby(named)["split"].nunique() == 1).all()
+    with pytest.raises(UserError, match="option together is 'talker'; it is group or id"):
+        build_balanced("wrong", spec(together="talker"), data / "wrong" / "manifest.parquet", "cpu")
+
+
+def test_clips_without_a_category_are_left_out_before_anything_is_read_of_them(data: Path) -> None:
+    """Most of a large list belongs to no category: its media need not be there."""
+    listed = read_manifest(data / "listed" / "building" / "pool.parquet").frame
+    assert "class-02" not in set(listed["label"])
+
+
 def test_controls_are_the_pool_and_a_random_set_with_as_many_clips_of_each_class(data: Path) -> None:
     frames = {}
     for take in ("pool", "random"):

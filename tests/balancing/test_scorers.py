@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avbalance.balancing import scorers
-from avbalance.balancing.scorers import read_labels, scores_of
+from avbalance.balancing.scorers import labels_of, read_labels, scores_of
 from avbalance.errors import UserError
 
 RECIPES = {"audio": "logmel32x64-4s", "visual": "fps1-middle-32-4s"}
@@ -34,13 +34,14 @@ def test_scores_of_a_recipe_are_the_softmax_of_its_vectors_by_clip(
 
     monkeypatch.setattr(scorers, "stored_clips", stored)
     spec = {"recipe": "uniform8-k400r50", "labels": str(tmp_path / "labels.txt")}
-    labels, scores = scores_of("visual", spec, tmp_path / "pool.parquet", clips(["a", "lost", "b"]), RECIPES, tmp_path)
-    assert labels == ["cat", "dog"]
+    pool = tmp_path / "data" / "set" / "building" / "pool.parquet"
+    assert labels_of("visual", spec, tmp_path / "data") == ["cat", "dog"]
+    scores = scores_of("visual", spec, pool, clips(["a", "lost", "b"]), RECIPES, tmp_path)
     np.testing.assert_allclose(scores, [[0.2, 0.8], [0.0, 0.0], [0.9, 0.1]])
     assert asked == {"audio": RECIPES["audio"], "visual": "uniform8-k400r50"}
     (tmp_path / "labels.txt").write_text("cat\ndog\nbird\n")
     with pytest.raises(UserError, match="gives a clip 2 values, and there are 3 labels"):
-        scores_of("visual", spec, tmp_path / "pool.parquet", clips(["a"]), RECIPES, tmp_path)
+        scores_of("visual", spec, pool, clips(["a"]), RECIPES, tmp_path)
 
 
 def test_the_labels_of_kinetics_need_no_file() -> None:

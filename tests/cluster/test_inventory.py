@@ -54,15 +54,54 @@ def test_a_dry_run_notes_what_the_preflight_does_not_say(plan: Plan) -> None:
     assert told_in_dry_run(load_plan(REPOSITORY, {"tier": "smoke"})) == []
 
 
+def _balanced(**tier: object) -> Plan:
+    roles = {"kinetics-sounds": None, "vggsound": None}
+    return load_plan(REPOSITORY, {"tier": "paper", "papers": {"balanced-audiovisual": {"datasets": roles}}, **tier})
+
+
+def test_without_the_authors_list_the_balanced_set_is_built_from_public_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("workflow").symlink_to(REPOSITORY / "workflow")  # the table of categories
+    plan = _balanced()
+    assert set(plan.datasets) == {"balanced-built", "kinetics-30", "vggsound-30", "vggsound"}
+    (sentence,) = plan.chosen
+    assert sentence == (
+        "balanced-audiovisual, balanced: balanced-built is taken, since balanced lacks "
+        "downloads/balanced/annotation.json."
+    )
+    told = told_in_dry_run(plan)
+    assert f"note: {sentence}" in told
+    # 60,770 clips of the pool for the models that judge them, once more for each of two scorers, VGG-Sound for one
+    clips = 3 * (32_800 + 27_970) + 151_756 + 30_816
+    cost = Estimate(plan).building("balanced-built")
+    assert (cost.clips, cost.estimators) == (clips, 2 * 4 * 5)
+    core_s = 0.65 * 2 * 4 * 60_770 * 100 * (4 + 0.33)
+    assert cost.gpu_hours == pytest.approx(core_s / 100 / 3600)
+    (built,) = [line for line in told if line.startswith("note: balanced-built: building it decodes 364,882 clips")]
+    assert built.endswith(f"trains 40 models that judge clips ({cost.gpu_hours:,.0f} GPU-hours at most).")
+    assert {sentence.split(": ")[0] for sentence in plan.preflight()} == {"kinetics-30", "vggsound-30", "vggsound"}
+
+
+def test_the_authors_list_comes_before_a_set_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("downloads/balanced").mkdir(parents=True)
+    Path("downloads/balanced/annotation.json").write_text("{}")
+    plan = _balanced()
+    assert set(plan.datasets) == {"balanced"} and plan.chosen == []
+
+
 def test_the_estimate_says_what_is_missing_and_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plan = load_plan(REPOSITORY, {"tier": "paper"})
     said = lines(plan)
-    missing = said[said.index("Missing:") + 1 :][: len(plan.datasets)]
-    assert [line.split(": ")[0].strip() for line in missing] == list(plan.datasets)
+    fetched = [name for name in plan.datasets if name != "balanced-built"]
+    missing = said[said.index("Missing:") + 1 :][: len(fetched)]
+    assert [line.split(": ")[0].strip() for line in missing] == fetched
     assert all("no such file; " in line for line in missing)
-    rows = {line.split()[0]: line for line in said if line.split() and line.split()[0] in plan.datasets}
-    assert all("  no  " in line and "? of" in line for line in rows.values()) and len(rows) == 9
+    rows = {line.split()[0]: line for line in said if line.split() and line.split()[0] in fetched}
+    assert all("  no  " in line and "? of" in line for line in rows.values()) and len(rows) == 10
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ KINDS = (
     "synthetic-timeline",
     "synthetic-two-labels",
     "folder",
+    "kinetics",
     "kinetics-sounds",
     "vggsound",
     "balanced",

@@ -216,6 +216,16 @@ def test_a_bad_vggsound_row_is_named(tmp_path: Path, row: str, message: str) -> 
         vggsound.build("vgg", _vgg(tmp_path, allow_missing=True), tmp_path / "out")
 
 
+def test_a_table_of_categories_narrows_vggsound(tmp_path: Path) -> None:
+    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
+    table = tmp_path / "categories.yaml"
+    table.write_text("marching: {audio: [people marching], visual: [marching]}\n")
+    narrowed = _vgg(tmp_path, categories=str(table), allow_missing=True)
+    manifest = vggsound.build("vgg", narrowed, tmp_path / "out")
+    assert manifest.classes == ["people marching"] and list(manifest.frame["id"]) == [f"{A}_000001", f"{B}_000185"]
+    assert vggsound.inputs(narrowed) == [str(tmp_path / "vggsound.csv"), str(table)]
+
+
 def test_vggsound_preflight(tmp_path: Path) -> None:
     assert "hche11/VGGSound" in str(vggsound.preflight(_vgg(tmp_path)))
     (tmp_path / "vggsound.csv").write_text(VGG_ROWS)

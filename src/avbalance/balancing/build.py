@@ -26,9 +26,9 @@ from avbalance.analysis.flatness import flatness_measures
 from avbalance.balancing.candidates import capped, clip_types, grouped_split, overlapping, supplement
 from avbalance.balancing.estimation import Estimators, cross_fitted
 from avbalance.balancing.recalibration import KEPT, Rule, finished, recalibrate, shortage
-from avbalance.balancing.scorers import scores_of, stored_clips
-from avbalance.balancing.scores import MODALITIES, Categories, read_categories
-from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
+from avbalance.balancing.scorers import labels_of, scores_of, stored_clips
+from avbalance.data.categories import Categories, read_categories
+from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, write_manifest
 from avbalance.data.sources.built import options_of
 from avbalance.data.sources.common import card_for
 from avbalance.errors import UserError
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 STEPS = "building"
 OVERLAP, LOST, TOPIC, TYPE, TYPE_CAP, SPARE = "overlap", "lost", "topic", "type", "type-cap", "not-needed"
-SOURCE = "source"  # column: the data set that a clip was taken from
+SOURCE, NAMED = "source", "named"  # columns: the data set that a clip was taken from, and its id there
 COLUMNS = ["id", SOURCE, "own", "group", "topic", "type", "step", "part"]
 ESTIMATES = ["first_u_audio", "first_u_visual", "u_audio", "u_visual"]  # columns: of the first round, of the last one
 
@@ -63,6 +63,27 @@ class _Pool:
         self.frame.loc[self.inside & marked, "step"] = step
 
 
+@dataclass(frozen=True)
+class _Table:
+    """Categories, and the labels of both scorers that they join."""
+
+    categories: Categories
+    labels: Mapping[str, list[str]]
+
+    @property
+    def names(self) -> list[str]:
+        return self.categories.names
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Label of a clip -> its category: by the category's own name, or by that of one of its labels."""
+        found: dict[str, str] = {}
+        for modality in MODALITIES:
+            for label, column in zip(*np.nonzero(self.categories.members[modality]), strict=True):
+                found[self.labels[modality][label]] = self.names[column]
+        return {**found, **{name: name for name in self.names}}
+
+
 def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = "auto", threads: int = 1) -> None:
     """Write the manifest `out` of the data set `name` that is built as `spec` says (see data/sources/built.py).
 
@@ -71,29 +92,32 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
     options = options_of(spec)
     on = prepare_torch(device, threads)
     folder, data = out.parent / STEPS, out.parent.parent
-    joined, pool = _joined(name, spec, options, data, folder)
+    pool, classes = _pool(options, data)
+    table = _categories(options, data)
+    _topics(pool, table, options)
+    joined = folder / "pool.parquet"
+    _write_joined(pool, card_for(name, spec, classes, "../.."), joined)
     clips = stored_clips(joined, options["recipes"], folder / "features" / name, threads)
     place = pool.frame["id"].map({clip: row for row, clip in enumerate(clips.ids)}).to_numpy()
     pool.leave_out(np.isnan(place), LOST)
-    categories = _types(pool, clips, place, options, joined, folder / "features")
+    if table is not None:
+        _types(pool, table, clips, place, options, joined, folder / "features")
+    categories = table.names if table is not None else sorted(set(pool.frame["topic"]))
     _candidates(pool, categories, options)
     rounds = _recalibrated(pool, clips, place, options, on, folder)
     _parts(pool, options)
     _write(name, spec, options, pool, categories, rounds, joined, out)
 
 
-def _joined(
-    name: str, spec: Mapping[str, Any], options: Mapping[str, Any], data: Path, folder: Path
-) -> tuple[Path, _Pool]:
-    """The manifest of all clips there are, written into `folder`, and the same clips as the pool.
+def _pool(options: Mapping[str, Any], data: Path) -> tuple[_Pool, list[str]]:
+    """All clips of the pool and its supplements, with paths from the folder of the data sets, and their classes.
 
     A group of one name in two data sets is taken to be one video: its clips stay together.
     """
     rows: list[dict[str, Any]] = []
     classes: list[str] = []
     for dataset in (options["pool"], *options["supplements"]):
-        path = data / dataset / "manifest.parquet"
-        manifest = read_manifest(path)
+        manifest = read_manifest(data / dataset / "manifest.parquet")
         classes += [each for each in manifest.classes if each not in classes]
         own = dataset == options["pool"]
         for row in manifest.frame.to_dict("records"):
@@ -102,63 +126,65 @@ def _joined(
                 side: os.path.normpath(os.path.join(root, row[side])) if row[side] else None for side in MODALITIES
             }
             clip = row["id"] if own else f"{dataset}.{row['id']}"  # generated sets number their clips alike
-            own_columns = {"id": clip, "split": "train", SOURCE: dataset, "named": row["id"]}
-            rows.append({**{str(key): value for key, value in row.items()}, **files, **own_columns})
-    frame = pd.DataFrame(rows)
-    card = card_for(name, spec, classes, "../..")
-    listed = [{key: value for key, value in row.items() if key not in (SOURCE, "named")} for row in rows]
-    joined = folder / "pool.parquet"
-    write_manifest(make_manifest(listed, card, f"data set {name}"), joined)
-    frame = frame.assign(own=frame[SOURCE] == options["pool"], step=KEPT, part="", type="", topic="")
-    pool = _Pool(frame)
-    pool.leave_out(overlapping(frame["named"].tolist()), OVERLAP)
-    return joined, pool
+            listed = {**{str(key): value for key, value in row.items()}, **files, "id": clip, "split": "train"}
+            rows.append({**listed, "group": row[options["together"]], SOURCE: dataset, NAMED: row["id"], "own": own})
+    pool = _Pool(pd.DataFrame(rows).assign(step=KEPT, part="", type="", topic=""))
+    pool.leave_out(overlapping(pool.frame[NAMED].tolist()), OVERLAP)
+    return pool, classes
+
+
+def _categories(options: Mapping[str, Any], data: Path) -> _Table | None:
+    """The categories that the scorers have in common; None without scorers, where labels are the categories."""
+    if options["scorers"] is None:
+        return None
+    labels = {modality: labels_of(modality, options["scorers"][modality], data) for modality in MODALITIES}
+    if options["categories"]:
+        return _Table(read_categories(options["categories"], labels), labels)
+    if labels["audio"] != labels["visual"]:
+        raise UserError("option categories: the scorers have different labels; give a table that joins them.")
+    same = {modality: np.eye(len(labels["audio"])) for modality in MODALITIES}
+    return _Table(Categories(labels["audio"], same), labels)
+
+
+def _topics(pool: _Pool, table: _Table | None, options: Mapping[str, Any]) -> None:
+    """Give every clip its category; clips that belong to none are left out before anything is read of them."""
+    topics = pool.frame["label"] if table is None else pool.frame["label"].map(table.topics)
+    pool.frame["topic"] = topics.fillna("")
+    pool.leave_out(topics.isna().to_numpy(), TOPIC)
+    if not pool.inside.any():
+        reason = pool.frame["step"].iloc[0]
+        raise UserError(f"{options['pool']}: no clip can be used; the first is left out for {reason}.")
+
+
+def _write_joined(pool: _Pool, card: dict[str, Any], joined: Path) -> None:
+    """Write the manifest of the clips that are still inside."""
+    frame = pool.frame[pool.inside].drop(columns=[SOURCE, NAMED, "own", "step", "part", "type", "topic"])
+    rows = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+    write_manifest(make_manifest(rows, card, f"data set {card['dataset']}"), joined)
 
 
 def _types(
-    pool: _Pool, clips: Clips, place: NDArray[np.float64], options: Mapping[str, Any], joined: Path, folder: Path
-) -> list[str]:
-    """Give every clip its category and type; returns the categories. Without scorers no clip has a type."""
-    if options["scorers"] is None:
-        pool.frame["topic"] = pool.frame["label"]
-        return sorted(set(pool.frame["label"]))
-    known = {
+    pool: _Pool,
+    table: _Table,
+    clips: Clips,
+    place: NDArray[np.float64],
+    options: Mapping[str, Any],
+    joined: Path,
+    folder: Path,
+) -> None:
+    """Give every clip its type: which of the scorers are right about it."""
+    scores = {
         modality: scores_of(modality, options["scorers"][modality], joined, clips, options["recipes"], folder)
         for modality in MODALITIES
     }
-    labels = {modality: found[0] for modality, found in known.items()}
-    table = read_categories(options["categories"], labels) if options["categories"] else _identity(labels)
-    integrated = table.integrated({modality: found[1] for modality, found in known.items()})
-    topics = pool.frame["label"].map(_topic_of(table, labels))
-    pool.frame["topic"] = topics.fillna("")
-    pool.leave_out(topics.isna().to_numpy(), TOPIC)
+    integrated = table.categories.integrated(scores)
     inside = np.flatnonzero(pool.inside)
-    if not inside.size:
-        raise UserError(
-            f"{options['pool']}: no clip can be used; the first is left out for {pool.frame['step'].iloc[0]}."
-        )
     rows = place[inside].astype(int)
-    numbers = topics.iloc[inside].map({name: row for row, name in enumerate(table.names)}).to_numpy(np.int64)
+    position = {name: row for row, name in enumerate(table.names)}
+    numbers = pool.frame["topic"].iloc[inside].map(position).to_numpy(np.int64)
     pool.frame.loc[inside, "type"] = clip_types(
         {modality: values[rows] for modality, values in integrated.items()}, numbers
     )
-    return table.names
-
-
-def _identity(labels: Mapping[str, list[str]]) -> Categories:
-    """Both networks' labels as categories, where they are the same."""
-    if labels["audio"] != labels["visual"]:
-        raise UserError("option categories: the scorers have different labels; give a table that joins them.")
-    return Categories(labels["audio"], {modality: np.eye(len(labels["audio"])) for modality in MODALITIES})
-
-
-def _topic_of(table: Categories, labels: Mapping[str, list[str]]) -> dict[str, str]:
-    """Label of a clip -> its category: by the category's own name, or by that of one of its labels."""
-    found: dict[str, str] = {}
-    for modality in MODALITIES:
-        for label, column in zip(*np.nonzero(table.members[modality]), strict=True):
-            found[labels[modality][label]] = table.names[column]
-    return {**found, **{name: name for name in table.names}}
 
 
 def _candidates(pool: _Pool, categories: list[str], options: Mapping[str, Any]) -> None:

@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from avbalance.balancing.scores import Floats, read_scores
+from avbalance.balancing.scores import read_scores
+from avbalance.data.categories import Floats
+from avbalance.data.manifest import read_manifest
 from avbalance.data.sources.built import KINETICS
+from avbalance.data.sources.kinetics import kinetics_labels
 from avbalance.errors import UserError
 from avbalance.features.extract import chosen_recipes, extract, prepare
 from avbalance.features.store import array_facts, array_is_there, store_name
@@ -23,38 +26,49 @@ from avbalance.training.data import Clips, load_clips
 _CHUNK = 256  # clips pooled at once
 
 
-def scores_of(
-    modality: str, spec: Mapping[str, Any], joined: Path, clips: Clips, recipes: Mapping[str, str], work: Path
-) -> tuple[list[str], Floats]:
-    """Labels of a scorer (L) and its probabilities (N, L) for all clips, those of the manifest `joined`.
+def labels_of(modality: str, spec: Mapping[str, Any], data: Path) -> list[str]:
+    """Labels (L) that a scorer tells apart, without asking it; data: the folder of the data sets.
 
     spec is one of
 
     - {file, labels}: a file of scores as `read_scores` takes it;
     - {recipe, labels}: the scores, before the softmax, that the network of a feature recipe gives each clip, such as
       uniform8-k400r50 (Kinetics-400);
-    - {dataset}, or {dataset, recipe}: a data set beside this one; a logistic regression on pooled features is fitted to
-      its training part, the penalty chosen on the validation part; the features are those of `recipes`, or of another
-      recipe. Xia et al. 2023 judge sound by VGGish, trained on VGG-Sound.
+    - {dataset}, or {dataset, recipe}: a logistic regression on pooled features, fitted to the training part of a data
+      set, the penalty chosen on its validation part; the features are the builder's, or of another recipe. Xia et al.
+      2023 judge sound by VGGish, trained on VGG-Sound.
 
-    A clip that another recipe loses has the probability 0 for each label. labels: a text file with one label in a line,
-    or KINETICS. work: folder for features. Raises UserError for anything else, and for what is not there.
+    labels: a text file with one label in a line, or KINETICS. Raises UserError for anything else.
     """
-    given, own = set(spec), {**recipes, modality: spec.get("recipe", recipes[modality])}
-    if given == {"file", "labels"}:
-        labels = read_labels(spec["labels"])
-        return labels, read_scores(spec["file"], clips.ids.tolist(), labels)
-    if given == {"recipe", "labels"}:
-        labels, scored = read_labels(spec["labels"]), stored_clips(joined, own, work / own[modality])
-        return labels, _aligned(softmax(_network_scores(modality, scored, labels), axis=1), scored, clips)
+    given = set(spec)
+    if given in ({"file", "labels"}, {"recipe", "labels"}):
+        return read_labels(spec["labels"])
     if given in ({"dataset"}, {"dataset", "recipe"}):
-        manifest = joined.parents[2] / str(spec["dataset"]) / "manifest.parquet"
-        scored = stored_clips(joined, own, work / own[modality]) if "recipe" in spec else clips
-        known = stored_clips(manifest, own, work / "-".join([manifest.parent.name, *spec.get("recipe", "").split()]))
-        return list(known.classes), _aligned(_linear(modality, known, scored), scored, clips)
+        return read_manifest(data / str(spec["dataset"]) / "manifest.parquet").classes
     raise UserError(
         f"scorers.{modality}: give file and labels, recipe and labels, or dataset; not {', '.join(spec) or 'nothing'}."
     )
+
+
+def scores_of(
+    modality: str, spec: Mapping[str, Any], joined: Path, clips: Clips, recipes: Mapping[str, str], work: Path
+) -> Floats:
+    """Probabilities (N, L) that a scorer gives its labels for all clips, those of the manifest `joined`.
+
+    spec: see `labels_of`. recipes: of the builder's features. A clip that another recipe loses has the probability 0
+    for each label. work: folder for features. Raises UserError for what is not there, or of another shape.
+    """
+    data = joined.parents[2]
+    labels, own = labels_of(modality, spec, data), {**recipes, modality: spec.get("recipe", recipes[modality])}
+    if "file" in spec:
+        return read_scores(spec["file"], clips.ids.tolist(), labels)
+    if "dataset" not in spec:
+        scored = stored_clips(joined, own, work / own[modality])
+        return _aligned(softmax(_network_scores(modality, scored, labels), axis=1), scored, clips)
+    manifest = data / str(spec["dataset"]) / "manifest.parquet"
+    scored = stored_clips(joined, own, work / own[modality]) if "recipe" in spec else clips
+    known = stored_clips(manifest, own, work / "-".join([manifest.parent.name, *spec.get("recipe", "").split()]))
+    return _aligned(_linear(modality, known, scored), scored, clips)
 
 
 def _network_scores(modality: str, scored: Clips, labels: list[str]) -> Floats:
@@ -83,9 +97,7 @@ def read_labels(path: str | Path) -> list[str]:
     KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share.
     """
     if path == KINETICS:
-        from torchvision.models.video import R2Plus1D_18_Weights
-
-        return list(R2Plus1D_18_Weights.KINETICS400_V1.meta["categories"])
+        return kinetics_labels()
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

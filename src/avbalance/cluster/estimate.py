@@ -12,7 +12,9 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
-from avbalance.cluster.inventory import table, take_inventory
+from avbalance.balancing.recalibration import Rule
+from avbalance.cluster.inventory import building, table, take_inventory
+from avbalance.data.sources.built import options_of
 from avbalance.errors import UserError
 from avbalance.files import read_json
 from avbalance.plan.config import load_yaml
@@ -39,6 +41,16 @@ class Load:
     longest_hours: float  # of one training
     measured: int  # trainings whose time is a record's
     results_gb: float
+
+
+@dataclass(frozen=True)
+class Building:
+    """What building a set costs: clips that are decoded for it, and models that judge them."""
+
+    clips: float
+    decode_hours: float  # of one core
+    estimators: int
+    gpu_hours: float  # where no estimator stops early
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,27 @@ class Estimate:
     def known_clips(self, dataset: str) -> float | None:
         """Clips of a data set that the costs reckon with; None where they do not know it."""
         return self._all_clips(dataset) if dataset in self.costs["clips"] else None
+
+    def building(self, dataset: str) -> Building:
+        """Of a data set of the kind built: all rounds, each modality and fold a model of its own, at most.
+
+        A scorer that is fitted to a data set decodes it whole, and the clips of the pool once more where it has a
+        recipe of its own, as one with a network's scores has.
+        """
+        options = options_of(self.plan.datasets[dataset])
+        pool = sum(self._all_clips(name) for name in (options["pool"], *options["supplements"]))
+        clips = pool
+        for scorer in (options["scorers"] or {}).values():
+            clips += self._all_clips(str(scorer["dataset"])) if "dataset" in scorer else 0.0
+            clips += pool if "recipe" in scorer else 0.0
+        estimators, rounds = options["estimators"], Rule(**options["recalibration"]).rounds + 1
+        folds, epochs = int(estimators["folds"]), int(estimators["protocol"]["epochs"])
+        known = self.costs["train_core_s"]["unimodal-net"]
+        clip_core_s = float(known.get(dataset, known["any"]))
+        # A model sees its own folds in training and the held one after each epoch.
+        passes = 2 * rounds * pool * epochs * (folds - 1 + float(self.costs["evaluated"]))
+        hours = clip_core_s * passes / self._number("gpu_speedup") / _HOUR
+        return Building(clips, clips * self._number("feature_core_s") / _HOUR, 2 * rounds * folds, hours)
 
     def feature_hours(self, dataset: str) -> float:
         """Hours in which one core decodes a data set."""
@@ -200,7 +233,7 @@ def lines(plan: Plan) -> list[str]:
         for each in loads
     ]
     inventory = take_inventory(plan)
-    said += ["", *table(inventory, now)]
+    said += ["", *table(inventory, now), *building(now), *plan.chosen]
     if inventory.gaps:
         said += ["", "Missing:", *(f"  {gap}" for gap in inventory.gaps)]
     said += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from avbalance.data.at_hand import AtHand, at_hand, is_fetched
-from avbalance.plan.entries import source_module
+from avbalance.plan.entries import members, source_module
 from avbalance.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -74,14 +74,26 @@ def asks_for_dry_run(arguments: Sequence[str]) -> bool:
 
 
 def told_in_dry_run(plan: Plan) -> list[str]:
-    """The table, and a note for each data set of which part of the media is missing; nothing without such data sets.
+    """The table, what building sets costs, which data sets were chosen, and of which a part of the media is missing.
 
-    What keeps a data set from being read at all is the preflight's matter.
+    Nothing without data sets that are fetched. What keeps a data set from being read at all is the preflight's matter.
     """
     if not any(is_fetched(source_module(spec["kind"])) for spec in plan.datasets.values()):
         return []
     from avbalance.cluster.estimate import Estimate
 
-    inventory = take_inventory(plan)
+    inventory, estimate = take_inventory(plan), Estimate(plan)
     known = set(plan.preflight())
-    return [*table(inventory, Estimate(plan)), *(f"note: {gap}" for gap in inventory.gaps if gap not in known)]
+    gaps = [gap for gap in inventory.gaps if gap not in known]
+    return [*table(inventory, estimate), *(f"note: {said}" for said in [*building(estimate), *plan.chosen, *gaps])]
+
+
+def building(estimate: Estimate) -> Iterator[str]:
+    """A sentence on each set that is built: what is decoded and trained for it, besides what the table tells."""
+    for name, spec in estimate.plan.datasets.items():
+        if spec["kind"] == "built" and all(estimate.known_clips(each) for each in members(spec)):
+            cost = estimate.building(name)
+            yield (
+                f"{name}: building it decodes {cost.clips:,.0f} clips ({cost.decode_hours:,.0f} core-hours) and trains "
+                f"{cost.estimators} models that judge clips ({cost.gpu_hours:,.0f} GPU-hours at most)."
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ class Core:
     config: dict[str, Any]
     papers: dict[str, dict[str, Any]]
     rows: dict[str, list[Row]]
+    chosen: list[str] = field(
+        default_factory=list
+    )  # a sentence for each role that had several data sets to choose from
 
     @property
     def name(self) -> str:

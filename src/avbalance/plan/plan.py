@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avbalance.plan.config import load_config, load_paper
+from avbalance.plan.config import load_config, load_dataset, load_paper
+from avbalance.plan.entries import source_module
 from avbalance.plan.reports import Reports
 from avbalance.plan.sheet import rows_of_paper
 
@@ -48,6 +49,34 @@ class Plan(Reports):
 def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
     """Read configuration and declarations; raises UserError for anything that does not fit together."""
     config = load_config(root, overrides)
+    chosen = _choose_datasets(root, config)
     papers = {slug: load_paper(root, slug) for slug in config["papers"]}
     rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
-    return Plan(root=root, config=config, papers=papers, rows=rows)
+    return Plan(root=root, config=config, papers=papers, rows=rows, chosen=chosen)
+
+
+def _choose_datasets(root: Path, config: dict[str, Any]) -> list[str]:
+    """Put one data set in the place of several that a role has; says for each such role which one and why.
+
+    The first one whose lists are there, or that is built already; else the last.
+    """
+    said = []
+    for slug, paper in config["papers"].items():
+        for role, names in paper.get("datasets", {}).items():
+            if not isinstance(names, list):
+                continue
+            absent = {name: _absent_list(root, config, name) for name in names}
+            taken = next((name for name in names if absent[name] is None), names[-1])
+            paper["datasets"][role] = taken
+            passed = [f"{name} lacks {absent[name]}" for name in names[: names.index(taken)]]
+            if passed:
+                said.append(f"{slug}, {role}: {taken} is taken, since {' and '.join(passed)}.")
+    return said
+
+
+def _absent_list(root: Path, config: dict[str, Any], name: str) -> str | None:
+    """The first list of a data set that is not there; None when all are, or the data set is built."""
+    if Path(f"data/{name}/manifest.parquet").exists():
+        return None
+    spec = load_dataset(root, config, name)
+    return next((path for path in source_module(spec["kind"]).inputs(spec) if not Path(path).is_file()), None)

@@ -23,10 +23,12 @@ DEFAULTS: dict[str, Any] = {
     "categories": None,  # table of categories; None: the scorers' labels are the categories
     "target": 1300,  # clips of a category up to which supplements are added
     "shares": {"train": 0.81, "val": 0.08, "test": 0.11},  # of the published set
+    "together": "group",  # column of the pool's manifest whose clips stay in one part: group (videos), or id
     "estimators": required(),  # data, model, protocol, rule, folds
     "recalibration": {},  # see balancing/recalibration.py, Rule
     "seed": 0,
 }
+TOGETHER = ("group", "id")
 KINETICS = "kinetics-400"  # labels that need no file
 _ESTIMATORS = ("data", "model", "protocol", "rule", "folds")
 
@@ -40,6 +42,10 @@ def options_of(spec: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if not isinstance(options[name], Mapping) or set(options[name]) != set(keys):
             raise UserError(f"data set of kind built: option {name!r} needs {', '.join(keys)}.")
+    if options["together"] not in TOGETHER:
+        raise UserError(
+            f"data set of kind built: option together is {options['together']!r}; it is {' or '.join(TOGETHER)}."
+        )
     return options
 
 

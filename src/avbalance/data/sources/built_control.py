@@ -59,7 +59,8 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     if not (steps / "clips.parquet").is_file():
         raise UserError(f"{steps}: no such folder; delete {folder} to have the set built here.")
     clips = read_parquet(steps / "clips.parquet", ("id", "topic", "group", "own"), f"the data set {options['built']}")
-    clips = clips[clips["own"] & clips["topic"].isin(whole.classes)]
+    pool = read_manifest(steps / "pool.parquet").frame.set_index("id")
+    clips = clips[clips["own"] & clips["topic"].isin(whole.classes) & clips["id"].isin(pool.index)]
     if options["take"] == RANDOM:
         clips = clips.assign(turn=hashes(clips["id"].tolist(), options["seed"], RANDOM)).sort_values("turn")
         sizes = whole.frame["label"].value_counts()
@@ -67,7 +68,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     shares = {part: float((whole.frame["split"] == part).mean()) for part in ("train", "val", "test")}
     topics = clips["topic"].map({label: row for row, label in enumerate(whole.classes)}).to_numpy("int64")
     parts = grouped_split(topics, clips["group"].tolist(), shares, options["seed"])
-    listed = read_manifest(steps / "pool.parquet").frame.set_index("id").loc[clips["id"]].reset_index()
+    listed = pool.loc[clips["id"]].reset_index()
     listed = listed.assign(label=clips["topic"].to_numpy(), split=parts)
     rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]
     return make_manifest(rows, card_for(name, spec, whole.classes, ".."), f"data set {name}")

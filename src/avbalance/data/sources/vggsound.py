@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "media_root": required(),
     "modality_labels": None,
     "classes": 309,
+    "categories": None,
     "allow_missing": False,
     "checksums": False,
 }
@@ -58,10 +59,11 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: vggsound.csv, and what people perceived where that file is there."""
+    """Files that list the clips: vggsound.csv, what people perceived where that is there, and a table of categories."""
     options = read_options(spec, DEFAULTS)
     labels = _modality_labels(options)
-    return [str(options["list"]), *([str(labels)] if labels else [])]
+    table = options["categories"]
+    return [str(options["list"]), *([str(labels)] if labels else []), *([str(table)] if table else [])]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -69,11 +71,13 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
 
     Classes are ordered by code point and spelt as in the list, mistakes included. Raises UserError, naming
     file, row and fix, on malformed rows and when the number of classes is not the expected one. With the option
-    modality_labels the card counts test clips by KINDS and those that nobody annotated.
+    categories only clips of its table's labels are listed; with modality_labels the card counts test clips by KINDS and
+    those that nobody annotated.
 
     Deviation: the authors' loader numbers classes by first appearance; the order matters only to foreign
     checkpoints.
     """
+    from avbalance.data.categories import labels_of_categories
     from avbalance.data.manifest import make_manifest
 
     problem = preflight(spec)
@@ -93,6 +97,9 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
             f"{path}: {len(classes)} class names where {options['classes']} are expected; "
             "fetch the whole list again or set the option classes."
         )
+    if options["categories"]:
+        classes = labels_of_categories(options["categories"], "audio", classes)
+        rows = [row for row in rows if row["label"] in set(classes)]
     refuse_if_nothing_found(rows, media, options["allow_missing"])
     card = card_for(name, spec, classes, media_root_entry(options["media_root"], out_dir))
     labels = _modality_labels(options)

@@ -1,0 +1,106 @@
+"""Declarations with types: what people write in YAML, checked key by key before anything runs.
+
+A declaration is a class; its fields are the keys that may be written, with their defaults and a line of documentation
+each. Of these classes are made: the sentence on a wrong key or value (file, place, nearest known name),
+docs/reference/declarations.md, and the JSON schemas that editors read.
+
+    class Margin(Declared):
+        run: Run
+        '''the run that is judged'''
+        at_least: float = 0.0
+        '''by how much it must exceed the others'''
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from avbalance.errors import UserError
+
+OWN = "declared"  # type of the errors whose sentence is ours
+SHOWN = 20  # names that a sentence lists at the most
+Known = Mapping[str, Collection[str]]  # kind of name, as in the aliases below -> the names there are
+_Any = TypeVar("_Any", bound="Declared")
+
+
+class Declared(BaseModel):
+    """A declaration; wrong keys and values raise, numbers written as text do not pass for numbers."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in given:
+                if key not in known and key not in cls.model_fields:
+                    raise refusal(f"unknown key {key!r}{nearest(str(key), known)}; known are {listed(known)}")
+        return given
+
+
+def refusal(sentence: str) -> PydanticCustomError:
+    """What a validator raises so that people read `sentence`; it ends without a full stop."""
+    return PydanticCustomError(OWN, "{sentence}", {"sentence": sentence})
+
+
+def read(model: type[_Any], given: Any, where: str, known: Known | None = None) -> _Any:
+    """The declaration that `given`, plain YAML, says; known: the names that may occur, by kind.
+
+    Raises UserError with `where` (the file), the place in it and what is wrong there.
+    """
+    try:
+        return model.model_validate(given, context=dict(known or {}))
+    except ValidationError as error:
+        raise UserError(_sentence(where, error.errors(include_url=False)[0])) from None
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """The end of a sentence on an unknown name: which known one may be meant, if any."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}" if near else ""
+
+
+def listed(known: Collection[str]) -> str:
+    """Names in a sentence: all of a few, the first of many."""
+    names = list(known)
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _sentence(where: str, error: ErrorDetails) -> str:
+    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    told, value, limits = error["msg"], error.get("input"), error.get("ctx", {})
+    if error["type"] == "missing":
+        place, _, key = place.rpartition(".")
+        told = f"lacks the key {key!r}"
+    elif error["type"] == "literal_error":
+        told = f"is {value!r}; use {limits['expected']}"
+    elif error["type"] != OWN:
+        told = f"is {value!r}; {told.replace('Input should be', 'it must be')}"
+    return f"{where}{', ' if place else ''}{place}: {told}."
+
+
+def _named(kind: str) -> Callable[[str, ValidationInfo], str]:
+    """Checks a name against those of its kind, where the reader was given them."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(kind)
+        if known is not None and name not in known:
+            raise refusal(f"there is no {kind} {name!r}{nearest(name, known)}; there are {listed(known)}")
+        return name
+
+    return check
+
+
+Role = Annotated[str, AfterValidator(_named("data set"))]  # of a paper: the name of a role
+Run = Annotated[str, AfterValidator(_named("run"))]
+ScoredRun = Annotated[str, AfterValidator(_named("run or reference"))]  # a run, or what looks at nothing
+Metric = Annotated[str, AfterValidator(_named("metric"))]
+Condition = Annotated[str, AfterValidator(_named("condition"))]
