@@ -17,6 +17,7 @@ from pathlib import Path
 
 from avbalance.errors import UserError
 from avbalance.files import atomic_path
+from avbalance.papers import folder_of
 
 PACKAGE = "avbalance"
 SOURCE = Path(__file__).resolve().parents[1]
@@ -85,6 +86,8 @@ def module_file(name: str) -> Path | None:
     if parts[0] != PACKAGE:
         return None
     base = SOURCE.joinpath(*parts[1:])
+    if parts[1:2] == ["papers"] and parts[2:]:  # code of a paper, in the paper's own folder
+        base = folder_of(parts[2]).joinpath(*parts[3:])
     for candidate in (base / "__init__.py", base.with_suffix(".py") if parts[1:] else base / "__init__.py"):
         if candidate.is_file():
             return candidate

@@ -1,0 +1,56 @@
+"""Python that belongs to single papers: avbalance.papers.<slug> is the folder workflow/papers/<slug>.
+
+A dash of a folder's name is written as an underscore: avbalance.papers.gmm_adaptive_loss.figures.gap_posterior lies in
+workflow/papers/gmm-adaptive-loss/figures/gap_posterior.py, beside what that paper declares. A new kind of figure or
+claim is a new file there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "papers"
+_PREFIX = f"{__name__}."
+
+
+class _Finder(MetaPathFinder):
+    """Says where the folder of a paper is; what lies in it Python then finds by itself."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        folder = folder_of(name.removeprefix(_PREFIX))
+        if not name.startswith(_PREFIX) or not folder.is_dir():
+            return None
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        return spec
+
+
+sys.meta_path.append(_Finder())
+
+
+def folder_of(slug: str) -> Path:
+    """The folder of a paper, by its slug or its name as a module."""
+    return FOLDER / slug.replace("_", "-")
+
+
+def module_of(slugs: Sequence[str], part: str, kind: str) -> str | None:
+    """Name of the module <part>/<kind>.py of the first of some papers that has it; None where none has.
+
+    slugs: a paper, and those whose declarations it builds on.
+    """
+    for slug in slugs:
+        if kind.isidentifier() and (folder_of(slug) / part / f"{kind}.py").is_file():
+            return f"{_PREFIX}{slug.replace('-', '_')}.{part}.{kind}"
+    return None
+
+
+def kinds_of(slugs: Sequence[str], part: str) -> list[str]:
+    """All kinds that some papers have in a part of their folders, sorted."""
+    return sorted({path.stem for slug in slugs for path in folder_of(slug).glob(f"{part}/[!_]*.py")})
