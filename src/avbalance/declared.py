@@ -75,7 +75,10 @@ def listed(known: Collection[str]) -> str:
 
 
 def _sentence(where: str, error: ErrorDetails) -> str:
-    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    place = "".join(
+        f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part != "[key]"
+    )
+    place = place.lstrip(".")
     told, value, limits = error["msg"], error.get("input"), error.get("ctx", {})
     if error["type"] == "missing":
         place, _, key = place.rpartition(".")

@@ -25,6 +25,10 @@ from avbalance.errors import UserError
 LEVELS = ("segment", "event")
 QUANTITIES = ("A", "V", "AV", "Type", "Event")  # the papers' order; Type and Event are Type@AV and Event@AV
 METRICS = tuple(f"{level}_{quantity}" for level in LEVELS for quantity in QUANTITIES)
+MEANS = {f"{level}_mean": tuple(name for name in METRICS if name.startswith(level)) for level in LEVELS} | {
+    "average": METRICS
+}  # mean of several metrics -> these
+MODALITY_METRICS = tuple(tuple(f"{level}_{letter}" for level in LEVELS) for letter in "AV")  # of one modality alone
 GATES = ("global", "modality")
 THRESHOLD = 0.5
 LONGEST = 10  # segments of a row: its 55 possible events fit the bits of one number
@@ -68,7 +72,7 @@ def evaluate(
     `frame_prob (N, T, 2, C)`; video level `P`, `p_a`, `p_v` `(N, C)`; `gt_a`, `gt_v` `(N, C, T)`; `gate` as in
     `open_gates`. Raises UserError for an empty prediction, one that is not finite, and arrays that do not fit.
     """
-    _refuse_unfit(frame_prob, {"P": P, "p_a": p_a, "p_v": p_v}, gt_a, gt_v)
+    _check_arrays(frame_prob, {"P": P, "p_a": p_a, "p_v": p_v}, gt_a, gt_v)
     gates = open_gates(gate, P, p_a, p_v)
     predicted = _codes(np.moveaxis(frame_prob >= THRESHOLD, 1, -1))
     return _score(predicted * gates, np.stack([_codes(gt_a), _codes(gt_v)], axis=1))
@@ -97,7 +101,7 @@ def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray
 
     Audio-visual segments are those active in both modalities. Raises UserError for an empty prediction, N = 0.
     """
-    _refuse_unlike(segments_a=segments_a, segments_v=segments_v, gt_a=gt_a, gt_v=gt_v)
+    _check_segments(segments_a=segments_a, segments_v=segments_v, gt_a=gt_a, gt_v=gt_v)
     predicted, true = (
         np.stack([_codes(audio), _codes(visual)], axis=1) for audio, visual in ((segments_a, segments_v), (gt_a, gt_v))
     )
@@ -107,16 +111,6 @@ def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray
 def segment_counts(predicted: BoolArray, true: BoolArray) -> Counts:
     """Segments (..., T) counted: TP, FP and FN, stacked (3, ...)."""
     return _segments_counted(_codes(predicted), _codes(true)).counts()
-
-
-def event_counts(predicted: BoolArray, true: BoolArray) -> Counts:
-    """Events, that is maximal runs of active segments (..., T), counted: TP, FP and FN, stacked (3, ...).
-
-    A predicted event is TP when some true event of its row covers at least half of their union, else FP; a true event
-    is FN when no predicted one does so. Runs are parted by gaps, so an event cannot match two: TP counted from either
-    side is the same.
-    """
-    return _events_counted(_codes(predicted), _codes(true)).counts()
 
 
 def _codes(active: BoolArray) -> Codes:
@@ -143,6 +137,11 @@ def _segments_counted(predicted: Codes, true: Codes) -> Agreement:
 
 
 def _events_counted(predicted: Codes, true: Codes) -> Agreement:
+    """Events, that is maximal runs of active segments.
+
+    A predicted event is a hit when some true event of its row covers at least half of their union. Runs are parted by
+    gaps, so an event cannot match two: hits counted from either side are the same.
+    """
     hits, events = _event_tables()
     return Agreement(hits.take(predicted.astype(np.intp) << LONGEST | true), events.take(predicted), events.take(true))
 
@@ -192,9 +191,9 @@ def _video_scores(agreement: Agreement) -> FloatArray:
     """A, V, AV, Type and Event (N, 5) from numbers (N, 3, C) of A, V and AV; Event sums those of A and V first."""
     hits, predicted, true = agreement
     scores = np.empty((len(hits), len(QUANTITIES)))
-    found = [hits, predicted + true]
+    pair = [hits, predicted + true]
     scores[:, [0, 1, 2, 4]] = _mean_f(
-        *(np.concatenate([each, each[:, :1] + each[:, 1:2]], axis=1, dtype=np.uint8) for each in found)
+        *(np.concatenate([each, each[:, :1] + each[:, 1:2]], axis=1, dtype=np.uint8) for each in pair)
     )
     scores[:, 3] = scores[:, :3].mean(axis=1)
     return scores
@@ -215,10 +214,10 @@ def _mean_f(hits: NDArray[np.integer[Any]], total: NDArray[np.integer[Any]]) -> 
     return np.where(occurring > 0, f.sum(axis=-1) / np.maximum(occurring, 1), 1.0)
 
 
-def _refuse_unfit(
+def _check_arrays(
     frame_prob: Probabilities, video_prob: dict[str, Probabilities], gt_a: BoolArray, gt_v: BoolArray
 ) -> None:
-    _refuse_empty(frame_prob)
+    _check_not_empty(frame_prob)
     if frame_prob.ndim != 4 or frame_prob.shape[2] != 2:
         raise UserError(f"frame_prob has the shape {frame_prob.shape}; it must be videos x segments x 2 x classes.")
     videos, segments, _, classes = frame_prob.shape
@@ -237,14 +236,14 @@ def _refuse_unfit(
             raise UserError(f"{name} of video {finite.argmin()} (from 0) is not finite; train the run again.")
 
 
-def _refuse_unlike(**arrays: BoolArray) -> None:
+def _check_segments(**arrays: BoolArray) -> None:
     first = next(iter(arrays.values()))
-    _refuse_empty(first)
+    _check_not_empty(first)
     for name, array in arrays.items():
         if array.ndim != 3 or array.shape != first.shape or array.dtype != np.bool_:
             raise UserError(f"{name} is {array.dtype} {array.shape}; it must be bool, videos x classes x segments.")
 
 
-def _refuse_empty(array: NDArray[Any]) -> None:
+def _check_not_empty(array: NDArray[Any]) -> None:
     if len(array) == 0:
         raise UserError("empty prediction: there is no video to score; run the model on the split again.")

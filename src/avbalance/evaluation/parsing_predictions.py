@@ -7,6 +7,7 @@ Axes: N rows (a video under one checkpoint), T segments, C classes; of an axis o
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import GATES, ParsingScores, active_segments, evaluate, open_gates
+from avbalance.evaluation.parsing import (
+    GATES,
+    MEANS,
+    METRICS,
+    MODALITY_METRICS,
+    ParsingScores,
+    active_segments,
+    evaluate,
+    open_gates,
+)
+from avbalance.evaluation.rows import NO_SUBSET, REPAIRED, Coordinates
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"
 KINDS = (CLASSIFICATION, PARSING, LOCALISATION)
@@ -29,6 +40,7 @@ REMEDY = "delete the run's folder and run it again"
 
 Strings = NDArray[np.str_]
 BoolArray = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,20 @@ class Rows:
     checkpoint: Strings
     classes: tuple[str, ...]
 
-    def groups(self) -> list[tuple[tuple[str, str, str], NDArray[np.intp]]]:
-        """(split, condition, checkpoint) and its rows, in the order of their ids."""
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of the truth, by the protocol that is measured against each."""
+        return (NO_SUBSET,)
+
+    def places(self) -> Iterator[tuple[Coordinates, Indices]]:
+        """Every split, condition, checkpoint and version of the truth, and its rows in the order of their ids."""
         keys = sorted(set(zip(self.split.tolist(), self.condition.tolist(), self.checkpoint.tolist(), strict=True)))
         order = np.argsort(self.id, kind="stable")
-        found = []
         for split, condition, checkpoint in keys:
             own = (self.split == split) & (self.condition == condition) & (self.checkpoint == checkpoint)
-            found.append(((split, condition, checkpoint), order[own[order]]))
-        return found
+            for protocol in self.versions:
+                place = Coordinates(split, condition=condition, protocol=protocol, checkpoint=checkpoint)
+                yield place, order[own[order]]
 
 
 @dataclass(frozen=True)
@@ -64,18 +81,32 @@ class ParsingPredictions(Rows):
     truth_visual: BoolArray
     truth_audio_repaired: BoolArray | None
 
-    def scores(self, rows: NDArray[np.intp], repaired: bool = False) -> ParsingScores:
-        """The ten scores of some rows, against the first or the repaired version of the audio truth."""
-        audio = self.truth_audio_repaired if repaired else self.truth_audio
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return (NO_SUBSET,) if self.truth_audio_repaired is None else (NO_SUBSET, REPAIRED)
+
+    def truth(self, rows: Indices, protocol: str = NO_SUBSET) -> BoolArray:
+        """Truth (n, 2, C, T) of some rows; raises UserError where there is no repaired version."""
+        audio = self.truth_audio_repaired if protocol == REPAIRED else self.truth_audio
         if audio is None:
             raise UserError(f"{self.path}: there is no second version of the audio truth.")
-        P, p_a, p_v = np.moveaxis(self.video_prob[rows], 1, 0)
-        return evaluate(self.frame_prob[rows], P, p_a, p_v, audio[rows], self.truth_visual[rows], self.gate)
+        return np.stack([audio[rows], self.truth_visual[rows]], axis=1)
 
-    def segments(self, rows: NDArray[np.intp]) -> BoolArray:
+    def scores(self, rows: Indices, protocol: str = NO_SUBSET) -> ParsingScores:
+        """The ten scores of some rows, against the first or the repaired version of the audio truth."""
+        truth = self.truth(rows, protocol)
+        P, p_a, p_v = np.moveaxis(self.video_prob[rows], 1, 0)
+        return evaluate(self.frame_prob[rows], P, p_a, p_v, truth[:, 0], truth[:, 1], self.gate)
+
+    def segments(self, rows: Indices) -> BoolArray:
         """Segments (n, 2, C, T) that are said to be active in some rows, closed gates applied."""
         P, p_a, p_v = np.moveaxis(self.video_prob[rows], 1, 0)
         return active_segments(self.frame_prob[rows], open_gates(self.gate, P, p_a, p_v))
+
+    def seen(self, rows: Indices) -> tuple[str, ...]:
+        """The metrics that a run has in some rows: those of one modality where it gives the other nothing but 0."""
+        audio, visual = (self.frame_prob[rows, :, modality].any() for modality in (0, 1))
+        return (*METRICS, *MEANS) if audio == visual else MODALITY_METRICS[0 if audio else 1]
 
 
 @dataclass(frozen=True)
@@ -84,6 +115,10 @@ class LocalisationPredictions(Rows):
 
     label: NDArray[np.int16]
     logits: NDArray[np.float32]
+
+    def truth(self, rows: Indices, protocol: str = NO_SUBSET) -> NDArray[np.int16]:
+        """Labels (n, T) of some rows."""
+        return self.label[rows]
 
 
 def kind_of(path: str | Path) -> str:
@@ -94,9 +129,8 @@ def kind_of(path: str | Path) -> str:
 def read_parsing(path: str | Path) -> ParsingPredictions:
     """Read predictions of the task parsing; raises UserError for files that are absent, empty or malformed."""
     columns = (*COMMON, "frame_prob", "video_prob", "truth_audio", "truth_visual", "truth_audio_repaired")
-    table, card, classes = _read(path, PARSING, columns)
-    segments = _segments(path, card)
-    gate = card.get("gate")
+    table, card, common = _read(path, PARSING, columns)
+    classes, segments, gate = common["classes"], card["segments"], card.get("gate")
     if gate not in GATES:
         raise UserError(f"{path}: its gate is {gate!r}, not one of {', '.join(GATES)}; {REMEDY}.")
     frames = _matrix(path, table, "frame_prob", segments * 2 * len(classes))
@@ -104,7 +138,7 @@ def read_parsing(path: str | Path) -> ParsingPredictions:
     shape = (len(classes), segments)
     truth_audio = _cells(path, table, "truth_audio", shape)
     return ParsingPredictions(
-        **_common(path, table, classes),
+        **common,
         gate=str(gate),
         frame_prob=frames.reshape(-1, segments, 2, len(classes)),
         video_prob=videos.reshape(-1, VIDEO_LEVEL, len(classes)),
@@ -116,13 +150,13 @@ def read_parsing(path: str | Path) -> ParsingPredictions:
 
 def read_localisation(path: str | Path) -> LocalisationPredictions:
     """Read predictions of the task localisation; raises UserError for files that are absent, empty or malformed."""
-    table, card, classes = _read(path, LOCALISATION, (*COMMON, "label", "logits"))
-    segments = _segments(path, card)
+    table, card, common = _read(path, LOCALISATION, (*COMMON, "label", "logits"))
+    classes, segments = len(common["classes"]), card["segments"]
     label = _matrix(path, table, "label", segments).astype(np.int16)
-    if ((label < 0) | (label >= len(classes))).any():
-        raise UserError(f"{path}: a label is not one of its {len(classes)} classes; {REMEDY}.")
-    logits = _matrix(path, table, "logits", segments * len(classes)).reshape(-1, segments, len(classes))
-    return LocalisationPredictions(**_common(path, table, classes), label=label, logits=logits)
+    if ((label < 0) | (label >= classes)).any():
+        raise UserError(f"{path}: a label is not one of its {classes} classes; {REMEDY}.")
+    logits = _matrix(path, table, "logits", segments * classes).reshape(-1, segments, classes)
+    return LocalisationPredictions(**common, label=label, logits=logits)
 
 
 def _schema(path: str | Path) -> pa.Schema:
@@ -147,39 +181,28 @@ def _card(path: str | Path, schema: pa.Schema) -> dict[str, Any]:
     return card
 
 
-def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, dict[str, Any], tuple[str, ...]]:
-    """The columns of a file, its card and the names of its classes."""
+def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, dict[str, Any], dict[str, Any]]:
+    """The columns of a file, its card, and the fields of Rows; raises UserError for a video twice at a checkpoint."""
     schema = _schema(path)
     card = _card(path, schema)
-    if card.get("task", CLASSIFICATION) != task:
-        said = card.get("task", CLASSIFICATION)
+    if (said := card.get("task", CLASSIFICATION)) != task:
         raise UserError(
             f"{path}: holds predictions of {said}, not of {task}; give the run the task that it was made for."
         )
     lacking = [name for name in columns if name not in schema.names]
     if lacking:
         raise UserError(f"{path}: has no column {lacking[0]!r}; {REMEDY}.")
-    classes = card.get("classes")
+    classes, segments = card.get("classes"), card.get("segments")
     if not isinstance(classes, list) or not classes:
         raise UserError(f"{path}: its metadata name no classes; {REMEDY}.")
+    if not isinstance(segments, int) or segments < 1:
+        raise UserError(f"{path}: its metadata say {segments!r} segments; {REMEDY}.")
     try:
         table = pq.read_table(path, columns=list(columns)).combine_chunks()
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: not a readable table ({' '.join(str(error).split())}); {REMEDY}.") from error
     if table.num_rows == 0:
         raise UserError(f"{path}: holds no predictions; {REMEDY}.")
-    return table, card, tuple(map(str, classes))
-
-
-def _segments(path: str | Path, card: dict[str, Any]) -> int:
-    segments = card.get("segments")
-    if not isinstance(segments, int) or segments < 1:
-        raise UserError(f"{path}: its metadata say {segments!r} segments; {REMEDY}.")
-    return segments
-
-
-def _common(path: str | Path, table: pa.Table, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of Rows; raises UserError when a video stands twice under one checkpoint."""
     for name in COMMON:
         if table[name].null_count:
             raise UserError(f"{path}: the column {name} is not whole; {REMEDY}.")
@@ -188,7 +211,7 @@ def _common(path: str | Path, table: pa.Table, classes: tuple[str, ...]) -> dict
     if twice.num_rows:
         raise UserError(f"{path}: video {twice['id'][0].as_py()} is predicted twice; {REMEDY}.")
     strings = {name: table[name].to_numpy().astype(str) for name in COMMON}
-    return {"path": str(path), "classes": classes, **strings}
+    return table, card, {"path": str(path), "classes": tuple(map(str, classes)), **strings}
 
 
 def _lists(path: str | Path, table: pa.Table, name: str) -> pa.ListArray:
