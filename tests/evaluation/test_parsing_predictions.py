@@ -52,7 +52,7 @@ def test_arrays_come_back_as_they_were_written(tmp_path: Path) -> None:
         read.frame_prob, *np.moveaxis(read.video_prob, 1, 0), TRUTH[:, 0], TRUTH[:, 1], "modality"
     ).per_video
     np.testing.assert_array_equal(read.scores(rows).per_video, expected[rows])
-    assert not np.array_equal(read.scores(rows, repaired=True).per_video, expected[rows])
+    assert not np.array_equal(read.scores(rows, "repaired").per_video, expected[rows])
 
 
 def test_a_closed_gate_hides_the_segments_behind_it(tmp_path: Path) -> None:
@@ -66,13 +66,13 @@ def test_a_closed_gate_hides_the_segments_behind_it(tmp_path: Path) -> None:
 def test_rows_are_grouped_by_checkpoint_in_the_order_of_their_ids(tmp_path: Path) -> None:
     table = parsing_table(IDS, FOUND, TRUTH)
     read = read_parsing(write(tmp_path / "p.parquet", table, at_checkpoint(table, "best-test")))
-    groups = dict(read.groups())
+    groups = {(p.split, p.condition, p.checkpoint): rows for p, rows in read.places()}
     assert list(groups) == [("test", "both", "best-test"), ("test", "both", "selected")]
     assert all(read.id[rows].tolist() == sorted(IDS) for rows in groups.values())
     assert groups["test", "both", "selected"].tolist() == [1, 3, 2, 4, 0]
     assert read.truth_audio_repaired is None
     with pytest.raises(UserError, match="no second version of the audio truth"):
-        read.scores(np.arange(N), repaired=True)
+        read.scores(np.arange(N), "repaired")
 
 
 def test_a_video_without_a_second_version_keeps_the_first(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,37 +14,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.confidence import StopRule
-from avbalance.analysis.learning import QUANTITIES, VERDICTS
-from avbalance.analysis.relevance import Metrics
 from avbalance.analysis.statistics import DRAWS, LEVEL
-from avbalance.declared import Declared, Known, Run, listed, nearest, read, refusal
+from avbalance.declared import Declared, Known, Run, among, nearest, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation import kinds
 from avbalance.evaluation.kinds import Block, Some, check_subset
-from avbalance.evaluation.parsing import MEANS
-from avbalance.evaluation.parsing import METRICS as PARSING_METRICS
+from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
-from avbalance.evaluation.rows import ACCURACY, CHANCE, HALVES, HEADS, MAJORITY, NO_EVENT, majority
+from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
 
-METRICS = tuple(each.name for each in fields(Metrics))
-FURTHER = tuple(name for name in METRICS if name != ACCURACY)  # accuracy is always measured
-COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in HEADS), *PARSING_METRICS, *MEANS)
-MEASURED = (*COMPARED, CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
 MAP_METRIC = "j2"  # how flat a confidence map is: published, never measured
 PARTS = ("train", "val", "test")
 PROTOCOLS = ("estimated", "cross-fitted", "planted", "annotated")  # who chooses subsets; not all data are annotated
 Protocol = Literal["estimated", "cross-fitted", "planted", "annotated", "none"]
-
-
-def _among(kind: str, names: Collection[str]) -> AfterValidator:
-    """Checks a name against fixed ones."""
-
-    def check(name: str) -> str:
-        if name not in names:
-            raise refusal(f"there is no {kind} {name!r}{nearest(name, names)}; there are {listed(names)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _value(given: Any) -> Any:
@@ -52,48 +34,12 @@ def _value(given: Any) -> Any:
     return given["value"] if isinstance(given, Mapping) and {"value"} <= set(given) <= {"value", "source"} else given
 
 
-class Halves(Declared):
-    """The two models that stand in for one under cross-fitting."""
-
-    a: Run
-    """the run on half a of the training part"""
-    b: Run
-    """the run on half b"""
-
-
-class Measures(Declared):
-    """What is measured beside accuracies on all clips (`measures` of tables.yaml)."""
-
-    thresholds: list[Annotated[float, Field(ge=0)]] = Field([0.0])
-    """thresholds T of the dominated subsets"""
-    cross_fitted: dict[Run, Halves] = Field({})
-    """run -> the two on half the training part that are scored in its place on subsets which the other half chose"""
-    metrics: list[Annotated[str, _among("metric", FURTHER)]] = Field([])
-    """further metrics of runs that classify"""
-    heads: bool = False
-    """whether the modalities' own heads are measured too, as accuracy_audio and so on"""
-
-    @property
-    def half_models(self) -> set[str]:
-        """The runs that stand in for others under cross-fitting and have no rows on subsets."""
-        return {run for pair in self.cross_fitted.values() for run in (pair.a, pair.b)}
-
-    def scorer(self, run: str, definition: str) -> str:
-        """The run that is scored for `run` on the subsets of a definition; itself, unless these are cross-fitted.
-
-        Subsets chosen by the unimodal models of one half of the training part are scored with those of the other, so
-        that no model is scored on a subset that its own confidence chose.
-        """
-        pair = self.cross_fitted.get(run)
-        return getattr(pair, HALVES[definition]) if pair and definition in HALVES else run
-
-
 class PublishedPlace(Declared):
     """Where a published number belongs, as its file says."""
 
     subset: Annotated[str, AfterValidator(lambda name: name if name in PARTS else check_subset(name))]
     """subset, of a confidence map the part"""
-    metric: Annotated[str, _among("metric", (*MEASURED, MAP_METRIC))]
+    metric: Annotated[str, among("metric", (*MEASURED, MAP_METRIC))]
     """metric"""
 
 

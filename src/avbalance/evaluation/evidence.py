@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, r
 from avbalance.errors import UserError
 from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
 from avbalance.evaluation.context import load_context
-from avbalance.evaluation.declarations import Declarations
 from avbalance.evaluation.failed_trainings import FailedTrainings
 from avbalance.evaluation.outcomes import NotTestable
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
@@ -36,6 +35,9 @@ from avbalance.evaluation.rows import (
     Coordinates,
     is_majority,
 )
+
+if TYPE_CHECKING:
+    from avbalance.evaluation.declarations import Declarations
 
 LACKING = {
     PLANTED: "the data carry no planted informativeness",
@@ -63,8 +65,9 @@ class Evidence:
         self.context = load_context(paper.published, declared.published)
         self.failed = FailedTrainings(paper, measurements)
         self._same = SameClips()
-        for name in ("scores", "weights", "discrepancies", "mask", "tallies"):
-            setattr(self, f"_{name}", cache(getattr(self, f"_{name}")))
+        self._clip_scores = cache(clip_scores)
+        for name in ("weights", "mask", "_discrepancies", "_tally"):
+            setattr(self, name, cache(getattr(self, name)))
 
     # Data sets, runs and clips
 
@@ -88,24 +91,19 @@ class Evidence:
 
     def weights(self, role: str, clips: int, split: str = "test") -> Floats:
         """How often each clip of a part counts (1 + draws, clips); the same for all comparisons on it."""
-        return self._weights(str(self.info(role).data), split, clips)
-
-    def _weights(self, data: str, split: str, clips: int) -> Floats:
-        generator = np.random.default_rng([self.statistics.seed, zlib.crc32(f"{data} {split}".encode())])
+        place = f"{self.info(role).data} {split}"
+        generator = np.random.default_rng([self.statistics.seed, zlib.crc32(place.encode())])
         return clip_weights(clips, self.statistics.draws, generator)
 
     def scores(self, run: RunFile, place: Coordinates) -> ClipScores | None:
         """What a run scores on each clip, None where it was not tested so; UserError for other clips than before."""
         # Protocols that choose subsets are about the first version of the truth.
         whole = place._replace(subset=OVERALL, protocol=REPAIRED if place.protocol == REPAIRED else NO_SUBSET)
-        scores = self._scores(run).get(whole)
+        scores = self._clip_scores(run).get(whole)
         if scores is not None:
             self._same.check(run, whole, ("ids",), scores.ids)
             self._same.check(run, whole, ("truth", run.labelling), scores.truth)
         return scores
-
-    def _scores(self, run: RunFile) -> dict[Coordinates, ClipScores]:
-        return clip_scores(run)
 
     # Values
 
@@ -150,7 +148,7 @@ class Evidence:
         """Seed -> the test clips of a run that classifies, counted under every drawing; and their number."""
         place = Coordinates(condition=condition)
         of_seed = {
-            each.seed: (self._tallies(role, each, place, ""), len(scores.ids))
+            each.seed: (self._tally(role, each, place, ""), len(scores.ids))
             for each in self.runs(role, run)
             if (scores := self.scores(each, place)) is not None and scores.classes
         }
@@ -176,10 +174,10 @@ class Evidence:
         name = metric.removesuffix(f"_{head}") if head else metric
         if mask is not None or not scores.classes or name not in Metrics.__annotations__:
             return None
-        values: Floats = getattr(self._tallies(role, run, place, head).metrics(), name)
+        values: Floats = getattr(self._tally(role, run, place, head).metrics(), name)
         return values
 
-    def _tallies(self, role: str, run: RunFile, place: Coordinates, head: str) -> Tally:
+    def _tally(self, role: str, run: RunFile, place: Coordinates, head: str) -> Tally:
         scores = self.scores(run, place)
         assert scores is not None
         weights = self.weights(role, len(scores.ids), place.split)
@@ -208,10 +206,8 @@ class Evidence:
         if definition == NO_SUBSET:
             return None
         own = f"{SEED_MATCHED}-{seed}"  # by the seed's own unimodal models, in place of the reference's
-        matched = own if definition == ESTIMATED and own in self._discrepancies(role) else definition
-        return self._mask(role, subset, matched)
-
-    def _mask(self, role: str, subset: str, definition: str) -> NDArray[np.bool_]:
+        if definition == ESTIMATED and own in self._discrepancies(role):
+            definition = own
         if definition == ANNOTATIONS and "dominated" in canonical_subset(subset):
             raise NotTestable("people say heard or seen, not by how much")
         mask = subset_mask(self.discrepancy(role, definition), subset)

@@ -24,14 +24,17 @@ measure_learning.py adds whether each run has learned and converged.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
-from avbalance.analysis.relevance import metrics
+from avbalance.analysis.learning import QUANTITIES, VERDICTS
+from avbalance.analysis.relevance import Metrics, metrics
 from avbalance.analysis.subsets import (
     ANNOTATIONS,
     OVERALL,
@@ -42,19 +45,19 @@ from avbalance.analysis.subsets import (
     subset_mask,
     subset_names,
 )
-from avbalance.declared import read
+from avbalance.declared import Declared, Run, among, read
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_learning
+from avbalance.evaluation import measure_learning, parsing
 from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
-from avbalance.evaluation.declarations import Measures
 from avbalance.evaluation.paper import Paper, RunFile
-from avbalance.evaluation.parsing import MEANS, METRICS, ParsingScores, score_segments
+from avbalance.evaluation.parsing import ParsingScores, score_segments
 from avbalance.evaluation.rows import (
     ACCURACY,
     CHANCE,
     CROSS_FITTED,
     EVENTS,
     HALVES,
+    HEADS,
     NO_EVENT,
     NO_SUBSET,
     SEED_MATCHED,
@@ -68,6 +71,43 @@ GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint
 COLUMNS = (
     "dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n"
 )  # fmt: skip
+
+
+METRICS = tuple(each.name for each in fields(Metrics))
+FURTHER = tuple(name for name in METRICS if name != ACCURACY)  # accuracy is always measured
+COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in HEADS), *parsing.METRICS, *parsing.MEANS)
+MEASURED = (*COMPARED, CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
+
+
+class Halves(Declared):
+    """The two models that stand in for one under cross-fitting."""
+
+    a: Run
+    """the run on half a of the training part"""
+    b: Run
+    """the run on half b"""
+
+
+class Measures(Declared):
+    """What is measured beside accuracies on all clips (`measures` of tables.yaml)."""
+
+    thresholds: list[Annotated[float, Field(ge=0)]] = Field([0.0])
+    """thresholds T of the dominated subsets"""
+    cross_fitted: dict[Run, Halves] = Field({})
+    """run -> the two on half the training part that are scored in its place on subsets which the other half chose"""
+    metrics: list[Annotated[str, among("metric", FURTHER)]] = Field([])
+    """further metrics of runs that classify"""
+    heads: bool = False
+    """whether the modalities' own heads are measured too, as accuracy_audio and so on"""
+
+    def scorer(self, run: str, definition: str) -> str:
+        """The run that is scored for `run` on the subsets of a definition; itself, unless these are cross-fitted.
+
+        Subsets chosen by the unimodal models of one half of the training part are scored with those of the other, so
+        that no model is scored on a subset that its own confidence chose.
+        """
+        pair = self.cross_fitted.get(run)
+        return str(getattr(pair, HALVES[definition])) if pair and definition in HALVES else run
 
 
 def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
@@ -137,7 +177,7 @@ class _DataSet:
         else:
             nothing = np.zeros_like(scores.truth[:, 0])
             none = score_segments(nothing, nothing, scores.truth[:, 0], scores.truth[:, 1])
-            yield from _score_rows(base, none, (*METRICS, *MEANS))
+            yield from _score_rows(base, none, (*parsing.METRICS, *parsing.MEANS))
 
     def _accuracy_rows(self, run: RunFile, place: Coordinates, scores: ClipScores) -> Iterator[Row]:
         """Accuracies of a run that classifies or locates, on all clips and on subsets, and further metrics."""
@@ -158,7 +198,8 @@ class _DataSet:
         """Rows of a run, and of the run in whose place it is scored under cross-fitting."""
         if self._masks is None:
             self._masks = self._read_masks(scores)
-        names = dict.fromkeys(each.run for each in self.runs if each.run not in self.measures.half_models)
+        halves = {run for pair in self.measures.cross_fitted.values() for run in (pair.a, pair.b)}
+        names = dict.fromkeys(each.run for each in self.runs if each.run not in halves)
         for definition, masks in self._masks.items():
             prefix, _, seed = definition.rpartition("-")
             matched = prefix == SEED_MATCHED
@@ -189,16 +230,16 @@ def _row(run: RunFile, place: Coordinates) -> Row:
     return {"dataset": run.dataset, "run": run.run, "seed": run.seed, **place._asdict()}
 
 
-def _parsing_rows(base: Row, scores: ClipScores, parsing: ParsingScores) -> Iterator[Row]:
+def _parsing_rows(base: Row, scores: ClipScores, whole: ParsingScores) -> Iterator[Row]:
     """Scores of all videos and, against the first version of the truth, of those on each side of their event lead."""
-    yield from _score_rows(base, parsing, scores.of)
+    yield from _score_rows(base, whole, scores.of)
     if base["protocol"] == NO_SUBSET:
         lead = event_lead(scores.truth)
         for subset in (*(f"{side}_preferred" for side in SIDES), TIE):
             mask = subset_mask(lead, subset)
             if mask.any():
                 own = {**base, "protocol": EVENTS, "subset": subset}
-                yield from _score_rows(own, ParsingScores(parsing.per_video[mask]), scores.of)
+                yield from _score_rows(own, ParsingScores(whole.per_video[mask]), scores.of)
 
 
 def event_lead(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -210,7 +251,7 @@ def event_lead(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _score_rows(base: Row, scores: ParsingScores, wanted: Iterable[str]) -> Iterator[Row]:
     values = scores.dataset()
-    values |= {name: float(np.mean([values[metric] for metric in members])) for name, members in MEANS.items()}
+    values |= {name: float(np.mean([values[metric] for metric in members])) for name, members in parsing.MEANS.items()}
     for metric in wanted:
         yield {**base, "metric": metric, "value": values[metric], "n": len(scores.per_video)}
 

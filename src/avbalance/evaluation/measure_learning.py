@@ -9,15 +9,17 @@ cross-fitting rest on these: protocol "cross-fitted" has the worse verdict of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.subsets import OVERALL
-from avbalance.evaluation.declarations import Measures
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.rows import CROSS_FITTED, NO_SUBSET, Row
 from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
+
+if TYPE_CHECKING:
+    from avbalance.evaluation.measure import Measures
 
 
 def rows(runs: Iterable[RunFile], measures: Measures) -> Iterator[Row]:

@@ -9,17 +9,8 @@ from typing import Any
 
 from avbalance.errors import UserError
 
-DECLARED: dict[str, type] = {
-    "published": list,
-    "measures": dict,
-    "tables": list,
-    "figures": list,
-    "claims": list,
-    "checks": list,
-    "illustrations": list,
-    "statistics": dict,
-    "confidence": dict,
-}
+LISTS = ("published", "tables", "figures", "claims", "checks", "illustrations")
+MAPPINGS = ("measures", "statistics", "confidence")
 
 
 @dataclass(frozen=True)
@@ -147,18 +138,6 @@ class Paper:
 def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
     """The declarations that evaluation and reporting read, with empty ones where a paper has none.
 
-    declared: the merged content of a paper's YAML files; other keys are ignored. Raises UserError when a
-    declaration is not a list or mapping as it must be, or when an entry has no id or shares one.
+    declared: the merged content of a paper's YAML files; other keys are ignored.
     """
-    parts = {key: declared.get(key) or kind() for key, kind in DECLARED.items()}
-    for key, kind in DECLARED.items():
-        if not isinstance(parts[key], kind):
-            raise UserError(f"{declared.get('slug')}: {key} must be a {kind.__name__}.")
-    for key in ("tables", "figures", "claims", "checks", "illustrations"):
-        ids = [entry.get("id") for entry in parts[key]]
-        if None in ids:
-            raise UserError(f"{declared.get('slug')}: entry {ids.index(None) + 1} of {key} has no id.")
-        twice = sorted({str(name) for name in ids if ids.count(name) > 1})
-        if twice:
-            raise UserError(f"{declared.get('slug')}: the id {twice[0]!r} is used twice in {key}.")
-    return parts
+    return {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}

@@ -7,7 +7,7 @@ Axes: N rows (a video under one checkpoint), T segments, C classes; of an axis o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ KINDS = (CLASSIFICATION, PARSING, LOCALISATION)
 CARD = b"avbalance"
 COMMON = ("id", "split", "condition", "checkpoint")
 VIDEO_LEVEL = 3  # P, p_a, p_v
-REMEDY = "delete the run's folder and run it again"
 
 Strings = NDArray[np.str_]
 BoolArray = NDArray[np.bool_]
@@ -123,139 +122,125 @@ class LocalisationPredictions(Rows):
 
 def kind_of(path: str | Path) -> str:
     """The task whose predictions a file holds, one of KINDS; raises UserError for a file that is none."""
-    return str(_card(path, _schema(path)).get("task", CLASSIFICATION))
+    return str(_card(path, _opened(path, pq.read_schema)).get("task", CLASSIFICATION))
 
 
 def read_parsing(path: str | Path) -> ParsingPredictions:
     """Read predictions of the task parsing; raises UserError for files that are absent, empty or malformed."""
-    columns = (*COMMON, "frame_prob", "video_prob", "truth_audio", "truth_visual", "truth_audio_repaired")
+    columns = ("frame_prob", "video_prob", "truth_audio", "truth_visual", "truth_audio_repaired")
     table, card, common = _read(path, PARSING, columns)
-    classes, segments, gate = common["classes"], card["segments"], card.get("gate")
+    classes, segments, gate = len(common["classes"]), card["segments"], card.get("gate")
     if gate not in GATES:
-        raise UserError(f"{path}: its gate is {gate!r}, not one of {', '.join(GATES)}; {REMEDY}.")
-    frames = _matrix(path, table, "frame_prob", segments * 2 * len(classes))
-    videos = _matrix(path, table, "video_prob", VIDEO_LEVEL * len(classes))
-    shape = (len(classes), segments)
-    truth_audio = _cells(path, table, "truth_audio", shape)
+        raise _malformed(path, f"its gate is {gate!r}, not one of {', '.join(GATES)}")
+    frames = _matrix(path, table, "frame_prob", segments * 2 * classes)
+    videos = _matrix(path, table, "video_prob", VIDEO_LEVEL * classes)
+    audio, visual = (_cells(path, table, name, (classes, segments)) for name in ("truth_audio", "truth_visual"))
+    repaired, second = None, table["truth_audio_repaired"]
+    if second.null_count < table.num_rows:  # a video that has no second version keeps the first
+        known = pc.is_valid(second).to_numpy()[:, None, None]
+        repaired = np.where(known, _cells(path, table, "truth_audio_repaired", (classes, segments)), audio)
     return ParsingPredictions(
         **common,
         gate=str(gate),
-        frame_prob=frames.reshape(-1, segments, 2, len(classes)),
-        video_prob=videos.reshape(-1, VIDEO_LEVEL, len(classes)),
-        truth_audio=truth_audio,
-        truth_visual=_cells(path, table, "truth_visual", shape),
-        truth_audio_repaired=_second_version(path, table, shape, truth_audio),
+        frame_prob=frames.reshape(-1, segments, 2, classes),
+        video_prob=videos.reshape(-1, VIDEO_LEVEL, classes),
+        truth_audio=audio,
+        truth_visual=visual,
+        truth_audio_repaired=repaired,
     )
 
 
 def read_localisation(path: str | Path) -> LocalisationPredictions:
     """Read predictions of the task localisation; raises UserError for files that are absent, empty or malformed."""
-    table, card, common = _read(path, LOCALISATION, (*COMMON, "label", "logits"))
+    table, card, common = _read(path, LOCALISATION, ("label", "logits"))
     classes, segments = len(common["classes"]), card["segments"]
     label = _matrix(path, table, "label", segments).astype(np.int16)
     if ((label < 0) | (label >= classes)).any():
-        raise UserError(f"{path}: a label is not one of its {classes} classes; {REMEDY}.")
+        raise _malformed(path, f"a label is not one of its {classes} classes")
     logits = _matrix(path, table, "logits", segments * classes).reshape(-1, segments, classes)
     return LocalisationPredictions(**common, label=label, logits=logits)
 
 
-def _schema(path: str | Path) -> pa.Schema:
+def _opened(path: str | Path, read: Callable[[str | Path], Any]) -> Any:
     try:
-        return pq.read_schema(path)
+        return read(path)
     except (OSError, pa.ArrowException) as error:
         said = " ".join(str(error).split())
         raise UserError(f"{path}: not a readable table ({said}); run the step that writes it: train.") from error
 
 
+def _malformed(path: str | Path, what: str) -> UserError:
+    return UserError(f"{path}: {what}; delete the run's folder and run it again.")
+
+
 def _card(path: str | Path, schema: pa.Schema) -> dict[str, Any]:
     """What the metadata say: {} for classification."""
     text = (schema.metadata or {}).get(CARD)
-    if text is None:
-        return {}
     try:
-        card = json.loads(text)
+        card = {} if text is None else json.loads(text)
     except ValueError as error:
-        raise UserError(f"{path}: its metadata are not JSON ({error}); {REMEDY}.") from error
-    if not isinstance(card, dict) or card.get("task") not in KINDS:
-        raise UserError(f"{path}: its metadata name none of the tasks {', '.join(KINDS)}; {REMEDY}.")
+        raise _malformed(path, f"its metadata are not JSON ({error})") from error
+    if not isinstance(card, dict) or card.get("task", CLASSIFICATION) not in KINDS:
+        raise _malformed(path, f"its metadata name none of the tasks {', '.join(KINDS)}")
     return card
 
 
 def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, dict[str, Any], dict[str, Any]]:
-    """The columns of a file, its card, and the fields of Rows; raises UserError for a video twice at a checkpoint."""
-    schema = _schema(path)
-    card = _card(path, schema)
+    """The table of a file, its card, and the fields of Rows; raises UserError for a video twice at a checkpoint."""
+    table = _opened(path, pq.read_table).combine_chunks()
+    card = _card(path, table.schema)
     if (said := card.get("task", CLASSIFICATION)) != task:
         raise UserError(
             f"{path}: holds predictions of {said}, not of {task}; give the run the task that it was made for."
         )
-    lacking = [name for name in columns if name not in schema.names]
-    if lacking:
-        raise UserError(f"{path}: has no column {lacking[0]!r}; {REMEDY}.")
+    for name in (*COMMON, *columns):
+        if name not in table.column_names:
+            raise _malformed(path, f"has no column {name!r}")
+        if name in COMMON and table[name].null_count:
+            raise _malformed(path, f"the column {name} is not whole")
     classes, segments = card.get("classes"), card.get("segments")
     if not isinstance(classes, list) or not classes:
-        raise UserError(f"{path}: its metadata name no classes; {REMEDY}.")
+        raise _malformed(path, "its metadata name no classes")
     if not isinstance(segments, int) or segments < 1:
-        raise UserError(f"{path}: its metadata say {segments!r} segments; {REMEDY}.")
-    try:
-        table = pq.read_table(path, columns=list(columns)).combine_chunks()
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable table ({' '.join(str(error).split())}); {REMEDY}.") from error
+        raise _malformed(path, f"its metadata say {segments!r} segments")
     if table.num_rows == 0:
-        raise UserError(f"{path}: holds no predictions; {REMEDY}.")
-    for name in COMMON:
-        if table[name].null_count:
-            raise UserError(f"{path}: the column {name} is not whole; {REMEDY}.")
+        raise _malformed(path, "holds no predictions")
     counted = table.group_by(list(COMMON)).aggregate([([], "count_all")])
     twice = counted.filter(pc.greater(counted["count_all"], 1))
     if twice.num_rows:
-        raise UserError(f"{path}: video {twice['id'][0].as_py()} is predicted twice; {REMEDY}.")
+        raise _malformed(path, f"video {twice['id'][0].as_py()} is predicted twice")
     strings = {name: table[name].to_numpy().astype(str) for name in COMMON}
     return table, card, {"path": str(path), "classes": tuple(map(str, classes)), **strings}
 
 
-def _lists(path: str | Path, table: pa.Table, name: str) -> pa.ListArray:
-    column = table[name].combine_chunks()
-    if isinstance(column, pa.ChunkedArray):  # of no chunk, or of several
-        column = pa.concat_arrays(column.chunks)
+def _lists(path: str | Path, table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """All values of a column of lists, and the lengths of the lists, -1 of a null."""
+    column = pa.concat_arrays(table[name].chunks)
     if not pa.types.is_list(column.type):
-        raise UserError(f"{path}: {name} does not hold lists; {REMEDY}.")
-    return column
+        raise _malformed(path, f"{name} does not hold lists")
+    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
+    return column.flatten().to_numpy(zero_copy_only=False), lengths
 
 
 def _matrix(path: str | Path, table: pa.Table, name: str, width: int) -> NDArray[Any]:
     """A column of lists of `width` finite numbers, as (N, width)."""
-    column = _lists(path, table, name)
-    lengths = pc.list_value_length(column)
-    wrong = column.null_count or pc.any(pc.not_equal(lengths, width)).as_py() or column.flatten().null_count
-    if wrong:
-        raise UserError(f"{path}: {name} must be lists of {width} numbers; {REMEDY}.")
-    values = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    if not np.isfinite(values).all():
-        first = table["id"][int(np.isfinite(values).all(axis=1).argmin())].as_py()
-        raise UserError(f"{path}: {name} of video {first} is not finite; {REMEDY}.")
-    return values
+    values, lengths = _lists(path, table, name)
+    if (lengths != width).any():
+        raise _malformed(path, f"{name} must be lists of {width} numbers")
+    finite = np.isfinite(values.reshape(-1, width)).all(axis=1)
+    if not finite.all():
+        raise _malformed(path, f"{name} of video {table['id'][int(finite.argmin())].as_py()} is not finite")
+    return values.reshape(-1, width)
 
 
 def _cells(path: str | Path, table: pa.Table, name: str, shape: tuple[int, int]) -> BoolArray:
     """Lists of the numbers c * T + t of active cells as masks (N, C, T); a null list has none."""
-    column = _lists(path, table, name)
-    if name != "truth_audio_repaired" and column.null_count:
-        raise UserError(f"{path}: {name} is not known for every video; {REMEDY}.")
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    values, lengths = _lists(path, table, name)
+    if name != "truth_audio_repaired" and (lengths < 0).any():
+        raise _malformed(path, f"{name} is not known for every video")
     size = shape[0] * shape[1]
     if len(values) and not (values.dtype.kind in "iu" and values.min() >= 0 and values.max() < size):
-        raise UserError(f"{path}: {name} has cells outside its {shape[0]} classes x {shape[1]} segments; {REMEDY}.")
+        raise _malformed(path, f"{name} has cells outside its {shape[0]} classes x {shape[1]} segments")
     masks = np.zeros((table.num_rows, size), dtype=bool)
-    masks[np.repeat(np.arange(table.num_rows), lengths), values.astype(np.intp)] = True
+    masks[np.repeat(np.arange(table.num_rows), np.maximum(lengths, 0)), values.astype(np.intp)] = True
     return masks.reshape(-1, *shape)
-
-
-def _second_version(path: str | Path, table: pa.Table, shape: tuple[int, int], first: BoolArray) -> BoolArray | None:
-    """The repaired audio truth; the first version for a video that has no second; None where no video has one."""
-    column = table["truth_audio_repaired"]
-    if column.null_count == table.num_rows:
-        return None
-    known = pc.is_valid(column).to_numpy()
-    return np.where(known[:, None, None], _cells(path, table, "truth_audio_repaired", shape), first)

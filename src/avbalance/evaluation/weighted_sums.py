@@ -56,9 +56,9 @@ class WeightedSum:
     """
 
     text: str
-    role: str
     alternatives: tuple[tuple[Piece, ...], ...]
     names: tuple[str, ...] = ()
+    role: str = ""
     metrics: tuple[str, ...] = (ACCURACY,)
     place: Coordinates = USUAL
     least: float = 0.0

@@ -7,9 +7,10 @@ use it, here. A new kind is a new file.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -17,16 +18,16 @@ from pydantic import AfterValidator, Field
 from avbalance.analysis.subsets import OVERALL, SIDES, TIE, subset_mask
 from avbalance.declared import Condition, Declared, Role, Run, nearest, refusal
 from avbalance.errors import UserError
+from avbalance.evaluation.evidence import Evidence
+from avbalance.evaluation.outcomes import Trial
 from avbalance.evaluation.rows import BOTH, NO_SUBSET, Coordinates
+from avbalance.evaluation.weighted_sums import WeightedSum
 from avbalance.papers import kinds_of, module_of
-
-if TYPE_CHECKING:
-    from avbalance.evaluation.evidence import Evidence
-    from avbalance.evaluation.outcomes import Trial
 
 SUBSETS = (OVERALL, *(f"{side}_preferred" for side in SIDES), TIE, *(f"{side}_dominated@0.4" for side in SIDES))
 _Item = TypeVar("_Item")
 Some = Annotated[list[_Item], Field(min_length=1)]
+Two = Annotated[list[_Item], Field(min_length=2, max_length=2)]
 
 
 def check_subset(name: str) -> str:
@@ -81,37 +82,7 @@ class OnOneSet(Block):
         return [self.dataset]
 
 
-class OnSets(Block):
-    """Comparisons on each of some data sets."""
-
-    datasets: Some[Role]
-    """roles of the data sets, of which each is compared by itself"""
-
-    @property
-    def roles(self) -> list[str]:
-        return self.datasets
-
-    @property
-    def uses_subsets(self) -> bool:
-        return True
-
-
-class LeftAndRight(OnSets):
-    """Runs against others on subsets of the clips."""
-
-    subsets: Some[Subset]
-    """subsets of the test clips, for example audio_preferred"""
-    left: Some[Run]
-    """runs that are claimed to be better"""
-    right: Some[Run]
-    """runs that they are compared with"""
-
-    @property
-    def uses_subsets(self) -> bool:
-        return set(self.subsets) != {OVERALL}
-
-
-class Placed(Block):
+class Placed(OnOneSet):
     """A comparison under one condition, at one checkpoint."""
 
     split: Literal["train", "val", "test"] = "test"
@@ -129,13 +100,57 @@ class Placed(Block):
         return Coordinates(self.split, OVERALL, self.condition, self.protocol, self.checkpoint)
 
 
+class OnSets(Block):
+    """Comparisons on each of some data sets, about subsets of their clips."""
+
+    datasets: Some[Role]
+    """roles of the data sets, of which each is compared by itself"""
+
+    @property
+    def roles(self) -> list[str]:
+        return self.datasets
+
+    @property
+    def uses_subsets(self) -> bool:
+        return True
+
+    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
+        return [trial for role in self.datasets for trial in self.on(evidence, role, protocol)]
+
+    def on(self, evidence: Evidence, role: str, protocol: str) -> Iterable[Trial]:
+        """The comparisons on one data set: those of `sums`, unless a kind says otherwise."""
+        place = Coordinates(protocol=protocol)
+        for each in self.sums(evidence.paper.label):
+            text = f"{evidence.label(role)}{each.text}"
+            yield replace(each, role=role, text=text, place=place).trial(evidence)
+
+    def sums(self, label: Callable[[str], str]) -> Iterable[WeightedSum]:
+        """What is compared on every data set. label: of a run. Texts go on behind the label of the data set."""
+        raise NotImplementedError
+
+
+class LeftAndRight(OnSets):
+    """Runs against others on subsets of the clips."""
+
+    subsets: Some[Subset]
+    """subsets of the test clips, for example audio_preferred"""
+    left: Some[Run]
+    """runs that are claimed to be better"""
+    right: Some[Run]
+    """runs that they are compared with"""
+
+    @property
+    def uses_subsets(self) -> bool:
+        return set(self.subsets) != {OVERALL}
+
+
 def modules(papers: Sequence[str]) -> dict[str, str]:
     """Kind -> its module, of all kinds that some papers (by slug) and all papers have; a paper's own come first."""
     core = {path.stem: f"{__name__}.{path.stem}" for path in sorted(Path(__file__).parent.glob("[!_]*.py"))}
     return core | {kind: str(module_of(papers, "claims", kind)) for kind in kinds_of(papers, "claims")}
 
 
-def block_class(kind: str, module: str) -> type[Block]:
+def block_class(kind: str, module: str) -> Any:
     """The class of a kind in its module; raises UserError when the module lacks it."""
     name = kind.title().replace("_", "")
     loaded = importlib.import_module(module)

@@ -1,5 +1,3 @@
-"""Differences, orders and sums of scores on all clips, under a condition or at a checkpoint."""
-
 from __future__ import annotations
 
 import itertools
@@ -10,7 +8,7 @@ from pydantic import Field, model_validator
 
 from avbalance.declared import Condition, Declared, Metric, ScoredRun, refusal
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import OnOneSet, Placed, Some
+from avbalance.evaluation.kinds import Placed, Some
 from avbalance.evaluation.outcomes import Trial
 from avbalance.evaluation.rows import USUAL, is_reference
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum, margin_text, metric_text, statement
@@ -27,7 +25,7 @@ class Summand(Declared):
     """condition of testing; that of the block where none is named"""
 
 
-class BySeed(OnOneSet, Placed):
+class BySeed(Placed):
     """Scores of runs on all clips, paired by seed. What is compared: left and right, chain, or pieces."""
 
     kind: Literal["by_seed"]
@@ -81,8 +79,8 @@ class BySeed(OnOneSet, Placed):
             words += [word for word, usual in zip(self.place, USUAL, strict=True) if word != usual]
             asked = WeightedSum(
                 f"{', '.join(words)}: {said}",
-                self.dataset,
                 (pieces,),
+                role=self.dataset,
                 metrics=group,
                 place=self.place,
                 least=self.at_least,

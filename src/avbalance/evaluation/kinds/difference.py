@@ -1,14 +1,10 @@
-"""One run against another on subsets of the clips."""
-
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import LeftAndRight
-from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import Coordinates
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -16,17 +12,10 @@ class Difference(LeftAndRight):
     """Accuracy of every left run against every right one, on every subset of every data set."""
 
     kind: Literal["difference"]
-    """accuracy, left - right on a subset"""
+    """accuracy on a subset, left - right"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        name = evidence.paper.label
-        return [
-            WeightedSum(
-                f"{evidence.label(role)}, {subset}: {name(left)} > {name(right)}",
-                role,
-                ((Piece(1, left, subset), Piece(-1, right, subset)),),
-                place=Coordinates(protocol=protocol),
-            ).trial(evidence)
-            for role, subset, left, right in itertools.product(self.datasets, self.subsets, self.left, self.right)
-            if left != right
-        ]
+    def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:
+        for subset, left, right in itertools.product(self.subsets, self.left, self.right):
+            if left != right:
+                pieces = (Piece(1, left, subset), Piece(-1, right, subset))
+                yield WeightedSum(f", {subset}: {label(left)} > {label(right)}", (pieces,))

@@ -1,5 +1,3 @@
-"""What two runs score on a few videos, seed by seed: an illustration, no test."""
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +20,7 @@ Score = Literal[
 
 
 class BySeedClips(OnOneSet):
-    """Scores of the named videos; where the data hold none of them, of those that a rule chooses."""
+    """Scores of the named videos, or of chosen ones where the data hold none of these: an illustration, no test."""
 
     kind: Literal["by_seed_clips"]
     """mean score over the shown videos, left - right"""

@@ -1,5 +1,3 @@
-"""What trainings logged of the two modalities, before and after: no test clip enters, so that only seeds vary."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from pydantic import Field
 from avbalance.declared import Run
 from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import OnOneSet
+from avbalance.evaluation.kinds import OnOneSet, Two
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
 
@@ -25,15 +23,15 @@ Column = Literal[  # what methods of parsing log of each modality, see methods/p
 
 
 class BySeedHistory(OnOneSet):
-    """Losses of both modalities over the last epochs, of a run before and one after a change."""
+    """Losses of both modalities over the last epochs, before and after. No test clip enters: only seeds vary."""
 
     kind: Literal["by_seed_history"]
     """mean over the last epochs, before - after"""
     file: Literal["history.csv"]
     """file of the runs that is read"""
-    runs: Annotated[list[Run], Field(min_length=2, max_length=2)]
+    runs: Two[Run]
     """the run before, the run after"""
-    columns: Annotated[list[Column], Field(min_length=2, max_length=2)]
+    columns: Two[Column]
     """columns of the file, one for each modality"""
     last: Annotated[int, Field(ge=1)]
     """epochs at the end that are averaged; all, where a training has fewer"""

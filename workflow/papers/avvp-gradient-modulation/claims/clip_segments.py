@@ -1,5 +1,3 @@
-"""In how many seconds of one video two runs find a class, seed by seed: an illustration, no test."""
-
 from __future__ import annotations
 
 from typing import Literal
@@ -15,7 +13,7 @@ from avbalance.papers.avvp_gradient_modulation.videos import MODALITIES, is_name
 
 
 class ClipSegments(OnOneSet):
-    """Seconds of a video in which a class is found in one modality."""
+    """Seconds of a video in which a class is found in one modality: an illustration, no test."""
 
     kind: Literal["clip_segments"]
     """seconds, left - right"""

@@ -1,14 +1,10 @@
-"""One of several runs against another."""
-
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import LeftAndRight
-from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import Coordinates
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -18,15 +14,8 @@ class AnyOf(LeftAndRight):
     kind: Literal["any_of"]
     """accuracy on a subset, one of the left runs - right"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        names = tuple(map(evidence.paper.label, self.left))
-        return [
-            WeightedSum(
-                f"{evidence.label(role)}, {subset}: one of {', '.join(names)} > {evidence.paper.label(right)}",
-                role,
-                tuple((Piece(1, left, subset), Piece(-1, right, subset)) for left in self.left),
-                names,
-                place=Coordinates(protocol=protocol),
-            ).trial(evidence)
-            for role, subset, right in itertools.product(self.datasets, self.subsets, self.right)
-        ]
+    def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:
+        names = tuple(map(label, self.left))
+        for subset, right in itertools.product(self.subsets, self.right):
+            alternatives = tuple((Piece(1, left, subset), Piece(-1, right, subset)) for left in self.left)
+            yield WeightedSum(f", {subset}: one of {', '.join(names)} > {label(right)}", alternatives, names)

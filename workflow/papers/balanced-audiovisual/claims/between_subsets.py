@@ -1,15 +1,10 @@
-"""One run on two subsets of the clips."""
-
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from avbalance.declared import Run
-from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import OnSets, Some, Subset
-from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import Coordinates
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -25,13 +20,7 @@ class BetweenSubsets(OnSets):
     lower: Subset
     """subset that it is compared with"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        return [
-            WeightedSum(
-                f"{evidence.label(role)}, {evidence.paper.label(run)}: {self.higher} > {self.lower}",
-                role,
-                ((Piece(1, run, self.higher), Piece(-1, run, self.lower)),),
-                place=Coordinates(protocol=protocol),
-            ).trial(evidence)
-            for role, run in itertools.product(self.datasets, self.runs)
-        ]
+    def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:
+        for run in self.runs:
+            pieces = (Piece(1, run, self.higher), Piece(-1, run, self.lower))
+            yield WeightedSum(f", {label(run)}: {self.higher} > {self.lower}", (pieces,))

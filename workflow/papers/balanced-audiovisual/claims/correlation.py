@@ -1,7 +1,6 @@
-"""Whether the estimated discrepancy orders clips as the planted one does: no multimodal run enters."""
-
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from avbalance.analysis.statistics import weighted_spearman
@@ -19,10 +18,7 @@ class Correlation(OnSets):
     at_least: float
     """what the correlation must exceed"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        return [self._trial(evidence, role) for role in self.datasets]
-
-    def _trial(self, evidence: Evidence, role: str) -> Trial:
+    def on(self, evidence: Evidence, role: str, protocol: str) -> Iterator[Trial]:
         label, bound = evidence.label(role), self.at_least
         bare = Outcome(f"{label}: Spearman(estimated, planted discrepancy) - {bound:g}", unit="rho")
 
@@ -37,4 +33,4 @@ class Correlation(OnSets):
             }
             return trial_of(bare, values, len(planted), evidence.statistics.min_n, f"of {label}")
 
-        return attempt(bare, trial)
+        yield attempt(bare, trial)

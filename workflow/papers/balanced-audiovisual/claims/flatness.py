@@ -1,5 +1,3 @@
-"""How flat the confidence maps of data sets are against each other: no multimodal run enters."""
-
 from __future__ import annotations
 
 import itertools
@@ -24,7 +22,7 @@ from avbalance.frames import read_parquet
 class Flatness(Block):
     """J2, the divergence of a confidence map from a flat one, of every larger data set minus that of every smaller one.
 
-    Clips of the two are drawn independently.
+    Clips of the two are drawn independently. No multimodal run enters.
     """
 
     kind: Literal["flatness"]

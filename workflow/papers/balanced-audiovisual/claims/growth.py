@@ -1,16 +1,10 @@
-"""A lead that grows from one subset of the clips to another."""
-
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator
+from typing import Literal
 
-from pydantic import Field
-
-from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import LeftAndRight, Subset
-from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import Coordinates
+from avbalance.evaluation.kinds import LeftAndRight, Subset, Two
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -19,18 +13,12 @@ class Growth(LeftAndRight):
 
     kind: Literal["growth"]
     """(left - right) on the second subset minus the same on the first"""
-    subsets: Annotated[list[Subset], Field(min_length=2, max_length=2)]
+    subsets: Two[Subset]
     """from which subset to which"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
+    def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:
         first, last = self.subsets
-        name = evidence.paper.label
-        return [
-            WeightedSum(
-                f"{evidence.label(role)}: {name(left)} minus {name(right)} grows from {first} to {last}",
-                role,
-                ((Piece(1, left, last), Piece(-1, right, last), Piece(-1, left, first), Piece(1, right, first)),),
-                place=Coordinates(protocol=protocol),
-            ).trial(evidence)
-            for role, left, right in itertools.product(self.datasets, self.left, self.right)
-        ]
+        for left, right in itertools.product(self.left, self.right):
+            pieces = (Piece(1, left, last), Piece(-1, right, last), Piece(-1, left, first), Piece(1, right, first))
+            text = f": {label(left)} minus {label(right)} grows from {first} to {last}"
+            yield WeightedSum(text, (pieces,))

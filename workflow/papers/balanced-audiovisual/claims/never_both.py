@@ -1,15 +1,10 @@
-"""Rivals of which one at least is better than a run."""
-
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from avbalance.declared import Declared, Run
-from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import OnSets, Some, Subset
-from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import Coordinates
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -32,17 +27,10 @@ class NeverBoth(OnSets):
     sides: Some[Side]
     """subsets and rivals"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        name = evidence.paper.label
-        rivals = " and ".join(f"{name(side.rival)} on {side.subset}" for side in self.sides)
-        return [
-            WeightedSum(
-                f"{evidence.label(role)}: {name(run)} does not beat {rivals} at once",
-                role,
-                tuple((Piece(1, side.rival, side.subset), Piece(-1, run, side.subset)) for side in self.sides),
-                tuple(f"{name(side.rival)} minus {name(run)} on {side.subset}" for side in self.sides),
-                place=Coordinates(protocol=protocol),
-                tie_agrees=True,
-            ).trial(evidence)
-            for role, run in itertools.product(self.datasets, self.runs)
-        ]
+    def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:
+        rivals = " and ".join(f"{label(side.rival)} on {side.subset}" for side in self.sides)
+        for run in self.runs:
+            alternatives = [(Piece(1, side.rival, side.subset), Piece(-1, run, side.subset)) for side in self.sides]
+            names = [f"{label(side.rival)} minus {label(run)} on {side.subset}" for side in self.sides]
+            text = f": {label(run)} does not beat {rivals} at once"
+            yield WeightedSum(text, tuple(alternatives), tuple(names), tie_agrees=True)

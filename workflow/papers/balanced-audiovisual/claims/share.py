@@ -1,8 +1,6 @@
-"""How many clips prefer one modality against the other: no multimodal run enters."""
-
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -34,10 +32,7 @@ class Share(OnSets):
     factor: float
     """how many times as large it is claimed to be"""
 
-    def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        return [self._trial(evidence, role, protocol) for role in self.datasets]
-
-    def _trial(self, evidence: Evidence, role: str, protocol: str) -> Trial:
+    def on(self, evidence: Evidence, role: str, protocol: str) -> Iterator[Trial]:
         label = evidence.label(role)
         shares = implied_share(evidence.published, label)
         known = bool(shares) and (self.higher, self.lower) == PREFERRED
@@ -48,15 +43,15 @@ class Share(OnSets):
 
         def trial() -> Trial:
             names = [*HALVES] if protocol == CROSS_FITTED else [protocol]
-            parts = [self._shares(evidence, role, name) for name in names]
+            parts = [self._leads(evidence, role, name) for name in names]
             values = {seed: np.mean([part[seed] for part, _ in parts], axis=0) for seed in parts[0][0]}
             evidence.failed.check(role, evidence.estimators(protocol), values)
             trained, least = protocol not in (PLANTED, ANNOTATIONS), evidence.statistics.min_n
             return trial_of(bare, values, parts[0][1], least, f"of {label}", trained)
 
-        return attempt(bare, trial)
+        yield attempt(bare, trial)
 
-    def _shares(self, evidence: Evidence, role: str, definition: str) -> tuple[dict[int, Floats], int]:
+    def _leads(self, evidence: Evidence, role: str, definition: str) -> tuple[dict[int, Floats], int]:
         """Seed -> effect under every drawing; the number of clips."""
         values, n = {}, 0
         for seed in evidence.matched_seeds(role, definition):

@@ -1,8 +1,3 @@
-"""The mixtures that trainings fitted to their modality gaps: no test clip enters, so that only seeds vary.
-
-Without a mixture the two components could not be told apart: their distance and the imbalanced share are then 0.
-"""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +25,10 @@ WORDS = {  # measure -> unit, sentence
 
 
 class BySeedMixture(OnOneSet):
-    """What the mixtures of a run say of its gaps."""
+    """What the mixtures that trainings fitted to their modality gaps say. No test clip enters: only seeds vary.
+
+    Without a mixture the two components could not be told apart: their distance and the imbalanced share are then 0.
+    """
 
     kind: Literal["by_seed_mixture"]
     """what `measure` says"""

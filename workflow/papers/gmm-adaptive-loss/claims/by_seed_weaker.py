@@ -1,20 +1,17 @@
-"""Whether the modality whose head was weaker gains more than the other."""
-
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from avbalance.declared import Metric, Run
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import OnOneSet, Placed
+from avbalance.evaluation.kinds import Placed, Two
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
 from avbalance.evaluation.weighted_sums import metric_text
 
 
-class BySeedWeaker(OnOneSet, Placed):
+class BySeedWeaker(Placed):
     """Gains of the modalities' own heads; the weaker one is weaker before, on the mean over the common seeds."""
 
     kind: Literal["by_seed_weaker"]
@@ -23,7 +20,7 @@ class BySeedWeaker(OnOneSet, Placed):
     """run from which the heads gain"""
     after: Run
     """run to which they gain"""
-    metrics: Annotated[list[Metric], Field(min_length=2, max_length=2)]
+    metrics: Two[Metric]
     """score of the audio head, score of the visual head"""
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:

@@ -1,5 +1,3 @@
-"""This paper's number against other papers' numbers: nothing of ours is compared."""
-
 from __future__ import annotations
 
 from typing import Literal
@@ -14,7 +12,7 @@ from avbalance.evaluation.weighted_sums import label_of, margin_text, metric_tex
 
 
 class Context(OnOneSet):
-    """A printed number against the best of other papers' methods that are not trained here."""
+    """A printed number against the best of other papers' methods that are not trained here; ours are not compared."""
 
     kind: Literal["context"]
     """the paper's number - the best of other papers"""

@@ -1,5 +1,3 @@
-"""What modality-relevance says of single classes in figure 4; the paper prints no number of them."""
-
 from __future__ import annotations
 
 import math
@@ -30,7 +28,7 @@ WITHHELD = ("silent-audio", "black-video")
 
 
 class BySeedClasses(OnOneSet):
-    """Each statement on the accuracies of classes is one comparison."""
+    """Each statement of figure 4 on the accuracies of classes is one comparison; the paper prints no number of them."""
 
     kind: Literal["by_seed_classes"]
     """margin by which a statement on classes is right"""

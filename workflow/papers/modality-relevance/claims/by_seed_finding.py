@@ -1,13 +1,8 @@
-"""What modality-relevance says of its tables 1 to 3: by how much each finding's threshold is met, by seed.
-
-Margins are made again for every drawing of the test clips; thresholds are decisions, the paper states none.
-"""
-
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -16,11 +11,11 @@ from pydantic import Field, model_validator
 
 from avbalance.analysis.conditions import PUBLISHED
 from avbalance.analysis.relevance import Metrics
-from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
 from avbalance.declared import Condition, Declared, Run, nearest, refusal
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import OnOneSet
+from avbalance.evaluation.measure import METRICS
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.rows import BOTH
 from avbalance.papers.modality_relevance.claims._findings import (
@@ -33,7 +28,6 @@ from avbalance.papers.modality_relevance.claims._findings import (
     table_findings,
 )
 
-METRICS = tuple(each.name for each in fields(Metrics))
 # Claims that compare the multimodal model with itself alone, whatever the models of one modality have learnt
 ONE_MODEL = frozenset({
     "task", "no-catastrophe", "audio-hurts", "representation", "without-audio", "without-video", "video-dominates",
@@ -53,15 +47,14 @@ class Models(Declared):
     both: Run
     """the multimodal model, which is tested with a modality withheld too"""
 
-    @property
-    def rows(self) -> dict[str, tuple[str, str]]:
+    def rows(self, stand_ins: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         """Row of a table -> run and condition of testing."""
-        conditions = {name: (self.both, name) for name in PUBLISHED}
+        conditions = {name: (self.both, stand_ins.get(name, name)) for name in PUBLISHED}
         return {AUDIO_MODEL: (self.audio, BOTH), VIDEO_MODEL: (self.visual, BOTH), **conditions}
 
 
 class BySeedFinding(OnOneSet):
-    """Each finding of a table is one comparison."""
+    """Each finding of a table is one comparison; its margin is made again for every drawing of the test clips."""
 
     kind: Literal["by_seed_finding"]
     """margin by which a finding is right"""
@@ -83,34 +76,28 @@ class BySeedFinding(OnOneSet):
         for key, table in (("against", "task"), ("classes", "kinetics-sounds")):
             if (getattr(self, key) is not None) != (self.table == table):
                 raise refusal(f"{key} belongs to table {table}, which needs it")
-        wrong = [name for name in self.stand_ins if name not in PUBLISHED]
-        if wrong:
-            raise refusal(f"stand_ins: the tables have no condition {wrong[0]!r}{nearest(wrong[0], PUBLISHED)}")
+        for name in self.stand_ins:
+            if name not in PUBLISHED:
+                raise refusal(f"stand_ins: the tables have no condition {name!r}{nearest(name, PUBLISHED)}")
         zeros = dict.fromkeys(ROWS, Metrics(*[0.0] * len(METRICS)))
         self._findings([zeros, zeros], 2)  # refuses a claim that the table has not
         return self
-
-    @property
-    def groups(self) -> list[Models]:
-        """The models of each table that enters."""
-        return [self.runs] if self.against is None else [self.runs, self.against]
 
     def _findings(self, tables: Sequence[Table], classes: int) -> Findings:
         return of_claim(table_findings(self.table, tables, classes), self.claim)
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
-        printed = self._findings([self._published(evidence, models) for models in self.groups], self.classes or 0)
+        groups = [self.runs] if self.against is None else [self.runs, self.against]
+        printed = self._findings([self._published(evidence, models) for models in groups], self.classes or 0)
 
         def measured() -> tuple[dict[int, Findings], int]:
-            series = [self._measured(evidence, models) for models in self.groups]
+            series = [self._measured(evidence, models) for models in groups]
             common = set.intersection(*(set(of_seed) for of_seed, _ in series))
-            one = {each.claim for each in printed} <= ONE_MODEL
-            runs = [run for models in self.groups for run in ([models.both] if one else dict(models).values())]
+            alone = {each.claim for each in printed} <= ONE_MODEL
+            runs = [run for models in groups for run in ([models.both] if alone else dict(models).values())]
             evidence.failed.check(self.dataset, runs, common)
-            classes = 0
-            if self.table == "kinetics-sounds":
-                counts, _ = next(iter(evidence.tallies(self.dataset, self.runs.both).values()))
-                classes = counts.recalls.shape[1]
+            counts, _ = next(iter(evidence.tallies(self.dataset, self.runs.both).values()))
+            classes = counts.true.shape[1]
             of_seed = {seed: self._findings([tables[seed] for tables, _ in series], classes) for seed in common}
             return of_seed, min(n for _, n in series)
 
@@ -119,17 +106,15 @@ class BySeedFinding(OnOneSet):
     def _published(self, evidence: Evidence, models: Models) -> Table:
         """The printed table; NaN where it has no number, and throughout where other stand-ins are compared."""
         table = {}
-        for row, (run, condition) in models.rows.items():
+        for row, (run, condition) in models.rows({}).items():
             values = [evidence.published_value(self.dataset, run, OVERALL, name, condition) for name in METRICS]
             table[row] = Metrics(*(math.nan if value is None or self.stand_ins else value for value in values))
         return table
 
     def _measured(self, evidence: Evidence, models: Models) -> tuple[dict[int, Table], int]:
         """Seed -> our table, of the seeds that all rows have; the smallest n."""
-        series = {
-            row: evidence.tallies(self.dataset, run, self.stand_ins.get(condition, condition))
-            for row, (run, condition) in models.rows.items()
-        }
+        rows = models.rows(self.stand_ins)
+        series = {row: evidence.tallies(self.dataset, run, condition) for row, (run, condition) in rows.items()}
         common = set.intersection(*map(set, series.values()))
         n = min(n for of_seed in series.values() for _, n in of_seed.values())
         return {seed: {row: of_seed[seed][0].metrics() for row, of_seed in series.items()} for seed in common}, n
@@ -148,9 +133,10 @@ def finding_trials(
     ours, and the number of clips; may raise NotTestable.
     """
     label = evidence.label(role)
+    where = f"{label}, {words}" if words.casefold() != role else label
     outcomes = [
         Outcome(
-            f"{label}, {words}: {each.text}" if words.casefold() != role else f"{label}: {each.text}",
+            f"{where}: {each.text}",
             published=None if math.isnan(each.margin) else float(each.margin),
             tie_agrees=not each.strict,
             unit=each.unit,
@@ -163,7 +149,7 @@ def finding_trials(
         return [Trial(replace(each, reason=str(error))) for each in outcomes]
 
     def trial(place: int, bare: Outcome) -> Trial:
-        margins: dict[int, Floats] = {seed: np.atleast_1d(own[place].margin) for seed, own in of_seed.items()}
+        margins = {seed: np.atleast_1d(own[place].margin) for seed, own in of_seed.items()}
         if any(math.isnan(values[0]) for values in margins.values()):
             raise NotTestable("the accuracies of the classes do not vary")
         return trial_of(bare, margins, n, evidence.statistics.min_n, f"of {label}")
