@@ -74,25 +74,26 @@ def _without_verdict(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def comparisons(evidence: Evidence, block: Block, protocol: str) -> list[Trial]:
-    """The comparisons of one block, not yet judged; raises UserError for a headline that is not a single one."""
-    trials = block.trials(evidence, protocol)
-    if not block.headline:
-        return trials
-    if len(trials) != 1:
-        raise UserError(f"claims.yaml: a headline is one comparison, but {block!r} has {len(trials)}.")
-    return [replace(each, outcome=replace(each.outcome, headline=True)) for each in trials]
+def _trials(evidence: Evidence, claim: Claim, protocol: str) -> list[Trial]:
+    """The comparisons of a claim, not yet judged; a headline that stands among the others too counts once."""
+    trials = []
+    for block in claim.tests:
+        own = block.trials(evidence, protocol)
+        if block.headline and len(own) != 1:
+            kind = getattr(block, "kind", "")
+            raise UserError(f"claims.yaml: {claim.id}: a headline is one comparison, {kind} has {len(own)}.")
+        trials += [replace(each, outcome=replace(each.outcome, headline=block.headline)) for each in own]
+    heads = {each.outcome.text for each in trials if each.outcome.headline}
+    return [each for each in trials if each.outcome.headline or each.outcome.text not in heads]
 
 
 def _assess_one(evidence: Evidence, claim: Claim) -> dict[str, Any]:
-    subsets = [name for name in PROTOCOLS if name != ANNOTATIONS or evidence.annotated]
-    protocols = claim.protocols or (subsets if any(block.uses_subsets for block in claim.tests) else [NO_SUBSET])
+    protocols: Sequence[str] = claim.protocols or [NO_SUBSET]
+    if not claim.protocols and any(block.uses_subsets for block in claim.tests):
+        protocols = [name for name in PROTOCOLS if name != ANNOTATIONS or evidence.annotated]
     results, outcomes = {}, list[Outcome]()
     for protocol in protocols:
-        trials = [each for block in claim.tests for each in comparisons(evidence, block, protocol)]
-        heads = {each.outcome.text for each in trials if each.outcome.headline}
-        once = [each for each in trials if each.outcome.headline or each.outcome.text not in heads]
-        outcomes = judged(once, evidence.statistics.level)
+        outcomes = judged(_trials(evidence, claim, protocol), evidence.statistics.level)
         results[protocol] = {**summary(outcomes), "outcomes": [as_json(outcome) for outcome in outcomes]}
     return {
         **claim.model_dump(include={"id", "text", "source", "reading"}),

@@ -81,7 +81,7 @@ class Confidence(Pair):
 
     rule: Rule
     """up to which epoch their confidences are averaged"""
-    halves: dict[Literal["a", "b"], Pair] = Field({})
+    halves: dict[Literal["a", "b"], Pair] = Field(default={})
     """the same of half the training part, for cross-fitting"""
 
     @property
@@ -100,7 +100,7 @@ class Claim(Declared):
     """where the paper says it"""
     reading: str = ""
     """how it was read, where that is not plain"""
-    protocols: list[Protocol] = Field([])
+    protocols: list[Protocol] = Field(default=[])
     """who chooses the subsets; by default all protocols, or none where no subset occurs"""
     tests: Some[Block]
     """the comparisons that must hold"""

@@ -91,11 +91,11 @@ class Halves(Declared):
 class Measures(Declared):
     """What is measured beside accuracies on all clips (`measures` of tables.yaml)."""
 
-    thresholds: list[Annotated[float, Field(ge=0)]] = Field([0.0])
+    thresholds: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0])
     """thresholds T of the dominated subsets"""
-    cross_fitted: dict[Run, Halves] = Field({})
+    cross_fitted: dict[Run, Halves] = Field(default={})
     """run -> the two on half the training part that are scored in its place on subsets which the other half chose"""
-    metrics: list[Annotated[str, among("metric", FURTHER)]] = Field([])
+    metrics: list[Annotated[str, among("metric", FURTHER)]] = Field(default=[])
     """further metrics of runs that classify"""
     heads: bool = False
     """whether the modalities' own heads are measured too, as accuracy_audio and so on"""

@@ -38,9 +38,9 @@ class PublishedFile(Declared):
     """condition under which they were measured"""
     value: str = ""
     """column of the numbers, where a row has one number"""
-    values: dict[str, str] = Field({})
+    values: dict[str, str] = Field(default={})
     """in its place, where a row has several: column -> metric; an empty cell is a number that is not printed"""
-    names: dict[str, str] = Field({})
+    names: dict[str, str] = Field(default={})
     """run as the file gives it -> our label of that run"""
     context: str = ""
     """whose numbers they are, where they are another paper's: context, never numbers of this one"""

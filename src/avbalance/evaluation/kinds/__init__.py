@@ -20,7 +20,7 @@ from avbalance.declared import Condition, Declared, Role, Run, nearest, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.outcomes import Trial
-from avbalance.evaluation.rows import BOTH, NO_SUBSET, Coordinates
+from avbalance.evaluation.rows import BOTH, Coordinates
 from avbalance.evaluation.weighted_sums import WeightedSum
 from avbalance.papers import kinds_of, module_of
 
@@ -89,7 +89,7 @@ class Placed(OnOneSet):
     """part of the data set"""
     condition: Condition = BOTH
     """condition of testing, for example silent-audio"""
-    protocol: Literal["none", "repaired"] = NO_SUBSET
+    protocol: Literal["none", "repaired"] = "none"
     """repaired: against the second version of the truth, where the data have one"""
     checkpoint: Literal["selected", "last", "best-test"] = "selected"
     """epoch of the runs"""

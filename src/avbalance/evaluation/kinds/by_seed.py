@@ -34,13 +34,13 @@ class BySeed(Placed):
     """what is compared"""
     over: Literal["each", "mean"] = "each"
     """one comparison for each metric, or one of their mean"""
-    left: list[ScoredRun] = Field([])
+    left: list[ScoredRun] = Field(default=[])
     """runs that are claimed to be better, each than every right one"""
-    right: list[ScoredRun] = Field([])
+    right: list[ScoredRun] = Field(default=[])
     """runs that they are compared with; also majority-label or no-event, what looks at nothing"""
-    chain: list[ScoredRun] = Field([])
+    chain: list[ScoredRun] = Field(default=[])
     """runs of which each is claimed to be better than the next"""
-    pieces: list[Summand] = Field([])
+    pieces: list[Summand] = Field(default=[])
     """a weighted sum that must be positive"""
     text: str = ""
     """what is said of it in reports, in place of a made sentence"""

@@ -66,7 +66,7 @@ class BySeedFinding(OnOneSet):
     """name of the findings that are compared; all of the table where none is named"""
     against: Models | None = None
     """of table task: the models of speech"""
-    stand_ins: dict[Condition, Condition] = Field({})
+    stand_ins: dict[Condition, Condition] = Field(default={})
     """condition of the paper -> condition that takes its place; nothing published is compared then"""
     classes: Annotated[int, Field(ge=2)] | None = None
     """of table kinetics-sounds: classes of the published data; ours are counted"""
