@@ -48,12 +48,6 @@ def main(found: Metrics) -> list[float]:
     return [found.accuracy, found.balanced_accuracy, found.precision_zd1, found.recall, found.macro_f1]
 
 
-def test_worked_binary_metrics() -> None:
-    found = main(of([[170, 117], [124, 316]]))
-    expected = [0.66850069, 0.65525816, 0.65401172, 0.65525816, 0.65456918]
-    assert [value / 100 for value in found] == pytest.approx(expected, abs=1e-7)
-
-
 @pytest.mark.parametrize(("confusion", "expected"), RECONSTRUCTED)
 def test_confusions_behind_the_published_tables(confusion: Confusion, expected: list[float]) -> None:
     found = of(confusion)
@@ -66,15 +60,6 @@ def test_worked_zero_division() -> None:
     expected = [0.41666667, 0.41666667, 0.62857143, 0.41666667, 0.34343434]
     assert [value / 100 for value in main(found)] == pytest.approx(expected, abs=1e-7)
     assert found.precision_zd0 / 100 == pytest.approx(0.29523810, abs=1e-7)
-
-
-def test_never_predicted_classes_explain_the_highest_published_precision() -> None:
-    label = np.repeat(np.arange(26), 10)
-    predicted = label % 5  # 21 of 26 classes are never predicted
-    found = metrics(label, predicted)
-    assert found.precision_zd1 >= 100 * 21 / 26 and found.precision_zd0 < 20
-    assert found.precision_zd1 - found.precision_zd0 == pytest.approx(100 * 21 / 26)
-    assert found.macro_f1 < 20
 
 
 def test_a_class_without_clip_is_left_out_of_the_means() -> None:

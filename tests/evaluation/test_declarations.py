@@ -94,6 +94,7 @@ SLIPS = [
     (PARSING, "published/3/subset", "overal", "published, subset: there is no subset 'overal'; did you mean 'overall'"),
     (PARSING, "claims/F5.1/tests/0/columns", ["loss_audio", "loss_visul"], r"columns\[2\]: is 'loss_visul'; use"),
     (PARSING, "illustrations/F4.2/tests/0/class", None, r"tests\[1\]\.clip_segments: lacks the key 'class'"),
+    (GAP, "claims/C1/tests/0/kind", "growth", r"known are .*; copy claims/growth\.py from the folder of balanced-"),
     (GAP, "measures/metrics", ["macrof1"], "there is no metric 'macrof1'; did you mean 'macro_f1'"),
     (GAP, "claims/C4/tests/0/runs", ["ours"], "measure mean needs 2 runs, not 1"),
     (GAP, "claims/C3/tests/3/at_least", None, "at_least belongs to measure separation, which needs it"),

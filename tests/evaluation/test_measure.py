@@ -1,4 +1,4 @@
-"""Measurements by hand: accuracies on subsets, further metrics and heads, parsing and localisation, probes."""
+"""Measurements by hand: accuracies on subsets, further metrics and heads, parsing and localisation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from relevance_files import made_up_paper as relevance_paper
 
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import assess
 from avbalance.evaluation.measure import FURTHER, Measures, assert_identity, measure, read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
-from avbalance.evaluation.predictions import read_predictions, write_predictions
+from avbalance.evaluation.predictions import write_predictions
 from avbalance.frames import write_parquet
 
 HALF_MODELS = {"cross_fitted": {"audio": {"a": "audio-half-a", "b": "audio-half-b"}}}
@@ -268,47 +267,3 @@ def test_runs_on_other_videos_or_another_truth_are_refused(tmp_path: Path) -> No
         second = parsed(tmp_path, parsing_table(ids, TRUTH, truth), 2)
         with pytest.raises(UserError, match=r"2\.parquet: test has other clips or labels than .*1\.parquet"):
             measured(tmp_path, [first, second], {})
-
-
-# Probes: conditions like any other
-
-PROBED = {"visual": ["visual"], "audio": ["audio"], "baseline": ["audio", "visual"]}
-# which of the 120 test clips the probe of an encoder names rightly: the first ones of each hundred
-RIGHT = {("kinetics-sounds", "visual"): 60, ("kinetics-sounds", "baseline"): 40,
-         ("balanced", "visual"): 60, ("balanced", "baseline"): 57}  # fmt: skip
-
-
-def probed(each: RunFile, folder: Path) -> RunFile:
-    """The run with rows of probes added to its predictions."""
-    frame = read_predictions(each.predictions)
-    test = frame[frame["split"] == "test"].reset_index(drop=True)
-    share = RIGHT.get((each.dataset.removeprefix("synthetic-"), each.run), 50)
-    shown = np.where(np.arange(len(test)) % 100 < share, test["label"], (test["label"] + 1) % 4)
-    logits = list(np.eye(4, dtype=np.float32)[shown])
-    rows = [
-        test.assign(condition=f"probe-{name}", logits=logits, logits_audio=None, logits_visual=None)
-        for name in PROBED[each.run]
-    ]
-    path = folder / each.dataset / each.run / f"{each.seed}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_predictions(path, pd.concat([frame, *rows]))
-    return replace(each, predictions=str(path))
-
-
-def test_probes_are_measured_and_compared_seed_by_seed(
-    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, tmp_path: Path
-) -> None:
-    runs = tuple(probed(each, tmp_path) if each.run in PROBED else each for each in fabricated_paper.runs)
-    paper = replace(fabricated_paper, runs=runs)
-    measure(paper, balanced_declarations["measures"], tmp_path / "measurements.parquet")
-    rows = read_measurements(tmp_path / "measurements.parquet")
-    of_probe = rows["condition"].str.startswith("probe-")
-    assert rows[~of_probe].reset_index(drop=True).equals(read_measurements(measurements))
-    seen = {name: sorted(set(part["condition"])) for name, part in rows[of_probe].groupby("run")}
-    assert seen == {name: [f"probe-{side}" for side in sides] for name, sides in PROBED.items()}
-    checks = [entry for entry in balanced_declarations["checks"] if entry["id"] == "K4"]
-    report = assess(paper, {**balanced_declarations, "checks": checks, "claims": []}, tmp_path / "measurements.parquet")
-    ((result,),) = [list(entry["results"].values()) for entry in report["checks"]]
-    # 80 less 60 of 120 clips, less 10 points; 77 less 80 of 120 clips, plus 5 points
-    assert [outcome["effect"] for outcome in result["outcomes"]] == pytest.approx([20 / 1.2 - 10, 5 - 3 / 1.2])
-    assert "(probe of the visual encoder)" in result["outcomes"][0]["text"]

@@ -189,7 +189,9 @@ def claim_model(papers: tuple[str, ...]) -> type[Claim]:
         kind = given.get("kind") if isinstance(given, Mapping) else None
         if kind not in modules:
             told = "lacks the key 'kind'" if kind is None else f"unknown kind {kind!r}{nearest(str(kind), modules)}"
-            raise refusal(f"{told}; known are {', '.join(modules)}")
+            elsewhere = kinds.papers_with(str(kind))
+            hint = f"; copy claims/{kind}.py from the folder of {elsewhere[0]} to have its kind" if elsewhere else ""
+            raise refusal(f"{told}; known are {', '.join(modules)}{hint}")
         return given
 
     any_kind: Any = functools.reduce(operator.or_, classes)

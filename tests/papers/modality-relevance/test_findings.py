@@ -1,10 +1,6 @@
-"""What the paper says of its tables and figure, on the paper's own tables and by hand."""
+"""What the paper says of single classes, by hand; and which findings are about the multimodal model alone."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,137 +11,21 @@ from avbalance.papers.modality_relevance.claims._findings import (
     AUDIO_MODEL,
     ROWS,
     VIDEO_MODEL,
-    Finding,
     class_findings,
-    kinetics_sounds_findings,
-    speech_findings,
-    task_contrast,
-    urban_rural_findings,
-    visual_reliance,
+    table_findings,
 )
 from avbalance.papers.modality_relevance.claims.by_seed_finding import ONE_MODEL
 
-# Printed tables: accuracy, balanced accuracy, precision, recall, F1; rows in the order of ROWS.
-URBAN_RURAL = [
-    [61.62, 61.79, 63.38, 61.69, 60.51],
-    [77.72, 77.71, 77.71, 77.71, 77.72],
-    [71.66, 71.65, 71.72, 71.69, 71.66],
-    [70.84, 70.91, 71.28, 70.91, 70.71],
-    [61.76, 61.81, 61.93, 61.81, 61.68],
-    [71.66, 71.66, 71.67, 71.67, 71.66],
-    [61.76, 61.76, 62.45, 61.87, 61.35],
-]
-SPEECH = [
-    [68.36, 65.32, 66.73, 65.32, 65.64],
-    [67.54, 63.67, 65.95, 63.37, 66.31],
-    [68.09, 67.28, 66.89, 67.28, 67.02],
-    [64.92, 61.63, 62.79, 61.63, 61.80],
-    [63.55, 63.46, 62.92, 63.46, 63.92],
-    [66.85, 65.53, 65.40, 65.53, 65.46],
-    [63.41, 62.87, 62.44, 62.87, 62.47],
-]
-KINETICS_SOUNDS = [
-    [16.22, 16.04, 42.18, 16.04, 11.73],
-    [77.20, 76.73, 78.27, 76.73, 76.92],
-    [77.35, 76.89, 78.36, 76.89, 77.04],
-    [76.65, 76.05, 77.33, 76.05, 76.20],
-    [5.94, 6.07, 20.27, 6.07, 4.10],
-    [76.65, 76.05, 77.33, 76.05, 76.20],
-    [6.29, 6.88, 83.61, 6.88, 2.82],
-]
-
-
-def table(rows: list[list[float]]) -> dict[str, Metrics]:
-    return {
-        name: Metrics(*values, precision_zd0=float("nan"), weighted_f1=float("nan"))
-        for name, values in zip(ROWS, rows, strict=True)
-    }
-
-
-def changed(rows: list[list[float]], **values: dict[str, float]) -> dict[str, Metrics]:
-    """A table with metrics of some rows changed; row names with "_" for "-"."""
-    rebuilt = table(rows)
-    for name, metric in values.items():
-        key = name.replace("_", "-")
-        rebuilt[key] = replace(rebuilt[key], **metric)
-    return rebuilt
-
-
-def failing(findings: Iterable[Finding]) -> list[str]:
-    return [each.claim for each in findings if not (each.margin > 0 if each.strict else each.margin >= 0)]
-
-
-def test_the_published_tables_bear_out_what_the_paper_says_with_one_exception() -> None:
-    urban_rural, speech = table(URBAN_RURAL), table(SPEECH)
-    assert failing(urban_rural_findings(urban_rural)) == []
-    assert failing(speech_findings(speech)) == ["between-balanced"]
-    assert failing(kinetics_sounds_findings(table(KINETICS_SOUNDS), 26)) == []
-    assert visual_reliance(urban_rural) == pytest.approx(9.50) and visual_reliance(speech) == pytest.approx(0.415)
-    assert task_contrast(urban_rural, speech).margin == pytest.approx(9.50 - 0.415 - 5)
-    assert failing([task_contrast(speech, urban_rural), task_contrast(speech, speech)]) == ["task", "task"]
+# What the printed tables come to stands in test_claims.py.
 
 
 def test_claims_on_one_model_do_not_look_at_the_models_of_one_modality() -> None:
-    urban_rural, speech, sounds = (
-        table(rows) | dict.fromkeys((AUDIO_MODEL, VIDEO_MODEL), Metrics(*[float("nan")] * 7))
-        for rows in (URBAN_RURAL, SPEECH, KINETICS_SOUNDS)
-    )
-    findings = [*urban_rural_findings(urban_rural), *speech_findings(speech), *kinetics_sounds_findings(sounds, 26)]
-    findings.append(task_contrast(urban_rural, speech))
+    alone = {row: Metrics(*[float("nan") if row in (AUDIO_MODEL, VIDEO_MODEL) else 50.0] * 7) for row in ROWS}
     told: dict[bool, set[str]] = {True: set(), False: set()}
-    for each in findings:
-        told[bool(np.isfinite(each.margin))].add(each.claim)
+    for name in ("urban-rural", "speech", "task", "kinetics-sounds"):
+        for each in table_findings(name, [alone, alone], 26):
+            told[bool(np.isfinite(each.margin))].add(each.claim)
     assert told[True] == ONE_MODEL and not told[False] & ONE_MODEL
-
-
-@pytest.mark.parametrize(
-    ("values", "claims"),
-    [
-        ({"audio_model": {"balanced_accuracy": 50.0}}, ["teachers"]),
-        ({"video_model": {"balanced_accuracy": 66.0}}, ["teachers", "between"]),
-        ({"both": {"balanced_accuracy": 78.0}}, ["between", "without-audio", "without-audio", "video-dominates"]),
-        ({"silent_audio": {"balanced_accuracy": 68.0}}, ["without-audio"]),
-        ({"black_video": {"balanced_accuracy": 67.0}}, ["without-video"]),
-    ],
-)
-def test_what_breaks_the_claims_on_urban_and_rural(values: dict[str, Any], claims: list[str]) -> None:
-    assert failing(urban_rural_findings(changed(URBAN_RURAL, **values))) == claims
-
-
-@pytest.mark.parametrize(
-    ("values", "claims"),
-    [
-        ({"audio_model": {"balanced_accuracy": 68.0}}, ["teachers"]),
-        ({"both": {"accuracy": 67.0}}, ["between", "between-balanced"]),
-        ({"gaussian_audio": {"balanced_accuracy": 59.0}}, ["between-balanced", "no-catastrophe"]),
-        ({"black_video": {"balanced_accuracy": 61.5}}, ["between-balanced", "audio-hurts"]),
-        ({"silent_audio": {"balanced_accuracy": 61.63}}, ["between-balanced", "representation"]),
-        ({"gaussian_video": {"balanced_accuracy": 62.0}}, ["between-balanced", "representation"]),
-    ],
-)
-def test_what_breaks_the_claims_on_speech(values: dict[str, Any], claims: list[str]) -> None:
-    assert failing(speech_findings(changed(SPEECH, **values))) == claims
-
-
-@pytest.mark.parametrize(
-    ("values", "claims"),
-    [
-        ({"audio_model": {"accuracy": 5.0}}, ["unimodal", "unused-audio", "unused-audio"]),
-        ({"audio_model": {"accuracy": 50.0}}, ["unimodal"]),
-        ({"video_model": {"accuracy": 79.0}}, ["marginal-gain"]),
-        ({"video_model": {"accuracy": 74.0}}, ["marginal-gain"]),
-        ({"silent_audio": {"accuracy": 74.0}}, ["without-audio", "without-audio"]),
-        ({"gaussian_video": {"accuracy": 12.0}}, ["near-chance", "video-representation"]),
-        ({"black_video": {"accuracy": 40.0}}, ["without-video", "near-chance", "unused-audio", "video-representation"]),
-        ({"black_video": {"macro_f1": 8.0}}, ["video-representation"]),
-        ({"black_video": {"precision_zd1": 3.61}}, []),
-    ],
-)
-def test_what_breaks_the_claims_on_kinetics_sounds(values: dict[str, Any], claims: list[str]) -> None:
-    assert failing(kinetics_sounds_findings(changed(KINETICS_SOUNDS, **values), 26)) == claims
-
-
-# Figure 4
 
 
 def series() -> dict[str, NDArray[np.float64]]:

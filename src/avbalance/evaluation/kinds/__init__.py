@@ -22,7 +22,7 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.outcomes import Trial
 from avbalance.evaluation.rows import BOTH, Coordinates
 from avbalance.evaluation.weighted_sums import WeightedSum
-from avbalance.papers import kinds_of, module_of
+from avbalance.papers import FOLDER, kinds_of, module_of
 
 SUBSETS = (OVERALL, *(f"{side}_preferred" for side in SIDES), TIE, *(f"{side}_dominated@0.4" for side in SIDES))
 _Item = TypeVar("_Item")
@@ -148,6 +148,11 @@ def modules(papers: Sequence[str]) -> dict[str, str]:
     """Kind -> its module, of all kinds that some papers (by slug) and all papers have; a paper's own come first."""
     core = {path.stem: f"{__name__}.{path.stem}" for path in sorted(Path(__file__).parent.glob("[!_]*.py"))}
     return core | {kind: str(module_of(papers, "claims", kind)) for kind in kinds_of(papers, "claims")}
+
+
+def papers_with(kind: str) -> list[str]:
+    """Slugs of all papers whose own a kind is."""
+    return [path.name for path in sorted(FOLDER.iterdir()) if module_of([path.name], "claims", kind)]
 
 
 def block_class(kind: str, module: str) -> Any:
