@@ -56,7 +56,7 @@ class Statistics(Declared):
     """clips below which nothing is tested"""
 
 
-class Rule(Declared):
+class StoppingRule(Declared):
     """When a unimodal model counts as stopped."""
 
     min_delta: Annotated[float, BeforeValidator(_value)]
@@ -67,7 +67,7 @@ class Rule(Declared):
     """the least number of epochs averaged"""
 
 
-class Pair(Declared):
+class UnimodalRuns(Declared):
     """Two unimodal runs."""
 
     audio: Run
@@ -76,12 +76,12 @@ class Pair(Declared):
     """the one that sees"""
 
 
-class Confidence(Pair):
+class Confidence(UnimodalRuns):
     """The runs that say how well each clip is known from each modality (`confidence` of paper.yaml)."""
 
-    rule: Rule
+    rule: StoppingRule
     """up to which epoch their confidences are averaged"""
-    halves: dict[Literal["a", "b"], Pair] = Field(default={})
+    halves: dict[Literal["a", "b"], UnimodalRuns] = Field(default={})
     """the same of half the training part, for cross-fitting"""
 
     @property

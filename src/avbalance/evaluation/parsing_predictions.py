@@ -10,17 +10,18 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
+from avbalance.declared import Declared, read
 from avbalance.errors import UserError
 from avbalance.evaluation.parsing import (
-    GATES,
     MEANS,
     METRICS,
     MODALITY_METRICS,
@@ -32,7 +33,6 @@ from avbalance.evaluation.parsing import (
 from avbalance.evaluation.rows import NO_SUBSET, REPAIRED, Coordinates
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"
-KINDS = (CLASSIFICATION, PARSING, LOCALISATION)
 CARD = b"avbalance"
 COMMON = ("id", "split", "condition", "checkpoint")
 VIDEO_LEVEL = 3  # P, p_a, p_v
@@ -40,6 +40,19 @@ VIDEO_LEVEL = 3  # P, p_a, p_v
 Strings = NDArray[np.str_]
 BoolArray = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+
+
+class PredictionCard(Declared):
+    """What the metadata of a file say."""
+
+    task: Literal["classification", "parsing", "localisation"]
+    """whose predictions they are"""
+    classes: Annotated[list[str], Field(min_length=1)]
+    """names of the C classes"""
+    segments: Annotated[int, Field(ge=1)]
+    """T, segments of a video"""
+    gate: Literal["global", "modality"] = "global"
+    """of parsing: which probability opens a class, see parsing.py"""
 
 
 @dataclass(frozen=True)
@@ -121,17 +134,16 @@ class LocalisationPredictions(Rows):
 
 
 def kind_of(path: str | Path) -> str:
-    """The task whose predictions a file holds, one of KINDS; raises UserError for a file that is none."""
-    return str(_card(path, _opened(path, pq.read_schema)).get("task", CLASSIFICATION))
+    """The task whose predictions a file holds; raises UserError for a file that is none."""
+    card = _card(path, _opened(path, pq.read_schema))
+    return card.task if card else CLASSIFICATION
 
 
 def read_parsing(path: str | Path) -> ParsingPredictions:
     """Read predictions of the task parsing; raises UserError for files that are absent, empty or malformed."""
     columns = ("frame_prob", "video_prob", "truth_audio", "truth_visual", "truth_audio_repaired")
     table, card, common = _read(path, PARSING, columns)
-    classes, segments, gate = len(common["classes"]), card["segments"], card.get("gate")
-    if gate not in GATES:
-        raise _malformed(path, f"its gate is {gate!r}, not one of {', '.join(GATES)}")
+    classes, segments = len(card.classes), card.segments
     frames = _matrix(path, table, "frame_prob", segments * 2 * classes)
     videos = _matrix(path, table, "video_prob", VIDEO_LEVEL * classes)
     audio, visual = (_cells(path, table, name, (classes, segments)) for name in ("truth_audio", "truth_visual"))
@@ -141,7 +153,7 @@ def read_parsing(path: str | Path) -> ParsingPredictions:
         repaired = np.where(known, _cells(path, table, "truth_audio_repaired", (classes, segments)), audio)
     return ParsingPredictions(
         **common,
-        gate=str(gate),
+        gate=card.gate,
         frame_prob=frames.reshape(-1, segments, 2, classes),
         video_prob=videos.reshape(-1, VIDEO_LEVEL, classes),
         truth_audio=audio,
@@ -153,7 +165,7 @@ def read_parsing(path: str | Path) -> ParsingPredictions:
 def read_localisation(path: str | Path) -> LocalisationPredictions:
     """Read predictions of the task localisation; raises UserError for files that are absent, empty or malformed."""
     table, card, common = _read(path, LOCALISATION, ("label", "logits"))
-    classes, segments = len(common["classes"]), card["segments"]
+    classes, segments = len(card.classes), card.segments
     label = _matrix(path, table, "label", segments).astype(np.int16)
     if ((label < 0) | (label >= classes)).any():
         raise _malformed(path, f"a label is not one of its {classes} classes")
@@ -173,23 +185,23 @@ def _malformed(path: str | Path, what: str) -> UserError:
     return UserError(f"{path}: {what}; delete the run's folder and run it again.")
 
 
-def _card(path: str | Path, schema: pa.Schema) -> dict[str, Any]:
-    """What the metadata say: {} for classification."""
+def _card(path: str | Path, schema: pa.Schema) -> PredictionCard | None:
+    """What the metadata say; None for classification."""
     text = (schema.metadata or {}).get(CARD)
+    if text is None:
+        return None
     try:
-        card = {} if text is None else json.loads(text)
+        return read(PredictionCard, json.loads(text), f"{path}, metadata")
     except ValueError as error:
         raise _malformed(path, f"its metadata are not JSON ({error})") from error
-    if not isinstance(card, dict) or card.get("task", CLASSIFICATION) not in KINDS:
-        raise _malformed(path, f"its metadata name none of the tasks {', '.join(KINDS)}")
-    return card
 
 
-def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, dict[str, Any], dict[str, Any]]:
+def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, PredictionCard, dict[str, Any]]:
     """The table of a file, its card, and the fields of Rows; raises UserError for a video twice at a checkpoint."""
     table = _opened(path, pq.read_table).combine_chunks()
     card = _card(path, table.schema)
-    if (said := card.get("task", CLASSIFICATION)) != task:
+    if card is None or card.task != task:
+        said = card.task if card else CLASSIFICATION
         raise UserError(
             f"{path}: holds predictions of {said}, not of {task}; give the run the task that it was made for."
         )
@@ -198,11 +210,6 @@ def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Tab
             raise _malformed(path, f"has no column {name!r}")
         if name in COMMON and table[name].null_count:
             raise _malformed(path, f"the column {name} is not whole")
-    classes, segments = card.get("classes"), card.get("segments")
-    if not isinstance(classes, list) or not classes:
-        raise _malformed(path, "its metadata name no classes")
-    if not isinstance(segments, int) or segments < 1:
-        raise _malformed(path, f"its metadata say {segments!r} segments")
     if table.num_rows == 0:
         raise _malformed(path, "holds no predictions")
     counted = table.group_by(list(COMMON)).aggregate([([], "count_all")])
@@ -210,7 +217,7 @@ def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Tab
     if twice.num_rows:
         raise _malformed(path, f"video {twice['id'][0].as_py()} is predicted twice")
     strings = {name: table[name].to_numpy().astype(str) for name in COMMON}
-    return table, card, {"path": str(path), "classes": tuple(map(str, classes)), **strings}
+    return table, card, {"path": str(path), "classes": tuple(card.classes), **strings}
 
 
 def _lists(path: str | Path, table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -53,9 +53,8 @@ class BySeed(Placed):
 
     @model_validator(mode="after")
     def _one_way(self) -> BySeed:
-        if [bool(self.left and self.right), len(self.chain) > 1, bool(self.pieces)].count(True) != 1 or (
-            [bool(self.left or self.right), bool(self.chain), bool(self.pieces)].count(True) != 1
-        ):
+        given = [bool(self.left or self.right), bool(self.chain), bool(self.pieces)]
+        if given.count(True) != 1 or bool(self.left) != bool(self.right) or len(self.chain) == 1:
             raise refusal("needs one of left with right, chain (of two runs at least) and pieces")
         if any(all(is_reference(piece.run) for piece in pieces) for pieces in self._sums()):
             raise refusal("compares no run with anything")
