@@ -12,7 +12,8 @@ import pytest
 from claims_paper import DIFFERENCE, N, evidence_of, made, outcome_of
 
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import PROTOCOLS, assess, published_signs, summary
+from avbalance.evaluation.claims import assess, published_signs, summary
+from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import Paper
 from avbalance.frames import read_parquet, write_parquet
