@@ -49,14 +49,14 @@ def context_lines(numbers: Sequence[Elsewhere], datasets: Sequence[str], metrics
     for source in dict.fromkeys(each.source for each in numbers):
         for dataset in datasets:
             for metric in metrics:
-                found = [
+                numbers_there = [
                     f"{each.run} {each.value:.2f}"
                     for each in numbers
                     if (each.source, each.dataset, each.metric) == (source, dataset, metric)
                 ]
-                if found:
+                if numbers_there:
                     lines.append(
                         f"Context, from another paper ({source}), not numbers of this one: {dataset}, "
-                        f"{metric.replace('_', ' ')} (%): {'; '.join(found)}."
+                        f"{metric.replace('_', ' ')} (%): {'; '.join(numbers_there)}."
                     )
     return lines

@@ -128,10 +128,6 @@ class LocalisationPredictions(Rows):
     label: NDArray[np.int16]
     logits: NDArray[np.float32]
 
-    def truth(self, rows: Indices, protocol: str = NO_SUBSET) -> NDArray[np.int16]:
-        """Labels (n, T) of some rows."""
-        return self.label[rows]
-
 
 def kind_of(path: str | Path) -> str:
     """The task whose predictions a file holds; raises UserError for a file that is none."""
