@@ -27,7 +27,7 @@ from torch import Tensor
 
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import Manifest, read_manifest
-from avbalance.evaluation.parsing import mean_f, segment_counts
+from avbalance.evaluation.parsing import score_segments
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
 from avbalance.models.strong_reference import fit_seconds
@@ -92,7 +92,8 @@ def scores(logits: Tensor, truth: Tensor, exclusive: bool) -> tuple[float, ...]:
     hits, wrong = (said & true).sum(0).double(), (said ^ true).sum(0).double()
     per_class = 2 * hits / (2 * hits + wrong).clamp(min=1)
     micro = 2 * hits.sum() / (2 * hits.sum() + wrong.sum()).clamp(min=1)
-    clips = mean_f(segment_counts(*(cells.unflatten(0, (-1, 10)).transpose(1, 2).numpy() for cells in (said, true))))
+    cells = [each.unflatten(0, (-1, 10)).transpose(1, 2).numpy() for each in (said, true)]
+    clips = score_segments(cells[0], cells[0], cells[1], cells[1]).of("segment_A")
     return 100 * float(micro), 100 * float(per_class.mean()), 100 * float(clips.mean())
 
 

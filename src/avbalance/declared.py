@@ -74,8 +74,22 @@ def listed(known: Collection[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
+def among(kind: str, names: Collection[str]) -> AfterValidator:
+    """Checks that a text is one of fixed names."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise refusal(f"there is no {kind} {name!r}{nearest(name, names)}; there are {listed(names)}")
+        return name
+
+    return AfterValidator(check)
+
+
 def _sentence(where: str, error: ErrorDetails) -> str:
-    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    place = "".join(
+        f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part != "[key]"
+    )
+    place = place.lstrip(".")
     told, value, limits = error["msg"], error.get("input"), error.get("ctx", {})
     if error["type"] == "missing":
         place, _, key = place.rpartition(".")

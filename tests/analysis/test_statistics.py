@@ -9,7 +9,7 @@ from scipy import stats
 
 from avbalance.analysis.statistics import (
     SMALLEST,
-    Estimate,
+    EffectEstimate,
     clip_weights,
     estimate,
     holm,
@@ -48,12 +48,12 @@ def test_clips_alone_are_the_standard_error_of_a_mean() -> None:
 
 
 def test_each_part_has_its_own_t() -> None:
-    found = Estimate(4.0, 1.0, 2, 0.25, 99)
+    found = EffectEstimate(4.0, 1.0, 2, 0.25, 99)
     width = np.hypot(stats.t.ppf(0.975, 2), stats.t.ppf(0.975, 99) / 2)
     assert found.half_width(0.05) == pytest.approx(width)
     assert found.half_width(found.p) == pytest.approx(4.0)
     assert found.detectable(0.05) == pytest.approx(width + np.hypot(stats.t.ppf(0.8, 2), stats.t.ppf(0.8, 99) / 2))
-    assert Estimate(0.0, 0.0, 2, 0.0, 99).p == 1.0 and Estimate(-0.1, 0.0, 2, 0.0, 99).p == SMALLEST
+    assert EffectEstimate(0.0, 0.0, 2, 0.0, 99).p == 1.0 and EffectEstimate(-0.1, 0.0, 2, 0.0, 99).p == SMALLEST
 
 
 def test_what_seed_and_clip_decide_together_is_not_counted_twice() -> None:

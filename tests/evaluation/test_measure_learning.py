@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from avbalance.evaluation.combine import combine_runs
+from avbalance.evaluation.measure import Measures
 from avbalance.evaluation.measure_learning import rows
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.predictions import write_predictions
@@ -28,7 +29,7 @@ def finished(tmp_path: Path, run: str, block: dict[str, Any] | None) -> RunFile:
 
 
 def test_what_a_record_says_becomes_rows(tmp_path: Path) -> None:
-    found = list(rows([finished(tmp_path, "audio", {**BLOCK, "converged": False})], {}))
+    found = list(rows([finished(tmp_path, "audio", {**BLOCK, "converged": False})], Measures()))
     assert {row["metric"]: row["value"] for row in found} == {
         "learned": 1.0, "converged": 0.0, "late_rise": -0.5, "final_loss": 0.1, "guess_loss": 1.4, "margin": 35.0,
         "margin_error": 5.0, "selected_share": 0.75,
@@ -41,15 +42,17 @@ def test_what_a_record_says_becomes_rows(tmp_path: Path) -> None:
 
 
 def test_of_an_old_record_and_of_a_reference_nothing_is_judged(tmp_path: Path) -> None:
-    assert list(rows([finished(tmp_path, "old", None)], {})) == []
+    assert list(rows([finished(tmp_path, "old", None)], Measures())) == []
     reference = {"validation_clips": 40, "margin": 9.0, "learned": None, "converged": None, "reason": "a reference"}
-    assert [row["metric"] for row in rows([finished(tmp_path, "reference", reference)], {})] == ["margin"]
+    assert [row["metric"] for row in rows([finished(tmp_path, "reference", reference)], Measures())] == ["margin"]
 
 
 def test_cross_fitted_numbers_rest_on_the_worse_half(tmp_path: Path) -> None:
     runs = [finished(tmp_path, "audio", BLOCK), finished(tmp_path, "a", BLOCK)]
     runs.append(finished(tmp_path, "b", {**BLOCK, "learned": False}))
-    found = [row for row in rows(runs, {"cross_fitted": {"audio": {"a": "a", "b": "b"}}}) if row["protocol"] != "none"]
+    found = [
+        row for row in rows(runs, Measures(cross_fitted={"audio": {"a": "a", "b": "b"}})) if row["protocol"] != "none"
+    ]
     assert [(row["run"], row["protocol"], row["metric"], row["value"]) for row in found] == [
         ("audio", "cross-fitted", "learned", 0.0), ("audio", "cross-fitted", "converged", 1.0),
     ]  # fmt: skip

@@ -52,27 +52,17 @@ def test_arrays_come_back_as_they_were_written(tmp_path: Path) -> None:
         read.frame_prob, *np.moveaxis(read.video_prob, 1, 0), TRUTH[:, 0], TRUTH[:, 1], "modality"
     ).per_video
     np.testing.assert_array_equal(read.scores(rows).per_video, expected[rows])
-    assert not np.array_equal(read.scores(rows, repaired=True).per_video, expected[rows])
+    assert not np.array_equal(read.scores(rows, "repaired").per_video, expected[rows])
 
 
-def test_a_closed_gate_hides_the_segments_behind_it(tmp_path: Path) -> None:
-    video = np.full((N, 3, len(CLASSES)), 0.8)
-    video[0, 2, 1] = 0.4  # p_v of the second class of the first video
-    path = write(tmp_path / "p.parquet", parsing_table(IDS, np.ones_like(FOUND), TRUTH, video_prob=float_lists(video)))
-    active = read_parsing(path).segments(np.arange(N))
-    assert not active[0, 1, 1].any() and active.sum() == active.size - SEGMENTS
-
-
-def test_rows_are_grouped_by_checkpoint_in_the_order_of_their_ids(tmp_path: Path) -> None:
+def test_rows_stand_by_place_in_the_order_of_their_ids(tmp_path: Path) -> None:
     table = parsing_table(IDS, FOUND, TRUTH)
     read = read_parsing(write(tmp_path / "p.parquet", table, at_checkpoint(table, "best-test")))
-    groups = dict(read.groups())
-    assert list(groups) == [("test", "both", "best-test"), ("test", "both", "selected")]
-    assert all(read.id[rows].tolist() == sorted(IDS) for rows in groups.values())
-    assert groups["test", "both", "selected"].tolist() == [1, 3, 2, 4, 0]
-    assert read.truth_audio_repaired is None
+    places = {place.checkpoint: rows for place, rows in read.places()}
+    assert list(places) == ["best-test", "selected"] and places["selected"].tolist() == [1, 3, 2, 4, 0]
+    assert read.id[places["best-test"]].tolist() == sorted(IDS) and read.versions == ("none",)
     with pytest.raises(UserError, match="no second version of the audio truth"):
-        read.scores(np.arange(N), repaired=True)
+        read.scores(np.arange(N), "repaired")
 
 
 def test_a_video_without_a_second_version_keeps_the_first(tmp_path: Path) -> None:
@@ -92,6 +82,9 @@ def test_localisation_comes_back_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.label, label)
     np.testing.assert_array_equal(read.logits, logits.astype(np.float32))
     assert read.classes[-1] == "Background"
+    path = write(tmp_path / "p.parquet", localisation_table(IDS, label + 4, logits, ["test"] * N))
+    with pytest.raises(UserError, match="a label is not one of its 4 classes"):
+        read_localisation(path)
 
 
 def test_a_file_without_a_card_is_of_classification(tmp_path: Path) -> None:
@@ -120,10 +113,10 @@ NAN[3, 1, 2] = np.nan
         (parsing_table(IDS, FOUND, TRUTH, truth_audio=int_lists([[-1]] + [[]] * 4)), "cells outside its 3 classes"),
         (parsing_table(IDS, FOUND, TRUTH, truth_visual=int_lists([None] + [[]] * 4)), "truth_visual is not known for"),
         (parsing_table(IDS, FOUND, TRUTH, id=pa.array([None, "a", "b", "c", "d"])), "the column id is not whole"),
-        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "gate": "both"}), "its gate is 'both'"),
-        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "segments": None}), "metadata say None segments"),
-        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "classes": []}), "metadata name no classes"),
-        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "task": "nothing"}), "name none of the tasks"),
+        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "gate": "both"}), "gate: is 'both'; use"),
+        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "segments": None}), "segments: is None"),
+        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "classes": []}), "classes: is .*at least 1"),
+        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "task": "nothing"}), "task: is 'nothing'; use"),
         (parsing_table(IDS, FOUND, TRUTH).replace_schema_metadata({b"avbalance": b"{"}), "metadata are not JSON"),
     ],
 )  # fmt: skip
@@ -143,13 +136,6 @@ def test_absent_and_broken_files_are_refused_in_one_sentence(content: bytes | No
         with pytest.raises(UserError, match=r"p\.parquet: not a readable table") as error:
             read(path)
         assert "\n" not in str(error.value)
-
-
-def test_labels_out_of_range_are_refused(tmp_path: Path) -> None:
-    label = np.full((N, SEGMENTS), 4)
-    path = write(tmp_path / "p.parquet", localisation_table(IDS, label, np.zeros((N, SEGMENTS, 4)), ["test"] * N))
-    with pytest.raises(UserError, match="a label is not one of its 4 classes"):
-        read_localisation(path)
 
 
 def test_what_training_writes_is_what_is_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Published numbers: keys from templates, precedence, and the audio share that a printed row implies."""
+"""Published numbers: keys from templates, precedence, conditions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from avbalance.errors import UserError
-from avbalance.evaluation.published import implied_share, load_published
+from avbalance.evaluation.published import load_published
 
 PUBLISHED = Path(__file__).parents[2] / "workflow" / "papers" / "balanced-audiovisual" / "published"
 
@@ -31,15 +31,10 @@ def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_template_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("dataset,model,subset,accuracy\nD,M,overall,50.00\n")
-    with pytest.raises(UserError, match="line 2: does not fit its declaration"):
+    with pytest.raises(
+        UserError, match=r"one\.csv: has no column 'method', which tables\.yaml names; there are dataset, model"
+    ):
         load_published(tmp_path, [{"file": "one.csv", "value": "accuracy"}])
-
-
-def test_share_implied_by_a_row() -> None:
-    values = {("D", "M", name, "accuracy"): value for name, value in
-              {"overall": 60.0, "audio_preferred": 70.0, "visual_preferred": 30.0}.items()}  # fmt: skip
-    # 60 = r 70 + (1 - r) 30, so r = 0.75.
-    assert implied_share(values, "D") == [0.75]
 
 
 def test_a_column_per_metric_and_names_of_the_paper(tmp_path: Path) -> None:
@@ -53,5 +48,14 @@ def test_a_column_per_metric_and_names_of_the_paper(tmp_path: Path) -> None:
         ("D", "Hers", "overall", "m1"): 2.5,
         ("D", "Hers", "overall", "m2"): 3.0,
     }
-    with pytest.raises(UserError, match="line 2: does not fit its declaration"):
+    with pytest.raises(UserError, match="has no column 'c'"):
         load_published(tmp_path, [{**spec, "values": {"c": "m1"}}])
+
+
+def test_a_published_row_may_have_a_condition(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("method,condition,a\nM,both,1.5\nM,silent-audio,2.5\n")
+    spec: dict[str, Any] = {"file": "t.csv", "dataset": "D", "subset": "overall", "values": {"a": "accuracy"}}
+    values = load_published(tmp_path, [{**spec, "condition": "{condition}"}])
+    assert values == {("D", "M", "overall", "accuracy"): 1.5, ("D", "M", "overall", "accuracy", "silent-audio"): 2.5}
+    with pytest.raises(UserError, match=r"line 3: 2\.5"):
+        load_published(tmp_path, [spec])  # both rows would be the same number

@@ -48,6 +48,15 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert set(maps) <= set(plan.artifacts())
 
 
+def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    plain = plan.code("avbalance.reporting.claims_report")
+    assert len({plain, *(plan.claims_code(slug) for slug in plan.papers)}) == 1 + len(plan.papers)
+    assert "avbalance.papers.balanced_audiovisual.claims.growth" in next(key for key in plan.codes if len(key) > 5)
+    own = {"papers": {"diagnosis": {"datasets": {"own": "synthetic-balanced"}}}, "name": "own"}
+    assert load_plan(REPOSITORY, {"tier": "demo", **own}).paper_record("diagnosis")["builds_on"] == [SLUG]
+
+
 def test_a_table_of_subsets_asks_for_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5

@@ -15,7 +15,7 @@ from avbalance.evaluation.measure import measure
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.published import load_published
-from avbalance.evaluation.seed_clips import OWN_RULE
+from avbalance.papers.avvp_gradient_modulation.videos import OWN_RULE
 from avbalance.reporting.cells import Measured
 from avbalance.reporting.claims_report import render_claims
 from avbalance.reporting.figures import loss_curves, parsing_timelines, render_figures

@@ -82,7 +82,7 @@ rule claims:
         "../../envs/avbalance.yaml"
     params:
         spec=lambda wildcards: PLAN.claims_spec(wildcards.slug),
-        code=PLAN.code("avbalance.reporting.claims_report"),
+        code=lambda wildcards: PLAN.claims_code(wildcards.slug),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance claims --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"

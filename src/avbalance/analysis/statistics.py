@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EffectEstimate:
     """An effect and the two parts of its variance, 0 for one that does not vary, with their degrees of freedom.
 
     floor: V, what the variance is at least.
@@ -99,7 +99,7 @@ def weighted_mean(weights: Floats, values: NDArray[Any]) -> Floats:
     return mean
 
 
-def estimate(effects: Floats, clips: int | None = None, trained: bool = True) -> Estimate:
+def estimate(effects: Floats, clips: int | None = None, trained: bool = True) -> EffectEstimate:
     """Estimate of the mean effect from effects (1 + D, S), see above; it is NaN where the draws cannot be evaluated.
 
     clips: N, or None for what no test clip enters, where D is 0; trained: False where no training is involved, so that
@@ -110,7 +110,7 @@ def estimate(effects: Floats, clips: int | None = None, trained: bool = True) ->
         raise ValueError("the variance between seeds needs two of them")
     by_seed = float(effects[0].var(ddof=1)) / seeds if trained else 0.0
     by_clip, floor = (0.0, 0.0) if clips is None else _clip_part(effects[1:], clips)
-    return Estimate(float(effects[0].mean()), by_seed, seeds - 1, by_clip, (clips or 1) - 1, floor)
+    return EffectEstimate(float(effects[0].mean()), by_seed, seeds - 1, by_clip, (clips or 1) - 1, floor)
 
 
 def _clip_part(drawn: Floats, clips: int) -> tuple[float, float]:

@@ -34,10 +34,10 @@ def class_accuracies(run: RunFile) -> ClassAccuracies:
     chosen = frame[(frame["split"] == "test") & (frame["checkpoint"] == "selected")]
     if chosen.empty:
         raise UserError(f"{run.predictions}: nothing of the test part was predicted; run it again.")
-    support, found = np.empty(0, dtype=np.int64), {}
+    support, of_condition = np.empty(0, dtype=np.int64), {}
     for condition, part in chosen.groupby("condition", sort=True):
         logits = logits_array(part["logits"], run.predictions)
         label, classes = part["label"].to_numpy(), logits.shape[1]
         support = np.bincount(label, minlength=classes)
-        found[str(condition)] = per_class_accuracy(label, logits.argmax(axis=1), classes)
-    return ClassAccuracies(support, found)
+        of_condition[str(condition)] = per_class_accuracy(label, logits.argmax(axis=1), classes)
+    return ClassAccuracies(support, of_condition)

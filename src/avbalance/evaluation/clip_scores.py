@@ -1,45 +1,23 @@
-"""What a run scores on every single clip, whatever its task: what statistics over clips are made of."""
+"""What a run scores on every single clip, whatever its task: what measurements and statistics are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.evaluation.measure_metrics import HEADS, KEYS
-from avbalance.evaluation.measure_parsing import MEANS, MODALITY_METRICS
+from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.parsing import METRICS, ParsingScores, score_segments
-from avbalance.evaluation.parsing_predictions import (
-    CLASSIFICATION,
-    PARSING,
-    ParsingPredictions,
-    kind_of,
-    read_localisation,
-    read_parsing,
-)
+from avbalance.evaluation.parsing import MEANS, METRICS, ParsingScores, score_segments
+from avbalance.evaluation.parsing_predictions import CLASSIFICATION, PARSING, kind_of, read_localisation, read_parsing
 from avbalance.evaluation.predictions import logits_array, read_predictions
-from avbalance.evaluation.rows import ACCURACY, NO_SUBSET, REPAIRED
+from avbalance.evaluation.rows import ACCURACY, HEADS, Coordinates
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
-
-
-class Place(NamedTuple):
-    """Where something is measured, in the words of measurements.parquet."""
-
-    split: str = "test"
-    subset: str = "overall"
-    condition: str = "both"
-    protocol: str = NO_SUBSET
-    checkpoint: str = "selected"
-
-
-USUAL = Place()
 
 
 @dataclass(frozen=True)
@@ -47,8 +25,9 @@ class ClipScores:
     """Scores of N clips in one place, in percent: metric -> (N,), for metrics that are means over clips.
 
     ids (N,) sorted; truth: what is to be named, first axis N; guess: the scores of what looks at nothing, the most
-    frequent class or no event. Of classification also: the number of classes, and head ("" the prediction itself,
-    audio, visual) -> class indices (N,), from which the other metrics follow; there truth is the true class.
+    frequent class or no event. answers: head ("" the prediction itself, audio, visual) -> what is named, of
+    classification (N,) and of localisation (N, T); classes: their number, of classification alone, where the other
+    metrics follow from the answers; parsing: the scores of videos that are parsed.
     """
 
     ids: NDArray[np.str_]
@@ -57,9 +36,27 @@ class ClipScores:
     guess: dict[str, Floats]
     classes: int = 0
     answers: dict[str, Labels] = field(default_factory=dict)
+    parsing: ParsingScores | None = None
 
 
-def clip_scores(run: RunFile) -> dict[Place, ClipScores]:
+class SameClips:
+    """Refuses runs on other clips, or with another truth, than those before them."""
+
+    def __init__(self) -> None:
+        self.first: dict[tuple[Any, ...], tuple[str, NDArray[Any]]] = {}
+
+    def check(self, run: RunFile, place: Coordinates, key: tuple[Any, ...], values: NDArray[Any]) -> None:
+        """Raise UserError unless values are those that came first under the same data set, part, version and key."""
+        whole = (run.dataset, place.split, place.protocol, *key)
+        path, first = self.first.setdefault(whole, (run.predictions, values))
+        if not np.array_equal(first, values):
+            raise UserError(
+                f"{run.predictions}: {place.split} has other clips or labels than {path}; a comparison needs the same "
+                "data: run one of them again."
+            )
+
+
+def clip_scores(run: RunFile) -> dict[Coordinates, ClipScores]:
     """Everything that a run predicted; raises UserError for a file that is absent or malformed."""
     kind = kind_of(run.predictions)
     if kind == CLASSIFICATION:
@@ -67,10 +64,10 @@ def clip_scores(run: RunFile) -> dict[Place, ClipScores]:
     return dict(_parsed(run) if kind == PARSING else _located(run))
 
 
-def _classified(run: RunFile) -> Iterator[tuple[Place, ClipScores]]:
+def _classified(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
     frame = read_predictions(run.predictions)
     heads = {"": "logits"} | {head: f"logits_{head}" for head in HEADS}
-    for (split, condition, checkpoint), part in frame.groupby(KEYS, sort=True):
+    for (split, condition, checkpoint), part in frame.groupby(["split", "condition", "checkpoint"], sort=True):
         part = part.sort_values("id", ignore_index=True)
         truth = part["label"].to_numpy()
         answers, classes = {}, 0
@@ -80,31 +77,19 @@ def _classified(run: RunFile) -> Iterator[tuple[Place, ClipScores]]:
                 answers[head], classes = logits.argmax(axis=1), max(classes, logits.shape[1])
         scores = {f"{ACCURACY}_{head}" if head else ACCURACY: 100.0 * (own == truth) for head, own in answers.items()}
         guess = {ACCURACY: 100.0 * (truth == np.bincount(truth).argmax())}
-        place = Place(str(split), condition=str(condition), checkpoint=str(checkpoint))
-        yield place, ClipScores(_strings(part["id"]), truth, scores, guess, classes, answers)
+        place = Coordinates(str(split), condition=str(condition), checkpoint=str(checkpoint))
+        yield place, ClipScores(part["id"].to_numpy().astype(str), truth, scores, guess, classes, answers)
 
 
-def _parsed(run: RunFile) -> Iterator[tuple[Place, ClipScores]]:
+def _parsed(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
     predictions = read_parsing(run.predictions)
-    for (split, condition, checkpoint), rows in predictions.groups():
-        unseen = [not predictions.frame_prob[rows, :, modality].any() for modality in (0, 1)]
-        seen = METRICS if unseen[0] == unseen[1] else MODALITY_METRICS[0 if unseen[1] else 1]
-        for protocol in (NO_SUBSET, REPAIRED):
-            truth = _truth(predictions, rows, protocol)
-            if truth is None:
-                continue
-            nothing = np.zeros_like(truth[:, 0])
-            guess = score_segments(nothing, nothing, truth[:, 0], truth[:, 1])
-            place = Place(split, condition=condition, protocol=protocol, checkpoint=checkpoint)
-            found = _columns(predictions.scores(rows, repaired=protocol == REPAIRED))
-            scores = {name: found[name] for name in (found if seen is METRICS else seen)}
-            yield place, ClipScores(predictions.id[rows], truth, scores, _columns(guess))
-
-
-def _truth(predictions: ParsingPredictions, rows: NDArray[np.intp], protocol: str) -> NDArray[np.bool_] | None:
-    """Truth (N, 2, C, T) under a protocol; None where there is no second version."""
-    audio = predictions.truth_audio if protocol == NO_SUBSET else predictions.truth_audio_repaired
-    return None if audio is None else np.stack([audio[rows], predictions.truth_visual[rows]], axis=1)
+    for place, rows in predictions.places():
+        truth = predictions.truth(rows, place.protocol)
+        nothing = np.zeros_like(truth[:, 0])
+        guess = score_segments(nothing, nothing, truth[:, 0], truth[:, 1])
+        scores, seen = predictions.scores(rows, place.protocol), predictions.seen(rows)
+        values = {name: column for name, column in _columns(scores).items() if name in seen}
+        yield place, ClipScores(predictions.id[rows], truth, values, _columns(guess), parsing=scores)
 
 
 def _columns(scores: ParsingScores) -> dict[str, Floats]:
@@ -113,16 +98,11 @@ def _columns(scores: ParsingScores) -> dict[str, Floats]:
     return single | {mean: np.mean([single[name] for name in names], axis=0) for mean, names in MEANS.items()}
 
 
-def _located(run: RunFile) -> Iterator[tuple[Place, ClipScores]]:
+def _located(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
     predictions = read_localisation(run.predictions)
-    for (split, condition, checkpoint), rows in predictions.groups():
+    for place, rows in predictions.places():
         truth = predictions.label[rows]
-        right = predictions.logits[rows].argmax(axis=2) == truth
-        guess = truth == np.bincount(truth.ravel()).argmax()
+        answers = predictions.logits[rows].argmax(axis=2)
+        right, guess = answers == truth, truth == np.bincount(truth.ravel()).argmax()
         scores, guesses = ({ACCURACY: 100 * each.mean(axis=1)} for each in (right, guess))
-        place = Place(split, condition=condition, checkpoint=checkpoint)
-        yield place, ClipScores(predictions.id[rows], truth, scores, guesses)
-
-
-def _strings(column: pd.Series) -> NDArray[np.str_]:
-    return column.to_numpy().astype(str)
+        yield place, ClipScores(predictions.id[rows], truth, scores, guesses, answers={"": answers})

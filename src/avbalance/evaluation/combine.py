@@ -44,5 +44,4 @@ def _combine(job: dict[str, Any], code: str, out: Path) -> None:
 
 def _learning(record: Path) -> dict[str, Any] | None:
     """The block "learning" of a run's record; None for a record without one."""
-    found: dict[str, Any] | None = read_json(record).get("learning") if record.is_file() else None
-    return found
+    return read_json(record).get("learning") if record.is_file() else None

@@ -6,14 +6,11 @@ may use them where it says so; no cell holds them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from avbalance.evaluation.published import load_published
-
-CONTEXT = "context"
+from avbalance.evaluation.published import Given, load_values, published_files
 
 
 @dataclass(frozen=True)
@@ -27,25 +24,23 @@ class Elsewhere:
     source: str
 
 
-def load_context(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> list[Elsewhere]:
+def load_context(folder: str | Path, given: Given) -> list[Elsewhere]:
     """All numbers of the published files that say `context: <whose they are>`, in the order of the files.
 
     Raises UserError as `load_published` does.
     """
     return [
-        Elsewhere(key[0], key[1], key[3], value, str(spec[CONTEXT]))
-        for spec in specs
-        if CONTEXT in spec
-        for key, value in load_published(
-            folder, [{name: entry for name, entry in spec.items() if name != CONTEXT}]
-        ).items()
+        Elsewhere(key[0], key[1], key[3], value, declared.context)
+        for declared in published_files(given)
+        if declared.context
+        for key, value in load_values(folder, [declared]).items()
     ]
 
 
 def context_value(numbers: Sequence[Elsewhere], dataset: str, run: str, metric: str) -> float | None:
     """The first number for a run on a data set; None when there is none."""
-    found = [each.value for each in numbers if (each.dataset, each.run, each.metric) == (dataset, run, metric)]
-    return found[0] if found else None
+    matching = (each.value for each in numbers if (each.dataset, each.run, each.metric) == (dataset, run, metric))
+    return next(matching, None)
 
 
 def context_lines(numbers: Sequence[Elsewhere], datasets: Sequence[str], metrics: Sequence[str]) -> list[str]:
@@ -54,14 +49,14 @@ def context_lines(numbers: Sequence[Elsewhere], datasets: Sequence[str], metrics
     for source in dict.fromkeys(each.source for each in numbers):
         for dataset in datasets:
             for metric in metrics:
-                found = [
+                numbers_there = [
                     f"{each.run} {each.value:.2f}"
                     for each in numbers
                     if (each.source, each.dataset, each.metric) == (source, dataset, metric)
                 ]
-                if found:
+                if numbers_there:
                     lines.append(
                         f"Context, from another paper ({source}), not numbers of this one: {dataset}, "
-                        f"{metric.replace('_', ' ')} (%): {'; '.join(found)}."
+                        f"{metric.replace('_', ' ')} (%): {'; '.join(numbers_there)}."
                     )
     return lines

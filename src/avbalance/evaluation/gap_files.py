@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from avbalance.evaluation.paper import RunFile
 from avbalance.files import read_json
 
 MIXTURES, GAPS, FINE_TUNING = "mixtures.json", "gaps.json", "fine_tuning.json"
+_Content = TypeVar("_Content")
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,28 @@ class Gaps:
         return self.audio - self.visual
 
 
+def _read(run: RunFile, name: str, what: str, content: Callable[[Any], _Content]) -> _Content:
+    """The content of a file beside a run's predictions; raises UserError when it is absent or malformed."""
+    path = run.beside(name)
+    try:
+        return content(read_json(path))
+    except (UserError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a record of {what} ({error}); delete the run's folder and run it again."
+        ) from error
+
+
 def read_mixtures(run: RunFile) -> tuple[int, list[GapFit]]:
     """Epochs of warm-up and all fits in their order; raises UserError when the file is absent, empty or malformed."""
-    path = run.beside(MIXTURES)
-    try:
-        record = read_json(path)
-        fits = [fit_of(entry) for entry in record["fits"]]
-        warm_up = int(record["warm_up_epochs"])
-    except (UserError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a record of fits ({error}); delete the run's folder and run it again.") from error
+    warm_up, fits = _read(
+        run, MIXTURES, "fits", lambda record: (int(record["warm_up_epochs"]), [_fit(fit) for fit in record["fits"]])
+    )
     if not fits:
-        raise UserError(f"{path}: holds no fit; give the run more epochs than its warm-up has.")
+        raise UserError(f"{run.beside(MIXTURES)}: holds no fit; give the run more epochs than its warm-up has.")
     return warm_up, fits
 
 
-def fit_of(entry: Mapping[str, Any]) -> GapFit:
+def _fit(entry: Mapping[str, Any]) -> GapFit:
     """A fit as it stands in a file."""
     mixture = entry["mixture"]
     return GapFit(
@@ -85,23 +93,17 @@ def fit_of(entry: Mapping[str, Any]) -> GapFit:
 
 
 def read_gaps(run: RunFile) -> Gaps:
-    """The scores of a run's training clips; raises UserError when the file is absent or malformed."""
-    path = run.beside(GAPS)
-    try:
-        record = read_json(path)
-        shape = len(record["epochs"]), len(record["ids"])
-        found = Gaps(
-            epochs=tuple(int(epoch) for epoch in record["epochs"]),
-            ids=np.array(record["ids"], dtype=str),
-            labels=np.array(record["labels"], dtype=np.int64),
-            audio=np.array(record["audio"], dtype=np.float64).reshape(shape),
-            visual=np.array(record["visual"], dtype=np.float64).reshape(shape),
-        )
-    except (UserError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a record of gaps ({error}); delete the run's folder and run it again.") from error
-    if not all(shape) or found.labels.shape != found.ids.shape:
-        raise UserError(f"{path}: holds no clips; delete the run's folder and run it again.")
-    return found
+    """The scores of a run's training clips; raises UserError when the file is absent, empty or malformed."""
+    return _read(run, GAPS, "gaps", _gaps)
+
+
+def _gaps(record: Mapping[str, Any]) -> Gaps:
+    shape = len(record["epochs"]), len(record["ids"])
+    labels = np.array(record["labels"], dtype=np.int64)
+    if not all(shape) or labels.shape != shape[1:]:
+        raise ValueError("it holds no clips")
+    scores = {side: np.array(record[side], dtype=np.float64).reshape(shape) for side in ("audio", "visual")}
+    return Gaps(tuple(map(int, record["epochs"])), np.array(record["ids"], dtype=str), labels, **scores)
 
 
 def read_fine_tuning(run: RunFile) -> dict[str, Any]:
@@ -110,10 +112,5 @@ def read_fine_tuning(run: RunFile) -> dict[str, Any]:
     Keys: subset, kept (clips trained on), samples (all training clips), high_quality, retention (class -> share of its
     clips that is trained on, None without any).
     """
-    path = run.beside(FINE_TUNING)
-    try:
-        record = read_json(path)
-        keys = ("subset", "kept", "samples", "high_quality", "retention")
-        return {key: record[key] for key in keys}
-    except (UserError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a record of fine-tuning ({error}); run it again.") from error
+    keys = ("subset", "kept", "samples", "high_quality", "retention")
+    return _read(run, FINE_TUNING, "fine-tuning", lambda record: {key: record[key] for key in keys})

@@ -1,4 +1,4 @@
-"""Accuracies of every run on every subset under every definition, as one tidy table.
+"""Measurements of every run on every subset under every definition, as one tidy table.
 
 Subset definitions (column protocol): "estimated" (the paper's own rule, subsets by the seed-0 unimodal
 models), "cross-fitted" (subsets by unimodal models of one half of the training set, unimodal scores by
@@ -7,43 +7,63 @@ what people heard and saw; overall is then of the clips that have an answer), "s
 its own unimodal models), "none" (overall accuracy, no subset involved). Xia et al. 2023, sections 2.2 and
 5.2.
 
-Runs of the tasks parsing and localisation have rows of their own, see measure_parsing.py. Where a paper asks for more
-than accuracies, measure_metrics.py adds them; measure_learning.py, whether each run has learned and converged.
+Runs that classify clips have accuracies, and where a paper asks for them further metrics and those of the modalities'
+own heads, by names such as accuracy_audio. Runs that locate events have accuracies over all seconds, background
+included. Of both, metric "chance" holds what naming the most frequent label would score, for each labelling.
+
+Runs that parse videos have the ten F-scores, "segment_mean" and "event_mean" (of five each) and "average" (of ten);
+protocol "none" is the first version of the audio truth, "repaired" the second, where the data have one. Protocol
+"events" takes the first version's videos apart by the kinds of their events: more classes that are only heard than
+only seen (audio_preferred), the reverse (visual_preferred), as many of both, mostly none (tie). A run that gives every
+segment of one modality the probability 0 does not see it: it has the scores of the other modality alone. The run
+"no-event" is what predicting nothing scores: a video without truth counts as 1, so that it is not 0.
+
+measure_learning.py adds whether each run has learned and converged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
+from avbalance.analysis.learning import QUANTITIES, VERDICTS
+from avbalance.analysis.relevance import Metrics, metrics
 from avbalance.analysis.subsets import (
     ANNOTATIONS,
     OVERALL,
+    SIDES,
     TIE,
     check_nested,
     read_subsets,
     subset_mask,
     subset_names,
 )
+from avbalance.declared import Declared, Run, among, read
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_learning, measure_metrics, measure_parsing
+from avbalance.evaluation import measure_learning, parsing
+from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
 from avbalance.evaluation.paper import Paper, RunFile
-from avbalance.evaluation.parsing_predictions import CLASSIFICATION, kind_of
-from avbalance.evaluation.rows import ACCURACY, CHANCE, NO_SUBSET, Row, majority
-from avbalance.evaluation.scores import (
+from avbalance.evaluation.parsing import ParsingScores, score_segments
+from avbalance.evaluation.rows import (
+    ACCURACY,
+    CHANCE,
     CROSS_FITTED,
+    EVENTS,
     HALVES,
+    HEADS,
+    NO_EVENT,
+    NO_SUBSET,
     SEED_MATCHED,
-    Key,
-    Scores,
-    auxiliary_runs,
-    load_scores,
-    scorer,
+    Coordinates,
+    Row,
+    majority,
 )
 from avbalance.frames import read_parquet, write_parquet
 
@@ -53,26 +73,59 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
-    """Write measurements.parquet of a paper (columns COLUMNS; value in percent, n = clips in the cell).
+METRICS = tuple(each.name for each in fields(Metrics))
+FURTHER = tuple(name for name in METRICS if name != ACCURACY)  # accuracy is always measured
+COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in HEADS), *parsing.METRICS, *parsing.MEANS)
+MEASURED = (*COMPARED, CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
 
-    measures: thresholds (list of T), cross_fitted (run -> {a: run, b: run}), ensembles (name -> member
-    runs), metrics and heads (see measure_metrics.py). A subset without clips has no row. For cross-fitted
-    rows n is the smaller of the two subsets. One row per data set, labelling and split, metric "chance",
-    holds the share of its most frequent label. The accuracy identity (overall = sum over subsets) is
-    asserted on integer counts before anything is written.
+
+class Halves(Declared):
+    """The two models that stand in for one under cross-fitting."""
+
+    a: Run
+    """the run on half a of the training part"""
+    b: Run
+    """the run on half b"""
+
+
+class Measures(Declared):
+    """What is measured beside accuracies on all clips (`measures` of tables.yaml)."""
+
+    thresholds: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0])
+    """thresholds T of the dominated subsets"""
+    cross_fitted: dict[Run, Halves] = Field(default={})
+    """run -> the two on half the training part that are scored in its place on subsets which the other half chose"""
+    metrics: list[Annotated[str, among("metric", FURTHER)]] = Field(default=[])
+    """further metrics of runs that classify"""
+    heads: bool = False
+    """whether the modalities' own heads are measured too, as accuracy_audio and so on"""
+
+    def scorer(self, run: str, definition: str) -> str:
+        """The run that is scored for `run` on the subsets of a definition; itself, unless these are cross-fitted.
+
+        Subsets chosen by the unimodal models of one half of the training part are scored with those of the other, so
+        that no model is scored on a subset that its own confidence chose.
+        """
+        pair = self.cross_fitted.get(run)
+        return str(getattr(pair, HALVES[definition])) if pair and definition in HALVES else run
+
+
+def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
+    """Write measurements.parquet of a paper (columns COLUMNS; value in percent, n = clips, or seconds, in the cell).
+
+    measures: as in tables.yaml, see `Measures`. A subset without clips has no row. For cross-fitted rows n is the
+    smaller of the two subsets. The accuracy identity (overall = sum over subsets) is asserted on integer counts before
+    anything is written. Raises UserError for runs that were scored on different clips or labels.
     """
+    declared = read(Measures, measures, "tables.yaml, measures")
     subsets = paper.subsets()
     rows: list[Row] = []
     for data in dict.fromkeys(run.dataset for run in paper.runs):
-        runs: dict[str, list[RunFile]] = {}
-        for run in paper.runs_on(data):
-            runs.setdefault(kind_of(run.predictions), []).append(run)
-        if classified := runs.pop(CLASSIFICATION, []):
-            rows.extend(_classification_rows(classified, subsets.get(data), measures))
-        for kind, own in runs.items():
-            rows.extend(measure_parsing.rows(kind, own))
-        rows.extend(measure_learning.rows(paper.runs_on(data), measures))
+        runs = paper.runs_on(data)
+        if len({(run.run, run.seed) for run in runs}) < len(runs):
+            raise UserError(f"{data}: a run is listed twice with one seed; mend the run sheet.")
+        rows.extend(_DataSet(runs, subsets.get(data), declared).rows())
+        rows.extend(measure_learning.rows(runs, declared))
     if not rows:
         raise UserError(f"{paper.slug}: no run has predictions to measure; train first.")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -89,83 +142,118 @@ def read_measurements(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def _classification_rows(runs: list[RunFile], subsets: str | None, measures: Mapping[str, Any]) -> Iterable[Row]:
-    """Rows of the runs on one data set, on its subsets too where it has a file of them."""
-    scores = load_scores(runs, ("val", "test"))
-    for split in ("val", "test"):
-        yield from _chance_rows(scores[split])
-        yield from _overall_rows(scores[split])
-    if subsets is not None:
-        yield from _subset_rows(scores["test"], subsets, measures)
-    yield from measure_metrics.rows(runs, measures)
+class _DataSet:
+    """The runs on one data set, and its file of subsets where it has one."""
+
+    def __init__(self, runs: list[RunFile], subsets: str | None, measures: Measures) -> None:
+        self.runs, self.subsets, self.measures = runs, subsets, measures
+        self._same = SameClips()
+        self._masks: dict[str, dict[str, NDArray[np.bool_]]] | None = None  # definition -> subset -> test clips
+        self._references: set[tuple[str, str, str, int]] = set()  # whose rows are there
+
+    def rows(self) -> Iterator[Row]:
+        for run in self.runs:
+            for place, scores in clip_scores(run).items():
+                task = scores.truth.ndim
+                self._same.check(run, place, (task,), scores.ids)
+                self._same.check(run, place, (task, run.labelling), scores.truth)
+                yield from self._reference_rows(run, place, scores)
+                if scores.parsing is None:
+                    yield from self._accuracy_rows(run, place, scores)
+                else:
+                    yield from _parsing_rows(_row(run, place), scores, scores.parsing)
+
+    def _reference_rows(self, run: RunFile, place: Coordinates, scores: ClipScores) -> Iterator[Row]:
+        """What needs no model, once for each part: the most frequent label, or no event at all."""
+        name = majority(run.labelling) if scores.parsing is None else NO_EVENT
+        key = (name, place.split, place.protocol, scores.truth.ndim)
+        if key in self._references:
+            return
+        self._references.add(key)
+        base = {**_row(run, place._replace(condition="none", checkpoint="none")), "run": name, "seed": 0}
+        if scores.parsing is None:
+            count = int(np.unique(scores.truth, return_counts=True)[1].max())
+            yield {**base, "metric": CHANCE, "value": 100.0 * count / scores.truth.size, "n": scores.truth.size}
+        else:
+            nothing = np.zeros_like(scores.truth[:, 0])
+            none = score_segments(nothing, nothing, scores.truth[:, 0], scores.truth[:, 1])
+            yield from _score_rows(base, none, (*parsing.METRICS, *parsing.MEANS))
+
+    def _accuracy_rows(self, run: RunFile, place: Coordinates, scores: ClipScores) -> Iterator[Row]:
+        """Accuracies of a run that classifies or locates, on all clips and on subsets, and further metrics."""
+        correct = scores.answers[""] == scores.truth
+        base = _row(run, place)
+        yield {**base, "metric": ACCURACY, "value": 100.0 * int(correct.sum()) / correct.size, "n": correct.size}
+        if scores.classes and self.subsets is not None and place.split == "test":
+            yield from self._subset_rows(run, base, correct, scores)
+        for head, answers in scores.answers.items():
+            wanted = self.measures.metrics if not head else [ACCURACY, *self.measures.metrics]
+            if scores.classes and wanted and (not head or self.measures.heads):
+                whole = metrics(scores.truth, answers)
+                for name in wanted:
+                    metric = f"{name}_{head}" if head else name
+                    yield {**base, "metric": metric, "value": getattr(whole, name), "n": correct.size}
+
+    def _subset_rows(self, run: RunFile, base: Row, correct: NDArray[np.bool_], scores: ClipScores) -> Iterator[Row]:
+        """Rows of a run, and of the run in whose place it is scored under cross-fitting."""
+        if self._masks is None:
+            self._masks = self._read_masks(scores)
+        halves = {run for pair in self.measures.cross_fitted.values() for run in (pair.a, pair.b)}
+        names = dict.fromkeys(each.run for each in self.runs if each.run not in halves)
+        for definition, masks in self._masks.items():
+            prefix, _, seed = definition.rpartition("-")
+            matched = prefix == SEED_MATCHED
+            if matched and run.seed != int(seed):
+                continue
+            for name in (name for name in names if self.measures.scorer(name, definition) == run.run):
+                own = {**base, "run": name, "protocol": SEED_MATCHED if matched else definition, "metric": ACCURACY}
+                for subset, mask in masks.items():
+                    if n := int(mask.sum()):
+                        yield {**own, "subset": subset, "value": 100.0 * int(correct[mask].sum()) / n, "n": n}
+
+    def _read_masks(self, scores: ClipScores) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """Definition -> subset -> test clips (N,); raises UserError when the file covers others than the scores."""
+        masks = {}
+        for definition, frame in read_subsets(str(self.subsets)).items():
+            if not np.array_equal(frame["id"].to_numpy().astype(str), scores.ids):
+                raise UserError(
+                    f"{self.subsets}: {definition} covers other test clips than the predictions; make it again."
+                )
+            discrepancy = frame["discrepancy"].to_numpy(dtype=np.float64)
+            check_nested(discrepancy, self.measures.thresholds)
+            names = subset_names([] if definition == ANNOTATIONS else self.measures.thresholds)
+            masks[definition] = {name: subset_mask(discrepancy, name) for name in names}
+        return masks
 
 
-def _chance_rows(scores: Scores) -> Iterable[Row]:
-    """What naming the most frequent label alone would score, in percent; nothing for a split without clips."""
-    for labelling, labels in scores.labels.items():
-        n = len(labels)
-        value = 100.0 * int(np.unique(labels, return_counts=True)[1].max()) / n
-        yield {
-            "dataset": scores.dataset, "run": majority(labelling), "seed": 0, "split": scores.split,
-            "subset": OVERALL, "condition": "none", "protocol": NO_SUBSET, "checkpoint": "none",
-            "metric": CHANCE, "value": value, "n": n,
-        }  # fmt: skip
+def _row(run: RunFile, place: Coordinates) -> Row:
+    return {"dataset": run.dataset, "run": run.run, "seed": run.seed, **place._asdict()}
 
 
-def _overall_rows(scores: Scores) -> Iterable[Row]:
-    everything = np.ones(len(scores.ids), dtype=bool)
-    for key, correct in scores.correct.items():
-        yield _row(scores, key, key.run, NO_SUBSET, OVERALL, correct, everything)
+def _parsing_rows(base: Row, scores: ClipScores, whole: ParsingScores) -> Iterator[Row]:
+    """Scores of all videos and, against the first version of the truth, of those on each side of their event lead."""
+    yield from _score_rows(base, whole, scores.of)
+    if base["protocol"] == NO_SUBSET:
+        lead = event_lead(scores.truth)
+        for subset in (*(f"{side}_preferred" for side in SIDES), TIE):
+            mask = subset_mask(lead, subset)
+            if mask.any():
+                own = {**base, "protocol": EVENTS, "subset": subset}
+                yield from _score_rows(own, ParsingScores(whole.per_video[mask]), scores.of)
 
 
-def _subset_rows(scores: Scores, path: str, measures: Mapping[str, Any]) -> Iterable[Row]:
-    thresholds = [float(value) for value in measures.get("thresholds", (0.0,))]
-    skipped = auxiliary_runs(measures)
-    for definition, frame in read_subsets(path).items():
-        discrepancy = aligned_discrepancy(scores, definition, frame, path)
-        check_nested(discrepancy, thresholds)
-        names = subset_names([] if definition == ANNOTATIONS else thresholds)
-        masks = {name: subset_mask(discrepancy, name) for name in names}
-        for run in (run for run in scores.runs() if run not in skipped):
-            for key in _keys(scores, scorer(run, definition, measures), definition):
-                for name, mask in masks.items():
-                    if mask.any():
-                        yield _row(scores, key, run, protocol_of(definition), name, scores.correct[key], mask)
+def event_lead(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Classes only heard less those only seen, of each video (N,) with truth (N, 2, C, T)."""
+    heard, seen = (truth[:, modality].any(axis=2) for modality in (0, 1))
+    lead: NDArray[np.float64] = (heard & ~seen).sum(axis=1) - (seen & ~heard).sum(axis=1, dtype=np.float64)
+    return lead
 
 
-def aligned_discrepancy(scores: Scores, definition: str, frame: pd.DataFrame, path: str) -> NDArray[np.float64]:
-    """Discrepancies (N,) in the order of the scores' ids; raises UserError when they cover other clips."""
-    if not np.array_equal(frame["id"].to_numpy().astype(str), scores.ids):
-        raise UserError(f"{path}: {definition} covers other test clips than the predictions; make the subsets again.")
-    return frame["discrepancy"].to_numpy(dtype=np.float64)
-
-
-def _keys(scores: Scores, run: str, definition: str) -> list[Key]:
-    keys = [key for key in scores.correct if key.run == run]
-    prefix, _, seed = definition.rpartition("-")
-    return [key for key in keys if key.seed == int(seed)] if prefix == SEED_MATCHED else keys
-
-
-def protocol_of(definition: str) -> str:
-    """The protocol under which a definition is reported: seed-matched-<k> all share one."""
-    return SEED_MATCHED if definition.startswith(f"{SEED_MATCHED}-") else definition
-
-
-def _row(
-    scores: Scores,
-    key: Key,
-    run: str,
-    protocol: str,
-    subset: str,
-    correct: NDArray[np.bool_],
-    mask: NDArray[np.bool_],
-) -> Row:
-    n = int(mask.sum())
-    return {
-        "dataset": scores.dataset, "run": run, "seed": key.seed, "split": scores.split, "subset": subset,
-        "condition": key.condition, "protocol": protocol, "checkpoint": key.checkpoint, "metric": ACCURACY,
-        "value": 100.0 * int(correct[mask].sum()) / n, "n": n,
-    }  # fmt: skip
+def _score_rows(base: Row, scores: ParsingScores, wanted: Iterable[str]) -> Iterator[Row]:
+    values = scores.dataset()
+    values |= {name: float(np.mean([values[metric] for metric in members])) for name, members in parsing.MEANS.items()}
+    for metric in wanted:
+        yield {**base, "metric": metric, "value": values[metric], "n": len(scores.per_video)}
 
 
 def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:

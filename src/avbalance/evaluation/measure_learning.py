@@ -8,23 +8,25 @@ cross-fitting rest on these: protocol "cross-fitted" has the worse verdict of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.subsets import OVERALL
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.rows import NO_SUBSET, Row
-from avbalance.evaluation.scores import CROSS_FITTED
+from avbalance.evaluation.rows import CROSS_FITTED, NO_SUBSET, Row
 from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
 
+if TYPE_CHECKING:
+    from avbalance.evaluation.measure import Measures
 
-def rows(runs: Iterable[RunFile], measures: Mapping[str, Any]) -> Iterator[Row]:
+
+def rows(runs: Iterable[RunFile], measures: Measures) -> Iterator[Row]:
     """Rows of the runs on one data set."""
-    found = [row for run in runs for row in _run_rows(run)]
-    yield from found
-    yield from _cross_fitted(found, measures.get("cross_fitted", {}))
+    own = [row for run in runs for row in _run_rows(run)]
+    yield from own
+    yield from _cross_fitted(own, measures)
 
 
 def _run_rows(run: RunFile) -> Iterator[Row]:
@@ -40,12 +42,11 @@ def _run_rows(run: RunFile) -> Iterator[Row]:
             }  # fmt: skip
 
 
-def _cross_fitted(found: Iterable[Row], halves: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
+def _cross_fitted(own: Sequence[Row], measures: Measures) -> Iterator[Row]:
     """The worse verdict of the two runs that stand in for another, seed by seed."""
-    verdicts = {(row["run"], row["seed"], row["metric"]): row for row in found if row["metric"] in VERDICTS}
-    for run, pair in halves.items():
-        first, second = pair["a"], pair["b"]
+    verdicts = {(row["run"], row["seed"], row["metric"]): row for row in own if row["metric"] in VERDICTS}
+    for run, pair in measures.cross_fitted.items():
         for (name, seed, metric), row in verdicts.items():
-            other = verdicts.get((second, seed, metric))
-            if name == first and other is not None:
+            other = verdicts.get((pair.b, seed, metric))
+            if name == pair.a and other is not None:
                 yield {**row, "run": run, "protocol": CROSS_FITTED, "value": min(row["value"], other["value"])}

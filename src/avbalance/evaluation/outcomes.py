@@ -9,18 +9,21 @@ stands alone at the full level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from avbalance.analysis.statistics import TINY, Estimate, Floats, estimate, holm
-from avbalance.evaluation.evidence import NotTestable
+from avbalance.analysis.statistics import TINY, EffectEstimate, Floats, estimate, holm
 
 CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE = "as claimed", "contrary", "inconclusive", "not testable here"
 ONE_SEED = "one seed"
 SHOWN = "; shown: "  # between what a comparison of alternatives asks and the one that decides
 WITHOUT_VARIATION = 30  # clips below which a standard error of 0 says nothing
+
+
+class NotTestable(Exception):
+    """A comparison that this tier's data or runs cannot answer; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,21 @@ class Trial:
     """
 
     outcome: Outcome
-    estimate: Estimate | None = None
+    estimate: EffectEstimate | None = None
     looks: int = 1
 
     @property
     def p(self) -> float:
         """Two-sided p value; 1 for what is not testable."""
         return 1.0 if self.estimate is None else min(self.looks * self.estimate.p, 1.0)
+
+
+def attempt(bare: Outcome, trial: Callable[[], Trial]) -> Trial:
+    """The trial, or why it is not testable."""
+    try:
+        return trial()
+    except NotTestable as error:
+        return Trial(replace(bare, reason=str(error)))
 
 
 def trial_of(
@@ -95,15 +106,15 @@ def trial_of(
         shown = replace(shown, seeds=tuple(matrix[0].tolist()), numbers=numbers)
         if len(numbers) == 1:
             return Trial(replace(shown, reason=ONE_SEED))
-    found = estimate(matrix, n, trained)
+    estimated = estimate(matrix, n, trained)
     reason = ""
-    if not np.isfinite([found.effect, found.error]).all():
+    if not np.isfinite([estimated.effect, estimated.error]).all():
         reason = f"it cannot be evaluated on most drawings of the {n} clips {where}"
-    elif n is not None and found.error <= TINY and n < WITHOUT_VARIATION:
+    elif n is not None and estimated.error <= TINY and n < WITHOUT_VARIATION:
         reason = f"too few clips: {n} {where}, on which the effect does not vary"
     if reason:
         return Trial(replace(bare, n=n, reason=reason))
-    return Trial(shown, found)
+    return Trial(shown, estimated)
 
 
 def best(alternatives: Sequence[Trial]) -> int:
@@ -116,41 +127,41 @@ def best(alternatives: Sequence[Trial]) -> int:
     return max(range(len(alternatives)), key=agreement)
 
 
-def judged(found: Sequence[Trial], level: float) -> list[Outcome]:
+def judged(trials: Sequence[Trial], level: float) -> list[Outcome]:
     """The outcomes of a claim's comparisons: Holm's steps at `level` together, every headline at `level` alone."""
-    family = [each for each in found if each.estimate and not each.outcome.headline]
+    family = [each for each in trials if each.estimate and not each.outcome.headline]
     steps = iter(holm([each.p for each in family], 1 - level))
     return [
         _judged(each, 1 - level if each.outcome.headline else next(steps)) if each.estimate else each.outcome
-        for each in found
+        for each in trials
     ]
 
 
-def _judged(found: Trial, alpha: float) -> Outcome:
-    assert found.estimate is not None
-    effect, single = found.estimate.effect, alpha / found.looks
-    decided = found.p <= alpha
-    width = found.estimate.half_width(single)
+def _judged(trial: Trial, alpha: float) -> Outcome:
+    assert trial.estimate is not None
+    effect, single = trial.estimate.effect, alpha / trial.looks
+    decided = trial.p <= alpha
+    width = trial.estimate.half_width(single)
     return replace(
-        found.outcome,
+        trial.outcome,
         verdict=(CLAIMED if effect > 0 else CONTRARY) if decided else INCONCLUSIVE,
         low=effect - width,
         high=effect + width,
-        error=found.estimate.error,
-        detectable=found.estimate.detectable(single),
+        error=trial.estimate.error,
+        detectable=trial.estimate.detectable(single),
         level=1 - single,
-        p=found.p,
+        p=trial.p,
     )
 
 
-def combined(found: Sequence[Outcome]) -> str:
+def combined(outcomes: Sequence[Outcome]) -> str:
     """The verdict on a claim: contrary when one comparison is, as claimed when all that could be tested are.
 
     Not testable when none could be, or its headline could not.
     """
-    verdicts = {outcome.verdict for outcome in found} - {UNTESTABLE}
+    verdicts = {outcome.verdict for outcome in outcomes} - {UNTESTABLE}
     if CONTRARY in verdicts:
         return CONTRARY
-    if not verdicts or any(outcome.headline and outcome.verdict == UNTESTABLE for outcome in found):
+    if not verdicts or any(outcome.headline and outcome.verdict == UNTESTABLE for outcome in outcomes):
         return UNTESTABLE
     return CLAIMED if verdicts == {CLAIMED} else INCONCLUSIVE

@@ -9,17 +9,8 @@ from typing import Any
 
 from avbalance.errors import UserError
 
-DECLARED: dict[str, type] = {
-    "published": list,
-    "measures": dict,
-    "tables": list,
-    "figures": list,
-    "claims": list,
-    "checks": list,
-    "illustrations": list,
-    "statistics": dict,
-    "confidence": dict,
-}
+LISTS = ("published", "tables", "figures", "claims", "checks", "illustrations")
+MAPPINGS = ("measures", "statistics", "confidence")
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,8 @@ class Paper:
     """A paper as the tier makes it.
 
     published: folder of the published CSV files; labels: run -> label of every declared run, made or not;
-    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims").
+    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims");
+    builds_on: slugs of the papers whose declarations it builds on, the nearest first.
     """
 
     slug: str
@@ -87,6 +79,12 @@ class Paper:
     labels: dict[str, str]
     runs: tuple[RunFile, ...]
     cuts: tuple[dict[str, Any], ...] = ()
+    builds_on: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Slugs of the papers in whose folders kinds of claims and figures are looked for, its own first."""
+        return self.slug, *self.builds_on
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
@@ -100,6 +98,7 @@ class Paper:
                 labels=dict(record["labels"]),
                 runs=tuple(RunFile(**run) for run in record["runs"]),
                 cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
+                builds_on=tuple(record.get("builds_on") or ()),
             )
         except (KeyError, TypeError) as error:
             raise UserError(f"the paper's description is not whole: {error}.") from error
@@ -139,18 +138,6 @@ class Paper:
 def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
     """The declarations that evaluation and reporting read, with empty ones where a paper has none.
 
-    declared: the merged content of a paper's YAML files; other keys are ignored. Raises UserError when a
-    declaration is not a list or mapping as it must be, or when an entry has no id or shares one.
+    declared: the merged content of a paper's YAML files; other keys are ignored.
     """
-    found = {key: declared.get(key) or kind() for key, kind in DECLARED.items()}
-    for key, kind in DECLARED.items():
-        if not isinstance(found[key], kind):
-            raise UserError(f"{declared.get('slug')}: {key} must be a {kind.__name__}.")
-    for key in ("tables", "figures", "claims", "checks", "illustrations"):
-        ids = [entry.get("id") for entry in found[key]]
-        if None in ids:
-            raise UserError(f"{declared.get('slug')}: entry {ids.index(None) + 1} of {key} has no id.")
-        twice = sorted({str(name) for name in ids if ids.count(name) > 1})
-        if twice:
-            raise UserError(f"{declared.get('slug')}: the id {twice[0]!r} is used twice in {key}.")
-    return found
+    return {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ from avbalance.errors import UserError
 LEVELS = ("segment", "event")
 QUANTITIES = ("A", "V", "AV", "Type", "Event")  # the papers' order; Type and Event are Type@AV and Event@AV
 METRICS = tuple(f"{level}_{quantity}" for level in LEVELS for quantity in QUANTITIES)
+MEANS = {f"{level}_mean": tuple(name for name in METRICS if name.startswith(level)) for level in LEVELS} | {
+    "average": METRICS
+}  # mean of several metrics -> these
+MODALITY_METRICS = tuple(tuple(f"{level}_{letter}" for level in LEVELS) for letter in "AV")  # of one modality alone
 GATES = ("global", "modality")
 THRESHOLD = 0.5
 LONGEST = 10  # segments of a row: its 55 possible events fit the bits of one number
@@ -33,8 +37,8 @@ BoolArray = NDArray[np.bool_]
 Codes = NDArray[np.uint16]
 FloatArray = NDArray[np.float64]
 Probabilities = NDArray[np.floating[Any]]
-Counts = NDArray[np.int64]
-SmallCounts = NDArray[np.uint8]
+SmallCounts = NDArray[np.uint8]  # far below 256
+Counted = tuple[SmallCounts, SmallCounts]  # how many are predicted and true; predicted plus true: 2 TP + FP + FN
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ def evaluate(
     """Score probabilities against the truth.
 
     `frame_prob (N, T, 2, C)`; video level `P`, `p_a`, `p_v` `(N, C)`; `gt_a`, `gt_v` `(N, C, T)`; `gate` as in
-    `open_gates`. Raises UserError for an empty prediction, one that is not finite, and arrays that do not fit.
+    `open_gates`. Raises UserError for an empty prediction and one that is not finite.
     """
-    _refuse_unfit(frame_prob, {"P": P, "p_a": p_a, "p_v": p_v}, gt_a, gt_v)
+    _check(frame_prob, P, p_a, p_v)
     gates = open_gates(gate, P, p_a, p_v)
     predicted = _codes(np.moveaxis(frame_prob >= THRESHOLD, 1, -1))
     return _score(predicted * gates, np.stack([_codes(gt_a), _codes(gt_v)], axis=1))
@@ -97,26 +101,11 @@ def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray
 
     Audio-visual segments are those active in both modalities. Raises UserError for an empty prediction, N = 0.
     """
-    _refuse_unlike(segments_a=segments_a, segments_v=segments_v, gt_a=gt_a, gt_v=gt_v)
+    _check(segments_a)
     predicted, true = (
         np.stack([_codes(audio), _codes(visual)], axis=1) for audio, visual in ((segments_a, segments_v), (gt_a, gt_v))
     )
     return _score(predicted, true)
-
-
-def segment_counts(predicted: BoolArray, true: BoolArray) -> Counts:
-    """Segments (..., T) counted: TP, FP and FN, stacked (3, ...)."""
-    return _segments_counted(_codes(predicted), _codes(true)).counts()
-
-
-def event_counts(predicted: BoolArray, true: BoolArray) -> Counts:
-    """Events, that is maximal runs of active segments (..., T), counted: TP, FP and FN, stacked (3, ...).
-
-    A predicted event is TP when some true event of its row covers at least half of their union, else FP; a true event
-    is FN when no predicted one does so. Runs are parted by gaps, so an event cannot match two: TP counted from either
-    side is the same.
-    """
-    return _events_counted(_codes(predicted), _codes(true)).counts()
 
 
 def _codes(active: BoolArray) -> Codes:
@@ -134,30 +123,22 @@ def _score(predicted: Codes, true: Codes) -> ParsingScores:
     predicted, true = (
         np.concatenate([codes, codes[:, :1] & codes[:, 1:]], axis=1, dtype=np.uint16) for codes in (predicted, true)
     )
-    levels = [_video_scores(count(predicted, true)) for count in (_segments_counted, _events_counted)]
+    levels = [_video_scores(*count(predicted, true)) for count in (_segments_counted, _events_counted)]
     return ParsingScores(np.concatenate(levels, axis=1))
 
 
-def _segments_counted(predicted: Codes, true: Codes) -> Agreement:
-    return Agreement(np.bitwise_count(predicted & true), np.bitwise_count(predicted), np.bitwise_count(true))
+def _segments_counted(predicted: Codes, true: Codes) -> Counted:
+    return np.bitwise_count(predicted & true), np.bitwise_count(predicted) + np.bitwise_count(true)
 
 
-def _events_counted(predicted: Codes, true: Codes) -> Agreement:
+def _events_counted(predicted: Codes, true: Codes) -> Counted:
+    """Events, that is maximal runs of active segments.
+
+    A predicted event is a hit when some true event of its row covers at least half of their union. Runs are parted by
+    gaps, so an event cannot match two: hits counted from either side are the same.
+    """
     hits, events = _event_tables()
-    return Agreement(hits.take(predicted.astype(np.intp) << LONGEST | true), events.take(predicted), events.take(true))
-
-
-class Agreement(NamedTuple):
-    """Of equal shapes: how many are predicted and true, how many predicted, how many true; far below 256 each."""
-
-    hits: SmallCounts
-    predicted: SmallCounts
-    true: SmallCounts
-
-    def counts(self) -> Counts:
-        """TP, FP and FN, stacked (3, ...)."""
-        hits, predicted, true = (each.astype(np.int64) for each in self)
-        return np.stack([hits, predicted - hits, true - hits])
+    return hits.take(predicted.astype(np.intp) << LONGEST | true), events.take(predicted) + events.take(true)
 
 
 @cache
@@ -188,63 +169,31 @@ def _half_shared(one: tuple[int, int], another: tuple[int, int]) -> bool:
     return 2 * shared >= one[1] - one[0] + another[1] - another[0] - shared
 
 
-def _video_scores(agreement: Agreement) -> FloatArray:
+def _video_scores(hits: SmallCounts, total: SmallCounts) -> FloatArray:
     """A, V, AV, Type and Event (N, 5) from numbers (N, 3, C) of A, V and AV; Event sums those of A and V first."""
-    hits, predicted, true = agreement
     scores = np.empty((len(hits), len(QUANTITIES)))
-    found = [hits, predicted + true]
     scores[:, [0, 1, 2, 4]] = _mean_f(
-        *(np.concatenate([each, each[:, :1] + each[:, 1:2]], axis=1, dtype=np.uint8) for each in found)
+        *(np.concatenate([each, each[:, :1] + each[:, 1:2]], axis=1, dtype=np.uint8) for each in (hits, total))
     )
     scores[:, 3] = scores[:, :3].mean(axis=1)
     return scores
 
 
-def mean_f(counts: Counts) -> FloatArray:
-    """F = 2 TP / (2 TP + FP + FN), averaged over the classes that occur: counts (3, ..., C) to (...).
+def _mean_f(hits: SmallCounts, total: SmallCounts) -> FloatArray:
+    """F = 2 TP / (predicted + true), averaged over the classes that occur, in either: counts (..., C) to (...).
 
-    A class occurs when it is predicted or true; 1.0 where none does.
+    1.0 where none occurs.
     """
-    return _mean_f(counts[0], 2 * counts[0] + counts[1] + counts[2])
-
-
-def _mean_f(hits: NDArray[np.integer[Any]], total: NDArray[np.integer[Any]]) -> FloatArray:
-    """The same of TP and of predicted plus true, which is 2 TP + FP + FN."""
     f = np.divide(2 * hits, np.maximum(total, 1), dtype=np.float64)
     occurring = np.count_nonzero(total, axis=-1)
     return np.where(occurring > 0, f.sum(axis=-1) / np.maximum(occurring, 1), 1.0)
 
 
-def _refuse_unfit(
-    frame_prob: Probabilities, video_prob: dict[str, Probabilities], gt_a: BoolArray, gt_v: BoolArray
-) -> None:
-    _refuse_empty(frame_prob)
-    if frame_prob.ndim != 4 or frame_prob.shape[2] != 2:
-        raise UserError(f"frame_prob has the shape {frame_prob.shape}; it must be videos x segments x 2 x classes.")
-    videos, segments, _, classes = frame_prob.shape
-    wanted = {name: (videos, classes) for name in video_prob} | dict.fromkeys(
-        ("gt_a", "gt_v"), (videos, classes, segments)
-    )
-    for name, array in {**video_prob, "gt_a": gt_a, "gt_v": gt_v}.items():
-        if array.shape != wanted[name]:
-            raise UserError(f"{name} has the shape {array.shape}, which frame_prob {frame_prob.shape} does not fit.")
-    for name, array in {"gt_a": gt_a, "gt_v": gt_v}.items():
-        if array.dtype != np.bool_:
-            raise UserError(f"{name} is {array.dtype} {array.shape}; it must be bool, videos x classes x segments.")
-    for name, array in {"frame_prob": frame_prob, **video_prob}.items():
-        if not (known := np.isfinite(array)).all():
-            finite = known.reshape(videos, -1).all(axis=1)
-            raise UserError(f"{name} of video {finite.argmin()} (from 0) is not finite; train the run again.")
-
-
-def _refuse_unlike(**arrays: BoolArray) -> None:
-    first = next(iter(arrays.values()))
-    _refuse_empty(first)
-    for name, array in arrays.items():
-        if array.ndim != 3 or array.shape != first.shape or array.dtype != np.bool_:
-            raise UserError(f"{name} is {array.dtype} {array.shape}; it must be bool, videos x classes x segments.")
-
-
-def _refuse_empty(array: NDArray[Any]) -> None:
-    if len(array) == 0:
+def _check(*arrays: NDArray[Any]) -> None:
+    """Raise UserError for arrays without a video, and for numbers that are not finite."""
+    if len(arrays[0]) == 0:
         raise UserError("empty prediction: there is no video to score; run the model on the split again.")
+    for array in arrays:
+        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if not finite.all():
+            raise UserError(f"the prediction of video {finite.argmin()} (from 0) is not finite; train the run again.")

@@ -2,89 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import Field, ValidationInfo, model_validator
 
 from avbalance.analysis.subsets import canonical_subset
+from avbalance.declared import Declared, Known, listed, nearest, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.rows import ACCURACY, BOTH
 
-READING_ERROR = 0.03
+READING_ERROR = 0.03  # of a number that was read off a drawing
 SEPARATOR = ", "
+MAP = "map"  # in place of a run: the confidence map of a data set
+NAMED = {"dataset": "label of a data set", "run": "label of a run", "condition": "condition"}
+Key = tuple[str, ...]
 
 
-def load_published(folder: str | Path, specs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], float]:
+class PublishedFile(Declared):
+    """One file of published numbers. Columns of the file may stand in braces: `run: "{method}, {variant}"`."""
+
+    file: str
+    """CSV file in the paper's folder published/"""
+    dataset: str = "{dataset}"
+    """label of the data set"""
+    run: str = "{method}"
+    """label of the run; a separator before an empty last column is dropped"""
+    subset: str = "{subset}"
+    """subset of the clips, for example overall"""
+    metric: str = ACCURACY
+    """metric of the numbers"""
+    condition: str = BOTH
+    """condition under which they were measured"""
+    value: str = ""
+    """column of the numbers, where a row has one number"""
+    values: dict[str, str] = Field(default={})
+    """in its place, where a row has several: column -> metric; an empty cell is a number that is not printed"""
+    names: dict[str, str] = Field(default={})
+    """run as the file gives it -> our label of that run"""
+    context: str = ""
+    """whose numbers they are, where they are another paper's: context, never numbers of this one"""
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> PublishedFile:
+        if bool(self.value) == bool(self.values):
+            raise refusal(f"{self.file} needs one of value and values")
+        # What is another paper's may name other runs; what has braces, a file decides.
+        named = [("run", label) for label in self.names.values() if not self.context]
+        named += [(key, getattr(self, key)) for key in ("dataset", "run", "condition")]
+        for key, name in named:
+            known = (info.context or {}).get(NAMED[key])
+            if known is not None and "{" not in name and name not in (*known, MAP):
+                raise refusal(f"there is no {NAMED[key]} {name!r}{nearest(name, known)}; there are {listed(known)}")
+        return self
+
+    def entries(self, row: Mapping[str, str]) -> list[tuple[Key, float]]:
+        """Keys and numbers of one row; raises KeyError or ValueError where it does not fit."""
+        told = {key: str(getattr(self, key)).format(**row) for key in KEYS}
+        run = told["run"].removesuffix(SEPARATOR)
+        told["run"] = self.names.get(run, run)
+        if self.value:
+            return [(published_key(**told), float(row[self.value]))]
+        cells = {metric: row[column] for column, metric in self.values.items()}
+        return [(published_key(**{**told, "metric": metric}), float(text)) for metric, text in cells.items() if text]
+
+
+KEYS = ("dataset", "run", "subset", "metric", "condition")
+Given = Sequence[Mapping[str, Any] | PublishedFile]
+
+
+def published_files(given: Given, where: str = "tables.yaml", known: Known | None = None) -> list[PublishedFile]:
+    """Typed declarations of a paper's `published`; raises UserError, with the file `where`, for a wrong one."""
+    return [
+        each if isinstance(each, PublishedFile) else read(PublishedFile, each, f"{where}, published[{place}]", known)
+        for place, each in enumerate(given, start=1)
+    ]
+
+
+def load_published(folder: str | Path, given: Given) -> dict[Key, float]:
     """(dataset, run, subset, metric) -> published value, all in the paper's own names; see `published_key`.
 
-    Each spec names a file and, per key, a template over its columns, for example {file: figure2.csv,
-    dataset: Balanced, run: "{method}", subset: "{subset}@{threshold_T}", value: accuracy}; metric is
-    "accuracy" unless given, condition "both". A file with a column per metric has values, {column: metric},
-    in place of value and metric; an empty cell is a number that the paper does not print. names: {run as
-    the template gives it: our label}; a separator before an empty last column is dropped from a run. Where
-    two files give one cell the earlier file counts. Files of other
-    papers' numbers (context, see context.py) are left out. Raises UserError when they differ by more than
-    the reading error of a drawing.
+    Where two files give one cell the earlier file counts. Other papers' numbers are left out (see context.py). Raises
+    UserError when two files differ by more than the reading error of a drawing.
     """
-    values: dict[tuple[str, ...], float] = {}
-    for spec in (each for each in specs if "context" not in each):
-        path = Path(folder) / str(spec["file"])
-        for number, row in enumerate(_read(path).to_dict("records"), start=2):
-            for key, value in _entries(path, number, {str(k): str(v) for k, v in row.items()}, spec):
-                if abs(values.setdefault(key, value) - value) > READING_ERROR:
-                    raise UserError(
-                        f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}."
-                    )
+    return load_values(folder, [each for each in published_files(given) if not each.context])
+
+
+def load_values(folder: str | Path, files: Iterable[PublishedFile]) -> dict[Key, float]:
+    """The same of all `files`."""
+    values: dict[Key, float] = {}
+    for declared in files:
+        path = Path(folder) / declared.file
+        for number, key, value in _numbers(path, declared):
+            if abs(values.setdefault(key, value) - value) > READING_ERROR:
+                raise UserError(f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}.")
     return values
 
 
-def published_key(dataset: str, run: str, subset: str, metric: str, condition: str = BOTH) -> tuple[str, ...]:
+def published_key(dataset: str, run: str, subset: str, metric: str, condition: str = BOTH) -> Key:
     """Key of a published number; a condition in which a modality is missing is a fifth item."""
     key = (dataset, run, canonical_subset(subset), metric)
     return key if condition == BOTH else (*key, condition)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _numbers(path: Path, declared: PublishedFile) -> Iterator[tuple[int, Key, float]]:
+    """Line, key and value of every number in a file."""
     try:
-        return pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
+        frame = pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(f"{path}: not a readable table of published numbers ({error}).") from error
-
-
-def _entries(
-    path: Path, number: int, row: dict[str, str], spec: Mapping[str, Any]
-) -> list[tuple[tuple[str, ...], float]]:
-    try:
-        told = {key: str(spec.get(key, default)).format(**row) for key, default in _DEFAULTS.items()}
-        run = told["run"].removesuffix(SEPARATOR)
-        told["run"] = str(spec.get("names", {}).get(run, run))
-        if "values" not in spec:
-            return [(published_key(**told), float(row[str(spec["value"])]))]
-        cells = {str(metric): row[str(column)] for column, metric in spec["values"].items()}
-        return [(published_key(**{**told, "metric": metric}), float(text)) for metric, text in cells.items() if text]
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}, line {number}: does not fit its declaration in tables.yaml ({error}).") from error
-
-
-_DEFAULTS = {"dataset": "{dataset}", "run": "{method}", "subset": "{subset}", "metric": ACCURACY, "condition": BOTH}
-
-
-def implied_share(values: Mapping[tuple[str, ...], float], dataset: str) -> list[float]:
-    """Audio-preferred share r that each published row implies: overall = r * audio + (1 - r) * visual.
-
-    One value per run that has all three accuracies, in the order of the file. Rows that disagree come from
-    different subsets, splits or checkpoints in the paper.
-    """
-    runs = dict.fromkeys(key[1] for key in values if key[0] == dataset and key[3:] == (ACCURACY,))
-    shares = []
-    for run in runs:
-        cells = [
-            values.get((dataset, run, subset, ACCURACY))
-            for subset in ("overall", "audio_preferred", "visual_preferred")
-        ]
-        overall, audio, visual = cells
-        if overall is not None and audio is not None and visual is not None and audio != visual:
-            shares.append((overall - visual) / (audio - visual))
-    return shares
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        try:
+            yield from ((number, *entry) for entry in declared.entries({str(k): str(v) for k, v in row.items()}))
+        except KeyError as error:
+            column, columns = str(error.args[0]), list(frame.columns)
+            raise UserError(
+                f"{path}: has no column {column!r}{nearest(column, columns)}, which tables.yaml names; there are "
+                f"{listed(columns)}."
+            ) from error
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: does not fit its declaration in tables.yaml ({error}).") from error

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-NO_SUBSET, REPAIRED, EVENTS = "none", "repaired", "events"  # protocols
+from avbalance.analysis.subsets import OVERALL
+
+NO_SUBSET, REPAIRED, EVENTS = "none", "repaired", "events"  # protocols in which no model chooses subsets
+ESTIMATED, CROSS_FITTED, PLANTED, SEED_MATCHED = "estimated", "cross-fitted", "planted", "seed-matched"
+HALVES = {f"{CROSS_FITTED}-a": "b", f"{CROSS_FITTED}-b": "a"}  # subsets by one half's models -> the half that is scored
 ACCURACY, CHANCE = "accuracy", "chance"  # metrics
 MAJORITY, NO_EVENT = "majority-label", "no-event"  # in place of a run: what an answer that looks at nothing scores
 BOTH = "both"  # the condition in which no modality is missing
+HEADS = ("audio", "visual")  # with logits of their own
 
 Row = dict[str, Any]
+
+
+class Coordinates(NamedTuple):
+    """Where something is measured."""
+
+    split: str = "test"
+    subset: str = OVERALL
+    condition: str = BOTH
+    protocol: str = NO_SUBSET
+    checkpoint: str = "selected"
+
+
+USUAL = Coordinates()
 
 
 def majority(labelling: str) -> str:
@@ -20,3 +38,8 @@ def majority(labelling: str) -> str:
 def is_majority(run: str) -> bool:
     """Whether a row is that of the most frequent label, under any labelling."""
     return run == MAJORITY or run.startswith(f"{MAJORITY}-")
+
+
+def is_reference(run: str) -> bool:
+    """Whether a name is that of a row of no run."""
+    return run == NO_EVENT or is_majority(run)

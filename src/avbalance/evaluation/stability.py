@@ -7,7 +7,7 @@ then, and with them every number a little; what a reader is told must not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,21 @@ from typing import Any
 import pandas as pd
 
 from avbalance.errors import UserError
-from avbalance.evaluation.outcomes import SHOWN
+from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, SHOWN
 from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
 
-OPPOSITE = {"as claimed", "contrary"}
 UNTESTED = "not testable"  # how the verdict on what a set cannot test begins
 LEAST_EQUAL = 0.95  # share of verdicts that must be the same
 CLAIM, COMPARISON = "claim", "comparison"
-_NEEDED = ("published", "ours_mean", "ours_sd", "seeds")  # of a table's CSV; what stands before them names the cell
+_NUMBERS = ["ours_mean", "ours_sd", "seeds"]  # columns of a table's CSV that are compared
+_PUBLISHED = "published"  # the column before them; what stands before it names the cell
 _DECIMALS = 2  # as tables print them
+Records = dict[str, dict[str, Any]]  # folder of a run below results/<name>/runs -> its record
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerdictPair:
     """One verdict in both sets; kind: of a whole claim or check, or of one of its comparisons."""
 
     kind: str
@@ -48,7 +49,7 @@ class Verdict:
     @property
     def flips(self) -> bool:
         """Whether one set says as claimed and the other contrary."""
-        return {self.first, self.second} == OPPOSITE
+        return {self.first, self.second} == {CLAIMED, CONTRARY}
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,21 @@ class Comparison:
 
     sets: tuple[str, str]
     instructions: tuple[str, str]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictPair, ...]
     cells: tuple[TableCell, ...]
 
-    def of(self, kind: str) -> list[Verdict]:
+    def of(self, kind: str) -> list[VerdictPair]:
         """Verdicts of a kind that at least one set could reach: of what none can test, both say the same."""
         return [each for each in self.verdicts if each.kind == kind and each.tested]
 
     @property
-    def flips(self) -> list[Verdict]:
+    def flips(self) -> list[VerdictPair]:
         return [each for each in self.verdicts if each.flips]
 
     def share_equal(self, kind: str) -> float:
         """Share of the verdicts that are the same; NaN where there is none."""
-        found = self.of(kind)
-        return sum(each.equal for each in found) / len(found) if found else math.nan
+        verdicts = self.of(kind)
+        return sum(each.equal for each in verdicts) / len(verdicts) if verdicts else math.nan
 
     @property
     def stable(self) -> bool:
@@ -114,16 +115,15 @@ def compare(first: Path, second: Path, table: str) -> Comparison:
     )
 
 
-def _records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Folder of a run below results/<name>/runs -> its record."""
+def _records(folder: Path) -> Records:
     root = folder / "runs"
-    found = {str(path.parent.relative_to(root)): read_json(path) for path in sorted(root.glob(f"**/{RECORD}"))}
-    if not found:
+    records = {str(path.parent.relative_to(root)): read_json(path) for path in sorted(root.glob(f"**/{RECORD}"))}
+    if not records:
         raise UserError(f"{root}: no finished runs; make this result set first.")
-    return found
+    return records
 
 
-def _check_runs(first: Path, second: Path, mine: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+def _check_runs(first: Path, second: Path, mine: Records, others: Records) -> None:
     """Raise UserError unless both sets have the same runs, made with the same settings, data and code."""
     for run in sorted(set(mine) ^ set(others)):
         has, lacks = (first, second) if run in mine else (second, first)
@@ -131,31 +131,30 @@ def _check_runs(first: Path, second: Path, mine: Mapping[str, Any], others: Mapp
             f"{has / 'runs' / run}: {lacks} has no such run, so the two are not of one plan; make both from the same "
             "configuration, and remove what an earlier one left (avbalance clean --stale)."
         )
-    for run in mine:
-        for what, fact in _FACTS.items():
-            if fact(mine[run]) != fact(others[run]):
-                raise UserError(
-                    f"{second / 'runs' / run}: made with {what} other than in {first}, so differences would have "
-                    "another cause; make both from the same configuration and checkout."
-                )
+    for run, record in mine.items():
+        facts = zip(_facts(record).items(), _facts(others[run]).values(), strict=True)
+        for what in (what for (what, fact), other in facts if fact != other):
+            raise UserError(
+                f"{second / 'runs' / run}: made with {what} other than in {first}, so differences would have "
+                "another cause; make both from the same configuration and checkout."
+            )
 
 
-_FACTS: dict[str, Callable[[Mapping[str, Any]], object]] = {
-    "settings": lambda record: record["settings_digest"],
-    "data": lambda record: record.get("data", {}).get("manifest_sha256"),
-    "code": lambda record: record["code"]["digest"],
-}
-
-
-def _instructions(records: Mapping[str, Any]) -> str:
-    """The instruction sets under which the runs were trained, as their records say."""
-    known = {
-        str(record["device"].get("instruction_set", {}).get("torch", "not recorded")) for record in records.values()
+def _facts(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "settings": record["settings_digest"],
+        "data": record.get("data", {}).get("manifest_sha256"),
+        "code": record["code"]["digest"],
     }
-    return ", ".join(sorted(known))
 
 
-def _verdicts(first: Path, second: Path) -> Iterator[Verdict]:
+def _instructions(records: Records) -> str:
+    """The instruction sets under which the runs were trained, as their records say."""
+    devices = (record["device"].get("instruction_set", {}) for record in records.values())
+    return ", ".join(sorted({str(device.get("torch", "not recorded")) for device in devices}))
+
+
+def _verdicts(first: Path, second: Path) -> Iterator[VerdictPair]:
     """Every verdict of every paper; raises UserError when the two sets do not judge the same."""
     papers = sorted({path.parent.name for folder in (first, second) for path in folder.glob("papers/*/claims.json")})
     if not papers:
@@ -163,58 +162,53 @@ def _verdicts(first: Path, second: Path) -> Iterator[Verdict]:
     for slug in papers:
         files = [folder / "papers" / slug / "claims.json" for folder in (first, second)]
         mine, others = (_judged(path) for path in files)
-        for key in (*mine, *others):
-            if key not in mine or key not in others:
-                has, lacks = files if key in mine else files[::-1]
-                raise UserError(
-                    f"{lacks}: has no verdict on {key[1]}, which {has} has; make both by the same checkout."
-                )
+        for key in (key for key in (*mine, *others) if key not in mine or key not in others):
+            has, lacks = files if key in mine else files[::-1]
+            raise UserError(f"{lacks}: has no verdict on {key[1]}, which {has} has; make both by the same checkout.")
         for (kind, name), verdict in mine.items():
-            yield Verdict(kind, slug, name, verdict, others[kind, name])
+            yield VerdictPair(kind, slug, name, verdict, others[kind, name])
 
 
 def _judged(path: Path) -> dict[tuple[str, str], str]:
     """(kind, name) -> verdict, for the claims and checks of a paper and each of their comparisons."""
-    found: dict[tuple[str, str], str] = {}
+    verdicts: dict[tuple[str, str], str] = {}
     report = read_json(path)
     try:
         for entry in (*report["checks"], *report["claims"]):
             for protocol, result in entry["results"].items():
                 name = f"{entry['id']}, {protocol}" if len(entry["results"]) > 1 else str(entry["id"])
-                found[CLAIM, name] = result["verdict"]
+                verdicts[CLAIM, name] = result["verdict"]
                 for number, outcome in enumerate(result["outcomes"], start=1):
                     asked = outcome["text"].partition(SHOWN)[0]  # which alternative decides is part of the answer
-                    found[COMPARISON, f"{name}, {number}: {asked}"] = outcome["verdict"]
+                    verdicts[COMPARISON, f"{name}, {number}: {asked}"] = outcome["verdict"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: holds no claims of a paper ({error}); delete it to have it made again.") from error
-    return found
+    return verdicts
 
 
 def _cells(first: Path, second: Path) -> Iterator[TableCell]:
     """Every number of a table; raises UserError unless both tables have the same cells over as many seeds."""
     mine, others = _table(first), _table(second)
-    if list(mine) != list(others):
+    if list(mine.index) != list(others.index):
         raise UserError(f"{second}: has other rows or columns than {first}; make both by the same checkout.")
-    for name, (mean, sd, seeds) in mine.items():
-        other, _, other_seeds = others[name]
+    for name, (mean, sd, seeds), (other, _, other_seeds) in zip(mine.index, mine.values, others.values, strict=True):
         if seeds != other_seeds:
             raise UserError(
                 f"{second}, {name}: over {other_seeds:g} seeds, {first} has {seeds:g}; make both by the same checkout."
             )
         if not (math.isnan(mean) and math.isnan(other)):
-            yield TableCell(name, mean, other, 0.0 if math.isnan(sd) else sd)
+            yield TableCell(name, float(mean), float(other), 0.0 if math.isnan(sd) else float(sd))
 
 
-def _table(path: Path) -> dict[str, tuple[float, float, float]]:
-    """What names a cell -> our mean, its standard deviation (NaN where there is none), and the number of seeds."""
+def _table(path: Path) -> pd.DataFrame:
+    """_NUMBERS by what names a cell, NaN where there is none."""
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable table ({error}); make this result set first.") from error
-    lacking = [name for name in _NEEDED if name not in frame.columns]
-    if lacking:
-        raise UserError(f"{path}: has no column {lacking[0]!r}; give the CSV of a table, see docs/reference/files.md.")
-    names = list(frame.columns)[: list(frame.columns).index(_NEEDED[0])]
-    keys = frame[names].astype(str).agg(", ".join, axis=1)
-    numbers = frame[["ours_mean", "ours_sd"]].assign(seeds=frame["seeds"].fillna(0)).to_numpy(dtype=float)
-    return {key: (float(row[0]), float(row[1]), float(row[2])) for key, row in zip(keys, numbers, strict=True)}
+    for name in (_PUBLISHED, *_NUMBERS):
+        if name not in frame.columns:
+            raise UserError(f"{path}: has no column {name!r}; give the CSV of a table, see docs/reference/files.md.")
+    names = list(frame.columns)[: list(frame.columns).index(_PUBLISHED)]
+    cells = frame[names].astype(str).agg(", ".join, axis=1)
+    return frame[_NUMBERS].fillna({"seeds": 0}).astype(float).set_axis(cells)

@@ -99,6 +99,7 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
     parent = paper.pop("extends", None)
     if parent:
         inherited = load_paper(root, parent)
+        paper["builds_on"] = [parent, *inherited.pop("builds_on", [])]
         for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
             inherited.pop(key, None)
         paper = merge(inherited, paper)

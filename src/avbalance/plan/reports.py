@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from avbalance.files import canonical_json
 from avbalance.plan.entries import module_name
 from avbalance.plan.sheet import Job, Row
-from avbalance.plan.stores import MODALITIES, recipes_of
+from avbalance.plan.stores import recipes_of
 from avbalance.plan.subsets import Subsets
+
+if TYPE_CHECKING:
+    from avbalance.evaluation.declarations import Declarations
 
 
 class Reports(Subsets):
@@ -34,6 +38,7 @@ class Reports(Subsets):
         jobs = self.reported_jobs(slug)
         return {
             "slug": slug,
+            "builds_on": paper.get("builds_on", []),
             "title": paper["title"],
             "published": f"{paper['folder']}/published",
             "datasets": {role: self._dataset_record(slug, role) for role in paper["datasets"]},
@@ -147,6 +152,21 @@ class Reports(Subsets):
         kind = self.declared(slug, "figures")[figure]["kind"]
         return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{module_name(kind)}")
 
+    @cached_property
+    def claims(self) -> dict[str, Declarations]:
+        """The claims of every paper, and what they rest on, checked; raises UserError for a wrong one."""
+        from avbalance.evaluation.declarations import check_claims, known_names
+
+        return {
+            slug: check_claims(
+                paper, (slug, *paper.get("builds_on", [])), self.root / paper["folder"], known_names(paper)
+            )
+            for slug, paper in self.papers.items()
+        }
+
+    def claims_code(self, slug: str) -> str:
+        return self.code("avbalance.reporting.claims_report", *self.claims[slug].modules)
+
     def claims_spec(self, slug: str) -> str:
         keys = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")
         declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
@@ -167,29 +187,14 @@ class Reports(Subsets):
         return self._files_on(slug, declared.get("datasets", [declared.get("dataset")]), wanted)
 
     def claims_run_files(self, slug: str) -> list[str]:
-        """Files of runs that claims are about, beside predictions.
-
-        Of every block that names a `file` and `runs`, and the confidences of every seed for maps (flatness).
-        """
-        keys = ("claims", "checks", "illustrations")
-        blocks = [block for key in keys for entry in self.papers[slug].get(key, ()) for block in entry["tests"]]
-        maps = [(run, "confidence.npz") for run in self._unimodal(slug)]
+        """Files of runs that claims are about, beside predictions."""
+        declared = self.claims[slug]
         return self._distinct(
             path
-            for block in blocks
-            for path in (
-                self._files_on(slug, [block["dataset"]], [(run, block["file"]) for run in block["runs"]])
-                if "file" in block
-                else self._files_on(slug, [*block["larger"], *block["smaller"]], maps)
-                if block["kind"] == "flatness"
-                else []
-            )
+            for block in declared.blocks
+            for role, run, file in block.run_files(declared.estimators)
+            for path in self._files_of_runs(slug, role, [(run, file)])
         )
-
-    def _unimodal(self, slug: str) -> list[str]:
-        """The runs by which confidences are estimated."""
-        wanted = self.papers[slug].get("confidence", {})
-        return [wanted[side] for side in MODALITIES if side in wanted]
 
     def _files_on(self, slug: str, roles: Iterable[str | None], wanted: list[tuple[str, str]]) -> list[str]:
         return self._distinct(path for role in roles for path in self._files_of_runs(slug, role, wanted))

@@ -57,6 +57,5 @@ def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
         code = plan.figure_code(slug, figure)
         yield Step(files(figure, "png", "pdf", "csv"), plan.figure_spec(slug, figure), code)
     if plan.papers[slug].get("claims"):
-        code = plan.code("avbalance.reporting.claims_report")
-        yield Step(files("claims", "json", "md"), plan.claims_spec(slug), code)
+        yield Step(files("claims", "json", "md"), plan.claims_spec(slug), plan.claims_code(slug))
     yield Step(files("lost_clips", "csv"), plan.losses_spec(slug), plan.code("avbalance.reporting.facts"))

@@ -12,7 +12,8 @@ from typing import Any
 import jinja2
 
 from avbalance.analysis.subsets import ANNOTATIONS
-from avbalance.evaluation.claims import COUNTED, ILLUSTRATION, PROTOCOLS, assess
+from avbalance.evaluation.claims import COUNTED, ILLUSTRATION, assess
+from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET

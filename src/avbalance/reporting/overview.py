@@ -9,7 +9,7 @@ from typing import Any
 
 from avbalance.analysis.statistics import TINY
 from avbalance.errors import UserError
-from avbalance.evaluation.claims import PROTOCOLS
+from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE
 from avbalance.files import read_json
 from avbalance.frames import write_text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avbalance.evaluation.stability import CLAIM, COMPARISON, LEAST_EQUAL, Comparison, Verdict
+from avbalance.evaluation.stability import CLAIM, COMPARISON, LEAST_EQUAL, Comparison, VerdictPair
 from avbalance.files import write_json
 from avbalance.frames import write_text
 from avbalance.reporting.escape import escape_markdown
@@ -77,7 +77,7 @@ def _answer(found: Comparison) -> list[str]:
     return lines
 
 
-def _verdicts(found: Comparison, other: Sequence[Verdict]) -> list[str]:
+def _verdicts(found: Comparison, other: Sequence[VerdictPair]) -> list[str]:
     rows = [[each.paper, each.name, each.first, each.second, "yes" if each.flips else ""] for each in other]
     return _table(["Paper", "What", *found.sets, "flips"], rows)
 

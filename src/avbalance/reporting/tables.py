@@ -15,7 +15,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.context import Elsewhere, context_lines, load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
-from avbalance.evaluation.scores import CROSS_FITTED
+from avbalance.evaluation.rows import CROSS_FITTED
 from avbalance.frames import write_csv, write_text
 from avbalance.reporting.cells import (
     NOT_CONVERGED,

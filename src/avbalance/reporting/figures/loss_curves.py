@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from avbalance.evaluation.paper import Paper
-from avbalance.evaluation.seed_histories import read_history
+from avbalance.papers.avvp_gradient_modulation.claims.by_seed_history import read_history
 from avbalance.reporting.cells import Measured
 from avbalance.reporting.figures.discrepancy_map import stand_in_note
 

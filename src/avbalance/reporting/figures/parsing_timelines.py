@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
-from avbalance.evaluation.seed_clips import MODALITIES, shown_clips
+from avbalance.papers.avvp_gradient_modulation.videos import MODALITIES, shown_clips
 from avbalance.reporting.cells import Measured
 from avbalance.reporting.figures.discrepancy_map import stand_in_note
 

@@ -1,0 +1,193 @@
+"""Comparisons that are weighted sums of scores, evaluated alike on our runs, paired by seed, and on printed numbers.
+
+Where a sum has k alternatives, of which one suffices, each is judged at a k-th of the level (Bonferroni), and what is
+reported is the alternative that decides. The published effect is that of the paper's best alternative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from avbalance.analysis.conditions import PROBES, find
+from avbalance.analysis.statistics import Floats
+from avbalance.analysis.subsets import OVERALL
+from avbalance.evaluation.context import context_value
+from avbalance.evaluation.evidence import DrawnValue, Evidence
+from avbalance.evaluation.outcomes import SHOWN, NotTestable, Outcome, Trial, best, trial_of
+from avbalance.evaluation.parsing import MEANS, METRICS
+from avbalance.evaluation.rows import (
+    ACCURACY,
+    BOTH,
+    CROSS_FITTED,
+    HALVES,
+    MAJORITY,
+    NO_EVENT,
+    NO_SUBSET,
+    REPAIRED,
+    USUAL,
+    Coordinates,
+    is_majority,
+    is_reference,
+)
+
+REFERENCES = {MAJORITY: "the most frequent class", NO_EVENT: "no event at all"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """coefficient * score of a run on a subset under a condition; "" for that of the sum."""
+
+    coefficient: float
+    run: str
+    subset: str = OVERALL
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Alternatives (sums of pieces) on one data set, of which one must exceed `least`.
+
+    names: of the alternatives, where there are several; metrics: the score is their mean; place: where all is measured;
+    tie_agrees: whether a printed effect of 0 has the right sign; context: the printed effect may rest on what other
+    papers print, where this one prints nothing.
+    """
+
+    text: str
+    alternatives: tuple[tuple[Piece, ...], ...]
+    names: tuple[str, ...] = ()
+    role: str = ""
+    metrics: tuple[str, ...] = (ACCURACY,)
+    place: Coordinates = USUAL
+    least: float = 0.0
+    tie_agrees: bool = False
+    context: bool = False
+
+    def trial(self, evidence: Evidence) -> Trial:
+        """Its effect and estimate, or why it is not testable."""
+        printed = [self._published(evidence, pieces) for pieces in self.alternatives]
+        known = [value for value, _ in printed if value is not None]
+        bare = Outcome(
+            self.text,
+            published=max(known) - self.least if len(known) == len(printed) else None,
+            tie_agrees=self.tie_agrees,
+            context=any(borrowed for _, borrowed in printed),
+        )
+        try:
+            trials = [self._alternative(evidence, pieces, bare) for pieces in self.alternatives]
+        except NotTestable as error:
+            return Trial(replace(bare, reason=str(error)))
+        if not self.names:
+            return trials[0]
+        for each in trials:
+            if each.estimate is None:
+                return each
+        chosen = best(trials)
+        outcome = replace(trials[chosen].outcome, text=f"{self.text}{SHOWN}{self.names[chosen]}")
+        return replace(trials[chosen], outcome=outcome, looks=len(trials))
+
+    def _alternative(self, evidence: Evidence, pieces: Sequence[Piece], bare: Outcome) -> Trial:
+        """The sum under each seed that all runs have."""
+        offset: Floats = np.array([-self.least])
+        series = []
+        for piece in pieces:
+            place = self.place._replace(subset=piece.subset, condition=piece.condition or self.place.condition)
+            if is_reference(piece.run):
+                guesses = [{0: evidence.guessed(self.role, piece.run, metric, place)} for metric in self.metrics]
+                offset = offset + piece.coefficient * _mean(guesses)[0].values
+            else:
+                values = [evidence.measured(self.role, piece.run, metric, place) for metric in self.metrics]
+                series.append((piece, _mean(values)))
+        common = set.intersection(*(set(of_seed) for _, of_seed in series))
+        effects = {
+            seed: offset + np.sum([piece.coefficient * of_seed[seed].values for piece, of_seed in series], axis=0)
+            for seed in common
+        }
+        if len(series) == len(
+            pieces
+        ):  # against what looks at nothing, the comparison asks itself whether a run learned
+            evidence.failed.check(self.role, self._trainings(evidence, pieces), common)
+        sizes = [(of_seed[seed].n, piece.subset) for piece, of_seed in series for seed in common]
+        n, subset = min(sizes, default=(0, OVERALL))
+        where = f"of {evidence.label(self.role)}" + ("" if subset == OVERALL else f" in {subset}")
+        return trial_of(bare, effects, n, evidence.statistics.min_n, where)
+
+    def _trainings(self, evidence: Evidence, pieces: Sequence[Piece]) -> list[str]:
+        """The runs that are scored in place of those of the pieces, and those that chose the subsets."""
+        definitions = list(HALVES) if self.place.protocol == CROSS_FITTED else [NO_SUBSET]
+        scored = [evidence.measures.scorer(piece.run, name) for piece in pieces for name in definitions]
+        on_subsets = any(piece.subset != OVERALL for piece in pieces)
+        return [*scored, *(evidence.estimators(self.place.protocol) if on_subsets else ())]
+
+    def _published(self, evidence: Evidence, pieces: Sequence[Piece]) -> tuple[float | None, bool]:
+        """The sum in printed numbers, and whether any of them is another paper's."""
+        if any(is_reference(piece.run) for piece in pieces) or self.place.protocol == REPAIRED:
+            return None, False
+        total, borrowed = 0.0, False
+        for piece in pieces:
+            condition = piece.condition or self.place.condition
+            values = [
+                evidence.published_value(self.role, piece.run, piece.subset, metric, condition)
+                for metric in self.metrics
+            ]
+            if None in values and self.context:
+                names = evidence.label(self.role), evidence.paper.label(piece.run)
+                values = [context_value(evidence.context, *names, metric) for metric in self.metrics]
+                borrowed = True
+            known = [value for value in values if value is not None]
+            if len(known) < len(values):
+                return None, False
+            total += piece.coefficient * float(np.mean(known))
+        return total, borrowed
+
+
+def _mean(series: Sequence[Mapping[int, DrawnValue]]) -> dict[int, DrawnValue]:
+    """Mean over metrics of each seed that all have, and the smallest n."""
+    return {
+        seed: DrawnValue(np.mean([each[seed].values for each in series], axis=0), min(each[seed].n for each in series))
+        for seed in set.intersection(*map(set, series))
+    }
+
+
+# Words
+
+
+def statement(evidence: Evidence, pieces: Sequence[Piece]) -> str:
+    """A sum in words: what stands with a positive sign is more than what stands with a negative one."""
+    sides = [
+        " + ".join(_piece_text(evidence, piece) for piece in pieces if piece.coefficient * sign > 0) for sign in (1, -1)
+    ]
+    return f"{sides[0]} > {sides[1] or 0}"
+
+
+def _piece_text(evidence: Evidence, piece: Piece) -> str:
+    factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
+    name, _, entering = piece.condition.partition("@")
+    missing = (
+        ""
+        if name in ("", BOTH)
+        else f" ({', '.join(filter(None, ((PROBES.get(name) or find(name)).label, entering)))})"
+    )
+    return f"{factor}{label_of(evidence, piece.run)}{missing}"
+
+
+def label_of(evidence: Evidence, run: str) -> str:
+    """A run's label, or what a row of no run stands for."""
+    return REFERENCES[MAJORITY if is_majority(run) else run] if is_reference(run) else evidence.paper.label(run)
+
+
+def margin_text(least: float) -> str:
+    """By how much a side must exceed the other, in words; nothing for 0."""
+    return f" {'+' if least > 0 else '-'} {abs(least):g}" if least else ""
+
+
+def metric_text(metrics: Sequence[str]) -> str:
+    """One metric, or what the mean of several is called."""
+    if len(metrics) == 1:
+        return metrics[0].replace("_", " ")
+    named = {group: name for name, group in MEANS.items()}
+    if tuple(metrics) in named:
+        return "mean of all ten" if tuple(metrics) == METRICS else f"{named[tuple(metrics)].replace('_', ' ')} of five"
+    return f"mean of {', '.join(metric.replace('_', ' ') for metric in metrics)}"
