@@ -73,12 +73,12 @@ def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing(sl
     made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
     assert {run for _, run in made[0]} <= {run for _, run in made[1]}
     assert all(len(seeds) >= min(3, len(made[0].get(key, (0,)))) for key, seeds in made[1].items())
-    controls = {"pool", "random"}  # of a set that is built: the recordings have none yet
-    assert all(len(made[0][key]) == 1 or key[0] in controls or key in made[1] for key in made[0]), (
+    # All clips of the pool are as many as the built set of recordings has: no random set is drawn.
+    assert all(len(made[0][key]) == 1 or key[0] == "random" or key in made[1] for key in made[0]), (
         "what may be missing has one seed in the demo"
     )
     for row in real.rows[slug]:
-        assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline")
+        assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline", "built", "built-control")
         assert real.datasets[row.dataset]["stands_for"] is None
 
 
