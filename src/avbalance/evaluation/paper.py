@@ -77,7 +77,8 @@ class Paper:
     """A paper as the tier makes it.
 
     published: folder of the published CSV files; labels: run -> label of every declared run, made or not;
-    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims").
+    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims"); folders:
+    slugs of the papers in whose folders its Python is looked for: its own, then those that it extends.
     """
 
     slug: str
@@ -87,6 +88,7 @@ class Paper:
     labels: dict[str, str]
     runs: tuple[RunFile, ...]
     cuts: tuple[dict[str, Any], ...] = ()
+    folders: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
@@ -100,6 +102,7 @@ class Paper:
                 labels=dict(record["labels"]),
                 runs=tuple(RunFile(**run) for run in record["runs"]),
                 cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
+                folders=tuple(record.get("folders") or (record["slug"],)),
             )
         except (KeyError, TypeError) as error:
             raise UserError(f"the paper's description is not whole: {error}.") from error

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from avbalance.files import canonical_json
-from avbalance.plan.entries import module_name
 from avbalance.plan.sheet import Job, Row
 from avbalance.plan.stores import MODALITIES, recipes_of
 from avbalance.plan.subsets import Subsets
+from avbalance.reporting.kinds import module_name
 
 
 class Reports(Subsets):
@@ -34,6 +34,7 @@ class Reports(Subsets):
         jobs = self.reported_jobs(slug)
         return {
             "slug": slug,
+            "folders": paper["folders"],
             "title": paper["title"],
             "published": f"{paper['folder']}/published",
             "datasets": {role: self._dataset_record(slug, role) for role in paper["datasets"]},
@@ -144,8 +145,16 @@ class Reports(Subsets):
         return self._report_spec(slug, figure, {"figures": [self.declared(slug, "figures")[figure]]})
 
     def figure_code(self, slug: str, figure: str) -> str:
-        kind = self.declared(slug, "figures")[figure]["kind"]
-        return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{module_name(kind)}")
+        declared, folders = self.declared(slug, "figures")[figure], self.papers[slug]["folders"]
+        return self.code(
+            "avbalance.reporting.figures", module_name(folders, "figures", str(declared["kind"]), f"{slug}, {figure}")
+        )
+
+    def table_code(self, slug: str, table: str) -> str:
+        source, folders = self.declared(slug, "tables")[table].get("source"), self.papers[slug]["folders"]
+        kinds = [str(source.get("kind"))] if source else []
+        own = [module_name(folders, "sources", kind, f"{slug}, {table}") for kind in kinds]
+        return self.code("avbalance.reporting.tables", *own)
 
     def claims_spec(self, slug: str) -> str:
         keys = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")
@@ -153,9 +162,9 @@ class Reports(Subsets):
         return self._report_spec(slug, "claims", declared)
 
     def table_run_files(self, slug: str, table: str) -> list[str]:
-        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or {subsets: true}."""
+        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or the subsets files."""
         source = self.declared(slug, "tables")[table].get("source", {})
-        if "subsets" in source:
+        if source.get("kind") == "subsets":
             return self.subset_files(slug)
         wanted = [(run, source["file"]) for run in source.get("runs", ())]
         return self._files_on(slug, source.get("datasets", ()), wanted)

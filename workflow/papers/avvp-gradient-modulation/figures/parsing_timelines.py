@@ -9,29 +9,31 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from pydantic import Field
 
+from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
 from avbalance.evaluation.seed_clips import MODALITIES, shown_clips
-from avbalance.reporting.cells import Measured
-from avbalance.reporting.figures.discrepancy_map import stand_in_note
+from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.drawing import heading, new_figure
+from avbalance.reporting.figures import DeclaredFigure, ReadFile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ["clip", "modality", "row", "seed", "class", "onset", "offset"]
-TRUTH = "truth"
 ROW_HEIGHT = 0.8
 
 
 @dataclass(frozen=True)
-class Line:
+class Timeline:
     """One row of bars of one clip: segments (C, T) of one modality, as annotated or as a run finds them."""
 
     clip: str
@@ -41,66 +43,80 @@ class Line:
     active: NDArray[np.bool_]
 
 
-def draw(declaration: Mapping[str, Any], paper: Paper, measured: Measured) -> tuple[Figure, pd.DataFrame]:
-    """Figure and its numbers, one row per bar.
+class ParsingTimelinesFigure(DeclaredFigure):
+    """A panel per clip, drawn under the first seed that all runs have; the CSV has one row per bar."""
 
-    declaration: title, dataset (role), clips (ids; where the data hold none of them, a rule chooses, which the
-    figure then says), runs: [{run, file: predictions.parquet}], drawn below the truth under the first seed
-    that all of them have.
-    """
-    role, names = str(declaration["dataset"]), [str(need["run"]) for need in declaration["runs"]]
-    seed, read = _predictions(paper, role, names)
-    heading = f"{declaration['title']}\n{stand_in_note(paper, [role])}"
-    if seed is None:
-        return _empty(f"{heading}\nits runs were not made in this tier"), pd.DataFrame(columns=COLUMNS)
-    first = read[names[0]]
-    shown = shown_clips(first, [str(clip) for clip in declaration["clips"]])
-    heading += f"\n{shown.rule}; seed {seed}"
-    if not len(shown.rows):
-        return _empty(f"{heading}\nthere is none"), pd.DataFrame(columns=COLUMNS)
-    lines = _lines(paper, seed, read, first.id[shown.rows].tolist())
-    return _drawn(heading, lines, first.classes), _numbers(lines, first.classes)
+    dataset: Role
+    """data set of the runs"""
+    clips: list[str]
+    """ids of clips; where the data hold none of them, a rule chooses, which the figure then says"""
+    runs: Annotated[list[ReadFile], Field(min_length=1)]
+    """runs that are drawn below the truth, with their predictions.parquet"""
+
+    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
+        """The figure, and every number that it shows."""
+        seed, read = _predictions(paper, self.dataset, [need.run for need in self.runs])
+        if seed is None:
+            return self._without("its runs were not made in this tier", paper)
+        first = read[self.runs[0].run]
+        shown = shown_clips(first, self.clips)
+        note = f"{shown.rule}; seed {seed}"
+        if not len(shown.rows):
+            return self._without(f"{note}\nthere is none", paper)
+        lines = _lines(paper, seed, read, first.id[shown.rows].tolist())
+        figure = _drawn(lines, first.classes)
+        figure.suptitle(heading(self.title, paper, [self.dataset], note), fontsize=8)
+        return figure, _numbers(lines, first.classes)
+
+    def _without(self, reason: str, paper: Paper) -> tuple[Figure, pd.DataFrame]:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.0, 1.2))
+        figure.suptitle(heading(self.title, paper, [self.dataset], reason), fontsize=8)
+        return figure, pd.DataFrame(columns=COLUMNS)
 
 
 def _predictions(paper: Paper, role: str, names: Sequence[str]) -> tuple[int | None, dict[str, ParsingPredictions]]:
     """The first seed that all runs have, in the order of the sheet, and the predictions of each; None without one."""
     files = {name: {run.seed: run for run in paper.run_files(role, name)} for name in names}
     for seed in files[names[0]]:
-        chosen = {name: runs.get(seed) for name, runs in files.items()}
-        if all(run is not None and kind_of(run.predictions) == PARSING for run in chosen.values()):
-            return seed, {name: read_parsing(run.predictions) for name, run in chosen.items() if run is not None}
+        chosen = {name: runs[seed].predictions for name, runs in files.items() if seed in runs}
+        if len(chosen) == len(files) and all(kind_of(path) == PARSING for path in chosen.values()):
+            return seed, {name: read_parsing(path) for name, path in chosen.items()}
     return None, {}
 
 
-def _lines(paper: Paper, seed: int, read: Mapping[str, ParsingPredictions], clips: Sequence[str]) -> list[Line]:
-    found = []
+def _lines(paper: Paper, seed: int, read: Mapping[str, ParsingPredictions], clips: Sequence[str]) -> list[Timeline]:
+    lines = []
     for clip in clips:
         rows = {name: shown_clips(predictions, [clip]).rows for name, predictions in read.items()}
         first = next(iter(read))
         truth = (read[first].truth_audio[rows[first][0]], read[first].truth_visual[rows[first][0]])
         segments = {name: predictions.segments(rows[name])[0] for name, predictions in read.items()}
         for number, modality in reversed(list(enumerate(MODALITIES))):
-            found.append(Line(clip, modality, TRUTH, None, truth[number]))
-            found += [Line(clip, modality, paper.label(name), seed, own[number]) for name, own in segments.items()]
-    return found
+            lines.append(Timeline(clip, modality, "truth", None, truth[number]))
+            lines += [Timeline(clip, modality, paper.label(name), seed, own[number]) for name, own in segments.items()]
+    return lines
 
 
-def _drawn(heading: str, lines: Sequence[Line], classes: Sequence[str]) -> Figure:
+def _drawn(lines: Sequence[Timeline], classes: Sequence[str]) -> Figure:
+    import matplotlib
+    from matplotlib.patches import Patch
+
     clips = [list(group) for _, group in itertools.groupby(lines, key=lambda line: line.clip)]
-    figure = Figure(figsize=(8.4, 1.4 + 2.1 * len(clips)), layout="constrained")
+    figure, axes = new_figure(8.4, 1.4 + 2.1 * len(clips), len(clips))
     seen = np.flatnonzero(np.any([line.active.any(axis=1) for line in lines], axis=0)).tolist()
     paired = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
     palette = [*paired[::2], *paired[1::2]]  # its neighbours are shades of one colour
     colours = {number: palette[place % len(palette)] for place, number in enumerate(seen)}
-    for axis, group in zip(figure.subplots(len(clips), 1, squeeze=False)[:, 0], clips, strict=True):
+    for axis, group in zip(axes[:, 0], clips, strict=True):
         _draw_clip(axis, group, colours)
     handles = [Patch(color=colours[number], label=classes[number]) for number in seen]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
-    figure.suptitle(heading, fontsize=8)
     return figure
 
 
-def _draw_clip(axis: Axes, lines: Sequence[Line], colours: Mapping[int, Any]) -> None:
+def _draw_clip(axis: Axes, lines: Sequence[Timeline], colours: Mapping[int, Any]) -> None:
     """One panel; the classes of a line share its height."""
     shares = [number for number in colours if any(line.active[number].any() for line in lines)]
     height = ROW_HEIGHT / max(len(shares), 1)
@@ -122,7 +138,7 @@ def _spans(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(onset), int(offset)) for onset, offset in edges.reshape(-1, 2)]
 
 
-def _numbers(lines: Sequence[Line], classes: Sequence[str]) -> pd.DataFrame:
+def _numbers(lines: Sequence[Timeline], classes: Sequence[str]) -> pd.DataFrame:
     records = [
         (line.clip, line.modality, line.row, line.seed, classes[number], onset, offset)
         for line in lines
@@ -130,9 +146,3 @@ def _numbers(lines: Sequence[Line], classes: Sequence[str]) -> pd.DataFrame:
         for onset, offset in _spans(line.active[number])
     ]
     return pd.DataFrame(records, columns=COLUMNS).astype({"seed": "Int64"})
-
-
-def _empty(heading: str) -> Figure:
-    figure = Figure(figsize=(6.0, 1.2))
-    figure.suptitle(heading, fontsize=8)
-    return figure

@@ -1,0 +1,92 @@
+"""Points lost without a modality, by what takes its place, several tasks side by side (modality-relevance, ours)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from avbalance.analysis.conditions import find
+from avbalance.analysis.subsets import OVERALL
+from avbalance.declared import Condition, Declared, Metric, Role, Run
+from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.rows import NO_SUBSET
+from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.drawing import Colour, heading, new_figure, write_inside
+from avbalance.reporting.facts import backend_line
+from avbalance.reporting.figures import DeclaredFigure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NOTE = "bars: ours, mean and standard deviation over seeds; diamonds: published"
+COLUMNS = ["task", "modality", "condition", "published", "mean", "sd", "seeds"]
+
+
+class DroppedTask(Declared):
+    """A task on which a modality is withheld."""
+
+    label: str
+    """what stands above its panel"""
+    dataset: Role
+    """its data set"""
+    run: Run
+    """its model"""
+
+
+class RelevanceDropsFigure(DeclaredFigure):
+    """What the intact model of the same seed is ahead by, in points; a row of the CSV per task and condition."""
+
+    metric: Metric
+    """what is lost"""
+    tasks: list[DroppedTask]
+    """tasks, a panel each"""
+    conditions: dict[Literal["audio", "visual"], list[Condition]]
+    """what stands in for each modality, a bar each"""
+    colours: dict[Literal["audio", "visual"], Colour]
+    """colour of each modality"""
+
+    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
+        """The figure, and every number that it shows."""
+        figure, axes = new_figure(3.1 * len(self.tasks), 4.6, columns=len(self.tasks), sharey=True)
+        frames = []
+        for axis, task in zip(axes[0], self.tasks, strict=True):
+            frame = pd.DataFrame(self._records(task, measured), columns=COLUMNS)
+            self._bars(axis, frame)
+            axis.set_title(task.label)
+            frames.append(frame)
+        axes[0, 0].set_ylabel(f"points of {self.metric.replace('_', ' ')} lost")
+        roles = list(dict.fromkeys(task.dataset for task in self.tasks))
+        backends = [backend_line(paper.dataset(role)) for role in roles]
+        figure.suptitle(heading(self.title, paper, roles, *backends, NOTE))
+        return figure, pd.concat(frames, ignore_index=True)
+
+    def _records(self, task: DroppedTask, measured: MeasuredCells) -> list[tuple[Any, ...]]:
+        place = {"dataset": task.dataset, "run": task.run, "subset": OVERALL, "protocol": NO_SUBSET}
+        place["metric"] = self.metric
+        intact, printed = measured.by_seed(place), measured.cell(place).published
+        records = []
+        for modality, conditions in self.conditions.items():
+            for condition in conditions:
+                there = {**place, "condition": condition}
+                withheld, published = measured.by_seed(there), measured.cell(there).published
+                drops = pd.Series(
+                    [intact[seed] - value for seed, value in withheld.items() if seed in intact], dtype=float
+                )
+                lost = None if printed is None or published is None else printed - published
+                label = find(condition).label
+                records.append((task.label, modality, label, lost, drops.mean(), drops.std(), len(drops)))
+        return records
+
+    def _bars(self, axis: Axes, frame: pd.DataFrame) -> None:
+        axis.axhline(0.0, color="#555555", linewidth=0.8)
+        axis.grid(axis="y", color="#dddddd")
+        axis.set_axisbelow(True)
+        places = range(len(frame))
+        axis.bar(places, frame["mean"].fillna(0.0), color=[self.colours[modality] for modality in frame["modality"]])
+        axis.errorbar(places, frame["mean"], yerr=frame["sd"], linestyle="none", color="black", capsize=2)
+        axis.plot(places, frame["published"].astype(float), "D", color="black", markerfacecolor="white", markersize=4)
+        axis.set_xticks(list(places), list(frame["condition"]), rotation=60, ha="right")
+        if not frame["seeds"].any():
+            write_inside(axis)
