@@ -10,19 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.subsets import canonical_subset
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.published import load_published, published_key
 from avbalance.evaluation.rows import NO_SUBSET
-from avbalance.reporting.coordinates import Coordinates
+from avbalance.reporting.coordinates import COORDINATES, SELECT, TRAINING
 
-# Coordinates that may be left out, with what they then are.
-SELECT: dict[str, str] = {
-    name: Coordinates.model_fields[name].default for name in ("split", "condition", "protocol", "checkpoint", "metric")
-}
-COORDINATES = ("dataset", "run", "subset", *SELECT)
-TRAINING = (*VERDICTS, *QUANTITIES)  # metrics about how a run was trained
 SMALL = 100
 OK, NOT_LEARNED, NOT_CONVERGED = "ok", "not learned", "not converged"  # states of a cell, the worst one counts
 STATES = {"learned": NOT_LEARNED, "converged": NOT_CONVERGED}  # by the metric that has 0 for them

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.subsets import canonical_subset, subset_names
-from avbalance.declared import Condition, Declared, Metric, Role, Run, check_name, named
+from avbalance.declared import Known, check_name, named
 from avbalance.evaluation.measure_metrics import HEADS
 from avbalance.evaluation.measure_parsing import MEANS
 from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, CHANCE
 
-GENERATORS = "generators"  # in place of a data set: the data sets of the same generator under other seeds
+# Coordinates that may be left out, with what they then are; dataset, run and subset may not.
+SELECT = {"split": "test", "condition": BOTH, "protocol": "estimated", "checkpoint": "selected", "metric": ACCURACY}
+COORDINATES = ("dataset", "run", "subset", *SELECT)
+TRAINING = (*VERDICTS, *QUANTITIES)  # metrics about how a run was trained
+GENERATORS = "generators"  # in place of a data set: those of the same generator under other seeds
 
 
 def _data_or_generators(name: str | None, info: ValidationInfo) -> str | None:
@@ -33,37 +37,22 @@ Requires = Annotated[str | None, AfterValidator(_data_or_generators)]
 Word = Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, int | float) else given)]
 
 
-class Coordinates(Declared):
-    """Where a number stands in the measurements."""
+def coordinates_of(measures: Mapping[str, Any], known: Known) -> dict[str, Collection[str]]:
+    """Coordinate -> the names that it may have where a paper has these `measures`.
 
-    dataset: Role
-    """role of a data set"""
-    run: Run
-    """run that was measured"""
-    subset: Subset
-    """clips that were counted: overall, audio_preferred, audio_dominated@0.2, ..."""
-    split: Split = "test"
-    """part of the data set"""
-    condition: Condition = BOTH
-    """which modality was replaced, and by what"""
-    protocol: Protocol = "estimated"
-    """what chose the subset; none: no subset is involved"""
-    checkpoint: Literal["selected", "last", "best-test", "none"] = "selected"
-    """epoch whose model was measured; none: the number is about the training"""
-    metric: Metric = ACCURACY
-    """what was measured"""
-    generator: str | None = None
-    """data set of the same generator under another seed, by its name on disk"""
-
-
-def measured_names(measures: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Kind of name -> the metrics, subsets and conditions that there may be where a paper has these `measures`."""
+    known: the paper's data sets and runs, as kinds "data set" and "run".
+    """
     metrics = [ACCURACY, *measures.get("metrics", ())]
     heads = [f"{metric}_{head}" for metric in metrics for head in HEADS if measures.get("heads")]
     withheld = [name for name, condition in CONDITIONS.items() if condition.modality]
-    where = [*LEVELS, *SILENCES, *(f"{level}+{silence}" for level in LEVELS for silence in SILENCES)]
+    entered = [*LEVELS, *SILENCES, *(f"{level}+{silence}" for level in LEVELS for silence in SILENCES)]
     return {
-        "metric": [*metrics, *heads, CHANCE, *VERDICTS, *QUANTITIES, *METRICS, *MEANS],
+        "dataset": known["data set"],
+        "run": known["run"],
         "subset": subset_names(measures.get("thresholds", ())),
-        "condition": [*CONDITIONS, *PROBES, "none", *(f"{name}@{place}" for name in withheld for place in where)],
+        "split": get_args(Split),
+        "condition": [*CONDITIONS, *PROBES, "none", *(f"{name}@{place}" for name in withheld for place in entered)],
+        "protocol": get_args(Protocol),
+        "checkpoint": ["selected", "last", "best-test", "none"],
+        "metric": [*metrics, *heads, CHANCE, *TRAINING, *METRICS, *MEANS],
     }

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from avbalance.declared import Declared, Known, Metric, check_name, nearest, read, refusal
 from avbalance.errors import UserError
-from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import CellValue
 from avbalance.reporting.coordinates import GENERATORS, Requires, Word
 from avbalance.reporting.kinds import read_kind
@@ -28,14 +28,24 @@ class TableSource(Declared):
     kind: str
     """which kind of source: a file in sources/ of the paper, of those that it extends, or of the package"""
 
-    @property
-    def coordinates(self) -> type[Declared]:
-        """Where a cell stands."""
+    def names(self) -> dict[str, Sequence[str]]:
+        """The coordinates of a cell beside its data set, with the names that each may have."""
+        raise NotImplementedError
+
+    def numbers(self, paper: Paper, info: DatasetInfo) -> Mapping[tuple[str, ...], CellValue]:
+        """The cells of a data set by these coordinates, in their order."""
         raise NotImplementedError
 
     def lookup(self, paper: Paper) -> Lookup:
-        """What gives the cell at a place."""
-        raise NotImplementedError
+        """What gives the cell at a place, an empty one where there is no number."""
+        numbers = {info.role: self.numbers(paper, info) for info in paper.datasets.values() if info.data}
+
+        def cell(place: Mapping[str, str]) -> CellValue:
+            role = place["dataset"]
+            own = numbers.get(role, {}).get(tuple(place[name] for name in self.names()))
+            return own or CellValue(data=paper.dataset(role).data or "")
+
+        return cell
 
 
 class AxisValue(Declared):

@@ -9,15 +9,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from avbalance.analysis.subsets import ANNOTATIONS
-from avbalance.declared import Known, nearest, read
+from avbalance.analysis.subsets import ANNOTATIONS, canonical_subset
+from avbalance.declared import Known, listed, nearest
 from avbalance.errors import UserError
 from avbalance.evaluation.context import Elsewhere, context_lines, load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.scores import CROSS_FITTED
 from avbalance.reporting.cells import SMALL, CellValue, MeasuredCells, published_numbers
-from avbalance.reporting.coordinates import Coordinates, measured_names
+from avbalance.reporting.coordinates import SELECT, coordinates_of
 from avbalance.reporting.declared_tables import DeclaredTable, combined, keys_of, read_table
 from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE, data_line, notes
 from avbalance.reporting.kinds import entries
@@ -31,30 +31,40 @@ def check_tables(declared: Mapping[str, Any], known: Known, where: str) -> None:
     """Raise UserError where a table of a paper is declared wrongly; needs no results.
 
     declared: all that the paper declares (tables, measures, folders); known: its data sets and runs, as kinds
-    "data set" and "run"; where: the file that has the tables. Of every cell the coordinates are checked as well, those
+    "data set" and "run"; where: the file that has the tables. Every coordinate of every cell is checked as well, those
     that `select` puts together included.
     """
-    known = {**known, **measured_names(declared["measures"])}
+    names = coordinates_of(declared["measures"], known)
     infos = {role: DatasetInfo(role, role, None, "") for role in known["data set"]}
     paper = Paper("", "", "", infos, {run: run for run in known["run"]}, ())
     for given, place in entries(declared, "tables", where):
-        _check_cells(read_table(given, declared["folders"], place, known), paper, place, known)
+        table = read_table(given, declared["folders"], place, {**known, **names})
+        own = {"dataset": names["dataset"], **table.source.names()} if table.source else names
+        _check_cells(table, paper, place, own)
 
 
-def _check_cells(table: DeclaredTable, paper: Paper, where: str, known: Known) -> None:
-    coordinates = table.source.coordinates if table.source else Coordinates
+def _check_cells(table: DeclaredTable, paper: Paper, where: str, names: Known) -> None:
     used = {name for text in table.select.values() for _, name, _, _ in Formatter().parse(text) if name}
-    parts = used - set(coordinates.model_fields)  # axes of which `select` makes coordinates
     rows, columns = (list(keys_of(axes, paper)) for axes in (table.rows, table.columns))
+    optional = () if table.source else SELECT
     for row, column in itertools.product(rows, columns):
-        place = {key: value for key, value in table.place(row + column, where).items() if key not in parts}
-        read(coordinates, place, f"{where}, cell ({', '.join(entry.name for entry in row + column)})", known)
-        if table.published_where:
-            read(coordinates, place | table.published_where, f"{where}, published_where", known)
-    told = {f"{key}: {value}" for row in rows for key, value in combined(row).items()}
-    for key, value in table.rows_only_made.items():
-        if (wanted := f"{key}: {value}") not in told:
-            raise UserError(f"{where}, made_only: no row has {wanted}{nearest(wanted, told)}.")
+        cell = f"{where}, cell ({', '.join(entry.name for entry in row + column)})"
+        place = table.place(row + column, where)
+        _check_place({key: value for key, value in place.items() if key in names or key not in used}, names, cell)
+        if missing := [key for key in names if key not in place and key not in optional]:
+            raise UserError(f"{cell}: nothing says its {missing[0]}; add it to an axis or to select.")
+    _check_place(table.published_where, names, f"{where}, published_where")
+    told = {key: {combined(row).get(key, "") for row in rows} for row in rows for key in combined(row)}
+    _check_place(table.rows_only_made, told, f"{where}, made_only")
+
+
+def _check_place(place: Mapping[str, str], names: Known, where: str) -> None:
+    for key, value in place.items():
+        if key not in names:
+            raise UserError(f"{where}: there is no coordinate {key!r}{nearest(key, names)}; there are {listed(names)}.")
+        known = names[key]
+        if (canonical_subset(value) if key == "subset" else value) not in known:
+            raise UserError(f"{where}: there is no {key} {value!r}{nearest(value, known)}; there are {listed(known)}.")
 
 
 def build_table(

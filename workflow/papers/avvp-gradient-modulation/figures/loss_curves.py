@@ -7,24 +7,20 @@ denoised, which gives the two modalities floors that differ, and with them a gap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field
 
-from avbalance.declared import Declared, Role
+from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import BEFORE_AND_AFTER, Colour, draw_band, heading, logged, new_figure, write_inside
-from avbalance.reporting.figures import DeclaredFigure, ReadFile
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = ["method", "series", "epoch", "mean", "sd", "seeds", "drawn"]
 
 
-class LossCurve(Declared):
+class LossCurve(figures.Curve):
     """A loss that trainings log after every epoch."""
 
     column: Literal[
@@ -32,13 +28,9 @@ class LossCurve(Declared):
         "train_loss", "train_prediction_loss", "val_loss",
     ]  # fmt: skip
     """column of history.csv"""
-    label: str
-    """its name in the legend"""
-    colour: Colour
-    """its colour"""
 
 
-class LossCurvesFigure(DeclaredFigure):
+class LossCurvesFigure(figures.DeclaredFigure):
     """The run before is dashed, the one after solid; bands are a standard deviation to either side.
 
     The CSV has mean and standard deviation over seeds of everything that the runs logged per epoch.
@@ -48,29 +40,24 @@ class LossCurvesFigure(DeclaredFigure):
     """data set of the runs"""
     curves: list[LossCurve]
     """what is drawn"""
-    runs: Annotated[list[ReadFile], Field(min_length=2, max_length=2)]
+    runs: Annotated[list[figures.ReadFile], Field(min_length=2, max_length=2)]
     """the run before and the one after, with their history.csv"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
-        figure, ((axis,),) = new_figure(6.4, 4.4)
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        figure, ((axis,),) = figures.new_figure(6.4, 4.4)
         axis.set(xlabel="epoch", ylabel="training loss")
-        frames = []
-        for need, style in zip(self.runs, BEFORE_AND_AFTER, strict=True):
-            label, frame = paper.label(need.run), logged(paper, self.dataset, need.run)
-            drawn = frame["series"].isin([curve.column for curve in self.curves])
-            frames.append(frame.assign(method=label, drawn=drawn))
+        columns, frames = [curve.column for curve in self.curves], []
+        for need, style in zip(self.runs, figures.BEFORE_AND_AFTER, strict=True):
+            label, frame = paper.label(need.run), figures.logged(paper, self.dataset, need.run)
+            frames.append(frame.assign(method=label, drawn=frame["series"].isin(columns)))
             for curve in self.curves:
-                own = frame[frame["series"] == curve.column].set_index("epoch")
-                if not own.empty:
-                    more = {"linestyle": style, "label": f"{curve.label}, {label}"}
-                    draw_band(axis, own["mean"], own["sd"], curve.colour, **more)
+                curve.draw(axis, frame, curve.column, style, label)
         if axis.lines:
             axis.legend(loc="best")
         else:
-            write_inside(axis)
+            figures.write_inside(axis)
         numbers = pd.concat(frames, ignore_index=True)[COLUMNS]
         seeds = "-".join(str(seed) for seed in sorted(set(numbers["seeds"])))
         note = f"mean and standard deviation over {seeds} seeds" if seeds else None
-        figure.suptitle(heading(self.title, paper, [self.dataset], note))
+        figure.suptitle(self.head(paper, [self.dataset], note))
         return figure, numbers

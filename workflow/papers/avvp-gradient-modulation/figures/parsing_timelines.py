@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,8 @@ from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
 from avbalance.evaluation.seed_clips import MODALITIES, shown_clips
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import heading, new_figure
-from avbalance.reporting.figures import DeclaredFigure, ReadFile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = ["clip", "modality", "row", "seed", "class", "onset", "offset"]
 ROW_HEIGHT = 0.8
@@ -43,18 +38,17 @@ class Timeline:
     active: NDArray[np.bool_]
 
 
-class ParsingTimelinesFigure(DeclaredFigure):
+class ParsingTimelinesFigure(figures.DeclaredFigure):
     """A panel per clip, drawn under the first seed that all runs have; the CSV has one row per bar."""
 
     dataset: Role
     """data set of the runs"""
     clips: list[str]
     """ids of clips; where the data hold none of them, a rule chooses, which the figure then says"""
-    runs: Annotated[list[ReadFile], Field(min_length=1)]
+    runs: Annotated[list[figures.ReadFile], Field(min_length=1)]
     """runs that are drawn below the truth, with their predictions.parquet"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         seed, read = _predictions(paper, self.dataset, [need.run for need in self.runs])
         if seed is None:
             return self._without("its runs were not made in this tier", paper)
@@ -65,14 +59,14 @@ class ParsingTimelinesFigure(DeclaredFigure):
             return self._without(f"{note}\nthere is none", paper)
         lines = _lines(paper, seed, read, first.id[shown.rows].tolist())
         figure = _drawn(lines, first.classes)
-        figure.suptitle(heading(self.title, paper, [self.dataset], note), fontsize=8)
+        figure.suptitle(self.head(paper, [self.dataset], note), fontsize=8)
         return figure, _numbers(lines, first.classes)
 
-    def _without(self, reason: str, paper: Paper) -> tuple[Figure, pd.DataFrame]:
+    def _without(self, reason: str, paper: Paper) -> figures.Drawing:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6.0, 1.2))
-        figure.suptitle(heading(self.title, paper, [self.dataset], reason), fontsize=8)
+        figure.suptitle(self.head(paper, [self.dataset], reason), fontsize=8)
         return figure, pd.DataFrame(columns=COLUMNS)
 
 
@@ -99,12 +93,12 @@ def _lines(paper: Paper, seed: int, read: Mapping[str, ParsingPredictions], clip
     return lines
 
 
-def _drawn(lines: Sequence[Timeline], classes: Sequence[str]) -> Figure:
+def _drawn(lines: Sequence[Timeline], classes: Sequence[str]) -> figures.Figure:
     import matplotlib
     from matplotlib.patches import Patch
 
     clips = [list(group) for _, group in itertools.groupby(lines, key=lambda line: line.clip)]
-    figure, axes = new_figure(8.4, 1.4 + 2.1 * len(clips), len(clips))
+    figure, axes = figures.new_figure(8.4, 1.4 + 2.1 * len(clips), len(clips))
     seen = np.flatnonzero(np.any([line.active.any(axis=1) for line in lines], axis=0)).tolist()
     paired = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
     palette = [*paired[::2], *paired[1::2]]  # its neighbours are shades of one colour
@@ -116,7 +110,7 @@ def _drawn(lines: Sequence[Timeline], classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _draw_clip(axis: Axes, lines: Sequence[Timeline], colours: Mapping[int, Any]) -> None:
+def _draw_clip(axis: figures.Axes, lines: Sequence[Timeline], colours: Mapping[int, Any]) -> None:
     """One panel; the classes of a line share its height."""
     shares = [number for number in colours if any(line.active[number].any() for line in lines)]
     height = ROW_HEIGHT / max(len(shares), 1)

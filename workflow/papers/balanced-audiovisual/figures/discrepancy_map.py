@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,14 +18,9 @@ from pydantic import Field
 from avbalance.declared import Declared, Role
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.reporting import figures
 from avbalance.reporting.cells import SMALL, MeasuredCells
 from avbalance.reporting.coordinates import Split, Subset
-from avbalance.reporting.drawing import DrawnRun, draw_map, heading, legend_below, new_figure
-from avbalance.reporting.figures import DeclaredFigure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = ["panel", "dataset", "split", "audio_bin", "visual_bin", "count", "share"]
 BAR_COLUMNS = ["subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data"]
@@ -37,11 +31,11 @@ class SubsetBars(Declared):
 
     subset: Subset
     """clips that are counted"""
-    runs: list[DrawnRun]
+    runs: list[figures.DrawnRun]
     """runs, a bar each"""
 
 
-class DiscrepancyMapFigure(DeclaredFigure):
+class DiscrepancyMapFigure(figures.DeclaredFigure):
     """The CSV has one row per bin of a map that holds samples and one per bar, told apart by `panel`."""
 
     datasets: list[Role]
@@ -51,25 +45,24 @@ class DiscrepancyMapFigure(DeclaredFigure):
     bars: list[SubsetBars] = Field(default=[])
     """groups of bars below the maps"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         rows, columns = (2 if self.bars else 1), len(self.datasets)
-        figure, axes = new_figure(4.0 * columns, 3.3 * rows + 1.6, rows, columns)
+        figure, axes = figures.new_figure(4.0 * columns, 3.3 * rows + 1.6, rows, columns)
         numbers: list[pd.DataFrame] = []
         for column, role in enumerate(self.datasets):
             info, letter = paper.dataset(role), chr(ord("a") + column)
             counts = _counts(info, self.split)
-            draw_map(figure, axes[0, column], counts, f"({letter}) {info.label}, {self.split} samples")
+            figures.draw_map(figure, axes[0, column], counts, f"({letter}) {info.label}, {self.split} samples")
             numbers.append(_map_numbers(info, self.split, counts))
             if self.bars:
                 numbers.append(self._draw_bars(axes[1, column], info, paper, measured))
         hatched = f"hatched bars: fewer than {SMALL} clips" if self.bars else None
-        lines = heading(self.title, paper, self.datasets, hatched).splitlines()
+        lines = self.head(paper, self.datasets, hatched).splitlines()
         figure.suptitle("\n".join(textwrap.fill(line, 68 * columns) for line in lines), fontsize=8)
-        legend_below(figure, axes.ravel(), columns=min(5, 2 * columns))
+        figures.legend_below(figure, axes.ravel(), columns=min(5, 2 * columns))
         return figure, pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
 
-    def _draw_bars(self, axis: Axes, info: DatasetInfo, paper: Paper, measured: MeasuredCells) -> pd.DataFrame:
+    def _draw_bars(self, axis: figures.Axes, info: DatasetInfo, paper: Paper, measured: MeasuredCells) -> pd.DataFrame:
         position, ticks, records = 0.0, [], []
         for group in self.bars:
             ticks.append((position + (len(group.runs) - 1) / 2, group.subset.replace("_", " ")))

@@ -6,7 +6,7 @@ Xia et al. 2023, figure 2 and section 5.2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import ValidationInfo, field_validator
@@ -14,14 +14,9 @@ from pydantic import ValidationInfo, field_validator
 from avbalance.analysis.subsets import canonical_subset
 from avbalance.declared import Declared, Role, check_name
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figures
 from avbalance.reporting.cells import SMALL, CellValue, MeasuredCells
 from avbalance.reporting.coordinates import Protocol
-from avbalance.reporting.drawing import DrawnRun, heading, new_figure
-from avbalance.reporting.figures import DeclaredFigure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NOTE = f"solid: ours, dashed: published; hollow: fewer than {SMALL} clips"
 
@@ -31,11 +26,11 @@ class DominatedPanel(Declared):
 
     side: Literal["audio", "visual"]
     """modality that dominates the clips"""
-    runs: list[DrawnRun]
+    runs: list[figures.DrawnRun]
     """runs, a curve each"""
 
 
-class ThresholdCurvesFigure(DeclaredFigure):
+class ThresholdCurvesFigure(figures.DeclaredFigure):
     """The CSV has one row per protocol, subset, threshold and method, keyed like a table's."""
 
     dataset: Role
@@ -54,10 +49,9 @@ class ThresholdCurvesFigure(DeclaredFigure):
             check_name("subset", canonical_subset(f"audio_dominated@{value:g}"), info.context)
         return given
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
-        height, width = len(self.protocols), len(self.panels)
-        figure, axes = new_figure(4.2 * width, 3.4 * height + 0.8, height, width)
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        info, height, width = paper.dataset(self.dataset), len(self.protocols), len(self.panels)
+        figure, axes = figures.new_figure(4.2 * width, 3.4 * height + 0.8, height, width)
         records: list[dict[str, Any]] = []
         for row, protocol in zip(axes, self.protocols, strict=True):
             for axis, panel in zip(row, self.panels, strict=True):
@@ -66,17 +60,17 @@ class ThresholdCurvesFigure(DeclaredFigure):
                 axis.set_facecolor("#f0f0f0")
                 axis.grid(color="white")
                 axis.set_xticks(self.thresholds)
-                place = {"dataset": paper.dataset(self.dataset).label, "protocol": protocol}
                 for run in panel.runs:
                     cells, label = self._cells(panel.side, run.run, protocol, measured), paper.label(run.run)
                     _draw_curve(axis, cells, run.colour, label)
+                    place = {"dataset": info.label, "protocol": protocol, "subset": f"{panel.side}_dominated"}
                     records += [
-                        {**place, "subset": f"{panel.side}_dominated", "threshold_T": threshold, "method": label, **cell.record}
+                        {**place, "threshold_T": threshold, "method": label, **cell.record}
                         for threshold, cell in cells.items()
-                    ]  # fmt: skip
+                    ]
                 if axis.get_legend_handles_labels()[0]:
                     axis.legend(loc="best", framealpha=0.6)
-        figure.suptitle(heading(self.title, paper, [self.dataset], NOTE))
+        figure.suptitle(self.head(paper, [self.dataset], NOTE))
         return figure, pd.DataFrame(records)
 
     def _cells(self, side: str, run: str, protocol: str, measured: MeasuredCells) -> dict[float, CellValue]:
@@ -84,7 +78,7 @@ class ThresholdCurvesFigure(DeclaredFigure):
         return {value: measured.cell({**place, "subset": f"{side}_dominated@{value:g}"}) for value in self.thresholds}
 
 
-def _draw_curve(axis: Axes, cells: Mapping[float, CellValue], colour: str, label: str) -> None:
+def _draw_curve(axis: figures.Axes, cells: Mapping[float, CellValue], colour: str, label: str) -> None:
     ours = {threshold: cell for threshold, cell in cells.items() if cell.ours_mean is not None}
     published = {threshold: cell.published for threshold, cell in cells.items() if cell.published is not None}
     if ours:

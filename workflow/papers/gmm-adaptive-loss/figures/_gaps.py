@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.declared import Declared, Run
-from avbalance.evaluation.gap_files import GapFit, Gaps, read_gaps, read_mixtures
-from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.gap_files import GapFit, read_gaps, read_mixtures
+from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.frames import read_parquet
+from avbalance.reporting import figures
 
 BALANCED, IMBALANCED = "#3b6fd4", "#d62728"
 PLANTED = ("planted_audio", "planted_visual")
@@ -30,21 +31,14 @@ class FittedRun(Declared):
 
 @dataclass(frozen=True)
 class FittedGaps:
-    """The gaps of one run's training clips after one epoch, and the fit to them; scores (N,).
+    """A frame of the training clips of one run after one epoch, see `gap_frame`, and the fit to their gaps.
 
     place: dataset, method, seed and epoch, as they stand beside the numbers that are drawn.
     """
 
     place: dict[str, Any]
     fit: GapFit
-    gaps: Gaps
-    audio: NDArray[np.float64]
-    visual: NDArray[np.float64]
-
-    @property
-    def signed(self) -> NDArray[np.float64]:
-        """Signed gaps (N,), positive where audio leads."""
-        return self.audio - self.visual
+    clips: pd.DataFrame
 
     @property
     def said(self) -> str:
@@ -52,28 +46,42 @@ class FittedGaps:
         return f"{self.place['method']}\nseed {self.place['seed']}, after {self.fit.epoch} epochs"
 
 
-def fitted_gaps(paper: Paper, role: str, line: FittedRun) -> FittedGaps | None:
-    """The gaps and their fit that a line asks for; None where the tier leaves the run out."""
-    files = paper.run_files(role, line.run)
-    if not files:
-        return None
-    gaps, (_, fits) = read_gaps(files[0]), read_mixtures(files[0])
-    number = {"first": 0, "last": -1}[line.epoch]
-    fit = next(each for each in fits if each.epoch == gaps.epochs[number])
-    place = {"dataset": paper.dataset(role).label, "method": paper.label(line.run), "seed": files[0].seed}
-    return FittedGaps({**place, "epoch": fit.epoch}, fit, gaps, gaps.audio[number], gaps.visual[number])
-
-
 def every_line(
     paper: Paper, roles: Sequence[str], lines: Sequence[FittedRun]
 ) -> Iterator[tuple[int, int, FittedGaps | None]]:
-    """Number of the data set, number of the line, and its gaps, one data set after the other."""
+    """Number of the data set, number of the line, and its gaps, None where the tier leaves the run out."""
     for column, role in enumerate(roles):
         for number, line in enumerate(lines):
-            yield column, number, fitted_gaps(paper, role, line)
+            gaps, files = None, paper.run_files(role, line.run)
+            if files:
+                clips = gap_frame(files[0], {"first": 0, "last": -1}[line.epoch])
+                epoch = clips["epoch"].iloc[0]
+                fit = next(each for each in read_mixtures(files[0])[1] if each.epoch == epoch)
+                place = {"dataset": paper.dataset(role).label, "method": paper.label(line.run), "seed": files[0].seed}
+                gaps = FittedGaps({**place, "epoch": fit.epoch}, fit, clips)
+            yield column, number, gaps
 
 
-def planted_imbalance(info: DatasetInfo, ids: NDArray[np.str_]) -> NDArray[np.float64] | None:
+def every_dataset(
+    axes: Sequence[figures.Axes], paper: Paper, roles: Sequence[str], run: str
+) -> Iterator[tuple[figures.Axes, DatasetInfo, list[RunFile]]]:
+    """The panels of data sets on which a run was made, with its seeds; the others say that it was not."""
+    for axis, role in zip(axes, roles, strict=True):
+        if files := paper.run_files(role, run):
+            yield axis, paper.dataset(role), files
+        else:
+            figures.write_inside(axis)
+
+
+def gap_frame(run: RunFile, number: int) -> pd.DataFrame:
+    """The training clips after one of the epochs with kept scores: id, label, both scores s, signed gap d, gap g."""
+    gaps = read_gaps(run)
+    audio, visual = gaps.audio[number], gaps.visual[number]
+    columns = {"id": gaps.ids, "label": gaps.labels, "s_audio": audio, "s_visual": visual, "d": audio - visual}
+    return pd.DataFrame({**columns, "g": np.abs(audio - visual), "epoch": gaps.epochs[number]})
+
+
+def planted_imbalance(info: DatasetInfo, ids: pd.Series) -> NDArray[np.float64] | None:
     """|u_audio - u_visual| (N,) of generated clips; None for data without planted truth."""
     if info.manifest is None:
         return None
@@ -82,9 +90,3 @@ def planted_imbalance(info: DatasetInfo, ids: NDArray[np.str_]) -> NDArray[np.fl
         return None
     planted = manifest.set_index("id")[list(PLANTED)].reindex(ids).to_numpy(dtype=np.float64)
     return np.abs(planted[:, 0] - planted[:, 1])
-
-
-def gap_frame(ids: NDArray[np.str_], audio: NDArray[np.float64], visual: NDArray[np.float64]) -> pd.DataFrame:
-    """id, both scores s, signed gap d and gap g of clips (N,)."""
-    signed = audio - visual
-    return pd.DataFrame({"id": ids, "s_audio": audio, "s_visual": visual, "d": signed, "g": np.abs(signed)})

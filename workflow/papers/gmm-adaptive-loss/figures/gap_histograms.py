@@ -7,7 +7,6 @@ paper was available. A better two-component fit alone shows no second mode, henc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,32 +16,17 @@ from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import bimodality
 from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
-from avbalance.papers.gmm_adaptive_loss.figures._gaps import (
-    BALANCED,
-    IMBALANCED,
-    FittedGaps,
-    FittedRun,
-    every_line,
-    gap_frame,
-)
+from avbalance.papers.gmm_adaptive_loss.figures import _gaps
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import heading, legend_below, new_figure, numbers_of, write_inside
-from avbalance.reporting.figures import DeclaredFigure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BINS, SIGNED_BINS = np.linspace(0, 1, 51), np.linspace(-1, 1, 101)
-BOTH, PLAIN = "#222222", "#c9c9c9"
-POINTS = 201
 COLUMNS = (
     "panel", "dataset", "method", "seed", "epoch", "id", "label", "s_audio", "s_visual", "d", "g",
     "low", "high", "density", "name", "value",
 )  # fmt: skip
 
 
-class GapHistogramsFigure(DeclaredFigure):
+class GapHistogramsFigure(figures.DeclaredFigure):
     """Two panels a line, gap and signed gap.
 
     The CSV has rows told apart by `panel`: clip, gap and signed (histograms), mixture (six numbers by name), bic (a
@@ -51,92 +35,85 @@ class GapHistogramsFigure(DeclaredFigure):
 
     datasets: list[Role]
     """data sets, a column of panels each"""
-    rows: list[FittedRun]
+    rows: list[_gaps.FittedRun]
     """what is drawn, two rows of panels each"""
     nulls: bool = False
     """whether the last row is BIC(1) - BIC(2), observed and of unimodal samples of the same number"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         height = 2 * len(self.rows) + self.nulls
-        figure, axes = new_figure(3.6 * len(self.datasets), 2.1 * height + 0.9, height, len(self.datasets))
+        figure, axes = figures.new_figure(3.6 * len(self.datasets), 2.1 * height + 0.9, height, len(self.datasets))
         numbers = []
-        for column, number, gaps in every_line(paper, self.datasets, self.rows):
+        for column, number, gaps in _gaps.every_line(paper, self.datasets, self.rows):
             own = axes[2 * number : 2 * number + 2, column].tolist()
             nulls = [axes[-1, column]] if self.nulls and number == 0 else []
             if gaps is None:
                 for axis in [*own, *nulls]:
-                    write_inside(axis)
+                    figures.write_inside(axis)
                 continue
             own[0].set_title(f"{gaps.place['dataset']}: {gaps.said}", fontsize=7)
             frames = [*_panels(own, gaps), *(_draw_nulls(axis, gaps) for axis in nulls)]
             numbers += [frame.assign(**gaps.place) for frame in frames]
-        figure.suptitle(heading(self.title, paper, self.datasets), fontsize=8)
-        legend_below(figure, axes[0], columns=4)
-        return figure, numbers_of(numbers, COLUMNS, "seed", "epoch", "label")
+        figure.suptitle(self.head(paper, self.datasets), fontsize=8)
+        figures.legend_below(figure, axes[0], columns=4)
+        return figure, figures.numbers_of(numbers, COLUMNS, "seed", "epoch", "label")
 
 
-def _panels(axes: Sequence[Axes], known: FittedGaps) -> list[pd.DataFrame]:
+def _panels(axes: Sequence[figures.Axes], gaps: _gaps.FittedGaps) -> list[pd.DataFrame]:
     """Both histograms of one run; their numbers, those of the clips and of the mixture."""
-    d, mixture = known.signed, known.fit.mixture
-    clips = gap_frame(known.gaps.ids, known.audio, known.visual).assign(label=known.gaps.labels, panel="clip")
     frames = [
-        clips,
-        _histogram(axes[0], np.abs(d), BINS, "gap", "gap g = |s_a - s_v|"),
-        _histogram(axes[1], d, SIGNED_BINS, "signed", "signed gap d = s_a - s_v, positive: audio leads"),
+        gaps.clips.assign(panel="clip"),
+        _histogram(axes[0], gaps.clips["g"], np.linspace(0, 1, 51), "gap", "gap g = |s_a - s_v|"),
+        _histogram(
+            axes[1],
+            gaps.clips["d"],
+            np.linspace(-1, 1, 101),
+            "signed",
+            "signed gap d = s_a - s_v, positive: audio leads",
+        ),
     ]
-    axes[1].axvline(0, color=BOTH, linewidth=0.6)
-    if mixture is None:
-        write_inside(axes[0], f"no mixture: {known.fit.reason}", 0.9, fontsize=6, va="baseline")
+    axes[1].axvline(0, color=figures.BLACK, linewidth=0.6)
+    if gaps.fit.mixture is None:
+        figures.write_inside(axes[0], f"no mixture: {gaps.fit.reason}", 0.9, fontsize=6, va="baseline")
         return frames
-    _draw_mixture(axes[0], mixture)
-    return [
-        *frames,
-        pd.DataFrame({"panel": "mixture", "name": list(vars(mixture)), "value": list(vars(mixture).values())}),
-    ]
+    x, named = np.linspace(0, 1, 201), vars(gaps.fit.mixture)
+    balanced, imbalanced = densities(x, gaps.fit.mixture)
+    axes[0].plot(x, balanced, color=_gaps.BALANCED, linewidth=1, label="balanced, weighted")
+    axes[0].plot(x, imbalanced, color=_gaps.IMBALANCED, linewidth=1, label="imbalanced, weighted")
+    axes[0].plot(x, balanced + imbalanced, color=figures.BLACK, linewidth=1, linestyle="--", label="sum")
+    return [*frames, pd.DataFrame({"panel": "mixture", "name": list(named), "value": list(named.values())})]
 
 
-def _histogram(
-    axis: Axes, values: NDArray[np.float64], bins: NDArray[np.float64], panel: str, text: str
-) -> pd.DataFrame:
+def _histogram(axis: figures.Axes, values: pd.Series, bins: NDArray[np.float64], panel: str, text: str) -> pd.DataFrame:
     density, _ = np.histogram(values, bins=bins, density=True)
-    axis.bar(bins[:-1], density, width=np.diff(bins), align="edge", color=PLAIN, label="training clips")
+    axis.bar(bins[:-1], density, width=np.diff(bins), align="edge", color="#c9c9c9", label="training clips")
     axis.set(xlabel=text, ylabel="density", xlim=(bins[0], bins[-1]))
     return pd.DataFrame({"panel": panel, "low": bins[:-1], "high": bins[1:], "density": density})
 
 
-def densities(x: NDArray[np.float64], mixture: Mixture) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both components' densities at x, each times its weight."""
-
-    def normal(mean: float, deviation: float) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = np.exp(-(((x - mean) / deviation) ** 2) / 2) / (deviation * np.sqrt(2 * np.pi))
-        return values
-
-    return (
-        mixture.pi_B * normal(mixture.mu_B, mixture.sigma_B),
-        mixture.pi_I * normal(mixture.mu_I, mixture.sigma_I),
-    )
-
-
-def _draw_mixture(axis: Axes, mixture: Mixture) -> None:
-    x = np.linspace(0, 1, POINTS)
-    balanced, imbalanced = densities(x, mixture)
-    axis.plot(x, balanced, color=BALANCED, linewidth=1, label="balanced, weighted")
-    axis.plot(x, imbalanced, color=IMBALANCED, linewidth=1, label="imbalanced, weighted")
-    axis.plot(x, balanced + imbalanced, color=BOTH, linewidth=1, linestyle="--", label="sum")
+def densities(x: NDArray[np.float64], mixture: Mixture) -> list[NDArray[np.float64]]:
+    """The densities at x of the balanced and of the imbalanced component, each times its weight."""
+    named = vars(mixture)
+    return [
+        named[f"pi_{part}"]
+        * (
+            np.exp(-(((x - named[f"mu_{part}"]) / named[f"sigma_{part}"]) ** 2) / 2)
+            / (named[f"sigma_{part}"] * np.sqrt(2 * np.pi))
+        )
+        for part in "BI"
+    ]
 
 
-def _draw_nulls(axis: Axes, known: FittedGaps) -> pd.DataFrame:
+def _draw_nulls(axis: figures.Axes, gaps: _gaps.FittedGaps) -> pd.DataFrame:
     """BIC(1) - BIC(2) of the gaps as a line, of as many unimodal values as points; numbers of both."""
-    if known.fit.bic_1 is None:
-        write_inside(axis, f"no fit: {known.fit.reason}", fontsize=6, va="baseline")
+    if gaps.fit.bic_1 is None:
+        figures.write_inside(axis, f"no fit: {gaps.fit.reason}", fontsize=6, va="baseline")
         return pd.DataFrame({"panel": "bic", "name": ["observed"], "value": [np.nan]})
-    observed, nulls = bimodality(np.abs(known.signed), known.place["seed"])
+    observed, nulls = bimodality(gaps.clips["g"].to_numpy(), gaps.place["seed"])
     for place, null in enumerate(nulls):
         axis.plot(null.draws, np.full(len(null.draws), place), ".", color="#777777", markersize=3)
-    axis.axvline(observed, color=IMBALANCED, linewidth=1.2)
+    axis.axvline(observed, color=_gaps.IMBALANCED, linewidth=1.2)
     axis.set_yticks(range(len(nulls)), [null.null for null in nulls])
     axis.set(xlabel="BIC(1) - BIC(2); line: gaps, points: unimodal", ylim=(len(nulls) - 0.5, -0.5))
-    names = ["observed", *(null.null for null in nulls for _ in null.draws)]
-    values = [observed, *(value for null in nulls for value in null.draws.tolist())]
-    return pd.DataFrame({"panel": "bic", "name": names, "value": values})
+    rows = [("observed", observed), *((null.null, value) for null in nulls for value in null.draws.tolist())]
+    return pd.DataFrame(rows, columns=["name", "value"]).assign(panel="bic")

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-import pandas as pd
+from typing import Literal
 
 from avbalance.declared import Declared, Role, Run
 from avbalance.evaluation.gap_files import read_mixtures
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.seed_histories import HISTORY
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import (
-    BEFORE_AND_AFTER,
-    Colour,
-    draw_band,
-    heading,
-    logged,
-    new_figure,
-    numbers_of,
-    write_inside,
-)
-from avbalance.reporting.figures import DeclaredFigure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = ("panel", "method", "series", "epoch", "mean", "sd", "seeds")
 
 
-class LoggedCurve(Declared):
+class LoggedCurve(figures.Curve):
     """A number that trainings log after every epoch."""
 
     column: Literal[
@@ -38,10 +23,6 @@ class LoggedCurve(Declared):
         "val_accuracy_visual", "test_loss", "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "lr",
     ]  # fmt: skip
     """column of history.csv"""
-    label: str
-    """its name in the legend"""
-    colour: Colour
-    """its colour"""
 
 
 class CurvePanel(Declared):
@@ -62,7 +43,7 @@ class WarmUpLine(Declared):
     """its name in the legend"""
 
 
-class TrainingCurvesFigure(DeclaredFigure):
+class TrainingCurvesFigure(figures.DeclaredFigure):
     """Of `runs`, those of history.csv are drawn, the first dashed, the second solid; bands are a standard deviation.
 
     The CSV has mean and standard deviation over seeds, by panel, method, column and epoch.
@@ -75,30 +56,25 @@ class TrainingCurvesFigure(DeclaredFigure):
     line: WarmUpLine | None = None
     """what marks the end of the warm-up"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        figure, (axes,) = figures.new_figure(3.8 * len(self.panels), 4.2, columns=len(self.panels))
         runs = [need.run for need in self.runs if need.file == HISTORY]
-        figure, axes = new_figure(3.8 * len(self.panels), 4.2, columns=len(self.panels))
-        frames = {run: logged(paper, self.dataset, run) for run in runs}
-        warm_up = paper.run_files(self.dataset, self.line.run) if self.line else []
+        frames = {run: figures.logged(paper, self.dataset, run) for run in runs}
+        marked = paper.run_files(self.dataset, self.line.run) if self.line else []
         numbers = []
-        for axis, panel in zip(axes[0], self.panels, strict=True):
+        for axis, panel in zip(axes, self.panels, strict=True):
             axis.set(title=panel.title, xlabel="epoch")
-            for run, style in zip(runs, BEFORE_AND_AFTER, strict=True):
+            for run, style in zip(runs, figures.BEFORE_AND_AFTER, strict=True):
                 for curve in panel.curves:
-                    own = frames[run][frames[run]["series"] == curve.column].set_index("epoch").sort_index()
-                    if not own.empty:
-                        label = f"{curve.label}, {paper.label(run)}"
-                        draw_band(axis, own["mean"], own["sd"], curve.colour, 0.12, linestyle=style, label=label)
-                        numbers.append(own.reset_index().assign(method=paper.label(run), panel=panel.title))
+                    own = curve.draw(axis, frames[run], curve.column, style, paper.label(run), 0.12)
+                    numbers += [own.assign(method=paper.label(run), panel=panel.title)] if len(own) else []
             if not axis.lines:
-                write_inside(axis)
+                figures.write_inside(axis)
                 continue
-            if self.line and warm_up:
-                end = read_mixtures(warm_up[0])[0] + 0.5
+            if self.line and marked:
+                end = read_mixtures(marked[0])[0] + 0.5
                 axis.axvline(end, color="#777777", linestyle=":", linewidth=0.9, label=self.line.label)
             axis.legend(loc="best", fontsize=5)
-        figure.suptitle(
-            heading(self.title, paper, [self.dataset], "mean and standard deviation over seeds"), fontsize=8
-        )
-        return figure, numbers_of(numbers, COLUMNS, "epoch", "seeds")
+        note = "mean and standard deviation over seeds"
+        figure.suptitle(self.head(paper, [self.dataset], note), fontsize=8)
+        return figure, figures.numbers_of(numbers, COLUMNS, "epoch", "seeds")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from avbalance.declared import Declared, Role, Run
+from avbalance.declared import Role, Run
 from avbalance.evaluation.gap_files import read_fine_tuning
-from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import CellValue
-from avbalance.reporting.declared_tables import Lookup, TableSource
+from avbalance.reporting.declared_tables import TableSource
 
-
-class FineTuningCoordinates(Declared):
-    """Where a number about the clips of fine-tuning stands."""
-
-    dataset: Role
-    """role of a data set"""
-    run: Run
-    """run that was fine-tuned"""
-    quantity: Literal["kept", "share", "high_quality_share", "least_retention", "largest_retention", "lost_classes"]
-    """clips trained on, percent of all, percent in S, percent that a class keeps, classes of which nothing is left"""
+QUANTITIES = ("kept", "share", "high_quality_share", "least_retention", "largest_retention", "lost_classes")
 
 
 class FineTuningSource(TableSource):
@@ -35,33 +26,28 @@ class FineTuningSource(TableSource):
     datasets: list[Role]
     """data sets on which it is read"""
 
-    @property
-    def coordinates(self) -> type[Declared]:
-        """Where a cell stands."""
-        return FineTuningCoordinates
+    def names(self) -> dict[str, Sequence[str]]:
+        return {"run": self.runs, "quantity": QUANTITIES}
 
-    def lookup(self, paper: Paper) -> Lookup:
-        """What gives the cell at {dataset: role, run, quantity}."""
-        records = {
-            (role, run): [read_fine_tuning(each) for each in paper.run_files(role, run)]
-            for role in self.datasets
-            for run in self.runs
-        }
-
-        def cell(place: Mapping[str, str]) -> CellValue:
-            data, own = paper.dataset(place["dataset"]).data or "", records.get((place["dataset"], place["run"]), [])
-            values = [quantity_of(record, place["quantity"]) for record in own]
-            if not values:
-                return CellValue(data=data)
-            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            n = min(int(record["samples"]) for record in own)
-            return CellValue(None, float(np.mean(values)), spread, len(values), n, data)
-
-        return cell
+    def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
+        cells = {}
+        for run in self.runs if info.role in self.datasets else ():
+            records = [read_fine_tuning(each) for each in paper.run_files(info.role, run)]
+            n = min((int(record["samples"]) for record in records), default=0)
+            for name in QUANTITIES if records else ():
+                values = [quantity_of(record, name) for record in records]
+                spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+                cells[run, name] = CellValue(None, float(np.mean(values)), spread, len(values), n, str(info.data))
+        return cells
 
 
 def quantity_of(record: Mapping[str, Any], name: str) -> float:
-    """One of the quantities of a run."""
+    """One of QUANTITIES of a run.
+
+    kept (clips trained on), share (of all training clips), high_quality_share (whatever the run was trained on), least_
+    and largest_retention (of a class: the share of its clips), in percent but for the first, and lost_classes (classes
+    of which no clip is left).
+    """
     shares = [share for share in record["retention"].values() if share is not None]
     return float(
         {

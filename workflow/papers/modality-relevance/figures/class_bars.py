@@ -5,7 +5,7 @@ The paper draws one training; ours are means over the seeds, so that they agree 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,15 @@ from avbalance.errors import UserError
 from avbalance.evaluation.class_accuracies import class_accuracies
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.rows import ACCURACY, NO_SUBSET
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import DrawnRun, heading, new_figure, write_inside
 from avbalance.reporting.facts import backend_line
-from avbalance.reporting.figures import DeclaredFigure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SAME = 1e-6  # points
 WIDTH = 0.84  # of a group of bars
 
 
-class ClassSeries(DrawnRun):
+class ClassSeries(figures.DrawnRun):
     """A bar of every class."""
 
     name: str
@@ -42,37 +38,46 @@ class ClassSeries(DrawnRun):
     """its name in the legend"""
 
 
-class ClassBarsFigure(DeclaredFigure):
-    """A group of bars per class, in per cent. The CSV has one row per class: class, support, a column per series."""
+class ClassBarsFigure(figures.DeclaredFigure):
+    """A group of bars per class, in per cent. The CSV has one row per class: class, support, a column per series.
+
+    A class without a test clip has no number. Raises UserError when the columns' means are not the measured accuracies.
+    """
 
     dataset: Role
     """data set of the runs"""
     series: Annotated[list[ClassSeries], Field(min_length=1)]
     """the bars of a class, from left to right"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows: nothing for a class without a test clip.
-
-        Raises UserError when the columns' means are not the measured accuracies.
-        """
-        info = paper.dataset(self.dataset)
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        info, seeds = paper.dataset(self.dataset), {len(self._seeds(paper, each)) for each in self.series}
         numbers = pd.DataFrame(columns=["class", "support", *(each.name for each in self.series)])
-        seeds = sorted({len(paper.run_files(self.dataset, each.run)) for each in self.series})
         if 0 not in seeds:
             numbers = self._numbers(paper, info)
             for each in self.series:
                 self._check_means(numbers, each, measured)
-        figure = self._drawn(numbers)
-        several = f"mean over {'-'.join(map(str, seeds))} seeds"
-        note = "" if numbers.empty else "one seed" if seeds == [1] else several
-        figure.suptitle(heading(self.title, paper, [self.dataset], backend_line(info), note))
+        figure, ((axis,),) = figures.new_figure(max(7.0, 0.42 * len(numbers)), 4.2)
+        if numbers.empty:
+            figures.write_inside(axis)
+        else:
+            self._draw_bars(axis, numbers)
+            figure.legend(loc="outside lower center", ncols=len(self.series))
+        several = f"mean over {'-'.join(map(str, sorted(seeds)))} seeds"
+        note = None if numbers.empty else "one seed" if seeds == {1} else several
+        figure.suptitle(self.head(paper, [self.dataset], backend_line(info), note))
         return figure, numbers
+
+    def _seeds(self, paper: Paper, series: ClassSeries) -> list[Any]:
+        return paper.run_files(self.dataset, series.run)
 
     def _numbers(self, paper: Paper, info: DatasetInfo) -> pd.DataFrame:
         columns: dict[str, Any] = {}
         for each in self.series:
-            of_seeds = [class_accuracies(run) for run in paper.run_files(self.dataset, each.run)]
-            columns.setdefault("class", _class_names(info, len(of_seeds[0].support)))
+            of_seeds = [class_accuracies(run) for run in self._seeds(paper, each)]
+            classes = len(of_seeds[0].support)  # without the manifest, classes have their numbers for names
+            columns.setdefault(
+                "class", read_manifest(info.manifest).classes if info.manifest else map(str, range(classes))
+            )
             columns.setdefault("support", of_seeds[0].support)
             columns[each.name] = np.mean([own.under(each.condition) for own in of_seeds], axis=0)
         return pd.DataFrame(columns)
@@ -91,11 +96,7 @@ class ClassBarsFigure(DeclaredFigure):
                     f"{cell.ours_mean}; delete measurements.parquet to have it made again."
                 )
 
-    def _drawn(self, numbers: pd.DataFrame) -> Figure:
-        figure, ((axis,),) = new_figure(max(7.0, 0.42 * len(numbers)), 4.2)
-        if numbers.empty:
-            write_inside(axis)
-            return figure
+    def _draw_bars(self, axis: figures.Axes, numbers: pd.DataFrame) -> None:
         centres, width = np.arange(len(numbers)), WIDTH / len(self.series)
         for place, each in enumerate(self.series):
             offset = (place - (len(self.series) - 1) / 2) * width
@@ -105,12 +106,3 @@ class ClassBarsFigure(DeclaredFigure):
         axis.set_xticks(centres, [str(name).replace("_", " ") for name in numbers["class"]], rotation=60, ha="right")
         axis.grid(axis="y", color="#dddddd")
         axis.set_axisbelow(True)
-        figure.legend(loc="outside lower center", ncols=len(self.series))
-        return figure
-
-
-def _class_names(info: DatasetInfo, classes: int) -> list[str]:
-    """Class names in the order of the labels; their numbers where the manifest is not at hand."""
-    if info.manifest is None:
-        return [str(number) for number in range(classes)]
-    return read_manifest(info.manifest).classes

@@ -6,7 +6,7 @@ A modality whose columns stay as small as they start is hardly listened to; the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,30 +17,25 @@ from safetensors.numpy import load_file
 from avbalance.declared import Role
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import Colour, heading, new_figure, write_inside
 from avbalance.reporting.facts import backend_line
-from avbalance.reporting.figures import DeclaredFigure, ReadFile
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = ["seed", "modality", "inputs", "mean_absolute_weight"]
 FIRST, SOUND = "head.0.weight", "encoders.audio.linear.bias"  # video's columns come first, then one per value of sound
 
 
-class InputWeightsFigure(DeclaredFigure):
+class InputWeightsFigure(figures.DeclaredFigure):
     """A bar per modality; the CSV has a row per seed and modality: its inputs, and their mean absolute weight."""
 
     dataset: Role
     """data set of the run"""
-    colours: dict[Literal["audio", "visual"], Colour]
+    colours: dict[Literal["audio", "visual"], figures.Colour]
     """colour of each modality"""
-    runs: Annotated[list[ReadFile], Field(min_length=1, max_length=1)]
+    runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=1)]
     """the run of late fusion, with its model.safetensors"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         (need,) = self.runs
         records = [
             (run.seed, modality, inputs, weight)
@@ -48,10 +43,10 @@ class InputWeightsFigure(DeclaredFigure):
             for modality, (inputs, weight) in mean_weights(run.beside(need.file)).items()
         ]
         numbers = pd.DataFrame(records, columns=COLUMNS)
-        figure, ((axis,),) = new_figure(6.4, 3.8)
+        figure, ((axis,),) = figures.new_figure(6.4, 3.8)
         axis.set(ylabel="mean absolute weight")
         if numbers.empty:
-            write_inside(axis)
+            figures.write_inside(axis)
         modalities = sorted(set(numbers["modality"]))
         for place, modality in enumerate(modalities):
             own = numbers[numbers["modality"] == modality]
@@ -62,7 +57,7 @@ class InputWeightsFigure(DeclaredFigure):
             axis.annotate(text, (place, 0), (0, 4), textcoords="offset points", ha="center")
         axis.set_xticks(range(len(modalities)), modalities)
         notes = (backend_line(paper.dataset(self.dataset)), "bars: mean over seeds, dots: seeds")
-        figure.suptitle(heading(self.title, paper, [self.dataset], *notes))
+        figure.suptitle(self.head(paper, [self.dataset], *notes))
         return figure, numbers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,14 +11,9 @@ from avbalance.analysis.subsets import OVERALL
 from avbalance.declared import Condition, Declared, Metric, Role, Run
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
+from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.drawing import Colour, heading, new_figure, write_inside
 from avbalance.reporting.facts import backend_line
-from avbalance.reporting.figures import DeclaredFigure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NOTE = "bars: ours, mean and standard deviation over seeds; diamonds: published"
 COLUMNS = ["task", "modality", "condition", "published", "mean", "sd", "seeds"]
@@ -35,7 +30,7 @@ class DroppedTask(Declared):
     """its model"""
 
 
-class RelevanceDropsFigure(DeclaredFigure):
+class RelevanceDropsFigure(figures.DeclaredFigure):
     """What the intact model of the same seed is ahead by, in points; a row of the CSV per task and condition."""
 
     metric: Metric
@@ -44,12 +39,11 @@ class RelevanceDropsFigure(DeclaredFigure):
     """tasks, a panel each"""
     conditions: dict[Literal["audio", "visual"], list[Condition]]
     """what stands in for each modality, a bar each"""
-    colours: dict[Literal["audio", "visual"], Colour]
+    colours: dict[Literal["audio", "visual"], figures.Colour]
     """colour of each modality"""
 
-    def draw(self, paper: Paper, measured: MeasuredCells) -> tuple[Figure, pd.DataFrame]:
-        """The figure, and every number that it shows."""
-        figure, axes = new_figure(3.1 * len(self.tasks), 4.6, columns=len(self.tasks), sharey=True)
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        figure, axes = figures.new_figure(3.1 * len(self.tasks), 4.6, columns=len(self.tasks), sharey=True)
         frames = []
         for axis, task in zip(axes[0], self.tasks, strict=True):
             frame = pd.DataFrame(self._records(task, measured), columns=COLUMNS)
@@ -59,7 +53,7 @@ class RelevanceDropsFigure(DeclaredFigure):
         axes[0, 0].set_ylabel(f"points of {self.metric.replace('_', ' ')} lost")
         roles = list(dict.fromkeys(task.dataset for task in self.tasks))
         backends = [backend_line(paper.dataset(role)) for role in roles]
-        figure.suptitle(heading(self.title, paper, roles, *backends, NOTE))
+        figure.suptitle(self.head(paper, roles, *backends, NOTE))
         return figure, pd.concat(frames, ignore_index=True)
 
     def _records(self, task: DroppedTask, measured: MeasuredCells) -> list[tuple[Any, ...]]:
@@ -79,7 +73,7 @@ class RelevanceDropsFigure(DeclaredFigure):
                 records.append((task.label, modality, label, lost, drops.mean(), drops.std(), len(drops)))
         return records
 
-    def _bars(self, axis: Axes, frame: pd.DataFrame) -> None:
+    def _bars(self, axis: figures.Axes, frame: pd.DataFrame) -> None:
         axis.axhline(0.0, color="#555555", linewidth=0.8)
         axis.grid(axis="y", color="#dddddd")
         axis.set_axisbelow(True)
@@ -89,4 +83,4 @@ class RelevanceDropsFigure(DeclaredFigure):
         axis.plot(places, frame["published"].astype(float), "D", color="black", markerfacecolor="white", markersize=4)
         axis.set_xticks(list(places), list(frame["condition"]), rotation=60, ha="right")
         if not frame["seeds"].any():
-            write_inside(axis)
+            figures.write_inside(axis)
