@@ -25,6 +25,7 @@ from avbalance.files import atomic_path
 from avbalance.frames import write_csv
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
+from avbalance.reporting.facts import ABSENT, data_of
 from avbalance.reporting.kinds import entries, read_kind
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ METADATA: dict[str, dict[str, None]] = {  # without what changes from time to ti
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-ABSENT = "not made in this tier"
 AUDIO, VISUAL, BLACK = "#3b6fd4", "#f2a900", "#222222"
 BEFORE_AND_AFTER = ("--", "-")  # lines of the run without and of the run with a method
 
@@ -105,9 +105,7 @@ class DeclaredFigure(Declared):
 
     def head(self, paper: Paper, roles: Iterable[str], *notes: str | None) -> str:
         """What stands above it: its title, the data behind each panel, notes."""
-        infos = [paper.dataset(role) for role in roles]
-        data = [f"{info.label}: " + (f"{info.describe} ({info.data})" if info.data else ABSENT) for info in infos]
-        return "\n".join(filter(None, (self.title, *data, *notes)))
+        return "\n".join(filter(None, (self.title, *(data_of(paper.dataset(role)) for role in roles), *notes)))
 
 
 def check_figures(declared: Mapping[str, Any], known: Known, where: str) -> None:

@@ -6,7 +6,7 @@ Xia et al. 2023, figure 2 and section 5.2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from pydantic import ValidationInfo, field_validator
@@ -24,7 +24,7 @@ NOTE = f"solid: ours, dashed: published; hollow: fewer than {SMALL} clips"
 class DominatedPanel(Declared):
     """A column of panels."""
 
-    side: Literal["audio", "visual"]
+    side: figures.Modality
     """modality that dominates the clips"""
     runs: list[figures.DrawnRun]
     """runs, a curve each"""

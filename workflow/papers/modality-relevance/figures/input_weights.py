@@ -6,7 +6,7 @@ A modality whose columns stay as small as they start is hardly listened to; the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ class InputWeightsFigure(figures.DeclaredFigure):
 
     dataset: Role
     """data set of the run"""
-    colours: dict[Literal["audio", "visual"], figures.Colour]
+    colours: Annotated[dict[figures.Modality, figures.Colour], Field(min_length=2)]
     """colour of each modality"""
     runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=1)]
     """the run of late fusion, with its model.safetensors"""
@@ -70,8 +70,7 @@ def mean_weights(path: Path) -> dict[str, tuple[int, float]]:
         tensors = load_file(path)
         first, audio = tensors[FIRST], len(tensors[SOUND])
     except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(
-            f"{path}: not the weights of late fusion ({error}); delete it to have its run made again."
-        ) from error
+        told = f"{path}: not the weights of late fusion ({error}); delete it to have its run made again."
+        raise UserError(told) from error
     columns = {"visual": first[:, : first.shape[1] - audio], "audio": first[:, first.shape[1] - audio :]}
     return {name: (part.shape[1], float(np.abs(part).mean(dtype=np.float64))) for name, part in columns.items()}

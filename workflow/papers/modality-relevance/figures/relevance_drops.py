@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
-from avbalance.analysis.conditions import find
+from avbalance.analysis.conditions import CONDITIONS
 from avbalance.analysis.subsets import OVERALL
-from avbalance.declared import Condition, Declared, Metric, Role, Run
+from avbalance.declared import Declared, Metric, Role, Run, check_name
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
 from avbalance.reporting import figures
@@ -16,6 +17,7 @@ from avbalance.reporting.cells import MeasuredCells
 from avbalance.reporting.facts import backend_line
 
 NOTE = "bars: ours, mean and standard deviation over seeds; diamonds: published"
+Withheld = Annotated[str, AfterValidator(lambda name: check_name("condition", name, {"condition": list(CONDITIONS)}))]
 COLUMNS = ["task", "modality", "condition", "published", "mean", "sd", "seeds"]
 
 
@@ -37,9 +39,9 @@ class RelevanceDropsFigure(figures.DeclaredFigure):
     """what is lost"""
     tasks: list[DroppedTask]
     """tasks, a panel each"""
-    conditions: dict[Literal["audio", "visual"], list[Condition]]
+    conditions: dict[figures.Modality, list[Withheld]]
     """what stands in for each modality, a bar each"""
-    colours: dict[Literal["audio", "visual"], figures.Colour]
+    colours: Annotated[dict[figures.Modality, figures.Colour], Field(min_length=2)]
     """colour of each modality"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
@@ -61,16 +63,13 @@ class RelevanceDropsFigure(figures.DeclaredFigure):
         place["metric"] = self.metric
         intact, printed = measured.by_seed(place), measured.cell(place).published
         records = []
-        for modality, conditions in self.conditions.items():
-            for condition in conditions:
-                there = {**place, "condition": condition}
-                withheld, published = measured.by_seed(there), measured.cell(there).published
-                drops = pd.Series(
-                    [intact[seed] - value for seed, value in withheld.items() if seed in intact], dtype=float
-                )
-                lost = None if printed is None or published is None else printed - published
-                label = find(condition).label
-                records.append((task.label, modality, label, lost, drops.mean(), drops.std(), len(drops)))
+        for modality, condition in [(modality, name) for modality, names in self.conditions.items() for name in names]:
+            there = {**place, "condition": condition}
+            withheld, published = measured.by_seed(there), measured.cell(there).published
+            drops = pd.Series([intact[seed] - value for seed, value in withheld.items() if seed in intact], dtype=float)
+            lost = None if printed is None or published is None else printed - published
+            told = (task.label, modality, CONDITIONS[condition].label)
+            records.append((*told, lost, drops.mean(), drops.std(), len(drops)))
         return records
 
     def _bars(self, axis: figures.Axes, frame: pd.DataFrame) -> None:
