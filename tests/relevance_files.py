@@ -116,8 +116,7 @@ def made_up_paper(
             "kinetics-sounds", "Kinetics-Sounds", "ks", "made up", features={}, manifest=manifest(folder)
         ),
     }
-    return Paper("modality-relevance", "title", str(FOLDER / "published"), datasets, labels(), tuple(runs),
-                 folders=("modality-relevance",))  # fmt: skip
+    return Paper("modality-relevance", "title", str(FOLDER / "published"), datasets, labels(), tuple(runs))
 
 
 def features(data: str) -> dict[str, str]:

@@ -74,7 +74,7 @@ def test_nothing_is_wrong_with_the_tables_of_the_papers(slug: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_table_is_told_with_its_place(changes: dict[str, Any], told: str) -> None:
-    declared = {"measures": {"thresholds": [0, 0.2]}, "folders": ["balanced-audiovisual"]}
+    declared = {"measures": {"thresholds": [0, 0.2]}, "slug": "balanced-audiovisual"}
     check_tables({**declared, "tables": [DECLARATION]}, KNOWN, "tables.yaml")
     with pytest.raises(UserError) as error:
         check_tables({**declared, "tables": [{**DECLARATION, **changes}]}, KNOWN, "tables.yaml")
@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_table_is_told_with_its_place(changes: dict[str, An
 
 
 def test_two_tables_of_one_id_are_told() -> None:
-    declared = {"measures": {}, "folders": [], "tables": [DECLARATION, DECLARATION]}
+    declared = {"measures": {}, "slug": "x", "tables": [DECLARATION, DECLARATION]}
     with pytest.raises(UserError, match=r"tables\.yaml: the id 'table9' is used twice\."):
         check_tables(declared, KNOWN, "tables.yaml")
 

@@ -77,8 +77,8 @@ class Paper:
     """A paper as the tier makes it.
 
     published: folder of the published CSV files; labels: run -> label of every declared run, made or not;
-    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims"); folders:
-    slugs of the papers in whose folders its Python is looked for: its own, then those that it extends.
+    cuts: dicts of what, why and, where not all are touched, tables (ids of tables, figures, or "claims");
+    builds_on: slugs of the papers whose declarations it builds on, the nearest first.
     """
 
     slug: str
@@ -88,7 +88,12 @@ class Paper:
     labels: dict[str, str]
     runs: tuple[RunFile, ...]
     cuts: tuple[dict[str, Any], ...] = ()
-    folders: tuple[str, ...] = ()
+    builds_on: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Slugs of the papers in whose folders kinds of claims and figures are looked for, its own first."""
+        return self.slug, *self.builds_on
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
@@ -102,7 +107,7 @@ class Paper:
                 labels=dict(record["labels"]),
                 runs=tuple(RunFile(**run) for run in record["runs"]),
                 cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
-                folders=tuple(record.get("folders") or (record["slug"],)),
+                builds_on=tuple(record.get("builds_on") or ()),
             )
         except (KeyError, TypeError) as error:
             raise UserError(f"the paper's description is not whole: {error}.") from error

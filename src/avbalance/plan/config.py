@@ -93,15 +93,13 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
     """The declarations of one paper: paper.yaml with tables.yaml, figures.yaml and claims.yaml of the same folder.
 
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
-    `folders` of the result are the slugs of the papers whose folders hold its Python: its own, then those it builds on.
     """
     folder = root / "workflow" / "papers" / slug
     paper = load_yaml(folder / "paper.yaml")
     parent = paper.pop("extends", None)
-    folders = [slug]
     if parent:
         inherited = load_paper(root, parent)
-        folders += inherited.pop("folders")
+        paper["builds_on"] = [parent, *inherited.pop("builds_on", [])]
         for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
             inherited.pop(key, None)
         paper = merge(inherited, paper)
@@ -114,7 +112,7 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
         raise UserError(
             f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal."
         )
-    return {**paper, "folders": folders}
+    return paper
 
 
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:

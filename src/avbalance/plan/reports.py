@@ -34,7 +34,7 @@ class Reports(Subsets):
         jobs = self.reported_jobs(slug)
         return {
             "slug": slug,
-            "folders": paper["folders"],
+            "builds_on": paper.get("builds_on", []),
             "title": paper["title"],
             "published": f"{paper['folder']}/published",
             "datasets": {role: self._dataset_record(slug, role) for role in paper["datasets"]},
@@ -145,16 +145,16 @@ class Reports(Subsets):
         return self._report_spec(slug, figure, {"figures": [self.declared(slug, "figures")[figure]]})
 
     def figure_code(self, slug: str, figure: str) -> str:
-        declared, folders = self.declared(slug, "figures")[figure], self.papers[slug]["folders"]
-        return self.code(
-            "avbalance.reporting.figures", module_name(folders, "figures", str(declared["kind"]), f"{slug}, {figure}")
-        )
+        kind = self.declared(slug, "figures")[figure]["kind"]
+        return self.code("avbalance.reporting.figures", self._kind_module(slug, "figures", figure, kind))
 
     def table_code(self, slug: str, table: str) -> str:
-        source, folders = self.declared(slug, "tables")[table].get("source"), self.papers[slug]["folders"]
-        kinds = [str(source.get("kind"))] if source else []
-        own = [module_name(folders, "sources", kind, f"{slug}, {table}") for kind in kinds]
+        source = self.declared(slug, "tables")[table].get("source")
+        own = [self._kind_module(slug, "sources", table, source["kind"])] if source else []
         return self.code("avbalance.reporting.tables", *own)
+
+    def _kind_module(self, slug: str, part: str, item: str, kind: str) -> str:
+        return module_name((slug, *self.papers[slug].get("builds_on", [])), part, kind, f"{slug}, {item}")
 
     def claims_spec(self, slug: str) -> str:
         keys = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")

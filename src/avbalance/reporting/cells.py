@@ -65,7 +65,8 @@ class MeasuredCells:
         """The same over the seeds alone that, on a data set, all runs of `places` have of which there is any."""
         named = {(self.paper.dataset(place["dataset"]).data, place["run"]) for place in places}
         seeds: dict[str, set[int]] = {}
-        for (data, run), rows in self._rows.groupby(["dataset", "run"], sort=False):
+        for key, rows in self._rows.groupby(["dataset", "run"], sort=False):
+            data, run = (str(part) for part in key)
             if (data, run) in named:
                 own = set(rows["seed"].astype(int))
                 seeds[data] = seeds[data] & own if data in seeds else own

@@ -94,7 +94,7 @@ def clip_line(info: DatasetInfo) -> str | None:
     carved = " (a part of it validates)" if sizes["val"] == 0 else ""
     used = ", ".join(f"{split} {size}{carved if split == 'train' else ''}" for split, size in sizes.items() if size)
     counts = lost.groupby(["modality", "status"]).size()
-    detail = ", ".join(f"{modality} {status} {count}" for (modality, status), count in counts.items())
+    detail = ", ".join(f"{modality} {status} {count}" for (modality, status), count in counts.to_dict().items())
     losses = f"{lost['id'].nunique()} lost ({detail})" if detail else "none lost"
     return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
 

@@ -38,6 +38,11 @@ def read_kind(part: str, folders: Sequence[str], given: Mapping[str, Any], where
     return read(getattr(module, name), given, where, known)
 
 
+def folders_of(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    """Slugs of the papers in whose folders kinds are looked for, of what a paper declares."""
+    return declared["slug"], *declared.get("builds_on", ())
+
+
 def entries(declared: Mapping[str, Any], part: str, where: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Each table or figure that a paper declares, and the file with its id, for sentences on what is wrong there.
 

@@ -81,8 +81,8 @@ def seeds_text(cells: Iterable[CellValue]) -> str:
 
 def _further(table: DeclaredTable) -> dict[str, Callable[[Iterable[CellValue]], str]]:
     """Columns that stand after a table's own: their titles, and what makes their texts of a row's cells."""
-    seeds = {"Seeds": seeds_text} if table.seed_counts else {}
-    return seeds | ({table.counted: size_text} if table.counted_along == "rows" else {})
+    further: dict[str, Callable[[Iterable[CellValue]], str]] = {"Seeds": seeds_text} if table.seed_counts else {}
+    return further | ({table.counted: size_text} if table.counted_along == "rows" else {})
 
 
 def grid_texts(table: BuiltTable) -> tuple[list[str], list[list[str]]]:

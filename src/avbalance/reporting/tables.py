@@ -20,7 +20,7 @@ from avbalance.reporting.cells import SMALL, CellValue, MeasuredCells, published
 from avbalance.reporting.coordinates import SELECT, coordinates_of
 from avbalance.reporting.declared_tables import DeclaredTable, combined, keys_of, read_table
 from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE, data_line, notes
-from avbalance.reporting.kinds import entries
+from avbalance.reporting.kinds import entries, folders_of
 from avbalance.reporting.table_text import SMALL_MARK, STATE_MARKS, BuiltTable, write_table
 
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
@@ -30,7 +30,7 @@ COMMON_NOTE = "Every row is of the seeds that all rows have; where a row has mor
 def check_tables(declared: Mapping[str, Any], known: Known, where: str) -> None:
     """Raise UserError where a table of a paper is declared wrongly; needs no results.
 
-    declared: all that the paper declares (tables, measures, folders); known: its data sets and runs, as kinds
+    declared: all that the paper declares (slug, tables, measures); known: its data sets and runs, as kinds
     "data set" and "run"; where: the file that has the tables. Every coordinate of every cell is checked as well, those
     that `select` puts together included.
     """
@@ -38,7 +38,7 @@ def check_tables(declared: Mapping[str, Any], known: Known, where: str) -> None:
     infos = {role: DatasetInfo(role, role, None, "") for role in known["data set"]}
     paper = Paper("", "", "", infos, {run: run for run in known["run"]}, ())
     for given, place in entries(declared, "tables", where):
-        table = read_table(given, declared["folders"], place, {**known, **names})
+        table = read_table(given, folders_of(declared), place, {**known, **names})
         own = {"dataset": names["dataset"], **table.source.names()} if table.source else names
         _check_cells(table, paper, place, own)
 

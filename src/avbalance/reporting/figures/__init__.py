@@ -26,7 +26,7 @@ from avbalance.frames import write_csv
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
 from avbalance.reporting.facts import ABSENT, data_of
-from avbalance.reporting.kinds import entries, read_kind
+from avbalance.reporting.kinds import entries, folders_of, read_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -111,12 +111,12 @@ class DeclaredFigure(Declared):
 def check_figures(declared: Mapping[str, Any], known: Known, where: str) -> None:
     """Raise UserError where a figure of a paper is declared wrongly; needs no results.
 
-    declared: all that the paper declares (figures, measures, folders); known: its data sets and runs, as kinds
+    declared: all that the paper declares (slug, figures, measures); known: its data sets and runs, as kinds
     "data set" and "run"; where: the file that has the figures.
     """
     known = {**known, **coordinates_of(declared["measures"], known)}
     for given, place in entries(declared, "figures", where):
-        read_kind("figures", declared["folders"], given, place, known)
+        read_kind("figures", folders_of(declared), given, place, known)
 
 
 def render_figures(
