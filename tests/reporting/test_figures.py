@@ -41,7 +41,7 @@ SERIES = {"name": "av", "run": "ks-fusion", "condition": "silent-audo", "label":
     ("slug", "figure", "changes", "told"),
     [
         (SUBSETS, "figure1", {"kind": "discrepancy_mp"}, "kind: there is no 'discrepancy_mp' of figures; did you mean"),
-        (GAPS, "figure1", {"kind": "discrepancy_map"}, "kind: there is no 'discrepancy_map' of figures; there are ext"),
+        (GAPS, "figure1", {"kind": "discrepancy_map"}, "kind: there is no 'discrepancy_map' of figures; copy figures"),
         (GAPS, "figure1", {"datasets": ["cremadd"]}, "datasets[1]: there is no data set 'cremadd'; did you mean 'crem"),
         (GAPS, "figure1", {"rows": [{"run": "our", "epoch": "last"}]}, "rows[1].run: there is no run 'our'; did you"),
         (GAPS, "figure1", {"rows": [{"run": "ours", "epoch": "lst"}]}, "rows[1].epoch: is 'lst'; use 'first' or 'las"),

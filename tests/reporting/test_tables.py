@@ -65,6 +65,7 @@ def test_nothing_is_wrong_with_the_tables_of_the_papers(slug: str) -> None:
         ({"made_only": {"run": "bse_line"}}, "table9, made_only: there is no run 'bse_line'; did you"),
         ({"requires": "othr"}, "table9, requires: there is no data set 'othr'; did you mean 'other'"),
         ({"context": ["acc"]}, "table9, context[1]: there is no metric 'acc'"),
+        ({"source": "subsets"}, "table9, source: must be a mapping of keys to values."),
         ({"source": {"kind": "subset"}}, "table9, source, kind: there is no 'subset' of sources; did you"),
         ({"source": {"kind": "subsets", "subsets": True}}, "table9, source: unknown key 'subsets'; known are kind."),
         ({"source": {"kind": "confidence", "file": "flatnes.csv"}}, "table9, source, file: is 'flatnes.csv'"),

@@ -93,8 +93,8 @@ def clip_line(info: DatasetInfo) -> str | None:
     sizes = {split: int((kept["split"] == split).sum()) for split in SPLITS}
     carved = " (a part of it validates)" if sizes["val"] == 0 else ""
     used = ", ".join(f"{split} {size}{carved if split == 'train' else ''}" for split, size in sizes.items() if size)
-    counts = lost.groupby(["modality", "status"]).size()
-    detail = ", ".join(f"{modality} {status} {count}" for (modality, status), count in counts.to_dict().items())
+    counts = lost.groupby(["modality", "status"]).size().reset_index(name="clips")
+    detail = ", ".join(f"{row.modality} {row.status} {row.clips}" for row in counts.itertuples())
     losses = f"{lost['id'].nunique()} lost ({detail})" if detail else "none lost"
     return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
 

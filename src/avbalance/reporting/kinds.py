@@ -13,7 +13,7 @@ from typing import Any
 
 from avbalance.declared import Known, listed, nearest, read
 from avbalance.errors import UserError
-from avbalance.papers import kinds_of, module_of
+from avbalance.papers import FOLDER, kinds_of, module_of
 
 
 def module_name(folders: Sequence[str], part: str, kind: str, where: str) -> str:
@@ -27,11 +27,15 @@ def module_name(folders: Sequence[str], part: str, kind: str, where: str) -> str
     if kind in core:
         return f"avbalance.reporting.{part}.{kind}"
     known = sorted({*core, *kinds_of(folders, part)})
-    raise UserError(f"{where}, kind: there is no {kind!r} of {part}{nearest(kind, known)}; there are {listed(known)}.")
+    others = [slug for slug in sorted(path.name for path in FOLDER.iterdir()) if kind in kinds_of([slug], part)]
+    hint = f"; copy {part}/{kind}.py from the folder of {others[0]} to have it" if others else nearest(kind, known)
+    raise UserError(f"{where}, kind: there is no {kind!r} of {part}{hint}; there are {listed(known)}.")
 
 
 def read_kind(part: str, folders: Sequence[str], given: Mapping[str, Any], where: str, known: Known | None) -> Any:
     """The declaration that `given` says, of the class of its kind; raises UserError where it is wrong."""
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: must be a mapping of keys to values.")
     kind = str(given.get("kind", ""))
     module = importlib.import_module(module_name(folders, part, kind, where))
     name = kind.title().replace("_", "") + part.removesuffix("s").title()

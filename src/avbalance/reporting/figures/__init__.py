@@ -72,6 +72,8 @@ class DrawnRun(Declared):
     """run that is drawn"""
     colour: Colour
     """its colour"""
+    label: str = ""
+    """its name in the legend; default: the paper's"""
 
 
 class ReadFile(Declared):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,8 @@ class DiscrepancyMapFigure(figures.DeclaredFigure):
                 cell = measured.cell({"dataset": info.role, "run": run.run, "subset": group.subset})
                 label = paper.label(run.run)
                 if cell.ours_mean is not None:
-                    more = {"color": run.colour, "label": label, "hatch": "//" if cell.small else None}
+                    hatch = "//" if cell.small else None
+                    more: dict[str, Any] = {"color": run.colour, "label": run.label or label, "hatch": hatch}
                     axis.bar(position, cell.ours_mean, yerr=cell.ours_sd or 0.0, capsize=2, **more)
                 if cell.published is not None:
                     places = (position - 0.4, position + 0.4)

@@ -62,7 +62,7 @@ class ThresholdCurvesFigure(figures.DeclaredFigure):
                 axis.set_xticks(self.thresholds)
                 for run in panel.runs:
                     cells, label = self._cells(panel.side, run.run, protocol, measured), paper.label(run.run)
-                    _draw_curve(axis, cells, run.colour, label)
+                    _draw_curve(axis, cells, run.colour, run.label or label)
                     place = {"dataset": info.label, "protocol": protocol, "subset": f"{panel.side}_dominated"}
                     records += [
                         {**place, "threshold_T": threshold, "method": label, **cell.record}

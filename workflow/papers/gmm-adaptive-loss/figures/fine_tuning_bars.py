@@ -27,25 +27,18 @@ NOTE = (
 )
 
 
-class TunedRun(figures.DrawnRun):
-    """A fine-tuned run."""
-
-    label: str
-    """its name in the legend"""
-
-
 class TunedGroup(Declared):
     """A run, and what became of it."""
 
     before: Run
     """run that was fine-tuned"""
-    after: list[TunedRun]
+    after: list[figures.DrawnRun]
     """the same after fine-tuning, a bar each"""
 
     @property
-    def bars(self) -> list[TunedRun]:
+    def bars(self) -> list[figures.DrawnRun]:
         """All bars, the one before first."""
-        return [TunedRun(run=self.before, label="before", colour="#c9c9c9"), *self.after]
+        return [figures.DrawnRun(run=self.before, label="before", colour="#c9c9c9"), *self.after]
 
 
 class FineTuningBarsFigure(figures.DeclaredFigure):
@@ -74,7 +67,7 @@ class FineTuningBarsFigure(figures.DeclaredFigure):
         whole = ("seeds", "n", "seed", "kept", "samples")
         return figure, figures.numbers_of([pd.DataFrame(numbers)], COLUMNS, *whole)
 
-    def _places(self) -> Iterator[tuple[float, TunedGroup, TunedRun]]:
+    def _places(self) -> Iterator[tuple[float, TunedGroup, figures.DrawnRun]]:
         """Every bar with where it stands; a gap of one lies between groups."""
         position = 0.0
         for group in self.groups:
@@ -102,7 +95,8 @@ class FineTuningBarsFigure(figures.DeclaredFigure):
             if bar.run == group.before:
                 ticks.append((position + len(group.after) / 2, before))
             if cell.ours_mean is not None:
-                style = {"color": bar.colour, "label": bar.label, "hatch": "//" if cell.small else None}
+                label, hatch = bar.label or paper.label(bar.run), "//" if cell.small else None
+                style: dict[str, Any] = {"color": bar.colour, "label": label, "hatch": hatch}
                 axis.bar(position, cell.ours_mean, yerr=cell.ours_sd, capsize=2, **style)
             yield {"panel": "accuracy", "before": before, "method": paper.label(bar.run), **cell.record}
         axis.set_xticks([place for place, _ in ticks], [text for _, text in ticks], fontsize=6)

@@ -30,7 +30,7 @@ class FineTuningSource(TableSource):
         return {"run": self.runs, "quantity": QUANTITIES}
 
     def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
-        cells = {}
+        cells: dict[tuple[str, ...], CellValue] = {}
         for run in self.runs if info.role in self.datasets else ():
             records = [read_fine_tuning(each) for each in paper.run_files(info.role, run)]
             n = min((int(record["samples"]) for record in records), default=0)

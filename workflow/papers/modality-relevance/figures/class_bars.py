@@ -34,8 +34,6 @@ class ClassSeries(figures.DrawnRun):
     """column of the CSV file"""
     condition: Condition
     """which modality is replaced, and by what"""
-    label: str
-    """its name in the legend"""
 
 
 class ClassBarsFigure(figures.DeclaredFigure):
@@ -60,7 +58,7 @@ class ClassBarsFigure(figures.DeclaredFigure):
         if numbers.empty:
             figures.write_inside(axis)
         else:
-            self._draw_bars(axis, numbers)
+            self._draw_bars(axis, paper, numbers)
             figure.legend(loc="outside lower center", ncols=len(self.series))
         several = f"mean over {'-'.join(map(str, sorted(seeds)))} seeds"
         note = None if numbers.empty else "one seed" if seeds == {1} else several
@@ -96,12 +94,12 @@ class ClassBarsFigure(figures.DeclaredFigure):
                     f"{cell.ours_mean}; delete measurements.parquet to have it made again."
                 )
 
-    def _draw_bars(self, axis: figures.Axes, numbers: pd.DataFrame) -> None:
+    def _draw_bars(self, axis: figures.Axes, paper: Paper, numbers: pd.DataFrame) -> None:
         centres, width = np.arange(len(numbers)), WIDTH / len(self.series)
         for place, each in enumerate(self.series):
             offset = (place - (len(self.series) - 1) / 2) * width
             heights = np.nan_to_num(numbers[each.name].to_numpy(dtype=float))
-            axis.bar(centres + offset, heights, width, color=each.colour, label=each.label)
+            axis.bar(centres + offset, heights, width, color=each.colour, label=each.label or paper.label(each.run))
         axis.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-0.6, len(numbers) - 0.4))
         axis.set_xticks(centres, [str(name).replace("_", " ") for name in numbers["class"]], rotation=60, ha="right")
         axis.grid(axis="y", color="#dddddd")
