@@ -32,14 +32,17 @@ def module_name(folders: Sequence[str], part: str, kind: str, where: str) -> str
     raise UserError(f"{where}, kind: there is no {kind!r} of {part}{hint}; there are {listed(known)}.")
 
 
+def kind_class(folders: Sequence[str], part: str, kind: str, where: str) -> Any:
+    """The class of the declarations of a kind; raises UserError as `module_name` does."""
+    module = importlib.import_module(module_name(folders, part, kind, where))
+    return getattr(module, kind.title().replace("_", "") + part.removesuffix("s").title())
+
+
 def read_kind(part: str, folders: Sequence[str], given: Mapping[str, Any], where: str, known: Known | None) -> Any:
     """The declaration that `given` says, of the class of its kind; raises UserError where it is wrong."""
     if not isinstance(given, Mapping):
         raise UserError(f"{where}: must be a mapping of keys to values.")
-    kind = str(given.get("kind", ""))
-    module = importlib.import_module(module_name(folders, part, kind, where))
-    name = kind.title().replace("_", "") + part.removesuffix("s").title()
-    return read(getattr(module, name), given, where, known)
+    return read(kind_class(folders, part, str(given.get("kind", "")), where), given, where, known)
 
 
 def folders_of(declared: Mapping[str, Any]) -> tuple[str, ...]:
