@@ -101,20 +101,21 @@ def _sentence(where: str, error: ErrorDetails) -> str:
     return f"{where}{', ' if place else ''}{place}: {told}."
 
 
-def _named(kind: str) -> Callable[[str, ValidationInfo], str]:
-    """Checks a name against those of its kind, where the reader was given them."""
-
-    def check(name: str, info: ValidationInfo) -> str:
-        known = (info.context or {}).get(kind)
-        if known is not None and name not in known:
-            raise refusal(f"there is no {kind} {name!r}{nearest(name, known)}; there are {listed(known)}")
-        return name
-
-    return check
+def check_name(kind: str, name: str, known: Known | None) -> str:
+    """Refuses a name that is not among those of its kind, where the reader was given them; returns the name."""
+    names = (known or {}).get(kind)
+    if names is not None and name not in names:
+        raise refusal(f"there is no {kind} {name!r}{nearest(name, names)}; there are {listed(names)}")
+    return name
 
 
-Role = Annotated[str, AfterValidator(_named("data set"))]  # of a paper: the name of a role
-Run = Annotated[str, AfterValidator(_named("run"))]
-ScoredRun = Annotated[str, AfterValidator(_named("run or reference"))]  # a run, or what looks at nothing
-Metric = Annotated[str, AfterValidator(_named("metric"))]
-Condition = Annotated[str, AfterValidator(_named("condition"))]
+def named(kind: str) -> Callable[[str, ValidationInfo], str]:
+    """A validator that checks a name against those of its kind."""
+    return lambda name, info: check_name(kind, name, info.context)
+
+
+Role = Annotated[str, AfterValidator(named("data set"))]  # of a paper: the name of a role
+Run = Annotated[str, AfterValidator(named("run"))]
+ScoredRun = Annotated[str, AfterValidator(named("run or reference"))]  # a run, or what looks at nothing
+Metric = Annotated[str, AfterValidator(named("metric"))]
+Condition = Annotated[str, AfterValidator(named("condition"))]

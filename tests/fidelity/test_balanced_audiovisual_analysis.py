@@ -21,9 +21,9 @@ from avbalance.evaluation.paper import Paper
 from avbalance.files import read_json
 from avbalance.frames import write_parquet
 from avbalance.plan.config import plain
-from avbalance.reporting.cells import Measured, published_numbers
+from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.facts import write_lost_clips
-from avbalance.reporting.figures import discrepancy_map
+from avbalance.reporting.kinds import read_kind
 from avbalance.reporting.tables import render_tables
 
 REPOSITORY = Path(__file__).parents[2]
@@ -81,9 +81,10 @@ def test_item_06_map_has_bins_of_a_hundredth_visual_across_audio_up_and_a_colour
     assert counts[99, 1] == counts[1, 1] == 1
     declaration = next(item for item in balanced_declarations["figures"] if item["id"] == "figure1")
     numbers = published_numbers(fabricated_paper, balanced_declarations)
-    measured = Measured(fabricated_paper, read_measurements(measurements), numbers)
+    measured = MeasuredCells(fabricated_paper, read_measurements(measurements), numbers)
     with matplotlib.rc_context({"figure.max_open_warning": 0}):
-        figure, _ = discrepancy_map.draw({**declaration, "bars": []}, fabricated_paper, measured)
+        declared = read_kind("figures", fabricated_paper.folders, {**declaration, "bars": []}, "figure1", None)
+        figure, _ = declared.draw(fabricated_paper, measured)
     axis = figure.axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("mean visual confidence", "mean audio confidence")
     image = axis.images[0]

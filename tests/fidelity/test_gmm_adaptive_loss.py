@@ -38,7 +38,8 @@ from avbalance.models.base import load as load_model
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
-from avbalance.reporting.cells import Measured
+from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.tables import build_table
 from avbalance.training.data import BatchSource
 from avbalance.training.tasks.base import Place
@@ -442,8 +443,9 @@ def measurements() -> pd.DataFrame:
 def cells_of(name: str) -> dict[tuple[str, ...], Any]:
     """(row and column labels) -> cell of a declared table."""
     paper, declarations = paper_of(), declared()
-    measured = Measured(paper, measurements(), load_published(paper.published, declarations["published"]))
-    table = build_table(paper, next(each for each in declarations["tables"] if each["id"] == name), measured)
+    measured = MeasuredCells(paper, measurements(), load_published(paper.published, declarations["published"]))
+    given = next(each for each in declarations["tables"] if each["id"] == name)
+    table = build_table(paper, read_table(given, (), name), measured)
     return {
         tuple(entry.name for entry in (*row, *column)): cell
         for row, line in zip(table.row_keys, table.cells, strict=True)

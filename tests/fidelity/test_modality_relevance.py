@@ -35,7 +35,8 @@ from avbalance.models.base import Batch
 from avbalance.models.base import load as load_model
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
-from avbalance.reporting.cells import Measured, published_numbers
+from avbalance.reporting.cells import MeasuredCells, published_numbers
+from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.tables import build_table
 from avbalance.training.cell import Tensors, make_trainer
 from avbalance.training.data import Clips, load_clips
@@ -462,14 +463,14 @@ def test_item_21_noise_is_standard_normal_seeded_and_not_of_the_batch(clips: Cli
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Measured]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, MeasuredCells]:
     folder = tmp_path_factory.mktemp("reported")
     paper = made_up_paper(folder, seeds=(0,))
     paper = replace(paper, datasets={role: replace(info, manifest=None, features={})
                                      for role, info in paper.datasets.items()})  # fmt: skip
     measure(paper, declarations()["measures"], folder / "measurements.parquet")
     frame = read_measurements(folder / "measurements.parquet")
-    return paper, Measured(paper, frame, published_numbers(paper, declarations()))
+    return paper, MeasuredCells(paper, frame, published_numbers(paper, declarations()))
 
 
 ORDER = ["Audio Model", "Video Model", "AV Model", "Gaussian Audio", "Gaussian Video", "Silent Audio", "Black Video"]
@@ -485,10 +486,10 @@ FIVE = ["accuracy", "balanced_accuracy", "precision_zd1", "recall", "macro_f1"]
     ],
 )
 def test_item_22_seven_rows_and_five_metrics_in_the_published_order(
-    name: str, runs: tuple[str, ...], reported: tuple[Any, Measured]
+    name: str, runs: tuple[str, ...], reported: tuple[Any, MeasuredCells]
 ) -> None:
     declared = next(each for each in declarations()["tables"] if each["id"] == name)
-    table = build_table(reported[0], declared, reported[1])
+    table = build_table(reported[0], read_table(declared, (), name), reported[1])
     keys, cells = table.row_keys[: len(ORDER)], table.cells[: len(ORDER)]  # references stand below
     assert [key[0].label for key in keys] == ORDER
     assert [key[0].coordinates["metric"] for key in table.column_keys] == FIVE
@@ -504,7 +505,7 @@ def of(confusion: list[list[int]]) -> Any:
     return metrics(label, np.concatenate([np.repeat(np.arange(len(counts)), row) for row in counts]))
 
 
-def test_item_23_macro_averages_and_balanced_accuracy_is_macro_recall(reported: tuple[Any, Measured]) -> None:
+def test_item_23_macro_averages_and_balanced_accuracy_is_macro_recall(reported: tuple[Any, MeasuredCells]) -> None:
     found = of([[170, 117], [124, 316]])
     assert [found.accuracy, found.balanced_accuracy, found.precision_zd1, found.recall, found.macro_f1] == (
         pytest.approx([66.850069, 65.525816, 65.401172, 65.525816, 65.456918], abs=1e-5)

@@ -1,73 +1,80 @@
-"""Figures exist, hold the numbers they draw, name their data, and are the same bytes twice."""
+"""Figures: what is wrong with a declaration, kinds that are found, and bytes that stay."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from avbalance.errors import UserError
-from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
-from avbalance.reporting.cells import Measured, published_numbers
-from avbalance.reporting.figures import discrepancy_map, kind_module, render_figures
+from avbalance.plan.config import load_paper
+from avbalance.reporting.figures import check_figures, render_figures
+
+REPOSITORY = Path(__file__).parents[2]
+PAPERS = sorted(path.parent.name for path in REPOSITORY.glob("workflow/papers/*/figures.yaml"))
+GAPS, PARSING, SUBSETS, RELEVANCE = (
+    "gmm-adaptive-loss", "avvp-gradient-modulation", "balanced-audiovisual", "modality-relevance",
+)  # fmt: skip
 
 
-def only(declarations: dict[str, Any], *ids: str) -> dict[str, Any]:
-    return declarations | {"figures": [item for item in declarations["figures"] if item["id"] in ids]}
+def check(slug: str, figure: str | None = None, **changes: Any) -> None:
+    """Check the figures of a paper, one of them with some keys changed."""
+    paper = load_paper(REPOSITORY, slug)
+    figures = [{**each, **changes} if each["id"] == figure else each for each in paper["figures"]]
+    known = {"data set": list(paper["datasets"]), "run": list(paper["runs"])}
+    check_figures({**paper, "figures": figures}, known, "figures.yaml")
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_nothing_is_wrong_with_the_figures_of_the_papers(slug: str) -> None:
+    check(slug)
+
+
+CURVE = {"column": "val_acuracy", "label": "fusion", "colour": "#222222"}
+BARS = [{"subset": "visual_prefered", "runs": []}]
+SERIES = {"name": "av", "run": "ks-fusion", "condition": "silent-audo", "label": "AV", "colour": "#333333"}
+
+
+@pytest.mark.parametrize(
+    ("slug", "figure", "changes", "told"),
+    [
+        (SUBSETS, "figure1", {"kind": "discrepancy_mp"}, "kind: there is no 'discrepancy_mp' of figures; did you mean"),
+        (GAPS, "figure1", {"kind": "discrepancy_map"}, "kind: there is no 'discrepancy_map' of figures; copy figures"),
+        (GAPS, "figure1", {"datasets": ["cremadd"]}, "datasets[1]: there is no data set 'cremadd'; did you mean 'crem"),
+        (GAPS, "figure1", {"rows": [{"run": "our", "epoch": "last"}]}, "rows[1].run: there is no run 'our'; did you"),
+        (GAPS, "figure1", {"rows": [{"run": "ours", "epoch": "lst"}]}, "rows[1].epoch: is 'lst'; use 'first' or 'las"),
+        (GAPS, "figure1", {"runs": [{"run": "ours", "file": "gap.json"}]}, "runs[1].file: is 'gap.json'; use 'predic"),
+        (GAPS, "figure4", {"panels": [{"title": "", "curves": [CURVE]}]}, "panels[1].curves[1].column: is 'val_acura"),
+        (GAPS, "figure7", {"count": "12"}, "count: is '12'; it must be a valid integer."),
+        (PARSING, "figure5", {"runs": []}, "runs: is []; List should have at least 2 items"),
+        (SUBSETS, "figure1", {"split": "trian"}, "split: is 'trian'; use 'train', 'val' or 'test'."),
+        (SUBSETS, "figure1", {"bars": BARS}, "bars[1].subset: there is no subset 'visual_prefered'; did you mean"),
+        (SUBSETS, "figure1", {"requires": "pol"}, "requires: there is no data set 'pol'; did you mean 'pool'"),
+        (SUBSETS, "figure2", {"thresholds": [0.3]}, "thresholds: there is no subset 'audio_dominated@0.3'"),
+        (SUBSETS, "figure2", {"protocols": ["planed"]}, "protocols[1]: is 'planed'; use 'estimated', 'cross-fitted'"),
+        (RELEVANCE, "figureS1", {"metric": "acuracy"}, "metric: there is no metric 'acuracy'; did you mean"),
+        (RELEVANCE, "figureS1", {"conditions": {"audio": ["none"]}}, "conditions.audio[1]: there is no condition 'no"),
+        (RELEVANCE, "figure4", {"series": [SERIES]}, "series[1].condition: there is no condition 'silent-audo'; did"),
+        (RELEVANCE, "figureS2", {"colours": {"audio": "#12345", "visual": "red"}}, "colours.audio: there is no colour"),
+    ],
+)
+def test_what_is_wrong_with_a_figure_is_told_with_its_place(
+    slug: str, figure: str, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        check(slug, figure, **changes)
+    assert str(error.value).startswith(f"figures.yaml, {figure}, {told}")
 
 
 def test_figures_are_the_same_bytes_twice(
     fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, tmp_path: Path
 ) -> None:
-    chosen = only(balanced_declarations, "figure2", "figureS1")
+    names = ("figure2", "figureS1")
+    chosen = {**balanced_declarations, "figures": [x for x in balanced_declarations["figures"] if x["id"] in names]}
     written = [render_figures(fabricated_paper, chosen, measurements, tmp_path / name) for name in "ab"]
-    assert [path.name for path in written[0]] == [
-        f"{name}.{suffix}" for name in ("figure2", "figureS1") for suffix in ("png", "pdf", "csv")
-    ]
+    assert [path.name for path in written[0]] == [f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")]
     for first, second in zip(*written, strict=True):
-        assert first.stat().st_size > 500
-        assert first.read_bytes() == second.read_bytes()
+        assert first.stat().st_size > 500 and first.read_bytes() == second.read_bytes()
         assert b"CreationDate" not in first.read_bytes()
-
-
-def test_the_map_holds_every_sample_and_its_bars_the_table(
-    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path
-) -> None:
-    numbers = published_numbers(fabricated_paper, balanced_declarations)
-    measured = Measured(fabricated_paper, read_measurements(measurements), numbers)
-    declaration = only(balanced_declarations, "figure1")["figures"][0]
-    figure, frame = discrepancy_map.draw(declaration, fabricated_paper, measured)
-    maps = frame[frame["panel"] == "map"]
-    assert (maps.groupby("dataset")["count"].sum() == 160).all()
-    assert np.isclose(maps.groupby("dataset")["share"].sum(), 1).all()
-    bars = frame[(frame["panel"] == "bar") & (frame["dataset"] == "VGG-Sound")]
-    assert len(bars) == 10
-    published = bars.set_index(["method", "subset"])["published"]
-    assert published["Visual unimodal", "visual_preferred"] == 51.67
-    assert "synthetic stand-in for VGG-Sound (synthetic-vggsound)" in figure.get_suptitle()
-    # Three maps, three bar charts, and one colour bar per map.
-    assert len(figure.axes) == 9
-    assert [axis.get_xlabel() for axis in figure.axes[:3]] == ["mean visual confidence"] * 3
-
-
-def test_curves_hold_published_and_own_numbers(
-    fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, tmp_path: Path
-) -> None:
-    render_figures(fabricated_paper, only(balanced_declarations, "figure2"), measurements, tmp_path)
-    frame = pd.read_csv(tmp_path / "figure2.csv").set_index(["subset", "method", "threshold_T"])
-    assert len(frame) == 30
-    assert frame.loc[("visual_dominated", "Greedy", 0.0), "published"] == 71.41
-    assert frame.loc[("audio_dominated", "Audio unimodal", 0.4), "published"] == 94.92
-    assert frame["ours_mean"].notna().all()
-
-
-def test_unknown_kinds_are_told() -> None:
-    with pytest.raises(
-        UserError,
-        match=r"unknown kind 'pie'; known are class_bars, discrepancy_map, .*, loss_curves, .*, training_curves\.",
-    ):
-        kind_module("pie")

@@ -70,13 +70,8 @@ def test_effects_of_different_units_are_compared_in_widths_of_their_intervals() 
 def test_the_papers_own_definition_of_the_subsets_counts(tmp_path: Path) -> None:
     entry = claim("C1", "as claimed", [outcome("as claimed", 2.5)])
     own = entry["results"].pop("none")
-    other = {
-        **own,
-        "verdict": "contrary",
-        "claimed": 0,
-        "contrary": 1,
-        "outcomes": [outcome("contrary", -3.0, "C > D")],
-    }
+    other = {**own, "verdict": "contrary", "claimed": 0, "contrary": 1}
+    other["outcomes"] = [outcome("contrary", -3.0, "C > D")]
     entry["results"] = {"planted": other, "estimated": own, "cross-fitted": other}
     render_overview("demo", [report(tmp_path / "a.json", "first", [entry])], tmp_path / "claims.md")
     page = (tmp_path / "claims.md").read_text()

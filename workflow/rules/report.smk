@@ -25,7 +25,7 @@ rule table:
         "../../envs/avbalance.yaml"
     params:
         spec=lambda wildcards: PLAN.table_spec(wildcards.slug, wildcards.table),
-        code=PLAN.code("avbalance.reporting.tables"),
+        code=lambda wildcards: PLAN.table_code(wildcards.slug, wildcards.table),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance table --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"

@@ -115,8 +115,7 @@ def _draw(steps: Path, path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from avbalance.reporting.figures import save, style
-    from avbalance.reporting.figures.discrepancy_map import draw_map
+    from avbalance.reporting.figures import draw_map, save, style
 
     clips = pd.read_parquet(steps / "clips.parquet").dropna(subset="first_u_audio")
     kept = clips[clips["step"] == ""]

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from avbalance.files import canonical_json
-from avbalance.plan.entries import module_name
 from avbalance.plan.sheet import Job, Row
 from avbalance.plan.stores import recipes_of
 from avbalance.plan.subsets import Subsets
+from avbalance.reporting.kinds import module_name
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
@@ -150,7 +150,15 @@ class Reports(Subsets):
 
     def figure_code(self, slug: str, figure: str) -> str:
         kind = self.declared(slug, "figures")[figure]["kind"]
-        return self.code("avbalance.reporting.figures", f"avbalance.reporting.figures.{module_name(kind)}")
+        return self.code("avbalance.reporting.figures", self._kind_module(slug, "figures", figure, kind))
+
+    def table_code(self, slug: str, table: str) -> str:
+        source = self.declared(slug, "tables")[table].get("source")
+        own = [self._kind_module(slug, "sources", table, source["kind"])] if source else []
+        return self.code("avbalance.reporting.tables", *own)
+
+    def _kind_module(self, slug: str, part: str, item: str, kind: str) -> str:
+        return module_name((slug, *self.papers[slug].get("builds_on", [])), part, kind, f"{slug}, {item}")
 
     @cached_property
     def claims(self) -> dict[str, Declarations]:
@@ -173,9 +181,9 @@ class Reports(Subsets):
         return self._report_spec(slug, "claims", declared)
 
     def table_run_files(self, slug: str, table: str) -> list[str]:
-        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or {subsets: true}."""
+        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or the subsets files."""
         source = self.declared(slug, "tables")[table].get("source", {})
-        if "subsets" in source:
+        if source.get("kind") == "subsets":
             return self.subset_files(slug)
         wanted = [(run, source["file"]) for run in source.get("runs", ())]
         return self._files_on(slug, source.get("datasets", ()), wanted)

@@ -51,7 +51,7 @@ def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
     measure = plan.code("avbalance.evaluation.measure")
     yield Step(files("measurements", "parquet"), plan.measure_spec(slug), measure)
     for table in plan.declared(slug, "tables"):
-        code = plan.code("avbalance.reporting.tables")
+        code = plan.table_code(slug, table)
         yield Step(files(table, "csv", "md", "tex"), plan.table_spec(slug, table), code)
     for figure in plan.declared(slug, "figures"):
         code = plan.figure_code(slug, figure)

@@ -30,7 +30,6 @@ WORDS = {  # on the paper's own data and on others -> verdict on a claim -> its 
         (False, "holds on these data", "contrary on these data"),
     )
 }
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_claims(
@@ -46,34 +45,30 @@ def render_claims(
 
 def claims_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown; all text from declarations and file names is escaped."""
-    found = {name for entry in [*report["claims"], *report["checks"]] for name in entry["results"]}
-    protocols = [name for name in PROTOCOLS if name in found or name != ANNOTATIONS] if found & {*PROTOCOLS} else []
-    page = (
-        environment()
-        .get_template("claims.md.j2")
-        .render(
-            **report,
-            protocols=protocols,
-            annotations=ANNOTATIONS,
-            no_subset=NO_SUBSET,
-            small=SMALL,
-            cross_fitted_note=CROSS_FITTED_NOTE,
-        )
+    used = {name for entry in [*report["claims"], *report["checks"]] for name in entry["results"]}
+    protocols = [name for name in PROTOCOLS if name in used or name != ANNOTATIONS] if used & {*PROTOCOLS} else []
+    return render_page(
+        "claims.md.j2",
+        **report,
+        protocols=protocols,
+        annotations=ANNOTATIONS,
+        no_subset=NO_SUBSET,
+        small=SMALL,
+        cross_fitted_note=CROSS_FITTED_NOTE,
     )
-    return page.rstrip("\n") + "\n"
 
 
-def environment() -> jinja2.Environment:
-    """Where templates are rendered; they escape all text by the filter `md`."""
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+def render_page(template: str, **values: Any) -> str:
+    """A page of templates/, which escape all text by the filter `md`."""
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
     )
-    found.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text, signs=signs_text)
-    return found
+    pages.filters.update(md=escape_markdown, verdict=verdict_text, number=number_text, signs=signs_text)
+    return pages.get_template(template).render(**values).rstrip("\n") + "\n"
 
 
 def verdict_text(result: Mapping[str, Any] | None, own: bool) -> str:

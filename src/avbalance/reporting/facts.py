@@ -12,6 +12,7 @@ from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.files import read_json
 from avbalance.frames import read_parquet, write_csv
 
+ABSENT = "not made in this tier"
 OK = "ok"
 SPLITS = ("train", "val", "test")
 CLIP_VECTORS = "visual-uniform8-"  # stores of one vector per clip of 8 frames are named after the network that made it
@@ -28,13 +29,14 @@ ANNOTATED_NOTE = (
 
 def data_line(paper: Paper, roles: Iterable[str], generators: bool = False) -> str:
     """One sentence naming the data behind each data set, those of further generator seeds if asked for."""
-    parts = []
-    for role in roles:
-        info = paper.dataset(role)
-        names = [info.data or "", *(info.generators if generators else ())]
-        made = f"{info.describe} ({', '.join(names)})" if info.data else "not made in this tier"
-        parts.append(f"{info.label}: {made}")
-    return "Data: " + "; ".join(parts) + "."
+    further = {role: info.generators if generators else () for role, info in paper.datasets.items()}
+    return f"Data: {'; '.join(data_of(paper.dataset(role), further[role]) for role in roles)}."
+
+
+def data_of(info: DatasetInfo, further: Iterable[str] = ()) -> str:
+    """What a data set is, with its name on disk and those of further ones like it."""
+    made = f"{info.describe} ({', '.join([str(info.data), *further])})" if info.data else ABSENT
+    return f"{info.label}: {made}"
 
 
 def backend_line(info: DatasetInfo) -> str | None:
@@ -91,10 +93,8 @@ def clip_line(info: DatasetInfo) -> str | None:
     sizes = {split: int((kept["split"] == split).sum()) for split in SPLITS}
     carved = " (a part of it validates)" if sizes["val"] == 0 else ""
     used = ", ".join(f"{split} {size}{carved if split == 'train' else ''}" for split, size in sizes.items() if size)
-    counts = lost.groupby(["modality", "status"]).size()
-    detail = ", ".join(
-        f"{' '.join(map(str, tuple(key)))} {count}" for key, count in zip(counts.index, counts, strict=True)
-    )
+    counts = lost.groupby(["modality", "status"]).size().reset_index(name="clips")
+    detail = ", ".join(f"{row.modality} {row.status} {row.clips}" for row in counts.itertuples())
     losses = f"{lost['id'].nunique()} lost ({detail})" if detail else "none lost"
     return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
 
@@ -105,17 +105,14 @@ def preference_line(info: DatasetInfo) -> str | None:
         return None
     stopping: dict[str, Any] = read_json(Path(info.confidence) / "stopping.json")
     shares, epochs = stopping["shares"], stopping["epochs"]
+    told = {split: counts["audio_share"] for split, counts in shares.items()}
     parts = ", ".join(
-        f"{split} {_share(shares[split])} ({shares[split]['ties']} ties)"
+        f"{split} {'undefined' if told[split] is None else f'{told[split]:.3f}'} ({shares[split]['ties']} ties)"
         for split in ("train", "test")
         if split in shares
     )
     averaged = ", ".join(f"{name} {epochs[name]['estimation_epochs']}" for name in ("audio", "visual"))
     return f"Audio-preferred share of {info.label}: {parts}; epochs averaged: {averaged}."
-
-
-def _share(counts: dict[str, Any]) -> str:
-    return "undefined" if counts["audio_share"] is None else f"{counts['audio_share']:.3f}"
 
 
 def cut_lines(paper: Paper, item: str) -> list[str]:
@@ -127,8 +124,6 @@ def cut_lines(paper: Paper, item: str) -> list[str]:
 def notes(paper: Paper, roles: Iterable[str], item: str, generators: bool = False) -> list[str]:
     """All lines that stand under a table, in order; also on data of further generator seeds if asked for."""
     infos = [paper.dataset(role) for role in roles]
-    made = [info for info in infos if info.data is not None]
-    if generators:
-        made = [each for info in made for each in (info, *info.generators.values())]
+    made = [each for info in infos if info.data for each in (info, *(info.generators.values() if generators else ()))]
     lines = [line(info) for line in (backend_line, clip_line, flagged_line, preference_line) for info in made]
-    return [line for line in lines if line is not None] + cut_lines(paper, item)
+    return [*filter(None, lines), *cut_lines(paper, item)]

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
 from avbalance.declared import Run
 from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
+from avbalance.evaluation.histories import HISTORY, read_history
 from avbalance.evaluation.kinds import OnOneSet, Two
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
-from avbalance.evaluation.paper import RunFile
 
-HISTORY = "history.csv"
 UNIT = "nats"
 Column = Literal[  # what methods of parsing log of each modality, see methods/parts/parsing.py
     "loss_audio", "loss_visual", "loss_audio_target", "loss_visual_target", "loss_audio_msdu", "loss_visual_msdu"
@@ -86,15 +84,3 @@ class BySeedHistory(OnOneSet):
 
 def _gap(values: NDArray[np.float64]) -> float:
     return float(np.abs(values[:, 0] - values[:, 1]).mean())
-
-
-def read_history(run: RunFile) -> pd.DataFrame:
-    """What a run logged, one row per epoch; raises UserError when the file is absent, empty or malformed."""
-    path = run.beside(HISTORY)
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable table ({error}); delete the run's folder and run it again.") from error
-    if frame.empty or "epoch" not in frame.columns:
-        raise UserError(f"{path}: holds no epochs; delete the run's folder and run it again.")
-    return frame

@@ -1,0 +1,54 @@
+"""Numbers about the confidences that were estimated on a data set: the CSV files that `avbalance confidence` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from avbalance.errors import UserError
+from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.reporting.cells import CellValue
+from avbalance.reporting.coordinates import Split
+from avbalance.reporting.declared_tables import TableSource
+
+NAMES: dict[str, dict[str, Sequence[str]]] = {
+    "sensitivity.csv": {
+        "rule": ("half", "chosen", "stop"),
+        "split": get_args(Split),
+        "quantity": ("epochs_audio", "epochs_visual", "audio", "visual", "ties", "audio_share"),
+    },
+    "flatness.csv": {
+        "definition": ("estimated", "planted"),
+        "split": get_args(Split),
+        "quantity": ("j2", "j1", "audio_share", "entropy", "empty_cells"),
+    },
+}
+
+
+class ConfidenceSource(TableSource):
+    """A file in the confidence folder of each data set, see analysis/confidence.py; n is the number of clips."""
+
+    file: Literal["sensitivity.csv", "flatness.csv"]
+    """file that is read"""
+
+    def names(self) -> dict[str, Sequence[str]]:
+        return NAMES[self.file]
+
+    def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
+        if info.confidence is None:
+            return {}
+        path, (*keys, _) = Path(info.confidence) / self.file, self.names()
+        try:
+            return {
+                (*(str(row[key]) for key in keys), name): CellValue(
+                    None, float(row[name]), None, 1, int(row["n"]), str(info.data)
+                )
+                for row in pd.read_csv(path).to_dict("records")
+                for name in self.names()["quantity"]
+                if not pd.isna(row[name])
+            }
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: not what confidence writes ({error}); run confidence again.") from error

@@ -1,0 +1,76 @@
+"""How large the weights are with which late fusion's first layer reads each modality (modality-relevance, ours).
+
+A modality whose columns stay as small as they start is hardly listened to; the reverse need not be true.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from avbalance.declared import Role
+from avbalance.errors import UserError
+from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figures
+from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.facts import backend_line
+
+COLUMNS = ["seed", "modality", "inputs", "mean_absolute_weight"]
+FIRST, SOUND = "head.0.weight", "encoders.audio.linear.bias"  # video's columns come first, then one per value of sound
+
+
+class InputWeightsFigure(figures.DeclaredFigure):
+    """A bar per modality; the CSV has a row per seed and modality: its inputs, and their mean absolute weight."""
+
+    dataset: Role
+    """data set of the run"""
+    colours: Annotated[dict[figures.Modality, figures.Colour], Field(min_length=2)]
+    """colour of each modality"""
+    runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=1)]
+    """the run of late fusion, with its model.safetensors"""
+
+    def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
+        (need,) = self.runs
+        records = [
+            (run.seed, modality, inputs, weight)
+            for run in paper.run_files(self.dataset, need.run)
+            for modality, (inputs, weight) in mean_weights(run.beside(need.file)).items()
+        ]
+        numbers = pd.DataFrame(records, columns=COLUMNS)
+        figure, ((axis,),) = figures.new_figure(6.4, 3.8)
+        axis.set(ylabel="mean absolute weight")
+        if numbers.empty:
+            figures.write_inside(axis)
+        modalities = sorted(set(numbers["modality"]))
+        for place, modality in enumerate(modalities):
+            own = numbers[numbers["modality"] == modality]
+            weights = own["mean_absolute_weight"].to_numpy(dtype=float)
+            axis.bar(place, weights.mean(), color=self.colours[modality])
+            axis.plot(np.full(len(weights), place), weights, linestyle="none", marker=".", color="black")
+            text = f"{own['inputs'].iloc[0]} inputs"
+            axis.annotate(text, (place, 0), (0, 4), textcoords="offset points", ha="center")
+        axis.set_xticks(range(len(modalities)), modalities)
+        notes = (backend_line(paper.dataset(self.dataset)), "bars: mean over seeds, dots: seeds")
+        figure.suptitle(self.head(paper, [self.dataset], *notes))
+        return figure, numbers
+
+
+def mean_weights(path: Path) -> dict[str, tuple[int, float]]:
+    """Modality -> inputs of the head's first layer and their mean absolute weight, of late fusion's saved weights.
+
+    Raises UserError when the file is absent, damaged or another network's.
+    """
+    try:
+        tensors = load_file(path)
+        first, audio = tensors[FIRST], len(tensors[SOUND])
+    except (OSError, SafetensorError, KeyError) as error:
+        told = f"{path}: not the weights of late fusion ({error}); delete it to have its run made again."
+        raise UserError(told) from error
+    columns = {"visual": first[:, : first.shape[1] - audio], "audio": first[:, first.shape[1] - audio :]}
+    return {name: (part.shape[1], float(np.abs(part).mean(dtype=np.float64))) for name, part in columns.items()}
