@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import yaml
 
 from avbalance.errors import UserError
+from avbalance.plan.short import Runs, choice_in_full, runs_in_full
+from avbalance.plan.trees import merge
 from avbalance.schemas import check
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
@@ -29,31 +30,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with `over` laid on it: mappings are merged key by key, everything else is replaced."""
-    merged = deepcopy(base)
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_sourced(merged[key]):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = deepcopy(value)
-    return merged
-
-
-def is_sourced(value: Any) -> bool:
-    """Whether `value` is a declared value with its source: {value: ..., source: ...}."""
-    return isinstance(value, dict) and set(value) == {"value", "source"}
-
-
-def plain(value: Any) -> Any:
-    """The same tree with every {value, source} replaced by its value."""
-    if is_sourced(value):
-        return plain(value["value"])
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
-
-
 def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
 
@@ -64,7 +40,7 @@ def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     wanted = overrides.get("papers")
     if isinstance(wanted, dict):  # `papers: {slug: }` asks for the paper as the tier has it
         overrides = {**overrides, "papers": {slug: own or {} for slug, own in wanted.items()}}
-    config = merge(load_tier(root, tier), {"tier": tier, **overrides})
+    config = merge(load_tier(root, tier), {"tier": tier, **_in_full(root, overrides, "configuration")})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
     check("config", config, "configuration")
@@ -86,7 +62,45 @@ def _stack(root: Path, tier: str, layers: dict[str, dict[str, Any]]) -> None:
     base = config.pop("base", [])
     for below in [base] if isinstance(base, str) else base:
         _stack(root, below, layers)
-    layers[tier] = config
+    layers[tier] = _in_full(root, config, f"config/tiers/{tier}.yaml")
+
+
+def _in_full(root: Path, config: dict[str, Any], where: str) -> dict[str, Any]:
+    """One layer of configuration without short forms, see short.py: they count for this layer alone."""
+    papers = config.get("papers")
+    if not isinstance(papers, dict):
+        return config
+    full = {
+        slug: choice_in_full(own, load_runs(root, slug), f"{where}, papers.{slug}") if isinstance(own, dict) else own
+        for slug, own in papers.items()
+    }
+    return {**config, "papers": full}
+
+
+def load_runs(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> Runs:
+    """The runs of one paper, without short forms.
+
+    Raises UserError for what cannot be written out, and where papers take runs from each other in a circle.
+    """
+    if slug in asked_by:
+        raise UserError(f"workflow/papers: {' -> '.join([*asked_by, slug])}: these papers' runs never end.")
+    runs: Runs = _paper_file(root, slug, asked_by)["runs"]
+    return runs
+
+
+def _paper_file(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> dict[str, Any]:
+    """paper.yaml of one paper, laid over the paper that it `extends`, its runs without short forms."""
+    path = root / "workflow" / "papers" / slug / "paper.yaml"
+    paper = load_yaml(path)
+    parent = paper.pop("extends", None)
+    if parent:
+        inherited = load_paper(root, parent)
+        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
+            inherited.pop(key, None)
+        paper = merge(inherited, paper)
+    if isinstance(paper.get("runs"), dict):
+        paper["runs"] = runs_in_full(paper["runs"], str(path), lambda other: load_runs(root, other, (*asked_by, slug)))
+    return paper
 
 
 def load_paper(root: Path, slug: str) -> dict[str, Any]:
@@ -95,13 +109,7 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
     """
     folder = root / "workflow" / "papers" / slug
-    paper = load_yaml(folder / "paper.yaml")
-    parent = paper.pop("extends", None)
-    if parent:
-        inherited = load_paper(root, parent)
-        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
-            inherited.pop(key, None)
-        paper = merge(inherited, paper)
+    paper = _paper_file(root, slug)
     for part in ("tables", "figures", "claims"):
         if (folder / f"{part}.yaml").is_file():
             paper = merge(paper, load_yaml(folder / f"{part}.yaml"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.plan.config import merge, plain
+from avbalance.plan.trees import merge, plain
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from avbalance.files import canonical_json
-from avbalance.plan.config import plain
 from avbalance.plan.trainings import Trainings
+from avbalance.plan.trees import plain
 
 
 class Subsets(Trainings):

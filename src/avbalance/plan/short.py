@@ -1,0 +1,207 @@
+"""Short forms of declarations, written out: a run like another, a grid of runs, and runs named by a pattern.
+
+    ours-gamma-{gamma}:
+      like: ours
+      label: "Ours, gamma={gamma}"
+      grid: {gamma: [0.2, 0.3]}
+      settings: {method: {gamma: {value: "{gamma}", source: "paper, table VI"}}}
+
+stands for two runs, ours-gamma-0.2 and ours-gamma-0.3. In a tier `leave_out`, `make` and the keys of `runs` name runs,
+several at once where they contain a * or a comma.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any
+
+from pydantic import Field
+
+from avbalance.declared import Declared, listed, nearest, read
+from avbalance.errors import UserError
+from avbalance.plan.trees import is_sourced, merge, plain
+
+Value = bool | int | float | str
+Runs = dict[str, dict[str, Any]]
+_BLANK = re.compile(r"\{(\w+)\}")
+
+
+class ShortRun(Declared):
+    """Keys of a run that are gone once it is written out."""
+
+    like: str | None = None
+    """a run of this paper, or <paper>/<run>, whose keys this one takes over but for those it gives; null drops a key"""
+    grid: dict[str, list[Value] | dict[Value, str]] = Field(default_factory=dict)
+    """name -> values: a run for each combination; where label and name differ, a mapping from value to its words"""
+    without: list[dict[str, Value]] = Field(default_factory=list)
+    """combinations of the grid that are no run"""
+
+
+class ShortChoice(Declared):
+    """Keys of what a tier says of one paper, or of one of its data sets, that are gone once they are written out."""
+
+    leave_out: list[str] = Field(default_factory=list)
+    """runs that are not made, beside those that a tier below leaves out"""
+    make: list[str] = Field(default_factory=list)
+    """runs that are made although `leave_out` or a tier below leaves them out"""
+
+
+def runs_in_full(runs: Mapping[str, Any], where: str, elsewhere: Callable[[str], Runs]) -> Runs:
+    """The runs of a paper without short forms, in the order of its file; elsewhere: slug -> runs of another paper.
+
+    Raises UserError, with `where` (the file), for what cannot be written out.
+    """
+    given: Runs = {}
+    for key, run in runs.items():
+        for name, one in _of_grid(key, run, f"{where}, runs.{key}"):
+            if name in given:
+                raise UserError(f"{where}, runs.{key}: there is a run {name!r} already.")
+            given[name] = one
+    full = {name: _like(name, given, where, elsewhere) for name in given}
+    return {name: _with_candidates(run, full, f"{where}, runs.{name}") for name, run in full.items()}
+
+
+def _of_grid(key: str, run: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and keys of each run that an entry stands for: of itself, where it has no grid."""
+    short = read(ShortRun, {name: run[name] for name in ShortRun.model_fields if name in run}, where)
+    grid = short.grid
+    if set(_BLANK.findall(key)) != set(grid):
+        raise UserError(f"{where}: the name must have a blank {{...}} for each key of its grid, and no other.")
+    left_out = [[each.get(name) for name in grid] for each in short.without]
+    every = [list(values) for values in product(*grid.values())]
+    for each, told in zip(left_out, short.without, strict=True):
+        if each not in every:
+            raise UserError(f"{where}, without: {told} is no combination of the grid.")
+    one = {name: item for name, item in run.items() if name not in ("grid", "without")}
+    for combination in every:
+        if combination not in left_out:
+            values = dict(zip(grid, combination, strict=True))
+            words = {
+                name: (given[values[name]] if isinstance(given, dict) else values[name]) for name, given in grid.items()
+            }
+            filled = {name: _filled(item, words if name == "label" else values, where) for name, item in one.items()}
+            yield _text(key, values, where), filled if grid else one
+
+
+def _filled(tree: Any, values: Mapping[str, Value], where: str) -> Any:
+    """The tree with values in its blanks; a text that is nothing but a blank becomes the value itself."""
+    if isinstance(tree, dict):
+        return {key: _filled(item, values, where) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [_filled(item, values, where) for item in tree]
+    if not isinstance(tree, str):
+        return tree
+    whole = _BLANK.fullmatch(tree)
+    return values[whole[1]] if whole and whole[1] in values else _text(tree, values, where)
+
+
+def _text(text: str, values: Mapping[str, Value], where: str) -> str:
+    def word(blank: re.Match[str]) -> str:
+        name = blank[1]
+        if name not in values:
+            raise UserError(f"{where}: {text!r} has the blank {{{name}}}, which its grid lacks{nearest(name, values)}.")
+        return f"{values[name]:g}" if isinstance(values[name], float) else str(values[name])
+
+    return _BLANK.sub(word, text)
+
+
+def _like(
+    name: str, given: Runs, where: str, elsewhere: Callable[[str], Runs], followed: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A run with what it takes over of the run that it is like."""
+    run = dict(given[name])
+    like = run.pop("like", None)
+    if like is None:
+        return run
+    place = f"{where}, runs.{name}, like"
+    slug, _, other = like.rpartition("/")
+    known = elsewhere(slug) if slug else given
+    if other not in known:
+        raise UserError(f"{place}: there is no run {like!r}{nearest(other, known)}; there are {listed(known)}.")
+    if other in (followed := (*followed, name)) and not slug:
+        raise UserError(f"{place}: {' -> '.join([*followed, other])} never ends.")
+    base = known[other] if slug else _like(other, given, where, elsewhere, followed)
+    return _without_nulls(merge(base, run))
+
+
+def _without_nulls(run: dict[str, Any]) -> dict[str, Any]:
+    """A run without the keys that it does not take over; nulls of `roles` stay, since these are laid over it later."""
+    return {
+        key: _without_nulls(item) if isinstance(item, dict) and key != "roles" and not is_sourced(item) else item
+        for key, item in run.items()
+        if item is not None
+    }
+
+
+def _with_candidates(run: dict[str, Any], runs: Runs, where: str) -> dict[str, Any]:
+    """A run whose search names its candidates by a pattern, with each candidate and its value of the option."""
+    choose = run.get("choose")
+    if not isinstance(choose, dict) or not isinstance(choose.get("candidates"), str):
+        return run
+    names = matching(choose["candidates"], runs, f"{where}, choose.candidates")
+    options = {name: plain(runs[name]).get("settings", {}).get("method", {}) for name in names}
+    values = {name: method.get(choose.get("option")) for name, method in options.items()}
+    return {**run, "choose": {**choose, "candidates": values}}
+
+
+def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) -> dict[str, Any]:
+    """What a tier says of a paper without short forms: `runs` by name, with `skip` for what is left out or made.
+
+    Later entries are laid over earlier ones. Raises UserError, with `where`, for names that no run has.
+    """
+    touched: Runs = {}
+    for names, change, place in _changes(choice, where):
+        if not isinstance(change, dict):
+            raise UserError(f"{place}.{names}: is {change!r}; it must be a mapping, of seeds or settings for example.")
+        for name in matching(names, runs, place):
+            touched[name] = merge(touched.get(name, {}), change)
+    full = _without_short(choice)
+    if "roles" in full:
+        full["roles"] = {role: _without_short(own) for role, own in _mapping(choice, "roles").items()}
+    return {**full, "runs": touched} if touched else full
+
+
+def _changes(choice: dict[str, Any], where: str) -> Iterator[tuple[str, Any, str]]:
+    """Names of runs, what changes of these, and where that is said, in the order in which it counts."""
+    yield from _left_out(choice, where)
+    for role, own in _mapping(choice, "roles").items():
+        for names, change, place in _left_out(own, f"{where}.roles.{role}"):
+            yield names, {"roles": {role: change}}, place
+    for names, change in _mapping(choice, "runs").items():
+        yield names, change, f"{where}.runs"
+
+
+def _left_out(given: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, bool], str]]:
+    short = read(ShortChoice, {key: given[key] for key in ShortChoice.model_fields if key in given}, where)
+    yield from ((names, {"skip": True}, f"{where}.leave_out") for names in short.leave_out)
+    yield from ((names, {"skip": False}, f"{where}.make") for names in short.make)
+
+
+def _without_short(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in given.items() if key not in ShortChoice.model_fields}
+
+
+def _mapping(given: dict[str, Any], key: str) -> dict[str, Any]:
+    """An entry that is a mapping; anything else is told when the whole configuration is checked."""
+    item = given.get(key)
+    return item if isinstance(item, dict) else {}
+
+
+def matching(names: str, known: Collection[str], where: str) -> list[str]:
+    """The `known` names that `names` means: names or patterns with *, separated by commas.
+
+    Raises UserError, with `where`, for one that means none.
+    """
+    meant: dict[str, None] = {}
+    for each in names.split(","):
+        pattern = each.strip()
+        own = [name for name in known if fnmatchcase(name, pattern)]
+        if not own:
+            raise UserError(
+                f"{where}: there is no run {pattern!r}{nearest(pattern, known)}; there are {listed(known)}."
+            )
+        meant |= dict.fromkeys(own)
+    return list(meant)
