@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from avbalance.errors import UserError
-from avbalance.plan.short import Runs, choice_in_full, runs_in_full
+from avbalance.plan.short import choice_in_full, paper_in_full
 from avbalance.plan.trees import merge
 from avbalance.schemas import check
 
@@ -71,26 +71,22 @@ def _in_full(root: Path, config: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(papers, dict):
         return config
     full = {
-        slug: choice_in_full(own, load_runs(root, slug), f"{where}, papers.{slug}") if isinstance(own, dict) else own
+        slug: choice_in_full(own, _paper_file(root, slug).get("runs", {}), f"{where}, papers.{slug}")
+        if isinstance(own, dict)
+        else own
         for slug, own in papers.items()
     }
     return {**config, "papers": full}
 
 
-def load_runs(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> Runs:
-    """The runs of one paper, without short forms.
-
-    Raises UserError for what cannot be written out, and where papers take runs from each other in a circle.
-    """
-    if slug in asked_by:
-        raise UserError(f"workflow/papers: {' -> '.join([*asked_by, slug])}: these papers' runs never end.")
-    runs: Runs = _paper_file(root, slug, asked_by)["runs"]
-    return runs
-
-
 def _paper_file(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> dict[str, Any]:
-    """paper.yaml of one paper, laid over the paper that it `extends`, its runs without short forms."""
+    """paper.yaml of one paper without short forms, laid over the paper that it `extends`.
+
+    Raises UserError for what cannot be written out, and where papers take over from each other in a circle.
+    """
     path = root / "workflow" / "papers" / slug / "paper.yaml"
+    if slug in asked_by:
+        raise UserError(f"{path}: {' -> '.join([*asked_by, slug])} take over from each other without end.")
     paper = load_yaml(path)
     parent = paper.pop("extends", None)
     if parent:
@@ -98,9 +94,7 @@ def _paper_file(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> dict[s
         for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
             inherited.pop(key, None)
         paper = merge(inherited, paper)
-    if isinstance(paper.get("runs"), dict):
-        paper["runs"] = runs_in_full(paper["runs"], str(path), lambda other: load_runs(root, other, (*asked_by, slug)))
-    return paper
+    return paper_in_full(paper, str(path), lambda other: _paper_file(root, other, (*asked_by, slug)))
 
 
 def load_paper(root: Path, slug: str) -> dict[str, Any]:

@@ -49,19 +49,53 @@ class ShortChoice(Declared):
     """runs that are made although `leave_out` or a tier below leaves them out"""
 
 
-def runs_in_full(runs: Mapping[str, Any], where: str, elsewhere: Callable[[str], Runs]) -> Runs:
-    """The runs of a paper without short forms, in the order of its file; elsewhere: slug -> runs of another paper.
+class Group(Declared):
+    """Values of a part of the settings that have one source, told once."""
+
+    values: dict[str, Any]
+    """option -> value"""
+    source: str
+    """where all of them come from"""
+
+
+def paper_in_full(paper: dict[str, Any], where: str, elsewhere: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """A paper's file without short forms, its runs in their order; elsewhere: slug -> another paper in full.
 
     Raises UserError, with `where` (the file), for what cannot be written out.
     """
+    full = _sourced(paper, where, elsewhere)
+    for kind in ("datasets", "runs"):
+        for name, entry in _mapping(full, kind).items():
+            if not isinstance(entry, dict):
+                raise UserError(f"{where}, {kind}.{name}: is {entry!r}; it must be a mapping of keys.")
+            full[kind] = {**full[kind], name: _sourced(entry, f"{where}, {kind}.{name}", elsewhere)}
     given: Runs = {}
-    for key, run in runs.items():
+    for key, run in _mapping(full, "runs").items():
         for name, one in _of_grid(key, run, f"{where}, runs.{key}"):
             if name in given:
                 raise UserError(f"{where}, runs.{key}: there is a run {name!r} already.")
             given[name] = one
-    full = {name: _like(name, given, where, elsewhere) for name in given}
-    return {name: _with_candidates(run, full, f"{where}, runs.{name}") for name, run in full.items()}
+    runs = {name: _like(name, given, where, elsewhere) for name in given}
+    runs = {name: _with_candidates(run, runs, f"{where}, runs.{name}") for name, run in runs.items()}
+    return {**full, "runs": runs} if runs else full
+
+
+def _sourced(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """A paper, data set or run whose settings have a source for each value, and all that they take over."""
+    if not isinstance(entry.get("settings"), dict):
+        return entry
+    settings = dict(entry["settings"])
+    like = settings.pop("like", None)
+    for part, values in settings.items():
+        if isinstance(values, dict) and "values" in values:
+            group = read(
+                Group, {key: values[key] for key in ("values", "source") if key in values}, f"{where}.settings.{part}"
+            )
+            own = {option: value for option, value in values.items() if option not in ("values", "source")}
+            settings[part] = {
+                option: {"value": value, "source": group.source} for option, value in group.values.items()
+            } | own
+    return {**entry, "settings": _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings}
 
 
 def _of_grid(key: str, run: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -109,7 +143,7 @@ def _text(text: str, values: Mapping[str, Value], where: str) -> str:
 
 
 def _like(
-    name: str, given: Runs, where: str, elsewhere: Callable[[str], Runs], followed: tuple[str, ...] = ()
+    name: str, given: Runs, where: str, elsewhere: Callable[[str], dict[str, Any]], followed: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A run with what it takes over of the run that it is like."""
     run = dict(given[name])
@@ -118,7 +152,7 @@ def _like(
         return run
     place = f"{where}, runs.{name}, like"
     slug, _, other = like.rpartition("/")
-    known = elsewhere(slug) if slug else given
+    known = elsewhere(slug)["runs"] if slug else given
     if other not in known:
         raise UserError(f"{place}: there is no run {like!r}{nearest(other, known)}; there are {listed(known)}.")
     if other in (followed := (*followed, name)) and not slug:
