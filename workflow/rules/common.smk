@@ -88,9 +88,9 @@ def store_options(files):
     )
 
 
-def cell_spec(family, wildcards):
+def cell_spec(training, wildcards):
     """What the train command of one job reads."""
-    return PLAN.cell_spec(family.cell(wildcards))
+    return PLAN.cell_spec(training.cell(wildcards))
 
 
 def final_files():

@@ -1,31 +1,31 @@
 """Purpose: train every cell of the run sheet and join predictions. Inputs: manifest, feature stores, files of other runs. Outputs: results/<name>/runs/<slug>/<dataset>/<run>/seed<k>/."""
 
-for family in PLAN.families:
+for training in PLAN.training_rules:
 
     rule:
         name:
-            rule_name("train", family.id)
+            rule_name("train", training.id)
         input:
-            **PLAN.cell_store_files(family.pattern),
-            manifest=PLAN.manifest(family.pattern.row.dataset),
-            runs=PLAN.cell_inputs(family.pattern),
+            **PLAN.cell_store_files(training.pattern),
+            manifest=PLAN.manifest(training.pattern.row.dataset),
+            runs=PLAN.cell_inputs(training.pattern),
         output:
-            PLAN.cell_files(family.pattern),
+            PLAN.cell_files(training.pattern),
         log:
-            f"logs/{PLAN.name}/train/{family.pattern.id}.log",
+            f"logs/{PLAN.name}/train/{training.pattern.id}.log",
         wildcard_constraints:
-            seed=family.seeds,
-        priority: PLAN.priority(family)
+            seed=training.seeds,
+        priority: PLAN.priority(training)
         group:
-            PLAN.group(family)
+            PLAN.group(training)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
         resources:
             gpu=1,
         params:
-            spec=partial(cell_spec, family),
-            code=PLAN.training_code(family.pattern),
+            spec=partial(cell_spec, training),
+            code=PLAN.training_code(training.pattern),
             stores=lambda wildcards, input: store_options(input),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:

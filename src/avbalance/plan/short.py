@@ -95,7 +95,10 @@ def _sourced(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict[
             settings[part] = {
                 option: {"value": value, "source": group.source} for option, value in group.values.items()
             } | own
-    return {**entry, "settings": _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings}
+    return {
+        **entry,
+        "settings": _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings,
+    }
 
 
 def _of_grid(key: str, run: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,8 +10,8 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from avbalance.errors import UserError
 from avbalance.files import check_writable
+from avbalance.plan.cells import SeededRun
 from avbalance.plan.plan import Plan
-from avbalance.plan.sheet import Job, outputs
 from avbalance.provenance import drivers
 from avbalance.provenance.closures import save_closures
 from avbalance.provenance.restore import restore
@@ -73,8 +73,8 @@ def before_running(root: Path, plan: Plan) -> None:
                 cache.adopt(root / plan.runs / job.folder, _names(job))
 
 
-def _names(job: Job) -> list[str]:
-    return [Path(path).name for path in outputs(job)]
+def _names(job: SeededRun) -> list[str]:
+    return [Path(path).name for path in job.outputs()]
 
 
 def _coming(root: Path) -> set[str]:
