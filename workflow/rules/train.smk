@@ -24,13 +24,13 @@ for training in PLAN.training_rules:
         resources:
             gpu=1,
         params:
-            spec=partial(cell_spec, training),
+            settings=partial(cell_settings, training),
             code=PLAN.training_code(training.pattern),
             stores=lambda wildcards, input: store_options(input),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
-            "python -m avbalance train --manifest {input.manifest} {params.stores}"
-            " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance train --settings {params.settings} --manifest {input.manifest} {params.stores}"
+            " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1"
 
 
 for cell in PLAN.combinations:
@@ -48,8 +48,8 @@ for cell in PLAN.combinations:
         conda:
             "../../envs/avbalance.yaml"
         params:
-            spec=PLAN.combination_spec(cell),
+            settings=settings_digest(PLAN.combination_spec(cell)),
             code=PLAN.combination_code(cell),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
-            "python -m avbalance combine --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance combine --settings {params.settings} --out {params.out} --code {params.code} > {log} 2>&1"
