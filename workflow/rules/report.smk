@@ -24,7 +24,9 @@ rule table:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.table_spec(wildcards.slug, wildcards.table)),
+        settings=lambda wildcards: settings_digest(
+            PLAN.table_spec(wildcards.slug, wildcards.table)
+        ),
         code=PLAN.code("avbalance.reporting.tables"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
@@ -54,7 +56,9 @@ rule figure:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.figure_spec(wildcards.slug, wildcards.figure)),
+        settings=lambda wildcards: settings_digest(
+            PLAN.figure_spec(wildcards.slug, wildcards.figure)
+        ),
         code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
