@@ -24,7 +24,8 @@ from avbalance.provenance.settings import settings_digest
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
     *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.people", "avbalance.turns", "avbalance.gpus"),
-    *("avbalance.plan", "avbalance.plan.digest", "avbalance.provenance", "avbalance.provenance.closures"),
+    *("avbalance.plan", "avbalance.plan.digest", "avbalance.papers"),
+    *("avbalance.provenance", "avbalance.provenance.closures", "avbalance.provenance.settings"),
 }
 
 
