@@ -30,84 +30,96 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+class PaperFiles:
+    """The files paper.yaml of the repository `root`, without short forms; each is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._full: dict[str, dict[str, Any]] = {}
+        self._asked: list[str] = []  # papers that are being written out, each for the one before it
+
+    def full(self, slug: str) -> dict[str, Any]:
+        """One paper.yaml, laid over the paper that it `extends`.
+
+        Raises UserError for what cannot be written out, and where papers take over from each other in a circle.
+        """
+        if slug in self._asked:
+            raise UserError(
+                f"workflow/papers: {' -> '.join([*self._asked, slug])} take over from each other, endlessly."
+            )
+        if slug not in self._full:
+            self._asked.append(slug)
+            path = self.root / "workflow" / "papers" / slug / "paper.yaml"
+            paper = load_yaml(path)
+            if parent := paper.pop("extends", None):
+                inherited = load_paper(self.root, parent)
+                for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
+                    inherited.pop(key, None)
+                paper = merge(inherited, paper)
+            self._full[slug] = paper_in_full(paper, str(path), self.full)
+            self._asked.pop()
+        return self._full[slug]
+
+
+def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None = None) -> dict[str, Any]:
     """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
 
     Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a
     paper is laid over what the tier says. `name` is the folder under results/.
     """
+    files = files or PaperFiles(root)
     tier = str(overrides.get("tier", "demo"))
     wanted = overrides.get("papers")
     if isinstance(wanted, dict):  # `papers: {slug: }` asks for the paper as the tier has it
         overrides = {**overrides, "papers": {slug: own or {} for slug, own in wanted.items()}}
-    config = merge(load_tier(root, tier), {"tier": tier, **_in_full(root, overrides, "configuration")})
+    config = merge(_load_tier(files, tier), {"tier": tier, **_in_full(files, overrides, "configuration")})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
     check("config", config, "configuration")
     return config
 
 
-def load_tier(root: Path, tier: str) -> dict[str, Any]:
+def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
     """One tier file, laid over the tiers it names as `base`: one, or several of which each is laid over the last."""
     layers: dict[str, dict[str, Any]] = {}
-    _stack(root, tier, layers)
+    _stack(files, tier, layers)
     return reduce(merge, layers.values())
 
 
-def _stack(root: Path, tier: str, layers: dict[str, dict[str, Any]]) -> None:
+def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]]) -> None:
     """Add a tier to `layers`, after those below it; a tier that several stand on comes once."""
     if tier in layers:
         return
-    config = load_yaml(root / "config" / "tiers" / f"{tier}.yaml")
+    config = load_yaml(files.root / "config" / "tiers" / f"{tier}.yaml")
     base = config.pop("base", [])
     for below in [base] if isinstance(base, str) else base:
-        _stack(root, below, layers)
-    layers[tier] = _in_full(root, config, f"config/tiers/{tier}.yaml")
+        _stack(files, below, layers)
+    layers[tier] = _in_full(files, config, f"config/tiers/{tier}.yaml")
 
 
-def _in_full(root: Path, config: dict[str, Any], where: str) -> dict[str, Any]:
+def _in_full(files: PaperFiles, config: dict[str, Any], where: str) -> dict[str, Any]:
     """One layer of configuration without short forms, see short.py: they count for this layer alone."""
     papers = config.get("papers")
     if not isinstance(papers, dict):
         return config
     full = {
-        slug: choice_in_full(own, _paper_file(root, slug).get("runs", {}), f"{where}, papers.{slug}")
-        if isinstance(own, dict)
-        else own
+        slug: choice_in_full(own, files.full(slug).get("runs", {}), f"{where}, papers.{slug}")
         for slug, own in papers.items()
+        if isinstance(own, dict)
     }
-    return {**config, "papers": full}
+    return {**config, "papers": {**papers, **full}}
 
 
-def _paper_file(root: Path, slug: str, asked_by: tuple[str, ...] = ()) -> dict[str, Any]:
-    """paper.yaml of one paper without short forms, laid over the paper that it `extends`.
-
-    Raises UserError for what cannot be written out, and where papers take over from each other in a circle.
-    """
-    path = root / "workflow" / "papers" / slug / "paper.yaml"
-    if slug in asked_by:
-        raise UserError(f"{path}: {' -> '.join([*asked_by, slug])} take over from each other without end.")
-    paper = load_yaml(path)
-    parent = paper.pop("extends", None)
-    if parent:
-        inherited = load_paper(root, parent)
-        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
-            inherited.pop(key, None)
-        paper = merge(inherited, paper)
-    return paper_in_full(paper, str(path), lambda other: _paper_file(root, other, (*asked_by, slug)))
-
-
-def load_paper(root: Path, slug: str) -> dict[str, Any]:
+def load_paper(root: Path, slug: str, files: PaperFiles | None = None) -> dict[str, Any]:
     """The declarations of one paper: paper.yaml with tables.yaml, figures.yaml and claims.yaml of the same folder.
 
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
     """
     folder = root / "workflow" / "papers" / slug
-    paper = _paper_file(root, slug)
+    paper = {**(files or PaperFiles(root)).full(slug), "folder": f"workflow/papers/{slug}"}
     for part in ("tables", "figures", "claims"):
         if (folder / f"{part}.yaml").is_file():
             paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
-    paper["folder"] = f"workflow/papers/{slug}"
     check("paper", paper, str(folder))
     if paper.get("slug") != slug:
         raise UserError(

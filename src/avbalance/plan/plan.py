@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avbalance.plan.config import load_config, load_dataset, load_paper
+from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper
 from avbalance.plan.entries import source_module
 from avbalance.plan.reports import Reports
 from avbalance.plan.sheet import rows_of_paper
@@ -48,9 +48,10 @@ class Plan(Reports):
 
 def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
     """Read configuration and declarations; raises UserError for anything that does not fit together."""
-    config = load_config(root, overrides)
+    files = PaperFiles(root)
+    config = load_config(root, overrides, files)
     chosen = _choose_datasets(root, config)
-    papers = {slug: load_paper(root, slug) for slug in config["papers"]}
+    papers = {slug: load_paper(root, slug, files) for slug in config["papers"]}
     rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
     return Plan(root=root, config=config, papers=papers, rows=rows, chosen=chosen)
 

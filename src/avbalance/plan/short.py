@@ -63,12 +63,12 @@ def paper_in_full(paper: dict[str, Any], where: str, elsewhere: Callable[[str], 
 
     Raises UserError, with `where` (the file), for what cannot be written out.
     """
-    full = _sourced(paper, where, elsewhere)
+    full = _settings(paper, where, elsewhere)
     for kind in ("datasets", "runs"):
         for name, entry in _mapping(full, kind).items():
             if not isinstance(entry, dict):
                 raise UserError(f"{where}, {kind}.{name}: is {entry!r}; it must be a mapping of keys.")
-            full[kind] = {**full[kind], name: _sourced(entry, f"{where}, {kind}.{name}", elsewhere)}
+            full[kind] = {**full[kind], name: _settings(entry, f"{where}, {kind}.{name}", elsewhere)}
     given: Runs = {}
     for key, run in _mapping(full, "runs").items():
         for name, one in _of_grid(key, run, f"{where}, runs.{key}"):
@@ -80,47 +80,44 @@ def paper_in_full(paper: dict[str, Any], where: str, elsewhere: Callable[[str], 
     return {**full, "runs": runs} if runs else full
 
 
-def _sourced(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+def _settings(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """A paper, data set or run whose settings have a source for each value, and all that they take over."""
-    if not isinstance(entry.get("settings"), dict):
-        return entry
-    settings = dict(entry["settings"])
-    like = settings.pop("like", None)
-    for part, values in settings.items():
-        if isinstance(values, dict) and "values" in values:
-            group = read(
-                Group, {key: values[key] for key in ("values", "source") if key in values}, f"{where}.settings.{part}"
-            )
-            own = {option: value for option, value in values.items() if option not in ("values", "source")}
-            settings[part] = {
-                option: {"value": value, "source": group.source} for option, value in group.values.items()
-            } | own
-    return {
-        **entry,
-        "settings": _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings,
-    }
+    full = dict(entry)
+    if isinstance(entry.get("settings"), dict):
+        settings = {part: _each_with_source(own, f"{where}.settings.{part}") for part, own in entry["settings"].items()}
+        like = settings.pop("like", None)
+        full["settings"] = _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings
+    if isinstance(entry.get("roles"), dict):
+        roles = _mapping(entry, "roles").items()
+        full["roles"] = {role: own and _settings(own, f"{where}.roles.{role}", elsewhere) for role, own in roles}
+    return full
+
+
+def _each_with_source(part: Any, where: str) -> Any:
+    """A part of settings in which each of the `values` with one `source` has it beside itself."""
+    if not isinstance(part, dict) or "values" not in part:
+        return part
+    group = read(Group, {key: part[key] for key in Group.model_fields if key in part}, where)
+    each = {option: {"value": value, "source": group.source} for option, value in group.values.items()}
+    return each | {option: value for option, value in part.items() if option not in Group.model_fields}
 
 
 def _of_grid(key: str, run: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and keys of each run that an entry stands for: of itself, where it has no grid."""
     short = read(ShortRun, {name: run[name] for name in ShortRun.model_fields if name in run}, where)
-    grid = short.grid
-    if set(_BLANK.findall(key)) != set(grid):
+    if set(_BLANK.findall(key)) != set(short.grid):
         raise UserError(f"{where}: the name must have a blank {{...}} for each key of its grid, and no other.")
-    left_out = [[each.get(name) for name in grid] for each in short.without]
-    every = [list(values) for values in product(*grid.values())]
-    for each, told in zip(left_out, short.without, strict=True):
-        if each not in every:
-            raise UserError(f"{where}, without: {told} is no combination of the grid.")
-    one = {name: item for name, item in run.items() if name not in ("grid", "without")}
-    for combination in every:
-        if combination not in left_out:
-            values = dict(zip(grid, combination, strict=True))
-            words = {
-                name: (given[values[name]] if isinstance(given, dict) else values[name]) for name, given in grid.items()
-            }
-            filled = {name: _filled(item, words if name == "label" else values, where) for name, item in one.items()}
-            yield _text(key, values, where), filled if grid else one
+    combinations = [dict(zip(short.grid, values, strict=True)) for values in product(*short.grid.values())]
+    for each in short.without:
+        if each not in combinations:
+            raise UserError(f"{where}, without: {each} is no combination of the grid.")
+    rest = {name: item for name, item in run.items() if name not in ("grid", "without")}
+    for values in combinations:
+        if values not in short.without:
+            words = {name: given[values[name]] for name, given in short.grid.items() if isinstance(given, dict)}
+            of_label = {**values, **words}
+            one = {name: _filled(item, of_label if name == "label" else values, where) for name, item in rest.items()}
+            yield _text(key, values, where), one
 
 
 def _filled(tree: Any, values: Mapping[str, Value], where: str) -> Any:
@@ -155,7 +152,7 @@ def _like(
         return run
     place = f"{where}, runs.{name}, like"
     slug, _, other = like.rpartition("/")
-    known = elsewhere(slug)["runs"] if slug else given
+    known = elsewhere(slug).get("runs", {}) if slug else given
     if other not in known:
         raise UserError(f"{place}: there is no run {like!r}{nearest(other, known)}; there are {listed(known)}.")
     if other in (followed := (*followed, name)) and not slug:
@@ -164,11 +161,13 @@ def _like(
     return _without_nulls(merge(base, run))
 
 
-def _without_nulls(run: dict[str, Any]) -> dict[str, Any]:
-    """A run without the keys that it does not take over; nulls of `roles` stay, since these are laid over it later."""
+def _without_nulls(entry: dict[str, Any], of_role: bool = False) -> dict[str, Any]:
+    """A run or settings without the keys that are not taken over; of_role: nulls count, it is laid over a run later."""
     return {
-        key: _without_nulls(item) if isinstance(item, dict) and key != "roles" and not is_sourced(item) else item
-        for key, item in run.items()
+        key: _without_nulls(item, key == "roles")
+        if isinstance(item, dict) and not (is_sourced(item) or of_role)
+        else item
+        for key, item in entry.items()
         if item is not None
     }
 
@@ -178,10 +177,15 @@ def _with_candidates(run: dict[str, Any], runs: Runs, where: str) -> dict[str, A
     choose = run.get("choose")
     if not isinstance(choose, dict) or not isinstance(choose.get("candidates"), str):
         return run
-    names = matching(choose["candidates"], runs, f"{where}, choose.candidates")
-    options = {name: plain(runs[name]).get("settings", {}).get("method", {}) for name in names}
-    values = {name: method.get(choose.get("option")) for name, method in options.items()}
-    return {**run, "choose": {**choose, "candidates": values}}
+    candidates = {}
+    for name in matching(choose["candidates"], runs, f"{where}, choose.candidates"):
+        options = plain(runs[name]).get("settings", {}).get("method", {})
+        if choose.get("option") not in options:
+            raise UserError(
+                f"{where}, choose: its candidate {name!r} does not set the option {choose.get('option')!r}."
+            )
+        candidates[name] = options[choose["option"]]
+    return {**run, "choose": {**choose, "candidates": candidates}}
 
 
 def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) -> dict[str, Any]:
@@ -196,8 +200,8 @@ def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) ->
         for name in matching(names, runs, place):
             touched[name] = merge(touched.get(name, {}), change)
     full = _without_short(choice)
-    if "roles" in full:
-        full["roles"] = {role: _without_short(own) for role, own in _mapping(choice, "roles").items()}
+    if isinstance(choice.get("roles"), dict):
+        full["roles"] = {role: _without_short(own) for role, own in choice["roles"].items()}
     return {**full, "runs": touched} if touched else full
 
 
@@ -211,14 +215,22 @@ def _changes(choice: dict[str, Any], where: str) -> Iterator[tuple[str, Any, str
         yield names, change, f"{where}.runs"
 
 
-def _left_out(given: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, bool], str]]:
-    short = read(ShortChoice, {key: given[key] for key in ShortChoice.model_fields if key in given}, where)
+def _left_out(given: Any, where: str) -> Iterator[tuple[str, dict[str, bool], str]]:
+    short = read(
+        ShortChoice,
+        {key: given[key] for key in ShortChoice.model_fields if isinstance(given, dict) and key in given},
+        where,
+    )
     yield from ((names, {"skip": True}, f"{where}.leave_out") for names in short.leave_out)
     yield from ((names, {"skip": False}, f"{where}.make") for names in short.make)
 
 
-def _without_short(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in given.items() if key not in ShortChoice.model_fields}
+def _without_short(given: Any) -> Any:
+    return (
+        {key: item for key, item in given.items() if key not in ShortChoice.model_fields}
+        if isinstance(given, dict)
+        else given
+    )
 
 
 def _mapping(given: dict[str, Any], key: str) -> dict[str, Any]:
