@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +32,7 @@ ROWS = {each.run: each for each in WAITING}
 
 
 def cells(rows: Any, seeds_per_job: int | str = "all") -> list[RunCell]:
-    return [cell for rule in training_rules(rows, seeds_per_job) for cell in rule.cells]
+    return [cell for rule in training_rules(rows, seeds_per_job) for cell in rule.each()]
 
 
 def names(cells: list[RunCell]) -> dict[str, list[tuple[str, Any]]]:
@@ -80,15 +79,17 @@ def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> Non
 def test_with_one_seed_per_job_every_seed_is_a_cell_of_one_rule() -> None:
     rows = [row(run, dataset=dataset) for dataset in ("a", "b") for run in ("one", "two")]
     rules = training_rules(rows, 1)
-    assert len({cell.id for rule in rules for cell in rule.cells}) == 8
+    assert [rule.rule for rule in rules] == [
+        f"train_paper_{dataset}_{run}" for run in ("one", "two") for dataset in "ab"
+    ]
+    assert len({cell.id for rule in rules for cell in rule.each()}) == 8
     for rule in rules:
-        assert len(rule.cells) == 2 and rule.by_seed
-        for cell in rule.cells:
-            (job,) = cell.jobs
-            assert rule.cell(SimpleNamespace(seed=str(job.seed))) == cell
-            assert rule.pattern.id.format(seed=job.seed) == cell.id
-            assert [path.format(seed=job.seed) for path in rule.pattern.jobs[0].outputs()] == job.outputs()
-            assert re.fullmatch(rule.seeds, str(job.seed)) and not re.fullmatch(rule.seeds, "9")
+        for seed, cell in enumerate(rule.each()):
+            assert (
+                rule.of(SimpleNamespace(seed=str(seed))) == cell == cell.of(None)
+                and rule.id.format(seed=seed) == cell.id
+            )
+            assert [path.format(seed=seed) for path in rule.jobs[0].outputs()] == cell.jobs[0].outputs()
     assert names(cells([row("one", seeds=(0, 3, 5))], 2)) == {
         "one-seeds0": [("one", 0), ("one", 3)], "one-seeds1": [("one", 5)],
     }  # fmt: skip

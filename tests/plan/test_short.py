@@ -127,15 +127,14 @@ RUNS = ("a", "b-1", "b-2", "c")
 def test_a_tier_names_runs_by_patterns() -> None:
     choice = {
         "cells": "method", "leave_out": ["b-*", "c"], "make": ["b-2"],
-        "roles": {"role": {"seeds": [1], "leave_out": ["a, b-1"]}},
+        "roles": {"role": {"seeds": [1]}},
         "runs": {"*": {"seeds": [0]}, "a, b-*": {"settings": {"x": 1}}, "b-1": {"seeds": [2], "settings": {"y": 2}}},
     }  # fmt: skip
-    skipped = {"roles": {"role": {"skip": True}}}
     assert choice_in_full(choice, RUNS, "tier") == {
         "cells": "method", "roles": {"role": {"seeds": [1]}},
         "runs": {
-            "a": {**skipped, "seeds": [0], "settings": {"x": 1}},
-            "b-1": {**skipped, "skip": True, "seeds": [2], "settings": {"x": 1, "y": 2}},
+            "a": {"seeds": [0], "settings": {"x": 1}},
+            "b-1": {"skip": True, "seeds": [2], "settings": {"x": 1, "y": 2}},
             "b-2": {"skip": False, "seeds": [0], "settings": {"x": 1}},
             "c": {"skip": True, "seeds": [0]},
         },
@@ -151,7 +150,6 @@ def test_a_tier_names_runs_by_patterns() -> None:
         ({"runs": {"b_1": {}}}, "tier.runs: there is no run 'b_1'; did you mean 'b-1'; there are a, b-1, b-2, c"),
         ({"runs": {"a": 3}}, "tier.runs.a: is 3; it must be a mapping"),
         ({"leave_out": "a"}, "tier, leave_out: is 'a'; it must be a valid list"),
-        ({"roles": {"role": {"leave_out": ["d"]}}}, "tier.roles.role.leave_out: there is no run 'd'"),
     ],
 )
 def test_names_that_no_run_has_are_one_sentence(choice: dict[str, Any], sentence: str) -> None:

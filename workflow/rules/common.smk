@@ -91,7 +91,7 @@ def store_options(files):
 
 def cell_settings(training, wildcards):
     """Digest of what the train command of one job reads."""
-    return settings_digest(PLAN.cell_spec(training.cell(wildcards)))
+    return settings_digest(PLAN.cell_spec(training.of(wildcards)))
 
 
 def final_files():

@@ -4,17 +4,17 @@ for training in PLAN.training_rules:
 
     rule:
         name:
-            rule_name("train", training.id)
+            training.rule
         input:
-            **PLAN.cell_store_files(training.pattern),
-            manifest=PLAN.manifest(training.pattern.row.dataset),
-            runs=PLAN.cell_inputs(training.pattern),
+            **PLAN.cell_store_files(training),
+            manifest=PLAN.manifest(training.row.dataset),
+            runs=PLAN.cell_inputs(training),
         output:
-            PLAN.cell_files(training.pattern),
+            PLAN.cell_files(training),
         log:
-            f"logs/{PLAN.name}/train/{training.pattern.id}.log",
+            f"logs/{PLAN.name}/train/{training.id}.log",
         wildcard_constraints:
-            seed=training.seeds,
+            seed="|".join(map(str, training.row.seeds)),
         priority: PLAN.priority(training)
         group:
             PLAN.group(training)
@@ -25,7 +25,7 @@ for training in PLAN.training_rules:
             gpu=1,
         params:
             settings=partial(cell_settings, training),
-            code=PLAN.training_code(training.pattern),
+            code=PLAN.training_code(training),
             stores=lambda wildcards, input: store_options(input),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
@@ -37,7 +37,7 @@ for cell in PLAN.combinations:
 
     rule:
         name:
-            rule_name("combine", cell.id)
+            cell.rule
         input:
             PLAN.combination_inputs(cell),
         output:

@@ -1,4 +1,4 @@
-"""Runs with their seeds, the cells in which they are trained, and the rules that make these.
+"""Runs with their seeds, and the cells in which they are trained.
 
 A cell is what one process trains, since importing torch costs more than a small training: all runs and seeds of one
 (paper, data set, method, model). Runs that wait for other runs have cells of their own, one for all that wait for the
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from avbalance.plan.names import rule_name
 from avbalance.plan.sheet import Row
 
 SEED = "{seed}"  # wildcard of a rule that makes all seeds of a run
@@ -19,7 +20,7 @@ SEED = "{seed}"  # wildcard of a rule that makes all seeds of a run
 
 @dataclass(frozen=True)
 class SeededRun:
-    """A run with one of its seeds. With the seed "{seed}" its paths are patterns, see TrainingRule."""
+    """A run with one of its seeds. With the seed "{seed}" its paths are patterns, see RunCell."""
 
     row: Row
     seed: int | str
@@ -53,7 +54,7 @@ class SeededRun:
 
 @dataclass(frozen=True)
 class RunCell:
-    """The runs that one process makes: trains, or joins."""
+    """The runs that one process makes: trains, or joins. A pattern stands for a cell for each seed of its one run."""
 
     name: str
     jobs: tuple[SeededRun, ...]
@@ -66,50 +67,32 @@ class RunCell:
     def id(self) -> str:
         return f"{self.row.paper}/{self.row.dataset}/{self.name}"
 
-
-@dataclass(frozen=True)
-class TrainingRule:
-    """The cells that one rule of the workflow makes: a single one, or those that differ in nothing but their seed."""
-
-    name: str
-    cells: tuple[RunCell, ...]
-    by_seed: bool
-
     @property
-    def pattern(self) -> RunCell:
-        """The cell from which the rule's paths are taken; with the wildcard {seed} where there is one cell a seed."""
-        return _seed_cell(self.cells[0].row, SEED) if self.by_seed else self.cells[0]
+    def rule(self) -> str:
+        """Name of the workflow's rule that makes it."""
+        return rule_name("combine" if self.row.combine else "train", self.id.removesuffix(f"-seed{SEED}"))
 
-    @property
-    def id(self) -> str:
-        return f"{self.cells[0].row.paper}/{self.cells[0].row.dataset}/{self.name}"
+    def each(self) -> list[RunCell]:
+        """The cells that it stands for: itself, unless it is a pattern."""
+        return [_seed_cell(self.row, seed) for seed in self.row.seeds] if self.jobs[0].seed == SEED else [self]
 
-    def cell(self, wildcards: Any) -> RunCell:
-        """The cell that a job of the rule makes, given the job's wildcards."""
-        return _seed_cell(self.cells[0].row, int(wildcards.seed)) if self.by_seed else self.cells[0]
-
-    @property
-    def seeds(self) -> str:
-        """Regular expression of the seeds that the wildcard stands for."""
-        return "|".join(str(job.seed) for cell in self.cells for job in cell.jobs)
+    def of(self, wildcards: Any) -> RunCell:
+        """The cell that a job makes, given the job's wildcards."""
+        return _seed_cell(self.row, int(wildcards.seed)) if self.jobs[0].seed == SEED else self
 
 
 def _seed_cell(row: Row, seed: int | str) -> RunCell:
     return RunCell(f"{row.run}-seed{seed}", (SeededRun(row, seed),))
 
 
-def training_rules(rows: Iterable[Row], seeds_per_job: int | str) -> list[TrainingRule]:
-    """The rules that train the rows of one paper, by run: the order of a file of declarations must not matter.
+def training_rules(rows: Iterable[Row], seeds_per_job: int | str) -> list[RunCell]:
+    """What the rules make that train the rows of a paper, by run: the order of a file of declarations must not matter.
 
     seeds_per_job: "all" (a cell is a method with all its runs and seeds), or a number of seeds of one run. With 1
-    a rule makes all seeds of a run, one job each; otherwise every cell has a rule of its own.
+    a rule makes all seeds of a run, one job each: its cell is a pattern; otherwise every cell has a rule of its own.
     """
     trained = sorted((row for row in rows if not row.combine), key=lambda row: row.run)
-    if seeds_per_job == 1:
-        return [
-            TrainingRule(row.run, tuple(_seed_cell(row, seed) for seed in row.seeds), by_seed=True) for row in trained
-        ]
-    return [TrainingRule(cell.name, (cell,), by_seed=False) for cell in _grouped(trained, seeds_per_job)]
+    return [_seed_cell(row, SEED) for row in trained] if seeds_per_job == 1 else _grouped(trained, seeds_per_job)
 
 
 def combinations(rows: Iterable[Row]) -> list[RunCell]:

@@ -41,7 +41,7 @@ class ShortRun(Declared):
 
 
 class ShortChoice(Declared):
-    """Keys of what a tier says of one paper, or of one of its data sets, that are gone once they are written out."""
+    """Keys of what a tier says of one paper that are gone once they are written out."""
 
     leave_out: list[str] = Field(default_factory=list)
     """runs that are not made, beside those that a tier below leaves out"""
@@ -193,44 +193,20 @@ def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) ->
 
     Later entries are laid over earlier ones. Raises UserError, with `where`, for names that no run has.
     """
+    short = read(ShortChoice, {key: choice[key] for key in ShortChoice.model_fields if key in choice}, where)
+    changes: list[tuple[str, str, Any]] = [("leave_out", names, {"skip": True}) for names in short.leave_out]
+    changes += [("make", names, {"skip": False}) for names in short.make]
+    changes += [("runs", names, change) for names, change in _mapping(choice, "runs").items()]
     touched: Runs = {}
-    for names, change, place in _changes(choice, where):
+    for key, names, change in changes:
         if not isinstance(change, dict):
-            raise UserError(f"{place}.{names}: is {change!r}; it must be a mapping, of seeds or settings for example.")
-        for name in matching(names, runs, place):
+            raise UserError(
+                f"{where}.{key}.{names}: is {change!r}; it must be a mapping, of seeds or settings perhaps."
+            )
+        for name in matching(names, runs, f"{where}.{key}"):
             touched[name] = merge(touched.get(name, {}), change)
-    full = _without_short(choice)
-    if isinstance(choice.get("roles"), dict):
-        full["roles"] = {role: _without_short(own) for role, own in choice["roles"].items()}
+    full = {key: item for key, item in choice.items() if key not in ShortChoice.model_fields}
     return {**full, "runs": touched} if touched else full
-
-
-def _changes(choice: dict[str, Any], where: str) -> Iterator[tuple[str, Any, str]]:
-    """Names of runs, what changes of these, and where that is said, in the order in which it counts."""
-    yield from _left_out(choice, where)
-    for role, own in _mapping(choice, "roles").items():
-        for names, change, place in _left_out(own, f"{where}.roles.{role}"):
-            yield names, {"roles": {role: change}}, place
-    for names, change in _mapping(choice, "runs").items():
-        yield names, change, f"{where}.runs"
-
-
-def _left_out(given: Any, where: str) -> Iterator[tuple[str, dict[str, bool], str]]:
-    short = read(
-        ShortChoice,
-        {key: given[key] for key in ShortChoice.model_fields if isinstance(given, dict) and key in given},
-        where,
-    )
-    yield from ((names, {"skip": True}, f"{where}.leave_out") for names in short.leave_out)
-    yield from ((names, {"skip": False}, f"{where}.make") for names in short.make)
-
-
-def _without_short(given: Any) -> Any:
-    return (
-        {key: item for key, item in given.items() if key not in ShortChoice.model_fields}
-        if isinstance(given, dict)
-        else given
-    )
 
 
 def _mapping(given: dict[str, Any], key: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.files import canonical_json
-from avbalance.plan.cells import RunCell, SeededRun, TrainingRule, combinations, training_rules
+from avbalance.plan.cells import RunCell, SeededRun, combinations, training_rules
 from avbalance.plan.data import MODALITIES, DataPlan, recipes_of
 from avbalance.plan.entries import combining_entries, members, training_entries
 from avbalance.plan.trees import plain
@@ -19,13 +19,14 @@ class TrainingPlan(DataPlan):
     """What is trained and joined, in which jobs."""
 
     @cached_property
-    def training_rules(self) -> list[TrainingRule]:
+    def training_rules(self) -> list[RunCell]:
+        """What the rules that train make; a pattern where a rule makes all seeds of a run."""
         return [rule for rows in self.rows.values() for rule in training_rules(rows, self.config["seeds_per_job"])]
 
     @cached_property
     def cells(self) -> list[RunCell]:
         """What is trained."""
-        return [cell for rule in self.training_rules for cell in rule.cells]
+        return [cell for rule in self.training_rules for cell in rule.each()]
 
     @cached_property
     def combinations(self) -> list[RunCell]:
@@ -63,13 +64,13 @@ class TrainingPlan(DataPlan):
             stages[cell] = 1 + max((stages[maker] for maker in makers), default=-1)
         return stages
 
-    def group(self, rule: TrainingRule) -> str:
+    def group(self, rule: RunCell) -> str:
         """Group of a rule's jobs: on a cluster those may share a submission that wait for equally many others."""
-        return f"train{max(self.stages[cell.id] for cell in rule.cells)}"
+        return f"train{max(self.stages[cell.id] for cell in rule.each())}"
 
-    def priority(self, rule: TrainingRule) -> int:
-        """Priority of the jobs of a training rule, see `waiting`."""
-        return max(self.waiting[cell.id] for cell in rule.cells)
+    def priority(self, rule: RunCell) -> int:
+        """Priority of a rule's jobs, see `waiting`."""
+        return max(self.waiting[cell.id] for cell in rule.each())
 
     def data_priority(self, dataset: str) -> int:
         """Priority of a data set's own jobs: above all training, the most used first, by itself or in a built one."""
