@@ -70,20 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="avbalance", description="Audio-visual modality imbalance, reproducibly.")
     steps = parser.add_subparsers(required=True, metavar="command")
 
-    step = _job(steps, "dataset", _dataset, "build a data set's manifest (settings {name, spec})")
-    step.add_argument("--out", type=Path, required=True, help="data/<name>/manifest.parquet")
+    runs, of_data, of_paper = "results/<name>/runs", "manifest of the data set", "of the paper"
+    made = "data/<name>/manifest.parquet"
+    _job(steps, "dataset", _dataset, "build a data set's manifest (settings {name, spec})", out=made)
 
-    step = _job(steps, "features", _features, "decode clips and store features (settings {modality: recipe})")
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder for <modality>-<recipe>/")
+    text = "decode clips and store features (settings {modality: recipe})"
+    step = _job(steps, "features", _features, text, manifest=of_data, out="folder for <modality>-<recipe>/")
     step.add_argument("--workers", type=int, default=1, help="decoder processes")
     step.add_argument("--timeout", type=float, default=60.0, help="seconds that one clip may take")
 
-    step = _job(steps, "train", _train, "train a cell (settings: a list of jobs)", identity=True)
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--audio", type=Path, required=True, help="audio feature store")
+    text = "train a cell (settings: a list of jobs)"
+    step = _job(steps, "train", _train, text, manifest=of_data, audio="audio feature store", out=runs)
     step.add_argument("--visual", type=Path, help="visual feature store; none: pictures are not read")
-    step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
     step.add_argument("--inputs", type=Path, help="folder of the runs that jobs read, by default that of --out")
     step.add_argument("--cache", type=Path, default=Path(".avbalance"), help="finished runs and saved states")
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -94,44 +92,20 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("AVBALANCE_CHECKPOINT_EVERY", "20"),
         help="seconds between two saved states, by default $AVBALANCE_CHECKPOINT_EVERY or 20",
     )
+    _job(steps, "combine", _combine, "join predictions of finished runs (settings: a list of jobs)", out=runs)
 
-    step = _job(
-        steps, "combine", _combine, "join predictions of finished runs (settings: a list of jobs)", identity=True
+    text, npz = (
+        "estimate the discrepancy from two unimodal runs (settings: the rule)",
+        "confidence.npz of this modality",
     )
-    step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
-
-    step = _job(
-        steps, "confidence", _confidence, "estimate the discrepancy from two unimodal runs (settings: the rule)"
-    )
-    step.add_argument("--audio", type=Path, required=True, help="confidence.npz of the audio run")
-    step.add_argument("--visual", type=Path, required=True, help="confidence.npz of the visual run")
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "subsets", _subsets, "split a test set (settings {pairs, rule})")
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True)
-
-    step = _job(steps, "measure", _measure, "measure a paper's runs")
-    step.add_argument("--out", type=Path, required=True)
-
-    for name, run, text in (
-        ("table", _table, "write one table as csv, md and tex"),
-        ("figure", _figure, "draw one figure as png, pdf and csv"),
-    ):
-        step = _job(steps, name, run, text)
-        step.add_argument("--measurements", type=Path, required=True)
-        step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "claims", _claims, "test a paper's claims")
-    step.add_argument("--measurements", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "overview", _overview, "one page of all claims of all papers")
-    step.add_argument("--out", type=Path, required=True)
-
-    step = _job(steps, "losses", _losses, "list the clips that were not used, and why")
-    step.add_argument("--out", type=Path, required=True)
+    _job(steps, "confidence", _confidence, text, audio=npz, visual=npz, manifest=of_data, out="folder")
+    _job(steps, "subsets", _subsets, "split a test set (settings {pairs, rule})", manifest=of_data, out="file")
+    _job(steps, "measure", _measure, "measure a paper's runs", out="file")
+    _job(steps, "table", _table, "write one table as csv, md and tex", measurements=of_paper, out="folder")
+    _job(steps, "figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
+    _job(steps, "claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
+    _job(steps, "overview", _overview, "one page of all claims of all papers", out="file")
+    _job(steps, "losses", _losses, "list the clips that were not used, and why", out="file")
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
 
@@ -163,12 +137,15 @@ def _step(steps: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser
     return parser
 
 
-def _job(steps: Any, name: str, run: Any, text: str, identity: bool = False) -> argparse.ArgumentParser:
-    """A step of the workflow; `identity`: the digest of its code is part of what it makes."""
+def _job(steps: Any, name: str, run: Any, text: str, **paths: str) -> argparse.ArgumentParser:
+    """A step of the workflow, with the paths that it must be given: name of the option -> what it is."""
     step = _step(steps, name, run, text)
+    for option, what in paths.items():
+        step.add_argument(f"--{option}", type=Path, required=True, help=what)
     step.add_argument(
-        "--settings", metavar="DIGEST", help="of its settings, see `avbalance show`; none: standard input"
+        "--settings", metavar="DIGEST", help="of its settings; without it, they are read from standard input"
     )
+    identity = name in ("train", "combine")  # the digest of its code is part of what it makes
     step.add_argument("--code", required=identity, help="digest of the planned code, compared with the code here")
     return step
 
