@@ -6,8 +6,8 @@
       grid: {gamma: [0.2, 0.3]}
       settings: {method: {gamma: {value: "{gamma}", source: "paper, table VI"}}}
 
-stands for two runs, ours-gamma-0.2 and ours-gamma-0.3. In a tier `leave_out`, `make` and the keys of `runs` name runs,
-several at once where they contain a * or a comma.
+stands for two runs, ours-gamma-0.2 and ours-gamma-0.3. In a tier `leave_out` and `make` name runs by patterns such as
+grid-*, and the keys of `runs` name several, separated by commas.
 """
 
 from __future__ import annotations
@@ -191,22 +191,30 @@ def _with_candidates(run: dict[str, Any], runs: Runs, where: str) -> dict[str, A
 def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) -> dict[str, Any]:
     """What a tier says of a paper without short forms: `runs` by name, with `skip` for what is left out or made.
 
-    Later entries are laid over earlier ones. Raises UserError, with `where`, for names that no run has.
+    `make` counts more than `leave_out`, and a run's own name more than a pattern; the order of a file does not count.
+    Raises UserError, with `where`, for names that no run has and for patterns that contradict each other.
     """
     short = read(ShortChoice, {key: choice[key] for key in ShortChoice.model_fields if key in choice}, where)
-    changes: list[tuple[str, str, Any]] = [("leave_out", names, {"skip": True}) for names in short.leave_out]
-    changes += [("make", names, {"skip": False}) for names in short.make]
-    changes += [("runs", names, change) for names, change in _mapping(choice, "runs").items()]
-    touched: Runs = {}
-    for key, names, change in changes:
-        if not isinstance(change, dict):
-            raise UserError(
-                f"{where}.{key}.{names}: is {change!r}; it must be a mapping, of seeds or settings perhaps."
-            )
-        for name in matching(names, runs, f"{where}.{key}"):
-            touched[name] = merge(touched.get(name, {}), change)
-    full = {key: item for key, item in choice.items() if key not in ShortChoice.model_fields}
-    return {**full, "runs": touched} if touched else full
+    named = [(name.strip(), change) for names, change in _mapping(choice, "runs").items() for name in names.split(",")]
+    full: Runs = {}
+    for key, entries in (
+        ("leave_out", [(name, {"skip": True}) for name in short.leave_out]),
+        ("make", [(name, {"skip": False}) for name in short.make]),
+        ("runs", [(name, change) for name, change in named if "*" in name]),
+        ("runs", [(name, change) for name, change in named if "*" not in name]),
+    ):
+        told: Runs = {}
+        for name, change in entries:
+            if not isinstance(change, dict):
+                raise UserError(f"{where}.{key}.{name}: is {change!r}; it must be a mapping, of seeds for example.")
+            for run in matching(name, runs, f"{where}.{key}"):
+                before = told.get(run, {})
+                told[run] = merge(before, change)
+                if told[run] != merge(change, before):
+                    raise UserError(f"{where}.{key}: {name!r} and another entry contradict each other on {run!r}.")
+        full = merge(full, told)
+    rest = {key: item for key, item in choice.items() if key not in ShortChoice.model_fields}
+    return {**rest, "runs": full} if full else rest
 
 
 def _mapping(given: dict[str, Any], key: str) -> dict[str, Any]:
@@ -215,18 +223,9 @@ def _mapping(given: dict[str, Any], key: str) -> dict[str, Any]:
     return item if isinstance(item, dict) else {}
 
 
-def matching(names: str, known: Collection[str], where: str) -> list[str]:
-    """The `known` names that `names` means: names or patterns with *, separated by commas.
-
-    Raises UserError, with `where`, for one that means none.
-    """
-    meant: dict[str, None] = {}
-    for each in names.split(","):
-        pattern = each.strip()
-        own = [name for name in known if fnmatchcase(name, pattern)]
-        if not own:
-            raise UserError(
-                f"{where}: there is no run {pattern!r}{nearest(pattern, known)}; there are {listed(known)}."
-            )
-        meant |= dict.fromkeys(own)
-    return list(meant)
+def matching(pattern: str, known: Collection[str], where: str) -> list[str]:
+    """The `known` names that a name or a pattern with * means; raises UserError, with `where`, when there are none."""
+    meant = [name for name in known if fnmatchcase(name, pattern)]
+    if not meant:
+        raise UserError(f"{where}: there is no run {pattern!r}{nearest(pattern, known)}; there are {listed(known)}.")
+    return meant
