@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.plan.names import DEFAULT_TASK, module_name
+from avbalance.training import DEFAULT_TASK
 
 TRAINING = "avbalance.training.cell"
 BUILDER = ("avbalance.balancing.build", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
+
+
+def module_name(name: str) -> str:
+    """`ogm-ge` lives in ogm_ge."""
+    return name.replace("-", "_")
 
 
 def training_entries(methods: Iterable[str], models: Iterable[str], tasks: Iterable[str | None]) -> list[str]:
@@ -34,8 +39,12 @@ def members(spec: Mapping[str, Any]) -> list[str]:
 
 def source_entries(kind: str) -> tuple[str, ...]:
     """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
-    step = BUILDER if kind == "built" else ("avbalance.data.build",)
-    return (*step, f"avbalance.data.sources.{module_name(kind)}", "avbalance.schemas")
+    source = f"avbalance.data.sources.{module_name(kind)}"
+    return (
+        (*BUILDER, source, "avbalance.schemas")
+        if kind == "built"
+        else ("avbalance.data.build", source, "avbalance.schemas")
+    )
 
 
 def source_module(kind: str) -> Any:

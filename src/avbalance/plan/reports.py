@@ -8,7 +8,7 @@ from typing import Any
 from avbalance.files import canonical_json
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.data import MODALITIES, recipes_of
-from avbalance.plan.names import module_name
+from avbalance.plan.entries import module_name
 from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avbalance.errors import UserError
 from avbalance.models.base import Batch, ModelOutput
-from avbalance.plan.names import DEFAULT_TASK
+from avbalance.training import DEFAULT_TASK
 from avbalance.training.data import Clips
 from avbalance.training.partition import Indices
 
