@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from avbalance.declared import listed, nearest
 from avbalance.errors import UserError
 from avbalance.plan.short import choice_in_full, paper_in_full
 from avbalance.plan.trees import merge
@@ -48,8 +49,12 @@ class PaperFiles:
                 f"workflow/papers: {' -> '.join([*self._asked, slug])} take over from each other, endlessly."
             )
         if slug not in self._full:
-            self._asked.append(slug)
             path = self.root / "workflow" / "papers" / slug / "paper.yaml"
+            if self._asked and not path.is_file():
+                known = sorted(other.parent.name for other in path.parents[1].glob("*/paper.yaml"))
+                told = f"there is no paper {slug!r}{nearest(slug, known)}; there are {listed(known)}"
+                raise UserError(f"workflow/papers/{self._asked[-1]}/paper.yaml: {told}.")
+            self._asked.append(slug)
             paper = load_yaml(path)
             if parent := paper.pop("extends", None):
                 inherited = load_paper(self.root, parent)
