@@ -144,7 +144,7 @@ def test_a_paper_may_extend_another_and_take_over_from_others(tmp_path: Path) ->
     assert paper["settings"] == {"protocol": {"epochs": 3}}
     assert paper["tables"] == [] and paper["slug"] == "second"
     write_paper(tmp_path, "third", runs={"three": {"like": "secnd/two"}})
-    with pytest.raises(UserError, match="third/paper.yaml: there is no paper 'secnd'; did you mean 'second'"):
+    with pytest.raises(UserError, match=r"third/paper.yaml: there is no paper 'secnd'; did you mean 'second'"):
         load_paper(tmp_path, "second")
     write_paper(tmp_path, "third", runs={"three": {"like": "second/two"}})
     with pytest.raises(UserError, match="second -> third -> second take over from each other, endlessly"):

@@ -57,7 +57,7 @@ class PaperFiles:
             self._asked.append(slug)
             paper = load_yaml(path)
             if parent := paper.pop("extends", None):
-                inherited = load_paper(self.root, parent)
+                inherited = load_paper(self.root, parent, self)
                 for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
                     inherited.pop(key, None)
                 paper = merge(inherited, paper)
