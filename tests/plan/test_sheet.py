@@ -70,32 +70,22 @@ def test_roles_change_a_run_on_one_data_set_only() -> None:
     assert off[0].choose is None
 
 
-def test_skip_only_and_seeds() -> None:
+def test_skip_only_seeds_and_data_sets_that_are_left_out() -> None:
     declared = paper(two={"label": "Two", "method": "greedy", "only": ["first"], "seeds": [7]})
-    rows = by_name(rows_of_paper(config(), declared))
-    assert set(rows) == {("set-a", "one"), ("set-b", "one"), ("set-a", "two")}
-    assert rows["set-a", "two"].seeds == (7,)
     tier = {"one": {"skip": True}, "two": {"only": ["second"], "seeds": [0]}}
-    rows = by_name(rows_of_paper(config(runs=tier), declared))
-    assert set(rows) == {("set-b", "two")}
-    assert rows["set-b", "two"].seeds == (0,)
+    for own, seeds in (
+        ({}, {("set-a", "one"): (0, 1), ("set-b", "one"): (0, 1), ("set-a", "two"): (7,)}),
+        ({"runs": tier}, {("set-b", "two"): (0,)}),
+        ({"datasets": {"first": None, "second": "set-b"}}, {("set-b", "one"): (0, 1)}),
+    ):
+        assert {name: row.seeds for name, row in by_name(rows_of_paper(config(**own), declared)).items()} == seeds
 
 
-def test_a_data_set_set_to_null_is_left_out() -> None:
-    rows = rows_of_paper(config(datasets={"first": "set-a", "second": None}), paper())
-    assert [row.dataset for row in rows] == ["set-a"]
-
-
-@pytest.mark.parametrize(
-    ("own", "sentence"),
-    [
-        ({"datasets": {"third": "x"}}, r"papers.paper.datasets: the paper has no 'third'; it has first, second"),
-        ({"runs": {"noe": {}}}, r"papers.paper.runs: the paper has no 'noe'; did you mean 'one'; it has one"),
-    ],
-)
-def test_names_that_the_paper_lacks_are_refused(own: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("key", ["datasets", "roles"])
+def test_names_that_the_paper_lacks_are_refused(key: str) -> None:
+    sentence = rf"papers.paper.{key}: the paper has no 'thirst'; did you mean 'first'; it has first, second"
     with pytest.raises(UserError, match=sentence):
-        rows_of_paper(config(**own), paper())
+        rows_of_paper(config(**{key: {"thirst": "x"}}), paper())
 
 
 def test_robustness_rows_repeat_a_few_runs_on_further_data() -> None:
@@ -116,15 +106,9 @@ def test_runs_of_few_seeds_are_left_out_unless_others_read_them() -> None:
         "read": {"label": "R", "method": "baseline", "seeds": [0], "needs": {"w": {"run": "deep", "file": "w.json"}}},
         "deep": {"label": "D", "method": "baseline", "seeds": [0]},
     }
-    wanted = {
-        "datasets": {"first": "set-a"},
-        "robustness": {"datasets": {"first": ["b"]}, "runs": ["one"], "seeds": [0]},
-    }
-    found = {
-        least: sorted(
-            (row.dataset, row.run) for row in rows_of_paper({**config(**wanted), **least_seeds}, paper(**declared))
-        )
-        for least, least_seeds in ((1, {}), (2, {"least_seeds": 2}), (3, {"least_seeds": 3}))
-    }
+    further = {"datasets": {"first": ["b"]}, "runs": ["one"], "seeds": [0]}
+    wanted = config(datasets={"first": "set-a"}, robustness=further)
     own = [("set-a", run) for run in ("deep", "few", "late", "one", "read")]
-    assert found == {1: [("b", "one"), *own], 2: [each for each in own if each[1] != "few"], 3: []}
+    for least, kept in ((1, [*own, ("b", "one")]), (2, [each for each in own if each[1] != "few"]), (3, [])):
+        rows = rows_of_paper({**wanted, "least_seeds": least}, paper(**declared))
+        assert set(by_name(rows)) == set(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,8 +61,12 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
     """
     choice = config["papers"][paper["slug"]]
     where = f"configuration, papers.{paper['slug']}"
-    for key, known in (("datasets", "datasets"), ("roles", "datasets"), ("runs", "runs")):
-        _check_names(choice.get(key, {}), paper[known], f"{where}.{key}")
+    for key in ("datasets", "roles"):
+        for name in choice.get(key, {}):
+            if name not in (known := paper["datasets"]):
+                raise UserError(
+                    f"{where}.{key}: the paper has no {name!r}{nearest(name, known)}; it has {listed(known)}."
+                )
     rows = [
         row
         for role, dataset in choice.get("datasets", {}).items()
@@ -71,12 +75,6 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
         if (row := _row(config["seeds"], paper, choice, role, dataset, run)) is not None
     ]
     return _with_enough_seeds([*rows, *_robustness_rows(choice, rows)], config.get("least_seeds", 1))
-
-
-def _check_names(given: Iterable[str], known: dict[str, Any], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise UserError(f"{where}: the paper has no {name!r}{nearest(name, known)}; it has {listed(known)}.")
 
 
 def _row(
