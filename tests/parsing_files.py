@@ -15,6 +15,7 @@ import yaml
 
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
+from avbalance.plan.config import load_paper
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "workflow" / "papers" / "avvp-gradient-modulation"
@@ -104,7 +105,7 @@ def declarations() -> dict[str, Any]:
 
 def labels() -> dict[str, str]:
     """Run -> label as in paper.yaml."""
-    paper = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
+    paper = load_paper(REPOSITORY, FOLDER.name)
     return {run: declared["label"] for run, declared in paper["runs"].items()}
 
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
 from avbalance.evaluation.predictions import write_predictions
+from avbalance.plan.config import load_paper
 
-FOLDER = Path(__file__).parents[1] / "workflow" / "papers" / "modality-relevance"
+REPOSITORY = Path(__file__).parents[1]
+FOLDER = REPOSITORY / "workflow" / "papers" / "modality-relevance"
 SEEDS = (0, 1, 2)
 # Run -> condition -> clips of class 0 named rightly and wrongly, of class 1 wrongly and rightly: counts that give the
 # printed accuracies of tables 1 and 2 (published/README.md).
@@ -58,7 +60,7 @@ def declarations() -> dict[str, Any]:
 
 def labels() -> dict[str, str]:
     """Run -> label as in paper.yaml."""
-    paper = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
+    paper = load_paper(REPOSITORY, FOLDER.name)
     return {run: declared["label"] for run, declared in paper["runs"].items()}
 
 

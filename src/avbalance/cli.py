@@ -1,7 +1,7 @@
 """The command line: one subcommand per step of the workflow, and a few for people.
 
-Steps read their settings as JSON from standard input, exactly as the workflow's rules record them. Everything heavy is
-imported inside the subcommands: `avbalance --help` and planning never import torch.
+Steps read their settings, JSON, from the file that `--settings DIGEST` names, as the workflow's rules give it, or from
+standard input. Everything heavy is imported inside the subcommands: `avbalance --help` and planning never import torch.
 """
 
 from __future__ import annotations
@@ -70,25 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="avbalance", description="Audio-visual modality imbalance, reproducibly.")
     steps = parser.add_subparsers(required=True, metavar="command")
 
-    step = _job(steps, "dataset", _dataset, "build a data set's manifest (JSON {name, spec} on standard input)")
-    step.add_argument("--out", type=Path, required=True, help="data/<name>/manifest.parquet")
+    runs, of_data, of_paper = "results/<name>/runs", "manifest of the data set", "of the paper"
+    made = "data/<name>/manifest.parquet"
+    _job(steps, "dataset", _dataset, "build a data set's manifest (settings {name, spec})", out=made)
 
-    step = _job(
-        steps,
-        "features",
-        _features,
-        "decode clips and store features (JSON {modality: recipe} on standard input)",
-    )
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder for <modality>-<recipe>/")
+    text = "decode clips and store features (settings {modality: recipe})"
+    step = _job(steps, "features", _features, text, manifest=of_data, out="folder for <modality>-<recipe>/")
     step.add_argument("--workers", type=int, default=1, help="decoder processes")
     step.add_argument("--timeout", type=float, default=60.0, help="seconds that one clip may take")
 
-    step = _job(steps, "train", _train, "train a cell (JSON list of jobs on standard input)", identity=True)
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--audio", type=Path, required=True, help="audio feature store")
+    text = "train a cell (settings: a list of jobs)"
+    step = _job(steps, "train", _train, text, manifest=of_data, audio="audio feature store", out=runs)
     step.add_argument("--visual", type=Path, help="visual feature store; none: pictures are not read")
-    step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
     step.add_argument("--inputs", type=Path, help="folder of the runs that jobs read, by default that of --out")
     step.add_argument("--cache", type=Path, default=Path(".avbalance"), help="finished runs and saved states")
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -99,49 +92,30 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("AVBALANCE_CHECKPOINT_EVERY", "20"),
         help="seconds between two saved states, by default $AVBALANCE_CHECKPOINT_EVERY or 20",
     )
+    _job(steps, "combine", _combine, "join predictions of finished runs (settings: a list of jobs)", out=runs)
 
-    step = _job(
-        steps, "combine", _combine, "join predictions of finished runs (JSON job on standard input)", identity=True
+    text, npz = (
+        "estimate the discrepancy from two unimodal runs (settings: the rule)",
+        "confidence.npz of this modality",
     )
-    step.add_argument("--out", type=Path, required=True, help="results/<name>/runs")
-
-    step = _job(
-        steps, "confidence", _confidence, "estimate the modality discrepancy from two unimodal runs (JSON rule)"
-    )
-    step.add_argument("--audio", type=Path, required=True, help="confidence.npz of the audio run")
-    step.add_argument("--visual", type=Path, required=True, help="confidence.npz of the visual run")
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "subsets", _subsets, "split a test set (JSON {pairs, rule} on standard input)")
-    step.add_argument("--manifest", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True)
-
-    step = _job(steps, "measure", _measure, "measure a paper's runs (JSON on standard input)")
-    step.add_argument("--out", type=Path, required=True)
-
-    for name, run, text in (
-        ("table", _table, "write one table as csv, md and tex (JSON on standard input)"),
-        ("figure", _figure, "draw one figure as png, pdf and csv (JSON on standard input)"),
-    ):
-        step = _job(steps, name, run, text)
-        step.add_argument("--measurements", type=Path, required=True)
-        step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "claims", _claims, "test a paper's claims (JSON on standard input)")
-    step.add_argument("--measurements", type=Path, required=True)
-    step.add_argument("--out", type=Path, required=True, help="folder")
-
-    step = _job(steps, "overview", _overview, "one page of all claims of all papers (JSON on standard input)")
-    step.add_argument("--out", type=Path, required=True)
-
-    step = _job(steps, "losses", _losses, "list the clips that were not used, and why (JSON on standard input)")
-    step.add_argument("--out", type=Path, required=True)
+    _job(steps, "confidence", _confidence, text, audio=npz, visual=npz, manifest=of_data, out="folder")
+    _job(steps, "subsets", _subsets, "split a test set (settings {pairs, rule})", manifest=of_data, out="file")
+    _job(steps, "measure", _measure, "measure a paper's runs", out="file")
+    _job(steps, "table", _table, "write one table as csv, md and tex", measurements=of_paper, out="folder")
+    _job(steps, "figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
+    _job(steps, "claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
+    _job(steps, "overview", _overview, "one page of all claims of all papers", out="file")
+    _job(steps, "losses", _losses, "list the clips that were not used, and why", out="file")
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
 
-    step = _step(steps, "show", _show, "say how a run came to be, and how to make exactly this run again")
-    step.add_argument("folder", help="folder of a run, results/<name>/runs/<slug>/<dataset>/<run>/seed<k>")
+    step = _step(
+        steps,
+        "show",
+        _show,
+        "say how a run came to be, and how to make exactly this run again; or print a job's settings",
+    )
+    step.add_argument("what", help="folder of a run, results/<name>/runs/..., or the digest of a job's settings")
     step.add_argument("--job", action="store_true", help="print the job as JSON, for the step that made it")
     step.add_argument("--json", action="store_true", help="print the record as it is")
 
@@ -163,9 +137,15 @@ def _step(steps: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser
     return parser
 
 
-def _job(steps: Any, name: str, run: Any, text: str, identity: bool = False) -> argparse.ArgumentParser:
-    """A step of the workflow; `identity`: the digest of its code is part of what it makes."""
+def _job(steps: Any, name: str, run: Any, text: str, **paths: str) -> argparse.ArgumentParser:
+    """A step of the workflow, with the paths that it must be given: name of the option -> what it is."""
     step = _step(steps, name, run, text)
+    for option, what in paths.items():
+        step.add_argument(f"--{option}", type=Path, required=True, help=what)
+    step.add_argument(
+        "--settings", metavar="DIGEST", help="of its settings; without it, they are read from standard input"
+    )
+    identity = name in ("train", "combine")  # the digest of its code is part of what it makes
     step.add_argument("--code", required=identity, help="digest of the planned code, compared with the code here")
     return step
 
@@ -183,55 +163,55 @@ def _turn(*paths: Path) -> AbstractContextManager[Turn]:
     return turn(paths, Path(".avbalance/locks"))
 
 
-def _spec() -> Any:
-    """The JSON on standard input."""
-    if sys.stdin.isatty():
-        raise UserError("this step reads its settings as JSON from standard input; see the rules in workflow/rules.")
+def _settings(options: argparse.Namespace, *keys: str, jobs: bool = False) -> Any:
+    """The settings of a step, JSON: those that --settings names, else what is on standard input.
+
+    Raises UserError unless they are an object with all `keys`, if there are any; jobs: a list of such objects.
+    """
+    where, text = _settings_text(options.settings)
     try:
-        return json.load(sys.stdin)
+        settings = json.loads(text)
     except ValueError as error:
-        raise UserError(f"standard input is not valid JSON ({error}).") from error
-
-
-def _mapping(*keys: str) -> dict[str, Any]:
-    """The JSON object on standard input; raises UserError unless it has all `keys`."""
-    spec = _spec()
-    absent = [key for key in keys if not isinstance(spec, dict) or key not in spec]
-    if absent:
-        raise UserError(
-            f"standard input: no key {absent[0]!r}; give a JSON object with {', '.join(keys)}, see workflow/rules."
-        )
-    found: dict[str, Any] = spec
-    return found
-
-
-def _jobs(*keys: str) -> list[dict[str, Any]]:
-    """The JSON list of jobs on standard input; raises UserError unless each has all `keys`."""
-    jobs = _spec()
-    if not isinstance(jobs, list) or not jobs:
-        raise UserError("standard input: give a JSON list of at least one job, see workflow/rules/train.smk.")
-    for number, job in enumerate(jobs, start=1):
-        absent = [key for key in keys if not isinstance(job, dict) or key not in job]
+        raise UserError(f"{where} is not valid JSON ({error}).") from error
+    if jobs and not (isinstance(settings, list) and settings):
+        raise UserError(f"{where}: give a JSON list of at least one job, see workflow/rules/train.smk.")
+    for number, each in enumerate(settings if jobs else [settings], start=1):
+        absent = [key for key in keys if not isinstance(each, dict) or key not in each]
         if absent:
-            raise UserError(f"standard input, job {number}: no key {absent[0]!r}; a job has {', '.join(keys)}.")
-    return jobs
+            place = f"{where}, job {number}" if jobs else where
+            raise UserError(f"{place}: no key {absent[0]!r}; give a JSON object with {', '.join(keys)}.")
+    return settings
+
+
+def _settings_text(digest: str | None) -> tuple[str, str]:
+    """Where settings come from, and the settings as they are there."""
+    from avbalance.provenance.settings import read_settings
+
+    if digest is not None:
+        text = read_settings(Path.cwd(), digest)
+        if text is None:
+            raise UserError(f"settings {digest} are not here; snakemake writes them when it runs the jobs of a plan.")
+        return f"settings {digest}", text
+    if sys.stdin.isatty():
+        raise UserError("this step reads its settings as JSON from standard input, or give --settings DIGEST.")
+    return "standard input", sys.stdin.read()
 
 
 def _stop_rule(rule: Any) -> StopRule:
-    """The early stop on standard input; raises UserError unless it has its three numbers."""
+    """The early stop of a step's settings; raises UserError unless it has its three numbers."""
     from avbalance.analysis.confidence import StopRule
 
     try:
         return StopRule(**rule)
     except TypeError as error:
-        raise UserError(f"standard input: the stop rule needs min_delta, patience and floor ({error}).") from error
+        raise UserError(f"the stop rule needs min_delta, patience and floor ({error}).") from error
 
 
 def _dataset(options: argparse.Namespace) -> None:
     from avbalance.data.build import build_dataset
     from avbalance.schemas import check
 
-    spec = _mapping("name", "spec")
+    spec = _settings(options, "name", "spec")
     check("dataset", spec["spec"], f"data set {spec['name']}")
     with _turn(options.out):
         if spec["spec"]["kind"] == "built":
@@ -247,7 +227,7 @@ def _features(options: argparse.Namespace) -> None:
 
     extract(
         options.manifest,
-        _spec(),
+        _settings(options),
         options.out,
         state_dir=_FEATURES,
         workers=options.workers,
@@ -257,7 +237,7 @@ def _features(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    jobs = _jobs("run", "seed", "method", "settings", "folder", "inputs", "outputs")
+    jobs = _settings(options, "run", "seed", "method", "settings", "folder", "inputs", "outputs", jobs=True)
     with _turn(*(options.out / job["folder"] for job in jobs)) as turn, own_gpu(options.device != "cpu"):
         _train_jobs(jobs, options, turn)
 
@@ -292,7 +272,7 @@ def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, turn: T
 def _combine(options: argparse.Namespace) -> None:
     from avbalance.evaluation.combine import combine_runs
 
-    jobs = _jobs("run", "seed", "method", "folder", "predictions")
+    jobs = _settings(options, "run", "seed", "method", "folder", "predictions", jobs=True)
     with _turn(*(options.out / job["folder"] for job in jobs)):
         combine_runs(jobs, options.code, options.out)
 
@@ -300,7 +280,7 @@ def _combine(options: argparse.Namespace) -> None:
 def _confidence(options: argparse.Namespace) -> None:
     from avbalance.analysis.confidence import estimate_confidence
 
-    rule = _stop_rule(_spec())
+    rule = _stop_rule(_settings(options))
     with _turn(options.out):
         estimate_confidence(options.audio, options.visual, options.manifest, options.out, rule)
 
@@ -308,7 +288,7 @@ def _confidence(options: argparse.Namespace) -> None:
 def _subsets(options: argparse.Namespace) -> None:
     from avbalance.analysis.subsets import build_subsets
 
-    spec = _mapping("pairs", "rule")
+    spec = _settings(options, "pairs", "rule")
     pairs = {definition: (pair[0], pair[1]) for definition, pair in spec["pairs"].items()}
     with _turn(options.out):
         build_subsets(pairs, options.manifest, options.out, _stop_rule(spec["rule"]))
@@ -317,23 +297,23 @@ def _subsets(options: argparse.Namespace) -> None:
 def _measure(options: argparse.Namespace) -> None:
     from avbalance.evaluation.measure import measure
 
-    paper, declarations = _paper()
+    paper, declarations = _paper(options)
     with _turn(options.out):
         measure(paper, declarations["measures"], options.out)
 
 
-def _paper() -> tuple[Paper, dict[str, Any]]:
-    """The paper and the declarations on standard input."""
+def _paper(options: argparse.Namespace) -> tuple[Paper, dict[str, Any]]:
+    """The paper and the declarations of a reporting step."""
     from avbalance.evaluation.paper import Paper, declarations_of
 
-    spec = _mapping("paper", "declarations")
+    spec = _settings(options, "paper", "declarations")
     return Paper.from_dict(spec["paper"]), declarations_of(spec["declarations"])
 
 
 def _table(options: argparse.Namespace) -> None:
     from avbalance.reporting.tables import render_tables
 
-    paper, declarations = _paper()
+    paper, declarations = _paper(options)
     with _turn(*(options.out / table["id"] for table in declarations["tables"])):
         render_tables(paper, declarations, options.measurements, options.out)
 
@@ -341,7 +321,7 @@ def _table(options: argparse.Namespace) -> None:
 def _figure(options: argparse.Namespace) -> None:
     from avbalance.reporting.figures import render_figures
 
-    paper, declarations = _paper()
+    paper, declarations = _paper(options)
     with _turn(*(options.out / figure["id"] for figure in declarations["figures"])):
         render_figures(paper, declarations, options.measurements, options.out)
 
@@ -349,7 +329,7 @@ def _figure(options: argparse.Namespace) -> None:
 def _claims(options: argparse.Namespace) -> None:
     from avbalance.reporting.claims_report import render_claims
 
-    paper, declarations = _paper()
+    paper, declarations = _paper(options)
     with _turn(options.out / "claims"):
         render_claims(paper, declarations, options.out, options.measurements)
 
@@ -357,7 +337,7 @@ def _claims(options: argparse.Namespace) -> None:
 def _overview(options: argparse.Namespace) -> None:
     from avbalance.reporting.overview import render_overview
 
-    spec = _mapping("name", "claims")
+    spec = _settings(options, "name", "claims")
     with _turn(options.out):
         render_overview(spec["name"], spec["claims"], options.out)
 
@@ -365,7 +345,7 @@ def _overview(options: argparse.Namespace) -> None:
 def _losses(options: argparse.Namespace) -> None:
     from avbalance.reporting.facts import write_lost_clips
 
-    paper, _ = _paper()
+    paper, _ = _paper(options)
     with _turn(options.out):
         write_lost_clips(paper, options.out)
 
@@ -380,8 +360,12 @@ def _methods(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from avbalance.provenance import show
+    from avbalance.provenance.settings import DIGEST
 
-    run = show.find_run(options.folder)
+    if DIGEST.fullmatch(options.what):
+        print(json.dumps(json.loads(_settings_text(options.what)[1]), indent=2, sort_keys=True))
+        return
+    run = show.find_run(options.what)
     if options.job:
         print(show.job_of(run))
     elif options.json:

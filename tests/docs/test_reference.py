@@ -14,7 +14,7 @@ import yaml
 
 from avbalance.cli import _parser
 from avbalance.files import digest_json
-from avbalance.plan.config import load_yaml
+from avbalance.plan.config import load_paper, load_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 REFERENCE = REPOSITORY / "docs" / "reference"
@@ -67,7 +67,7 @@ def test_every_step_of_the_command_line_is_listed():
 def test_every_key_of_a_configuration_is_explained():
     page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
     schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
-    paper = load_yaml(REPOSITORY / "workflow/papers/balanced-audiovisual/paper.yaml")["settings"]
+    paper = load_paper(REPOSITORY, "balanced-audiovisual")["settings"]
     keys = [
         *schema["properties"],
         *schema["properties"]["papers"]["additionalProperties"]["properties"],

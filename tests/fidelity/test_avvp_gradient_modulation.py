@@ -41,8 +41,9 @@ from avbalance.methods.parts import modulation
 from avbalance.models.base import Batch
 from avbalance.models.base import load as load_model
 from avbalance.models.dropout import Dropout
+from avbalance.plan.cells import SeededRun
 from avbalance.plan.plan import Plan, load_plan
-from avbalance.plan.sheet import Job, Row
+from avbalance.plan.sheet import Row
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Protocol, Trainer, parameter_count
@@ -839,7 +840,7 @@ def test_item_23_heads_and_auxiliary_loss_apart() -> None:
 
 def test_item_24_one_file_of_noise_ratios_per_seed_made_without_modulation() -> None:
     for seed in (6, 0, 1, 2, 3):
-        files = {Job(rows()[run], seed).inputs()["ratios"] for run in ON_JOMOLD}
+        files = {SeededRun(rows()[run], seed).inputs()["ratios"] for run in ON_JOMOLD}
         assert files == {f"{SLUG}/llp/jomold-ratios/seed{seed}/noise_ratios.json"}
         assert all(seed in rows()[run].seeds for run in (*ON_JOMOLD, "jomold-ratios", "jomold-noise"))
     assert rows()["jomold-ratios"].needs == {"model": {"run": "jomold-noise", "file": "model.safetensors"}}

@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from matplotlib.colors import PowerNorm
 
 from avbalance.analysis.confidence import histogram, join_modalities, mean_confidence, read_unimodal
@@ -20,7 +19,8 @@ from avbalance.evaluation.measure import assert_identity, read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.files import read_json
 from avbalance.frames import write_parquet
-from avbalance.plan.config import plain
+from avbalance.plan.config import load_paper
+from avbalance.plan.trees import plain
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.facts import write_lost_clips
 from avbalance.reporting.kinds import read_kind
@@ -149,7 +149,7 @@ def test_item_29_epochs_averaged_and_the_sensitivity_table_are_reported(
 
 
 def test_the_stopping_rule_of_the_runs_is_that_of_the_estimate() -> None:
-    paper = plain(yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8")))
+    paper = plain(load_paper(REPOSITORY, "balanced-audiovisual"))
     rule = paper["confidence"]["rule"]
     assert paper["settings"]["protocol"]["min_delta"] == rule["min_delta"]
     for name in ("audio", "visual", "audio-half-a", "visual-half-b"):

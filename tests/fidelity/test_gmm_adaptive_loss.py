@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -483,7 +482,7 @@ def test_item_20_published_numbers_stand_beside_the_best_test_epoch_alone() -> N
 
 
 def test_item_21_the_method_is_called_our_formulation_and_its_decisions_are_listed() -> None:
-    loaded = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
+    loaded = load_paper(REPOSITORY, SLUG)
     assert all(OURS in loaded["runs"][run]["label"] for run in ("ours", "ours-v1", "fine-ours-high-quality"))
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert OURS in text and "abstracts" in text
@@ -497,7 +496,7 @@ def test_item_21_the_method_is_called_our_formulation_and_its_decisions_are_list
 
 
 def test_item_21_every_value_of_the_method_has_a_source_that_is_an_abstract_or_ours() -> None:
-    loaded = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
+    loaded = load_paper(REPOSITORY, SLUG)
     for run, entry in loaded["runs"].items():
         if entry["method"] in ("adaptive-loss", "fine-tuning", "head-losses"):
             for name, value in entry["settings"]["method"].items():

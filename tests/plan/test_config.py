@@ -1,8 +1,7 @@
-"""Configuration: tiers, overlays, values with their source, and sentences for what does not fit."""
+"""Configuration: tiers, overlays, papers, and sentences for what does not fit."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +9,20 @@ import pytest
 import yaml
 
 from avbalance.errors import UserError
-from avbalance.plan.config import is_sourced, load_config, load_dataset, load_paper, load_yaml, merge, plain
+from avbalance.plan.config import load_config, load_dataset, load_paper, load_yaml
 from avbalance.plan.plan import load_plan
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"
 
 
-def test_mappings_merge_and_everything_else_is_replaced() -> None:
-    base = {"a": {"x": 1, "y": [1, 2]}, "b": 1, "c": {"z": 1}}
-    over = {"a": {"y": [3], "w": {"v": 2}}, "b": {"n": 1}, "c": None}
-    merged = merge(base, over)
-    assert merged == {"a": {"x": 1, "y": [3], "w": {"v": 2}}, "b": {"n": 1}, "c": None}
-    merged["a"]["w"]["v"] = 9
-    merged["a"]["x"] = 9
-    assert over["a"]["w"]["v"] == 2 and base["a"]["x"] == 1
-
-
-def test_a_value_with_its_source_is_replaced_whole() -> None:
-    sourced = {"value": [1, 2], "source": "paper"}
-    assert is_sourced(sourced) and not is_sourced({"value": 1}) and not is_sourced({**sourced, "more": 1})
-    assert merge({"k": sourced}, {"k": 3}) == {"k": 3}
-    assert merge({"k": sourced}, {"k": {"value": 3, "source": "ours"}}) == {"k": {"value": 3, "source": "ours"}}
-    # not {"value": [1, 2], "source": "paper", "v": 1}
-    assert merge({"k": sourced}, {"k": {"v": 1}}) == {"k": {"v": 1}}
-
-
-def test_plain_takes_the_values() -> None:
-    tree = {"a": {"value": {"b": {"value": 1, "source": "s"}}, "source": "s"}, "c": [{"value": 2, "source": "s"}]}
-    assert plain(tree) == {"a": {"b": 1}, "c": [2]}
-
-
 def test_a_tier_stands_on_its_base() -> None:
     demo, smoke = load_config(REPOSITORY, {}), load_config(REPOSITORY, {"tier": "smoke"})
     assert (demo["tier"], demo["name"], smoke["tier"], smoke["name"]) == ("demo", "demo", "smoke", "smoke")
-    assert smoke["seeds"] == [0] and demo["seeds"] == [0, 1, 2, 3, 4]
-    assert "base" not in smoke
-    assert smoke["papers"][SLUG]["runs"]["branch-losses"] == demo["papers"][SLUG]["runs"]["branch-losses"]
+    assert smoke["seeds"] == [0] and demo["seeds"] == [0, 1, 2, 3, 4] and "base" not in smoke
+    runs = [tier["papers"][SLUG]["runs"] for tier in (demo, smoke)]
+    assert [each["branch-losses"]["only"] for each in runs] == [["balanced"]] * 2
+    assert [each["gradient-blending-offline"]["skip"] for each in runs] == [True, False]  # smoke makes it again
 
 
 def test_the_rows_of_the_stability_tier_are_the_demos_of_several_seeds() -> None:
@@ -67,19 +43,15 @@ def test_a_tier_that_stands_on_two_lays_the_second_over_the_first() -> None:
     assert paper["settings"]["model"]["encoder"] == "resnet18"
 
 
-@pytest.mark.parametrize("slug", load_config(REPOSITORY, {"tier": "real"})["papers"])
-def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing(slug: str) -> None:
+def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing() -> None:
     demo, real = (load_plan(REPOSITORY, {"tier": tier}) for tier in ("demo", "real"))
-    made = [{(row.role, row.run): row.seeds for row in plan.rows[slug] if not row.robustness} for plan in (demo, real)]
-    assert {run for _, run in made[0]} <= {run for _, run in made[1]}
-    assert all(len(seeds) >= min(3, len(made[0].get(key, (0,)))) for key, seeds in made[1].items())
-    # All clips of the pool are as many as the built set of recordings has: no random set is drawn.
-    assert all(len(made[0][key]) == 1 or key[0] == "random" or key in made[1] for key in made[0]), (
-        "what may be missing has one seed in the demo"
-    )
-    for row in real.rows[slug]:
-        assert real.datasets[row.dataset]["kind"] in ("grid", "grid-timeline", "built", "built-control")
-        assert real.datasets[row.dataset]["stands_for"] is None
+    for slug, rows in real.rows.items():
+        seeds, wanted = ({(row.role, row.run): row.seeds for row in plan.rows[slug]} for plan in (real, demo))
+        assert {run for _, run in wanted} <= {run for _, run in seeds}
+        assert all(len(own) >= min(3, len(wanted.get(key, (0,)))) for key, own in seeds.items())
+        kinds = {real.datasets[row.dataset]["kind"] for row in rows}
+        assert kinds <= {"grid", "grid-timeline", "built", "built-control"}
+        assert all(real.datasets[row.dataset]["stands_for"] is None for row in rows)
 
 
 def test_an_overlay_that_names_papers_computes_these_only() -> None:
@@ -116,6 +88,11 @@ def test_a_wrong_key_is_named(overrides: dict[str, Any], named: str) -> None:
         load_config(REPOSITORY, overrides)
 
 
+def test_a_run_that_the_paper_lacks_is_named() -> None:
+    with pytest.raises(UserError, match=rf"configuration, papers.{SLUG}.runs: there is no run 'greeedy'; .* 'greedy'"):
+        load_config(REPOSITORY, {"papers": {SLUG: {"runs": {"greeedy": {}}}}})
+
+
 def test_yaml_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: [1\nb: 2\n")
     with pytest.raises(UserError, match=r"a.yaml: not valid YAML \(.*line 2"):
@@ -127,45 +104,51 @@ def test_yaml_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load_yaml(tmp_path / "b.yaml")
 
 
-def write_paper(folder: Path, slug: str, **changes: Any) -> None:
+def write_paper(root: Path, slug: str, **changes: Any) -> Path:
     declared = {
         "slug": slug, "title": "T", "reference": "R", "datasets": {"set": {"label": "Set"}}, "measures": {},
         "runs": {"one": {"label": "One", "method": "baseline"}}, "tables": [], **changes,
     }  # fmt: skip
-    place = folder / "workflow" / "papers" / slug
-    place.mkdir(parents=True)
-    (place / "paper.yaml").write_text(yaml.safe_dump({key: value for key, value in declared.items() if value != "-"}))
+    folder = root / "workflow" / "papers" / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "paper.yaml").write_text(yaml.safe_dump(declared))
+    return folder
 
 
 def test_a_paper_is_joined_from_its_files(tmp_path: Path) -> None:
-    write_paper(tmp_path, "first", tables="-")
-    place = tmp_path / "workflow" / "papers" / "first"
-    (place / "tables.yaml").write_text("tables: [{id: table1, title: One}]\n")
+    folder = write_paper(tmp_path, "first")
+    (folder / "tables.yaml").write_text("tables: [{id: table1, title: One}]\n")
     paper = load_paper(tmp_path, "first")
-    assert paper["tables"][0]["id"] == "table1"
-    assert paper["folder"] == "workflow/papers/first"
-    (place / "tables.yaml").write_text("tables: [{id: table1}]\n")
+    assert paper["tables"][0]["id"] == "table1" and paper["folder"] == "workflow/papers/first"
+    (folder / "tables.yaml").write_text("tables: [{id: table1}]\n")
     with pytest.raises(UserError, match=r"first, tables.0: 'title' is a required property"):
         load_paper(tmp_path, "first")
 
 
 def test_a_paper_whose_slug_is_another_is_refused(tmp_path: Path) -> None:
-    write_paper(tmp_path, "first")
-    papers = tmp_path / "workflow" / "papers"
-    shutil.copytree(papers / "first", papers / "second")
+    write_paper(tmp_path, "first").rename(tmp_path / "workflow" / "papers" / "second")
     with pytest.raises(UserError, match=r"slug is 'first' but the folder is 'second'"):
         load_paper(tmp_path, "second")
     with pytest.raises(UserError, match=r"papers/third/paper.yaml: no such file"):
         load_paper(tmp_path, "third")
 
 
-def test_a_paper_may_extend_the_runs_of_another(tmp_path: Path) -> None:
+def test_a_paper_may_extend_another_and_take_over_from_others(tmp_path: Path) -> None:
     write_paper(tmp_path, "first", tables=[{"id": "table1", "title": "One"}], settings={"protocol": {"epochs": 3}})
-    write_paper(tmp_path, "second", extends="first", runs={"two": {"label": "Two", "method": "greedy"}})
+    write_paper(tmp_path, "third", runs={"three": {"label": "Three", "method": "greedy"}})
+    write_paper(tmp_path, "second", extends="first", runs={"two": {"like": "third/three", "label": "Two"}})
     paper = load_paper(tmp_path, "second")
-    assert list(paper["runs"]) == ["one", "two"]
+    assert paper["runs"] == {
+        "one": {"label": "One", "method": "baseline"}, "two": {"label": "Two", "method": "greedy"},
+    }  # fmt: skip
     assert paper["settings"] == {"protocol": {"epochs": 3}}
     assert paper["tables"] == [] and paper["slug"] == "second"
+    write_paper(tmp_path, "third", runs={"three": {"like": "secnd/two"}})
+    with pytest.raises(UserError, match=r"third/paper.yaml: there is no paper 'secnd'; did you mean 'second'"):
+        load_paper(tmp_path, "second")
+    write_paper(tmp_path, "third", runs={"three": {"like": "second/two"}})
+    with pytest.raises(UserError, match="second -> third -> second take over from each other, endlessly"):
+        load_paper(tmp_path, "second")
 
 
 def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:

@@ -20,6 +20,7 @@ from avbalance.provenance.closures import save_closures
 from avbalance.provenance.dryrun import DryRun, PendingJob
 from avbalance.provenance.ledger import Job, Ledger, Output, ledger_path, write_ledger
 from avbalance.provenance.records import record_path, write_record
+from avbalance.provenance.settings import save_settings, settings_digest
 from avbalance.provenance.why import Inquiry, ending, told
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,9 +50,10 @@ def step_of(plan: Plan, path: str) -> Step:
 
 
 def record_of(step: Step, **changes: Any) -> dict[str, Any]:
-    """What Snakemake writes of a finished step."""
+    """What Snakemake writes of a finished step, whose settings are kept here as the main process keeps them."""
+    save_settings(Path(), [step.spec])
     return {
-        "params": sorted([repr(step.spec), repr(step.code)]), "input": [], "record_format_version": 6,
+        "params": sorted([repr(settings_digest(step.spec)), repr(step.code)]), "input": [], "record_format_version": 6,
         "starttime": 1.0, "endtime": 2.0, **changes,
     }  # fmt: skip
 

@@ -60,7 +60,7 @@ def test_the_set_goes_to_the_remote_and_its_pointers_to_git(newcomer, remote, mo
     assert set(ledger.entries()) == set(FILES)
     assert ledger.header["commit"] == newcomer.git("rev-parse", "HEAD").strip()
     assert ledger.header["config"] == {"name": NAME}
-    assert {"created", "versions", "snakemake", "lock_sha256", "closures"} <= set(ledger.header)
+    assert {"created", "versions", "snakemake", "lock_sha256", "closures", "settings"} <= set(ledger.header)
     monkeypatch.setattr("avbalance.provenance.restore.read_ledger", lambda path: pytest.fail("the ledger is read"))
     assert restore(newcomer.root, NAME).kept == len(FILES), "the next look is a short one"
 

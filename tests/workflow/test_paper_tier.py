@@ -16,8 +16,9 @@ import pytest
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
 from avbalance.methods import base as methods
-from avbalance.plan.config import is_sourced, load_paper
+from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan
+from avbalance.plan.trees import is_sourced
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"

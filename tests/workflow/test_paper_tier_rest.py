@@ -19,9 +19,10 @@ from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
 from avbalance.data.sources.audioset import LISTS
 from avbalance.methods import base as methods
-from avbalance.plan.config import is_sourced, load_paper
+from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan
 from avbalance.plan.sheet import Row
+from avbalance.plan.trees import is_sourced
 
 REPOSITORY = Path(__file__).parents[2]
 RELEVANCE, GAP = "modality-relevance", "gmm-adaptive-loss"

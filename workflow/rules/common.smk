@@ -14,6 +14,7 @@ from avbalance.errors import UserError
 from avbalance.plan.names import rule_name
 from avbalance.plan.plan import load_plan
 from avbalance.provenance.hooks import before_planning, before_running
+from avbalance.provenance.settings import settings_digest
 
 
 def say(sentence):
@@ -88,9 +89,9 @@ def store_options(files):
     )
 
 
-def cell_spec(family, wildcards):
-    """What the train command of one job reads."""
-    return PLAN.cell_spec(family.cell(wildcards))
+def cell_settings(training, wildcards):
+    """Digest of what the train command of one job reads."""
+    return settings_digest(PLAN.cell_spec(training.of(wildcards)))
 
 
 def final_files():

@@ -18,9 +18,9 @@ for slug in PLAN.papers:
             conda:
                 "../../envs/avbalance.yaml"
             params:
-                spec=PLAN.confidence_spec(slug),
+                settings=settings_digest(PLAN.confidence_spec(slug)),
                 code=PLAN.code("avbalance.analysis.confidence"),
                 out=lambda wildcards, output: ancestor(1, output[0]),
             shell:
-                "python -m avbalance confidence --audio {input.audio} --visual {input.visual} --manifest {input.manifest}"
-                " --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+                "python -m avbalance confidence --settings {params.settings} --audio {input.audio} --visual {input.visual} --manifest {input.manifest}"
+                " --out {params.out} --code {params.code} > {log} 2>&1"

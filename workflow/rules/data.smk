@@ -17,7 +17,7 @@ for name in PLAN.datasets:
         conda:
             "../../envs/avbalance.yaml"
         params:
-            spec=PLAN.dataset_spec(name),
+            settings=settings_digest(PLAN.dataset_spec(name)),
             code=PLAN.source_code(name),
         shell:
-            "python -m avbalance dataset --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance dataset --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"

@@ -16,7 +16,7 @@ rule measure:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=lambda wildcards: PLAN.measure_spec(wildcards.slug),
+        settings=lambda wildcards: settings_digest(PLAN.measure_spec(wildcards.slug)),
         code=PLAN.code("avbalance.evaluation.measure"),
     shell:
-        "python -m avbalance measure --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance measure --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"

@@ -18,8 +18,8 @@ for job in PLAN.feature_jobs:
             "../../envs/avbalance.yaml"
         threads: 1
         params:
-            recipes=PLAN.feature_spec(job),
+            settings=settings_digest(PLAN.feature_spec(job)),
             code=PLAN.code("avbalance.features.extract"),
             out=lambda wildcards, output: ancestor(2, output[0]),
         shell:
-            "python -m avbalance features --manifest {input.manifest} --out {params.out} --workers {threads} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.recipes}\nSPEC"
+            "python -m avbalance features --settings {params.settings} --manifest {input.manifest} --out {params.out} --workers {threads} --code {params.code} > {log} 2>&1"

@@ -24,12 +24,13 @@ rule table:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=lambda wildcards: PLAN.table_spec(wildcards.slug, wildcards.table),
+        settings=lambda wildcards: settings_digest(
+            PLAN.table_spec(wildcards.slug, wildcards.table)
+        ),
         code=lambda wildcards: PLAN.table_code(wildcards.slug, wildcards.table),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance table --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
-        " <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance table --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule figure:
@@ -55,12 +56,13 @@ rule figure:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=lambda wildcards: PLAN.figure_spec(wildcards.slug, wildcards.figure),
+        settings=lambda wildcards: settings_digest(
+            PLAN.figure_spec(wildcards.slug, wildcards.figure)
+        ),
         code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance figure --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
-        " <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance figure --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule claims:
@@ -81,12 +83,11 @@ rule claims:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=lambda wildcards: PLAN.claims_spec(wildcards.slug),
+        settings=lambda wildcards: settings_digest(PLAN.claims_spec(wildcards.slug)),
         code=lambda wildcards: PLAN.claims_code(wildcards.slug),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
-        "python -m avbalance claims --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
-        " <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance claims --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule losses:
@@ -101,10 +102,10 @@ rule losses:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=lambda wildcards: PLAN.losses_spec(wildcards.slug),
+        settings=lambda wildcards: settings_digest(PLAN.losses_spec(wildcards.slug)),
         code=PLAN.code("avbalance.reporting.facts"),
     shell:
-        "python -m avbalance losses --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance losses --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
 
 
 rule overview:
@@ -119,7 +120,7 @@ rule overview:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        spec=PLAN.overview_spec(),
+        settings=settings_digest(PLAN.overview_spec()),
         code=PLAN.code("avbalance.reporting.overview"),
     shell:
-        "python -m avbalance overview --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+        "python -m avbalance overview --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"

@@ -18,7 +18,7 @@ for slug in PLAN.papers:
             conda:
                 "../../envs/avbalance.yaml"
             params:
-                spec=PLAN.subset_spec(slug, dataset),
+                settings=settings_digest(PLAN.subset_spec(slug, dataset)),
                 code=PLAN.code("avbalance.analysis.subsets"),
             shell:
-                "python -m avbalance subsets --manifest {input.manifest} --out {output} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+                "python -m avbalance subsets --settings {params.settings} --manifest {input.manifest} --out {output} --code {params.code} > {log} 2>&1"

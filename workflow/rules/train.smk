@@ -1,43 +1,43 @@
 """Purpose: train every cell of the run sheet and join predictions. Inputs: manifest, feature stores, files of other runs. Outputs: results/<name>/runs/<slug>/<dataset>/<run>/seed<k>/."""
 
-for family in PLAN.families:
+for training in PLAN.training_rules:
 
     rule:
         name:
-            rule_name("train", family.id)
+            training.rule
         input:
-            **PLAN.cell_store_files(family.pattern),
-            manifest=PLAN.manifest(family.pattern.row.dataset),
-            runs=PLAN.cell_inputs(family.pattern),
+            **PLAN.cell_store_files(training),
+            manifest=PLAN.manifest(training.row.dataset),
+            runs=PLAN.cell_inputs(training),
         output:
-            PLAN.cell_files(family.pattern),
+            PLAN.cell_files(training),
         log:
-            f"logs/{PLAN.name}/train/{family.pattern.id}.log",
+            f"logs/{PLAN.name}/train/{training.id}.log",
         wildcard_constraints:
-            seed=family.seeds,
-        priority: PLAN.priority(family)
+            seed="|".join(map(str, training.row.seeds)),
+        priority: PLAN.priority(training)
         group:
-            PLAN.group(family)
+            PLAN.group(training)
         conda:
             "../../envs/avbalance.yaml"
         threads: 1
         resources:
             gpu=1,
         params:
-            spec=partial(cell_spec, family),
-            code=PLAN.training_code(family.pattern),
+            settings=partial(cell_settings, training),
+            code=PLAN.training_code(training),
             stores=lambda wildcards, input: store_options(input),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
-            "python -m avbalance train --manifest {input.manifest} {params.stores}"
-            " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance train --settings {params.settings} --manifest {input.manifest} {params.stores}"
+            " --out {params.out} --code {params.code} --threads {threads} > {log} 2>&1"
 
 
 for cell in PLAN.combinations:
 
     rule:
         name:
-            rule_name("combine", cell.id)
+            cell.rule
         input:
             PLAN.combination_inputs(cell),
         output:
@@ -48,8 +48,8 @@ for cell in PLAN.combinations:
         conda:
             "../../envs/avbalance.yaml"
         params:
-            spec=PLAN.combination_spec(cell),
+            settings=settings_digest(PLAN.combination_spec(cell)),
             code=PLAN.combination_code(cell),
             out=lambda wildcards, output: ancestor(5, output[0]),
         shell:
-            "python -m avbalance combine --out {params.out} --code {params.code} > {log} 2>&1 <<'SPEC'\n{params.spec}\nSPEC"
+            "python -m avbalance combine --settings {params.settings} --out {params.out} --code {params.code} > {log} 2>&1"

@@ -17,9 +17,10 @@ from avbalance.cluster.inventory import building, table, take_inventory
 from avbalance.data.sources.built import options_of
 from avbalance.errors import UserError
 from avbalance.files import read_json
+from avbalance.plan.cells import RunCell, SeededRun
 from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan
-from avbalance.plan.sheet import Cell, Job, Row
+from avbalance.plan.sheet import Row
 from avbalance.provenance.run_record import RECORD
 
 COSTS = "config/costs.yaml"
@@ -84,7 +85,7 @@ class Estimate:
     def total(self) -> Load:
         return self._load("together", self.plan.cells)
 
-    def _load(self, name: str, cells: list[Cell]) -> Load:
+    def _load(self, name: str, cells: list[RunCell]) -> Load:
         jobs = [job for cell in cells for job in cell.jobs]
         hours = {(job.row.paper, job.folder): self.run_hours(job) for job in jobs}
         per_submission = int(self.profile["group-components"]["train0"])
@@ -99,7 +100,7 @@ class Estimate:
             results_gb=len(jobs) * self._number("run_mb") / 1e3,
         )
 
-    def run_hours(self, job: Job) -> float:
+    def run_hours(self, job: SeededRun) -> float:
         """Hours of one training on a GPU, its start included."""
         measured = self.measured(job)
         if measured is not None:
@@ -109,7 +110,7 @@ class Estimate:
         core_s = self._clip_core_s(job.row) * passes * _epochs(job) * self.scale
         return (core_s / self._number("gpu_speedup") + self._number("job_start_s")) / _HOUR
 
-    def measured(self, job: Job) -> float | None:
+    def measured(self, job: SeededRun) -> float | None:
         """Seconds that the run took, where its record is here and says that a GPU did it; else None."""
         path = self.plan.root / self.plan.runs / job.folder / RECORD
         if not path.is_file():
@@ -215,7 +216,7 @@ class Estimate:
         return float(self.costs[name]["factor"])
 
 
-def _epochs(job: Job) -> int:
+def _epochs(job: SeededRun) -> int:
     return int(job.row.settings.get("protocol", {}).get("epochs", 1))
 
 

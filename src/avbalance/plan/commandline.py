@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.plan.config import load_yaml, merge
+from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan, load_plan
+from avbalance.plan.trees import merge
 
 BASE = "config/config.yaml"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from avbalance.declared import listed, nearest
 from avbalance.errors import UserError
+from avbalance.plan.short import choice_in_full, paper_in_full
+from avbalance.plan.trees import merge
 from avbalance.schemas import check
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
@@ -29,84 +31,101 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with `over` laid on it: mappings are merged key by key, everything else is replaced."""
-    merged = deepcopy(base)
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_sourced(merged[key]):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = deepcopy(value)
-    return merged
+class PaperFiles:
+    """The files paper.yaml of the repository `root`, without short forms; each is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._full: dict[str, dict[str, Any]] = {}
+        self._asked: list[str] = []  # papers that are being written out, each for the one before it
+
+    def full(self, slug: str) -> dict[str, Any]:
+        """One paper.yaml, laid over the paper that it `extends`.
+
+        Raises UserError for what cannot be written out, and where papers take over from each other in a circle.
+        """
+        if slug in self._asked:
+            raise UserError(
+                f"workflow/papers: {' -> '.join([*self._asked, slug])} take over from each other, endlessly."
+            )
+        if slug not in self._full:
+            path = self.root / "workflow" / "papers" / slug / "paper.yaml"
+            if self._asked and not path.is_file():
+                known = sorted(other.parent.name for other in path.parents[1].glob("*/paper.yaml"))
+                told = f"there is no paper {slug!r}{nearest(slug, known)}; there are {listed(known)}"
+                raise UserError(f"workflow/papers/{self._asked[-1]}/paper.yaml: {told}.")
+            self._asked.append(slug)
+            paper = load_yaml(path)
+            if parent := paper.pop("extends", None):
+                inherited = load_paper(self.root, parent, self)
+                for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
+                    inherited.pop(key, None)
+                builds_on = [parent, *inherited.pop("builds_on", [])]
+                paper = {**merge(inherited, paper), "builds_on": builds_on}
+            self._full[slug] = paper_in_full(paper, str(path), self.full)
+            self._asked.pop()
+        return self._full[slug]
 
 
-def is_sourced(value: Any) -> bool:
-    """Whether `value` is a declared value with its source: {value: ..., source: ...}."""
-    return isinstance(value, dict) and set(value) == {"value", "source"}
-
-
-def plain(value: Any) -> Any:
-    """The same tree with every {value, source} replaced by its value."""
-    if is_sourced(value):
-        return plain(value["value"])
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
-
-
-def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None = None) -> dict[str, Any]:
     """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
 
     Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a
     paper is laid over what the tier says. `name` is the folder under results/.
     """
+    files = files or PaperFiles(root)
     tier = str(overrides.get("tier", "demo"))
     wanted = overrides.get("papers")
     if isinstance(wanted, dict):  # `papers: {slug: }` asks for the paper as the tier has it
         overrides = {**overrides, "papers": {slug: own or {} for slug, own in wanted.items()}}
-    config = merge(load_tier(root, tier), {"tier": tier, **overrides})
+    config = merge(_load_tier(files, tier), {"tier": tier, **_in_full(files, overrides, "configuration")})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
     check("config", config, "configuration")
     return config
 
 
-def load_tier(root: Path, tier: str) -> dict[str, Any]:
+def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
     """One tier file, laid over the tiers it names as `base`: one, or several of which each is laid over the last."""
     layers: dict[str, dict[str, Any]] = {}
-    _stack(root, tier, layers)
+    _stack(files, tier, layers)
     return reduce(merge, layers.values())
 
 
-def _stack(root: Path, tier: str, layers: dict[str, dict[str, Any]]) -> None:
+def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]]) -> None:
     """Add a tier to `layers`, after those below it; a tier that several stand on comes once."""
     if tier in layers:
         return
-    config = load_yaml(root / "config" / "tiers" / f"{tier}.yaml")
+    config = load_yaml(files.root / "config" / "tiers" / f"{tier}.yaml")
     base = config.pop("base", [])
     for below in [base] if isinstance(base, str) else base:
-        _stack(root, below, layers)
-    layers[tier] = config
+        _stack(files, below, layers)
+    layers[tier] = _in_full(files, config, f"config/tiers/{tier}.yaml")
 
 
-def load_paper(root: Path, slug: str) -> dict[str, Any]:
+def _in_full(files: PaperFiles, config: dict[str, Any], where: str) -> dict[str, Any]:
+    """One layer of configuration without short forms, see short.py: they count for this layer alone."""
+    papers = config.get("papers")
+    if not isinstance(papers, dict):
+        return config
+    full = {
+        slug: choice_in_full(own, files.full(slug).get("runs", {}), f"{where}, papers.{slug}")
+        for slug, own in papers.items()
+        if isinstance(own, dict)
+    }
+    return {**config, "papers": {**papers, **full}}
+
+
+def load_paper(root: Path, slug: str, files: PaperFiles | None = None) -> dict[str, Any]:
     """The declarations of one paper: paper.yaml with tables.yaml, figures.yaml and claims.yaml of the same folder.
 
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
     """
     folder = root / "workflow" / "papers" / slug
-    paper = load_yaml(folder / "paper.yaml")
-    parent = paper.pop("extends", None)
-    if parent:
-        inherited = load_paper(root, parent)
-        paper["builds_on"] = [parent, *inherited.pop("builds_on", [])]
-        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
-            inherited.pop(key, None)
-        paper = merge(inherited, paper)
+    paper = {**(files or PaperFiles(root)).full(slug), "folder": f"workflow/papers/{slug}"}
     for part in ("tables", "figures", "claims"):
         if (folder / f"{part}.yaml").is_file():
             paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
-    paper["folder"] = f"workflow/papers/{slug}"
     check("paper", paper, str(folder))
     if paper.get("slug") != slug:
         raise UserError(

@@ -7,21 +7,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from avbalance.files import canonical_json
-from avbalance.plan.sheet import Job, Row
-from avbalance.plan.stores import recipes_of
-from avbalance.plan.subsets import Subsets
+from avbalance.plan.cells import SeededRun
+from avbalance.plan.data import recipes_of
+from avbalance.plan.sheet import Row
+from avbalance.plan.training import TrainingPlan
 from avbalance.reporting.kinds import module_name
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
 
 
-class Reports(Subsets):
+class Reports(TrainingPlan):
     """Everything that is made of finished runs."""
 
-    def reported_jobs(self, slug: str) -> list[Job]:
+    def reported_jobs(self, slug: str) -> list[SeededRun]:
         rows = sorted(self.rows[slug], key=lambda row: (row.dataset, row.run))
-        return [Job(row, seed) for row in rows if row.reports for seed in row.seeds]
+        return [SeededRun(row, seed) for row in rows if row.reports for seed in row.seeds]
 
     def prediction_files(self, slug: str) -> list[str]:
         return [f"{self.runs}/{job.folder}/predictions.parquet" for job in self.reported_jobs(slug)]
@@ -215,7 +216,7 @@ class Reports(Subsets):
         """A file of every seed of some runs on a role's own data set; nothing for runs that the tier leaves out."""
         rows = {row.run: row for row in self.rows[slug] if row.role == role and not row.robustness}
         return [
-            f"{self.runs}/{Job(rows[run], seed).folder}/{name}"
+            f"{self.runs}/{SeededRun(rows[run], seed).folder}/{name}"
             for run, name in wanted
             if run in rows
             for seed in rows[run].seeds

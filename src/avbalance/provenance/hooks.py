@@ -10,11 +10,13 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from avbalance.errors import UserError
 from avbalance.files import check_writable
+from avbalance.plan.cells import SeededRun
 from avbalance.plan.plan import Plan
-from avbalance.plan.sheet import Job, outputs
+from avbalance.plan.steps import steps
 from avbalance.provenance import drivers
 from avbalance.provenance.closures import save_closures
 from avbalance.provenance.restore import restore
+from avbalance.provenance.settings import save_settings
 from avbalance.provenance.signals import answer_in_a_thread
 from avbalance.training.runcache import RunCache
 from avbalance.wakeups import look_once_at_a_time
@@ -52,7 +54,7 @@ def before_planning(root: Path, name: str, say: Callable[[str], None]) -> None:
 
 
 def before_running(root: Path, plan: Plan) -> None:
-    """Remember which modules are behind each digest, and keep finished runs of the jobs that are about to be done.
+    """Write what is behind each digest, of settings and of code, and keep finished runs of the jobs about to be done.
 
     From here on SIGTERM ends this snakemake once its running jobs are done, whatever it was doing.
 
@@ -65,6 +67,7 @@ def before_running(root: Path, plan: Plan) -> None:
     coming = _coming(root)
     for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
         check_writable(folder)
+    save_settings(root, (step.spec for step in steps(plan)))
     save_closures(root, plan.codes)
     cache = RunCache(root / ".avbalance" / "runs")
     for cell in plan.cells:
@@ -73,8 +76,8 @@ def before_running(root: Path, plan: Plan) -> None:
                 cache.adopt(root / plan.runs / job.folder, _names(job))
 
 
-def _names(job: Job) -> list[str]:
-    return [Path(path).name for path in outputs(job)]
+def _names(job: SeededRun) -> list[str]:
+    return [Path(path).name for path in job.outputs()]
 
 
 def _coming(root: Path) -> set[str]:

@@ -17,11 +17,12 @@ from avbalance.plan.commandline import arguments, load_plan_for
 from avbalance.plan.digest import DIGEST_CACHE, closure_digests
 from avbalance.plan.plan import Plan
 from avbalance.plan.steps import Step, steps
-from avbalance.provenance.changes import Change, code_change, settings_changes, some
+from avbalance.provenance.changes import code_change, settings_changes, some
 from avbalance.provenance.closures import read_closure, shortened
 from avbalance.provenance.dryrun import DryRun, PendingJob, dry_run
 from avbalance.provenance.ledger import ledger_path, read_ledger
 from avbalance.provenance.records import incomplete_files, read_record
+from avbalance.provenance.settings import DIGEST, read_settings, settings_digest
 
 SHOWN = 8  # lines of a list, without --all
 _FILES = 3  # files named in one line
@@ -156,7 +157,7 @@ class Inquiry:
         if step is None or former is None:
             return [Reason(f"params changed: {text}") for text in job.reasons.get("params", ())]
         old = _recorded(former)
-        found = [*self._code(old, step), *_settings(old, step)]
+        found = [*self._code(old, step), *self._settings(old, step)]
         if not found and "params" in job.reasons:
             return [Reason(f"params changed: {job.reasons['params'][0].strip()}")]
         return found
@@ -169,6 +170,17 @@ class Inquiry:
         now = shortened(closure_digests(*entries, cache_file=self.root / DIGEST_CACHE))
         yield Reason(code_change(read_closure(self.root, digests[0]), now))
 
+    def _settings(self, old: list[str], step: Step) -> Iterator[Reason]:
+        digests = [text for text in old if DIGEST.fullmatch(text)]
+        if settings_digest(step.spec) in digests or not digests:
+            return
+        before = read_settings(self.root, digests[0])
+        if before is None:
+            yield Reason("settings changed (what they were before is not recorded here)")
+            return
+        for change in settings_changes(_without_code(before), _without_code(step.spec)):
+            yield Reason(f"settings changed: {change.what}", change.where)
+
 
 def _recorded(record: dict[str, Any]) -> list[str]:
     """The texts among a record's parameters, which Snakemake keeps as Python literals."""
@@ -177,18 +189,6 @@ def _recorded(record: dict[str, Any]) -> list[str]:
     except (KeyError, TypeError, ValueError, SyntaxError):  # a ledger comes from elsewhere
         return []
     return [value for value in values if isinstance(value, str)]
-
-
-def _settings(old: list[str], step: Step) -> Iterator[Reason]:
-    specs = [text for text in old if not _DIGEST.fullmatch(text)]
-    if step.spec in specs or not specs:
-        return
-    try:
-        changes = settings_changes(_without_code(specs[0]), _without_code(step.spec))
-    except ValueError:
-        changes = [Change(f"{specs[0]!r} -> {step.spec!r}")]
-    for change in changes:
-        yield Reason(f"settings changed: {change.what}", change.where)
 
 
 def _without_code(spec: str) -> str:

@@ -15,6 +15,7 @@ from avbalance.provenance.closures import read_closure, save_closures
 from avbalance.provenance.ledger import Entry, Ledger, build_ledger, ledger_path, read_ledger, write_ledger
 from avbalance.provenance.restore import remember
 from avbalance.provenance.run_record import code_state, versions
+from avbalance.provenance.settings import for_ledger
 from avbalance.provenance.stamp import md5_file
 from avbalance.sharing.ignored import IGNORED, arrays_line, share_arrays
 from avbalance.sharing.objects import (
@@ -85,9 +86,9 @@ def _content(ledger: Ledger) -> tuple[dict[str, Any], dict[str, Entry]]:
 
 
 def _header(publication: Publication) -> dict[str, Any]:
-    """When and from what the set is published: commit, environment, configuration, the code behind each digest."""
+    """When and from what the set is published: commit, environment, configuration, what is behind each digest."""
     root, plan = publication.root, publication.plan
-    list(steps(plan))  # asks for every digest, so that plan.codes has them all
+    settings = for_ledger(step.spec for step in steps(plan))  # asks for every code, so that plan.codes has them all
     save_closures(root, plan.codes)
     known = {code: read_closure(root, code) for code in sorted(set(plan.codes.values()))}
     lock, found = root / "requirements.lock", versions()
@@ -99,6 +100,7 @@ def _header(publication: Publication) -> dict[str, Any]:
         "lock_sha256": sha256_file(lock) if lock.is_file() else None,
         "config": plan.config,
         "closures": {code: closure for code, closure in known.items() if closure},
+        "settings": settings,
     }
 
 

@@ -51,7 +51,7 @@ _METADATA = "avbalance"  # key of the facts about a run in the header of its wei
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Where a cell reads and writes, and its `jobs` as planned (see plan/trainings.py).
+    """Where a cell reads and writes, and its `jobs` as planned (see plan/training.py).
 
     out: folder of runs to write into. inputs: folder of runs that jobs read from, by default the same.
     cache: folder of finished runs and saved states. after_save: see training/state.py.

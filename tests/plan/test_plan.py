@@ -43,21 +43,3 @@ def test_every_tier_has_a_plan_without_doubles(tier: str, tmp_path: Path, monkey
         assert set(plan.cell_inputs(cell)) <= set(files) - set(plan.cell_files(cell))
     for cell in plan.combinations:
         assert plan.combination_inputs(cell) and set(plan.combination_inputs(cell)) <= set(files)
-
-
-def test_a_search_in_one_job_per_method_waits_for_its_candidates() -> None:
-    plan = load_plan(REPOSITORY, {"tier": "paper", "seeds_per_job": "all"})
-    waiting = [cell for cell in plan.cells if any(job.row.choose for job in cell.jobs)]
-    assert waiting
-    for cell in waiting:
-        candidates = {run for job in cell.jobs for run in job.row.choose["candidates"]}
-        assert candidates.isdisjoint({job.row.run for job in cell.jobs}), cell.id
-        base = f"{plan.runs}/{cell.row.paper}/{cell.row.dataset}"
-        histories = {f"{base}/{run}/seed0/history.csv" for run in candidates}
-        needed = {
-            f"{base}/{need['run']}/seed{job.seed}/{need['file']}"
-            for job in cell.jobs
-            for need in job.row.needs.values()
-        }
-        assert set(plan.cell_inputs(cell)) == histories | needed, cell.id
-        assert len(histories) == len(candidates)

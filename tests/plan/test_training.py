@@ -30,6 +30,6 @@ def test_a_chain_of_runs_counts_all_that_waits_at_its_head() -> None:
 def test_data_come_before_training_and_the_most_used_first() -> None:
     plan = smoke()
     of_data = {name: plan.data_priority(name) for name in plan.datasets}
-    assert min(of_data.values()) > max(plan.priority(family) for family in plan.families)
+    assert min(of_data.values()) > max(plan.priority(rule) for rule in plan.training_rules)
     used = Counter(cell.row.dataset for cell in plan.cells for _ in cell.jobs)
     assert max(of_data, key=of_data.__getitem__) == used.most_common(1)[0][0]
