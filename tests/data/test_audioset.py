@@ -197,7 +197,7 @@ def test_class_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "row 1: the header is not index,mid,display_name"),
+        ("", "row 1: the file is empty"),
         ("mid,index\n", "row 1: the header is not"),
         ("index,mid,display_name\n1,/m/1,A\n", "row 2: '1,/m/1,A' is not <index>,<mid>,<name>"),
         ("index,mid,display_name\n0,/m/1,A\n1,/m/1,B\n", "row 3: "),

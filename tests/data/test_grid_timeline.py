@@ -12,19 +12,20 @@ import pytest
 from grid_corpus import ENDS, STARTS, words_of, write_corpus
 
 from avbalance.data import word_timelines
+from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, SECONDS, VOCABULARY, Utterance, read_talkers
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
-from avbalance.data.scenes import JointLaw
+from avbalance.data.recordings import Excerpt
+from avbalance.data.scenes import JointLaw, intervals, plan_timelines
 from avbalance.data.sources import grid_timeline
-from avbalance.data.timelines import intervals, plan_timelines
-from avbalance.data.word_timelines import WORDS, Cut, SplicedClip, make_clip, part_sentences, splice
+from avbalance.data.word_timelines import WORDS, SplicedClip, make_clip, part_sentences, splice
 from avbalance.errors import UserError
-from avbalance.features.decode import decode_audio
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe
 from avbalance.files import sha256_file
 
 RATE, SIDE, FPS = 8000, 16, 4
-CUT = Cut((0.0, 0.0, 1.0, 1.0), SIDE, FPS, RATE)
+EXCERPT = Excerpt((0.0, 0.0, 1.0, 1.0), SIDE, FPS, RATE)
 LOUD = JointLaw(1.0, 1.0, (40.0, 40.0), (40.0, 40.0))  # hardly any noise
 _LETTERS = ("blps", "bgrw", "abiw", "abcdefghijklmnopqrstuvxyz", "z123456789", "anps")
 _TURNS = (1, 2, 3, 1, 1, 5)
@@ -90,7 +91,7 @@ def _tones(second: np.ndarray) -> np.ndarray:
 def test_every_second_is_another_take_of_the_word_that_is_heard(sentences: list[Utterance]) -> None:
     checked = 0
     for clip in _clips(sentences, "parsing", 8):
-        sound = make_clip(clip, CUT)[1].reshape(10, RATE)
+        sound = make_clip(clip, EXCERPT)[1].reshape(10, RATE)
         said: dict[int, list[int]] = {second: [] for second in range(10)}
         takes: dict[int, list[int]] = {}
         for cls, onset, offset in intervals(clip.scene, "audio"):
@@ -121,7 +122,7 @@ def test_pictures_show_the_words_one_over_the_other_and_else_a_mouth_at_rest(
     rest = (ENDS[-1] + SECONDS) / 2  # the pause after the sentence is the longer one
     overlaps = compared = 0
     for clip in _clips(sentences, scheme, 10):
-        frames = make_clip(clip, CUT)[0].astype(float)
+        frames = make_clip(clip, EXCERPT)[0].astype(float)
         assert frames.shape == (10 * FPS, SIDE, SIDE, 3)
         scale = (frames[:, :, : SIDE // 2 - 1, 2].mean() - frames[:, :, SIDE // 2 + 1 :, 2].mean()) / 200
         measured = frames[..., 0].reshape(10, -1).mean(axis=1) / scale / 3 / 25  # s: red rises by 3 with every picture
@@ -217,8 +218,8 @@ def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
     assert (manifest.frame["status"] == "ok").all()
     truth, differing = manifest.timeline("events_audio").any(axis=1), 0
     for name, active in zip(manifest.frame["audio"], truth, strict=True):
-        sound = decode_audio(tmp_path / "media" / name, 16000)
-        loudness = np.mean(sound.waveform.reshape(10, 16000) ** 2, axis=1)
+        sound, _ = decode_file(tmp_path / "media" / name, get_audio_recipe("seconds10-mel128"), None)
+        loudness = np.mean(sound.waveform[:160_000].reshape(10, 16000) ** 2, axis=1)
         if active.any() and not active.all():
             assert loudness[active].min() > 100 * loudness[~active].max()
             differing += 1

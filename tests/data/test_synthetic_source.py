@@ -11,8 +11,8 @@ import pytest
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
-from avbalance.features.decode import SoundRequest, decode_file
-from avbalance.features.recipes import get_visual_recipe
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.files import sha256_file
 
 
@@ -40,7 +40,7 @@ def _written(folder: Path) -> dict[str, int]:
 
 
 def _decoded(path: Path) -> dict[str, np.ndarray]:
-    sound, pictures = decode_file(path, SoundRequest(None), get_visual_recipe("fps4-first-32"))
+    sound, pictures = decode_file(path, get_audio_recipe("ks_fbank"), get_visual_recipe("fps4-first-32"))
     assert sound is not None and pictures is not None
     return {"audio": sound.waveform, "visual": np.stack([np.asarray(image) for image in pictures.images])}
 

@@ -138,7 +138,7 @@ def unpack(archive: Path, folder: Path) -> None:
     inside = folder.resolve()
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in opened.namelist():
+            for name in opened.namelist():  # zipfile itself would write such a file elsewhere without a word
                 if not (inside / name).resolve().is_relative_to(inside):
                     raise UserError(f"{archive}: would write {name!r} outside of {folder}; it was not unpacked.")
             opened.extractall(inside)

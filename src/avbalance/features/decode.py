@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +133,7 @@ def _decode(
     return heard.result() if heard else no_sound, seen.result() if seen else no_pictures
 
 
-def _read_tracks(container: Any, tracks: dict[int, _Track]) -> None:
+def _read_tracks(container: Any, tracks: Mapping[int, _Track]) -> None:
     """Give decoded frames to their tracks until none needs more; an error ends its track, or all."""
     try:
         for packet in container.demux([container.streams[index] for index in tracks]):

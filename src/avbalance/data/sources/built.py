@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 TOGETHER = ("group", "id")
+ROUNDS = 3  # of recalibration, at the most, unless the option says otherwise
 KINETICS = "kinetics-400"  # labels that need no file
 _ESTIMATORS = ("data", "model", "protocol", "rule", "folds")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avbalance.data.degrade import add_blocks, blur, mix_sound, unit_power
-from avbalance.data.noise import pink_noise
+from avbalance.data.noise import add_blocks, blur, mix_sound, pink_noise, unit_power
 
 
 @pytest.fixture(scope="module")

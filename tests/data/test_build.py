@@ -1,4 +1,4 @@
-"""Generated clips that are absent beside their manifest: made again, the others and the manifest left alone."""
+"""Generated clips that are absent beside their manifest are made again; builds that are killed or run side by side."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from avbalance.data.build import ensure_media
 from avbalance.data.manifest import Manifest, make_manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
 from avbalance.files import exclusive, read_json, sha256_file, write_json
