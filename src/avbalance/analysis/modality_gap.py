@@ -246,11 +246,11 @@ def bimodality(
         raise UserError(f"modality gap: one and two components cannot be compared, because {fitted.reason}.")
     observed = _gain(fitted)
     generator = np.random.default_rng(seed)
-    found = []
+    comparisons = []
     for name, draw in nulls(known, kind).items():
         gains = np.sort([_gain(fit(draw(known.size, generator), seed, kind)) for _ in range(draws)])
-        found.append(NullComparison(name, gains, (1 + int((gains >= observed).sum())) / (1 + draws)))
-    return observed, tuple(found)
+        comparisons.append(NullComparison(name, gains, (1 + int((gains >= observed).sum())) / (1 + draws)))
+    return observed, tuple(comparisons)
 
 
 def _gain(fitted: Fit) -> float:

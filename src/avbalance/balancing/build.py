@@ -77,11 +77,11 @@ class _Table:
     @property
     def topics(self) -> dict[str, str]:
         """Label of a clip -> its category: by the category's own name, or by that of one of its labels."""
-        found: dict[str, str] = {}
+        topics: dict[str, str] = {}
         for modality in MODALITIES:
             for label, column in zip(*np.nonzero(self.categories.members[modality]), strict=True):
-                found[self.labels[modality][label]] = self.names[column]
-        return {**found, **{name: name for name in self.names}}
+                topics[self.labels[modality][label]] = self.names[column]
+        return {**topics, **{name: name for name in self.names}}
 
 
 def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = "auto", threads: int = 1) -> None:

@@ -101,8 +101,8 @@ def recalibrate(clips: pd.DataFrame, rule: Rule, fewest: int) -> tuple[NDArray[n
     order.dominance(reasons, fewest, kappa)
     kept = reasons == KEPT
     counts = {name: int((reasons == name).sum()) for name in REASONS}
-    found = {"pool": len(clips), **counts, "kept": int(kept.sum()), "fewest": fewest, "cell_cap": kappa}
-    return reasons, {**found, "before": before, "after": flatness_measures(*values[kept].T)}
+    sizes = {"pool": len(clips), **counts, "kept": int(kept.sum()), "fewest": fewest, "cell_cap": kappa}
+    return reasons, {**sizes, "before": before, "after": flatness_measures(*values[kept].T)}
 
 
 class _Order:

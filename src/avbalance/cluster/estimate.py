@@ -220,24 +220,24 @@ def lines(plan: Plan) -> list[str]:
     """The estimate as text, for people."""
     now = PlanCosts(plan)
     loads = [*map(now.load, plan.papers), now.total]
-    said = [
+    text = [
         f"{'paper':<28}{'trainings':>10}{'jobs':>7}{'submitted':>11}{'GPU-hours':>11}{'longest (h)':>13}"
         f"{'results (GB)':>14}"
     ]
-    said += [
+    text += [
         f"{each.name:<28}{each.trainings:>10,}{each.jobs:>7,}{each.submissions:>11,}{each.gpu_hours:>11,.0f}"
         f"{each.longest_hours:>13,.1f}{each.results_gb:>14,.1f}"
         for each in loads
     ]
     inventory = take_inventory(plan)
-    said += ["", *table(inventory, now), *building(now), *plan.chosen]
+    text += ["", *table(inventory, now), *building(now), *plan.chosen]
     if missing := gaps(inventory):
-        said += ["", "Missing:", *(f"  {gap}" for gap in missing)]
-    said += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
-    said += [f"the others from {COSTS}, which says what was measured and what is assumed."]
+        text += ["", "Missing:", *(f"  {gap}" for gap in missing)]
+    text += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
+    text += [f"the others from {COSTS}, which says what was measured and what is assumed."]
     for scale in SCALES:
-        said += ["", *_strained(PlanCosts(plan, scale))]
-    return said
+        text += ["", *_strained(PlanCosts(plan, scale))]
+    return text
 
 
 def _strained(costs: PlanCosts) -> Iterator[str]:

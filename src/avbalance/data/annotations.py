@@ -31,7 +31,7 @@ class Oddity:
 
 
 @dataclass(frozen=True)
-class Line:
+class ListLine:
     """A line of a file: its number and its cells."""
 
     path: Path
@@ -83,7 +83,7 @@ def text_lines(path: Path, source: str) -> Iterator[str]:
         raise UserError(f"{path}: not readable as text ({error}); take it again from {source}.") from error
 
 
-def read_lines(path: Path, delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE) -> list[Line]:
+def read_lines(path: Path, delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE) -> list[ListLine]:
     """Every line of a file, cut into cells; quoting: how it quotes them, not at all unless said otherwise.
 
     Raises UserError when the file is absent, empty or not text.
@@ -94,12 +94,12 @@ def read_lines(path: Path, delimiter: str, source: str, quoting: Quoting = csv.Q
         raise UserError(f"{path}: not readable as text ({error}); take it again from {source}.") from error
     if not rows:
         raise UserError(f"{path}, row 1: the file is empty; take it again from {source}.")
-    return [Line(path, number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
+    return [ListLine(path, number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
 
 
 def read_columns(
     path: Path, columns: Sequence[str], delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE
-) -> Iterator[Line]:
+) -> Iterator[ListLine]:
     """The lines of a file below its header line, of each the cells of `columns`; the header may name further columns.
 
     Raises UserError for a column that is missing, a row of another width, and a file without rows.
@@ -116,7 +116,7 @@ def read_columns(
         width, wanted = len(line.cells), len(header.cells)
         if width != wanted:
             raise line.error(f"{width} cells under a header of {wanted}; take it again from {source}.")
-        yield Line(path, line.number, tuple(line.cells[place] for place in places))
+        yield ListLine(path, line.number, tuple(line.cells[place] for place in places))
 
 
 def refuse_repeats(parts: Sequence[ListedPart]) -> None:

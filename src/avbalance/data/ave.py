@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.annotations import Line, Oddity, read_lines
+from avbalance.data.annotations import ListLine, Oddity, read_lines
 from avbalance.errors import UserError
 
 CLASSES = (
@@ -99,7 +99,7 @@ def read_annotations(path: str | Path) -> Annotations:
     return Annotations(path, tuple(ids), np.array(events, dtype=np.int64), segments, tuple(oddities), first_row)
 
 
-def _record(line: Line) -> tuple[str, int, int]:
+def _record(line: ListLine) -> tuple[str, int, int]:
     """Category, onset and offset of one line."""
     if len(line.cells) != 5 or len(line.cells[1]) != 11:
         raise line.error(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.annotations import Line, ListedPart, Oddity, read_columns, refuse_repeats
+from avbalance.data.annotations import ListedPart, ListLine, Oddity, read_columns, refuse_repeats
 from avbalance.errors import UserError
 from avbalance.files import sha256_file
 
@@ -136,7 +136,7 @@ def audio_version(path: str | Path) -> str:
     return AUDIO_VERSIONS.get(digest, f"unpublished (sha256 {digest[:12]})")
 
 
-def _class_index(label: str, line: Line) -> int:
+def _class_index(label: str, line: ListLine) -> int:
     if label not in _INDEX:
         raise line.error(f"unknown class {label!r}; write one of the 25, such as {CLASSES[0]!r}.")
     return _INDEX[label]

@@ -126,7 +126,7 @@ def stores_locked(folders: Iterable[Path], state_dir: str | Path | None) -> Iter
 
 
 @dataclass(frozen=True)
-class Request:
+class FeatureRequest:
     """What is to be decoded and stored; `key` is the digest of all that decides the bytes.
 
     facts: what the cards of all stores say; black: what a clip of black frames is, for the card of a store of clip
@@ -141,7 +141,7 @@ class Request:
     key: str
 
 
-def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, workers: int) -> Request:
+def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, workers: int) -> FeatureRequest:
     """Read the manifest and see to generated media; raises UserError as `extract` does, and for absent weights."""
     ensure_media(manifest_path, workers)
     manifest = read_manifest(manifest_path)
@@ -165,7 +165,7 @@ def prepare(manifest_path: Path, recipes: dict[str, Recipe], decoder: str, worke
         "recipes": {modality: recipe.as_dict() for modality, recipe in recipes.items()},
         "decoder": decoder,
     }
-    return Request(manifest, jobs, recipes, facts, black, digest_json(identity))
+    return FeatureRequest(manifest, jobs, recipes, facts, black, digest_json(identity))
 
 
 def clip_jobs(manifest: Manifest, manifest_path: Path, modalities: Sequence[str] | Mapping[str, Any]) -> list[ClipJob]:
@@ -220,7 +220,7 @@ def _library_versions(recipes: Mapping[str, Recipe], encoders: Sequence[str]) ->
 
 
 @contextmanager
-def unfinished(request: Request, targets: dict[str, Path], state_dir: str | Path | None) -> Iterator[Extraction]:
+def unfinished(request: FeatureRequest, targets: dict[str, Path], state_dir: str | Path | None) -> Iterator[Extraction]:
     """An extraction that may have been begun; what it did is kept if it fails and `state_dir` is given."""
     if state_dir is None:
         parent = next(iter(targets.values())).parent
@@ -243,7 +243,7 @@ class Extraction:
     targets: modality -> folder of the finished store. durable: whether what is done is to outlive a kill.
     """
 
-    def __init__(self, request: Request, targets: dict[str, Path], state: Path, durable: bool) -> None:
+    def __init__(self, request: FeatureRequest, targets: dict[str, Path], state: Path, durable: bool) -> None:
         self.request, self.targets, self.state, self.durable = request, targets, state, durable
         self.writers = {modality: StoreWriter(state / modality, recipe) for modality, recipe in request.recipes.items()}
         self.lines: dict[str, list[dict[str, Any]]] = self._resumed()  # of the index, by modality

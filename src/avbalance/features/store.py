@@ -109,7 +109,7 @@ def array_is_there(folder: str | os.PathLike[str]) -> bool:
 
 
 def holds_extraction(folder: Path, key: str) -> bool:
-    """Whether a store's array is there and was made by the extraction with that key (see `extract.Request`)."""
+    """Whether a store's array is there and was made by the extraction with that key (see `extract.FeatureRequest`)."""
     facts = array_facts(folder)
     return facts is not None and facts["extraction"] == key and array_is_there(folder)
 
