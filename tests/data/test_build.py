@@ -79,11 +79,6 @@ def test_only_absent_clips_are_made_and_what_a_kill_left_is_swept_up(original: P
     assert not list(media.glob("*.partial*"))
 
 
-def test_where_all_is_there_nothing_is_touched(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "remake", lambda *given: pytest.fail("nothing was absent"))
-    ensure_media(original)
-
-
 def test_clips_of_other_bytes_are_counted_in_a_warning(fetched: Path, caplog: pytest.LogCaptureFixture) -> None:
     manifest = read_manifest(fetched)
     sums = ["of another encoder", "of another encoder", *manifest.frame["sha256"].tolist()[2:]]

@@ -67,11 +67,6 @@ def _spec(corpus: Path, scheme: str = "parsing", **changes: Any) -> dict[str, An
     return {"kind": "grid-timeline", "stands_for": None, "describe": "real words", "options": options}
 
 
-def test_the_words_are_those_of_five_kinds() -> None:
-    assert len(WORDS) == len(set(WORDS)) == 26
-    assert set(WORDS) == {word for kind in KINDS if kind != "letter" for word in VOCABULARY[kind]}
-
-
 def test_parts_share_no_sentence(sentences: list[Utterance]) -> None:
     flawed = Utterance("s1", "bbaf2n", Path("nowhere"), (), "there are no timings")
     parts = part_sentences([*sentences, flawed], 1)
@@ -153,12 +148,6 @@ def test_the_manifest_says_what_is_in_every_clip(corpus: Path, tmp_path: Path) -
     assert sha256_file(tmp_path / "media" / "train-00001.mp4") == before["train-00001.mp4"]
 
 
-def test_background_is_a_class_of_localisation(corpus: Path, tmp_path: Path) -> None:
-    manifest = grid_timeline.build("toy", _spec(corpus, "localisation"), tmp_path)
-    assert manifest.classes == [*WORDS, "Background"]
-    assert np.array_equal(manifest.timeline("events_audio"), manifest.timeline("events_visual"))
-
-
 def _identity(corpus: Path, folder: Path) -> Manifest:
     return grid_timeline.build("toy", _spec(corpus, clips={"train": 1, "test": 1}), folder)
 
@@ -224,3 +213,9 @@ def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
             assert loudness[active].min() > 100 * loudness[~active].max()
             differing += 1
     assert differing
+
+
+def test_background_is_a_class_of_localisation(corpus: Path, tmp_path: Path) -> None:
+    manifest = grid_timeline.build("toy", _spec(corpus, "localisation"), tmp_path)
+    assert manifest.classes == [*WORDS, "Background"]
+    assert np.array_equal(manifest.timeline("events_audio"), manifest.timeline("events_visual"))

@@ -135,12 +135,6 @@ def test_a_bad_row_of_the_truth_is_named(tmp_path: Path, row: str, message: str)
         read_segments(path, [A])
 
 
-def test_truth_is_read_for_different_videos(tmp_path: Path) -> None:
-    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n")
-    with pytest.raises(UserError, match="2 videos of which only 1 differ"):
-        read_segments(path, [A, A])
-
-
 def test_an_audio_file_of_other_bytes_is_no_published_version(tmp_path: Path) -> None:
     path = _write(tmp_path / "e.csv", EVAL_HEADER)
     assert audio_version(path) == f"unpublished (sha256 {sha256_file(path)[:12]})"
@@ -205,16 +199,6 @@ def test_the_real_truth(
     assert len(unknown) == names and not unknown & set(val.names + test.names)
 
 
-def test_the_real_quirks(real: Path) -> None:
-    for name, empty, disagreeing in (("val", (4, 70, 93), 31), ("test", (6, 121, 174), 53)):
-        split = read_split(real / f"AVVP_{name}_pd.csv")
-        audio, visual = (
-            read_segments(real / f"AVVP_eval_{modality}.csv", split.names).truth for modality in ("audio", "visual")
-        )
-        assert tuple(int((~truth.any(axis=(1, 2))).sum()) for truth in (audio, visual, audio & visual)) == empty
-        assert ((audio | visual).any(axis=2) != split.labels).any(axis=1).sum() == disagreeing
-
-
 def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
     versions = [audio_version(real / name) for name in ("AVVP_eval_audio.csv", OLD_AUDIO)]
     assert versions == list(AUDIO_VERSIONS.values())
@@ -225,3 +209,9 @@ def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
         [("JfZEqeLZqWk_30_40", "Speech"), ("KvIjsmANkxI_10_20", "Cat")], key=lambda pair: videos.index(pair[0])
     )
     assert not (old & ~repaired).any() and (repaired & ~old).sum() == 8
+
+
+def test_truth_is_read_for_different_videos(tmp_path: Path) -> None:
+    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n")
+    with pytest.raises(UserError, match="2 videos of which only 1 differ"):
+        read_segments(path, [A, A])

@@ -51,14 +51,6 @@ def test_discrepancy_follows_the_beta_law_and_the_mean_is_uniform_given_it(law: 
     assert abs(stats.spearmanr(place, discrepancy).statistic) < 0.05
 
 
-def test_share_of_visual_preferred_clips() -> None:
-    # P(2 Beta(a, b) - 1 < 0) = I_{1/2}(a, b), the regularised incomplete beta function: 1/2 for a = b;
-    # I_{1/2}(2, 1) = (1/2)^2 = 1/4. Standard error at 4000 draws: sqrt(.25 * .75 / 4000) = .007.
-    for law, share in ((BALANCED, 0.5), (replace(BALANCED, alpha=2.0), 0.25)):
-        audio, visual = _draws(law).T
-        assert abs(np.mean(audio < visual) - share) < 4 * 0.008
-
-
 def test_snr_is_linear_in_the_informativeness() -> None:
     # -10 + .25 * (14 - -10) = -4
     assert SKEWED.snr_db((0.0, 0.25)) == (-30.0, -4.0)
@@ -140,17 +132,8 @@ def test_parsing_clips_have_the_declared_shares_of_events_and_kinds() -> None:
     for kind, share in KINDS.items():
         assert kinds[kind] / kinds.total() == pytest.approx(share, abs=0.08)
     assert sum(KINDS.values()) == pytest.approx(1.0) == sum(EVENT_COUNTS)
-
-
-def test_labels_are_all_that_is_heard_or_seen() -> None:
-    for scene in SCENES:
-        named = {cls for side in ("audio", "visual") for cls, _, _ in intervals(scene, side)}
-        assert scene.labels() == tuple(sorted(named)) and named
-
-
-def test_shifted_events_overlap() -> None:
-    pairs = [each for scene in SCENES for each in _tracks(scene).values() if _kind(*each) == "shifted"]
-    assert pairs and all(max(heard[0], seen[0]) < min(heard[1], seen[1]) for heard, seen in pairs if heard and seen)
+    for heard, seen in (each for scene in SCENES for each in _tracks(scene).values()):
+        assert not (heard and seen) or max(heard[0], seen[0]) < min(heard[1], seen[1])  # shifted ones overlap
 
 
 def test_a_localised_clip_is_one_event_heard_and_seen_at_once() -> None:
@@ -182,16 +165,6 @@ def test_a_clip_on_a_timeline_depends_on_its_seed_and_number_alone(scheme: str) 
     for number, clip in enumerate(many.values()):
         if clip.split == "train":  # classes take turns
             assert number % 5 in clip.scene.labels()
-
-
-def test_informativeness_is_planted_as_in_other_stand_ins() -> None:
-    audio, visual = np.array([(scene.planted_audio, scene.planted_visual) for scene in SCENES]).T
-    # P(u_audio < u_visual) = I_{1/2}(2.4, 1.2) = .26 (regularised incomplete beta function), standard error .018
-    assert np.mean(audio < visual) == pytest.approx(0.26, abs=0.07)
-    assert SCENES[0].snr_audio_db == pytest.approx(-20 + 30 * audio[0])
-    flipped = plan_parsing_clip(3, 8, 8, 25, replace(LAW, flip=True))
-    assert (flipped.planted_audio, flipped.planted_visual) == (visual[8], audio[8])
-    assert flipped.events == SCENES[8].events
 
 
 def test_a_clip_never_has_more_events_than_there_are_classes() -> None:
