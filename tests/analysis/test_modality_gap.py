@@ -185,16 +185,6 @@ def test_any_fit_is_ordered_and_adds_up(seed: int, first: float, apart: float, s
     assert min(m.sigma_B, m.sigma_I) >= 0.01 - 1e-9  # the root of the regularisation
 
 
-def test_a_warm_start_ends_where_a_cold_one_does() -> None:
-    gaps = two_humps()
-    cold = fit(gaps, 0).mixture
-    assert cold is not None
-    warm = fit(gaps, 0, start=cold).mixture
-    assert warm is not None and vars(warm) == pytest.approx(vars(cold), abs=5e-3)
-    model = estimator(gaps, 0, start=cold).fit(gaps[:, None])
-    assert model.n_iter_ <= 2
-
-
 # Fallbacks and errors.
 
 
@@ -302,12 +292,11 @@ def test_nothing_to_compare_is_an_error() -> None:
         bimodality(np.full(50, 0.25), seed=0)
 
 
-@pytest.mark.parametrize(("kind", "low"), [("abs", 0.0), ("signed", -1.0)])
-def test_nulls_lie_on_the_range_of_the_gap(kind: str, low: float) -> None:
-    observed = np.random.default_rng(0).beta(1.5, 4, 4000) * (1 - low) + low
-    for name, draw in nulls(observed, kind).items():
+def test_nulls_lie_on_the_range_of_the_gap() -> None:
+    observed = np.random.default_rng(0).beta(1.5, 4, 4000)
+    for name, draw in nulls(observed).items():
         drawn = draw(4000, np.random.default_rng(1))
-        assert drawn.shape == (4000,) and drawn.min() >= low and drawn.max() <= 1, name
+        assert drawn.shape == (4000,) and drawn.min() >= 0 and drawn.max() <= 1, name
         if name == "beta-matched":
             assert (drawn.mean(), drawn.std()) == pytest.approx((observed.mean(), observed.std()), abs=0.02)
 

@@ -147,8 +147,8 @@ def test_a_localised_clip_is_one_event_heard_and_seen_at_once() -> None:
     assert 1 - np.mean(lengths) / SEGMENTS == pytest.approx(0.18, abs=0.06)
 
 
-def test_intervals_leave_distractors_and_the_other_track_out() -> None:
-    events = (Event(4, 1, 3, 1.0, 0.0), Event(1, 2, 5, 1.0, 1.0), Event(7, 0, 9, distractor=True))
+def test_intervals_are_of_one_track() -> None:
+    events = (Event(4, 1, 3, 1.0, 0.0), Event(1, 2, 5, 1.0, 1.0))
     scene = Scene(events, 10.0, 0.0, 0.0, 1.0, 1.0, (0, 0))
     assert intervals(scene, "audio") == [(1, 2, 5), (4, 1, 3)]
     assert intervals(scene, "visual") == [(1, 2, 5)]

@@ -3,7 +3,7 @@
 Xia et al. 2023, section 4, in the order of the paper: categories, types, supplement, parts, confidences, recalibration.
 Every step counts what it takes away, and every clip that is left out has its reason. What is written, beside the
 manifest: building/steps.csv, left_out.csv and clips.parquet (all clips of the pool with types and confidences),
-summary.json (maps before and after, what to collect).
+summary.json (maps before and after, what to collect). Longer than other files, so that all steps stand in their order.
 """
 
 from __future__ import annotations

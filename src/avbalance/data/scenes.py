@@ -38,17 +38,13 @@ _SPEECH_EVENT = len(PLACES)
 
 @dataclass(frozen=True)
 class Event:
-    """Something of class `cls` from `start` to `end` (s); a gain of 0 hides it from that modality.
-
-    A distractor is rendered like any event but is no part of the clip's labels.
-    """
+    """Something of class `cls` from `start` to `end` (s); a gain of 0 hides it from that modality."""
 
     cls: int
     start: float
     end: float
     gain_audio: float = 1.0
     gain_visual: float = 1.0
-    distractor: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,8 @@ class Scene:
     seed: tuple[int, ...]
 
     def labels(self) -> tuple[int, ...]:
-        """Classes of the events that count, ascending, without repetition."""
-        return tuple(sorted({event.cls for event in self.events if not event.distractor}))
+        """Classes of the events, ascending, without repetition."""
+        return tuple(sorted({event.cls for event in self.events}))
 
 
 @dataclass(frozen=True)
@@ -219,7 +215,7 @@ def plan_localised_clip(seed: int, clip_index: int, cls: int, law: JointLaw) -> 
 
 def intervals(scene: Scene, modality: str) -> list[tuple[int, int, int]]:
     """(class, onset, offset) of all that is heard ("audio") or seen ("visual"), by class, then onset."""
-    present = [event for event in scene.events if getattr(event, f"gain_{modality}") > 0 and not event.distractor]
+    present = [event for event in scene.events if getattr(event, f"gain_{modality}") > 0]
     return sorted((event.cls, int(event.start), int(event.end)) for event in present)
 
 
