@@ -81,7 +81,7 @@ MUTANTS = (
     _code(5, "analysis/subsets.py",
           "side_mask(discrepancy, side, value)", "side_mask(discrepancy, side, value / 2)", "analysis"),
     _code(6, "analysis/confidence.py", "BINS = 100", "BINS = 50", "analysis"),
-    _code(6, "analysis/confidence.py", "rows * bins + columns", "columns * bins + rows", "analysis"),
+    _code(6, "analysis/flatness.py", "rows * grid + columns", "columns * grid + rows", "analysis"),
     _code(6, "reporting/figures/discrepancy_map.py", 'origin="lower"', 'origin="upper"', "analysis"),
     _code(6, "reporting/figures/discrepancy_map.py", "PowerNorm(0.5", "PowerNorm(1.0", "analysis"),
     _code(7, "models/resnet.py", '{"audio": 1, "visual": 3}', '{"audio": 3, "visual": 3}', "methods"),
