@@ -27,7 +27,7 @@ from side_by_side import finish, ratio, row
 
 from avbalance.data.manifest import write_manifest
 from avbalance.data.sources import synthetic
-from avbalance.features.decode import decode_frames
+from avbalance.features.decode import decode_file
 from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
 from avbalance.models.dropout import dropout
@@ -104,7 +104,7 @@ def store(folder: Path) -> None:
     everything = np.arange(len(clips.ids))
     ratio(
         "frames and spectrograms from the store, against decoding the frames alone",
-        lambda: [decode_frames(path, get_visual_recipe(recipe)) for path in files],
+        lambda: [decode_file(path, None, get_visual_recipe(recipe)) for path in files],
         lambda: list(source.evaluation(everything)),
         wanted=10,
     )

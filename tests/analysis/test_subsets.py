@@ -86,13 +86,6 @@ def test_every_definition_covers_the_same_test_clips(unimodal_file: Writer, tmp_
     assert found["planted"]["discrepancy"].tolist() == [0.5, -0.5]
 
 
-def test_real_data_have_no_planted_definition(unimodal_file: Writer, tmp_path: Path) -> None:
-    pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
-    pairs = {"estimated": pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])}
-    build_subsets(pairs, tmp_path / "manifest.parquet", tmp_path / "subsets.parquet", RULE)
-    assert sorted(read_subsets(tmp_path / "subsets.parquet")) == ["estimated"]
-
-
 def test_people_name_sides_and_leave_clips_outside(unimodal_file: Writer, tmp_path: Path) -> None:
     ids = ["heard", "seen", "both", "neither", "nobody"]
     confidence = (ids, [[0.5] * 5])
@@ -124,16 +117,6 @@ def test_agreement_by_hand() -> None:
     assert found.pop("kappa") == pytest.approx(1 / 6)
     assert found == {"audio_agreed": 2, "audio_denied": 1, "visual_agreed": 1, "visual_denied": 1}
     assert np.isnan(agreement(ours[:2], theirs[:2])["kappa"])  # one side alone is no agreement
-
-
-def test_swapped_modalities_flip_every_preference(unimodal_file: Writer, tmp_path: Path) -> None:
-    pd.DataFrame({"id": ["a", "b"]}).to_parquet(tmp_path / "manifest.parquet")
-    first = pair(unimodal_file, "e", [0.75, 0.25], [0.25, 0.5])
-    build_subsets({"estimated": first}, tmp_path / "manifest.parquet", tmp_path / "one.parquet", RULE)
-    build_subsets({"estimated": first[::-1]}, tmp_path / "manifest.parquet", tmp_path / "two.parquet", RULE)
-    one, two = (read_subsets(tmp_path / f"{name}.parquet")["estimated"] for name in ("one", "two"))
-    assert one["preferred"].tolist() == ["audio", "visual"]
-    assert two["preferred"].tolist() == ["visual", "audio"]
 
 
 def test_a_missing_estimate_is_told(tmp_path: Path) -> None:

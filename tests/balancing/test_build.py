@@ -13,9 +13,8 @@ import pytest
 
 from avbalance.balancing import build, estimation
 from avbalance.balancing.build import build_balanced
-from avbalance.data.build import build_dataset
+from avbalance.data.build import build_dataset, ensure_media
 from avbalance.data.manifest import read_manifest
-from avbalance.data.media import ensure_media
 from avbalance.data.sources import built
 from avbalance.errors import UserError
 

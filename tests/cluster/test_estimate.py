@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avbalance.cluster.estimate import COSTS, SCALES, Estimate, lines
+from avbalance.cluster.estimate import COSTS, SCALES, PlanCosts, lines
 from avbalance.errors import UserError
 from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan, load_plan
@@ -33,11 +33,11 @@ def test_time_of_a_training_is_that_of_its_clips(plan):
     assert (clips["train"], clips["evaluated"]) == (14799, 1320 + 2597)
     # 100 epochs of 14,799 clips and 0.33 x 3,917 evaluated ones: core-seconds, a hundredth of them on a GPU; start 20 s
     expected = (100 * (14799 + 0.33 * 3917) * 1.0 / 100 + 20) / 3600
-    assert Estimate(plan).run_hours(job_of(plan, RUN)) == pytest.approx(expected)
+    assert PlanCosts(plan).run_hours(job_of(plan, RUN)) == pytest.approx(expected)
 
 
 def test_ten_times_the_clips_take_ten_times_the_store(plan):
-    now, then = Estimate(plan), Estimate(plan, 10)
+    now, then = PlanCosts(plan), PlanCosts(plan, 10)
     assert then.store_gb("kinetics-sounds") == pytest.approx(10 * now.store_gb("kinetics-sounds"))
     frames, bins = 10 * 256 * 256 * 3, 257 * 1091
     assert now.store_gb("kinetics-sounds") == pytest.approx(18716 * (frames + 2 * bins) / 1e9, rel=0.01)
@@ -52,15 +52,15 @@ def test_a_record_counts_before_an_assumption(plan, tmp_path):
     folder.mkdir(parents=True)
     record = folder / "record.json"
     record.write_text(json.dumps({"wall_s": 7200.0, "device": {"kind": "cuda"}}))
-    estimate = Estimate(moved)
+    estimate = PlanCosts(moved)
     assert estimate.run_hours(job_of(moved, RUN)) == pytest.approx(2.0)
     assert estimate.total.measured == 1
     record.write_text(json.dumps({"wall_s": 7200.0, "device": {"kind": "cpu"}}))
-    assert Estimate(moved).total.measured == 0, "a processor's time says nothing of a GPU's"
+    assert PlanCosts(moved).total.measured == 0, "a processor's time says nothing of a GPU's"
 
 
 def test_what_gives_way_is_named_with_what_to_do(plan):
-    now, far = (Estimate(plan, scale).strains() for scale in (1, 100))
+    now, far = (PlanCosts(plan, scale).strains() for scale in (1, 100))
     assert not next(strain for strain in now if strain.name == "store_gb").exceeded
     store = next(strain for strain in far if strain.name == "store_gb")
     assert store.exceeded and "smaller visual recipe" in store.then
@@ -80,7 +80,7 @@ def test_the_paper_tier_of_all_papers_has_an_estimate():
 
 
 def test_an_unknown_data_set_is_told(plan):
-    estimate = Estimate(plan)
+    estimate = PlanCosts(plan)
     with pytest.raises(UserError, match=r"config/costs.yaml: nothing is known of the data set mine"):
         estimate.store_gb("mine")
 

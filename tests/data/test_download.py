@@ -140,12 +140,6 @@ def test_a_broken_download_goes_on_where_it_stopped(host: Host, tmp_path: Path, 
     assert _files(tmp_path) == KEPT
 
 
-def test_what_arrived_whole_is_not_fetched_again(host: Host, tmp_path: Path) -> None:
-    (tmp_path / "s1.zip.part").write_bytes(host.archives["s1.zip"])
-    host.get(tmp_path)
-    assert [name for name, _ in host.asked] == ["alignments.zip"] and _files(tmp_path) == KEPT
-
-
 def test_other_bytes_than_the_host_lists_are_refused_and_removed(host: Host, tmp_path: Path) -> None:
     host.checksums["s1.zip"] = "md5:" + "0" * 32
     with pytest.raises(UserError, match=r"s1\.zip: did not arrive as its host lists it, and was removed"):

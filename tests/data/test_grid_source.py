@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from grid_corpus import real_grid, write_corpus, write_sentence
 
+from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, VOCABULARY
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
 from avbalance.data.sources import grid
 from avbalance.errors import UserError
-from avbalance.features.decode import SoundRequest, decode_file
-from avbalance.features.recipes import get_visual_recipe
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.schemas import first_violation
 
 # Two of each colour, of each of four digits, and so on.
@@ -55,7 +55,7 @@ def _build(folder: Path, root: Path, **changes: Any) -> Manifest:
 
 
 def _decoded(path: Path, fps: int = 25) -> tuple[np.ndarray, np.ndarray]:
-    sound, pictures = decode_file(path, SoundRequest(None), get_visual_recipe(f"fps{fps}-first-16-3s"))
+    sound, pictures = decode_file(path, get_audio_recipe("ks_fbank"), get_visual_recipe(f"fps{fps}-first-16-3s"))
     assert sound is not None and pictures is not None
     return np.stack([np.asarray(image) for image in pictures.images]), sound.waveform
 

@@ -12,19 +12,20 @@ import pytest
 from grid_corpus import ENDS, STARTS, words_of, write_corpus
 
 from avbalance.data import word_timelines
+from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, SECONDS, VOCABULARY, Utterance, read_talkers
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
-from avbalance.data.scenes import JointLaw
+from avbalance.data.recordings import Excerpt
+from avbalance.data.scenes import JointLaw, intervals, plan_timelines
 from avbalance.data.sources import grid_timeline
-from avbalance.data.timelines import intervals, plan_timelines
-from avbalance.data.word_timelines import WORDS, Cut, SplicedClip, make_clip, part_sentences, splice
+from avbalance.data.word_timelines import WORDS, SplicedClip, make_clip, part_sentences, splice
 from avbalance.errors import UserError
-from avbalance.features.decode import decode_audio
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe
 from avbalance.files import sha256_file
 
 RATE, SIDE, FPS = 8000, 16, 4
-CUT = Cut((0.0, 0.0, 1.0, 1.0), SIDE, FPS, RATE)
+EXCERPT = Excerpt((0.0, 0.0, 1.0, 1.0), SIDE, FPS, RATE)
 LOUD = JointLaw(1.0, 1.0, (40.0, 40.0), (40.0, 40.0))  # hardly any noise
 _LETTERS = ("blps", "bgrw", "abiw", "abcdefghijklmnopqrstuvxyz", "z123456789", "anps")
 _TURNS = (1, 2, 3, 1, 1, 5)
@@ -66,11 +67,6 @@ def _spec(corpus: Path, scheme: str = "parsing", **changes: Any) -> dict[str, An
     return {"kind": "grid-timeline", "stands_for": None, "describe": "real words", "options": options}
 
 
-def test_the_words_are_those_of_five_kinds() -> None:
-    assert len(WORDS) == len(set(WORDS)) == 26
-    assert set(WORDS) == {word for kind in KINDS if kind != "letter" for word in VOCABULARY[kind]}
-
-
 def test_parts_share_no_sentence(sentences: list[Utterance]) -> None:
     flawed = Utterance("s1", "bbaf2n", Path("nowhere"), (), "there are no timings")
     parts = part_sentences([*sentences, flawed], 1)
@@ -90,7 +86,7 @@ def _tones(second: np.ndarray) -> np.ndarray:
 def test_every_second_is_another_take_of_the_word_that_is_heard(sentences: list[Utterance]) -> None:
     checked = 0
     for clip in _clips(sentences, "parsing", 8):
-        sound = make_clip(clip, CUT)[1].reshape(10, RATE)
+        sound = make_clip(clip, EXCERPT)[1].reshape(10, RATE)
         said: dict[int, list[int]] = {second: [] for second in range(10)}
         takes: dict[int, list[int]] = {}
         for cls, onset, offset in intervals(clip.scene, "audio"):
@@ -121,7 +117,7 @@ def test_pictures_show_the_words_one_over_the_other_and_else_a_mouth_at_rest(
     rest = (ENDS[-1] + SECONDS) / 2  # the pause after the sentence is the longer one
     overlaps = compared = 0
     for clip in _clips(sentences, scheme, 10):
-        frames = make_clip(clip, CUT)[0].astype(float)
+        frames = make_clip(clip, EXCERPT)[0].astype(float)
         assert frames.shape == (10 * FPS, SIDE, SIDE, 3)
         scale = (frames[:, :, : SIDE // 2 - 1, 2].mean() - frames[:, :, SIDE // 2 + 1 :, 2].mean()) / 200
         measured = frames[..., 0].reshape(10, -1).mean(axis=1) / scale / 3 / 25  # s: red rises by 3 with every picture
@@ -150,12 +146,6 @@ def test_the_manifest_says_what_is_in_every_clip(corpus: Path, tmp_path: Path) -
     (tmp_path / "media" / "train-00001.mp4").unlink()
     ensure_media(tmp_path / "manifest.parquet")
     assert sha256_file(tmp_path / "media" / "train-00001.mp4") == before["train-00001.mp4"]
-
-
-def test_background_is_a_class_of_localisation(corpus: Path, tmp_path: Path) -> None:
-    manifest = grid_timeline.build("toy", _spec(corpus, "localisation"), tmp_path)
-    assert manifest.classes == [*WORDS, "Background"]
-    assert np.array_equal(manifest.timeline("events_audio"), manifest.timeline("events_visual"))
 
 
 def _identity(corpus: Path, folder: Path) -> Manifest:
@@ -217,9 +207,15 @@ def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
     assert (manifest.frame["status"] == "ok").all()
     truth, differing = manifest.timeline("events_audio").any(axis=1), 0
     for name, active in zip(manifest.frame["audio"], truth, strict=True):
-        sound = decode_audio(tmp_path / "media" / name, 16000)
-        loudness = np.mean(sound.waveform.reshape(10, 16000) ** 2, axis=1)
+        sound, _ = decode_file(tmp_path / "media" / name, get_audio_recipe("seconds10-mel128"), None)
+        loudness = np.mean(sound.waveform[:160_000].reshape(10, 16000) ** 2, axis=1)
         if active.any() and not active.all():
             assert loudness[active].min() > 100 * loudness[~active].max()
             differing += 1
     assert differing
+
+
+def test_background_is_a_class_of_localisation(corpus: Path, tmp_path: Path) -> None:
+    manifest = grid_timeline.build("toy", _spec(corpus, "localisation"), tmp_path)
+    assert manifest.classes == [*WORDS, "Background"]
+    assert np.array_equal(manifest.timeline("events_audio"), manifest.timeline("events_visual"))

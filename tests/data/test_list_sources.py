@@ -74,14 +74,6 @@ def test_start_and_end_of_a_name_may_be_milliseconds(stem: str, start: int) -> N
     assert youtube_clip(stem) == (A, start)
 
 
-def test_an_empty_file_is_a_missing_clip(tmp_path: Path) -> None:
-    _kinetics_lists(tmp_path)
-    _touch(tmp_path / "media", f"{B}_120.mp4")
-    (tmp_path / "media" / f"{A}_7.mp4").write_bytes(b"")
-    frame = kinetics_sounds.build("ks", _kinetics(tmp_path), tmp_path / "out").frame.set_index("id")
-    assert frame.loc[f"{A}_000007", "status"] == "missing" and frame.loc[f"{B}_000120", "status"] == "ok"
-
-
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
@@ -191,14 +183,6 @@ def test_vggsound_rows_become_clips_and_classes_are_sorted_by_code_point(tmp_pat
     assert frame["group"].iloc[1] == frame["group"].iloc[2] == B and set(frame["sha256"]) == {None}
 
 
-def test_checksums_are_made_on_request(tmp_path: Path) -> None:
-    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
-    _touch(tmp_path / "media", f"{A}_000001.mp4")
-    frame = vggsound.build("vgg", _vgg(tmp_path, checksums=True), tmp_path / "out").frame
-    # sha256 of the single byte "x"
-    assert frame["sha256"].iloc[0] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -224,13 +208,6 @@ def test_a_table_of_categories_narrows_vggsound(tmp_path: Path) -> None:
     manifest = vggsound.build("vgg", narrowed, tmp_path / "out")
     assert manifest.classes == ["people marching"] and list(manifest.frame["id"]) == [f"{A}_000001", f"{B}_000185"]
     assert vggsound.inputs(narrowed) == [str(tmp_path / "vggsound.csv"), str(table)]
-
-
-def test_vggsound_preflight(tmp_path: Path) -> None:
-    assert "hche11/VGGSound" in str(vggsound.preflight(_vgg(tmp_path)))
-    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
-    assert "download the 10 s clips" in str(vggsound.preflight(_vgg(tmp_path)))
-    assert vggsound.preflight(_vgg(tmp_path, allow_missing=True)) is None
 
 
 def test_the_real_vggsound_test_rows(tmp_path: Path) -> None:
@@ -278,14 +255,6 @@ def test_balanced_clips_may_be_hdf5_with_pickles_or_plain_media(tmp_path: Path) 
     assert manifest.classes == ["singing", "cutting"]  # the annotation's order, not the alphabet's
 
 
-def test_one_folder_of_videos_serves_both_modalities(tmp_path: Path) -> None:
-    _annotation(tmp_path)
-    _touch(tmp_path / "clips", f"{C}.mp4")
-    spec = _balanced(tmp_path, visual_folder="clips", audio_folder="clips")
-    row = balanced.build("bal", spec, tmp_path / "out").frame.set_index("id").loc[C]
-    assert row.audio == row.visual == f"clips/{C}.mp4"
-
-
 def test_differences_from_the_published_sizes_are_reported_in_the_card(tmp_path: Path) -> None:
     _annotation(tmp_path)
     card = balanced.build("bal", _balanced(tmp_path, allow_missing=True), tmp_path / "out").card
@@ -323,16 +292,6 @@ def test_a_bad_annotation_entry_is_named(tmp_path: Path, entry: dict[str, str]) 
         balanced.build("bal", _balanced(tmp_path, allow_missing=True), tmp_path / "out")
 
 
-def test_balanced_preflight(tmp_path: Path) -> None:
-    assert "Balanced-Audiovisual-Dataset" in str(balanced.preflight(_balanced(tmp_path)))
-    ten = str(tmp_path / "MM-Debiased.json")
-    assert "Valuate-and-Enhance" in str(balanced.preflight(_balanced(tmp_path, annotation=ten)))
-    _annotation(tmp_path)
-    with pytest.raises(UserError, match=r"video: no such folder; .*set allow_missing"):
-        balanced.build("bal", _balanced(tmp_path), tmp_path / "out")
-    assert balanced.preflight(_balanced(tmp_path, allow_missing=True)) is None
-
-
 @pytest.mark.parametrize(("source", "spec"), [(kinetics_sounds, _kinetics), (balanced, _balanced)])
 def test_a_json_file_of_another_kind_is_refused(tmp_path: Path, source: Any, spec: Any) -> None:
     (tmp_path / "lists").mkdir()
@@ -340,3 +299,20 @@ def test_a_json_file_of_another_kind_is_refused(tmp_path: Path, source: Any, spe
         (tmp_path / name).write_text('{"labels": []}')
     with pytest.raises(UserError, match="lacks 'labels' or 'database'"):
         source.build("toy", spec(tmp_path, allow_missing=True), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "list_from", "media_from"),
+    [
+        (vggsound, _vgg, "hche11/VGGSound", "download the 10 s clips"),
+        (balanced, _balanced, "Balanced-Audiovisual-Dataset", "video: no such folder"),
+    ],
+)
+def test_what_is_absent_is_named_with_where_to_get_it(
+    tmp_path: Path, source: Any, spec: Any, list_from: str, media_from: str
+) -> None:
+    assert list_from in str(source.preflight(spec(tmp_path)))
+    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
+    _annotation(tmp_path)
+    assert media_from in str(source.preflight(spec(tmp_path)))
+    assert source.preflight(spec(tmp_path, allow_missing=True)) is None

@@ -11,7 +11,8 @@ import pytest
 from avbalance.data.media_write import write_clip
 from avbalance.data.render import render_audio, render_frames
 from avbalance.data.scenes import Event, Scene
-from avbalance.features.decode import SoundRequest, decode_file
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe
 
 FPS, RATE = 4, 16000
 SCENE = Scene((Event(5, 0.0, 4.0),), 4.0, 10.0, 10.0, 1.0, 1.0, (1, 2))
@@ -41,7 +42,7 @@ def test_sound_comes_back_sample_by_sample(clip: tuple[Path, np.ndarray, np.ndar
         assert container.duration == pytest.approx(4_000_000, abs=1)
         stream = container.streams.audio[0]
         assert (stream.rate, stream.layout.name, stream.codec_context.name) == (RATE, "mono", "flac")
-    sound, _ = decode_file(path, SoundRequest(RATE), None)
+    sound, _ = decode_file(path, get_audio_recipe("logmel8x8-4s"), None)
     assert sound is not None and sound.status == "ok"
     assert sound.waveform.shape == waveform.shape
     # half a step of 16 bits, and the step between 32767 and 32768 as full scale

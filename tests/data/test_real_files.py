@@ -18,10 +18,10 @@ import pytest
 
 from avbalance.data.manifest import Manifest
 from avbalance.data.sources import ave, balanced, cremad, vggsound
-from avbalance.errors import UserError
-from avbalance.features.decode import Pictures, SoundRequest, decode_audio, decode_file
+from avbalance.errors import LostClip
+from avbalance.features.decode import Pictures, decode_file
+from avbalance.features.ready_made import read_released
 from avbalance.features.recipes import SeenRecipe, get_audio_recipe, get_visual_recipe
-from avbalance.features.released import read_released
 
 
 def real(*names: str) -> Path:
@@ -46,7 +46,7 @@ def usable(manifest: Manifest) -> dict[str, Any]:
 
 def both(path: Path, recipe: SeenRecipe) -> tuple[int, int, Pictures]:
     """Samples and rate of the sound, and the pictures, all of them usable."""
-    sound, pictures = decode_file(path, SoundRequest(None), recipe)
+    sound, pictures = decode_file(path, get_audio_recipe("ks_fbank"), recipe)
     assert sound is not None and pictures is not None
     assert (sound.status, pictures.status) == ("ok", "ok"), (path, sound.reason, pictures.reason)
     return len(sound.waveform), sound.rate, pictures
@@ -103,7 +103,7 @@ def test_mp3_files_of_cremad_are_the_sound_of_their_clips(tmp_path: Path) -> Non
     for emotion, audio_frames in MP3.items():
         row = rows[f"1002_DFA_{emotion}_XX"]
         assert (row.audio, row.visual) == (f"AudioMP3/{row.id}.mp3", f"Image-01-FPS/{row.id}")
-        sound = decode_audio(tmp_path / row.audio, None)
+        sound, _ = decode_file(tmp_path / row.audio, get_audio_recipe("ks_fbank"), None)
         assert (sound.status, len(sound.waveform), sound.rate) == ("ok", 1_152 * audio_frames, 44_100)
         assert 0.01 < np.abs(sound.waveform).max() <= 1.0
 
@@ -193,7 +193,7 @@ def test_the_noisy_part_of_ave_is_178_training_videos_without_event(tmp_path: Pa
     # Row 1, second 0 begins 0, 0.17149538, 0.27591193, 0; all values together are 27838.888.
     assert heard[1][0, :4].tolist() == pytest.approx([0, 0.17149538, 0.27591193, 0], abs=1e-4)
     assert np.stack(heard).sum(dtype=np.float64) == pytest.approx(27_838.888, rel=1e-4)
-    with pytest.raises(UserError, match=r"holds float64 \(10, 128\), float32 \(10, 7, 7, 512\) is wanted"):
+    with pytest.raises(LostClip, match=r"holds float64 \(10, 128\), float32 \(10, 7, 7, 512\) is wanted"):
         read_released(feats / noisy["audio"].iloc[0], get_visual_recipe("seconds10-vgg19"))
 
 

@@ -26,14 +26,6 @@ def _scene(*events: Event, snr_audio_db: float = 40.0, snr_visual_db: float = 40
     return Scene(events, 4.0, snr_audio_db, snr_visual_db, 1.0, 1.0, (5, 6))
 
 
-def test_shapes_and_types_follow_the_options() -> None:
-    scene = plan_single_event(0, 0, 0, 3.0, LAW)
-    frames, waveform = render_frames(scene, 12, 48, 5), render_audio(scene, 12, 8000)
-    assert frames.shape == (15, 48, 48, 3) and frames.dtype == np.uint8
-    assert waveform.shape == (24000,) and waveform.dtype == np.float32
-    assert 0.02 < np.abs(waveform).max() <= 1.0
-
-
 def test_rendering_repeats_itself_and_the_modalities_do_not_touch_each_other() -> None:
     scene = plan_single_event(0, 3, 2, 4.0, LAW)
     louder = replace(scene, snr_audio_db=20.0)
@@ -73,12 +65,6 @@ def test_events_show_only_in_their_interval_and_modality() -> None:
     assert loudness[2] > 1000 * max(loudness[0], loudness[1], loudness[3])
 
 
-def test_gain_scales_an_event() -> None:
-    full = render_audio(_scene(Event(0, 0, 4)), 12, RATE)
-    half = render_audio(_scene(Event(0, 0, 4, gain_audio=0.5)), 12, RATE)
-    assert np.mean(half**2) / np.mean(full**2) == pytest.approx(0.25, rel=0.01)
-
-
 @pytest.mark.parametrize("classes", [2, 12, 25, 31])
 def test_every_class_has_its_own_sound_and_its_own_hue(classes: int) -> None:
     sounds = {(p.family, p.pitch) for p in (audio_prototype(c, classes) for c in range(classes))}
@@ -96,30 +82,6 @@ def test_clean_objects_have_the_hue_of_their_class(cls: int) -> None:
     prototype = visual_prototype(cls, 12)
     distance = abs((hue - prototype.hue + 0.5) % 1.0 - 0.5)
     assert distance < 3 * prototype.hue_spread
-
-
-def _spectrum(scene: Scene) -> np.ndarray:
-    """Mean power in 40 bands on a log grid over the loudest half of 40 ms windows, centred logarithm."""
-    windows = render_audio(scene, 12, RATE).reshape(-1, 640) * np.hanning(640)
-    power = np.abs(np.fft.rfft(windows, axis=1)) ** 2
-    edges = np.unique(np.geomspace(2, 320, 41).astype(int))
-    bands = np.log(np.add.reduceat(power.mean(axis=0), edges[:-1]))
-    return bands - bands.mean()
-
-
-def test_a_simple_listener_hears_more_classes_the_higher_the_snr() -> None:
-    templates = [
-        np.mean([_spectrum(replace(plan_single_event(1, k, c, 4.0, LAW), snr_audio_db=20.0)) for k in range(6)], 0)
-        for c in range(12)
-    ]
-    accuracy = []
-    for snr in (-30.0, 0.0, 12.0):
-        scenes = [replace(plan_single_event(2, k, k % 12, 4.0, LAW), snr_audio_db=snr) for k in range(72)]
-        distances = [[np.sum((heard - t) ** 2) for t in templates] for heard in map(_spectrum, scenes)]
-        guesses = np.argmin(distances, axis=1)
-        accuracy.append(np.mean([guess == k % 12 for k, guess in enumerate(guesses)]))
-    # chance is 1/12 = .083 with a standard error of .033 at 72 clips
-    assert accuracy[0] < 0.2 and accuracy[0] < accuracy[1] < accuracy[2] and accuracy[2] > 0.8
 
 
 def test_a_simple_viewer_sees_more_classes_the_higher_the_snr() -> None:
@@ -194,3 +156,9 @@ def test_quick_clips_have_not_changed() -> None:
     heard = [float(np.abs(np.diff(sound, order)).mean()) for order in range(3)]
     assert seen == pytest.approx([23.1747, 14.37265, 14.15331, 53.33862], rel=1e-3)
     assert heard == pytest.approx([0.0638009, 0.0461293, 0.0727318], rel=1e-3)
+
+
+def test_gain_scales_an_event() -> None:
+    full = render_audio(_scene(Event(0, 0, 4)), 12, RATE)
+    half = render_audio(_scene(Event(0, 0, 4, gain_audio=0.5)), 12, RATE)
+    assert np.mean(half**2) / np.mean(full**2) == pytest.approx(0.25, rel=0.01)

@@ -11,8 +11,8 @@ import pytest
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
-from avbalance.features.decode import SoundRequest, decode_file
-from avbalance.features.recipes import get_visual_recipe
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.files import sha256_file
 
 
@@ -40,7 +40,7 @@ def _written(folder: Path) -> dict[str, int]:
 
 
 def _decoded(path: Path) -> dict[str, np.ndarray]:
-    sound, pictures = decode_file(path, SoundRequest(None), get_visual_recipe("fps4-first-32"))
+    sound, pictures = decode_file(path, get_audio_recipe("ks_fbank"), get_visual_recipe("fps4-first-32"))
     assert sound is not None and pictures is not None
     return {"audio": sound.waveform, "visual": np.stack([np.asarray(image) for image in pictures.images])}
 
@@ -97,13 +97,6 @@ def test_clips_of_other_settings_are_never_kept(tmp_path: Path, change: dict[str
     assert new.card["digest"] != old.card["digest"]
 
 
-def test_clips_of_unknown_settings_are_never_kept(tmp_path: Path) -> None:
-    whole = _build(tmp_path)
-    (tmp_path / "media" / "settings.json").unlink()
-    (tmp_path / "media" / "train-00000.mp4").write_bytes(b"something else")
-    assert _build(tmp_path).frame.equals(whole.frame)
-
-
 def test_a_larger_set_keeps_the_smaller_one_and_a_smaller_one_drops_the_rest(tmp_path: Path) -> None:
     small = _build(tmp_path)
     before = _written(tmp_path)
@@ -126,12 +119,6 @@ def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
     assert np.array_equal(old["visual"], new["visual"]) == (slow == "audio")
 
 
-def test_flip_swaps_the_planted_columns(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
-    flipped = _build(tmp_path, flip=True).frame
-    assert flipped["planted_audio"].tolist() == plain[1].frame["planted_visual"].tolist()
-    assert flipped["planted_visual"].tolist() == plain[1].frame["planted_audio"].tolist()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -150,10 +137,3 @@ def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: 
     with pytest.raises(UserError, match=message):
         _build(tmp_path, **change)
     assert not (tmp_path / "media").exists()
-
-
-def test_an_absent_option_is_named() -> None:
-    spec = _spec()
-    del spec["options"]["seed"]
-    with pytest.raises(UserError, match="option 'seed' is missing"):
-        synthetic.preflight(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ import numpy as np
 import pytest
 
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
 from avbalance.data.sources import synthetic_timeline
 from avbalance.errors import UserError
-from avbalance.features.decode import SoundRequest, decode_file
-from avbalance.features.recipes import VisualRecipe
+from avbalance.features.decode import decode_file
+from avbalance.features.recipes import VisualRecipe, get_audio_recipe
 from avbalance.files import sha256_file
 
 FRAMES = VisualRecipe("all", "first", 2.0, 32, 20, 4)
@@ -80,7 +80,8 @@ def test_background_is_a_class_of_localisation_and_of_no_event(localised: tuple[
 
 def _energy(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Loudness and contrast of each second (10,), after encoding and decoding."""
-    sound, pictures = decode_file(path, SoundRequest(8000, 10.0), FRAMES)
+    recipe = dataclasses.replace(get_audio_recipe("decibel64-10s"), rate=8000)
+    sound, pictures = decode_file(path, recipe, FRAMES)
     assert sound is not None and pictures is not None
     frames = np.stack([np.asarray(image, dtype=float) for image in pictures.images]) - 127.5
     return np.mean(sound.waveform.reshape(10, 8000) ** 2, axis=1), np.mean(frames.reshape(10, -1) ** 2, axis=1)
@@ -99,35 +100,6 @@ def test_there_is_energy_where_events_are_and_none_elsewhere(request: pytest.Fix
                 assert energy[active].min() > 5 * energy[~active].max(), (name, column)
                 compared += 1
     assert compared >= 5
-
-
-def test_a_killed_build_goes_on_with_what_it_has(tmp_path: Path) -> None:
-    whole = _build(tmp_path)
-    media = tmp_path / "media"
-    before = {path.name: path.stat().st_mtime_ns for path in media.glob("*.mp4")}
-    (media / "train-00003.mp4").unlink()
-    (media / ".test-00001.mp4.x.partial").write_bytes(b"half a file")
-    again = _build(tmp_path, workers=2)
-    assert again.frame.equals(whole.frame) and again.card == whole.card
-    after = {path.name: path.stat().st_mtime_ns for path in media.glob("*.mp4")}
-    assert {name for name in before if before[name] != after[name]} == {"train-00003.mp4"}
-    assert not list(media.glob(".*.partial"))
-
-
-def test_another_seed_or_scheme_leaves_no_clip_of_the_old_ones(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
-    old = plain[1]
-    few = {"train": 2, "test": 1}
-    for scheme, seed in (("parsing", 12), ("localisation", 11)):
-        new = _build(tmp_path, scheme, seed=seed, clips=few)
-        assert not set(new.frame["sha256"]) & set(old.frame["sha256"]) and len(set(new.frame["sha256"])) == 3
-    assert len(list((tmp_path / "media").glob("*.mp4"))) == 3
-
-
-def test_absent_clips_are_made_again_beside_their_manifest(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
-    write_manifest(plain[1], tmp_path / "manifest.parquet")
-    ensure_media(tmp_path / "manifest.parquet")
-    for row in plain[1].frame.itertuples():
-        assert sha256_file(tmp_path / "media" / row.audio) == row.sha256
 
 
 def test_checksums_are_no_part_of_what_the_data_are(plain: tuple[Path, Manifest], tmp_path: Path) -> None:

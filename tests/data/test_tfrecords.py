@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedding_files import embeddings, entry, field, record, sequence_example, write_records
+from embedding_files import embeddings, entry, field, sequence_example, write_records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,8 +151,3 @@ def test_all_real_records_are_those_of_the_list(folder: str, files: int, number:
     assert time.process_time() - before < 10  # seconds; 2.5 where this was written
     assert (len(paths), len(found)) == (files, number)
     assert found == {clip: wanted[clip] for clip in found}
-
-
-def test_records_frame_any_data(tmp_path: Path) -> None:
-    (tmp_path / "any").write_bytes(record(b"") + record(b"x" * 5000))
-    assert [(offset, len(data)) for offset, data in read_records(tmp_path / "any")] == [(0, 0), (16, 5000)]

@@ -109,14 +109,6 @@ def test_without_the_file_all_is_as_without_the_option(tmp_path: Path, caplog: p
     pd.testing.assert_frame_equal(vggsound.build("vgg", none, tmp_path / "out").frame, absent.frame)
 
 
-def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> None:
-    labels_file(tmp_path, f"{A}_000001,not a class,A,False,False,False")
-    assert vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
-    whole = tuple(f"{A},{number},class {number},test" for number in range(309))
-    with pytest.raises(UserError, match=r"vggsounder\.csv, row 2: class 'not a class' is not in the list"):
-        vggsound.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")
-
-
 def test_the_real_labels(tmp_path: Path) -> None:
     real = os.environ.get("AVBALANCE_REAL_DATA")
     if not real or not (Path(real) / "vggsound" / "vggsounder.csv").is_file():
@@ -134,3 +126,11 @@ def test_the_real_labels(tmp_path: Path) -> None:
         expected = {"A": (1, 0), "V": (0, 1), "AV": (1, 1)}.get(said.get((row.id, row.label), ""))
         if expected:
             assert (row.annotated_audio, row.annotated_visual) == expected
+
+
+def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> None:
+    labels_file(tmp_path, f"{A}_000001,not a class,A,False,False,False")
+    assert vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
+    whole = tuple(f"{A},{number},class {number},test" for number in range(309))
+    with pytest.raises(UserError, match=r"vggsounder\.csv, row 2: class 'not a class' is not in the list"):
+        vggsound.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")

@@ -205,7 +205,7 @@ def test_what_a_killed_process_had_done_is_not_done_again(tmp_path, made, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(arrays, "_refusal", killed)
+        patch.setattr(arrays, "_difference", killed)
         with pytest.raises(KeyboardInterrupt):
             ensure_arrays(manifest, stores, tmp_path / "state")
     shutil.rmtree(tmp_path / "media")  # nothing can be decoded any more

@@ -1,17 +1,35 @@
-import os
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clip_files import RATE, grey_steps, tone, write_mp4, write_wav
+from PIL import Image
 
-from avbalance.features.clip import ClipJob, extract_clip
-from avbalance.features.decode import SoundRequest as Request
-from avbalance.features.decode import decode_audio, decode_file, decode_frames, pick_index, resample
+from avbalance.errors import UserError
+from avbalance.features.decode import (
+    Pictures,
+    Sound,
+    decode_file,
+    distinct_frames,
+    pick_index,
+    resample,
+    shrink,
+    uniform_frames,
+)
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 
 AUDIO = get_audio_recipe("logmel32x64-4s")
+WHOLE = dataclasses.replace(AUDIO, seconds=None)  # asks for all of a track
 VISUAL = get_visual_recipe("fps1-middle-32")
+
+
+def heard(path: Path, recipe=WHOLE) -> Sound:
+    return decode_file(path, recipe, None)[0]
+
+
+def seen(path: Path, recipe=VISUAL) -> Pictures:
+    return decode_file(path, None, recipe)[1]
 
 
 def numbers(pictures):
@@ -20,7 +38,7 @@ def numbers(pictures):
 
 
 def statuses(path):
-    sound, pictures = decode_file(path, Request(RATE), VISUAL)
+    sound, pictures = decode_file(path, WHOLE, VISUAL)
     assert all(part.reason for part in (sound, pictures) if part.status != "ok")
     return sound.status, pictures.status
 
@@ -28,7 +46,7 @@ def statuses(path):
 def test_aac_comes_back_with_the_samples_that_went_in(tmp_path):
     click = np.zeros(4 * RATE, np.float32)
     click[20_000:20_040] = 0.9
-    sound = decode_audio(write_mp4(tmp_path / "a.mp4", grey_steps(32), click), RATE)
+    sound = heard(write_mp4(tmp_path / "a.mp4", grey_steps(32), click))
     assert (sound.status, len(sound.waveform), sound.duration) == ("ok", 64_000, 4.0)
     # An AAC frame is 1024 samples: a forgotten priming frame would move the click that far.
     assert abs(int(np.abs(sound.waveform).argmax()) - 20_020) < 40
@@ -37,7 +55,7 @@ def test_aac_comes_back_with_the_samples_that_went_in(tmp_path):
 def click_position(path, **start):
     click = np.zeros(2 * RATE, np.float32)
     click[8000:8040] = 0.9
-    sound, pictures = decode_file(write_mp4(path, grey_steps(20), click, **start), Request(RATE), VISUAL)
+    sound, pictures = decode_file(write_mp4(path, grey_steps(20), click, **start), WHOLE, VISUAL)
     assert (sound.status, pictures.status) == ("ok", "ok")
     return int(np.abs(sound.waveform).argmax())
 
@@ -54,9 +72,9 @@ def test_sound_stays_on_the_time_line_of_the_pictures(tmp_path):
 
 def test_one_pass_gives_what_two_passes_give(tmp_path):
     path = write_mp4(tmp_path / "a.mp4", grey_steps(32), tone())
-    sound, pictures = decode_file(path, Request(RATE), VISUAL)
-    assert np.array_equal(sound.waveform, decode_audio(path, RATE).waveform)
-    assert numbers(pictures) == numbers(decode_frames(path, VISUAL)) == [4, 12, 20, 28]
+    sound, pictures = decode_file(path, WHOLE, VISUAL)
+    assert np.array_equal(sound.waveform, heard(path).waveform)
+    assert numbers(pictures) == numbers(seen(path)) == [4, 12, 20, 28]
     assert (pictures.width, pictures.height, pictures.duration) == (64, 64, 4.0)
 
 
@@ -72,13 +90,13 @@ def test_one_pass_gives_what_two_passes_give(tmp_path):
 )
 def test_frames_are_picked_by_number(tmp_path, recipe, expected):
     path = write_mp4(tmp_path / "a.mp4", grey_steps(32), None)
-    assert numbers(decode_frames(path, get_visual_recipe(recipe))) == expected
+    assert numbers(seen(path, get_visual_recipe(recipe))) == expected
 
 
 def test_a_slow_track_serves_a_frame_for_several_picks(tmp_path):
     # 2 frames a second, 4 wanted: pick i is frame floor(i / 2 + 1 / 2), and frame 8 does not exist
     path = write_mp4(tmp_path / "a.mp4", grey_steps(8), None, fps=2)
-    pictures = decode_frames(path, get_visual_recipe("fps4-first-32-4s"))
+    pictures = seen(path, get_visual_recipe("fps4-first-32-4s"))
     assert numbers(pictures) == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
 
 
@@ -90,7 +108,7 @@ def test_middle_index_rounds_halves_up():
 
 def test_stereo_is_the_mean_of_its_channels(tmp_path):
     left = tone(1.0)
-    sound = decode_audio(write_wav(tmp_path / "a.wav", np.stack([left, np.zeros_like(left)], axis=1)), RATE)
+    sound = heard(write_wav(tmp_path / "a.wav", np.stack([left, np.zeros_like(left)], axis=1)))
     np.testing.assert_allclose(sound.waveform, left / 2, atol=2e-5)
 
 
@@ -102,7 +120,7 @@ def test_resampling_keeps_length_level_and_phase(tmp_path):
 
 def test_long_files_are_decoded_only_as_far_as_needed(tmp_path):
     path = write_wav(tmp_path / "a.wav", tone(30.0))
-    sound = decode_audio(path, RATE, seconds=2.0)
+    sound = heard(path, dataclasses.replace(AUDIO, seconds=2.0))
     assert 2.0 * RATE < len(sound.waveform) < 4.0 * RATE
     assert sound.duration == pytest.approx(30.0)
 
@@ -121,7 +139,7 @@ def test_unreadable_files(tmp_path):
     for name in ("empty", "noise", "pointer", "no_index"):
         assert statuses(tmp_path / f"{name}.mp4") == ("corrupt", "corrupt"), name
     assert statuses(tmp_path / "absent.mp4") == ("missing", "missing")
-    assert "git lfs pull" in decode_audio(tmp_path / "pointer.mp4", RATE).reason
+    assert "git lfs pull" in heard(tmp_path / "pointer.mp4").reason
 
 
 def test_a_cut_file_is_truncated(tmp_path):
@@ -138,7 +156,7 @@ def test_a_cut_file_is_truncated(tmp_path):
     assert statuses(whole) == ("truncated", "truncated")
     wav = write_wav(tmp_path / "a.wav", tone())
     wav.write_bytes(wav.read_bytes()[:64_000])
-    assert decode_audio(wav, RATE).status == "truncated"
+    assert heard(wav).status == "truncated"
 
 
 def test_bytes_overwritten_midway_are_never_taken_for_whole_sound(tmp_path):
@@ -147,74 +165,67 @@ def test_bytes_overwritten_midway_are_never_taken_for_whole_sound(tmp_path):
     middle = len(data) // 2
     data[middle:] = np.random.default_rng(1).bytes(len(data) - middle)
     whole.write_bytes(bytes(data))
-    assert decode_audio(whole, RATE).status == "truncated"
-
-
-def test_silence_and_blackness_are_usable_and_flagged(tmp_path):
-    black = np.zeros((32, 64, 64, 3), np.uint8)
-    path = write_mp4(tmp_path / "a.mp4", black, np.zeros(4 * RATE, np.float32))
-    heard, seen = extract_clip(ClipJob(path, path), AUDIO, VISUAL)
-    assert (heard.status, seen.status) == ("silent", "black")
-    assert heard.array.shape == AUDIO.shape
-    assert seen.array.shape == VISUAL.shape
-
-
-def test_a_dark_scene_with_a_bright_object_is_not_black(tmp_path):
-    frames = np.zeros((32, 64, 64, 3), np.uint8)
-    frames[:, 20:32, 20:32] = 255  # 144 of 4096 pixels, 3.5 %
-    path = write_mp4(tmp_path / "a.mp4", frames, None)
-    assert extract_clip(ClipJob(None, path), None, VISUAL)[1].status == "ok"
+    assert heard(whole).status == "truncated"
 
 
 def test_faint_sound_is_not_silence(tmp_path):
     # -80 dB is 1e-4 of full scale, three steps of 16 bits; -90 dB is 3.2e-5
-    assert decode_audio(write_wav(tmp_path / "a.wav", tone() * 2e-4), RATE).status == "ok"
+    assert heard(write_wav(tmp_path / "a.wav", tone() * 2e-4)).status == "ok"
 
 
 def test_clips_that_are_too_short(tmp_path):
-    assert decode_frames(write_mp4(tmp_path / "a.mp4", grey_steps(3), None), VISUAL).status == "too_short"
-    assert decode_audio(write_wav(tmp_path / "a.wav", tone(0.04)), RATE).status == "too_short"
-    assert decode_audio(write_wav(tmp_path / "b.wav", tone(0.06)), RATE).status == "ok"
+    assert seen(write_mp4(tmp_path / "a.mp4", grey_steps(3), None)).status == "too_short"
+    assert heard(write_wav(tmp_path / "a.wav", tone(0.04))).status == "too_short"
+    assert heard(write_wav(tmp_path / "b.wav", tone(0.06))).status == "ok"
     # Three seconds give three frames at one per second: fewer than the papers' profile asks for.
     three = write_mp4(tmp_path / "three.mp4", grey_steps(24), None)
-    assert decode_frames(three, get_visual_recipe("fps1-middle-256")).status == "too_short"
-    assert numbers(decode_frames(three, get_visual_recipe("fps1-middle-256-min1"))) == [4, 12, 20]
+    assert seen(three, get_visual_recipe("fps1-middle-256")).status == "too_short"
+    assert numbers(seen(three, get_visual_recipe("fps1-middle-256-min1"))) == [4, 12, 20]
 
 
-def test_unused_rows_repeat_the_last_frame(tmp_path):
-    path = write_mp4(tmp_path / "a.mp4", grey_steps(32), None)
-    seen = extract_clip(ClipJob(None, path), None, VISUAL)[1]
-    assert seen.n_frames == 4
-    level = [round((block.mean() - 20) / 6) for block in seen.array]
-    assert level == [4, 12, 20, 28, 28, 28, 28, 28, 28, 28]
+# Frames at even distances
 
 
-def real_data() -> Path:
-    folder = os.environ.get("AVBALANCE_REAL_DATA")
-    if not folder:
-        pytest.skip("AVBALANCE_REAL_DATA is unset: no real clips to decode")
-    return Path(folder)
+@pytest.mark.parametrize("available", [8, 9, 300, 20_000])
+def test_uniform_frames_are_spread_over_the_clip(available):
+    chosen = uniform_frames(available)  # worked examples: tests/fidelity/test_modality_relevance.py
+    assert chosen[0] == 0 and chosen[-1] == available - 1 and (np.diff(chosen) >= 1).all()
+    assert (abs(7 * chosen - np.arange(8) * (available - 1)) < 3.5).all()  # the nearest, never a tie
+    assert np.array_equal(chosen, available - 1 - chosen[::-1])
 
 
-def test_real_videos_decode():
-    files = sorted(path for path in (real_data() / "media").iterdir() if path.suffix in (".mpg", ".mp4"))
-    assert len(files) == 5
-    for path in files:
-        heard, seen = extract_clip(ClipJob(path, path), get_audio_recipe("ogm_vgg"), VISUAL)
-        assert (heard.status, seen.status) == ("ok", "ok"), path
-        seconds, frames = (10, 10) if path.suffix == ".mp4" else (3, 3)
-        assert heard.duration == pytest.approx(seconds, abs=0.05)
-        assert seen.duration == pytest.approx(seconds, abs=0.05)
-        assert seen.n_frames == frames
-        assert min(seen.width, seen.height) >= 240
-        assert 20 < seen.array.mean() < 235
+def test_few_frames_are_each_decoded_once_and_none_is_refused():
+    assert (distinct_frames(3, 8), distinct_frames(0, 8)) == ([0, 1, 2], [])
+    with pytest.raises(UserError, match="no frame to choose from"):
+        uniform_frames(0)
 
 
-def test_real_wav_and_png_decode():
-    folder = real_data() / "avdigits"
-    job = ClipJob(folder / "audio" / "0_george_0.wav", folder / "image" / "0_george_0.png")
-    heard, seen = extract_clip(job, get_audio_recipe("logmel32x64-1s"), get_visual_recipe("still-32"))
-    assert (heard.status, seen.status, seen.n_frames, seen.width) == ("ok", "ok", 1, 28)
-    assert heard.duration == pytest.approx(0.298)  # 2,384 samples at 8 kHz
-    # What was not spoken is zero: log(1e-6) in the last frame
-    assert heard.array[:, -1].astype(float) == pytest.approx(np.log(1e-6), abs=0.01)
+def test_of_300_frames_those_of_the_worked_example_are_kept_and_no_others(tmp_path):
+    pixels = np.zeros((300, 32, 32, 3), np.uint8) + (np.arange(300) % 200 + 20).astype(np.uint8)[:, None, None, None]
+    clip = write_mp4(tmp_path / "a.mp4", pixels, None, fps=30)
+    held = []
+    recipe = get_visual_recipe("uniform8-small64")
+    _, pictures = decode_file(clip, None, recipe, lambda image: held.append(np.asarray(image).mean()))
+    assert len(held) == len(pictures.images) == 8 and pictures.total == 300
+    assert [round(time * 30) for time in pictures.times] == [0, 43, 85, 128, 171, 214, 256, 299]
+    assert np.abs(np.array(held) - 20 - np.array([0, 43, 85, 128, 171, 14, 56, 99])).max() < 2
+
+
+# Small pictures
+
+
+def test_shrinking_averages_instead_of_skipping():
+    # One-pixel stripes of 0 and 255: any point sampling keeps them, antialiasing gives grey.
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = shrink(Image.fromarray(stripes), 8)
+    assert small.shape == (8, 8, 3)
+    assert np.abs(small.astype(int) - 127).max() < 12
+
+
+def test_the_aspect_ratio_is_given_up():
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, 20:] = 255
+    small = shrink(Image.fromarray(wide), 8)
+    assert small[:, :3].max() == 0
+    assert small[:, 5:].min() == 255

@@ -17,9 +17,9 @@ import pytest
 from clip_files import RATE, grey_steps, tone, write_clip_manifest, write_mp4, write_wav
 
 from avbalance.errors import UserError
-from avbalance.features.extract import chosen_recipes, extract, prepare, stores_locked, unfinished
+from avbalance.features.extract import extract, prepare, stores_locked, unfinished
+from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import open_store
-from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import sha256_file
 
 SMALL = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
@@ -103,12 +103,6 @@ def test_a_set_without_usable_clips_still_makes_a_readable_store(tmp_path, media
     assert store.card["losses"] == {"missing": 1}
 
 
-@pytest.mark.parametrize("recipes", [{}, {"audio": "paper48k", "touch": "x"}, {"audio": "nonsense"}])
-def test_bad_requests_are_refused(tmp_path, media, recipes):
-    with pytest.raises(UserError):
-        extract(write_clip_manifest(tmp_path, ["a.mp4"]), recipes, tmp_path / "out")
-
-
 def test_a_full_disk_is_noticed_before_the_first_clip(tmp_path, media, monkeypatch):
     manifest = write_clip_manifest(tmp_path, [f"{number}.mp4" for number in range(10)])
     usage = namedtuple("usage", "total used free")
@@ -118,53 +112,24 @@ def test_a_full_disk_is_noticed_before_the_first_clip(tmp_path, media, monkeypat
         extract(manifest, SMALL, tmp_path / "out")
 
 
-def test_decoders_that_hang_or_die_cost_their_clip_only(tmp_path, media):
-    good = write_wav(media / "good.wav", tone(0.5))
-    names = [
-        "hang.wav",
-        "a.wav",
-        "exit.wav",
-        "kill.wav",
-        "b.wav",
-        "segv.wav",
-        "once.wav",
-        "raise.wav",
-        "c.wav",
-    ]
-    for name in names:
-        shutil.copy(good, media / name)
-    manifest = write_clip_manifest(tmp_path, names)
-    audio = {"audio": SMALL["audio"]}
-    out = extract(manifest, audio, tmp_path / "out", workers=2, timeout_s=1.0, decoder="decoder_faults:faulty")
-    store = open_store(out["audio"])
-    found = dict(zip(names, store.index["status"], strict=True))
-    assert found == {
-        "hang.wav": "decoder_timeout",
-        "a.wav": "ok",
-        "exit.wav": "decoder_crash",
-        "kill.wav": "decoder_crash",
-        "b.wav": "ok",
-        "segv.wav": "decoder_crash",
-        "once.wav": "ok",
-        "raise.wav": "decoder_crash",
-        "c.wav": "ok",
-    }
-    reasons = dict(zip(names, store.index["reason"], strict=True))
-    assert "longer than 1 s" in reasons["hang.wav"]
-    assert "exit status 3" in reasons["exit.wav"]
-    assert "SIGKILL" in reasons["kill.wav"]
-    assert "SIGSEGV" in reasons["segv.wav"]
-    assert "no such luck" in reasons["raise.wav"]
-    # The good clips are all the same sound: nothing was mixed up on the way.
-    assert len(store.array) == 4
-    assert all(np.array_equal(store.array[0], other) for other in store.array)
-
-
-def test_a_decoder_that_cannot_start_is_a_defect_not_a_loss(tmp_path, media):
-    write_wav(media / "a.wav", tone(0.5))
-    manifest = write_clip_manifest(tmp_path, ["a.wav"])
-    with pytest.raises(RuntimeError, match="could not start"):
-        extract(manifest, {"audio": SMALL["audio"]}, tmp_path / "out", decoder="decoder_faults:absent")
+@pytest.mark.parametrize(
+    ("audio", "visual", "shapes"),
+    [
+        ("decibel64-2s", "uniform8-small64", [(2, 64, 63), (2, 64)]),
+        ("seconds10-mel128", "seconds10-grid8", [(2, 10, 128), (2, 10, 7, 7, 8)]),
+    ],
+)
+def test_stores_of_vectors_are_the_same_bytes_again(tmp_path, media, audio, visual, shapes):
+    write_mp4(media / "a.mp4", grey_steps(20).repeat(4, axis=0), tone(10.0))
+    write_mp4(media / "b.mp4", np.zeros((32, 64, 64, 3), np.uint8), np.zeros(4 * RATE, np.float32))
+    manifest = write_clip_manifest(tmp_path, ["a.mp4", "absent.mp4", "b.mp4"])
+    out = extract(manifest, {"audio": audio, "visual": visual}, tmp_path / "one", tmp_path / "state")
+    again = extract(manifest, {"audio": audio, "visual": visual}, tmp_path / "two", workers=2)
+    stores = [open_store(folder) for folder in out.values()]
+    assert [store.array.shape for store in stores] == shapes
+    assert all(store.array.dtype == np.float16 and store.card["losses"] == {"missing": 1} for store in stores)
+    assert "black" not in stores[0].card and ("black" in stores[1].card) == visual.startswith("uniform8")
+    assert bytes_of(out["audio"]) == bytes_of(again["audio"]) and bytes_of(out["visual"]) == bytes_of(again["visual"])
 
 
 def test_the_number_of_workers_does_not_show(tmp_path, media):
@@ -233,32 +198,14 @@ def test_unfinished_stores_that_lost_their_array_start_over(tmp_path, media):
     with pytest.raises(RuntimeError):
         extract(manifest, audio, out, state, decoder="decoder_faults:absent")
     (folder,) = unfinished_in(state)
-    with (folder / "journal.jsonl").open("w") as journal:
-        key = prepare(manifest, chosen_recipes(audio), "decoder_faults:absent", 1).key
-        shard = {"audio": [{"id": "c000", "row": 0, "status": "ok"}]}
-        journal.write(json.dumps({"key": key, "shard": shard}) + "\n")
+    shard = {"audio": [{"id": "c000", "row": 0, "status": "ok"}]}
+    (folder / "journal.jsonl").write_text(json.dumps(shard) + "\n")
     assert not (folder / "audio" / "features.npy").stat().st_size > 1000
     with pytest.raises(RuntimeError):
         extract(manifest, audio, out, state, decoder="decoder_faults:absent")
     assert (folder / "journal.jsonl").read_bytes() == b""
     extract(manifest, audio, out, state)
     assert bytes_of(out / straight.name) == bytes_of(straight)
-
-
-def test_a_state_of_another_extraction_is_not_gone_on_with(tmp_path, media):
-    manifest = write_clip_manifest(tmp_path, write_distinct(media, 3))
-    audio = {"audio": SMALL["audio"]}
-    straight = extract(manifest, audio, tmp_path / "straight")["audio"]
-    key = prepare(manifest, chosen_recipes(audio), DEFAULT_FUNCTION, 1).key
-    folder = tmp_path / "state" / key[:32]  # as if another state had been renamed
-    (folder / "audio").mkdir(parents=True)
-    foreign = np.zeros((3, *np.load(straight / "features.npy").shape[1:]), np.float16)
-    np.save(folder / "audio" / "features.npy", foreign)
-    entries = [{"id": f"c{number:03}", "row": number, "status": "ok"} for number in range(3)]
-    line = {"key": "of another extraction", "shard": {"audio": entries}}
-    (folder / "journal.jsonl").write_text(json.dumps(line) + "\n")
-    extract(manifest, audio, tmp_path / "out", tmp_path / "state")
-    assert bytes_of(tmp_path / "out" / straight.name) == bytes_of(straight)
 
 
 @contextmanager
@@ -286,10 +233,11 @@ def test_who_waited_for_the_same_extraction_takes_it_over(tmp_path, media):
             second = running.enter_context(
                 extracting_elsewhere(manifest, {"audio": SMALL["audio"]}, tmp_path / "out", state)
             )
-            extraction = prepare(manifest, recipes, "decoder_faults:slow", workers=1)
-            with unfinished(extraction, targets, state) as task:
-                task.run(1, 60.0, "decoder_faults:slow")
-                task.publish(task.seal())
+            request = prepare(manifest, recipes, "decoder_faults:slow", workers=1)
+            with unfinished(request, targets, state) as extraction:
+                extraction.run(1, 60.0, "decoder_faults:slow")
+                index, card = extraction.seal()["audio"]
+                extraction.writers["audio"].publish(targets["audio"], index, card, request.key)
             made = version_of(targets["audio"] / "card.json")
         said = second.communicate(timeout=60)[1]
     assert second.returncode == 0

@@ -10,7 +10,15 @@ import pytest
 
 from avbalance.data.render import render_audio, render_frames
 from avbalance.data.scenes import Event, Scene
-from avbalance.features.small_encoders import frame_grid, frame_statistics, grey_frames, grey_grid, mel_statistics
+from avbalance.features.small_encoders import (
+    clip_greys,
+    clip_statistics,
+    frame_grid,
+    frame_statistics,
+    grey_frames,
+    grey_grid,
+    mel_statistics,
+)
 
 RATE, FPS, SIDE = 16000, 4, 48
 TIMES = ((np.arange(10 * FPS) + 0.5) / FPS).astype(np.float32)
@@ -183,3 +191,32 @@ def test_grey_frames_that_are_still_shown_count_again() -> None:
     slow = grey_frames(frames[:2], np.array([0.0, 0.5], np.float32), 1)
     fast = grey_frames(np.repeat(frames[:2], 4, axis=0), np.arange(8, dtype=np.float32) / 8, 1)
     assert np.array_equal(slow, fast) and slow[0, 2048] != 0
+
+
+# One vector per clip
+
+
+def test_small_vectors_tell_hues_outlines_and_brightness_apart() -> None:
+    generator = np.random.default_rng(0)
+    frames = np.full((8, 48, 48, 3), 128, np.uint8)
+    square, bright = frames.copy(), frames + np.uint8(60)
+    square[:, 16:32, 16:32] = (228, 78, 78)
+    other = square[..., [1, 0, 2]]  # the same in green
+    shifted = square + generator.integers(0, 3, square.shape, dtype=np.uint8)
+    vectors = [clip_statistics(each, 64).astype(float) for each in (square, other, bright, shifted)]
+    assert all(vector.shape == (64,) and np.isfinite(vector).all() for vector in vectors)
+    red, green, light, noisy = vectors
+    assert red[:24].argmax() == 0 and green[:24].argmax() == 8  # a third of the 24 directions further
+    assert np.abs(red[:48] - green[:48]).max() > 1 and np.abs(red[48:60] - green[48:60]).max() < 0.02
+    assert light[60:] == pytest.approx([4 * (188 / 255 - 0.5)] * 4, abs=0.01) and not light[:48].any()
+    assert np.abs(noisy - red).max() < 0.2
+    assert clip_statistics(square, 16).shape == (16,)
+
+
+def test_a_vector_of_greys_shows_each_frame_by_itself_and_black_is_not_zero() -> None:
+    greys = np.array([20, 26, 32, 38, 44, 50, 56, 62], np.uint8)
+    frames = np.broadcast_to(greys[:, None, None, None], (8, 64, 64, 3)).copy()
+    frames[3, :32] = 0  # the upper half of the fourth frame is black
+    vector = clip_greys(frames).astype(float).reshape(8, 16, 16)
+    assert vector[:, 12].mean(axis=1) == pytest.approx(5 * (greys / 255 - 0.5), abs=0.01)
+    assert vector[3, 4].mean() == pytest.approx(-2.5, abs=0.01) and vector[4, 4].mean() > -2.2

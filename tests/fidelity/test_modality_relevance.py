@@ -27,9 +27,9 @@ from avbalance.data.audioset import RURAL, SPEECH, URBAN, outdoor_clips, part_si
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.features.audio import spectrogram
-from avbalance.features.clip_vectors import black_vector
+from avbalance.features.clip import black_vector
+from avbalance.features.decode import uniform_frames
 from avbalance.features.recipes import AudioRecipe, ClipVectorRecipe, get_audio_recipe, get_visual_recipe
-from avbalance.features.uniform_clip import uniform_frames
 from avbalance.methods.base import load as load_method
 from avbalance.models.base import Batch
 from avbalance.models.base import load as load_model

@@ -30,7 +30,7 @@ from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
 from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
 from avbalance.data.sources.audioset import LISTS
 from avbalance.errors import UserError
-from avbalance.features import networks, weights
+from avbalance.features import networks
 from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
 from avbalance.training import cell
@@ -244,7 +244,7 @@ def test_weights_of_another_network_end_the_extraction_in_one_line(
         file.write_text("<html>404</html>")
     else:
         torch.save(wrong[content], file)
-    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(file.parent))
+    monkeypatch.setenv(networks.FOLDER_VARIABLE, str(file.parent))
     networks._loaded.cache_clear()
     with pytest.raises(UserError, match=r"SLOW_8x8_R50\.pyth: not the weights of this network \(.*; take") as caught:
         extract(manifest, {"visual": "uniform8-k400r50"}, tmp_path / "out")

@@ -50,7 +50,7 @@ def loaded(workspace: Workspace, plan: Plan) -> dict[Step, set[str]]:
 
 
 def is_decoder(process: dict[str, Any]) -> bool:
-    return str(process["argv"][0]).endswith("features/worker.py")
+    return str(process["argv"][0]).endswith("features/pool.py")
 
 
 def log_of(workspace: Workspace, step: Step) -> int:

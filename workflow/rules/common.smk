@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
-from avbalance.plan.names import rule_name
+from avbalance.names import rule_name
 from avbalance.plan.plan import load_plan
 from avbalance.provenance.hooks import before_planning, before_running
 from avbalance.provenance.settings import settings_digest

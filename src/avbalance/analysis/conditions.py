@@ -81,8 +81,8 @@ class StandIns:
     def of(self, condition: Condition) -> Tensor:
         """Return the clip that stands in under a condition; raises UserError when it was not given."""
         means = self.mean or {}
-        found = {"silent": self.silent, "black": self.black, "mean": means.get(str(condition.modality))}
-        clip = found.get(condition.stand_in)
+        clips = {"silent": self.silent, "black": self.black, "mean": means.get(str(condition.modality))}
+        clip = clips.get(condition.stand_in)
         if clip is None:
             raise UserError(f"condition {condition.name}: no {condition.stand_in} {condition.modality} was given.")
         return clip
@@ -195,8 +195,7 @@ def silent_audio(shape: tuple[int, ...], silence: str, mean: float, deviation: f
     """
     import torch
 
-    if silence not in SILENCES:
-        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
+    _check_silence(silence)
     return torch.full(shape, 0.0 if silence == "zero_tensor" else (ZERO_WAVEFORM_DB - mean) / deviation)
 
 
@@ -211,14 +210,18 @@ def fusion_stand_ins(
     """
     import torch
 
-    if silence not in SILENCES:
-        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
+    _check_silence(silence)
     with torch.no_grad():
         silent = None if inputs.silent is None else encode("audio", inputs.silent[None])[0]
         black = None if inputs.black is None else encode("visual", inputs.black[None])[0]
     if silent is not None and silence == "zero_tensor":
         silent = torch.zeros_like(silent)
     return StandIns(silent, black, mean)
+
+
+def _check_silence(silence: str) -> None:
+    if silence not in SILENCES:
+        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
 
 
 def mean_clip(batches: Iterable[Tensor]) -> Tensor:

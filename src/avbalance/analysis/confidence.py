@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.analysis.flatness import flatness_measures
+from avbalance.analysis.flatness import audio_share, flatness_measures, grid_counts
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, write_json
 from avbalance.frames import write_csv, write_parquet
@@ -103,17 +103,12 @@ def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> ND
     """Joint counts of two confidences on a square grid: (bins, bins), rows audio, columns visual, sum N.
 
     Bin k = min(floor(bins * u), bins - 1), so that u = 1 falls in the last bin. Xia et al. 2023, section
-    2.1 (bins of 0.01).
+    2.1 (bins of 0.01). Raises UserError for confidences outside [0, 1].
     """
-    rows, columns = _bin(u_audio, bins), _bin(u_visual, bins)
-    return np.bincount(rows * bins + columns, minlength=bins * bins).reshape(bins, bins).astype(np.int64)
-
-
-def _bin(values: FloatArray, bins: int) -> NDArray[np.int64]:
-    wide = np.asarray(values, dtype=np.float64)
-    if wide.size and not ((wide >= 0) & (wide <= 1)).all():
-        raise UserError("confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again.")
-    return np.minimum(np.floor(bins * wide), bins - 1).astype(np.int64)
+    for values in (u_audio, u_visual):
+        if not ((values >= 0) & (values <= 1)).all():
+            raise UserError("confidences must lie in [0, 1]; the unimodal run that wrote them has to be made again.")
+    return grid_counts(u_audio, u_visual, bins)
 
 
 def read_unimodal(path: str | Path) -> UnimodalRun:
@@ -168,29 +163,18 @@ def join_modalities(audio: UnimodalRun, visual: UnimodalRun, split: str, epochs:
             f"{audio.path} and {visual.path}: clip {differing['id'].iloc[0]} has two labels; make both again."
         )
     joined = joined.sort_values("id", ignore_index=True)
-    return pd.DataFrame(
-        {
-            "id": joined["id"],
-            "label": joined["label_audio"].astype("int16"),
-            "u_audio": joined["u_audio"],
-            "u_visual": joined["u_visual"],
-            "discrepancy": joined["u_audio"].astype("float64") - joined["u_visual"].astype("float64"),
-        }
+    joined = joined.assign(
+        label=joined["label_audio"].astype("int16"),
+        discrepancy=joined["u_audio"].astype("float64") - joined["u_visual"].astype("float64"),
     )
+    return joined[["id", "label", "u_audio", "u_visual", "discrepancy"]]
 
 
 def preference_counts(discrepancy: FloatArray) -> dict[str, Any]:
     """Counts of audio-preferred, visual-preferred and tied samples (N,), and the audio share without ties."""
     audio, visual = int((discrepancy > 0).sum()), int((discrepancy < 0).sum())
-    total = len(discrepancy)
-    share = audio / (audio + visual) if audio + visual else None
-    return {
-        "n": total,
-        "audio": audio,
-        "visual": visual,
-        "ties": total - audio - visual,
-        "audio_share": share,
-    }
+    counts = {"n": len(discrepancy), "audio": audio, "visual": visual, "ties": len(discrepancy) - audio - visual}
+    return {**counts, "audio_share": audio_share(discrepancy)}
 
 
 def estimate_confidence(
@@ -207,10 +191,17 @@ def estimate_confidence(
     epochs = (stops[0].estimation_epochs, stops[1].estimation_epochs)
     frames = {split: join_modalities(audio, visual, split, epochs) for split in SPLITS}
     table = pd.concat([frame.assign(split=split) for split, frame in frames.items()], ignore_index=True)
-    table = _with_planted(table, truth_columns(manifest_path, PLANTED))
+    table = table[["id", "split", "label", "u_audio", "u_visual", "discrepancy"]]
+    planted = truth_columns(manifest_path, PLANTED)
+    if planted is not None:
+        table = table.merge(planted, on="id", how="left", validate="one_to_one")
     out = Path(out_dir)
     write_parquet(out / "confidence.parquet", table)
-    _write_histogram(out / "histogram.npz", frames)
+    counts = {
+        name: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy()) for name, frame in frames.items()
+    }
+    with atomic_path(out / "histogram.npz") as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **counts)
     write_csv(out / "sensitivity.csv", sensitivity(audio, visual, stops))
     write_csv(out / "flatness.csv", flatness(table))
     write_json(out / "stopping.json", _summary(frames, stops))
@@ -225,13 +216,6 @@ def truth_columns(manifest_path: str | Path, names: Sequence[str]) -> pd.DataFra
     if not set(names) <= set(frame.columns) or frame[list(names)].isna().all(axis=None):
         return None
     return frame[["id", *names]].astype({"id": str})
-
-
-def _with_planted(table: pd.DataFrame, planted: pd.DataFrame | None) -> pd.DataFrame:
-    columns = ["id", "split", "label", "u_audio", "u_visual", "discrepancy"]
-    if planted is None:
-        return table[columns]
-    return table[columns].merge(planted, on="id", how="left", validate="one_to_one")
 
 
 def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, Stopping]) -> pd.DataFrame:
@@ -250,15 +234,8 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
         for split in SPLITS:
             frame = join_modalities(audio, visual, split, (epochs_audio, epochs_visual))
             counts = preference_counts(frame["discrepancy"].to_numpy())
-            rows.append(
-                {
-                    "rule": rule,
-                    "split": split,
-                    "epochs_audio": epochs_audio,
-                    "epochs_visual": epochs_visual,
-                    **counts,
-                }
-            )
+            epochs = {"epochs_audio": epochs_audio, "epochs_visual": epochs_visual}
+            rows.append({"rule": rule, "split": split, **epochs, **counts})
     return pd.DataFrame(rows)
 
 
@@ -275,14 +252,6 @@ def flatness(table: pd.DataFrame) -> pd.DataFrame:
         if set(columns) <= set(table)
         for split, part in table.groupby("split", sort=False)
     ])  # fmt: skip
-
-
-def _write_histogram(path: Path, frames: dict[str, pd.DataFrame]) -> None:
-    counts = {
-        split: histogram(frame["u_audio"].to_numpy(), frame["u_visual"].to_numpy()) for split, frame in frames.items()
-    }
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **counts)
 
 
 def _summary(frames: dict[str, pd.DataFrame], stops: tuple[Stopping, Stopping]) -> dict[str, Any]:

@@ -101,9 +101,9 @@ def judged(
     least = max(LATE_RISE, 100 * RISE_CLIPS / len(own))
     plateau = _plateau(values, losses, guess_loss, least, stopped=len(history) < epochs)
     verdicts = {"learned": learned, "converged": plateau.pop("converged")}
-    told = f"{lead:.1f} points above guessing, standard error {error:.1f}", plateau.pop("reason")
+    grounds = f"{lead:.1f} points above guessing, standard error {error:.1f}", plateau.pop("reason")
     reasons = [
-        f"{'' if true else 'not '}{name}: {why}" for (name, true), why in zip(verdicts.items(), told, strict=True)
+        f"{'' if true else 'not '}{name}: {why}" for (name, true), why in zip(verdicts.items(), grounds, strict=True)
     ]
     return {
         "metric": metric,
@@ -162,10 +162,10 @@ def joined(parts: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
     It has learned, or converged, when all parts have; unknown (None) when one is unknown and none has not.
     """
     blocks = {name: block or {} for name, block in parts.items()}
-    found: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
     for verdict in VERDICTS:
-        told = [block.get(verdict) for block in blocks.values()]
-        found[verdict] = False if False in told else None if None in told else True
+        of_parts = [block.get(verdict) for block in blocks.values()]
+        verdicts[verdict] = False if False in of_parts else None if None in of_parts else True
     clips = [block["validation_clips"] for block in blocks.values() if "validation_clips" in block]
     reasons = [f"{name}: {block.get('reason', 'unknown')}" for name, block in blocks.items()]
-    return {**({"validation_clips": min(clips)} if clips else {}), **found, "reason": "; ".join(reasons)}
+    return {**({"validation_clips": min(clips)} if clips else {}), **verdicts, "reason": "; ".join(reasons)}

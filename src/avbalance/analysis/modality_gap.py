@@ -128,22 +128,14 @@ def starting_means(values: FloatArray) -> tuple[float, float]:
     return float(values[~above].mean()), float(values[above].mean())
 
 
-def estimator(values: FloatArray, seed: int, start: Mixture | None = None) -> Any:
+def estimator(values: FloatArray, seed: int) -> Any:
     """Return the scikit-learn mixture, yet to be fitted to gaps as a column (N, 1).
 
     It starts from `starting_means`; k-means, seeded, gives the first weights and variances. Our formulation starts
-    every refit this way, so that a fit depends on the epoch's gaps alone and two components cannot change places; with
-    `start`, an option, EM goes on from an earlier mixture.
+    every refit this way, so that a fit depends on the epoch's gaps alone and two components cannot change places.
     """
     from sklearn.mixture import GaussianMixture
 
-    first: dict[str, Any] = {"means_init": np.reshape(starting_means(values), (2, 1))}
-    if start is not None:
-        first = {
-            "weights_init": np.array([1 - start.pi_I, start.pi_I]),
-            "means_init": np.array([[start.mu_B], [start.mu_I]]),
-            "precisions_init": np.array([[[start.sigma_B**-2]], [[start.sigma_I**-2]]]),
-        }
     return GaussianMixture(
         n_components=2,
         covariance_type="full",
@@ -152,7 +144,7 @@ def estimator(values: FloatArray, seed: int, start: Mixture | None = None) -> An
         max_iter=ITERATIONS,
         n_init=1,
         random_state=seed,
-        **first,
+        means_init=np.reshape(starting_means(values), (2, 1)),
     )
 
 
@@ -163,7 +155,7 @@ def single_bic(values: FloatArray) -> float:
     return float(-2 * log_likelihood + 2 * math.log(values.size))
 
 
-def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs", start: Mixture | None = None) -> Fit:
+def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs") -> Fit:
     """Fit the two Gaussians to the gaps (N,) of the whole training part, seen in evaluation mode.
 
     A Fit without mixture, for which every sample has w = 0, is returned for fewer than 20 samples, a variance below
@@ -175,7 +167,7 @@ def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs", start: 
         return Fit(None, f"{known.size} samples are fewer than {FEWEST_SAMPLES}", known.size)
     if known.var() < SMALLEST_VARIANCE:
         return Fit(None, f"the variance {known.var():.1e} is below {SMALLEST_VARIANCE:g}", known.size)
-    model = estimator(known, seed, start)
+    model = estimator(known, seed)
     column = known[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence is in the result
@@ -232,50 +224,45 @@ class NullComparison:
 
 
 def bimodality(
-    values: NDArray[np.floating[Any]], seed: int, kind: str = "abs", draws: int = NULL_DRAWS
+    values: NDArray[np.floating[Any]], seed: int, draws: int = NULL_DRAWS
 ) -> tuple[float, tuple[NullComparison, ...]]:
-    """Return BIC(1) - BIC(2) of the gaps (N,) and the same of unimodal samples of that size.
+    """Return BIC(1) - BIC(2) of the absolute gaps (N,) and the same of unimodal samples of that size.
 
     Our formulation: a positive difference alone shows no second mode, since bounded and skewed unimodal samples have
     it too. Each null is drawn `draws` times from a generator seeded by `seed` and fitted as the gaps are. Raises
     UserError where the gaps allow no fit at all.
     """
-    known = checked(values, kind)
-    fitted = fit(known, seed, kind)
+    known = checked(values, "abs")
+    fitted = fit(known, seed)
     if fitted.bic_difference is None:
         raise UserError(f"modality gap: one and two components cannot be compared, because {fitted.reason}.")
     observed = _gain(fitted)
     generator = np.random.default_rng(seed)
-    found = []
-    for name, draw in nulls(known, kind).items():
-        gains = np.sort([_gain(fit(draw(known.size, generator), seed, kind)) for _ in range(draws)])
-        found.append(NullComparison(name, gains, (1 + int((gains >= observed).sum())) / (1 + draws)))
-    return observed, tuple(found)
+    comparisons = []
+    for name, draw in nulls(known).items():
+        gains = np.sort([_gain(fit(draw(known.size, generator), seed)) for _ in range(draws)])
+        comparisons.append(NullComparison(name, gains, (1 + int((gains >= observed).sum())) / (1 + draws)))
+    return observed, tuple(comparisons)
 
 
 def _gain(fitted: Fit) -> float:
     return 0.0 if fitted.bic_difference is None else -fitted.bic_difference
 
 
-def nulls(values: FloatArray, kind: str = "abs") -> dict[str, Draw]:
-    """Return the unimodal distributions on the range of the gap, as functions of sample size and generator.
+def nulls(values: FloatArray) -> dict[str, Draw]:
+    """Return unimodal distributions on [0, 1], as functions of sample size and generator.
 
     Uniform, half-normal (scale 0.3, cut off at 1) and two Betas; and the Beta with the mean and variance of the gaps.
     Where the latter would have a mode at either end, its parameters are raised, at the same mean, until the larger one
-    is 1. For the signed gap all are stretched from [0, 1] to [-1, 1].
+    is 1.
     """
-    low, width = (0.0, 1.0) if kind == "abs" else (-1.0, 2.0)
-    matched = matched_beta((values - low) / width)
-
-    def stretched(draw: Draw) -> Draw:
-        return lambda size, generator: low + width * draw(size, generator)
-
+    matched = matched_beta(values)
     return {
-        "uniform": stretched(lambda size, generator: generator.random(size)),
-        "half-normal": stretched(_half_normal),
-        "beta-2-2": stretched(lambda size, generator: generator.beta(2, 2, size)),
-        "beta-5-2": stretched(lambda size, generator: generator.beta(5, 2, size)),
-        "beta-matched": stretched(lambda size, generator: generator.beta(*matched, size)),
+        "uniform": lambda size, generator: generator.random(size),
+        "half-normal": _half_normal,
+        "beta-2-2": lambda size, generator: generator.beta(2, 2, size),
+        "beta-5-2": lambda size, generator: generator.beta(5, 2, size),
+        "beta-matched": lambda size, generator: generator.beta(*matched, size),
     }
 
 

@@ -172,12 +172,12 @@ def agreement(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
 
     sided = ours.isin(SIDES) & theirs.isin(SIDES)
     ours, theirs = ours[sided], theirs[sided]
-    found = {}
+    counts = {}
     for side in SIDES:
-        found[f"{side}_agreed"] = float(((ours == side) & (theirs == side)).sum())
-        found[f"{side}_denied"] = float(((ours == side) & (theirs != side)).sum())
+        counts[f"{side}_agreed"] = float(((ours == side) & (theirs == side)).sum())
+        counts[f"{side}_denied"] = float(((ours == side) & (theirs != side)).sum())
     both = set(ours) | set(theirs) == set(SIDES)
-    return {**found, "kappa": float(cohen_kappa_score(ours, theirs)) if both else np.nan}
+    return {**counts, "kappa": float(cohen_kappa_score(ours, theirs)) if both else np.nan}
 
 
 def read_subsets(path: str | Path) -> dict[str, pd.DataFrame]:

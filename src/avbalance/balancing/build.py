@@ -3,7 +3,7 @@
 Xia et al. 2023, section 4, in the order of the paper: categories, types, supplement, parts, confidences, recalibration.
 Every step counts what it takes away, and every clip that is left out has its reason. What is written, beside the
 manifest: building/steps.csv, left_out.csv and clips.parquet (all clips of the pool with types and confidences),
-summary.json (maps before and after, what to collect).
+summary.json (maps before and after, what to collect). Longer than other files, so that all steps stand in their order.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ class _Table:
     @property
     def topics(self) -> dict[str, str]:
         """Label of a clip -> its category: by the category's own name, or by that of one of its labels."""
-        found: dict[str, str] = {}
+        topics: dict[str, str] = {}
         for modality in MODALITIES:
             for label, column in zip(*np.nonzero(self.categories.members[modality]), strict=True):
-                found[self.labels[modality][label]] = self.names[column]
-        return {**found, **{name: name for name in self.names}}
+                topics[self.labels[modality][label]] = self.names[column]
+        return {**topics, **{name: name for name in self.names}}
 
 
 def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = "auto", threads: int = 1) -> None:

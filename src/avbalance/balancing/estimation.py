@@ -63,10 +63,10 @@ def cross_fitted(
 ) -> Floats:
     """Confidences (N, 2), audio and visual, of the clips `inside` by models of the other folds; NaN for the others.
 
-    groups (N,): the video of each clip. What a fold found is kept in the folder `work` under a digest of all that it
+    groups (N,): the video of each clip. What a fold gave is kept in the folder `work` under a digest of all that it
     depends on, `code` included, so that a killed build goes on with the next fold.
     """
-    found = np.full((len(clips.ids), 2), np.nan, dtype=np.float32)
+    confidences = np.full((len(clips.ids), 2), np.nan, dtype=np.float32)
     chosen = np.flatnonzero(inside)
     folds = fold_of(clips.labels[chosen], np.array(groups)[chosen].tolist(), estimators.folds, estimators.seed)
     for column, modality in enumerate(("audio", "visual")):
@@ -81,8 +81,8 @@ def cross_fitted(
                 with atomic_path(path) as temporary, open(temporary, "wb") as handle:
                     np.save(handle, values, allow_pickle=False)
                 logger.info("%s, fold %d of %d: estimated", modality, fold + 1, estimators.folds)
-            found[held, column] = np.load(path, allow_pickle=False)
-    return found
+            confidences[held, column] = np.load(path, allow_pickle=False)
+    return confidences
 
 
 class _Judge(Unimodal):

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.analysis.flatness import GRID, flatness_measures, grid_cells
+from avbalance.data.sources.built import ROUNDS
 from avbalance.errors import UserError
 
 KEPT, NOISE, CAP, DOMINANCE = "", "noise", "cap", "dominance"
@@ -55,7 +56,7 @@ class Rule:
     flat_enough: float = 0.05
     share_enough: float = 0.03
     gain: float = 0.005
-    rounds: int = 3
+    rounds: int = ROUNDS
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -100,8 +101,8 @@ def recalibrate(clips: pd.DataFrame, rule: Rule, fewest: int) -> tuple[NDArray[n
     order.dominance(reasons, fewest, kappa)
     kept = reasons == KEPT
     counts = {name: int((reasons == name).sum()) for name in REASONS}
-    found = {"pool": len(clips), **counts, "kept": int(kept.sum()), "fewest": fewest, "cell_cap": kappa}
-    return reasons, {**found, "before": before, "after": flatness_measures(*values[kept].T)}
+    sizes = {"pool": len(clips), **counts, "kept": int(kept.sum()), "fewest": fewest, "cell_cap": kappa}
+    return reasons, {**sizes, "before": before, "after": flatness_measures(*values[kept].T)}
 
 
 class _Order:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.special import softmax
 
-from avbalance.balancing.scores import read_scores
 from avbalance.data.categories import Floats
 from avbalance.data.manifest import read_manifest
 from avbalance.data.sources.built import KINETICS
 from avbalance.data.sources.kinetics import kinetics_labels
+from avbalance.declared import nearest
 from avbalance.errors import UserError
-from avbalance.features.extract import chosen_recipes, extract, prepare
-from avbalance.features.store import array_facts, array_is_there, store_name
-from avbalance.features.worker import DEFAULT_FUNCTION
+from avbalance.features.extract import extract, prepare
+from avbalance.features.pool import DEFAULT_FUNCTION
+from avbalance.features.recipes import chosen_recipes
+from avbalance.features.store import holds_extraction, store_name
 from avbalance.methods.logistic_regression import fitted
 from avbalance.models.pooled_linear import pool_audio, pool_visual
 from avbalance.training.data import Clips, load_clips
 
+COLUMNS = ("id", "label", "probability")  # of a file of scores: a row per clip and label
+SLACK = 1e-3  # by which probabilities may miss a sum of one: files hold a few digits
 _CHUNK = 256  # clips pooled at once
 
 
@@ -86,9 +90,9 @@ def _aligned(values: Floats, scored: Clips, clips: Clips) -> Floats:
     """Values (M, L) of the clips `scored` in the order of `clips`, (N, L); 0 for those that were not scored."""
     place = {clip: row for row, clip in enumerate(scored.ids.tolist())}
     rows = np.array([place.get(clip, -1) for clip in clips.ids.tolist()])
-    found = np.zeros((len(rows), values.shape[1]))
-    found[rows >= 0] = values[rows[rows >= 0]]
-    return found
+    aligned = np.zeros((len(rows), values.shape[1]))
+    aligned[rows >= 0] = values[rows[rows >= 0]]
+    return aligned
 
 
 def read_labels(path: str | Path) -> list[str]:
@@ -113,8 +117,7 @@ def stored_clips(manifest: Path, recipes: Mapping[str, str], out: Path, workers:
     chosen = chosen_recipes(recipes)
     stores = {modality: out / store_name(recipe) for modality, recipe in chosen.items()}
     key = prepare(manifest, chosen, DEFAULT_FUNCTION, workers).key
-    facts = [array_facts(folder) for folder in stores.values() if array_is_there(folder)]
-    if [each["extraction"] for each in facts if each] != [key] * len(stores):
+    if not all(holds_extraction(folder, key) for folder in stores.values()):
         extract(manifest, recipes, out, out / "unfinished", workers)
     return load_clips(manifest, stores["audio"], stores["visual"])
 
@@ -135,17 +138,90 @@ def _linear(modality: str, known: Clips, clips: Clips) -> Floats:
 
 def pooled(modality: str, clips: Clips) -> Floats:
     """Features (N, D) of all clips, pooled as the reference runs do (see models/pooled_linear.py)."""
-    found = []
+    pieces = []
     for start in range(0, len(clips.ids), _CHUNK):
         rows = slice(start, start + _CHUNK)
         if modality == "audio":
             tensor = torch.from_numpy(clips.audio[clips.audio_rows[rows]]).float()
-            found.append(pool_audio(tensor[:, None] if clips.spectrograms else tensor))
+            pieces.append(pool_audio(tensor[:, None] if clips.spectrograms else tensor))
         else:
             tensor = torch.from_numpy(clips.visual[clips.visual_rows[rows]]).float()
             if clips.framed:  # frames that a clip lacks are black: the mean is over those it has
                 share = clips.counts[rows].float() / tensor.shape[1]
                 tensor = tensor.permute(0, 4, 1, 2, 3) / share[:, None, None, None, None]
-            found.append(pool_visual(tensor))
-    values: Floats = torch.cat(found).double().numpy()
+            pieces.append(pool_visual(tensor))
+    values: Floats = torch.cat(pieces).double().numpy()
     return values
+
+
+# Files of scores
+
+
+def read_scores(path: str | Path, ids: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Probabilities (N, L) of the labels for the clips `ids`; 0 for labels that a file of the most probable ones omits.
+
+    Rows of other clips are passed over. Raises UserError, naming file, row (counted from 1) and fix, for a file that
+    cannot be read, an unknown label, a clip and label that stand twice, a probability that is none, a clip without
+    scores, and probabilities whose sum is above one, or, of all labels, not one.
+    """
+    path = Path(path)
+    frame = _read(path)
+    place = {label: position for position, label in enumerate(labels)}
+    columns = frame["label"].map(place)
+    _refuse(
+        path,
+        columns.isna(),
+        lambda row: f"the network has no label {frame['label'][row]!r}{nearest(str(frame['label'][row]), labels)}",
+    )
+    values = pd.to_numeric(frame["probability"], errors="coerce")
+    _refuse(
+        path,
+        ~values.between(0, 1),
+        lambda row: f"probability {str(frame['probability'][row])!r} is none; write softmax values within 0 and 1",
+    )
+    _refuse(
+        path,
+        frame.duplicated(["id", "label"]),
+        lambda row: f"clip {frame['id'][row]} has the label {frame['label'][row]!r} a second time; remove one row",
+    )
+    rows = frame["id"].map({clip: position for position, clip in enumerate(ids)})
+    wanted = rows.notna().to_numpy()
+    scores = np.zeros((len(ids), len(labels)))
+    scores[rows[wanted].astype(int), columns[wanted].astype(int)] = values[wanted]
+    counts = np.bincount(rows[wanted].astype(int), minlength=len(ids))
+    if (counts == 0).any():
+        lost = np.flatnonzero(counts == 0)
+        raise UserError(
+            f"{path}: has no score for {len(lost)} of {len(ids)} clips, the first is {ids[lost[0]]}; score them, or "
+            "leave them out of the pool."
+        )
+    sums = scores.sum(axis=1)
+    wrong = np.flatnonzero((sums > 1 + SLACK) | ((counts == len(labels)) & (sums < 1 - SLACK)))
+    if wrong.size:
+        raise UserError(
+            f"{path}: the probabilities of clip {ids[wrong[0]]} sum to {sums[wrong[0]]:.4f}, not to one; write what "
+            "comes after the softmax over all labels."
+        )
+    return scores
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path, dtype={"id": str, "label": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: no such file of scores; let the network score the clips, or mend the path."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as a table ({error}); write it as csv or Parquet.") from error
+    lacking = [name for name in COLUMNS if name not in frame]
+    if lacking:
+        raise UserError(f"{path}: has no column {lacking[0]!r}; scores have {', '.join(COLUMNS)}.")
+    return frame.reset_index(drop=True)
+
+
+def _refuse(path: Path, wrong: pd.Series, problem: Callable[[int], str]) -> None:
+    """Raise UserError for the first row that is wrong."""
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.to_numpy())[0])
+        raise UserError(f"{path}, row {row + 1}: {problem(row)}.")

@@ -12,9 +12,8 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
-from avbalance.balancing.recalibration import Rule
-from avbalance.cluster.inventory import building, table, take_inventory
-from avbalance.data.sources.built import options_of
+from avbalance.cluster.inventory import building, gaps, table, take_inventory
+from avbalance.data.sources.built import ROUNDS, options_of
 from avbalance.errors import UserError
 from avbalance.files import read_json
 from avbalance.plan.cells import RunCell, SeededRun
@@ -68,8 +67,8 @@ class Strain:
         return self.value > self.limit
 
 
-class Estimate:
-    """The estimate of one plan with `scale` times the clips."""
+class PlanCosts:
+    """What one plan costs with `scale` times the clips."""
 
     def __init__(self, plan: Plan, scale: int = 1) -> None:
         self.plan, self.scale = plan, scale
@@ -138,7 +137,7 @@ class Estimate:
         for scorer in (options["scorers"] or {}).values():
             clips += self._all_clips(str(scorer["dataset"])) if "dataset" in scorer else 0.0
             clips += pool if "recipe" in scorer else 0.0
-        estimators, rounds = options["estimators"], Rule(**options["recalibration"]).rounds + 1
+        estimators, rounds = options["estimators"], options["recalibration"].get("rounds", ROUNDS) + 1
         folds, epochs = int(estimators["folds"]), int(estimators["protocol"]["epochs"])
         known = self.costs["train_core_s"]["unimodal-net"]
         clip_core_s = float(known.get(dataset, known["any"]))
@@ -157,12 +156,11 @@ class Estimate:
 
     def strains(self) -> list[Strain]:
         """Every limit, the most exceeded first."""
-        found = [
-            Strain(name, value, float(limit["at"]), str(limit["then"]))
-            for name, value in self._values()
-            for limit in [self.costs["limits"][name]]
+        limits = self.costs["limits"]
+        strains = [
+            Strain(name, value, float(limits[name]["at"]), str(limits[name]["then"])) for name, value in self._values()
         ]
-        return sorted(found, key=lambda strain: strain.limit / max(strain.value, 1e-9))
+        return sorted(strains, key=lambda strain: strain.limit / max(strain.value, 1e-9))
 
     def _values(self) -> Iterator[tuple[str, float]]:
         datasets, parallel = self.plan.datasets, int(self.profile["jobs"])
@@ -199,14 +197,13 @@ class Estimate:
         return float(known.get(row.dataset, known["any"]))
 
     def _clips(self, dataset: str) -> dict[str, Any]:
-        known = self.costs["clips"].get(dataset)
-        if known is None:
+        if dataset not in self.costs["clips"]:
             raise UserError(
                 f"{COSTS}: nothing is known of the data set {dataset}; add a line under clips: with train, evaluated"
                 " and source."
             )
-        found: dict[str, Any] = known
-        return found
+        clips: dict[str, Any] = self.costs["clips"][dataset]
+        return clips
 
     def _all_clips(self, dataset: str) -> float:
         clips = self._clips(dataset)
@@ -222,31 +219,31 @@ def _epochs(job: SeededRun) -> int:
 
 def lines(plan: Plan) -> list[str]:
     """The estimate as text, for people."""
-    now = Estimate(plan)
+    now = PlanCosts(plan)
     loads = [*map(now.load, plan.papers), now.total]
-    said = [
+    text = [
         f"{'paper':<28}{'trainings':>10}{'jobs':>7}{'submitted':>11}{'GPU-hours':>11}{'longest (h)':>13}"
         f"{'results (GB)':>14}"
     ]
-    said += [
+    text += [
         f"{each.name:<28}{each.trainings:>10,}{each.jobs:>7,}{each.submissions:>11,}{each.gpu_hours:>11,.0f}"
         f"{each.longest_hours:>13,.1f}{each.results_gb:>14,.1f}"
         for each in loads
     ]
     inventory = take_inventory(plan)
-    said += ["", *table(inventory, now), *building(now), *plan.chosen]
-    if inventory.gaps:
-        said += ["", "Missing:", *(f"  {gap}" for gap in inventory.gaps)]
-    said += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
-    said += [f"the others from {COSTS}, which says what was measured and what is assumed."]
+    text += ["", *table(inventory, now), *building(now), *plan.chosen]
+    if missing := gaps(inventory):
+        text += ["", "Missing:", *(f"  {gap}" for gap in missing)]
+    text += ["", f"{now.total.measured} of {now.total.trainings} trainings are reckoned from their own records,"]
+    text += [f"the others from {COSTS}, which says what was measured and what is assumed."]
     for scale in SCALES:
-        said += ["", *_strained(Estimate(plan, scale))]
-    return said
+        text += ["", *_strained(PlanCosts(plan, scale))]
+    return text
 
 
-def _strained(estimate: Estimate) -> Iterator[str]:
-    yield f"With {estimate.scale} times the clips, {estimate.total.gpu_hours:,.0f} GPU-hours:"
-    for strain in estimate.strains():
+def _strained(costs: PlanCosts) -> Iterator[str]:
+    yield f"With {costs.scale} times the clips, {costs.total.gpu_hours:,.0f} GPU-hours:"
+    for strain in costs.strains():
         mark = "too much" if strain.exceeded else "fits"
         yield f"  {strain.name.replace('_', ' '):<24}{strain.value:>12,.2f} of {strain.limit:>8,.0f}  {mark}"
         if strain.exceeded:

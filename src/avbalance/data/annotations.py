@@ -1,4 +1,4 @@
-"""What the readers of published annotation files share: rows by line, refusals that name them, and named oddities.
+"""What the readers of published annotation files share: rows that name themselves in errors, and oddities.
 
 A row's number is its line in the file, counted from 1, header included: what an editor shows. An oddity is a row of
 the published files that is wrong or without effect; it is named, never mended, so that whoever reads a result can see
@@ -8,15 +8,14 @@ what the truth behind it was made of.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
@@ -31,81 +30,102 @@ class Oddity:
     what: str
 
 
-class Listed(Protocol):
-    """A split's list of clips; `ids[0]` stands in row `first_row` of `path`."""
+@dataclass(frozen=True)
+class ListLine:
+    """A line of a file: its number and its cells."""
 
-    @property
-    def path(self) -> Path: ...
+    path: Path
+    number: int
+    cells: tuple[str, ...]
 
-    @property
-    def ids(self) -> tuple[str, ...]: ...
+    def error(self, sentence: str) -> UserError:
+        """The error to raise when something is wrong with the line."""
+        return UserError(f"{self.path}, row {self.number}: {sentence}")
 
-    @property
-    def first_row(self) -> int: ...
+    def odd(self, kind: str, what: str) -> Oddity:
+        """An oddity in this line."""
+        return Oddity(str(self.path), self.number, kind, what)
+
+    def second(self, cell: int, name: str, last: int) -> int:
+        """A whole second in 0..`last` that stands in a cell; raises UserError for anything else."""
+        text = self.cells[cell]
+        if not (text.isascii() and text.isdigit() and int(text) <= last):
+            raise self.error(f"{name} {text!r} is not a whole second in 0..{last}; correct it.")
+        return int(text)
 
 
-def oddity_table(oddities: Iterable[Oddity]) -> pd.DataFrame:
-    """The oddities as a table with the columns file, row, kind, what: to be printed and stored by the caller."""
-    import pandas as pd
+@dataclass(frozen=True)
+class ListedPart:
+    """The list of the N clips of one part: ids, names of their files (where others), and labels (N, ...).
 
-    return pd.DataFrame([asdict(oddity) for oddity in oddities], columns=list(Oddity.__dataclass_fields__))
+    Clip i stands in row `first_row + i` of `path`.
+    """
+
+    path: Path
+    ids: tuple[str, ...]
+    labels: NDArray[Any]
+    first_row: int
+    names: tuple[str, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
 
 
-def read_rows(path: Path, delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE) -> list[list[str]]:
-    """The cells of every line of a UTF-8 file, a byte-order mark and the kind of line end ignored.
+def text_lines(path: Path, source: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, one after another, a byte-order mark and the kind of line end ignored.
 
-    `source` says where the file comes from, `quoting` how it quotes cells: not at all unless said otherwise. Raises
-    UserError when it is absent, empty or not text.
+    `source` says where the file comes from. Raises UserError when it is absent or not text.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.reader(handle, delimiter=delimiter, quoting=quoting))
+            yield from handle
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; take it from {source}.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as text ({error}); take it again from {source}.") from error
+
+
+def read_lines(path: Path, delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE) -> list[ListLine]:
+    """Every line of a file, cut into cells; quoting: how it quotes them, not at all unless said otherwise.
+
+    Raises UserError when the file is absent, empty or not text.
+    """
+    try:
+        rows = list(csv.reader(text_lines(path, source), delimiter=delimiter, quoting=quoting))
+    except csv.Error as error:
         raise UserError(f"{path}: not readable as text ({error}); take it again from {source}.") from error
     if not rows:
         raise UserError(f"{path}, row 1: the file is empty; take it again from {source}.")
-    return rows
+    return [ListLine(path, number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
 
 
 def read_columns(
     path: Path, columns: Sequence[str], delimiter: str, source: str, quoting: Quoting = csv.QUOTE_NONE
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield (row number, cells of `columns`) of a file with a header line; the header may name further columns.
+) -> Iterator[ListLine]:
+    """The lines of a file below its header line, of each the cells of `columns`; the header may name further columns.
 
     Raises UserError for a column that is missing, a row of another width, and a file without rows.
     """
-    header, *rows = read_rows(path, delimiter, source, quoting)
-    lacking = [column for column in columns if column not in header]
-    if lacking:
-        found = ", ".join(header)
-        raise UserError(f"{path}, row 1: no column {lacking[0]!r} among {found}; take the file again from {source}.")
-    if not rows:
+    header, *lines = read_lines(path, delimiter, source, quoting)
+    for column in columns:
+        if column not in header.cells:
+            among = ", ".join(header.cells)
+            raise header.error(f"no column {column!r} among {among}; take the file again from {source}.")
+    if not lines:
         raise UserError(f"{path}, row 2: no row follows the header; take it again from {source}.")
-    places = [header.index(column) for column in columns]
-    for row, cells in enumerate(rows, start=2):
-        if len(cells) != len(header):
-            raise UserError(
-                f"{path}, row {row}: {len(cells)} cells under a header of {len(header)}; take it again from {source}."
-            )
-        yield row, tuple(cells[place] for place in places)
+    places = [header.cells.index(column) for column in columns]
+    for line in lines:
+        width, wanted = len(line.cells), len(header.cells)
+        if width != wanted:
+            raise line.error(f"{width} cells under a header of {wanted}; take it again from {source}.")
+        yield ListLine(path, line.number, tuple(line.cells[place] for place in places))
 
 
-def second(text: str, path: Path, row: int, name: str, last: int) -> int:
-    """A whole second in 0..`last`; raises UserError for anything else."""
-    if not (text.isascii() and text.isdigit() and int(text) <= last):
-        raise UserError(f"{path}, row {row}: {name} {text!r} is not a whole second in 0..{last}; correct it.")
-    return int(text)
-
-
-def refuse_repeats(splits: Sequence[Listed]) -> None:
-    """Raise UserError when a clip stands twice, be it in one split or in two."""
+def refuse_repeats(parts: Sequence[ListedPart]) -> None:
+    """Raise UserError when a clip stands twice, be it in one part or in two."""
     seen: dict[str, str] = {}
-    for split in splits:
-        for row, clip in enumerate(split.ids, start=split.first_row):
+    for part in parts:
+        for row, clip in enumerate(part.ids, start=part.first_row):
             if clip in seen:
                 raise UserError(
-                    f"{split.path}, row {row}: {clip!r} stands in {seen[clip]} already; remove one of the two."
+                    f"{part.path}, row {row}: {clip!r} stands in {seen[clip]} already; remove one of the two."
                 )
-            seen[clip] = f"{split.path}, row {row},"
+            seen[clip] = f"{part.path}, row {row},"

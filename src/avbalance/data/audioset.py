@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.annotations import Oddity
+from avbalance.data.annotations import Oddity, read_lines, text_lines
 from avbalance.errors import UserError
 
 URBAN, RURAL, SPEECH = "/t/dd00128", "/t/dd00129", "/m/09x0r"
@@ -80,18 +80,12 @@ def read_segments(path: str | Path) -> Iterator[Segment]:
     naming file, row and fix, for a malformed row and a file that is absent or has no clip.
     """
     path = Path(path)
-    row, found = 0, False
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            for row, line in enumerate(handle, start=1):
-                if not line.startswith(_COMMENTS) and line.strip():
-                    found = True
-                    yield _segment(line, path, row)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; take it from {_SOURCE}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as text ({error}); take it again from {_SOURCE}.") from error
-    if not found:
+    row, listed = 0, 0
+    for row, text in enumerate(text_lines(path, _SOURCE), start=1):
+        if not text.startswith(_COMMENTS) and text.strip():
+            listed += 1
+            yield _segment(text, path, row)
+    if not listed:
         raise UserError(f"{path}, row {row + 1}: no clip is listed; take it again from {_SOURCE}.")
 
 
@@ -193,24 +187,16 @@ def read_class_names(path: str | Path) -> dict[str, str]:
     has another name there.
     """
     path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            header, *rows = list(csv.reader(handle)) or [[]]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; take it from {_SOURCE}.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable as text ({error}); take it again from {_SOURCE}.") from error
-    if header != ["index", "mid", "display_name"]:
-        raise UserError(f"{path}, row 1: the header is not index,mid,display_name; take it again from {_SOURCE}.")
+    header, *lines = read_lines(path, ",", _SOURCE, csv.QUOTE_MINIMAL)
+    if header.cells != ("index", "mid", "display_name"):
+        raise header.error(f"the header is not index,mid,display_name; take it again from {_SOURCE}.")
     names: dict[str, str] = {}
-    for row, cells in enumerate(rows, start=2):
-        if len(cells) != 3 or cells[0] != str(row - 2) or cells[1] in names:
-            raise UserError(
-                f"{path}, row {row}: {','.join(cells)!r} is not <index>,<mid>,<name>; take it from {_SOURCE}."
-            )
-        names[cells[1]] = cells[2]
+    for index, line in enumerate(lines):
+        if len(line.cells) != 3 or line.cells[0] != str(index) or line.cells[1] in names:
+            raise line.error(f"{','.join(line.cells)!r} is not <index>,<mid>,<name>; take it from {_SOURCE}.")
+        names[line.cells[1]] = line.cells[2]
     wrong = [label for label, name in NAMES.items() if names.get(label) != name]
     if wrong:
-        found = names.get(wrong[0])
-        raise UserError(f"{path}: {wrong[0]} is {found!r} instead of {NAMES[wrong[0]]!r}; take it from {_SOURCE}.")
+        label = wrong[0]
+        raise UserError(f"{path}: {label} is {names.get(label)!r} instead of {NAMES[label]!r}; take it from {_SOURCE}.")
     return names

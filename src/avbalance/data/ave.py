@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.annotations import Oddity, read_rows, second
+from avbalance.data.annotations import ListLine, Oddity, read_lines
 from avbalance.errors import UserError
 
 CLASSES = (
@@ -78,41 +78,38 @@ def read_annotations(path: str | Path) -> Annotations:
     oddity, as is an exact duplicate. Raises UserError, naming file, row and fix, for other malformed rows.
     """
     path = Path(path)
-    rows = read_rows(path, "&", _SOURCE)
-    first_row = 2 if rows[0][:1] == ["Category"] else 1
-    if len(rows) < first_row:
+    lines = read_lines(path, "&", _SOURCE)
+    first_row = 2 if lines[0].cells[0] == "Category" else 1
+    records = lines[first_row - 1 :]
+    if not records:
         raise UserError(f"{path}, row {first_row}: no record follows the header; take the file again from {_SOURCE}.")
     ids, events, oddities = [], [], []
     first: dict[tuple[str, ...], int] = {}
-    segments = np.full((len(rows) - first_row + 1, SEGMENTS), BACKGROUND, dtype=np.int64)
-    for record, cells in enumerate(rows[first_row - 1 :]):
-        row = first_row + record
-        category, onset, offset = _record(cells, path, row)
+    segments = np.full((len(records), SEGMENTS), BACKGROUND, dtype=np.int64)
+    for record, line in enumerate(records):
+        category, onset, offset = _record(line)
         segments[record, onset:offset] = _INDEX[category]
-        ids.append(cells[1])
+        ids.append(line.cells[1])
         events.append(_INDEX[category])
-        said = f"{cells[1]}: {category} from {onset} to {offset}"
+        event = f"{line.cells[1]}: {category} from {onset} to {offset}"
         if onset >= offset:
-            oddities.append(Oddity(str(path), row, "empty interval", f"{said} is empty; all segments are background"))
-        if first.setdefault(tuple(cells), row) != row:
-            oddities.append(Oddity(str(path), row, "duplicate", f"{said} stands in row {first[tuple(cells)]} already"))
+            oddities.append(line.odd("empty interval", f"{event} is empty; all segments are background"))
+        if first.setdefault(line.cells, line.number) != line.number:
+            oddities.append(line.odd("duplicate", f"{event} stands in row {first[line.cells]} already"))
     return Annotations(path, tuple(ids), np.array(events, dtype=np.int64), segments, tuple(oddities), first_row)
 
 
-def _record(cells: list[str], path: Path, row: int) -> tuple[str, int, int]:
+def _record(line: ListLine) -> tuple[str, int, int]:
     """Category, onset and offset of one line."""
-    if len(cells) != 5 or len(cells[1]) != 11:
-        raise UserError(
-            f"{path}, row {row}: {'&'.join(cells)!r} is not <category>&<YouTube id>&<quality>&<onset>&<offset>; "
-            f"take the file again from {_SOURCE}."
+    if len(line.cells) != 5 or len(line.cells[1]) != 11:
+        raise line.error(
+            f"{'&'.join(line.cells)!r} is not <category>&<YouTube id>&<quality>&<onset>&<offset>; take the file again "
+            f"from {_SOURCE}."
         )
-    if cells[0] not in _INDEX:
-        raise UserError(f"{path}, row {row}: unknown class {cells[0]!r}; write one of the 28, such as {CLASSES[0]!r}.")
-    return (
-        cells[0],
-        second(cells[3], path, row, "onset", SEGMENTS),
-        second(cells[4], path, row, "offset", SEGMENTS),
-    )
+    category = line.cells[0]
+    if category not in _INDEX:
+        raise line.error(f"unknown class {category!r}; write one of the 28, such as {CLASSES[0]!r}.")
+    return category, line.second(3, "onset", SEGMENTS), line.second(4, "offset", SEGMENTS)
 
 
 def read_orders(folder: str | Path, records: int) -> dict[str, NDArray[np.int64]]:
@@ -120,11 +117,12 @@ def read_orders(folder: str | Path, records: int) -> dict[str, NDArray[np.int64]
 
     Raises UserError unless the three together name each of the `records` records once.
     """
-    orders = {split: _read_order(_order_file(folder, split)) for split in SPLITS}
+    files = {split: Path(folder) / f"{split}_order.h5" for split in SPLITS}
+    orders = {split: _read_order(file) for split, file in files.items()}
     taken: dict[int, str] = {}
     for split, order in orders.items():
         for entry, record in enumerate(order.tolist(), start=1):
-            where = f"{_order_file(folder, split)}, entry {entry}"
+            where = f"{files[split]}, entry {entry}"
             if not 0 <= record < records:
                 raise UserError(f"{where}: no record {record} among {records} (from 0); take it again from {_SOURCE}.")
             if record in taken:
@@ -133,10 +131,6 @@ def read_orders(folder: str | Path, records: int) -> dict[str, NDArray[np.int64]
     if len(taken) < records:
         raise UserError(f"{folder}: the orders name {len(taken)} of {records} records; take them from {_SOURCE}.")
     return orders
-
-
-def _order_file(folder: str | Path, split: str) -> Path:
-    return Path(folder) / f"{split}_order.h5"
 
 
 def _read_order(path: Path) -> NDArray[np.int64]:

@@ -85,12 +85,12 @@ def _rows(path: Path, table: Mapping[str, Any], category: str, modality: str, la
     rows: list[int] = []
     for text in map(str, named):
         start = text[:-1] if text.endswith("*") else None
-        found = [
+        matching = [
             row for row, each in enumerate(labels) if each == text or (start is not None and each.startswith(start))
         ]
-        if not found:
+        if not matching:
             raise UserError(
                 f"{path}: {category}, {modality}: the network has no label {text!r}{nearest(text, labels)}."
             )
-        rows += found
+        rows += matching
     return rows

@@ -16,17 +16,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import av
-import numpy as np
-from numpy.typing import NDArray
 
 from avbalance.errors import LostClip, UserError
-
-av.logging.set_level(av.logging.PANIC)
 
 # Kind of word, in the order of a sentence -> letter of the sentence's name -> word. A class is a position in it.
 CODES: dict[str, dict[str, str]] = {
@@ -48,15 +40,12 @@ FPS = 25
 _SUFFIXES = (".mpg", ".mpeg", ".mp4", ".mkv", ".avi", ".mov")
 _TIMINGS = ".align"
 _PAUSES = ("sil", "sp")
-_SLACK = 0.1  # s that timings may pass the end of the clip
+SLACK = 0.1  # s that timings may pass the end of the clip
 _SHORTEST = 0.5  # s: a sentence that ends before has its times in another unit
-_TALKER = re.compile(r"s0*([1-9]\d*)", re.IGNORECASE)
+_TALKER = re.compile(r"s0*[1-9]\d*", re.IGNORECASE)
 _LAYOUT = "s1/<id>.mpg with align/s1/<id>.align, as the corpus is distributed"
-_POINTER = b"version https://git-lfs"
-_POINTED = "a Git LFS pointer stands in place of the file; fetch the real one with git lfs pull"
-
-Region = tuple[float, float, float, float]
-FULL_FRAME: Region = (0.0, 0.0, 1.0, 1.0)
+POINTER = b"version https://git-lfs"
+POINTED = "a Git LFS pointer stands in place of the file; fetch the real one with git lfs pull"
 
 
 @dataclass(frozen=True)
@@ -141,17 +130,17 @@ def _index(root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, dict[str, 
     timings: dict[str, dict[str, Path]] = defaultdict(dict)
     homes: dict[str, Path] = {}
     for path in _files(root):
-        suffix, home = path.suffix.lower(), _home(path.relative_to(root))
+        suffix = path.suffix.lower()
+        home = next((folder for folder in path.relative_to(root).parents if _TALKER.fullmatch(folder.name)), None)
         if home is None or not is_sentence(path.stem) or suffix not in (*_SUFFIXES, _TIMINGS):
             continue
-        talker = _talker(home.name)
-        if suffix == _TIMINGS:
-            _add(timings[talker], path)
-            continue
-        if homes.setdefault(talker, home) != home:
+        talker = f"s{home.name.lstrip('sS0')}"
+        if suffix != _TIMINGS and homes.setdefault(talker, home) != home:
             both = f"{root / homes[talker]} and {root / home}"
             raise UserError(f"{both}: two folders with clips of talker {talker}; remove or rename one of them.")
-        _add(clips[talker], path)
+        first = (timings if suffix == _TIMINGS else clips)[talker].setdefault(path.stem, path)
+        if first != path:
+            raise UserError(f"{first} and {path}: two files of one sentence; keep one of them.")
     return clips, timings
 
 
@@ -162,39 +151,22 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in sorted(names))
 
 
-def _home(path: Path) -> Path | None:
-    """The deepest folder of a talker above a file."""
-    return next((folder for folder in path.parents if _TALKER.fullmatch(folder.name)), None)
-
-
-def _talker(name: str) -> str:
-    match = _TALKER.fullmatch(name)
-    assert match is not None
-    return f"s{match[1]}"
-
-
-def _add(found: dict[str, Path], path: Path) -> None:
-    first = found.setdefault(path.stem, path)
-    if first != path:
-        raise UserError(f"{first} and {path}: two files of one sentence; keep one of them.")
-
-
 def _utterances(root: Path, talker: str, clips: dict[str, Path], timings: dict[str, Path]) -> list[Utterance]:
     """The clips of a talker with their words; raises UserError when more than half are without."""
-    found = []
+    utterances = []
     for name, path in sorted(clips.items()):
         try:
             if name not in timings:
                 raise UserError(f"{path}: there is no {name}{_TIMINGS} of talker {talker}; put it in align/{talker}.")
-            found.append(Utterance(talker, name, path, read_words(timings[name])))
+            utterances.append(Utterance(talker, name, path, read_words(timings[name])))
         except UserError as error:
-            found.append(Utterance(talker, name, path, (), str(error).removeprefix(f"{root}{os.sep}")))
-    flawed = [each for each in found if each.flaw]
+            utterances.append(Utterance(talker, name, path, (), str(error).removeprefix(f"{root}{os.sep}")))
+    flaws = [each.flaw for each in utterances if each.flaw]
     if not timings:
         raise UserError(f"{root}: no timings of talker {talker}; put the corpus' alignments in {root}/align/{talker}.")
-    if 2 * len(flawed) > len(found):
-        raise UserError(f"{flawed[0].flaw} (So it is with {len(flawed)} of {len(found)} clips of talker {talker}.)")
-    return found
+    if 2 * len(flaws) > len(utterances):
+        raise UserError(f"{flaws[0]} (So it is with {len(flaws)} of {len(utterances)} clips of talker {talker}.)")
+    return utterances
 
 
 def read_words(path: Path) -> tuple[Word, ...]:
@@ -204,8 +176,8 @@ def read_words(path: Path) -> tuple[Word, ...]:
     those that the file's name tells, and words after the end of a clip.
     """
     data = path.read_bytes()
-    if data.startswith(_POINTER):
-        raise UserError(f"{path}: {_POINTED}.")
+    if data.startswith(POINTER):
+        raise UserError(f"{path}: {POINTED}.")
     words: list[Word] = []
     end = 0
     lines = data.decode("utf-8", errors="replace").splitlines()
@@ -213,7 +185,12 @@ def read_words(path: Path) -> tuple[Word, ...]:
         where = f"{path}, row {row}"
         if not line.strip():
             continue
-        start, stop, text = _fields(line, where)
+        fields = line.split()
+        if len(fields) != 3:
+            raise UserError(f"{where}: {line.strip()!r} is not start, end and word; correct the line.")
+        if not (fields[0].isdecimal() and fields[1].isdecimal()):
+            raise UserError(f"{where}: {line.strip()!r} has no whole numbers; give times in units of 1/{UNIT} s.")
+        start, stop, text = int(fields[0]), int(fields[1]), fields[2].lower()
         if not end <= start < stop:
             raise UserError(f"{where}: {line.strip()!r} does not begin after the row before and end later; correct it.")
         end = stop
@@ -228,16 +205,6 @@ def read_words(path: Path) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _fields(line: str, where: str) -> tuple[int, int, str]:
-    """Start, end and word of a line."""
-    fields = line.split()
-    if len(fields) != 3:
-        raise UserError(f"{where}: {line.strip()!r} is not start, end and word; correct the line.")
-    if not (fields[0].isdecimal() and fields[1].isdecimal()):
-        raise UserError(f"{where}: {line.strip()!r} has no whole numbers; give times in units of 1/{UNIT} s.")
-    return int(fields[0]), int(fields[1]), fields[2].lower()
-
-
 def _word(name: str, position: int, text: str, span: tuple[float, float], where: str) -> Word:
     """A word, checked against the sentence's name and the clip's length."""
     if position >= len(KINDS):
@@ -248,129 +215,9 @@ def _word(name: str, position: int, text: str, span: tuple[float, float], where:
         raise UserError(f"{where}: {text!r} is no {kind}; use one of {', '.join(VOCABULARY[kind])}.")
     if text != expected:
         raise UserError(f"{where}: {text!r} is not the {kind} {expected!r} that the name tells; correct one of them.")
-    if span[1] > SECONDS + _SLACK:
+    if span[1] > SECONDS + SLACK:
         raise UserError(
             f"{where}: {text!r} ends at {span[1]:.2f} s, after the end of a clip of {SECONDS:g} s; give times of this "
             f"clip in units of 1/{UNIT} s."
         )
     return Word(kind, text, *span)
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A decoded clip: sound (n,) float32 mono at `rate`, from the first picture on, and its pictures as decoded."""
-
-    sound: NDArray[np.float32]
-    rate: int
-    pictures: list[Any]
-
-    @property
-    def seconds(self) -> float:
-        """Length of what has both sound and pictures."""
-        return min(len(self.sound) / self.rate, len(self.pictures) / FPS)
-
-    def span(self, word: Word, seconds: float) -> float:
-        """Start (s) of a window of that length with the word in its middle, moved into the recording at its ends.
-
-        Raises LostClip when word or window do not fit into the recording.
-        """
-        if word.end > self.seconds + _SLACK or seconds > self.seconds:
-            what = f"{word.word!r} ends at {word.end:.2f} s" if word.end > self.seconds else f"{seconds:g} s are needed"
-            raise LostClip("short", f"{what}, the recording after {self.seconds:.2f} s")
-        return min(max(0.0, (word.start + word.end - seconds) / 2), self.seconds - seconds)
-
-    def sound_of(self, start: float, seconds: float) -> NDArray[np.float32]:
-        """Sound (round(seconds * rate),) from `start` on; zeros where there is none."""
-        return _excerpt(self.sound, start, seconds, self.rate)
-
-    def frames_of(self, start: float, seconds: float, region: Region, side: int, fps: float = FPS) -> NDArray[np.uint8]:
-        """Pictures of a region from `start` on, RGB, uint8 (round(seconds * fps), side, side, 3); the last is repeated.
-
-        region: left, top, right and bottom as shares of the picture; it is stretched where it is no square. fps: a
-        picture is the one that is shown in the middle of its time, above FPS the same one several times.
-        """
-        middles = start + (np.arange(round(seconds * fps)) + 0.5) / fps
-        numbers = np.minimum((middles * FPS).astype(int), len(self.pictures) - 1)
-        return np.stack([_crop(self.pictures[number], region, side) for number in numbers])
-
-
-def decode(path: Path, rate: int) -> Recording:
-    """Sound and pictures of a clip; raises LostClip for a file that cannot be read, or lacks one of the two."""
-    with _opened(path) as container:
-        for kind, tracks in (("pictures", container.streams.video), ("sound", container.streams.audio)):
-            if not tracks:
-                raise LostClip("corrupt", f"{path.name} has no {kind}")
-        chunks: dict[str, list[Any]] = {"video": [], "audio": []}
-        streams = container.streams.video[0], container.streams.audio[0]
-        try:
-            for packet in container.demux(streams):
-                chunks[packet.stream.type] += packet.decode()
-        except (av.FFmpegError, ValueError) as error:
-            raise LostClip("corrupt", f"{path.name} cannot be decoded ({error})") from error
-    if not chunks["video"] or not chunks["audio"]:
-        raise LostClip("corrupt", f"no {'sound' if chunks['video'] else 'picture'} of {path.name} can be decoded")
-    late = _time(chunks["audio"][0]) - _time(chunks["video"][0])
-    return Recording(_shifted(_mono(chunks["audio"], rate), round(late * rate)), rate, chunks["video"])
-
-
-@lru_cache(1000)  # the voice of a clip is part of the babble of three others; of 1,000 clips at 16 kHz 190 MB
-def decode_sound(path: Path, rate: int) -> NDArray[np.float32]:
-    """The sound of a clip alone, (n,) float32 mono; raises LostClip as `decode` does."""
-    with _opened(path) as container:
-        if not container.streams.audio:
-            raise LostClip("corrupt", f"{path.name} has no sound")
-        try:
-            frames = list(container.decode(audio=0))
-        except (av.FFmpegError, ValueError) as error:
-            raise LostClip("corrupt", f"{path.name} cannot be decoded ({error})") from error
-    if not frames:
-        raise LostClip("corrupt", f"no sound of {path.name} can be decoded")
-    return _mono(frames, rate)
-
-
-def _opened(path: Path) -> Any:
-    """The container of a media file, its decoders on one thread."""
-    with path.open("rb") as handle:
-        head = handle.read(len(_POINTER))
-    if not head or head == _POINTER:
-        raise LostClip("corrupt", f"{path.name}: {_POINTED if head else 'the file is empty'}")
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, ValueError) as error:
-        raise LostClip("corrupt", f"{path.name} cannot be opened as a media file ({error})") from error
-    for stream in (*container.streams.video, *container.streams.audio):
-        stream.codec_context.thread_count = 1
-    return container
-
-
-def _time(frame: Any) -> float:
-    return 0.0 if frame.pts is None else float(frame.pts * frame.time_base)
-
-
-def _mono(frames: Sequence[Any], rate: int) -> NDArray[np.float32]:
-    """Frames of sound as one waveform at `rate`."""
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
-    parts = []
-    for frame in frames:
-        frame.pts = None  # a gap between two frames is none in the recording
-        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    return np.concatenate(parts).astype(np.float32, copy=False)
-
-
-def _shifted(sound: NDArray[np.float32], late: int) -> NDArray[np.float32]:
-    """Sound that begins `late` samples after the pictures, from their beginning on."""
-    return np.pad(sound, (late, 0)) if late > 0 else sound[-late:]
-
-
-def _excerpt(sound: NDArray[np.float32], start: float, seconds: float, rate: int) -> NDArray[np.float32]:
-    part = sound[round(start * rate) :][: round(seconds * rate)]
-    return np.pad(part, (0, round(seconds * rate) - len(part)))
-
-
-def _crop(picture: Any, region: Region, side: int) -> NDArray[np.uint8]:
-    from PIL.Image import Resampling
-
-    left, top, right, bottom = region
-    box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
-    return np.asarray(picture.to_image().resize((side, side), Resampling.BILINEAR, box=box))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avbalance.data.degrade import Frames, Sound, add_blocks, blur, mix_sound, unit_power
-from avbalance.data.grid import SECONDS, Region, Utterance, decode, decode_sound
-from avbalance.data.noise import pink_noise
-from avbalance.data.scenes import JointLaw, draw_informativeness, snr_from_informativeness
+from avbalance.data.grid import SECONDS, Utterance
+from avbalance.data.noise import Frames, Sound, add_blocks, blur, mix_sound, pink_noise, unit_power
+from avbalance.data.recordings import Excerpt, decode, decode_sound
+from avbalance.data.scenes import JointLaw, draw_informativeness
 from avbalance.errors import LostClip, UserError
 
 WORD, CLIP = "word", "clip"
@@ -48,23 +48,20 @@ class GridClip:
 
     @property
     def id(self) -> str:
-        return f"{self.utterance.talker}-{self.utterance.id}"
+        return self.utterance.name
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What of a recording becomes the clip.
+    """How a clip is made.
 
-    kind: of the word in the middle of a window of `seconds`; None for the whole sentence. region: as in
-    `Recording.frames_of`. side: pixels. audio_noise, visual_noise: of SOUND_NOISE and PICTURE_NOISE.
+    kind: of the word in the middle of a window of `seconds`; None for the whole sentence. audio_noise, visual_noise: of
+    SOUND_NOISE and PICTURE_NOISE.
     """
 
     kind: str | None
     seconds: float
-    region: Region
-    side: int
-    fps: int
-    rate: int
+    excerpt: Excerpt
     audio_noise: str
     visual_noise: str
 
@@ -115,12 +112,10 @@ def _interleaved(utterances: Sequence[Utterance], kind: str, seed: int) -> list[
 def _plant(each: Utterance, part: Sequence[Utterance], seed: int, law: JointLaw | None) -> Planted | None:
     if law is None:
         return None
-    u_audio, u_visual = draw_informativeness(law, _rng((seed, each.number), _LAW_STREAM))
-    snr_audio = snr_from_informativeness(u_audio, law.snr_audio_db)
-    snr_visual = snr_from_informativeness(u_visual, law.snr_visual_db)
+    planted = draw_informativeness(law, _rng((seed, each.number), _LAW_STREAM))
     others = [other for other in part if other is not each and other.words]
     drawn = _rng((seed, each.number), _VOICE_STREAM).permutation(len(others))[:_CANDIDATES]
-    return Planted(u_audio, u_visual, snr_audio, snr_visual, tuple(others[index] for index in drawn))
+    return Planted(*planted, *law.snr_db(planted), tuple(others[index] for index in drawn))
 
 
 def _rng(seed: tuple[int, int], stream: int) -> np.random.Generator:
@@ -132,17 +127,18 @@ def make_clip(clip: GridClip, cut: Cut) -> tuple[Frames, Sound]:
     words = clip.utterance.words if cut.kind is None else (clip.utterance.word(cut.kind),)
     if not words:
         raise LostClip("corrupt", clip.utterance.flaw)
-    recording = decode(clip.utterance.path, cut.rate)
+    rate = cut.excerpt.rate
+    recording = decode(clip.utterance.path, rate)
     if cut.kind is None:
         recording.span(words[-1], 0.0)  # the last word must be there
         start, seconds = 0.0, SECONDS
     else:
         start, seconds = recording.span(words[0], cut.seconds), cut.seconds
-    frames = recording.frames_of(start, seconds, cut.region, cut.side, cut.fps)
+    frames = recording.frames_of(start, seconds, cut.excerpt)
     sound = recording.sound_of(start, seconds)
     if clip.planted is None:
         return frames, np.clip(sound, -1.0, 1.0)
-    spoken = (round((words[0].start - start) * cut.rate), round((words[-1].end - start) * cut.rate))
+    spoken = (round((words[0].start - start) * rate), round((words[-1].end - start) * rate))
     return _seen(frames, clip, clip.planted, cut), _heard(sound, spoken, clip, clip.planted, cut)
 
 
@@ -154,26 +150,30 @@ def _seen(frames: Frames, clip: GridClip, planted: Planted, cut: Cut) -> Frames:
 
 def _heard(sound: Sound, spoken: tuple[int, int], clip: GridClip, planted: Planted, cut: Cut) -> Sound:
     rng = _rng(clip.seed, _SOUND_STREAM)
-    noise = pink_noise(len(sound), rng) if cut.audio_noise == "pink" else _babble(planted.voices, len(sound), cut, rng)
+    noise = (
+        pink_noise(len(sound), rng)
+        if cut.audio_noise == "pink"
+        else _babble(planted.voices, len(sound), cut.excerpt.rate, rng)
+    )
     first, last = max(0, spoken[0]), min(len(sound), spoken[1])
     return mix_sound(sound, (first, last), noise, planted.snr_audio_db, rng)
 
 
-def _babble(voices: Sequence[Utterance], samples: int, cut: Cut, rng: np.random.Generator) -> Sound:
+def _babble(voices: Sequence[Utterance], samples: int, rate: int, rng: np.random.Generator) -> Sound:
     """VOICES sentences at once, each from a random place on and equally loud, of unit power, (samples,)."""
-    total, found = np.zeros(samples, np.float32), 0
+    total, voiced = np.zeros(samples, np.float32), 0
     for voice in voices:
-        if found == VOICES:
+        if voiced == VOICES:
             break
         try:
-            sound = decode_sound(voice.path, cut.rate)
+            sound = decode_sound(voice.path, rate)
         except LostClip:
             continue
-        first, last = (round(time * cut.rate) for time in (voice.words[0].start, voice.words[-1].end))
+        first, last = (round(time * rate) for time in (voice.words[0].start, voice.words[-1].end))
         spoken = sound[first:last]
         if len(spoken):
             total += unit_power(np.resize(np.roll(spoken, rng.integers(len(spoken))), samples))
-            found += 1
-    if not found:
+            voiced += 1
+    if not voiced:
         raise LostClip("missing", "no other clip of this part can be heard, to make babble of")
     return unit_power(total)

@@ -11,12 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.annotations import Oddity, read_columns, refuse_repeats, second
+from avbalance.data.annotations import ListedPart, ListLine, Oddity, read_columns, refuse_repeats
 from avbalance.errors import UserError
 from avbalance.files import sha256_file
 
@@ -61,23 +60,6 @@ _INDEX = {name: index for index, name in enumerate(CLASSES)}
 
 
 @dataclass(frozen=True)
-class Split:
-    """One part: file names `names` of N videos and their weak labels (N, 25) bool, without modality or time."""
-
-    path: Path
-    names: tuple[str, ...]
-    labels: NDArray[np.bool_]
-    oddities: tuple[Oddity, ...]
-
-    first_row: ClassVar[int] = 2
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids (N,): what feature files are named by."""
-        return tuple(video_id(name) for name in self.names)
-
-
-@dataclass(frozen=True)
 class Segments:
     """What is heard, or seen, when: `truth (N, 25, 10)` bool, and the rows of the file that are odd."""
 
@@ -90,28 +72,28 @@ def video_id(name: str) -> str:
     return name[:11]
 
 
-def read_split(path: str | Path) -> Split:
-    """Read AVVP_train.csv, AVVP_val_pd.csv or AVVP_test_pd.csv.
+def read_split(path: str | Path) -> ListedPart:
+    """Read AVVP_train.csv, AVVP_val_pd.csv or AVVP_test_pd.csv: file names, ids, and weak labels (N, 25) bool.
 
     A label that a row repeats counts once and is an oddity. Raises UserError, naming file, row and fix, for a missing
     column, a malformed file name, an unknown class name and a video that stands twice.
     """
     path = Path(path)
     names, labels, oddities = [], [], []
-    for row, (name, joined) in read_columns(path, ("filename", "event_labels"), "\t", _SOURCE):
+    for line in read_columns(path, ("filename", "event_labels"), "\t", _SOURCE):
+        name, joined = line.cells
         if not _VIDEO.fullmatch(name):
-            raise UserError(f"{path}, row {row}: {name!r} is not <YouTube id>_<start>_<end>; correct it.")
-        indices = [_class_index(label, path, row) for label in joined.split(",")]
+            raise line.error(f"{name!r} is not <YouTube id>_<start>_<end>; correct it.")
+        indices = [_class_index(label, line) for label in joined.split(",")]
         if len(set(indices)) < len(indices):
-            oddities.append(
-                Oddity(str(path), row, "repeated label", f"{name}: {joined} repeats a label; it counts once")
-            )
+            oddities.append(line.odd("repeated label", f"{name}: {joined} repeats a label; it counts once"))
         names.append(name)
         labels.append(np.zeros(len(CLASSES), dtype=bool))
         labels[-1][indices] = True
-    split = Split(path, tuple(names), np.array(labels), tuple(oddities))
-    refuse_repeats([split])
-    return split
+    ids = tuple(map(video_id, names))
+    part = ListedPart(path, ids, np.array(labels), first_row=2, names=tuple(names), oddities=tuple(oddities))
+    refuse_repeats([part])
+    return part
 
 
 def read_segments(path: str | Path, names: Sequence[str]) -> Segments:
@@ -131,23 +113,20 @@ def read_segments(path: str | Path, names: Sequence[str]) -> Segments:
     oddities: list[Oddity] = []
     first: dict[tuple[str, ...], int] = {}
     ids = {video_id(name): name for name in names}
-    for row, cells in read_columns(path, ("filename", "onset", "offset", "event_labels"), "\t", _SOURCE):
-        name, label = cells[0], cells[3]
-        onset = second(cells[1], path, row, "onset", SEGMENTS)
-        offset = second(cells[2], path, row, "offset", SEGMENTS)
-        index = _class_index(label, path, row)
+    for line in read_columns(path, ("filename", "onset", "offset", "event_labels"), "\t", _SOURCE):
+        name, _, _, label = line.cells
+        onset, offset = line.second(1, "onset", SEGMENTS), line.second(2, "offset", SEGMENTS)
+        index = _class_index(label, line)
         if name in place:
             truth[place[name], index, onset:offset] = True
         else:
             near = f", though {ids[video_id(name)]} has its id" if video_id(name) in ids else ""
-            oddities.append(Oddity(str(path), row, "unknown video", f"{name}: no video has this name{near}; ignored"))
-        said = f"{name}: {label} from {onset} to {offset}"
+            oddities.append(line.odd("unknown video", f"{name}: no video has this name{near}; ignored"))
+        event = f"{name}: {label} from {onset} to {offset}"
         if onset >= offset:
-            oddities.append(Oddity(str(path), row, "empty interval", f"{said} is empty; sets nothing"))
-        if first.setdefault(cells, row) != row:
-            oddities.append(
-                Oddity(str(path), row, "duplicate", f"{said} stands in row {first[cells]}; sets nothing new")
-            )
+            oddities.append(line.odd("empty interval", f"{event} is empty; sets nothing"))
+        if first.setdefault(line.cells, line.number) != line.number:
+            oddities.append(line.odd("duplicate", f"{event} stands in row {first[line.cells]}; sets nothing new"))
     return Segments(truth, tuple(oddities))
 
 
@@ -157,7 +136,7 @@ def audio_version(path: str | Path) -> str:
     return AUDIO_VERSIONS.get(digest, f"unpublished (sha256 {digest[:12]})")
 
 
-def _class_index(label: str, path: Path, row: int) -> int:
+def _class_index(label: str, line: ListLine) -> int:
     if label not in _INDEX:
-        raise UserError(f"{path}, row {row}: unknown class {label!r}; write one of the 25, such as {CLASSES[0]!r}.")
+        raise line.error(f"unknown class {label!r}; write one of the 25, such as {CLASSES[0]!r}.")
     return _INDEX[label]

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avbalance.data.noise import clutter, pink_noise
+from avbalance.data.noise import CONTRAST, LOUDNESS, clutter, pink_noise
 from avbalance.data.scenes import Scene
 
 _AUDIO_STREAM, _VISUAL_STREAM = 1, 2
 _PITCH_RANGE_HZ = (160.0, 900.0)
 _RHYTHM_RANGE_HZ = (2.0, 7.0)
 _FADE_SECONDS = 0.02
-_LOUDNESS = 0.1  # rms of signal plus noise, of full scale 1: leaves 20 dB of headroom
-_CONTRAST = 0.22  # rms of object plus clutter, of full scale 1: little is lost to clipping at black and white
 _HUE_SPREAD = 0.5  # standard deviation of a clip's hue, in distances between neighbouring classes
 _ANY_HUE = 1.0  # standard deviation in turns: on the circle, uniform to one part in 10^8
 _SLOW_SHAPES = 8  # shapes of slow pictures before another texture is taken
@@ -115,7 +113,7 @@ def render_audio(scene: Scene, classes: int, rate: int, slow: bool = False) -> n
             else:
                 tone = _render_tone(audio_prototype(event.cls, classes), last - first, rate, rng)
             sound[first:last] += tone * np.float32(event.gain_audio * level / np.hypot(1.0, level))
-    sound *= np.float32(_LOUDNESS * 10.0 ** (rng.uniform(-2.0, 2.0) / 20.0))
+    sound *= np.float32(LOUDNESS * 10.0 ** (rng.uniform(-2.0, 2.0) / 20.0))
     return np.clip(sound, -1.0, 1.0, out=sound)
 
 
@@ -130,14 +128,14 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int, slow: bool = 
     count = round(scene.duration * fps)
     level = 10.0 ** (scene.snr_visual_db / 20.0)
     picture = clutter(count, side, rng)
-    picture *= np.float32(_CONTRAST / np.hypot(1.0, level))
+    picture *= np.float32(CONTRAST / np.hypot(1.0, level))
     times = (np.arange(count, dtype=np.float32) + 0.5) / fps
     for event in scene.events:
         if event.gain_visual > 0:
             seen = np.flatnonzero((times >= event.start) & (times < event.end))
             look = slow_visual_prototype(event.cls) if slow else visual_prototype(event.cls, classes)
             thing = _render_object(look, times[seen], side, rng)
-            thing *= np.float32(event.gain_visual * _CONTRAST * level / np.hypot(1.0, level))
+            thing *= np.float32(event.gain_visual * CONTRAST * level / np.hypot(1.0, level))
             picture[seen] += thing
     picture += np.float32(0.5)
     np.clip(picture, 0.0, 1.0, out=picture)

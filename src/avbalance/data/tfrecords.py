@@ -98,8 +98,7 @@ def crc32c(data: bytes) -> int:
         block = np.frombuffer(data[start : start + _BLOCK], np.uint8).copy()
         first, size = min(4, len(block)), len(block)
         block[:first] ^= np.frombuffer(crc.to_bytes(4, "little"), np.uint8)[:first]
-        found = np.bitwise_xor.reduce(_TABLES.take(_ROWS[_BLOCK - size :] + block))
-        crc = (crc >> 8 * size) ^ int(found)
+        crc = (crc >> 8 * size) ^ int(np.bitwise_xor.reduce(_TABLES.take(_ROWS[_BLOCK - size :] + block)))
     return crc ^ _ONES
 
 
@@ -123,16 +122,19 @@ _ROWS = np.arange(_BLOCK) * 256
 
 
 def embedded_clip(data: bytes, where: str) -> EmbeddedClip:
-    """What a record of AudioSet's features holds; raises UserError, beginning with `where`, for anything else."""
+    """What a record of AudioSet's features holds; raises UserError, beginning with `where`, for anything else.
+
+    Values are lists in a Feature: of bytes in its field 1, of floats in 2, of integers in 3. Numbers are packed: their
+    bytes in a row.
+    """
     try:
-        context = dict(_entries(_only(data, 1)))
-        seconds = dict(_entries(_only(data, 2)))["audio_embedding"]
-        rows = [_only(_only(feature, 1), 1) for feature in _nested(seconds, 1)]
+        context, lists = (_map(_only(data, number)) for number in (1, 2))
+        rows = [_only(_only(feature, 1), 1) for feature in _fields(lists["audio_embedding"], 1)]
         return EmbeddedClip(
             video=_only(_only(context["video_id"], 1), 1).decode("ascii"),
             start=_float(context["start_time_seconds"]),
             end=_float(context["end_time_seconds"]),
-            labels=_integers(context["labels"]),
+            labels=_integers(_only(_only(context["labels"], 3), 1)),
             embeddings=np.stack([np.frombuffer(row, np.uint8) for row in rows]),
         )
     except (ValueError, KeyError, IndexError, struct.error) as error:
@@ -142,44 +144,40 @@ def embedded_clip(data: bytes, where: str) -> EmbeddedClip:
         ) from error
 
 
-def _entries(features: bytes) -> Iterator[tuple[str, bytes]]:
-    """Name and value of every entry of Features or FeatureLists: a map is repeated messages of key (1), value (2)."""
-    for entry in _nested(features, 1):
-        yield _only(entry, 1).decode("ascii"), _only(entry, 2)
+def _map(message: bytes) -> dict[str, bytes]:
+    """Name -> value of Features or FeatureLists: a map is repeated messages of key (1) and value (2)."""
+    return {_only(entry, 1).decode("ascii"): _only(entry, 2) for entry in _fields(message, 1)}
 
 
 def _float(feature: bytes) -> float:
-    """The number of a Feature with a FloatList (2) of one value; a list of numbers is packed: their bytes in a row."""
     return float(struct.unpack("<f", _only(_only(feature, 2), 1))[0])
 
 
-def _integers(feature: bytes) -> tuple[int, ...]:
-    """The numbers of a Feature with an Int64List (3)."""
-    packed, place, found = _only(_only(feature, 3), 1), 0, []
+def _integers(packed: bytes) -> tuple[int, ...]:
+    place, numbers = 0, []
     while place < len(packed):
-        value, place = _varint(packed, place)
-        found.append(value)
-    return tuple(found)
+        number, place = _varint(packed, place)
+        numbers.append(number)
+    return tuple(numbers)
 
 
 def _only(message: bytes, number: int) -> bytes:
     """The one field of that number; raises ValueError unless there is exactly one."""
-    found = _nested(message, number)
-    if len(found) != 1:
-        raise ValueError(f"field {number} occurs {len(found)} times")
-    return found[0]
+    fields = _fields(message, number)
+    if len(fields) != 1:
+        raise ValueError(f"field {number} occurs {len(fields)} times")
+    return fields[0]
 
 
-def _nested(message: bytes, number: int) -> list[bytes]:
+def _fields(message: bytes, number: int) -> list[bytes]:
     """The fields of that number that hold bytes: messages, text, packed numbers."""
-    found, place = [], 0
+    fields, place = [], 0
     while place < len(message):
         key, place = _varint(message, place)
-        kind = key & 7
+        kind, size = key & 7, 0
         if kind == 0:
             _, place = _varint(message, place)
-            continue
-        if kind == 2:
+        elif kind == 2:
             size, place = _varint(message, place)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
@@ -187,10 +185,10 @@ def _nested(message: bytes, number: int) -> list[bytes]:
             raise ValueError(f"a field of the unknown kind {kind}")
         if place + size > len(message):
             raise ValueError("a field is longer than its message")
-        if kind == 2 and key >> 3 == number:
-            found.append(message[place : place + size])
+        if key == number << 3 | 2:
+            fields.append(message[place : place + size])
         place += size
-    return found
+    return fields
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from avbalance.data.annotations import read_columns
-from avbalance.errors import UserError
 
 COLUMNS = ("video_id", "label", "modality")
 MODALITIES = {"A": (True, False), "V": (False, True), "AV": (True, True)}
@@ -35,22 +34,23 @@ def read_modalities(path: str | Path, classes: Collection[str] | None = None) ->
     with different modalities. A row that repeats another one sets nothing new.
     """
     path = Path(path)
-    found: Perceived = defaultdict(dict)
+    perceived: Perceived = defaultdict(dict)
     first: dict[tuple[str, str], int] = {}
-    for row, (clip, label, modality) in read_columns(path, COLUMNS, ",", _SOURCE, csv.QUOTE_MINIMAL):
+    for line in read_columns(path, COLUMNS, ",", _SOURCE, csv.QUOTE_MINIMAL):
+        clip, label, modality = line.cells
         if not _CLIP.fullmatch(clip):
-            raise UserError(f"{path}, row {row}: {clip!r} is not <YouTube id>_<start, 6 digits>; correct it.")
+            raise line.error(f"{clip!r} is not <YouTube id>_<start, 6 digits>; correct it.")
         if modality not in MODALITIES:
-            raise UserError(f"{path}, row {row}: modality {modality!r} is unknown; write A, V or AV.")
+            raise line.error(f"modality {modality!r} is unknown; write A, V or AV.")
         if classes is not None and label not in classes:
-            raise UserError(
-                f"{path}, row {row}: class {label!r} is not in the list of VGG-Sound; spell it as the list does, byte "
-                "for byte, or take the file again."
+            raise line.error(
+                f"class {label!r} is not in the list of VGG-Sound; spell it as the list does, byte for byte, or take "
+                "the file again."
             )
-        if found[clip].setdefault(label, MODALITIES[modality]) != MODALITIES[modality]:
-            raise UserError(
-                f"{path}, row {row}: {clip} has {label!r} as {modality}, but another modality in row "
-                f"{first[clip, label]}; remove the wrong row."
+        if perceived[clip].setdefault(label, MODALITIES[modality]) != MODALITIES[modality]:
+            earlier = first[clip, label]
+            raise line.error(
+                f"{clip} has {label!r} as {modality}, but another modality in row {earlier}; remove the wrong row."
             )
-        first.setdefault((clip, label), row)
-    return dict(found)
+        first.setdefault((clip, label), line.number)
+    return dict(perceived)

@@ -21,11 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avbalance.data.degrade import Frames, Sound, add_blocks, in_noise, unit_power
-from avbalance.data.grid import VOCABULARY, Recording, Region, Utterance, Word, decode
-from avbalance.data.noise import pink_noise
-from avbalance.data.scenes import PlannedClip
-from avbalance.data.timelines import SEGMENTS, intervals
+from avbalance.data.grid import VOCABULARY, Utterance, Word
+from avbalance.data.noise import Frames, Sound, add_blocks, in_noise, pink_noise, unit_power
+from avbalance.data.recordings import Excerpt, Recording, decode
+from avbalance.data.scenes import SEGMENTS, PlannedClip, intervals
 from avbalance.errors import LostClip, UserError
 
 logger = logging.getLogger(__name__)
@@ -50,16 +49,6 @@ class SplicedClip(PlannedClip):
 
     takes: Mapping[int, tuple[Utterance, ...]]
     rests: tuple[Utterance, ...]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What of a recording is used: region as in `Recording.frames_of`; side: pixels; fps, rate: per second."""
-
-    region: Region
-    side: int
-    fps: int
-    rate: int
 
 
 class Take(NamedTuple):
@@ -106,50 +95,50 @@ def _shuffled(sentences: Sequence[Utterance], rng: np.random.Generator) -> tuple
     return tuple(sentences[index] for index in rng.permutation(len(sentences))[:SEGMENTS])
 
 
-def make_clip(clip: SplicedClip, cut: Cut) -> tuple[Frames, Sound]:
+def make_clip(clip: SplicedClip, excerpt: Excerpt) -> tuple[Frames, Sound]:
     """Pictures (T, side, side, 3) and sound (n,) of a clip, at the SNRs of its scene.
 
     SNR: of sound, power of a single word over that of pink noise; of pictures, as in `avbalance.data.degrade`. A take
     whose recording cannot be used gives way to the next one; raises LostClip when there is none.
     """
-    return _seen(clip, cut), _heard(clip, cut)
+    return _seen(clip, excerpt), _heard(clip, excerpt)
 
 
-def _heard(clip: SplicedClip, cut: Cut) -> Sound:
+def _heard(clip: SplicedClip, excerpt: Excerpt) -> Sound:
     rng = np.random.default_rng([*clip.scene.seed, _SOUND_STREAM])
-    words = np.zeros((SEGMENTS, cut.rate), np.float32)
+    words = np.zeros((SEGMENTS, excerpt.rate), np.float32)
     for cls, onset, offset in intervals(clip.scene, "audio"):
         for second in range(onset, offset):
-            words[second] += unit_power(np.resize(_word(clip, cls, second, cut).sound, cut.rate))
+            words[second] += unit_power(np.resize(_word(clip, cls, second, excerpt).sound, excerpt.rate))
     return in_noise(words.reshape(-1), pink_noise(words.size, rng), clip.scene.snr_audio_db, rng)
 
 
-def _seen(clip: SplicedClip, cut: Cut) -> Frames:
+def _seen(clip: SplicedClip, excerpt: Excerpt) -> Frames:
     rng = np.random.default_rng([*clip.scene.seed, _PICTURE_STREAM])
     exposed: list[list[Frames]] = [[] for _ in range(SEGMENTS)]
     for cls, onset, offset in intervals(clip.scene, "visual"):
         for second in range(onset, offset):
-            exposed[second].append(_word(clip, cls, second, cut).frames)
-    shown = [np.mean(words or [_rest(clip, second, cut)], axis=0) for second, words in enumerate(exposed)]
+            exposed[second].append(_word(clip, cls, second, excerpt).frames)
+    shown = [np.mean(words or [_rest(clip, second, excerpt)], axis=0) for second, words in enumerate(exposed)]
     return add_blocks(np.concatenate(shown).round().astype(np.uint8), clip.scene.snr_visual_db, rng)
 
 
-def _word(clip: SplicedClip, cls: int, second: int, cut: Cut) -> Take:
+def _word(clip: SplicedClip, cls: int, second: int, excerpt: Excerpt) -> Take:
     """The take of a word that belongs to a second."""
     sentences = clip.takes[cls]
     for number in range(len(sentences)):
-        found = cut_out(sentences[(second + number) % len(sentences)], cut)
-        if WORDS[cls] in found.words:
-            return found.words[WORDS[cls]]
+        takes = cut_out(sentences[(second + number) % len(sentences)], excerpt).words
+        if WORDS[cls] in takes:
+            return takes[WORDS[cls]]
     raise LostClip("corrupt", f"no recording of the word {WORDS[cls]!r} can be used, {len(sentences)} were tried")
 
 
-def _rest(clip: SplicedClip, second: int, cut: Cut) -> Frames:
+def _rest(clip: SplicedClip, second: int, excerpt: Excerpt) -> Frames:
     """A second of a mouth at rest, (fps, side, side, 3)."""
     for number in range(len(clip.rests)):
-        found = cut_out(clip.rests[(second + number) % len(clip.rests)], cut)
-        if found.rest is not None:
-            return found.rest
+        rest = cut_out(clip.rests[(second + number) % len(clip.rests)], excerpt).rest
+        if rest is not None:
+            return rest
     raise LostClip("corrupt", f"no mouth at rest can be seen, {len(clip.rests)} recordings were tried")
 
 
@@ -161,10 +150,10 @@ class CutOut(NamedTuple):
 
 
 @lru_cache(2000)  # a sentence is part of many clips; what is kept of the sentences of two talkers takes about 300 MB
-def cut_out(utterance: Utterance, cut: Cut) -> CutOut:
+def cut_out(utterance: Utterance, excerpt: Excerpt) -> CutOut:
     """All takes of a sentence; fewer, with a warning, where the recording is of no use. Files must not change."""
     try:
-        recording = decode(utterance.path, cut.rate)
+        recording = decode(utterance.path, excerpt.rate)
     except LostClip as error:
         logger.warning("%s gives way to other takes: %s", utterance.name, error)
         return CutOut({}, None)
@@ -172,27 +161,27 @@ def cut_out(utterance: Utterance, cut: Cut) -> CutOut:
     for kind in KINDS:
         word = utterance.word(kind)
         try:
-            takes[word.word] = _take(recording, word, cut)
+            takes[word.word] = _take(recording, word, excerpt)
         except LostClip as error:
             logger.warning("%s gives way to other takes: %s", utterance.name, error)
-    return CutOut(takes, _calm(recording, utterance, cut))
+    return CutOut(takes, _calm(recording, utterance, excerpt))
 
 
-def _take(recording: Recording, word: Word, cut: Cut) -> Take:
+def _take(recording: Recording, word: Word, excerpt: Excerpt) -> Take:
     """A word with a margin; raises LostClip when it is not in the recording."""
     seconds = word.end - word.start + 2 * _MARGIN
     start = recording.span(word, seconds)
     sound = recording.sound_of(start, seconds)
-    edge = np.minimum(np.arange(len(sound)), np.arange(len(sound))[::-1]) / (_FADE * cut.rate)
-    frames = recording.frames_of(start, seconds, cut.region, cut.side, cut.fps / seconds)
+    edge = np.minimum(np.arange(len(sound)), np.arange(len(sound))[::-1]) / (_FADE * excerpt.rate)
+    frames = recording.frames_of(start, seconds, excerpt, excerpt.fps / seconds)
     return Take(sound * np.minimum(1.0, edge).astype(np.float32), frames)
 
 
-def _calm(recording: Recording, utterance: Utterance, cut: Cut) -> Frames | None:
+def _calm(recording: Recording, utterance: Utterance, excerpt: Excerpt) -> Frames | None:
     """Pictures (fps, side, side, 3) of the longer one of the pauses before and after a sentence."""
     pauses = ((0.0, utterance.words[0].start), (utterance.words[-1].end, recording.seconds))
     start, end = max(pauses, key=lambda pause: pause[1] - pause[0])
     seconds = end - start - 2 * _CALM
     if seconds < _SHORTEST_REST:
         return None
-    return recording.frames_of(start + _CALM, seconds, cut.region, cut.side, cut.fps / seconds)
+    return recording.frames_of(start + _CALM, seconds, excerpt, excerpt.fps / seconds)

@@ -11,12 +11,12 @@ import pandas as pd
 
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
-from avbalance.features.extract import chosen_recipes, manifest_digest, prepare, stores_locked, unfinished
-from avbalance.features.recipes import Recipe
+from avbalance.features.extract import manifest_digest, prepare, stores_locked, unfinished
+from avbalance.features.pool import DEFAULT_FUNCTION
+from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import ARRAY, CARD, INDEX, array_is_there, vouch
-from avbalance.features.worker import DEFAULT_FUNCTION
 from avbalance.files import canonical_json, read_json, sha256_file
-from avbalance.plan.names import rule_name
+from avbalance.names import rule_name
 
 log = logging.getLogger(__name__)
 
@@ -61,35 +61,28 @@ def _lacks_array(folder: Path) -> bool:
 
 def _make_again(manifest_path: Path, folders: dict[str, Path], state_dir: str | Path, workers: int) -> None:
     cards: dict[str, dict[str, Any]] = {modality: read_json(folder / CARD) for modality, folder in folders.items()}
-    recipes = _recipes_of(cards, folders)
+    recipes = chosen_recipes({modality: card["recipe"]["name"] for modality, card in cards.items()})
     digest = manifest_digest(read_manifest(manifest_path).frame)
     for modality, card in cards.items():
+        if canonical_json(recipes[modality].as_dict()) != canonical_json(card["recipe"]):
+            where, name = folders[modality] / CARD, card["recipe"]["name"]
+            raise UserError(f"{where}: recipe {name} is not what it was; {_afresh(card)}.")
         if card["manifest_digest"] != digest:
             raise UserError(f"{folders[modality]}: made from another {manifest_path} than this one; {_afresh(card)}.")
-    extraction = prepare(manifest_path, recipes, DEFAULT_FUNCTION, workers)
-    with unfinished(extraction, folders, state_dir) as task:
-        task.run(workers, TIMEOUT_S, DEFAULT_FUNCTION)
-        sealed = task.seal()
-        refusals = [_refusal(folders[name], index, made, cards[name]) for name, (index, made) in sealed.items()]
-        if not any(refusals):
+    request = prepare(manifest_path, recipes, DEFAULT_FUNCTION, workers)
+    with unfinished(request, folders, state_dir) as extraction:
+        extraction.run(workers, TIMEOUT_S, DEFAULT_FUNCTION)
+        sealed = extraction.seal()
+        problems = [_difference(folders[name], index, made, cards[name]) for name, (index, made) in sealed.items()]
+        if not any(problems):
             for name, (_, made) in sealed.items():
-                task.writers[name].place_array(folders[name], made, cards[name]["sha256"], extraction.key)
+                extraction.writers[name].place_array(folders[name], made, cards[name]["sha256"], request.key)
                 _tell(folders[name] / ARRAY, made, cards[name])
-    for refusal in filter(None, refusals):  # after the unfinished stores are gone: media may be mended meanwhile
-        raise UserError(refusal)
+    for problem in filter(None, problems):  # after the unfinished stores are gone: media may be mended meanwhile
+        raise UserError(problem)
 
 
-def _recipes_of(cards: dict[str, dict[str, Any]], folders: dict[str, Path]) -> dict[str, Recipe]:
-    recipes = chosen_recipes({modality: card["recipe"]["name"] for modality, card in cards.items()})
-    for modality, card in cards.items():
-        if canonical_json(recipes[modality].as_dict()) != canonical_json(card["recipe"]):
-            raise UserError(
-                f"{folders[modality] / CARD}: recipe {card['recipe']['name']} is not what it was; {_afresh(card)}."
-            )
-    return recipes
-
-
-def _refusal(folder: Path, index: pd.DataFrame, made: dict[str, Any], card: dict[str, Any]) -> str | None:
+def _difference(folder: Path, index: pd.DataFrame, made: dict[str, Any], card: dict[str, Any]) -> str | None:
     """Why the rows of a store made again are not those of its index; None when they are."""
     published = pd.read_parquet(folder / INDEX)
     if made["shape"] == card["shape"] and index[_DECISIVE].equals(published[_DECISIVE].reset_index(drop=True)):

@@ -49,7 +49,7 @@ def stft(waveform: Floats, n_fft: int, hop: int) -> NDArray[np.complex64]:
     """Short-time Fourier transform (n_fft // 2 + 1, n // hop + 1): periodic Hann, centred, reflected."""
     padded = np.pad(waveform, n_fft // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-    return np.fft.rfft(frames * _hann(n_fft), axis=-1).T.astype(np.complex64, copy=False)
+    return np.fft.rfft(frames * hann(n_fft), axis=-1).T.astype(np.complex64, copy=False)
 
 
 def log_magnitude(waveform: Floats, recipe: AudioRecipe) -> Floats:
@@ -89,13 +89,13 @@ _TRANSFORMS = {"log-magnitude": log_magnitude, "log-mel": log_mel, "decibel-mel"
 
 
 @functools.cache
-def mel_filters(bins: int, n_fft: int, rate: int) -> Floats:
-    """Triangular filters (bins, n_fft // 2 + 1) of height 1, evenly spaced in HTK mel from 0 to rate / 2.
+def mel_filters(bins: int, n_fft: int, rate: int, low: float = 0.0, high: float | None = None) -> Floats:
+    """Triangular filters (bins, n_fft // 2 + 1) of height 1, evenly spaced in HTK mel from low to high (Hz).
 
-    Mel of f: 2595 log10(1 + f / 700).
+    high: rate / 2 unless given. Mel of f: 2595 log10(1 + f / 700).
     """
-    top = 2595 * math.log10(1 + rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, bins + 2) / 2595) - 1)
+    bottom, top = (2595 * math.log10(1 + hertz / 700) for hertz in (low, rate / 2 if high is None else high))
+    edges = 700 * (10 ** (np.linspace(bottom, top, bins + 2) / 2595) - 1)
     frequency = np.arange(n_fft // 2 + 1) * rate / n_fft
     rising = (frequency - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequency) / np.diff(edges)[1:, None]
@@ -103,7 +103,8 @@ def mel_filters(bins: int, n_fft: int, rate: int) -> Floats:
 
 
 @functools.cache
-def _hann(length: int) -> Floats:
+def hann(length: int) -> Floats:
+    """Periodic Hann window (length,)."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
 
 

@@ -1,28 +1,38 @@
-"""One clip to its stored arrays: the work that a worker process does for each row of a manifest."""
+"""One clip to its stored arrays: the work that a decoder process does for each row of a manifest.
+
+Files are decoded or, where they are no media, read as they are; what comes out becomes a spectrogram, a block of small
+frames, an array per second or one vector, as the recipe says.
+
+An array per second: a segment has media when at least half of its second is there; sound is padded with zeros to ten
+seconds before it is encoded, and what an encoder made of segments without media is replaced.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.errors import UserError
+from avbalance.errors import LostClip
+from avbalance.features import networks, small_encoders
 from avbalance.features.audio import spectrogram
-from avbalance.features.clip_vectors import frames_are_black, seen_vector, vector_keeper
-from avbalance.features.decode import (
-    Keep,
-    Pictures,
-    Sound,
-    SoundRequest,
-    decode_audio,
-    decode_file,
-    decode_frames,
+from avbalance.features.decode import Keep, Pictures, Sound, decode_file, shrink
+from avbalance.features.ready_made import (
+    holds_pictures,
+    is_pickled,
+    is_released,
+    read_pictures,
+    read_released,
+    read_spectrogram,
 )
 from avbalance.features.recipes import (
+    GREYS,
     USABLE,
     AudioRecipe,
     ClipVectorRecipe,
@@ -31,13 +41,15 @@ from avbalance.features.recipes import (
     SegmentRecipe,
     VisualRecipe,
 )
-from avbalance.features.released import is_released, read_released
-from avbalance.features.segments import heard_segments, picture_keeper, pictures_are_black, seen_segments
-from avbalance.features.spectrogram_file import PICKLE_SUFFIXES, load_log_spectrogram
-from avbalance.features.stills import is_still_source, read_pictures
-from avbalance.features.visual import frame_block, is_black
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BLACK_LEVEL = 16  # of 255: the darkest value that studio-range video can carry
+BLACK_SHARE = 0.01  # a frame with fewer bright values than this is black
+SIDE = 64  # pixels of the frames of the small encoders, which average them further
 _BLACK = ("black", "every kept frame is nearly black")
+Halves = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -65,84 +77,73 @@ def extract_clip(
     job: ClipJob, audio: HeardRecipe | None, visual: SeenRecipe | None
 ) -> tuple[Feature | None, Feature | None]:
     """Audio and visual feature of a clip, None where not wanted; one file that holds both is opened once."""
-    wants_both = audio is not None and visual is not None
-    if wants_both and job.audio is not None and job.audio == job.visual and _is_media(job.audio):
-        assert audio is not None
-        assert visual is not None
-        sound, pictures = decode_file(job.audio, SoundRequest(audio.rate, audio.seconds), visual, _keeper(visual))
-        assert sound is not None
-        assert pictures is not None
-        return audio_feature(sound, audio), visual_feature(pictures, visual)
-    heard = None if audio is None or job.audio is None else _hear(job.audio, audio)
-    seen = None if visual is None or job.visual is None else _see(job.visual, visual)
+    sound, pictures = None, None
+    shared = job.audio if audio and visual and job.audio == job.visual else None
+    if shared is not None and not (holds_pictures(shared) or is_released(shared)):
+        sound, pictures = decode_file(shared, audio, visual, _keeper(visual))
+    heard = None if audio is None or job.audio is None else _hear(job.audio, audio, sound)
+    seen = None if visual is None or job.visual is None else _see(job.visual, visual, pictures)
     return heard, seen
 
 
-def _is_media(path: Path) -> bool:
-    """Whether a file may hold sound and pictures; a folder, a picture and a file of features do not."""
-    return not (is_still_source(path) or is_released(path))
-
-
-def _hear(path: Path, recipe: HeardRecipe) -> Feature:
-    if is_released(path):
-        return _released(path, recipe)
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        return _pickled(path, recipe)
-    return audio_feature(decode_audio(path, recipe.rate, recipe.seconds), recipe)
-
-
-def _see(path: Path, recipe: SeenRecipe) -> Feature:
-    if is_released(path):
-        return _released(path, recipe)
-    keep = _keeper(recipe)
-    if not is_still_source(path):
-        return visual_feature(decode_frames(path, recipe, keep), recipe)
-    pictures = read_pictures(path, recipe)
-    kept = [keep(image) for image in pictures.images] if keep else pictures.images
-    return visual_feature(dataclasses.replace(pictures, images=kept), recipe)
-
-
-def _keeper(recipe: SeenRecipe) -> Keep | None:
-    """What is held of each image until the clip is encoded; None: the image itself."""
-    if isinstance(recipe, VisualRecipe):
-        return None
-    return vector_keeper(recipe) if isinstance(recipe, ClipVectorRecipe) else picture_keeper(recipe)
-
-
-def audio_feature(sound: Sound, recipe: HeardRecipe) -> Feature:
-    """Spectrogram, or array per second, of a decoded track, or its status alone."""
+def _hear(path: Path, recipe: HeardRecipe, sound: Sound | None) -> Feature:
+    """The audio feature of a file, of which `sound` may have been decoded already."""
+    try:
+        if is_released(path):
+            return _released(path, recipe)
+        if is_pickled(path):
+            return _pickled(path, recipe)
+    except LostClip as error:
+        return Feature(None, error.status, error.reason)
+    if sound is None:
+        sound, _ = decode_file(path, recipe, None)
+        assert sound is not None
     if sound.status not in USABLE:
         return Feature(None, sound.status, sound.reason)
     if isinstance(recipe, SegmentRecipe):
-        array, covered = heard_segments(sound, recipe)
+        array, covered = _sound_segments(sound, recipe)
         status, reason = _partial(covered, recipe) if sound.status == "ok" else (sound.status, sound.reason)
         return Feature(array, status, reason, covered, duration=sound.duration)
     array = spectrogram(sound.waveform, sound.rate, recipe)
     return Feature(array, sound.status, sound.reason, recipe.frames, duration=sound.duration)
 
 
-def visual_feature(pictures: Pictures, recipe: SeenRecipe) -> Feature:
-    """Frame block, array per second or vector of decoded pictures, or their status alone."""
+def _see(path: Path, recipe: SeenRecipe, pictures: Pictures | None) -> Feature:
+    """The visual feature of a file, of which `pictures` may have been decoded already."""
+    if is_released(path):
+        try:
+            return _released(path, recipe)
+        except LostClip as error:
+            return Feature(None, error.status, error.reason)
+    if pictures is None:
+        pictures = _pictures(path, recipe)
     if pictures.status not in USABLE:
         return Feature(None, pictures.status, pictures.reason)
+    array: NDArray[Any]
     if isinstance(recipe, SegmentRecipe):
-        array, covered = seen_segments(pictures, recipe)
-        status, reason = _BLACK if pictures_are_black(pictures, recipe) else _partial(covered, recipe)
-        return Feature(array, status, reason, covered, pictures.width, pictures.height, pictures.duration)
-    if isinstance(recipe, ClipVectorRecipe):
-        return _vector_feature(pictures, recipe)
-    block = frame_block(pictures.images, recipe)
-    status, reason = _BLACK if is_black(block) else ("ok", pictures.reason)
-    kept = len(block) if recipe.grey else min(len(pictures.images), recipe.max_frames)
-    return Feature(block, status, reason, kept, pictures.width, pictures.height, pictures.duration)
+        array, kept = _picture_segments(pictures, recipe)
+        black, (status, reason) = _segments_are_black(pictures, recipe), _partial(kept, recipe)
+    elif isinstance(recipe, ClipVectorRecipe):
+        array, kept, status = _vector(pictures, recipe), len(pictures.images), "ok"
+        black = is_black(np.stack(pictures.images))
+        reason = "" if kept == recipe.frames else f"{kept} of {recipe.frames} frames; the last one is repeated"
+    else:
+        array, status, reason = frame_block(pictures.images, recipe), "ok", pictures.reason
+        black = is_black(array)
+        kept = len(array) if recipe.grey else min(len(pictures.images), recipe.max_frames)
+    if black:
+        status, reason = _BLACK
+    return Feature(array, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 
 
-def _vector_feature(pictures: Pictures, recipe: ClipVectorRecipe) -> Feature:
-    kept = len(pictures.images)
-    note = "" if kept == recipe.frames else f"{kept} of {recipe.frames} frames; the last one is repeated"
-    status, reason = _BLACK if frames_are_black(pictures) else ("ok", note)
-    vector = seen_vector(pictures, recipe)
-    return Feature(vector, status, reason, kept, pictures.width, pictures.height, pictures.duration)
+def _pictures(path: Path, recipe: SeenRecipe) -> Pictures:
+    keep = _keeper(recipe)
+    if not holds_pictures(path):
+        _, decoded = decode_file(path, None, recipe, keep)
+        assert decoded is not None
+        return decoded
+    read = read_pictures(path, recipe)
+    return dataclasses.replace(read, images=[keep(image) for image in read.images]) if keep else read
 
 
 def _partial(covered: int, recipe: SegmentRecipe) -> tuple[str, str]:
@@ -153,12 +154,7 @@ def _partial(covered: int, recipe: SegmentRecipe) -> tuple[str, str]:
 
 
 def _released(path: Path, recipe: HeardRecipe | SeenRecipe) -> Feature:
-    try:
-        array, covered = read_released(path, recipe)
-    except FileNotFoundError as error:
-        return Feature(None, "missing", f"{error.filename}: there is no such file")
-    except UserError as error:
-        return Feature(None, "corrupt", str(error))
+    array, covered = read_released(path, recipe)
     assert isinstance(recipe, SegmentRecipe)
     status, reason = _partial(covered, recipe)
     if not array.any():
@@ -168,13 +164,137 @@ def _released(path: Path, recipe: HeardRecipe | SeenRecipe) -> Feature:
 
 
 def _pickled(path: Path, recipe: HeardRecipe) -> Feature:
-    if not path.is_file():
-        return Feature(None, "missing", "there is no such file")
-    try:
-        array = load_log_spectrogram(path, recipe)
-        assert isinstance(recipe, AudioRecipe)
-    except UserError as error:
-        return Feature(None, "corrupt", str(error))
+    array = read_spectrogram(path, recipe)
+    assert isinstance(recipe, AudioRecipe)
     silent = bool(array.max() <= np.float16(np.log(recipe.floor)))
     status, reason = ("silent", "the stored spectrogram is zero throughout") if silent else ("ok", "")
     return Feature(array, status, reason, recipe.frames, duration=recipe.seconds or 0.0)
+
+
+# Blocks of frames
+
+
+def frame_block(images: Sequence[Image], recipe: VisualRecipe) -> NDArray[np.uint8]:
+    """RGB images, at least one -> array of the recipe's shape; unused rows repeat the last image."""
+    block = np.empty((recipe.max_frames, recipe.size, recipe.size, 3), np.uint8)
+    kept = images[: recipe.max_frames]
+    for position, image in enumerate(kept):
+        block[position] = shrink(image, recipe.size)
+    block[len(kept) :] = block[len(kept) - 1]
+    return _grey_channels(block) if recipe.grey else block
+
+
+def _grey_channels(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (n, S, S, 3) -> (n / 3, S, S, 3): each three in grey, the mean of red, green and blue, as channels."""
+    grey = np.rint(block.mean(axis=3, dtype=np.float32)).astype(np.uint8)
+    return grey.reshape(-1, GREYS, *grey.shape[1:]).transpose(0, 2, 3, 1)
+
+
+def is_black(block: NDArray[np.uint8]) -> bool:
+    """True when in every frame of (K, S, S, 3) fewer than 1 % of the values reach 16 of 255."""
+    bright = (block >= BLACK_LEVEL).mean(axis=(1, 2, 3))
+    return bool((bright < BLACK_SHARE).all())
+
+
+# Arrays per second
+
+
+def _keeper(recipe: SeenRecipe | None) -> Keep | None:
+    """What is held of each image until the clip is encoded; None: the image itself."""
+    if recipe is None or isinstance(recipe, VisualRecipe):
+        return None
+    return networks.picture_keeper(recipe.encoder) if recipe.encoder in networks.ENCODERS else _small
+
+
+def _small(image: Image) -> NDArray[np.uint8]:
+    return shrink(image, SIDE)
+
+
+def _sound_segments(sound: Sound, recipe: SegmentRecipe) -> tuple[Halves, int]:
+    """Array of `recipe.shape` from a usable track at the recipe's rate, and the number of segments with sound."""
+    length = recipe.rate * recipe.segments
+    waveform = np.pad(sound.waveform[:length], (0, max(0, length - len(sound.waveform))))
+    if recipe.encoder == "vggish":
+        array = networks.vggish_segments(waveform)
+    else:
+        array = small_encoders.mel_statistics(waveform, recipe.rate, recipe.segments)
+    covered = _covered(len(sound.waveform) / recipe.rate, recipe)
+    return _repeated(array, np.arange(recipe.segments) < covered, recipe), covered
+
+
+def _picture_segments(pictures: Pictures, recipe: SegmentRecipe) -> tuple[Halves, int]:
+    """Array of `recipe.shape` from usable pictures, and the number of segments with pictures.
+
+    Images are what `_keeper` made of the frames. Images without a clock are one per 1/rate seconds, a lone one
+    stands for the first second.
+    """
+    clock = pictures.times or [number / recipe.rate for number in range(len(pictures.images))]
+    # A track with fewer frames than the rate serves some of them twice.
+    once = [position for position, time in enumerate(clock) if position == 0 or time > clock[position - 1]]
+    kept = [position for position in once if clock[position] < recipe.seconds]
+    times = np.array([clock[position] for position in kept], np.float32)
+    array = _encode_pictures([pictures.images[position] for position in kept], times, recipe)
+    seconds = np.arange(recipe.segments)
+    with_media = np.isin(seconds, times.astype(int)) & (seconds < _covered(pictures.duration, recipe))
+    return _repeated(array, with_media, recipe), int(with_media.sum())
+
+
+def _encode_pictures(images: list[Any], times: NDArray[np.float32], recipe: SegmentRecipe) -> Halves:
+    if recipe.encoder in networks.ENCODERS:
+        return networks.picture_segments(images, times, recipe)
+    if recipe.encoder == "frame_grid":
+        return small_encoders.frame_grid(np.stack(images), times, recipe.segments, recipe.vector[-1])
+    array: Halves = getattr(small_encoders, recipe.encoder)(np.stack(images), times, recipe.segments)
+    return array
+
+
+def _segments_are_black(pictures: Pictures, recipe: SegmentRecipe) -> bool:
+    if recipe.encoder == "res152-r2plus1d":  # whose images are pairs: a crop and the squeezed image
+        return is_black(np.stack([small for _, small in pictures.images]))
+    return is_black(np.stack(pictures.images))
+
+
+def _covered(duration: float, recipe: SegmentRecipe) -> int:
+    """Number of segments of which at least half is there; at least one."""
+    return min(recipe.segments, max(1, math.floor(duration + 0.5)))
+
+
+def _repeated(array: Halves, with_media: NDArray[np.bool_], recipe: SegmentRecipe) -> Halves:
+    """The array with each segment without media replaced by the last one before it that has some."""
+    source = np.maximum.accumulate(np.where(with_media, np.arange(recipe.segments), 0))
+    return _checked(array, recipe)[source]
+
+
+def _checked(array: Halves, recipe: SegmentRecipe | ClipVectorRecipe) -> Halves:
+    """The array, unless an encoder made another shape or values that are none of float16, which is a defect."""
+    if array.shape != recipe.shape or array.dtype != np.float16:
+        raise ValueError(f"encoder {recipe.encoder} made {array.dtype} {array.shape}, not float16 {recipe.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"encoder {recipe.encoder} made values that are no numbers of float16")
+    return array
+
+
+# One vector per clip
+
+
+def _vector(pictures: Pictures, recipe: ClipVectorRecipe) -> Halves:
+    """Vector `(recipe.width,)` of usable pictures; images are what `_keeper` made of the frames.
+
+    Of fewer images than the recipe's frames the last one is repeated. Raises ValueError when the encoder makes values
+    that are none of float16.
+    """
+    missing = recipe.frames - len(pictures.images)
+    frames = np.stack([*pictures.images, *pictures.images[-1:] * missing])
+    if recipe.encoder in networks.ENCODERS:
+        return _checked(networks.picture_vector(frames, recipe.encoder), recipe)
+    encode = small_encoders.clip_greys if recipe.encoder == "grey" else small_encoders.clip_statistics
+    return _checked(encode(frames, recipe.width), recipe)
+
+
+def black_vector(recipe: ClipVectorRecipe) -> list[float]:
+    """What the recipe makes of a clip of black frames: `recipe.width` values of float16."""
+    from PIL import Image
+
+    keep = _keeper(recipe)
+    assert keep is not None
+    return [float(value) for value in _vector(Pictures("ok", images=[keep(Image.new("RGB", (320, 240)))]), recipe)]

@@ -1,6 +1,7 @@
 """One pass over a media file: its sound as a mono waveform, and the frames that a recipe keeps.
 
-Nothing here guards against a decoder that hangs or crashes: that is what `avbalance.features.pool` is for.
+Nothing here guards against a decoder that hangs or crashes: that is what `avbalance.features.pool` is for. Longer than
+other files because sound and pictures share the pass: what ends, fails or is cut short is judged alike for both.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from avbalance.features.recipes import ClipVectorRecipe, SeenRecipe, SegmentRecipe, VisualRecipe
-from avbalance.features.uniform_clip import distinct_frames
+from avbalance.errors import UserError
+from avbalance.features.recipes import ClipVectorRecipe, HeardRecipe, SeenRecipe, SegmentRecipe, VisualRecipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,14 +35,6 @@ LONGEST_LAG = 10  # s of silence put before a track that starts late
 MICROSECONDS = 1_000_000
 Keep = Callable[["Image"], Any]
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
-
-@dataclass(frozen=True)
-class SoundRequest:
-    """Rate in Hz (None: the file's own); seconds after which decoding may stop (None: never)."""
-
-    rate: int | None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,24 +66,10 @@ class Pictures:
     total: int = 0
 
 
-def decode_audio(path: Path, rate: int | None, seconds: float | None = None) -> Sound:
-    """The first audio track of a media file as a mono waveform at `rate`."""
-    sound, _ = decode_file(path, SoundRequest(rate, seconds), None)
-    assert sound is not None
-    return sound
-
-
-def decode_frames(path: Path, recipe: SeenRecipe, keep: Keep | None = None) -> Pictures:
-    """The frames of the first video track that `recipe` keeps; `keep` as in `decode_file`."""
-    _, pictures = decode_file(path, None, recipe, keep)
-    assert pictures is not None
-    return pictures
-
-
 def decode_file(
-    path: Path, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None = None
+    path: Path, sound: HeardRecipe | None, pictures: SeenRecipe | None, keep: Keep | None = None
 ) -> tuple[Sound | None, Pictures | None]:
-    """Sound and frames of one file in a single pass; None for what was not asked.
+    """The first audio and the first video track of one file, in a single pass; None for what no recipe asks for.
 
     keep: what is held of each kept image, made at once, so that many large frames need little memory. Bad media end
     in a status and a reason, not in an exception.
@@ -98,43 +77,20 @@ def decode_file(
     Frames at even distances depend on how many there are. As many are expected as the file has packets of video, which
     are counted without decoding; where there turn out to be more or fewer, the pictures are decoded once again.
     """
-    if reason := unreadable(path):
-        return _lost("corrupt" if path.exists() else "missing", reason, sound, pictures)
-    try:
-        if not isinstance(pictures, ClipVectorRecipe):
-            return _decode_once(path, sound, pictures, keep)
-        expected = _packets(path)
-        heard, seen = _decode_once(path, sound, pictures, keep, expected)
-        if seen is not None and seen.total not in (0, expected):
-            _, seen = _decode_once(path, None, pictures, keep, seen.total)
-        return heard, seen
-    except (av.FFmpegError, ValueError) as error:
-        return _lost("corrupt", f"cannot be opened as a media file ({_said(error)})", sound, pictures)
-
-
-def _packets(path: Path) -> int:
-    """Number of packets with data in the first video track, as far as the file can be read; 0 without a track."""
-    count = 0
-    with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):
-        for packet in container.demux(container.streams.video[:1]):
-            count += packet.size > 0
-    return count
-
-
-def _decode_once(
-    path: Path, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None, expected: int = 0
-) -> tuple[Sound | None, Pictures | None]:
-    with av.open(str(path)) as container:
-        return _decode_container(container, sound, pictures, keep, expected)
-
-
-def _lost(
-    status: str, reason: str, sound: SoundRequest | None, pictures: SeenRecipe | None
-) -> tuple[Sound | None, Pictures | None]:
-    return (
-        None if sound is None else Sound(status, reason),
-        None if pictures is None else Pictures(status, reason),
-    )
+    lost = unreadable(path)
+    if not lost:
+        try:
+            if not isinstance(pictures, ClipVectorRecipe):
+                return _decode(path, sound, pictures, keep)
+            expected = _packets(path)
+            heard, seen = _decode(path, sound, pictures, keep, expected)
+            if seen is not None and seen.total not in (0, expected):
+                _, seen = _decode(path, None, pictures, keep, seen.total)
+            return heard, seen
+        except (av.FFmpegError, ValueError) as error:
+            lost = f"cannot be opened as a media file ({_message(error)})"
+    status = "corrupt" if path.exists() else "missing"
+    return Sound(status, lost) if sound else None, Pictures(status, lost) if pictures else None
 
 
 def unreadable(path: Path) -> str:
@@ -150,48 +106,51 @@ def unreadable(path: Path) -> str:
     return ""
 
 
-def _decode_container(
-    container: Any, sound: SoundRequest | None, pictures: SeenRecipe | None, keep: Keep | None, expected: int
+def _packets(path: Path) -> int:
+    """Number of packets with data in the first video track, as far as the file can be read; 0 without a track."""
+    count = 0
+    with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(container.streams.video[:1]):
+            count += packet.size > 0
+    return count
+
+
+def _decode(
+    path: Path, sound: HeardRecipe | None, pictures: SeenRecipe | None, keep: Keep | None, expected: int = 0
 ) -> tuple[Sound | None, Pictures | None]:
-    collectors: dict[int, _SoundCollector | _PictureCollector] = {}
-    heard = seen = None
-    if sound is not None and container.streams.audio:
-        track = container.streams.audio[0]
-        heard = collectors[track.index] = _SoundCollector(container, track, sound)
-    if pictures is not None and container.streams.video:
-        track = container.streams.video[0]
-        picks = _picks(track, pictures, expected)
-        seen = collectors[track.index] = _PictureCollector(container, track, picks, keep)
-    if collectors:
-        _pump(container, collectors)
-    no_sound, _ = _lost("no_audio", "the file has no audio track", sound, None)
-    _, no_pictures = _lost("no_video", "the file has no video track", None, pictures)
-    return heard.finish() if heard else no_sound, seen.finish() if seen else no_pictures
+    """One pass; expected: frames of video, of which frames at even distances are kept."""
+    heard, seen = None, None
+    with av.open(str(path)) as container:
+        if sound is not None and container.streams.audio:
+            heard = _SoundTrack(container, container.streams.audio[0], sound)
+        if pictures is not None and container.streams.video:
+            seen = _PictureTrack(container, container.streams.video[0], pictures, keep, expected)
+        tracks = {track.index: track for track in (heard, seen) if track is not None}
+        if tracks:
+            _read_tracks(container, tracks)
+    no_sound = Sound("no_audio", "the file has no audio track") if sound else None
+    no_pictures = Pictures("no_video", "the file has no video track") if pictures else None
+    return heard.result() if heard else no_sound, seen.result() if seen else no_pictures
 
 
-def _picks(track: Any, recipe: SeenRecipe, expected: int) -> _ClockPicks | _UniformPicks:
-    return _UniformPicks(expected, recipe) if isinstance(recipe, ClipVectorRecipe) else _ClockPicks(track, recipe)
-
-
-def _pump(container: Any, collectors: dict[int, _SoundCollector | _PictureCollector]) -> None:
-    """Feed decoded frames to their collectors until all are served; an error ends its track, or all."""
-    streams = [container.streams[index] for index in collectors]
+def _read_tracks(container: Any, tracks: Mapping[int, _Track]) -> None:
+    """Give decoded frames to their tracks until none needs more; an error ends its track, or all."""
     try:
-        for packet in container.demux(streams):
-            collector = collectors[packet.stream.index]
-            if not collector.served:
+        for packet in container.demux([container.streams[index] for index in tracks]):
+            track = tracks[packet.stream.index]
+            if not track.done:
                 try:
-                    collector.take(packet.decode())
+                    track.take(packet.decode())
                 except (av.FFmpegError, ValueError) as error:
-                    collector.fail(_said(error))
-            if all(each.served for each in collectors.values()):
+                    track.fail(error)
+            if all(each.done for each in tracks.values()):
                 return
     except (av.FFmpegError, ValueError) as error:
-        for collector in collectors.values():
-            collector.fail(_said(error))
+        for track in tracks.values():
+            track.fail(error)
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -217,26 +176,43 @@ def _present_share(path: Path) -> float:
     return min(1.0, path.stat().st_size / (announced + 8))
 
 
-def _missing_tail(declared: float, decoded: float) -> str:
-    if declared - decoded > SLACK * declared + SLACK:
-        return f"only {decoded:.2f} s of the declared {declared:.2f} s can be decoded"
-    return ""
+class _Track:
+    """A track while it is decoded; `done`: nothing more of it is needed, or it failed with `error`."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        stream.codec_context.thread_count = 1
+        self.index: int = stream.index
+        self.declared = _declared_seconds(container, stream)
+        self.count = 0  # samples or frames
+        self.done = False
+        self.error = ""
+
+    def take(self, frames: Iterable[Any]) -> None:
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        if not self.done:
+            self.error, self.done = _message(error), True
+
+    def truncated(self, decoded: float) -> str:
+        """Why the track does not count as whole when `decoded` seconds of it came out; empty text when it does."""
+        if self.error:
+            return f"decoding failed after {decoded:.2f} s ({self.error})"
+        if not self.done and self.declared - decoded > SLACK * self.declared + SLACK:
+            return f"only {decoded:.2f} s of the declared {self.declared:.2f} s can be decoded"
+        return ""
 
 
-class _SoundCollector:
+class _SoundTrack(_Track):
     """Gathers one audio track, puts it on the clip's time line and resamples it."""
 
-    def __init__(self, container: Any, stream: Any, request: SoundRequest) -> None:
-        stream.codec_context.thread_count = 1
-        self.declared = _declared_seconds(container, stream)
+    def __init__(self, container: Any, stream: Any, recipe: HeardRecipe) -> None:
+        super().__init__(container, stream)
+        self.recipe = recipe
         self.origin = max(0.0, (container.start_time or 0) / MICROSECONDS)
-        self.request = request
         self.rate = int(stream.rate or 0)
         self.chunks: list[NDArray[np.float32]] = []
-        self.count = 0
         self.start = 0.0
-        self.served = False
-        self.error = ""
         # Only these containers state exact track lengths; elsewhere the length is an estimate.
         exact = "mov" in container.format.name and stream.duration is not None
         self.end = float(((stream.start_time or 0) + stream.duration) * stream.time_base) if exact else math.inf
@@ -249,28 +225,21 @@ class _SoundCollector:
                     self.start = float(frame.pts * frame.time_base) - self.origin
             self.chunks.append(mono(frame))
             self.count += frame.samples
-        seconds = self.request.seconds
+        seconds = self.recipe.seconds
         # The margin keeps the resampling filter's tail outside the part that is used.
-        self.served = seconds is not None and self.count >= (seconds + 0.5) * self.rate
+        self.done = seconds is not None and self.count >= (seconds + 0.5) * self.rate
 
-    def fail(self, reason: str) -> None:
-        if not self.served:
-            self.error, self.served = reason, True
-
-    def finish(self) -> Sound:
+    def result(self) -> Sound:
         if not self.count:
             return Sound("corrupt", f"no sound can be decoded ({self.error or 'the track is empty'})")
-        if self.error:
-            return Sound("truncated", f"decoding failed after {self.count / self.rate:.2f} s ({self.error})")
-        tail = "" if self.served else _missing_tail(self.declared, self.count / self.rate)
-        if tail:
-            return Sound("truncated", tail)
-        rate = self.request.rate or self.rate
+        if reason := self.truncated(self.count / self.rate):
+            return Sound("truncated", reason)
+        rate = self.recipe.rate or self.rate
         waveform = resample(self._placed(), self.rate, rate)
         seconds = len(waveform) / rate
         if seconds < SHORTEST_SOUND:
             return Sound("too_short", f"{seconds:.3f} s of sound; at least {SHORTEST_SOUND} s are needed")
-        duration = max(seconds, self.declared) if self.served else seconds
+        duration = max(seconds, self.declared) if self.done else seconds
         if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
             reason = f"never louder than {SILENCE_DB:.0f} dB of full scale"
             return Sound("silent", reason, waveform, rate, duration)
@@ -319,66 +288,40 @@ def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray
     return np.pad(result, (0, length - len(result)))
 
 
-class _ClockPicks:
-    """Frames that a recipe picks by the clock, from the start of a track on."""
+class _PictureTrack(_Track):
+    """Counts the frames of one video track and keeps those that the recipe asks for.
 
-    def __init__(self, stream: Any, recipe: VisualRecipe | SegmentRecipe) -> None:
-        self.fps, self.recipe = _frame_rate(stream), recipe
-        self.least, self.shortest = recipe.min_frames, SHORTEST_VIDEO
+    expected: frames of the track, for frames at even distances; such a track is decoded to its end, to count them.
+    """
 
-    def wanted(self, picked: int, number: int) -> bool:
-        """Whether frame `number` is the next pick after `picked` others; a slow track serves one for several."""
-        return picked < self.recipe.max_frames and number >= pick_index(picked, self.fps, self.recipe)
-
-    def complete(self, picked: int, count: int) -> bool:
-        """Whether no further frame is of use."""
-        return picked >= self.recipe.max_frames and count >= SHORTEST_VIDEO
-
-
-class _UniformPicks:
-    """Frames at even distances of a track that is expected to have so many; it is decoded to its end, to count them."""
-
-    least = shortest = 1
-
-    def __init__(self, expected: int, recipe: ClipVectorRecipe) -> None:
-        self.numbers = distinct_frames(expected, recipe.frames)
-
-    def wanted(self, picked: int, number: int) -> bool:
-        """Whether frame `number` is the next pick after `picked` others."""
-        return picked < len(self.numbers) and number == self.numbers[picked]
-
-    def complete(self, picked: int, count: int) -> bool:
-        return False
-
-
-class _PictureCollector:
-    """Counts the frames of one video track and keeps those that are picked."""
-
-    def __init__(self, container: Any, stream: Any, picks: _ClockPicks | _UniformPicks, keep: Keep | None) -> None:
-        stream.codec_context.thread_count = 1
-        self.declared = _declared_seconds(container, stream)
-        self.picks = picks
-        self.keep = keep
+    def __init__(self, container: Any, stream: Any, recipe: SeenRecipe, keep: Keep | None, expected: int) -> None:
+        super().__init__(container, stream)
+        self.recipe, self.keep = recipe, keep
+        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self.wanted = frame_numbers(recipe, self.fps, expected)
+        self.to_the_end = isinstance(recipe, ClipVectorRecipe)
+        self.shortest = 1 if self.to_the_end else SHORTEST_VIDEO
         self.scaler = VideoReformatter()
-        self.fps = _frame_rate(stream)
         self.images: list[Any] = []
         self.numbers: list[int] = []
-        self.count = 0
         self.size = (0, 0)
-        self.served = False
-        self.error = ""
 
     def take(self, frames: Iterable[Any]) -> None:
         for frame in frames:
             if not self.count:
                 self.size = (frame.width, frame.height)
             image = None
-            while not self.served and self.picks.wanted(len(self.images), self.count):
+            # A slow track serves one frame for several that are wanted.
+            while not self.done and self._missing and self.wanted[len(self.images)] <= self.count:
                 image = self._image(frame) if image is None else image
                 self.images.append(image)
                 self.numbers.append(self.count)
             self.count += 1
-            self.served = self.picks.complete(len(self.images), self.count)
+            self.done = not (self.to_the_end or self._missing) and self.count >= self.shortest
+
+    @property
+    def _missing(self) -> bool:
+        return len(self.images) < len(self.wanted)
 
     def _image(self, frame: Any) -> Any:
         # Equal to frame.to_image(), which starts a scaler and its threads for every frame.
@@ -386,34 +329,27 @@ class _PictureCollector:
         image = scaled.to_image()
         return self.keep(image) if self.keep else image
 
-    def fail(self, reason: str) -> None:
-        if not self.served:
-            self.error, self.served = reason, True
-
-    def finish(self) -> Pictures:
+    def result(self) -> Pictures:
         if not self.count or self.fps <= 0:
             return Pictures("corrupt", f"no picture can be decoded ({self.error or 'the track is empty'})")
         decoded = self.count / self.fps
-        if self.error:
-            return Pictures("truncated", f"decoding failed after {decoded:.2f} s ({self.error})")
-        tail = "" if self.served else _missing_tail(self.declared, decoded)
-        if tail:
-            return Pictures("truncated", tail)
-        total = 0 if self.served else self.count
-        least, shortest = self.picks.least, self.picks.shortest
-        if self.count < shortest or len(self.images) < least:
-            return Pictures(
-                "too_short",
-                f"{self.count} frames of video, {len(self.images)} of them kept; {shortest} and {least} are needed",
-                total=total,
-            )
-        duration = max(decoded, self.declared) if self.served else decoded
+        if reason := self.truncated(decoded):
+            return Pictures("truncated", reason)
+        total = 0 if self.done else self.count
+        least, kept = self.recipe.min_frames, len(self.images)
+        if self.count < self.shortest or kept < least:
+            reason = f"{self.count} frames of video, {kept} of them kept; {self.shortest} and {least} are needed"
+            return Pictures("too_short", reason, total=total)
+        duration = max(decoded, self.declared) if self.done else decoded
         times = [number / self.fps for number in self.numbers]
         return Pictures("ok", "", self.images, *self.size, duration, times, total)
 
 
-def _frame_rate(stream: Any) -> float:
-    return float(stream.average_rate or stream.guessed_rate or 0)
+def frame_numbers(recipe: SeenRecipe, fps: float, available: int) -> list[int]:
+    """Numbers, ascending, of the frames that a recipe keeps of a track: by the clock, or of `available` in all."""
+    if isinstance(recipe, ClipVectorRecipe):
+        return distinct_frames(available, recipe.frames)
+    return [pick_index(position, fps, recipe) for position in range(recipe.max_frames)]
 
 
 def pick_index(position: int, fps: float, recipe: VisualRecipe | SegmentRecipe) -> int:
@@ -424,3 +360,33 @@ def pick_index(position: int, fps: float, recipe: VisualRecipe | SegmentRecipe) 
     """
     offset = 0.5 if recipe.rule == "middle" else 0.0
     return math.floor((offset + position) * fps / recipe.rate + 0.5)
+
+
+def uniform_frames(available: int, wanted: int = 8) -> NDArray[np.intp]:
+    """Which of F frames are kept, `(wanted,)`: `round(k (F - 1) / (wanted - 1))`; the last is repeated if F is less.
+
+    The paper modality-relevance states 8 frames by uniform temporal sampling, no more. Halves, which occur for no k
+    when `wanted` is 8, would be rounded to even. Raises UserError without a frame.
+    """
+    if available < 1:
+        raise UserError("the clip has no frame to choose from; leave it out.")
+    if available < wanted:
+        return np.minimum(np.arange(wanted), available - 1)
+    return np.round(np.linspace(0, available - 1, wanted)).astype(np.intp)
+
+
+def distinct_frames(available: int, wanted: int) -> list[int]:
+    """The numbers of `uniform_frames` without repetition; none without a frame."""
+    return sorted(set(uniform_frames(available, wanted).tolist())) if available else []
+
+
+def shrink(image: Image, side: int) -> NDArray[np.uint8]:
+    """Image -> (side, side, 3), bilinear with antialiasing.
+
+    The aspect ratio is not kept, as at test time in the OGM-GE reference code.
+    """
+    from PIL.Image import Resampling
+
+    if image.size == (side, side):
+        return np.asarray(image)
+    return np.asarray(image.resize((side, side), Resampling.BILINEAR))

@@ -1,8 +1,14 @@
-"""Expendable decoder processes: one that hangs or dies costs its clip, never the job."""
+"""Decoder processes that may hang or die: each costs its clip, never the job.
+
+The parent and a process of this module (`python -m avbalance.features.pool <descriptor>`) speak over a socket: settings
+first, then a job and its two features in turn. A library's pool would not do: it cannot end one process that hangs, and
+it gives all work up when one dies.
+"""
 
 from __future__ import annotations
 
-import json
+import importlib
+import math
 import os
 import signal
 import socket
@@ -10,18 +16,19 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
-from avbalance.features import worker as worker_module
 from avbalance.features.clip import ClipJob, Feature
 from avbalance.features.recipes import HeardRecipe, SeenRecipe
-from avbalance.features.worker import DEFAULT_FUNCTION, Pair, receive_pair
 
-QUEUED = 2  # clips handed to a worker ahead, so that it never waits for its parent
+DEFAULT_FUNCTION = "avbalance.features.clip:extract_clip"
 STARTUP_S = 120.0
 ATTEMPTS = 2  # a crash may come from outside (memory, an operator): the clip gets a second, fresh process
+
+Pair = tuple[Feature | None, Feature | None]
+Settings = tuple[str, HeardRecipe | None, SeenRecipe | None, float]  # function, recipes, seconds for a clip
 
 
 class DecodePool:
@@ -40,15 +47,8 @@ class DecodePool:
         timeout_s: float = 60.0,
         function: str = DEFAULT_FUNCTION,
     ) -> None:
-        self._modalities = (audio is not None, visual is not None)
-        self._timeout_s = timeout_s
-        settings: dict[str, object] = {
-            "audio": audio.as_dict() if audio else None,
-            "visual": visual.as_dict() if visual else None,
-            "timeout_s": timeout_s,
-            "function": function,
-        }
-        self._workers = [_Worker(settings) for _ in range(max(1, workers))]
+        self._settings = (function, audio, visual, timeout_s)
+        self._processes = [_Process(self._settings) for _ in range(max(1, workers))]
 
     def __enter__(self) -> DecodePool:
         return self
@@ -56,63 +56,54 @@ class DecodePool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
-            worker.stop(patience=0.0 if kind else 1.0)
+        for process in self._processes:
+            process.stop(patience=0.0 if kind else 1.0)
 
     def run(self, jobs: Sequence[ClipJob], ahead: int = 64) -> Iterator[Pair]:
         """Features of `jobs`, in their order; at most `ahead` clips are held back for an earlier one."""
         done: dict[int, Pair] = {}
         waiting = deque(range(len(jobs)))
-        crashes: Counter[int] = Counter()
+        self._crashes = Counter[int]()
         for position in range(len(jobs)):
             while position not in done:
-                self._hand_out(jobs, waiting, position + ahead)
-                self._collect(jobs, waiting, done, crashes)
+                for process in self._processes:
+                    if process.clip is None and waiting and waiting[0] < position + ahead:
+                        clip = waiting.popleft()
+                        process.give(clip, jobs[clip])
+                self._collect(jobs, waiting, done)
             yield done.pop(position)
 
-    def _hand_out(self, jobs: Sequence[ClipJob], waiting: deque[int], limit: int) -> None:
-        for worker in sorted(self._workers, key=lambda each: len(each.pending)):
-            while waiting and waiting[0] < limit and len(worker.pending) < QUEUED:
-                position = waiting.popleft()
-                worker.give(position, jobs[position], self._timeout_s)
-
-    def _collect(
-        self, jobs: Sequence[ClipJob], waiting: deque[int], done: dict[int, Pair], crashes: Counter[int]
-    ) -> None:
+    def _collect(self, jobs: Sequence[ClipJob], waiting: deque[int], done: dict[int, Pair]) -> None:
         """Wait for an answer, a death or a deadline, and deal with it."""
-        busy: dict[object, _Worker] = {worker.connection: worker for worker in self._workers if worker.pending}
-        patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
-        for connection in wait([worker.connection for worker in busy.values()], patience):
-            worker = busy.pop(connection)
+        busy = {process.connection: process for process in self._processes if process.clip is not None}
+        patience = max(0.0, min(process.deadline for process in busy.values()) - time.monotonic())
+        for connection in wait(list(busy), patience):
+            assert isinstance(connection, Connection)
+            process = busy.pop(connection)
+            clip = process.clip
+            assert clip is not None
             try:
-                pair = receive_pair(worker.connection)
-                done[worker.finish(self._timeout_s)] = pair
+                done[clip] = connection.recv()
+                process.clip = None
             except (EOFError, OSError):
-                lost = worker.pending[0]
-                crashes[lost] += 1
-                cause = worker.replace(waiting, keep_first=crashes[lost] < ATTEMPTS, patience=1.0)
-                if crashes[lost] >= ATTEMPTS:
-                    done[lost] = self._loss(jobs[lost], "decoder_crash", f"the decoder died on this clip ({cause})")
-        for worker in busy.values():
-            if worker.deadline <= time.monotonic():
-                lost = worker.pending[0]
-                worker.replace(waiting, keep_first=False, patience=0.0)
-                reason = f"the decoder took longer than {self._timeout_s:g} s"
-                done[lost] = self._loss(jobs[lost], "decoder_timeout", reason)
-
-    def _loss(self, job: ClipJob, status: str, reason: str) -> Pair:
-        lost = Feature(None, status, reason)
-        audio, visual = self._modalities
-        return (lost if audio and job.audio else None), (lost if visual and job.visual else None)
+                cause = process.replace(patience=1.0)
+                self._crashes[clip] += 1
+                if self._crashes[clip] < ATTEMPTS:
+                    waiting.appendleft(clip)
+                else:
+                    done[clip] = _lost(jobs[clip], self._settings, f"the decoder died on this clip ({cause})")
+        for process in busy.values():
+            if process.clip is not None and process.deadline <= time.monotonic():
+                reason = f"the decoder took longer than {self._settings[3]:g} s"
+                done[process.clip] = _lost(jobs[process.clip], self._settings, reason, "decoder_timeout")
+                process.replace(patience=0.0)
 
 
-class _Worker:
-    """One process, its socket, and the positions of the clips that it has been given, oldest first."""
+class _Process:
+    """One process, its socket, and the position of the clip that it works on, if any."""
 
-    def __init__(self, settings: dict[str, object]) -> None:
-        self._settings = json.dumps(settings).encode()
-        self.pending: deque[int] = deque()
-        self.deadline = 0.0
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._start()
 
     def _start(self) -> None:
@@ -126,40 +117,37 @@ class _Worker:
         }
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", worker_module.__name__, str(theirs.fileno())],
+                [sys.executable, "-m", "avbalance.features.pool", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,
             )
         self.connection = Connection(ours.detach())
-        self.connection.send_bytes(self._settings)
+        self.connection.send(self._settings)
+        self.clip: int | None = None
+        self.deadline = 0.0
         self._ready = False
 
-    def give(self, position: int, job: ClipJob, timeout_s: float) -> None:
-        """Send one clip; the clock of the first clip in line starts now."""
-        self._await_ready()
-        if not self.pending:
-            self.deadline = time.monotonic() + timeout_s
-        self.pending.append(position)
-        request = {"audio": job.audio and str(job.audio), "visual": job.visual and str(job.visual)}
+    def give(self, clip: int, job: ClipJob) -> None:
+        """Send one clip; its clock starts now. Raises RuntimeError when the process has not started."""
+        if not self._ready:
+            try:
+                if not self.connection.poll(STARTUP_S):
+                    raise RuntimeError(f"the decoder process did not start within {STARTUP_S:g} s")
+                self.connection.recv()
+            except (EOFError, OSError) as error:
+                raise RuntimeError("the decoder process could not start; its own message stands above") from error
+            self._ready = True
+        self.clip, self.deadline = clip, time.monotonic() + self._settings[3]
         try:
-            self.connection.send_bytes(json.dumps(request).encode())
+            self.connection.send(job)
         except OSError:
             return  # the process is dead: the next look at its socket says so
 
-    def finish(self, timeout_s: float) -> int:
-        """Take the answered clip off the line and start the clock of the next one; returns its position."""
-        self.deadline = time.monotonic() + timeout_s
-        return self.pending.popleft()
-
-    def replace(self, waiting: deque[int], keep_first: bool, patience: float) -> str:
-        """End the process, start another, hand back its clips (the first: if `keep_first`); says why."""
+    def replace(self, patience: float) -> str:
+        """End the process and start another; says how it ended, see `stop`."""
         cause = self.stop(patience)
-        if not keep_first:
-            self.pending.popleft()
-        waiting.extendleft(reversed(self.pending))
-        self.pending.clear()
         self._start()
         return cause
 
@@ -173,13 +161,38 @@ class _Worker:
             code = self._process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
-    def _await_ready(self) -> None:
-        if self._ready:
-            return
-        try:
-            if not self.connection.poll(STARTUP_S):
-                raise RuntimeError(f"the decoder process did not start within {STARTUP_S:g} s")
-            self.connection.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise RuntimeError("the decoder process could not start; its own message stands above") from error
-        self._ready = True
+
+def _lost(job: ClipJob, settings: Settings, reason: str, status: str = "decoder_crash") -> Pair:
+    """A lost feature for each modality that was wanted of the clip."""
+    lost, (_, audio, visual, _) = Feature(None, status, reason), settings
+    return (lost if audio and job.audio else None), (lost if visual and job.visual else None)
+
+
+def _serve(connection: Connection) -> None:
+    """What the process does: answer jobs until the parent hangs up.
+
+    An exception that the function should have turned into a status counts as a crash. An alarm ends the process should
+    the decoder hang after its parent has died.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        settings: Settings = connection.recv()
+        name, audio, visual, timeout_s = settings
+        module, _, attribute = name.partition(":")
+        function: Callable[..., Pair] = getattr(importlib.import_module(module), attribute)
+        connection.send("ready")
+        while True:
+            job: ClipJob = connection.recv()
+            signal.alarm(math.ceil(2 * timeout_s) + 10)
+            try:
+                pair = function(job, audio, visual)
+            except Exception as error:
+                pair = _lost(job, settings, f"{type(error).__name__}: {error}")
+            signal.alarm(0)
+            connection.send(pair)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))

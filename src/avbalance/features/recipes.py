@@ -1,10 +1,11 @@
 """Named recipes: how sound becomes a spectrogram, video a few small frames, and either one array per second.
 
-Sources, as abbreviated in the comments below: paper  Xia et al. 2023 (arXiv 2302.10912), "Balanced
-Audiovisual Dataset for Imbalance Analysis", experiment settings OGM    public reference code of OGM-GE (Peng
-et al., CVPR 2022, arXiv 2203.15332), data loaders and scripts tool   public extraction scripts of the same
-group, repository GeWu-Lab/AV_preprocess_tool, commit 5c832388c71e ours   a decision of this project where no
-public source settles it
+Longer than other files because it is mostly a table: named recipes with the source of each number. Sources, as
+abbreviated in the comments:
+- paper: Xia et al. 2023 (arXiv 2302.10912), "Balanced Audiovisual Dataset for Imbalance Analysis", experiment settings
+- OGM: public reference code of OGM-GE (Peng et al., CVPR 2022, arXiv 2203.15332), data loaders and scripts
+- tool: public extraction scripts of the same group, repository GeWu-Lab/AV_preprocess_tool, commit 5c832388c71e
+- ours: a decision of this project where no public source settles it
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from avbalance.errors import UserError
 
@@ -23,7 +24,19 @@ USABLE = ("ok", "silent", "black", "partial")  # partial: some segments had no m
 
 
 @dataclass(frozen=True)
-class AudioRecipe:
+class _Named:
+    """What all recipes share: a name, the type of the stored numbers, and all fields as a dictionary for cards."""
+
+    name: str
+
+    dtype: ClassVar[str] = "float16"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class AudioRecipe(_Named):
     """How one waveform becomes one array of `shape`.
 
     kind: "log-magnitude" log(|STFT| + floor), shape (F, T); "log-mel" log(mel power + floor), shape (F, T);
@@ -33,7 +46,6 @@ class AudioRecipe:
     training draws this many frames out of the stored ones, tests take the centre ones.
     """
 
-    name: str
     kind: str
     rate: int | None  # samples per second; None keeps the file's own rate
     seconds: float | None  # None: the length is set in frames, after the transform
@@ -50,25 +62,16 @@ class AudioRecipe:
     mean: float = 0.0  # stored value = (value - mean) / scale
     scale: float = 1.0
 
-    @property
-    def modality(self) -> str:
-        return "audio"
+    modality: ClassVar[str] = "audio"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one stored array."""
         return (self.frames, self.bins) if self.kind == "kaldi-fbank" else (self.bins, self.frames)
 
-    @property
-    def dtype(self) -> str:
-        return "float16"
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
-class VisualRecipe:
+class VisualRecipe(_Named):
     """Which frames of a clip are kept, and their size: uint8 array of shape (max_frames, size, size, 3).
 
     rule: "first" frame of each 1/rate seconds, "middle" frame of it, or "still" (one image).
@@ -77,7 +80,6 @@ class VisualRecipe:
     what moves, at a third of the cost.
     """
 
-    name: str
     rule: str
     rate: float  # kept frames per second
     size: int
@@ -85,40 +87,34 @@ class VisualRecipe:
     min_frames: int
     grey: bool = False
 
-    @property
-    def modality(self) -> str:
-        return "visual"
+    modality: ClassVar[str] = "visual"
+    dtype: ClassVar[str] = "uint8"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one stored array."""
         return (self.max_frames // (GREYS if self.grey else 1), self.size, self.size, 3)
 
-    @property
-    def dtype(self) -> str:
-        return "uint8"
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
-class SegmentRecipe:
+class SegmentRecipe(_Named):
     """One array of `vector` values per second of a clip: float16 of shape (segments, *vector).
 
-    encoder: what makes the array of a second out of decoded media (see `avbalance.features.segments`) or reads it from
-    a file of released features (`avbalance.features.released`), whatever the clip's path names. Segments of which a
+    encoder: what makes the array of a second out of decoded media (see `avbalance.features.clip`) or reads it from
+    a file of released features (`avbalance.features.ready_made`), whatever the clip's path names. Segments of which a
     clip has no media repeat the last one that has some; the clip's status is then "partial", its n_frames the number of
     segments with media. For 11,849 clips (LLP) seconds10-vggish and seconds10-res152-r2plus1d take 637 MB together:
     11,849 clips x 10 segments x (128 + 2560) values x 2 bytes.
     """
 
-    name: str
     modality: str
     encoder: str
     rate: int  # samples of sound, or at most so many frames, per second
     vector: tuple[int, ...]
     segments: int = 10
+
+    rule: ClassVar[str] = "first"
+    min_frames: ClassVar[int] = 1
 
     @property
     def seconds(self) -> float:
@@ -126,72 +122,40 @@ class SegmentRecipe:
         return float(self.segments)
 
     @property
-    def rule(self) -> str:
-        return "first"
-
-    @property
     def max_frames(self) -> int:
+        """Frames that are looked at, at the most."""
         return self.rate * self.segments
-
-    @property
-    def min_frames(self) -> int:
-        return 1
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one stored array."""
         return (self.segments, *self.vector)
 
-    @property
-    def dtype(self) -> str:
-        return "float16"
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
-class ClipVectorRecipe:
+class ClipVectorRecipe(_Named):
     """One vector for a whole clip: float16 of shape (width,), of `frames` frames at even distances.
 
-    encoder: what makes the vector of the frames (see `avbalance.features.clip_vectors`); features of different encoders
+    encoder: what makes the vector of the frames (see `avbalance.features.clip`); features of different encoders
     have stores of different names and cards. Of a clip with fewer frames the last one is repeated.
     """
 
-    name: str
     encoder: str
     width: int
     frames: int = 8
 
-    @property
-    def modality(self) -> str:
-        return "visual"
+    modality: ClassVar[str] = "visual"
+    min_frames: ClassVar[int] = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one stored array."""
         return (self.width,)
 
-    @property
-    def dtype(self) -> str:
-        return "float16"
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 HeardRecipe = AudioRecipe | SegmentRecipe
 SeenRecipe = VisualRecipe | SegmentRecipe | ClipVectorRecipe
 Recipe = AudioRecipe | VisualRecipe | SegmentRecipe | ClipVectorRecipe
-
-
-def recipe_from(fields: Mapping[str, Any]) -> Recipe:
-    """The recipe that `as_dict` described, JSON in between or not."""
-    if "segments" in fields:
-        return SegmentRecipe(**{**fields, "vector": tuple(fields["vector"])})
-    if "width" in fields:
-        return ClipVectorRecipe(**fields)
-    return AudioRecipe(**fields) if "bins" in fields else VisualRecipe(**fields)
 
 
 _AUDIO = (
@@ -282,20 +246,26 @@ _CLIP_VISUAL = (
     ClipVectorRecipe("uniform8-randomr50", "randomr50", 2048),
     ClipVectorRecipe("uniform8-grey2048", "grey", 2048),  # ours, for mouths: 8 frames of 16 x 16 pixels
 )
-_UNIFORM_SMALL = re.compile(r"uniform8-small(\d+)")
-_SMALL_WIDTHS = range(16, 1025, 8)
-_GRID = re.compile(r"seconds10-grid(\d+)")
-_MAX_CHANNELS = 512
+_RATE = 16_000  # Hz, of the small spectrograms
 _LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
+_LOGMEL_FFT, _MAX_BINS = 512, 128
+_DECIBEL = re.compile(r"decibel64-(\d+(?:\.\d+)?)s")
+_DECIBEL_FFT, _DECIBEL_HOP = 1024, 512
 _FPS = re.compile(r"fps(\d+(?:\.\d+)?)-(first|middle)-(\d+)(?:-(\d+(?:\.\d+)?)s)?(-grey)?(?:-min(\d+))?")
 _STILL = re.compile(r"still-(\d+)")
-_DECIBEL = re.compile(r"decibel64-(\d+(?:\.\d+)?)s")
-_DECIBEL_BINS = 64
-_DECIBEL_FFT, _DECIBEL_HOP = 1024, 512
-_LOGMEL_RATE = 16_000
-_LOGMEL_FFT = 512
-_MAX_BINS = 128
 _MAX_SIZE = 1024
+_GRID = re.compile(r"seconds10-grid(\d+)")
+_MAX_CHANNELS = 512
+_SMALL = re.compile(r"uniform8-small(\d+)")
+_SMALL_WIDTHS = range(16, 1025, 8)
+
+
+def chosen_recipes(recipes: Mapping[str, str]) -> dict[str, Recipe]:
+    """Modality -> recipe of that name; raises UserError for unknown ones."""
+    if not recipes or set(recipes) - {"audio", "visual"}:
+        raise UserError(f"recipes {dict(recipes)!r}: name a recipe for audio, for visual, or for both.")
+    get: dict[str, Callable[[str], Recipe]] = {"audio": get_audio_recipe, "visual": get_visual_recipe}
+    return {modality: get[modality](recipes[modality]) for modality in get if modality in recipes}
 
 
 def get_audio_recipe(name: str) -> HeardRecipe:
@@ -310,13 +280,12 @@ def get_audio_recipe(name: str) -> HeardRecipe:
         return known[name]
     if match := _DECIBEL.fullmatch(name):
         return _decibel_mel(name, float(match[1]))
-    match = _LOGMEL.fullmatch(name)
-    if match is None:
-        raise UserError(
-            f"audio recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
-            "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s, or decibel64-<seconds>s such as decibel64-10s."
-        )
-    return _logmel(name, int(match[1]), int(match[2]), float(match[3]))
+    if match := _LOGMEL.fullmatch(name):
+        return _logmel(name, int(match[1]), int(match[2]), float(match[3]))
+    raise UserError(
+        f"audio recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
+        "logmel<bins>x<frames>-<seconds>s such as logmel32x64-4s, or decibel64-<seconds>s such as decibel64-10s."
+    )
 
 
 def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
@@ -325,52 +294,30 @@ def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
     Where a frame spans more than half an FFT window, several transforms are averaged into it, so that no
     sample is passed over.
     """
-    samples = round(seconds * _LOGMEL_RATE)
+    samples = round(seconds * _RATE)
     if not (1 <= bins <= _MAX_BINS and frames >= 1 and samples >= _LOGMEL_FFT):
         raise UserError(
-            f"audio recipe {name!r}: needs 1 to {_MAX_BINS} bins, at least one frame and "
-            f"{_LOGMEL_FFT / _LOGMEL_RATE} s of sound."
+            f"audio recipe {name!r}: needs 1 to {_MAX_BINS} bins, at least one frame and {_LOGMEL_FFT / _RATE} s of "
+            "sound."
         )
     pool = max(1, math.ceil(samples / frames / (_LOGMEL_FFT // 2)))
-    if samples % (frames * pool):
+    hop, rest = divmod(samples, frames * pool)
+    if rest:
         raise UserError(
             f"audio recipe {name!r}: {samples} samples do not divide into {frames} frames of {pool} equal "
             "steps; choose a number of frames such as 64."
         )
-    return AudioRecipe(
-        name=name,
-        kind="log-mel",
-        rate=_LOGMEL_RATE,
-        seconds=seconds,
-        fit="pad",
-        n_fft=_LOGMEL_FFT,
-        hop=samples // (frames * pool),
-        bins=bins,
-        frames=frames,
-        floor=1e-6,
-        clip=True,
-        pool=pool,
-    )
+    shape = {"bins": bins, "frames": frames, "pool": pool, "hop": hop}
+    return AudioRecipe(name, "log-mel", _RATE, seconds, "pad", n_fft=_LOGMEL_FFT, floor=1e-6, clip=True, **shape)
 
 
 def _decibel_mel(name: str, seconds: float) -> AudioRecipe:
     """Log-mel in decibels, neither scaled nor standardised: modality-relevance; all but rate and length are ours."""
-    samples = round(seconds * _LOGMEL_RATE)
+    samples = round(seconds * _RATE)
     if samples < _DECIBEL_FFT:
-        raise UserError(f"audio recipe {name!r}: needs {_DECIBEL_FFT / _LOGMEL_RATE} s of sound.")
-    return AudioRecipe(
-        name=name,
-        kind="decibel-mel",
-        rate=_LOGMEL_RATE,
-        seconds=seconds,
-        fit="pad",
-        n_fft=_DECIBEL_FFT,
-        hop=_DECIBEL_HOP,
-        bins=_DECIBEL_BINS,
-        frames=1 + samples // _DECIBEL_HOP,  # 313 for 10 s
-        floor=1e-10,
-        clip=False,
-    )
+        raise UserError(f"audio recipe {name!r}: needs {_DECIBEL_FFT / _RATE} s of sound.")
+    shape = {"bins": 64, "frames": 1 + samples // _DECIBEL_HOP, "hop": _DECIBEL_HOP}  # 313 frames for 10 s
+    return AudioRecipe(name, "decibel-mel", _RATE, seconds, "pad", n_fft=_DECIBEL_FFT, floor=1e-10, clip=False, **shape)
 
 
 def get_visual_recipe(name: str) -> SeenRecipe:
@@ -385,31 +332,21 @@ def get_visual_recipe(name: str) -> SeenRecipe:
     known: dict[str, SeenRecipe] = {recipe.name: recipe for recipe in (*_NAMED_VISUAL, *_SEGMENT_VISUAL, *_CLIP_VISUAL)}
     if name in known:
         return known[name]
-    if (match := _UNIFORM_SMALL.fullmatch(name)) and int(match[1]) in _SMALL_WIDTHS:
+    if (match := _SMALL.fullmatch(name)) and int(match[1]) in _SMALL_WIDTHS:
         return ClipVectorRecipe(name, "small", int(match[1]))
     if (match := _GRID.fullmatch(name)) and 1 <= int(match[1]) <= _MAX_CHANNELS:
         return SegmentRecipe(name, "visual", "frame_grid", 8, (7, 7, int(match[1])))
     if match := _STILL.fullmatch(name):
         return _checked(VisualRecipe(name, rule="still", rate=1.0, size=int(match[1]), max_frames=1, min_frames=1))
-    match = _FPS.fullmatch(name)
-    if match is None:
-        raise UserError(
-            f"visual recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
-            "fps<rate>-<first|middle>-<size>[-<seconds>s][-grey][-min<frames>] such as fps1-middle-32, "
-            f"still-<size>, seconds10-grid<channels> with 1 to {_MAX_CHANNELS} channels, or uniform8-small<width> with "
-            f"{_SMALL_WIDTHS[0]} to {_SMALL_WIDTHS[-1]} values, a multiple of 8."
-        )
-    rate, seconds = float(match[1]), float(match[4] or 10)
-    return _checked(
-        VisualRecipe(
-            name,
-            rule=match[2],
-            rate=rate,
-            size=int(match[3]),
-            max_frames=round(rate * seconds),
-            min_frames=int(match[6] or 1),
-            grey=match[5] is not None,
-        )
+    if match := _FPS.fullmatch(name):
+        rate, rule, size, seconds, grey, least = match.groups()
+        room = round(float(rate) * float(seconds or 10))
+        return _checked(VisualRecipe(name, rule, float(rate), int(size), room, int(least or 1), grey is not None))
+    raise UserError(
+        f"visual recipe {name!r} does not exist; choose one of {', '.join(known)}, or write "
+        "fps<rate>-<first|middle>-<size>[-<seconds>s][-grey][-min<frames>] such as fps1-middle-32, "
+        f"still-<size>, seconds10-grid<channels> with 1 to {_MAX_CHANNELS} channels, or uniform8-small<width> with "
+        f"{_SMALL_WIDTHS[0]} to {_SMALL_WIDTHS[-1]} values, a multiple of 8."
     )
 
 
@@ -422,6 +359,6 @@ def _checked(recipe: VisualRecipe) -> VisualRecipe:
     if recipe.grey and recipe.max_frames % GREYS:
         raise UserError(
             f"visual recipe {recipe.name!r}: {recipe.max_frames} frames do not make pictures of {GREYS} grey frames "
-            f"each; change the rate or the seconds."
+            "each; change the rate or the seconds."
         )
     return recipe

@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from avbalance.features.audio import Floats, hann, mel_filters
+
 Chroma = NDArray[np.complex64]  # of pixels or means of pixels: the angle is the hue, the length how coloured they are
 
-AUDIO_WIDTH = 128
-APPEARANCE_WIDTH = 2048
-MOTION_WIDTH = 512
-
-_MEL_BANDS = AUDIO_WIDTH // 2
+_MEL_BANDS = 64
 _MEL_RANGE_HZ = (125.0, 7500.0)
 _WINDOW_S, _HOP_S = 0.064, 0.016  # long enough to keep the harmonics of a low pitch apart
 _MEL_FLOOR = 1e-4  # power below this is silence
@@ -46,9 +43,10 @@ def mel_statistics(waveform: Floats, rate: int, seconds: int = 10) -> NDArray[np
     window, hop = round(_WINDOW_S * rate), round(_HOP_S * rate)
     frames = np.lib.stride_tricks.sliding_window_view(per_second, window, axis=1)[:, ::hop]
     n_fft = 1 << (window - 1).bit_length()
-    spectrum = np.fft.rfft(frames * _hann(window), n=n_fft, axis=-1)
+    spectrum = np.fft.rfft(frames * hann(window), n=n_fft, axis=-1)
     power = spectrum.real**2 + spectrum.imag**2
-    log_mel = np.log(power @ _mel_bank(n_fft, rate) + np.float32(_MEL_FLOOR))
+    bank = np.ascontiguousarray(mel_filters(_MEL_BANDS, n_fft, rate, *_MEL_RANGE_HZ).T)
+    log_mel = np.log(power @ bank + np.float32(_MEL_FLOOR))
     mean = log_mel.mean(axis=1) - _MEL_CENTRE
     spread = (log_mel.std(axis=1) - _SPREAD_CENTRE) / _SPREAD_SCALE
     return np.concatenate([mean, spread], axis=1).astype(np.float16)
@@ -120,6 +118,15 @@ def clip_statistics(frames: NDArray[np.uint8], width: int = 64) -> NDArray[np.fl
     )
     means = [block.reshape(len(block), -1).mean(axis=0) for block in blocks]
     return np.concatenate(means).astype(np.float16)
+
+
+def clip_greys(frames: NDArray[np.uint8], width: int = 2048) -> NDArray[np.float16]:
+    """Frames (n, S, S, 3), RGB, n > 0, of a clip in grey, side by side: one vector (width,), grey being 0.
+
+    Each frame is averaged to a square of width / n pixels. Black frames give -2.5 everywhere.
+    """
+    side = math.isqrt(width // len(frames))
+    return (5.0 * (_pool(_luma(frames), side) - np.float32(0.5))).reshape(-1).astype(np.float16)
 
 
 def _luma(frames: NDArray[np.uint8]) -> Floats:
@@ -273,28 +280,3 @@ def _membership(times: Floats, seconds: int) -> Floats:
     for second in np.flatnonzero(~matrix.any(axis=1)):
         matrix[second, np.abs(times - (second + 0.5)).argmin()] = True
     return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-@functools.cache
-def _hann(length: int) -> Floats:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
-
-
-@functools.cache
-def _mel_bank(n_fft: int, rate: int) -> Floats:
-    """Triangular filters (n_fft // 2 + 1, bands) of height one, evenly spaced in mel."""
-    low, high = (2595 * np.log10(1 + edge / 700) for edge in _MEL_RANGE_HZ)
-    edges = 700 * (10 ** (np.linspace(low, high, _MEL_BANDS + 2) / 2595) - 1)
-    frequency = (np.arange(n_fft // 2 + 1) * rate / n_fft)[:, None]
-    rising = (frequency - edges[:-2]) / np.diff(edges)[:-1]
-    falling = (edges[2:] - frequency) / np.diff(edges)[1:]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
-
-def clip_greys(frames: NDArray[np.uint8], width: int = 2048) -> NDArray[np.float16]:
-    """Frames (n, S, S, 3), RGB, n > 0, of a clip in grey, side by side: one vector (width,), grey being 0.
-
-    Each frame is averaged to a square of width / n pixels. Black frames give -2.5 everywhere.
-    """
-    side = math.isqrt(width // len(frames))
-    return (5.0 * (_pool(_luma(frames), side) - np.float32(0.5))).reshape(-1).astype(np.float16)

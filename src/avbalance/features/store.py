@@ -108,6 +108,12 @@ def array_is_there(folder: str | os.PathLike[str]) -> bool:
     return bool(facts["card_sha256"] == card.get("sha256") and facts["stat"][0] == card.get("bytes"))
 
 
+def holds_extraction(folder: Path, key: str) -> bool:
+    """Whether a store's array is there and was made by the extraction with that key (see `extract.FeatureRequest`)."""
+    facts = array_facts(folder)
+    return facts is not None and facts["extraction"] == key and array_is_there(folder)
+
+
 def vouch(folder: Path, sha256: str, card_sha256: str, libraries: Any, extraction: str) -> None:
     """Write array.json for the array in `folder`, see `StoreWriter.place_array`."""
     facts = {"sha256": sha256, "card_sha256": card_sha256, "libraries": libraries, "extraction": extraction}
@@ -144,9 +150,8 @@ def check_disk(folder: Path, needed: int, purpose: str) -> int:
 class StoreWriter:
     """Appends rows to an unfinished store in a folder of its own.
 
-    `seal` completes the store, `publish` moves it into place.
-    `rows` rows are known to be good after `sync`; `rewind` drops what came after them, so that a killed job
-    goes on where it was last synced.
+    `seal` completes the store, `publish` moves it into place. `rows` rows are on disk after `sync`; `rewind` drops what
+    came after them, so that a killed job goes on where it was last synced.
     """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
@@ -169,16 +174,15 @@ class StoreWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
         return self._file.tell()
 
-    def holds(self, rows: int) -> bool:
-        """True when the file is long enough for that many rows."""
-        return self._file.seek(0, os.SEEK_END) >= self._offset + rows * row_bytes(self.recipe)
-
-    def rewind(self, rows: int) -> None:
-        """Keep the first `rows` rows only."""
+    def rewind(self, rows: int) -> bool:
+        """Keep the first `rows` rows only; False, and nothing is changed, where there are not so many."""
         end = self._offset + rows * row_bytes(self.recipe)
+        if self._file.seek(0, os.SEEK_END) < end:
+            return False
         self._file.truncate(end)
         self._file.seek(end)
         self.rows = rows
+        return True
 
     def append(self, array: NDArray[Any]) -> int:
         """Write one clip's array, of the recipe's shape and dtype; returns its row."""
@@ -195,10 +199,6 @@ class StoreWriter:
         """Bring all rows to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Let go of the file; rows since the last sync may be lost."""
-        self._file.close()
 
     def seal(self, index: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:
         """Complete and close the array; returns the card of the store.

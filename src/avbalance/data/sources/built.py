@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 TOGETHER = ("group", "id")
+ROUNDS = 3  # of recalibration, at the most, unless the option says otherwise
 KINETICS = "kinetics-400"  # labels that need no file
 _ESTIMATORS = ("data", "model", "protocol", "rule", "folds")
 
@@ -74,7 +75,7 @@ def inputs(spec: Mapping[str, Any]) -> list[str]:
 
 def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
     """Make absent clips of the pool again, where its source can; ids of clips with other bytes are told there."""
-    from avbalance.data.media import ensure_media
+    from avbalance.data.build import ensure_media
 
     for dataset in datasets({"kind": manifest.card["kind"], "options": manifest.card["options"]}):
         if (media / dataset / "manifest.parquet").is_file():

@@ -71,7 +71,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     splits.
     """
     from avbalance.data.annotations import refuse_repeats
-    from avbalance.data.cremad import CLASSES, read_split
+    from avbalance.data.cremad import CLASSES, actor, read_split
     from avbalance.data.manifest import make_manifest
 
     problem = preflight(spec)
@@ -82,9 +82,15 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
     refuse_repeats(list(splits.values()))
     rows = [
-        {"id": clip, "label": CLASSES[label], "split": split, "group": actor, **_media_columns(clip, media, options)}
+        {
+            "id": clip,
+            "label": CLASSES[label],
+            "split": split,
+            "group": actor(clip),
+            **_media_columns(clip, media, options),
+        }
         for split, part in splits.items()
-        for clip, label, actor in zip(part.ids, part.labels, part.actors, strict=True)
+        for clip, label in zip(part.ids, part.labels, strict=True)
     ]
     refuse_if_nothing_found(rows, media, options["allow_missing"])
     tell_missing(rows, media)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from avbalance.data.sources.common import card_for, required
 from avbalance.errors import LostClip, UserError
 from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
+from avbalance.names import rule_name
 from avbalance.plan.digest import code_digest
-from avbalance.plan.names import rule_name
 
 if TYPE_CHECKING:
     import numpy as np

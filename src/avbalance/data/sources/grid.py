@@ -123,12 +123,13 @@ def _labellings(options: generated.Options) -> dict[str, list[str]]:
 
 def _cut(options: generated.Options) -> Cut:
     from avbalance.data.grid_clips import Cut
+    from avbalance.data.recordings import Excerpt
 
     left, top, right, bottom = options["region"]
     return Cut(
         kind=options["label"] if options["window"] == "word" else None,
-        region=(left, top, right, bottom),
-        **{name: options[name] for name in ("seconds", "side", "fps", "rate", "audio_noise", "visual_noise")},
+        excerpt=Excerpt((left, top, right, bottom), options["side"], options["fps"], options["rate"]),
+        **{name: options[name] for name in ("seconds", "audio_noise", "visual_noise")},
     )
 
 
@@ -157,7 +158,7 @@ def _origin(planned: Sequence[GridClip]) -> list[list[Any]]:
             clip.split,
             sizes[clip.utterance.path],
             [[word.start, word.end] for word in clip.utterance.words],
-            [f"{each.talker}-{each.id}" for each in (clip.planted.voices if clip.planted else ())],
+            [each.name for each in (clip.planted.voices if clip.planted else ())],
         ]
         for clip in planned
     ]

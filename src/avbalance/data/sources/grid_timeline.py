@@ -77,7 +77,7 @@ def _parts(options: generated.Options) -> dict[str, list[Utterance]]:
 
 
 def _plan(options: generated.Options) -> list[SplicedClip]:
-    from avbalance.data.timelines import plan_timelines
+    from avbalance.data.scenes import plan_timelines
     from avbalance.data.word_timelines import WORDS, splice
 
     law = generated.joint_law(options)
@@ -92,11 +92,12 @@ def _classes(options: generated.Options) -> list[str]:
 
 
 def _render(clip: SplicedClip, options: generated.Options) -> tuple[np.ndarray, np.ndarray]:
-    from avbalance.data.word_timelines import Cut, make_clip
+    from avbalance.data.recordings import Excerpt
+    from avbalance.data.word_timelines import make_clip
 
     left, top, right, bottom = options["region"]
-    cut = Cut((left, top, right, bottom), int(options["side"]), int(options["fps"]), int(options["rate"]))
-    return make_clip(clip, cut)
+    excerpt = Excerpt((left, top, right, bottom), int(options["side"]), int(options["fps"]), int(options["rate"]))
+    return make_clip(clip, excerpt)
 
 
 def _card(options: generated.Options) -> dict[str, Any]:

@@ -35,7 +35,8 @@ from avbalance.data.sources.common import (
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
-    from avbalance.data.llp import Segments, Split
+    from avbalance.data.annotations import ListedPart
+    from avbalance.data.llp import Segments
     from avbalance.data.manifest import Manifest
 
 DEFAULTS: dict[str, Any] = {
@@ -177,7 +178,7 @@ def _read_audio(path: Path, version: str, names: Sequence[str]) -> Segments:
 
 
 def _rows(
-    splits: Mapping[str, Split], truth: Mapping[str, Segments], options: Mapping[str, Any], root: str
+    splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], options: Mapping[str, Any], root: str
 ) -> list[dict[str, Any]]:
     from avbalance.data.llp import CLASSES
 

@@ -55,7 +55,7 @@ def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
 
 
 def _plan(options: generated.Options) -> list[PlannedClip]:
-    from avbalance.data.timelines import plan_timelines
+    from avbalance.data.scenes import plan_timelines
 
     law = generated.joint_law(options)
     return plan_timelines(options["scheme"], int(options["seed"]), options["clips"], options["classes"], law)
@@ -82,7 +82,7 @@ def _classes(options: generated.Options) -> list[str]:
 
 def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
     """The columns of clips that are planned on a timeline: those of a scene, its labels and its events."""
-    from avbalance.data.timelines import intervals
+    from avbalance.data.scenes import intervals
 
     columns = {
         **generated.scene_columns(clip, classes),
@@ -95,7 +95,7 @@ def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes", "timelines", "render"),
+    modules=("scenes", "render"),
     options=_options,
     plan=_plan,
     classes=_classes,

@@ -73,7 +73,7 @@ def _law(options: generated.Options, prefix: str) -> JointLaw:
 
 
 def _plan(options: generated.Options) -> Sequence[PlannedClip]:
-    from avbalance.data.two_labels import plan_two_labels
+    from avbalance.data.scenes import plan_two_labels
 
     laws = _law(options, ""), _law(options, "speech_")
     shares = float(options["speech_share"]), float(options["test_share"])
@@ -81,19 +81,19 @@ def _plan(options: generated.Options) -> Sequence[PlannedClip]:
 
 
 def _classes(options: generated.Options) -> list[str]:
-    from avbalance.data.two_labels import PLACES
+    from avbalance.data.scenes import PLACES
 
     return list(PLACES)
 
 
 def _render(clip: PlannedClip, options: generated.Options) -> tuple[np.ndarray, np.ndarray]:
-    from avbalance.data.two_labels import PROTOTYPES
+    from avbalance.data.scenes import PROTOTYPES
 
     return generated.render_scene(clip, {**options, "classes": PROTOTYPES})
 
 
 def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
-    from avbalance.data.two_labels import SPEECH, TwoLabelClip
+    from avbalance.data.scenes import SPEECH, TwoLabelClip
 
     assert isinstance(clip, TwoLabelClip)
     return {
@@ -105,13 +105,13 @@ def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
 
 
 def _card(options: generated.Options) -> dict[str, Any]:
-    from avbalance.data.two_labels import SPEECH
+    from avbalance.data.scenes import SPEECH
 
     return {"labellings": {"speech": list(SPEECH)}}
 
 
 _GENERATOR = generated.Generator(
-    modules=("scenes", "two_labels", "render"),
+    modules=("scenes", "render"),
     options=_options,
     plan=_plan,
     classes=_classes,

@@ -1,7 +1,10 @@
-"""Features that others released, read in the layouts of LLP and AVE; every bad file is named with what it holds."""
+"""Pictures, pickled spectrograms and released features; every bad file is named with what it holds."""
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
 import re
 
 import h5py
@@ -9,15 +12,181 @@ import numpy as np
 import pytest
 from clip_files import tone, write_clip_manifest, write_wav
 from embedding_files import embeddings, record, sequence_example, write_records
+from PIL import Image
 
+from avbalance.errors import LostClip
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.extract import extract
+from avbalance.features.ready_made import load_array, read_pictures, read_spectrogram
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.features.store import open_store, row_bytes
+from avbalance.features.store import open_store
 
+FOUR, ONE_A_SECOND = get_visual_recipe("fps1-middle-8-4s"), get_visual_recipe("fps1-middle-256")
+PAPER = get_audio_recipe("paper48k")
 AUDIO, VISUAL = get_audio_recipe("seconds10-vggish"), get_visual_recipe("seconds10-res152-r2plus1d")
 GRID = get_visual_recipe("seconds10-vgg19")
 EMBEDDED = get_audio_recipe("seconds10-vggish-pca")
+
+
+# Pictures
+
+
+def picture(level, size=(20, 10)):
+    return Image.new("RGB", size, (level, level, level))
+
+
+def levels(pictures):
+    return [int(np.asarray(image).mean()) for image in pictures.images]
+
+
+def test_folders_are_read_in_name_order_and_cut(tmp_path):
+    for name, level in (
+        ("00060.png", 60),
+        ("00000.png", 0),
+        ("00030.png", 30),
+        ("00090.png", 90),
+        ("00120.png", 120),
+    ):
+        picture(level).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    pictures = read_pictures(tmp_path, FOUR)
+    assert levels(pictures) == [0, 30, 60, 90]
+    assert (pictures.status, pictures.width, pictures.height) == ("ok", 20, 10)
+
+
+def test_few_extracted_frames_are_too_short_where_the_recipe_says_so(tmp_path):
+    for number in range(3):
+        picture(100).save(tmp_path / f"{number}.jpg")
+    assert read_pictures(tmp_path, ONE_A_SECOND).status == "too_short"
+    assert read_pictures(tmp_path, FOUR).status == "ok"
+
+
+def write_hdf5(path, blobs):
+    with h5py.File(path, "w") as file:
+        stored = file.create_dataset("video", (len(blobs),), dtype=h5py.vlen_dtype(np.uint8))
+        for position, blob in enumerate(blobs):
+            stored[position] = np.frombuffer(blob, np.uint8)
+    return path
+
+
+def jpeg(level):
+    buffer = io.BytesIO()
+    picture(level).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_hdf5_of_jpeg_bytes(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", [jpeg(level) for level in (40, 80, 120, 160, 200)])
+    pictures = read_pictures(path, ONE_A_SECOND)
+    assert levels(pictures) == [40, 80, 120, 160, 200]
+    assert pictures.duration == 5.0
+
+
+def test_bad_still_sources_have_a_status_and_a_reason(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "bad.h5").write_bytes(b"nonsense")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["audio"] = [1, 2]
+    write_hdf5(tmp_path / "cut.h5", [jpeg(9)[:200], jpeg(9), jpeg(9), jpeg(9)])
+    for name in ("bad.png", "empty.jpg", "bad.h5", "other.h5", "cut.h5"):
+        pictures = read_pictures(tmp_path / name, FOUR)
+        assert pictures.status == "corrupt", name
+        assert pictures.reason
+    assert read_pictures(tmp_path / "absent.png", FOUR).status == "missing"
+
+
+# Pickled spectrograms
+
+
+def write(path, value, protocol=4):
+    path.write_bytes(value if isinstance(value, bytes) else pickle.dumps(value, protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_arrays_of_every_pickle_protocol(tmp_path, protocol):
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert np.array_equal(load_array(write(tmp_path / "a.pkl", array, protocol)), array)
+
+
+def test_arrays_pickled_by_an_old_numpy(tmp_path):
+    data = pickle.dumps(np.arange(3.0), 2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert load_array(write(tmp_path / "a.pkl", data)).tolist() == [0, 1, 2]
+
+
+class Runs:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(tmp_path, protocol):
+    proof = tmp_path / "proof"
+    for position, payload in enumerate(
+        [
+            Runs(os.system, f"touch {proof}"),
+            [Runs(os.mkdir, str(proof))],
+            Runs(eval, f"open({str(proof)!r}, 'w')"),
+            Runs(np.load, str(proof)),
+            Runs(getattr, "text", "upper"),
+        ]
+    ):
+        path = write(tmp_path / f"{position}.pkl", pickle.dumps(payload, protocol))
+        with pytest.raises(LostClip, match=f"{position}.pkl: refused"):
+            load_array(path)
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([Runs(os.getcwd)], dtype=object),
+        np.array([{"a": 1}], dtype=object),
+        np.array(["text"]),
+        [1.0, 2.0],
+        {"spectrogram": 1},
+    ],
+)
+def test_anything_but_an_array_of_numbers_is_refused(tmp_path, value):
+    with pytest.raises(LostClip, match=r"a\.pkl"):
+        load_array(write(tmp_path / "a.pkl", value))
+
+
+def test_broken_bytes_are_refused(tmp_path):
+    with pytest.raises(LostClip, match="refused"):
+        load_array(write(tmp_path / "a.pkl", pickle.dumps(np.zeros((50, 50)))[:300]))
+
+
+def test_a_magnitude_becomes_its_padded_logarithm(tmp_path):
+    magnitude = np.full((257, 1003), np.e, np.float32)
+    values = read_spectrogram(write(tmp_path / "a.pkl", magnitude), PAPER)
+    assert values.shape == (257, 1091)
+    assert (values[:, :1003] == 1).all()
+    assert (values[:, 1003:] == np.float16(np.log(1e-7))).all()
+
+
+@pytest.mark.parametrize("array", [np.ones((129, 1091)), np.ones(257), -np.ones((257, 4)), np.full((257, 4), np.nan)])
+def test_arrays_that_are_no_magnitude_of_the_recipe_are_refused(tmp_path, array):
+    with pytest.raises(LostClip):
+        read_spectrogram(write(tmp_path / "a.pkl", array), PAPER)
+
+
+def test_in_an_extraction_a_bad_pickle_costs_its_clip(tmp_path):
+    bad = write(tmp_path / "bad.pkl", pickle.dumps(Runs(os.getcwd)))
+    good = write(tmp_path / "good.pkl", np.ones((257, 1091)))
+    zero = write(tmp_path / "zero.pkl", np.zeros((257, 1091)))
+    found = [extract_clip(ClipJob(path, None), PAPER, None)[0] for path in (bad, good, zero, tmp_path / "none.pkl")]
+    assert [feature.status for feature in found] == ["corrupt", "ok", "silent", "missing"]
+    assert "getcwd" in found[0].reason
+
+
+# Released features
 
 
 @pytest.fixture
@@ -53,10 +222,6 @@ def test_frames_are_averaged_over_each_second_and_clips_follow(feats):
 def test_sound_is_taken_as_it_is(feats):
     feature = heard(feats / "vggish" / "b.npy")
     assert np.array_equal(feature.array, np.load(feats / "vggish" / "b.npy").astype(np.float16))
-
-
-def test_all_of_llp_takes_less_than_a_gigabyte():
-    assert 11_849 * (row_bytes(AUDIO) + row_bytes(VISUAL)) == 637_002_240  # 11,849 * 10 * 2,688 * 2
 
 
 def test_a_store_of_released_features_needs_no_weights(tmp_path, feats, monkeypatch):
@@ -130,9 +295,6 @@ def test_media_beside_released_features_ask_for_weights(tmp_path, feats, monkeyp
         extract(manifest, {"audio": AUDIO.name}, tmp_path / "out")
 
 
-# AVE: one file for all clips
-
-
 @pytest.fixture
 def ave(tmp_path):
     rng = np.random.default_rng(1)
@@ -161,9 +323,6 @@ def test_bad_rows_of_an_hdf5_file_are_named(ave):
     with h5py.File(ave / "other.h5", "w") as file:
         file["something"] = np.zeros(3)
     assert heard(ave / "other.h5#0").status == "corrupt"
-
-
-# AudioSet: records of a TFRecord file
 
 
 def test_a_record_becomes_values_between_minus_2_and_2(tmp_path):

@@ -136,15 +136,7 @@ def test_ks_fbank_keeps_the_native_rate_and_cuts_at_1024_frames():
     assert np.abs(whole[1023]).min() > 0
 
 
-# Log-mel in decibels
-
-
-@pytest.mark.parametrize(("seconds", "frames"), [("10", 313), ("2", 63), ("1", 32)])
-def test_decibels_of_silence(seconds, frames):
-    recipe = get_audio_recipe(f"decibel64-{seconds}s")
-    assert recipe.shape == (64, frames)
-    values = spectrogram(np.zeros(RATE, np.float32), RATE, recipe)
-    assert values.shape == (64, frames) and values.dtype == np.float16 and (values == -100).all()
+# Log-mel in decibels; silence and lengths: tests/fidelity/test_modality_relevance.py, item 4
 
 
 def test_a_tone_has_the_decibels_of_its_filters():
@@ -157,12 +149,3 @@ def test_a_tone_has_the_decibels_of_its_filters():
     heard = expected > 0
     assert heard.sum() >= 1 and column.argmax() == expected.argmax()
     assert column[heard] == pytest.approx(expected[heard], abs=0.01)
-
-
-def test_decibels_of_short_clips_end_in_silence_and_long_ones_are_cut():
-    sound = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
-    one, two = get_audio_recipe("decibel64-1s"), get_audio_recipe("decibel64-2s")
-    short = spectrogram(sound[:RATE], RATE, two)
-    assert (short[:, 33:] == -100).all()  # frame 32 is the last to reach back into the first second
-    assert (short[:, :31] > -100).all()
-    assert np.array_equal(spectrogram(sound, RATE, one), spectrogram(sound[:RATE], RATE, one))

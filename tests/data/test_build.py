@@ -1,4 +1,4 @@
-"""Generated clips that are absent beside their manifest: made again, the others and the manifest left alone."""
+"""Generated clips that are absent beside their manifest are made again; builds that are killed or run side by side."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from avbalance.data.build import ensure_media
 from avbalance.data.manifest import Manifest, make_manifest, read_manifest, write_manifest
-from avbalance.data.media import ensure_media
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
 from avbalance.files import exclusive, read_json, sha256_file, write_json
@@ -77,11 +77,6 @@ def test_only_absent_clips_are_made_and_what_a_kill_left_is_swept_up(original: P
     new = {path.name: path.stat().st_mtime_ns for path in media.glob("*.mp4")}
     assert {name for name in new if new[name] != times[name]} == {"train-00003.mp4", "test-00000.mp4"}
     assert not list(media.glob("*.partial*"))
-
-
-def test_where_all_is_there_nothing_is_touched(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "remake", lambda *given: pytest.fail("nothing was absent"))
-    ensure_media(original)
 
 
 def test_clips_of_other_bytes_are_counted_in_a_warning(fetched: Path, caplog: pytest.LogCaptureFixture) -> None:

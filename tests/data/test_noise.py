@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avbalance.data.degrade import add_blocks, blur, mix_sound, unit_power
-from avbalance.data.noise import pink_noise
+from avbalance.data.noise import add_blocks, blur, mix_sound, pink_noise, unit_power
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +33,6 @@ def test_the_snr_of_sound_is_the_power_of_the_words_over_that_of_the_noise(snr: 
     words = mixed[slice(*span)] - scale * noise[slice(*span)]
     assert 10 * np.log10(np.mean(words**2) / (scale**2 * np.mean(noise**2))) == pytest.approx(snr, abs=0.01)
     assert mixed.dtype == np.float32 and np.abs(mixed).max() <= 1.0
-
-
-def test_loudness_does_not_tell_the_snr() -> None:
-    speech, span = _speech()
-    noise = pink_noise(len(speech), np.random.default_rng(1))
-    loudness = [
-        np.sqrt(np.mean(mix_sound(speech, span, noise, snr, np.random.default_rng(2))[slice(*span)] ** 2))
-        for snr in (-20.0, 0.0, 20.0)
-    ]
-    assert np.ptp(20 * np.log10(loudness)) < 2.0
 
 
 def test_silence_in_noise_is_noise() -> None:
@@ -80,3 +69,13 @@ def test_blur_takes_contrast_of_the_power_that_the_snr_says(face: np.ndarray, sn
     scale = np.abs(spectrum[:, 0]).mean() / np.abs(blurred[:, 0]).mean()  # the lowest wave is hardly blurred
     lost = np.mean((contrast - scale * kept) ** 2) / np.mean(contrast**2)
     assert 10 * np.log10(1 / lost) == pytest.approx(snr, abs=1.5)
+
+
+def test_loudness_does_not_tell_the_snr() -> None:
+    speech, span = _speech()
+    noise = pink_noise(len(speech), np.random.default_rng(1))
+    loudness = [
+        np.sqrt(np.mean(mix_sound(speech, span, noise, snr, np.random.default_rng(2))[slice(*span)] ** 2))
+        for snr in (-20.0, 0.0, 20.0)
+    ]
+    assert np.ptp(20 * np.log10(loudness)) < 2.0
