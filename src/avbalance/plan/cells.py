@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from avbalance.plan.names import rule_name
+from avbalance.names import rule_name
 from avbalance.plan.sheet import Row
 
 SEED = "{seed}"  # wildcard of a rule that makes all seeds of a run
