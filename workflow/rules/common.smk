@@ -27,6 +27,10 @@ def load_or_exit():
     try:
         plan = load_plan(ROOT, config)
         if workflow.is_main_process:
+            # Imports pandas: the processes of jobs need not wait for it.
+            from avbalance.reporting.check import check_reports
+
+            check_reports(plan)
             before_planning(Path.cwd(), plan.name, say)
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")

@@ -1,0 +1,51 @@
+"""Wrong declarations of claims, tables and figures end planning, before data or features are made."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avbalance.errors import UserError
+from avbalance.plan.plan import Plan, load_plan
+from avbalance.reporting.check import check_reports
+
+REPOSITORY = Path(__file__).parents[2]
+SLUG = "gmm-adaptive-loss"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return load_plan(REPOSITORY, {"tier": "smoke", "papers": {SLUG: {}}})
+
+
+def changed(plan: Plan, part: str, number: int, key: str, value: Any, block: int | None = None) -> Plan:
+    """The plan with one key of one table, figure, or block of a claim, set to something else."""
+    papers = deepcopy(plan.papers)
+    entry = papers[SLUG][part][number]
+    (entry if block is None else entry["tests"][block])[key] = value
+    return replace(plan, papers=papers)
+
+
+def test_what_the_papers_declare_passes(plan: Plan) -> None:
+    check_reports(plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("claims", 1, "at_leats", 2, 0), r"claims\.yaml, .*unknown key 'at_leats'; did you mean 'at_least'"),
+        (("claims", 1, "left", ["our"], 0), r"claims\.yaml, .*there is no run.* 'our'; did you mean 'ours'"),
+        (("claims", 1, "kind", "by_sed", 0), r"claims\.yaml, .*'by_sed'.*'by_seed'"),
+        (("tables", 0, "sizes", "rowz"), r"tables\.yaml, table1.*sizes: is 'rowz'; use 'columns', 'rows' or 'none'"),
+        (("tables", 0, "select", {"subset": "overal", "protocol": "none"}), r"tables\.yaml.*'overal'; did you mean"),
+        (("figures", 0, "kind", "gap_histogram"), r"figures\.yaml, figure1.*'gap_histogram'.*gap_histograms"),
+        (("figures", 0, "nuls", True), r"figures\.yaml, figure1.*unknown key 'nuls'; did you mean 'nulls'"),
+    ],
+)
+def test_a_wrong_key_value_or_name_is_told_with_file_and_place(plan: Plan, change: tuple[Any, ...], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        check_reports(changed(plan, *change))
