@@ -75,7 +75,10 @@ def read(model: type[_Any], given: Any, where: str, known: Known | None = None) 
     try:
         return model.model_validate(given, context=dict(known or {}))
     except ValidationError as error:
-        raise UserError(_sentence(where, error.errors(include_url=False)[0], given)) from None
+        errors = error.errors(include_url=False)
+        # where a value may have several forms, that of a word is told of words alone
+        told = next((e for e in errors if e["type"] != "literal_error" or isinstance(e["input"], str)), errors[0])
+        raise UserError(_sentence(where, told, given)) from None
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -42,7 +42,7 @@ class MMTMNet(ImageModel):
     gate. Prediction logits are the mean of the branches' logits; with head "concat" (the form of BalanceBenchmark)
     those of one linear head on both features, whose halves are the scores.
 
-    `cared` names the modality whose gates are replaced by their running mean in training forwards, None in regular ones.
+    `cared` names the modality whose gates are replaced by their running mean in training; None in regular steps.
     """
 
     Settings = MMTMNetSettings
