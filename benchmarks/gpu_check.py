@@ -58,7 +58,7 @@ from avbalance.training.data import Clips
 from avbalance.training.loop import Protocol, Trainer
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
-from avbalance.training.streams import derive, torch_stream
+from avbalance.streams import derive, torch_stream
 
 LIMIT_S = 450.0  # of 8 minutes, with what starting and writing take
 ROWS_SHARE = 0.5  # of the budget, kept for the rows of the paper tier

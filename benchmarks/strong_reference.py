@@ -27,7 +27,7 @@ from torch import Tensor
 
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import Manifest, read_manifest
-from avbalance.evaluation.parsing import mean_f, segment_counts
+from avbalance.analysis.parsing_scores import mean_f, segment_counts
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
 from avbalance.models.strong_reference import fit_seconds

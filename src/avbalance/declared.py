@@ -103,7 +103,8 @@ def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
     elif error["type"] == "literal_error":
         told = f"is {value!r}; use {limits['expected']}"
     elif error["type"] != OWN:
-        told = f"is {value!r}; {told.replace('Input should be', 'it must be')}"
+        told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
+        told = f"is {value!r}; {told}"
     return f"{where}{', ' if place else ''}{place}: {told}."
 
 

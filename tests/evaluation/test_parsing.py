@@ -16,7 +16,7 @@ from plain_parsing import plain_scores
 
 from avbalance.data.llp import read_segments, read_split
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import (
+from avbalance.analysis.parsing_scores import (
     GATES,
     METRICS,
     ParsingScores,

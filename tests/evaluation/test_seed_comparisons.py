@@ -20,7 +20,7 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.evaluation.outcomes import CLAIMED, INCONCLUSIVE, UNTESTABLE, Outcome, judged
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
-from avbalance.evaluation.parsing import METRICS
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.evaluation.seed_clips import NAMED_RULE, OWN_RULE, shown_clips

@@ -33,7 +33,7 @@ from avbalance.analysis.parsing_losses import (
     targets,
 )
 from avbalance.data import llp
-from avbalance.evaluation.parsing import METRICS, active_segments, evaluate
+from avbalance.analysis.parsing_scores import METRICS, active_segments, evaluate
 from avbalance.features.recipes import get_audio_recipe
 from avbalance.methods import base as methods
 from avbalance.methods.base import Step

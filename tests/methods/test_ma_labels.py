@@ -12,7 +12,7 @@ from tiny_parsing import CLASSES, equal, make_clips, parsing_trainer, weights
 
 from avbalance.errors import UserError
 from avbalance.methods import load
-from avbalance.training.streams import torch_stream
+from avbalance.streams import torch_stream
 
 MODEL = {"dropout": 0.5}
 VIDEOS = 140

@@ -17,7 +17,7 @@ import pytest
 import torch
 from full_size import PARSING, make_clips, rows_of, with_needs
 
-from avbalance.evaluation.parsing import METRICS
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.methods import base as methods
 from avbalance.plan.sheet import Row
 from avbalance.training.data import Clips

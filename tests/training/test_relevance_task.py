@@ -19,7 +19,7 @@ from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
 from avbalance.training.cell import CellOptions, make_trainer, read_need, train_cell
 from avbalance.training.data import load_clips
-from avbalance.training.streams import torch_stream
+from avbalance.streams import torch_stream
 from avbalance.training.tasks.relevance import Relevance
 
 DEVICES = [

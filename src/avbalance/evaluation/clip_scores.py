@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avbalance.evaluation.measure_metrics import HEADS, KEYS
 from avbalance.evaluation.measure_parsing import MEANS, MODALITY_METRICS
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.parsing import METRICS, ParsingScores, score_segments
+from avbalance.analysis.parsing_scores import METRICS, ParsingScores, score_segments
 from avbalance.evaluation.parsing_predictions import (
     CLASSIFICATION,
     PARSING,

@@ -39,7 +39,7 @@ from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import Evidence, Measured, NotTestable
 from avbalance.evaluation.measure_parsing import MEANS
 from avbalance.evaluation.outcomes import SHOWN, Outcome, Trial, best, trial_of
-from avbalance.evaluation.parsing import METRICS
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, is_majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, scorer
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.subsets import OVERALL, SIDES, TIE, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.parsing import LEVELS, METRICS, ParsingScores, score_segments
+from avbalance.analysis.parsing_scores import LEVELS, METRICS, ParsingScores, score_segments
 from avbalance.evaluation.parsing_predictions import (
     PARSING,
     LocalisationPredictions,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import GATES, ParsingScores, active_segments, evaluate, open_gates
+from avbalance.analysis.parsing_scores import GATES, ParsingScores, active_segments, evaluate, open_gates
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"
 KINDS = (CLASSIFICATION, PARSING, LOCALISATION)
