@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from avbalance.analysis.parsing_scores import METRICS, ParsingScores, score_segments
 from avbalance.evaluation.measure_metrics import HEADS, KEYS
 from avbalance.evaluation.measure_parsing import MEANS, MODALITY_METRICS
 from avbalance.evaluation.paper import RunFile
-from avbalance.analysis.parsing_scores import METRICS, ParsingScores, score_segments
 from avbalance.evaluation.parsing_predictions import (
     CLASSIFICATION,
     PARSING,

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from avbalance.analysis.conditions import PROBES, find
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
 from avbalance.errors import UserError
@@ -39,7 +40,6 @@ from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import Evidence, Measured, NotTestable
 from avbalance.evaluation.measure_parsing import MEANS
 from avbalance.evaluation.outcomes import SHOWN, Outcome, Trial, best, trial_of
-from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_EVENT, NO_SUBSET, REPAIRED, is_majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, scorer
 

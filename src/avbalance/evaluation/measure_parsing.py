@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.analysis.parsing_scores import LEVELS, METRICS, ParsingScores, score_segments
 from avbalance.analysis.subsets import OVERALL, SIDES, TIE, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.analysis.parsing_scores import LEVELS, METRICS, ParsingScores, score_segments
 from avbalance.evaluation.parsing_predictions import (
     PARSING,
     LocalisationPredictions,

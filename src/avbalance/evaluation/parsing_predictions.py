@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from avbalance.errors import UserError
 from avbalance.analysis.parsing_scores import GATES, ParsingScores, active_segments, evaluate, open_gates
+from avbalance.errors import UserError
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"
 KINDS = (CLASSIFICATION, PARSING, LOCALISATION)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.comparisons import Block
 from avbalance.evaluation.evidence import Evidence, NotTestable
 from avbalance.evaluation.outcomes import Outcome, Trial, trial_of
 from avbalance.evaluation.paper import RunFile
-from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
 
 SHOWN = 3

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from avbalance.data import DEFAULT_TASK
 from avbalance.errors import UserError
-from avbalance.training import DEFAULT_TASK
 
 TRAINING = "avbalance.training.cell"
 BUILDER = ("avbalance.balancing.build", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
