@@ -37,6 +37,7 @@ OWN = "declared"  # type of the errors whose sentence is ours
 SHOWN = 20  # names that a sentence lists at the most
 Known = Mapping[str, Collection[str]]  # kind of name, as in the aliases below -> the names there are
 _Any = TypeVar("_Any", bound="Declared")
+_Item = TypeVar("_Item")
 
 
 class Declared(BaseModel):
@@ -153,3 +154,13 @@ Weight = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pair = Annotated[tuple[float, float], Field(strict=False)]  # a list of two numbers
+
+
+def _once(values: list[_Item]) -> list[_Item]:
+    twice = [value for number, value in enumerate(values) if value in values[:number]]
+    if twice:
+        raise refusal(f"names {twice[0]!r} twice")
+    return values
+
+
+Once = Annotated[list[_Item], AfterValidator(_once)]  # a list of different values

@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from avbalance.data.sources import check_dataset
+from avbalance.declared import Known, read
 from avbalance.errors import UserError
-from avbalance.schemas import check
+from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
 
@@ -67,7 +69,7 @@ def load_config(root: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     config = merge(load_tier(root, tier), {"tier": tier, **overrides})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
-    check("config", config, "configuration")
+    read(Configuration, config, "configuration")
     return config
 
 
@@ -94,24 +96,45 @@ def load_paper(root: Path, slug: str) -> dict[str, Any]:
 
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
     """
+    return _load_paper(root, slug)[0]
+
+
+def _load_paper(root: Path, slug: str) -> tuple[dict[str, Any], list[str]]:
+    """The same, and the roles that its runs may speak of: its own, and those of the papers that it builds on."""
     folder = root / "workflow" / "papers" / slug
-    paper = load_yaml(folder / "paper.yaml")
-    parent = paper.pop("extends", None)
+    files = {"paper": load_yaml(folder / "paper.yaml")}
+    files |= {part: load_yaml(folder / f"{part}.yaml") for part in FILES if (folder / f"{part}.yaml").is_file()}
+    parent = files["paper"].pop("extends", None)
+    paper: dict[str, Any] = {}
+    roles: list[str] = []
     if parent:
-        inherited = load_paper(root, parent)
-        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
-            inherited.pop(key, None)
-        paper = merge(inherited, paper)
-    for part in ("tables", "figures", "claims"):
-        if (folder / f"{part}.yaml").is_file():
-            paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
-    paper["folder"] = f"workflow/papers/{slug}"
-    check("paper", paper, str(folder))
-    if paper.get("slug") != slug:
+        paper, roles = _load_paper(root, parent)
+        for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published", "folder"):
+            paper.pop(key, None)
+    paper = reduce(merge, files.values(), paper)
+    roles = [*(paper.get("datasets") or {}), *roles]
+    known = {"run": list(paper.get("runs") or {}), "data set": roles}
+    _check_paper(folder, paper, files, known)
+    if paper["slug"] != slug:
         raise UserError(
-            f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal."
+            f"{folder / 'paper.yaml'}: slug is {paper['slug']!r} but the folder is {slug!r}; make them equal."
         )
-    return paper
+    return {**paper, "folder": f"workflow/papers/{slug}"}, roles
+
+
+def _check_paper(folder: Path, paper: dict[str, Any], files: dict[str, dict[str, Any]], known: Known) -> None:
+    """Raise UserError for what a paper's files may not say; `paper` is all of them together, with what is inherited."""
+    for part, model in FILES.items():
+        for name in (each for each in ("paper", part) if each in files):  # small papers say all in one file
+            own = {key: value for key, value in files[name].items() if name == part or key in model.model_fields}
+            if own:
+                read(model, plain(own), str(folder / f"{name}.yaml"), known)
+    elsewhere = {key for model in FILES.values() for key in model.model_fields}
+    rest = {key: value for key, value in paper.items() if key not in elsewhere}
+    read(DeclaredPaper, plain(rest), str(folder / "paper.yaml"), known)
+    absent = [key for key in ("measures", "tables") if key not in paper]
+    if absent:
+        raise UserError(f"{folder / 'tables.yaml'}: lacks the key {absent[0]!r}.")
 
 
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -123,5 +146,5 @@ def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any
     base = own.get("base", name)
     spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
     merged = merge(spec, {key: value for key, value in own.items() if key != "base"})
-    check("dataset", merged, f"data set {name}")
+    check_dataset(merged, f"data set {name}, config/datasets/{base}.yaml")
     return merged

@@ -38,13 +38,9 @@ def members(spec: Mapping[str, Any]) -> list[str]:
 
 
 def source_entries(kind: str) -> tuple[str, ...]:
-    """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
+    """Modules behind a manifest: the step, and the source of its kind."""
     source = f"avbalance.data.sources.{module_name(kind)}"
-    return (
-        (*BUILDER, source, "avbalance.schemas")
-        if kind == "built"
-        else ("avbalance.data.build", source, "avbalance.schemas")
-    )
+    return (*BUILDER, source) if kind == "built" else ("avbalance.data.build", source)
 
 
 def source_module(kind: str) -> Any:

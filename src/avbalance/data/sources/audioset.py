@@ -27,8 +27,8 @@ from avbalance.data.sources.common import (
     refuse_if_nothing_found,
     video_columns,
 )
-from avbalance.data.sources.options import FeatureOrMediaOptions, Once
-from avbalance.declared import Count
+from avbalance.data.sources.options import FeatureOrMediaOptions
+from avbalance.declared import Count, Once
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from avbalance.data.sources.common import (
     read_options,
     ready_options,
 )
-from avbalance.data.sources.options import FilePath, Once
-from avbalance.declared import Declared, read, refusal
+from avbalance.data.sources.options import FilePath
+from avbalance.declared import Declared, Once, read, refusal
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:

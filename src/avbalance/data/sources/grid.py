@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.data.sources import generated
-from avbalance.data.sources.options import Beta, FilePath, MadeOptions, Once, PartSizes, Side
-from avbalance.declared import Count, Pair, Share, refusal
+from avbalance.data.sources.options import Beta, FilePath, MadeOptions, PartSizes, Side
+from avbalance.declared import Count, Once, Pair, Share, refusal
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,7 +27,8 @@ from avbalance.data.sources.common import (
     youtube_clip,
     youtube_columns,
 )
-from avbalance.data.sources.options import FilePath, MediaOptions, Once
+from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.declared import Once
 from avbalance.errors import UserError
 from avbalance.files import read_json
 

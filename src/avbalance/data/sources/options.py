@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.declared import Above0, Count, Declared, Pair, Size, refusal
 
 FilePath = Annotated[str, Field(min_length=1)]
-_Listed = TypeVar("_Listed")
-
-
-def _once(values: list[_Listed]) -> list[_Listed]:
-    twice = [value for number, value in enumerate(values) if value in values[:number]]
-    if twice:
-        raise refusal(f"names {twice[0]!r} twice")
-    return values
-
-
-Once = Annotated[list[_Listed], AfterValidator(_once)]  # a list of different values
 
 
 class ClipOptions(Declared):

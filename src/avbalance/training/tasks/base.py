@@ -112,12 +112,18 @@ def names() -> list[str]:
     return sorted(module.stem.replace("_", "-") for module in modules if module.stem != "base")
 
 
-def load(data: Mapping[str, Any], where: str = "data") -> Task:
-    """The task of the `data` settings; raises UserError, which begins with `where`, for one that does not exist."""
-    name, known = data.get("task", DEFAULT_TASK), names()
+def task_class(name: str, where: str) -> type[Task]:
+    """The class of a task; raises UserError, which begins with `where`, when there is none of that name."""
+    known = names()
     if name not in known:
         raise UserError(f"{where}, task: is {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
     task: type[Task] = importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
+    return task
+
+
+def load(data: Mapping[str, Any], where: str = "data") -> Task:
+    """The task of the `data` settings; raises UserError, which begins with `where`, for what does not exist."""
+    task = task_class(data.get("task", DEFAULT_TASK), where)
     return task(read(task.Settings, data, where))
 
 
