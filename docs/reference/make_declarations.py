@@ -87,7 +87,8 @@ def value_of(schema: Mapping[str, Any]) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
-        return " or ".join(value_of(each) for each in schema["anyOf"])
+        words = [value_of(each) for each in schema["anyOf"]]
+        return (", or " if any(":" in word for word in words) else " or ").join(words)
     if "enum" in schema or "const" in schema:
         return " or ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     kind = schema.get("type", "anything")
