@@ -10,12 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-
 from avbalance.analysis.adaptive_loss import (
     FINE_TUNING_SETS,
     AdaptiveSettings,
@@ -32,6 +26,12 @@ from avbalance.analysis.adaptive_loss import (
     true_class_score,
     warm_up_terms,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import fit, gap, posterior
 from avbalance.analysis.modality_gap import signed_gap as measured_gap

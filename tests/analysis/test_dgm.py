@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from avbalance.analysis.dgm import (
     MEASURES,
     coefficients,
@@ -22,6 +20,8 @@ from avbalance.analysis.dgm import (
     scale_update,
     score_and_discrepancy,
 )
+from torch import Tensor, nn
+
 from avbalance.errors import UserError
 from avbalance.methods import ogm_ge
 from avbalance.models.base import Batch, load

@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
+from avbalance.analysis.distillation import WEIGHTS, distillation_terms, divergence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from avbalance.analysis.distillation import WEIGHTS, distillation_terms, divergence
 from avbalance.errors import UserError
 
 STUDENT = torch.tensor([[1.0, -0.5], [0.2, 0.8]])

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from avbalance.analysis.parsing_losses import (
     HAN_WEIGHTS,
     JOMOLD_WEIGHTS,
@@ -32,6 +30,8 @@ from avbalance.analysis.parsing_losses import (
     targets,
     warmed,
 )
+from torch import Tensor
+
 from avbalance.errors import UserError
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from avbalance.schemas import SCHEMAS, first_violation
 
 from avbalance.data.sources.common import read_options
-from avbalance.schemas import SCHEMAS, first_violation
 
 CONFIGS = sorted((SCHEMAS.parents[1] / "config" / "datasets").glob("*.yaml"))
 KINDS = (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from avbalance.schemas import first_violation
 from grid_corpus import real_grid, write_corpus, write_sentence
 
 from avbalance.data.grid import KINDS, VOCABULARY
@@ -17,7 +18,6 @@ from avbalance.data.sources import grid
 from avbalance.errors import UserError
 from avbalance.features.decode import SoundRequest, decode_file
 from avbalance.features.recipes import get_visual_recipe
-from avbalance.schemas import first_violation
 
 # Two of each colour, of each of four digits, and so on.
 NAMES = ("bbaf1n", "lgbs2s", "prih3a", "swwz4p", "bbba4n", "lgac3s", "prwd2a", "swie1p")

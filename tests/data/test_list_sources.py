@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from avbalance.schemas import SCHEMAS
 
 from avbalance.data.sources import balanced, kinetics_sounds, vggsound
 from avbalance.data.sources.common import youtube_clip
 from avbalance.errors import UserError
-from avbalance.schemas import SCHEMAS
 
 A, B, C, D = (
     "-_aaaaaaaaa",

@@ -18,10 +18,10 @@ from parsing_files import (
     write,
 )
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.evaluation.paper import Paper, RunFile
-from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 
 SEEDS = {"jomold": (6, 0), "ours": (6, 0)}

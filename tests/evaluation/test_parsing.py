@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from plain_parsing import plain_scores
 
-from avbalance.data.llp import read_segments, read_split
-from avbalance.errors import UserError
 from avbalance.analysis.parsing_scores import (
     GATES,
     METRICS,
@@ -27,6 +25,8 @@ from avbalance.analysis.parsing_scores import (
     open_gates,
     score_segments,
 )
+from avbalance.data.llp import read_segments, read_split
+from avbalance.errors import UserError
 
 CLASSES, SEGMENTS = 25, 10
 # Three videos: per class a string of segments. Truth and frame predictions, audio then visual; classes let through.

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from parsing_files import declarations, history, labels, made_up_paper
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess
 from avbalance.evaluation.clip_scores import clip_scores
@@ -20,7 +21,6 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.evaluation.outcomes import CLAIMED, INCONCLUSIVE, UNTESTABLE, Outcome, judged
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
-from avbalance.analysis.parsing_scores import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.evaluation.seed_clips import NAMED_RULE, OWN_RULE, shown_clips

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avbalance.analysis.adaptive_loss import AdaptiveSettings
 from three_head_runs import easy_clips, kill_after, make, same, spied, trained
 
 from avbalance.analysis import modality_gap
-from avbalance.analysis.adaptive_loss import AdaptiveSettings
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.errors import UserError
 from avbalance.methods import adaptive_loss
@@ -95,6 +95,7 @@ def test_during_an_epoch_the_mixture_is_the_last_fitted_one(clips: Any, monkeypa
 
 def test_the_loss_is_that_of_the_paper_under_the_epochs_mixture(adaptive: Any) -> None:
     from avbalance.analysis.adaptive_loss import adaptive_terms
+
     from avbalance.methods.base import Step
 
     (batch, output), *_ = adaptive.outputs(adaptive.parts["train"])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from avbalance.analysis.parsing_losses import Pair, cross_video_contrastive
 from tiny_parsing import CLASSES, NAMES, equal, hand_batch, make_clips, parsing_trainer, weights
 from torch.nn.functional import binary_cross_entropy
 
-from avbalance.analysis.parsing_losses import Pair, cross_video_contrastive
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
 from avbalance.methods.cvcms import CVCMS, partners

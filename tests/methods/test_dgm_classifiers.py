@@ -42,9 +42,8 @@ def test_the_network_of_crema_d_has_the_published_size() -> None:
 
 
 def test_with_the_measure_score_the_coefficients_are_those_of_ogm_ge() -> None:
-    from torch.nn.functional import one_hot
-
     from avbalance.analysis.dgm import coefficients, imbalance
+    from torch.nn.functional import one_hot
 
     rounded_alike = []
     for seed in range(50):

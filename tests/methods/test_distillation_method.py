@@ -14,9 +14,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
+from avbalance.analysis.distillation import distillation_terms
 from tiny_vectors import make_vector_data, vector_job, vector_settings
 
-from avbalance.analysis.distillation import distillation_terms
 from avbalance.errors import UserError
 from avbalance.methods import load
 from avbalance.methods.parts import teachers

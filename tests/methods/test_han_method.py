@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, weights
-
 from avbalance.analysis.dgm import imbalance
 from avbalance.analysis.parsing_losses import binary_cross_entropy, han_loss, ma_contrastive, targets
+from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, weights
+
 from avbalance.errors import UserError
 from avbalance.methods import load
 from avbalance.methods.base import Step

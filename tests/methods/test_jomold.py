@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from avbalance.analysis.dgm import imbalance
+from avbalance.analysis.parsing_losses import Pair, binary_cross_entropy, jomold_nce, targets
 from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, ratios, weights
 from torch import Tensor, nn
 
-from avbalance.analysis.dgm import imbalance
-from avbalance.analysis.parsing_losses import Pair, binary_cross_entropy, jomold_nce, targets
 from avbalance.errors import UserError
 from avbalance.methods import load
 from avbalance.methods.base import Step

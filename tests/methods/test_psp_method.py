@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from avbalance.analysis.dgm import coefficients, imbalance
 from tiny_localisation import CLASSES, EVENTS, SMALL, localisation_trainer, make_clips
 from torch.nn.functional import cross_entropy, one_hot
 
-from avbalance.analysis.dgm import coefficients, imbalance
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
 from avbalance.methods.parts.modulation import OFF

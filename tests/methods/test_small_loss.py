@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from avbalance.analysis.parsing_losses import Pair, denoised, elementwise_cross_entropy, han_loss
 from tiny_parsing import CLASSES, equal, hand_batch, make_clips, parsing_trainer, ratios, weights
 from torch import Tensor
 
-from avbalance.analysis.parsing_losses import Pair, denoised, elementwise_cross_entropy, han_loss
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
 from avbalance.methods.co_teaching import CoTeaching, left_out

@@ -59,7 +59,7 @@ def trained(*arguments: Any, **changes: Any) -> Any:
 
 def weights_of(trainer: Any) -> Any:
     """The weights of the last epoch, as a run leaves them for others."""
-    from avbalance.training.cell import Tensors
+    from avbalance.training.outputs import Tensors
 
     weights = Tensors(trainer.states["last"])
     weights.facts = dict(trainer.facts)

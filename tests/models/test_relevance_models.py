@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from avbalance.analysis.distillation import distillation_terms
 from torch import Tensor, nn
 
 from avbalance.analysis.conditions import CONDITIONS, StandIns, find, fusion_stand_ins, mean_clip, shuffled_partners
-from avbalance.analysis.distillation import distillation_terms
 from avbalance.errors import UserError
 from avbalance.models.audio_teacher import AudioTeacher
 from avbalance.models.base import Batch, complete, load

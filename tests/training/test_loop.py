@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from avbalance.analysis.confidence import StopRule, stopping_epoch
+from avbalance.analysis.confidence import stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
 from avbalance.methods.gradient_blending import GradientBlending
+from avbalance.stopping import StopRule
 from avbalance.training import progress as progress_module
 from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress

@@ -17,9 +17,9 @@ from tiny_vectors import CLASSES, FEATURE, FURTHER, MODELS, SIZES, make_vector_d
 from avbalance.analysis.conditions import CONDITIONS, PUBLISHED, gaussian
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
+from avbalance.streams import torch_stream
 from avbalance.training.cell import CellOptions, make_trainer, read_need, train_cell
 from avbalance.training.data import load_clips
-from avbalance.streams import torch_stream
 from avbalance.training.tasks.relevance import Relevance
 
 DEVICES = [

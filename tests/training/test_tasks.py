@@ -13,9 +13,9 @@ import torch
 from tiny_cell import make_data
 from tiny_segments import CLASSES, SIZES, make_segment_data, segment_settings
 
+from avbalance.analysis.parsing_scores import METRICS, evaluate
 from avbalance.data.manifest import read_manifest, write_manifest
 from avbalance.errors import UserError
-from avbalance.analysis.parsing_scores import METRICS, evaluate
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.tasks import base as tasks

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.analysis.confidence import StopRule, join_modalities, read_unimodal, stopping_epoch
+from avbalance.analysis.confidence import join_modalities, read_unimodal, stopping_epoch
 from avbalance.analysis.relevance import Metrics, Tally, tally
 from avbalance.analysis.statistics import DRAWS, LEVEL, Floats, clip_weights, weighted_mean
 from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, read_subsets, subset_mask
@@ -25,6 +25,7 @@ from avbalance.evaluation.published import load_published, published_key
 from avbalance.evaluation.rows import ACCURACY, BOTH, MAJORITY, NO_SUBSET, REPAIRED, is_majority
 from avbalance.evaluation.scores import CROSS_FITTED, HALVES, SEED_MATCHED, scorer
 from avbalance.frames import read_parquet
+from avbalance.stopping import StopRule
 
 MIN_N = 20
 ESTIMATED, PLANTED = "estimated", "planted"
