@@ -105,6 +105,8 @@ def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
         told = f"is {value!r}; use {limits['expected']}"
     elif error["type"] != OWN:
         told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
+        told = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", told)
+        told = told.replace("a valid boolean", "true or false")
         told = f"is {value!r}; {told}"
     return f"{where}{', ' if place else ''}{place}: {told}."
 

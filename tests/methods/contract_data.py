@@ -11,9 +11,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from tiny_cell import make_data, tiny_settings
+from tiny_cell import kill_after, make_data, tiny_settings
 from tiny_segments import make_segment_data, segment_settings
 from tiny_vectors import MODELS, make_vector_data, vector_settings
+
+__all__ = ["kill_after"]
 
 SMALL: dict[str, dict[str, Any]] = {
     "classification": {"width": 4, "stem": "small", "stem_stride": 1},

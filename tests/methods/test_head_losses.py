@@ -11,7 +11,6 @@ import torch
 from three_head_runs import easy_clips, make, same, spied, trained
 from torch.nn.functional import cross_entropy
 
-from avbalance.errors import UserError
 from avbalance.methods import head_losses
 from avbalance.methods.head_losses import HeadLosses
 from avbalance.methods.parts import gaps
@@ -37,14 +36,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def observed(clips: Any) -> Any:
     return trained(clips, "head-losses", {"warm_up_epochs": 1})
-
-
-def test_the_loss_is_the_sum_of_three_cross_entropies(clips: Any) -> None:
-    trainer = make(clips, "head-losses", {})
-    (batch, output), *_ = trainer.outputs(trainer.parts["train"])
-    heads = (output.logits, output.scores["audio"], output.scores["visual"])
-    expected = sum(cross_entropy(logits, batch.label) for logits in heads)
-    torch.testing.assert_close(trainer.method.loss(trainer.model, output, batch, None), expected)
 
 
 def test_the_history_has_the_mean_parts_of_the_loss(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +148,3 @@ def test_the_gap_is_measured_after_warm_up_and_at_the_end(clips: Any, warm_up: i
 def test_every_fusion_can_be_trained(clips: Any, fusion: str) -> None:
     trainer = trained(clips, "head-losses", {}, model={"fusion": fusion}, epochs=1)
     assert trainer.history[0]["val_accuracy_audio"] > 40
-
-
-def test_a_network_without_heads_is_refused(clips: Any) -> None:
-    with pytest.raises(UserError, match="head-losses needs a head per modality; use fusion-net and set"):
-        trained(clips, "head-losses", {}, model={"unimodal_heads": False})
-
-
-@pytest.mark.parametrize("value", [-1, 2.5, "late"])
-def test_warm_up_is_a_number_of_epochs(value: Any) -> None:
-    with pytest.raises(UserError, match=r"option warm_up_epochs is .* it must be a whole number of at least 0"):
-        HeadLosses({"warm_up_epochs": value})

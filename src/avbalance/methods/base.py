@@ -201,7 +201,9 @@ class Method:
     def needed(self, trainer: Training, need: str, file: str) -> Any:
         """Content of a file of another run; raises UserError where the run sheet gives none under the name `need`."""
         if need not in trainer.needs:
-            raise UserError(f"method {self.name} reads {file} of another run; add it to the run's needs as {need}.")
+            raise UserError(
+                f"method {self.name} reads {file}; name the run that makes it in the run's needs, as {need}."
+            )
         return trainer.needs[need]
 
     def load_weights(self, model: Model, weights: Any, need: str) -> None:

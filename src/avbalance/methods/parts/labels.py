@@ -17,7 +17,7 @@ def removed_labels(method: Method, trainer: Training) -> Pair:
     Its content: `{"removed": {clip id: {"audio": [class indices], "visual": [...]}}}`; a clip that is not listed keeps
     all. Raises UserError when the run needs no such file, or it speaks of clips or classes that the data set has not.
     """
-    record = method.needed(trainer, "labels", "labels.json, or none with labels: plain,")
+    record = method.needed(trainer, "labels", "labels.json (none with labels: plain)")
     rows = {str(name): row for row, name in enumerate(trainer.source.clips.ids)}
     classes = len(trainer.source.clips.classes)
     gone = {modality: torch.zeros(len(rows), classes, dtype=torch.bool) for modality in MODALITIES}
