@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from three_head_runs import NETWORK, easy_clips, kill_after, make, same, trained, weights_of
+from three_head_runs import NETWORK, easy_clips, make, trained, weights_of
 
 from avbalance.analysis import modality_gap
 from avbalance.analysis.gap_mixture import Mixture
@@ -17,7 +17,6 @@ from avbalance.errors import UserError
 from avbalance.files import read_json
 from avbalance.methods import fine_tuning
 from avbalance.methods.fine_tuning import fine_tuning_set, high_quality, retention
-from avbalance.training.state import Checkpoints
 
 MIXTURE = Mixture(pi_B=0.6, mu_B=0.1, sigma_B=0.1, pi_I=0.4, mu_I=0.6, sigma_I=0.2)
 KEPT = np.array([True, True, False, True, False, False, True, False])
@@ -94,18 +93,6 @@ def test_the_clips_of_high_quality_are_those_that_the_mixture_calls_balanced(cli
     assert chosen(clips, parent, "high-quality", threshold=0.9) < kept
 
 
-def test_controls_are_all_clips_the_others_and_as_many_at_random(clips: Any, parent: Any) -> None:
-    everything = set(parent.parts["train"].tolist())
-    kept = chosen(clips, parent, "high-quality")
-    assert chosen(clips, parent, "full") == everything
-    assert chosen(clips, parent, "complement") == everything - kept
-    drawn = chosen(clips, parent, "random")
-    labels = clips.labels
-    histograms = [np.bincount(labels[sorted(rows)], minlength=4).tolist() for rows in (drawn, kept)]
-    assert histograms[0] == histograms[1] and drawn != kept and drawn < everything
-    assert drawn == chosen(clips, parent, "random")
-
-
 def test_the_random_clips_follow_the_seed_of_the_run(clips: Any, parent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_tuning, "high_quality", lambda *_: np.arange(96) < 40)
     first, again, other = (chosen(clips, parent, "random", seed=seed) for seed in (0, 0, 1))
@@ -140,17 +127,6 @@ def test_preparing_again_chooses_the_same_clips(clips: Any, parent: Any) -> None
     first, record = trainer.parts["train"], trainer.method.artifacts()
     trainer.method.prepare(trainer)
     assert np.array_equal(trainer.parts["train"], first) and trainer.method.artifacts() == record
-
-
-def test_killed_it_resumes_bit_equal(clips: Any, parent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tuner(clips, parent, "random")
-    whole.train()
-    state = {"checkpoints": Checkpoints(tmp_path, "key", every_s=0.0)}
-    kill_after(tuner(clips, parent, "random", **state), epoch=1, index=1)
-    resumed = tuner(clips, parent, "random", **state)
-    resumed.train()
-    assert same(resumed, whole) and resumed.history == whole.history
-    assert resumed.method.artifacts() == whole.method.artifacts()
 
 
 def test_without_a_mixture_every_clip_is_of_high_quality_and_the_complement_learns_nothing(
@@ -212,12 +188,6 @@ def test_a_checkpoint_of_other_data_is_refused(clips: Any, parent: Any, fact: st
     trainer.needs["checkpoint"].facts[fact] = value
     with pytest.raises(UserError, match=sentence):
         trainer.train()
-
-
-def test_a_checkpoint_that_was_trained_on_half_of_the_clips_is_refused(clips: Any) -> None:
-    half = trained(clips, "head-losses", {}, epochs=1, train_part="half-a")
-    with pytest.raises(UserError, match="trained on other training clips than this run's"):
-        tuner(clips, half).train()
 
 
 @pytest.mark.parametrize("model", [{"dimension": 8}, {"fusion": "sum"}, {"encoder": "resnet18", "dimension": None}])
