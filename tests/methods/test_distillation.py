@@ -6,7 +6,6 @@ Worked numbers, and that teachers are frozen: tests/fidelity/test_modality_relev
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_vectors import make_vector_data, vector_job, vector_settings
+from tiny_vectors import make_vector_data, vector_settings
 from torch import Tensor
 
 from avbalance.errors import UserError
@@ -27,7 +26,7 @@ from avbalance.methods.distillation import DistillationOptions, distillation_ter
 from avbalance.methods.parts import teachers
 from avbalance.models.relevance import CutModel
 from avbalance.plan.digest import closure_digests
-from avbalance.training.cell import CellOptions, make_trainer, train_cell
+from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.outputs import Tensors
 
@@ -253,21 +252,3 @@ def test_the_code_digest_of_a_student_covers_its_teachers() -> None:
         "avbalance.models.late_fusion",
     }
     assert "avbalance.models.fusion_net" not in covered
-
-
-def test_a_cell_of_teachers_and_student(data: Any, tmp_path: Path) -> None:
-    """The student reads its teachers' files, and refuses those that were made for the other labels."""
-    where = (data.manifest, data.audio, data.visual, tmp_path / "out", tmp_path / "cache", "cpu")
-    short = {"protocol": {"epochs": 1}, "data": {"labelling": "speech"}}
-    jobs = [vector_job(f"speech-{name}", "unimodal", vector_settings(net, **short)) for name, net in TEACHERS.items()]
-    files = {f"teacher_{name}": f"paper/tiny/speech-{name}/seed0/model.safetensors" for name in TEACHERS}
-    student = vector_job("speech-student", "distillation", vector_settings(**short), inputs=files)
-    train_cell(CellOptions(jobs, "x", *where))
-    train_cell(CellOptions([student], "x", *where))
-    with open(tmp_path / "out" / student["folder"] / "history.csv", encoding="utf-8", newline="") as handle:
-        (row,) = csv.DictReader(handle)
-    assert {"train_loss", "val_balanced_accuracy", "val_accuracy", *COLUMNS} <= set(row)
-    assert float(row["train_loss"]) == pytest.approx(sum(float(row[name]) for name in COLUMNS), rel=1e-6)
-    other = vector_job("urban-student", "distillation", vector_settings(protocol={"epochs": 1}), inputs=files)
-    with pytest.raises(UserError, match="teacher_audio was trained on another labelling than this run"):
-        train_cell(CellOptions([other], "x", *where))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from three_head_runs import NETWORK, easy_clips, make, trained, weights_of
+from three_head_runs import easy_clips, make, trained, weights_of
 
 from avbalance.analysis import modality_gap
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.errors import UserError
-from avbalance.files import read_json
 from avbalance.methods import fine_tuning
 from avbalance.methods.fine_tuning import fine_tuning_set, high_quality, retention
 
@@ -141,31 +139,6 @@ def test_without_a_mixture_every_clip_is_of_high_quality_and_the_complement_lear
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
     assert all(np.isnan(row["train_loss"]) and row["val_accuracy"] >= 0 for row in trainer.history)
     assert trainer.method.artifacts()["fine_tuning.json"]["kept"] == 0
-
-
-def test_one_cell_trains_a_network_and_another_tunes_it_by_its_files(tmp_path: Path) -> None:
-    from tiny_cell import make_data, tiny_job, tiny_settings
-
-    from avbalance.training.cell import CellOptions, train_cell
-
-    settings = {**tiny_settings(protocol={"epochs": 1}), "model": NETWORK}
-    jobs, files = [], {"head-losses": ("mixtures.json", "gaps.json"), "fine-tuning": ("fine_tuning.json",)}
-    for name, artifacts in files.items():
-        job = tiny_job(name, settings)
-        job["outputs"] += [f"{job['folder']}/{artifact}" for artifact in artifacts]
-        jobs.append(job)
-    first, second = (job["folder"] for job in jobs)
-    jobs[1]["inputs"] = {"checkpoint": f"{first}/model.safetensors"}
-    data = make_data(tmp_path / "data")
-    where = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
-    for job in jobs:
-        train_cell(CellOptions([job], "tiny", data.manifest, data.audio, data.visual, **where, device="cpu"))
-    written = read_json(tmp_path / "out" / first / "mixtures.json")["fits"][-1]
-    record = read_json(tmp_path / "out" / second / "fine_tuning.json")
-    assert record["gap_mean"] == pytest.approx(written["gap_mean"], abs=1e-6)
-    parts = [read_json(tmp_path / "out" / folder / "record.json")["data"]["clips"] for folder in (first, second)]
-    assert (parts[0]["train"], parts[1]["train"]) == (96, record["kept"])
-    assert parts[0]["test"] == parts[1]["test"]
 
 
 def test_a_checkpoint_is_needed(clips: Any, parent: Any) -> None:

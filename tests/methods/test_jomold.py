@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,6 @@ from avbalance.errors import UserError
 from avbalance.methods import load
 from avbalance.methods.base import Step
 from avbalance.methods.jomold import denoised, jomold_nce
-from avbalance.methods.parts.modulation import imbalance
 from avbalance.methods.parts.parsing import Pair, binary_cross_entropy, targets
 from avbalance.models.base import build
 from avbalance.models.parsing import ParsingOutput
@@ -156,31 +154,6 @@ def test_the_linear_warmup_starts_within_the_first_epoch(clips: Any) -> None:
     assert torch.equal(start.visual, whole.visual) and torch.equal(later.visual, full.visual)
     assert middle.audio[:, 0].tolist() == [1, 1, 0, 1, 0, 1]
     assert middle.visual[:, 0].tolist() == pytest.approx([0, 0.95, 0.95, 0.95, 0.05, 0.95])
-
-
-def test_the_video_s_target_and_the_measure_stay_clean(clips: Any) -> None:
-    trainer = parsing_trainer(
-        "jomold", {"dgm": True}, clips=clips, needs={"ratios": ratios(0.9, 0.9)}, model={"msdu": True, "dropout": 0.0}
-    )
-    method, model, batch = trainer.method, trainer.model, hand_batch(12)
-    method.prepare(trainer)
-    output: Any = model(batch)
-    target = copy.deepcopy(method).targets(model, output, batch, step())  # which remembers the batch's losses
-    loss = method.loss(model, output, batch, step())
-    assert not torch.equal(target.audio, targets(batch.label).audio)
-    expected = 2 * binary_cross_entropy(output.p_a, target.audio) + binary_cross_entropy(output.p_v, target.visual)
-    expected = expected + binary_cross_entropy(output.P, batch.label) + jomold_nce(output.f_a, output.f_v)
-    expected = expected + 2 * binary_cross_entropy(output.s_a, target.audio)
-    expected = expected + binary_cross_entropy(output.s_v, target.visual)
-    torch.testing.assert_close(loss, expected)
-    loss.backward()
-    method.gradients(model, output, batch, step())
-    log: dict[str, float] = {}
-    method.epoch_end(trainer, 1, log)
-    assert log["omega_va"] == pytest.approx(imbalance(output.s_a, output.s_v, batch.label))
-    assert log["omega_va"] != pytest.approx(imbalance(output.s_a, output.s_v, target.audio))
-    assert log["loss_audio"] == pytest.approx(binary_cross_entropy(output.p_a, batch.label).item())
-    assert log["loss_audio_target"] == pytest.approx(binary_cross_entropy(output.p_a, target.audio).item())
 
 
 def test_the_first_epoch_is_that_of_a_run_without_denoising(clips: Any) -> None:

@@ -11,8 +11,7 @@ import torch
 from tiny_parsing import CLASSES, equal, make_clips, parsing_trainer, weights
 
 from avbalance.errors import UserError
-from avbalance.methods.ma_labels import exchange_partners, relative_error, removable_labels
-from avbalance.methods.parts.parsing import Pair
+from avbalance.methods.ma_labels import exchange_partners, relative_error
 from avbalance.streams import torch_stream
 
 MODEL = {"dropout": 0.5}
@@ -42,19 +41,6 @@ def test_relative_error_by_hand() -> None:
     label = torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
     assert relative_error(probability, label).tolist() == pytest.approx([0.5, 1.0, 0.0])
     assert relative_error(label, label).tolist() == [0.0, 0.0, 0.0]
-
-
-def test_label_estimation_by_hand() -> None:
-    # video 0 has both classes. Errors on the own pair: audio (1/2, 0) -> k_a (1, 0); visual (1/2, 1) -> k_v (.5, 1)
-    label = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    own = Pair(torch.tensor([[0.1, 0.9], [0.1, 0.1]]), torch.tensor([[0.9, 0.1], [0.8, 0.7]]))
-    with_other_visual = Pair(torch.tensor([[0.4, 0.0], [0.0, 0.0]]), torch.tensor([[0.49, 0.0], [0.0, 0.0]]))
-    with_other_audio = Pair(torch.tensor([[0.3, 0.4], [0.0, 0.0]]), torch.tensor([[0.1, 0.45], [0.0, 0.0]]))
-    gone = removable_labels(label, own, with_other_visual, with_other_audio)
-    # audio, threshold .5: class 0 at .4 and .49 goes, class 1 has threshold 0 and stays
-    assert gone.audio.tolist() == [[True, False], [False, False]]
-    # visual: class 0 has threshold .25 and audio at .3: stays; class 1 has .5, and .4 and .45 lie below: goes
-    assert gone.visual.tolist() == [[False, True], [False, False]]
 
 
 @pytest.fixture(scope="module")

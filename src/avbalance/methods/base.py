@@ -266,13 +266,17 @@ def names() -> list[str]:
     return sorted(module.stem.replace("_", "-") for module in modules if module.stem != "base")
 
 
-def load(name: str) -> type[Method]:
-    """The METHOD class of the module that method `name` lives in; raises UserError when there is none.
+def load(name: str, where: str = "") -> type[Method]:
+    """The METHOD class of the module that method `name` lives in.
+
+    Raises UserError, which begins with `where`, when there is none.
 
     `ogm-ge` lives in `avbalance.methods.ogm_ge`: adding a file adds a method.
     """
     known = names()
     if name not in known:
-        raise UserError(f"no method named {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
+        raise UserError(
+            f"{where and f'{where}: '}no method named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
+        )
     method: type[Method] = importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD
     return method

@@ -144,14 +144,16 @@ def names() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in found)
 
 
-def load(name: str) -> type[Model]:
-    """The class of the network `name`; raises UserError when there is none.
+def load(name: str, where: str = "") -> type[Model]:
+    """The class of the network `name`; raises UserError, which begins with `where`, when there is none.
 
     `fusion-net` lives in `avbalance.models.fusion_net`: adding a file with a MODEL adds a network.
     """
     known = names()
     if name not in known:
-        raise UserError(f"no model named {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
+        raise UserError(
+            f"{where and f'{where}: '}no model named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
+        )
     model: type[Model] = importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
     return model
 
@@ -160,7 +162,7 @@ def read_settings(given: Mapping[str, Any], where: str = "model") -> ModelSettin
     """The settings that `given`, with the network's name, says; raises UserError that begins with `where`."""
     if "name" not in given:
         raise UserError(f"{where}: lacks the key 'name'.")
-    return read(load(given["name"]).Settings, given, where)
+    return read(load(given["name"], where).Settings, given, where)
 
 
 def build(settings: Mapping[str, Any] | ModelSettings, classes: int, generator: torch.Generator) -> Model:

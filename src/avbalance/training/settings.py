@@ -55,7 +55,7 @@ def read_settings(method: str, settings: Mapping[str, Any], where: str = "settin
             f"{where}.protocol, metric: is {protocol.metric!r}{nearest(protocol.metric, task.metrics)}; task "
             f"{task.name} has {', '.join(task.metrics)}."
         )
-    kind = methods.load(method)
+    kind = methods.load(method, where)
     options = read(kind.card.options, parts.method, f"{where}.method")
     return Settings(task, models.read_settings(parts.model, f"{where}.model"), kind(options), protocol)
 
@@ -65,7 +65,7 @@ def check(method: str, settings: Mapping[str, Any], where: str) -> None:
 
     For a row of the run sheet: `where` says which, such as "paper x, run y". Imports torch.
     """
-    if not methods.load(method).card.trains:
+    if not methods.load(method, where).card.trains:
         return  # joins predictions: it has no settings
     read_settings(method, settings, f"{where}, settings")
     absent = [f"{modality}_recipe" for modality in MODALITIES if f"{modality}_recipe" not in settings["data"]]
