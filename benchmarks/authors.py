@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from trained import random_clips
 from videos import make_videos, write_unpooled
 
-from avbalance.evaluation.parsing import evaluate
+from avbalance.analysis.parsing_scores import evaluate
 from avbalance.training.data import BatchSource
 from avbalance.training.transforms import FrameOptions
 

@@ -3,7 +3,7 @@
 Settings are those of the paper tier but for the protocol's epochs, steps and small batches; where an epoch differs from
 the first (a second stage, labels denoised, videos contrasted), that epoch is reached. Files that a run needs of another
 one are made up in the form that their makers write. Used by tests/training/test_full_size*.py on the processor, and by
-gpu_check.py. Needs no more than torch, NumPy, pandas, pyarrow, SciPy, safetensors, PyYAML and jsonschema.
+gpu_check.py. Needs no more than torch, NumPy, pandas, pyarrow, SciPy, safetensors, PyYAML and pydantic.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avbalance.analysis import modality_gap
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import Fit
 from avbalance.data.llp import CLASSES as LLP_CLASSES
@@ -27,11 +26,14 @@ from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import StoreWriter
 from avbalance.methods import base as methods
+from avbalance.methods import fine_tuning
+from avbalance.methods.parts import gaps
 from avbalance.plan.plan import load_plan
 from avbalance.plan.sheet import Row
-from avbalance.training.cell import Tensors, make_trainer
+from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Trainer
+from avbalance.training.outputs import Tensors
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BALANCED, PARSING, RELEVANCE, GAPS = (
@@ -196,12 +198,14 @@ def made_up(file: str, clips: Clips) -> dict[str, Any]:
 @contextmanager
 def made_up_fits() -> Iterator[None]:
     """While this holds, mixtures are not fitted: the few clips here are too few."""
-    real = modality_gap.fit
-    modality_gap.fit = _fit  # type: ignore[assignment]
+    real, users = gaps.fit, (gaps, fine_tuning)
+    for module in users:
+        module.fit = _fit  # type: ignore[assignment]
     try:
         yield
     finally:
-        modality_gap.fit = real
+        for module in users:
+            module.fit = real
 
 
 def _fit(values: Any, seed: int, kind: str = "abs", start: Any = None) -> Fit:

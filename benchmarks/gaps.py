@@ -12,16 +12,16 @@ from side_by_side import ratio
 from avbalance.analysis.modality_gap import fit, posterior
 from avbalance.methods.base import Step
 from avbalance.methods.head_losses import HeadLosses
-from avbalance.models.base import Batch, load
+from avbalance.models.base import Batch, build
 
 CLIPS, BATCH, CLASSES = 15_000, 64, 31
-NETWORK = {"encoder": "convolutional", "width": 8, "dimension": 64, "unimodal_heads": True}
+NETWORK = {"name": "fusion-net", "encoder": "convolutional", "width": 8, "dimension": 64, "unimodal_heads": True}
 FEWEST = 50  # an epoch should take at least as many fits
 
 
 def epoch(generator: torch.Generator) -> None:
     """An epoch's steps with the network of the demo, without reading and augmenting clips."""
-    model = load("fusion-net")(NETWORK, CLASSES, generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(NETWORK, CLASSES, generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     audio = torch.randn(BATCH, 1, 32, 64, generator=generator)
     visual = torch.randn(BATCH, 1, 32, 32, 3, generator=generator).permute(0, 4, 1, 2, 3)

@@ -11,7 +11,7 @@ results/gpu-check/gpu-check.json and .md name card, driver, versions and date. W
 was left out is listed. Status 0: all that was run is right, 1: something failed, 2: there is no GPU. Speeds have no
 wanted value. `--device cpu --quick` tries the script itself out on small networks.
 
-A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml jsonschema; run it at the
+A bare machine needs a CUDA build of torch, and numpy pandas pyarrow scipy safetensors pyyaml pydantic; run it at the
 root of the repository with PYTHONPATH=src.
 """
 
@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,12 @@ from avbalance.files import write_json
 from avbalance.frames import write_text
 from avbalance.plan.sheet import Row
 from avbalance.provenance.run_record import machine
+from avbalance.streams import derive, torch_stream
 from avbalance.training.cell import prepare_torch
 from avbalance.training.data import Clips
-from avbalance.training.loop import Protocol, Trainer
+from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
-from avbalance.training.streams import derive, torch_stream
 
 LIMIT_S = 450.0  # of 8 minutes, with what starting and writing take
 ROWS_SHARE = 0.5  # of the budget, kept for the rows of the paper tier
@@ -195,30 +195,6 @@ def exactness(options: Options, load: Load) -> dict[str, Any]:
 # --- throughput ---------------------------------------------------------------------------------------------------
 
 
-def bfloat16(trainer: Trainer) -> None:
-    """Run the network under autocast; losses stay in float32, since those of probabilities are not safe in bfloat16."""
-    forward = trainer.model.forward
-
-    def cast(batch: Any) -> Any:
-        with torch.autocast(trainer.device.type, dtype=torch.bfloat16):
-            output = forward(batch)
-        return in_float32(output)
-
-    trainer.model.forward = cast  # type: ignore[method-assign]
-
-
-def in_float32(value: Any) -> Any:
-    """The same with every bfloat16 tensor in it as float32."""
-    if isinstance(value, torch.Tensor):
-        return value.float() if value.dtype == torch.bfloat16 else value
-    if isinstance(value, dict):
-        return {name: in_float32(each) for name, each in value.items()}
-    if is_dataclass(value):
-        for each in fields(value):
-            setattr(value, each.name, in_float32(getattr(value, each.name)))
-    return value
-
-
 def steps_of(trainer: Trainer, loading: bool) -> Iterator[int]:
     """Optimiser steps without end, yielding the clips of each; `loading`: batches are read and augmented anew."""
     from avbalance.methods.base import Step
@@ -260,14 +236,10 @@ def throughput(options: Options, load: Load, precision: str) -> dict[str, Any]:
     """Clips per second of a load with loading and of its steps alone, and the peak of GPU memory."""
     batch = 4 if options.quick else load.batch
     clips = clips_of(options, load.role, 2 * batch)
-    own = "precision" in {each.name for each in fields(Protocol)}  # a setting of the protocol, where it has one
-    setting = {"precision": precision} if own else {}
     cuda = options.device == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    trainer = trainer_of(options, load, clips, batch_size=batch, max_steps=None, epochs=10, **setting)
-    if precision == "bf16" and not own:
-        bfloat16(trainer)
+    trainer = trainer_of(options, load, clips, batch_size=batch, max_steps=None, epochs=10, precision=precision)
     trainer.method.prepare(trainer)
     rates = {name: rate(trainer, options.seconds, name == "with loading") for name in ("with loading", "steps")}
     return {

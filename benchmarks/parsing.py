@@ -19,7 +19,7 @@ from plain_jomold import PlainHAN, plain_sample, plain_scores_of, plain_step
 from side_by_side import absent, finish, ratio, row
 from videos import CLASSES, MANIFEST, Videos, make_videos, write_unpooled
 
-from avbalance.evaluation.parsing import METRICS, evaluate, open_gates
+from avbalance.analysis.parsing_scores import METRICS, evaluate, open_gates
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.loop import Trainer

@@ -25,9 +25,9 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avbalance.analysis.parsing_scores import score_segments
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import Manifest, read_manifest
-from avbalance.evaluation.parsing import score_segments
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
 from avbalance.models.strong_reference import fit_seconds

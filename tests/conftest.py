@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbalance.analysis.confidence import StopRule, estimate_confidence
+from avbalance.analysis.confidence import estimate_confidence
 from avbalance.analysis.subsets import build_subsets
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
+from avbalance.stopping import StopRule
 
 sys.path.insert(0, str(Path(__file__).parent))
 

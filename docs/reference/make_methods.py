@@ -40,10 +40,12 @@ def section(card: MethodCard) -> str:
         note = f" ({card.no_op.note})" if card.no_op.note else ""
         lines += [f"- No-op: {_settings(card)} equals `{card.no_op.equals}`{note}."]
     lines += [f"- Deviation: {text}" for text in card.deviations]
-    if card.options:
+    fields = card.options.model_fields
+    if fields:
         lines += ["", "| Option | Default | Source |", "|---|---|---|"]
         lines += [
-            f"| `{name}` | `{_value(default)}` | {_cell(source)} |" for name, (default, source) in card.options.items()
+            f"| `{name}` | `{_value(field.default)}` | {_cell(str(field.description))} |"
+            for name, field in fields.items()
         ]
     return "\n".join([*lines, ""])
 
@@ -55,7 +57,7 @@ def _settings(card: MethodCard) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _value(value: Any) -> str:

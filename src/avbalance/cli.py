@@ -24,8 +24,8 @@ from avbalance.gpus import own_gpu
 from avbalance.provenance.closures import check_code
 
 if TYPE_CHECKING:
-    from avbalance.analysis.confidence import StopRule
     from avbalance.evaluation.paper import Paper
+    from avbalance.stopping import StopRule
     from avbalance.turns import Turn
 
 _FEATURES = Path(".avbalance/features")  # unfinished feature stores, and the locks of all who write stores
@@ -198,21 +198,19 @@ def _settings_text(digest: str | None) -> tuple[str, str]:
 
 
 def _stop_rule(rule: Any) -> StopRule:
-    """The early stop of a step's settings; raises UserError unless it has its three numbers."""
-    from avbalance.analysis.confidence import StopRule
+    """The early stop of a step's settings."""
+    from avbalance.declared import read
+    from avbalance.stopping import StopRule
 
-    try:
-        return StopRule(**rule)
-    except TypeError as error:
-        raise UserError(f"the stop rule needs min_delta, patience and floor ({error}).") from error
+    return read(StopRule, rule, "settings, rule")
 
 
 def _dataset(options: argparse.Namespace) -> None:
     from avbalance.data.build import build_dataset
-    from avbalance.schemas import check
+    from avbalance.data.sources import check_dataset
 
     spec = _settings(options, "name", "spec")
-    check("dataset", spec["spec"], f"data set {spec['name']}")
+    check_dataset(spec["spec"], f"data set {spec['name']}")
     with _turn(options.out):
         if spec["spec"]["kind"] == "built":
             from avbalance.balancing.build import build_balanced

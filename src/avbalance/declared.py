@@ -14,25 +14,42 @@ docs/reference/declarations.md, and the JSON schemas that editors read.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from avbalance.errors import UserError
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 OWN = "declared"  # type of the errors whose sentence is ours
 SHOWN = 20  # names that a sentence lists at the most
 Known = Mapping[str, Collection[str]]  # kind of name, as in the aliases below -> the names there are
 _Any = TypeVar("_Any", bound="Declared")
+_Item = TypeVar("_Item")
 
 
 class Declared(BaseModel):
     """A declaration; wrong keys and values raise, numbers written as text do not pass for numbers."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, populate_by_name=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     @model_validator(mode="before")
@@ -59,7 +76,10 @@ def read(model: type[_Any], given: Any, where: str, known: Known | None = None) 
     try:
         return model.model_validate(given, context=dict(known or {}))
     except ValidationError as error:
-        raise UserError(_sentence(where, error.errors(include_url=False)[0])) from None
+        errors = error.errors(include_url=False)
+        # where a value may have several forms, that of a word is told of words alone
+        told = next((e for e in errors if e["type"] != "literal_error" or isinstance(e["input"], str)), errors[0])
+        raise UserError(_sentence(where, told, given)) from None
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -85,20 +105,33 @@ def among(kind: str, names: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _sentence(where: str, error: ErrorDetails) -> str:
-    place = "".join(
-        f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part != "[key]"
-    )
-    place = place.lstrip(".")
+def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
+    parts = _written(error["loc"], given)
+    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     told, value, limits = error["msg"], error.get("input"), error.get("ctx", {})
     if error["type"] == "missing":
-        place, _, key = place.rpartition(".")
-        told = f"lacks the key {key!r}"
+        key = error["loc"][-1]
+        told = f"lacks the key {key!r}" if isinstance(key, str) else "has too few values"
     elif error["type"] == "literal_error":
         told = f"is {value!r}; use {limits['expected']}"
     elif error["type"] != OWN:
-        told = f"is {value!r}; {told.replace('Input should be', 'it must be')}"
+        told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
+        told = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", told)
+        told = told.replace("a valid boolean", "true or false")
+        told = f"is {value!r}; {told}"
     return f"{where}{', ' if place else ''}{place}: {told}."
+
+
+def _written(loc: tuple[int | str, ...], given: Any) -> list[int | str]:
+    """The place of an error as it stands in the file: pydantic's says, besides, which of several forms it tried."""
+    place: list[int | str] = []
+    for part in loc:
+        try:
+            given = given[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        place.append(part)
+    return place
 
 
 def check_name(kind: str, name: str, known: Known | None) -> str:
@@ -119,3 +152,29 @@ Run = Annotated[str, AfterValidator(named("run"))]
 ScoredRun = Annotated[str, AfterValidator(named("run or reference"))]  # a run, or what looks at nothing
 Metric = Annotated[str, AfterValidator(named("metric"))]
 Condition = Annotated[str, AfterValidator(named("condition"))]
+
+
+def _plain(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise refusal(f"{name!r} is no name; use letters, digits, '_', '.' and '-', and begin with a letter or digit")
+    return name
+
+
+# A name that the user gives, of a run, a data set, a paper or a role; it becomes a part of paths and of commands.
+Name = Annotated[str, AfterValidator(_plain), WithJsonSchema({"type": "string", "pattern": NAME})]
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Pair = Annotated[tuple[float, float], Field(strict=False)]  # a list of two numbers
+
+
+def _once(values: list[_Item]) -> list[_Item]:
+    twice = [value for number, value in enumerate(values) if value in values[:number]]
+    if twice:
+        raise refusal(f"names {twice[0]!r} twice")
+    return values
+
+
+Once = Annotated[list[_Item], AfterValidator(_once)]  # a list of different values

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from avbalance.declared import Count, Declared, Size, Weight
+
 ROUNDING = 1e-9  # 60.3 - 60.2 is a little less than 0.1 in floating point and must count as a gain of 0.1
+
+
+class StopRule(Declared):
+    """When the unimodal runs by which discrepancies are estimated count as stopped."""
+
+    min_delta: Weight
+    """percentage points of validation accuracy that count as a gain"""
+    patience: Size
+    """epochs without one"""
+    floor: Count
+    """the least number of epochs averaged"""
 
 
 def early_stop(accuracies: Sequence[float], min_delta: float, patience: int) -> tuple[int, int | None]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbalance.analysis.confidence import StopRule
 from avbalance.analysis.subsets import (
     OUTSIDE,
     agreement,
@@ -21,6 +20,7 @@ from avbalance.analysis.subsets import (
     subset_names,
 )
 from avbalance.errors import UserError
+from avbalance.stopping import StopRule
 
 RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 

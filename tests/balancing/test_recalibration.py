@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from avbalance.analysis.flatness import square_divergence
-from avbalance.balancing.recalibration import CAP, DOMINANCE, KEPT, NOISE, Rule, finished, recalibrate, shortage
+from avbalance.balancing.recalibration import CAP, DOMINANCE, KEPT, NOISE, finished, recalibrate, shortage
+from avbalance.data.sources.built import Rule
 from avbalance.errors import UserError
 
 FREE = {"category_floor": 0}

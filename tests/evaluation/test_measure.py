@@ -16,11 +16,11 @@ from relevance_files import CONFUSIONS, of_confusion
 from relevance_files import declarations as relevance_declarations
 from relevance_files import made_up_paper as relevance_paper
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import FURTHER, Measures, assert_identity, measure, read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.frames import write_parquet

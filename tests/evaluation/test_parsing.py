@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from plain_parsing import plain_scores
 
-from avbalance.errors import UserError
-from avbalance.evaluation.parsing import (
+from avbalance.analysis.parsing_scores import (
     METRICS,
     ParsingScores,
     active_segments,
@@ -21,6 +20,7 @@ from avbalance.evaluation.parsing import (
     open_gates,
     score_segments,
 )
+from avbalance.errors import UserError
 
 CLASSES, SEGMENTS = 25, 10
 NOTHING = np.zeros((1, CLASSES, SEGMENTS), dtype=bool)

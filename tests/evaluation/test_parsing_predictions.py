@@ -23,8 +23,8 @@ from parsing_files import (
     write,
 )
 
+from avbalance.analysis.parsing_scores import evaluate
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import evaluate
 from avbalance.evaluation.parsing_predictions import kind_of, read_localisation, read_parsing
 from avbalance.evaluation.predictions import write_predictions
 

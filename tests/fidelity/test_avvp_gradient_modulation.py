@@ -23,30 +23,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 
-from avbalance.analysis import dgm as measures
-from avbalance.analysis.parsing_losses import (
+from avbalance.analysis.parsing_scores import METRICS, active_segments, evaluate
+from avbalance.data import llp
+from avbalance.features.recipes import get_audio_recipe
+from avbalance.methods import base as methods
+from avbalance.methods.base import Step
+from avbalance.methods.jomold import denoised
+from avbalance.methods.parts import modulation
+from avbalance.methods.parts.parsing import (
     Pair,
     binary_cross_entropy,
-    denoised,
     elementwise_cross_entropy,
     removed,
     targets,
 )
-from avbalance.data import llp
-from avbalance.evaluation.parsing import METRICS, active_segments, evaluate
-from avbalance.features.recipes import get_audio_recipe
-from avbalance.methods import base as methods
-from avbalance.methods.base import Step
-from avbalance.methods.parts import modulation
-from avbalance.models.base import Batch
-from avbalance.models.base import load as load_model
+from avbalance.models.base import Batch, build
 from avbalance.models.dropout import Dropout
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips, load_clips
-from avbalance.training.loop import Protocol, Trainer, parameter_count
+from avbalance.training.loop import Trainer, parameter_count
+from avbalance.training.protocol import Protocol
 from avbalance.training.state import Checkpoints
 from avbalance.training.tasks import base as tasks
 from avbalance.training.tasks.base import Evaluation
@@ -80,7 +79,7 @@ def rows() -> dict[str, Row]:
 def network(run: str, classes: int = CLASSES, **changes: Any) -> Any:
     """The network of a run as it is initialised."""
     settings = {**rows()[run].settings["model"], **changes}
-    return load_model(settings["name"])(settings, classes, torch.Generator().manual_seed(0))
+    return build(settings, classes, torch.Generator().manual_seed(0))
 
 
 def method_of(run: str, **changes: Any) -> Any:
@@ -291,7 +290,7 @@ def test_item_05_jomold_opens_by_the_modality_and_han_by_the_video() -> None:
     assert {"ma", "ma-no-cl", "talnet", "stpn"} | ON_JOMOLD <= set(gates) - GLOBAL
     opened = {"P": [(0,)], "p_a": [()], "p_v": [()]}  # only both together say that class 0 is there
     for run, expected in (("ours", 0.0), ("han-ours", 100.0)):
-        gate = tasks.load(rows()[run].settings["data"]).gate
+        gate = tasks.load(rows()[run].settings["data"], run).data.gate
         assert score([({0: "1" * 10}, {})], [({0: "1" * 10}, {})], gate, opened)["segment_A"] == expected
 
 
@@ -401,7 +400,7 @@ def log_of_the_mixed_probability(f_a: Tensor, f_v: Tensor) -> Tensor:
 def test_item_09_the_objective_of_jomold_term_by_term() -> None:
     model, batch = network("jomold", **SMALL).eval(), make_batch()
     method, output = prepared(method_of("jomold"), model), model(batch)
-    assert list(method.options["weights"]) == [2.0, 1.0, 1.0] and method.options["nce_weight"] == 1.0
+    assert list(method.options.weights) == [2.0, 1.0, 1.0] and method.options.nce_weight == 1.0
     smooth = torch.where(batch.label > 0, 0.95, 0.05)
     expected = 2 * binary_cross_entropy(output.p_a, batch.label) + binary_cross_entropy(output.p_v, smooth)
     expected = expected + binary_cross_entropy(output.P, batch.label)
@@ -427,13 +426,13 @@ def test_item_10_half_of_the_visual_features_are_dropped_after_the_contrastive_o
 
 def test_item_11_the_noise_estimator_looks_at_each_modality_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = method_of("jomold-noise")
-    assert list(estimator.options["weights"]) == [1.0, 1.0, 1.0] and estimator.options["nce_weight"] == 1.0
-    assert estimator.options["denoise"] is False
+    assert list(estimator.options.weights) == [1.0, 1.0, 1.0] and estimator.options.nce_weight == 1.0
+    assert estimator.options.denoise is False
     for run in ("jomold-noise", "jomold-ratios"):
         model = network(run, **SMALL).eval()
         torch.testing.assert_close(model(make_batch()).p_a, model(make_batch(visual=9)).p_a)
     ratios = method_of("jomold-ratios")
-    assert (ratios.options["threshold_audio"], ratios.options["threshold_visual"]) == (0.6, 1.8)
+    assert (ratios.options.threshold_audio, ratios.options.threshold_visual) == (0.6, 1.8)
     # 128 videos and 72: the mean confidence is that of the two batches' means, 0.4 and 0.6, whatever their sizes
     probability = torch.cat([torch.full((128, 1), 0.4), torch.full((72, 1), 0.6)])
     probability[:4, 0] = torch.tensor([0.28, 0.31, 0.92, 1.0])
@@ -441,7 +440,7 @@ def test_item_11_the_noise_estimator_looks_at_each_modality_alone(monkeypatch: p
     label = torch.zeros(200, 1)
     label[:4] = 1
     module = sys.modules[type(ratios).__module__]
-    monkeypatch.setattr(module, "load_estimator", lambda *_: None)
+    monkeypatch.setattr(module.METHOD, "load", lambda *_: None)
     monkeypatch.setattr(module, "video_probabilities", lambda *_, **__: (Pair(probability, probability), label))
     trainer: Any = SimpleNamespace(
         model=network("jomold-ratios", **SMALL), parts={"train": np.arange(200)},
@@ -459,7 +458,7 @@ def test_item_12_the_first_epoch_trusts_all_labels_and_the_second_none_beyond_it
     # ratios of one: every positive is noisy in both modalities, once there is any denoising
     model, batch = network("jomold", **SMALL).train(), make_batch()
     method = prepared(method_of("jomold"), model, ratio=1.0)
-    assert method.options["warmup"] == "step"
+    assert method.options.warmup == "step"
     asked: list[tuple[bool, bool, bool]] = []
 
     def remember(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -581,7 +580,7 @@ def test_item_14_the_later_of_equal_epochs_by_audio_events_and_the_test_part_onc
 
     monkeypatch.setattr(trainer.task, "evaluate", scripted)
     trainer.train()
-    assert trainer.selected_epoch == 2  # of epochs 1 and 2, counted from 0, the later
+    assert trainer.course.selected_epoch == 2  # of epochs 1 and 2, counted from 0, the later
     assert asked == [set(trainer.parts["val"].tolist())] * 4
     assert (trainer.task.parts, trainer.task.checkpoints) == (("test",), ("selected",))
     assert set(trainer.states) == {"last", "selected"}
@@ -611,25 +610,25 @@ VISUAL = torch.tensor([[0.5, 0.1, 0.3, 0.2], [0.2, 0.8, 0.1, 0.3]])
 
 
 def test_item_16_a_sum_a_difference_of_means_and_one_division_per_batch() -> None:
-    found = [value.item() for value in measures.score_and_discrepancy(AUDIO, LABEL)]
+    found = [value.item() for value in modulation.score_and_discrepancy(AUDIO, LABEL)]
     assert found == pytest.approx([0.8 + 0.6 + 0.5, (0.7 - 0.15) + (0.5 - 0.3)])
-    found = [value.item() for value in measures.score_and_discrepancy(VISUAL, LABEL)]
+    found = [value.item() for value in modulation.score_and_discrepancy(VISUAL, LABEL)]
     assert found == pytest.approx([1.6, 0.85])
     for measure, omega in (("score", 1.6 / 1.9), ("discrepancy", 0.85 / 0.75), ("fusion", 2.45 / 2.65)):
-        assert measures.imbalance(AUDIO, VISUAL, LABEL, measure) == pytest.approx(omega)
+        assert modulation.imbalance(AUDIO, VISUAL, LABEL, measure) == pytest.approx(omega)
     # the discrepancy of early training may be negative: one millionth stands for it, on both sides
     wrong = torch.tensor([[0.1, 0.9, 0.1, 0.9], [0.9, 0.1, 0.9, 0.9]])
-    assert measures.imbalance(wrong, wrong, LABEL, "discrepancy") == 1.0
-    assert measures.imbalance(wrong, VISUAL, LABEL, "discrepancy") == pytest.approx(0.85e6)
+    assert modulation.imbalance(wrong, wrong, LABEL, "discrepancy") == 1.0
+    assert modulation.imbalance(wrong, VISUAL, LABEL, "discrepancy") == pytest.approx(0.85e6)
 
 
 def test_item_17_worked_coefficients() -> None:
-    gamma = method_of("ours").options["gamma"]
+    gamma = method_of("ours").options.gamma
     expected = {"score": (0.881805, 1), "discrepancy": (1, 0.887149), "fusion": (0.892257, 1)}
     for run, measure in (("ours-score", "score"), ("ours-discrepancy", "discrepancy"), ("ours", "fusion")):
-        assert method_of(run).options["measure"] == measure
-        omega = measures.imbalance(AUDIO, VISUAL, LABEL, method_of(run).options["measure"])
-        assert measures.coefficients(omega, gamma) == pytest.approx(expected[measure], abs=1e-6)
+        assert method_of(run).options.measure == measure
+        omega = modulation.imbalance(AUDIO, VISUAL, LABEL, method_of(run).options.measure)
+        assert modulation.coefficients(omega, gamma) == pytest.approx(expected[measure], abs=1e-6)
 
 
 def test_item_17_one_label_makes_the_fusion_a_sharpened_score() -> None:
@@ -639,27 +638,27 @@ def test_item_17_one_label_makes_the_fusion_a_sharpened_score() -> None:
 
     label = torch.eye(6)[[0, 0]]
     visual, audio = spread([0.7, 0.2]), spread([0.4, 0.6])
-    omega = measures.imbalance(audio, visual, label, "fusion")
+    omega = modulation.imbalance(audio, visual, label, "fusion")
     assert omega == pytest.approx((11 * 0.9 - 2) / (11 * 1.0 - 2), abs=1e-12)  # ((2C-1) S_v - N) / ((2C-1) S_a - N)
-    assert measures.coefficients(omega, 0.1)[0] == pytest.approx(0.886566, abs=1e-6)
-    gamma = method_of("ogm").options["gamma"]
-    assert measures.coefficients(omega, gamma)[0] == pytest.approx(0.278200, abs=1e-6)
-    score_alone = measures.imbalance(audio, visual, label, method_of("ogm").options["measure"])
-    assert measures.coefficients(score_alone, gamma)[0] == pytest.approx(0.289156, abs=1e-6)
+    assert modulation.coefficients(omega, 0.1)[0] == pytest.approx(0.886566, abs=1e-6)
+    gamma = method_of("ogm").options.gamma
+    assert modulation.coefficients(omega, gamma)[0] == pytest.approx(0.278200, abs=1e-6)
+    score_alone = modulation.imbalance(audio, visual, label, method_of("ogm").options.measure)
+    assert modulation.coefficients(score_alone, gamma)[0] == pytest.approx(0.289156, abs=1e-6)
 
 
 def test_item_18_gamma_and_one_side_at_a_time() -> None:
     damping = {run: method_of(run).options for run, row in rows().items() if row.settings.get("method", {}).get("dgm")}
     wanted = {run: 0.1 for run in damping if rows()[run].role != "cremad"} | GAMMAS
     wanted |= {"ogm": 0.8, "ogm-dgm": 0.8, "ogm-dgm-gamma-0.1": 0.1}
-    assert {run: options["gamma"] for run, options in damping.items()} == wanted and len(wanted) > 20
+    assert {run: options.gamma for run, options in damping.items()} == wanted and len(wanted) > 20
     for run, options in damping.items():
         start, end = (0, 50) if rows()[run].role == "cremad" else (0, None)
-        assert (options["start_epoch"], options["end_epoch"]) == (start, end), run
+        assert (options.start_epoch, options.end_epoch) == (start, end), run
     for omega in (0.2, 0.999, 1.0, 1.001, 5.0):
-        mu_a, mu_v = measures.coefficients(omega, 0.1)
+        mu_a, mu_v = modulation.coefficients(omega, 0.1)
         assert (mu_a < 1, mu_v < 1) == (omega < 1, omega > 1)
-    assert measures.coefficients(1 + 1e-9, 0.1)[1] == pytest.approx(1 - math.tanh(0.1))  # the jump stays
+    assert modulation.coefficients(1 + 1e-9, 0.1)[1] == pytest.approx(1 - math.tanh(0.1))  # the jump stays
 
 
 @pytest.mark.parametrize("omega", [3.0, 1 / 3])
@@ -710,13 +709,11 @@ def test_item_19_modulation_stands_between_backward_and_the_optimiser(
 
 
 def test_item_20_noise_has_the_spread_of_the_unmodulated_gradient_and_also_where_nothing_is_damped() -> None:
-    assert {method_of(run).options["noise"] for run in ("ours", "jomold-dgm", "han-ours", "ogm", "psp-dgm")} == {
-        "added"
-    }
+    assert {method_of(run).options.noise for run in ("ours", "jomold-dgm", "han-ours", "ogm", "psp-dgm")} == {"added"}
     gradient = 0.3 * random(400, 400) + 0.1
     for mu in (1.0, 0.1):
         changed, state = gradient.clone(), torch.get_rng_state()
-        measures.modulate(changed, mu, "added", torch.Generator().manual_seed(1))
+        modulation.modulate(changed, mu, "added", torch.Generator().manual_seed(1))
         noise = changed - mu * gradient
         assert noise.std().item() == pytest.approx(gradient.std().item(), rel=0.02)
         assert noise.mean().item() == pytest.approx(0, abs=0.005)
@@ -795,7 +792,7 @@ def test_item_22_a_measuring_head_sees_its_own_modality_only(run: str) -> None:
 def test_item_23_the_measuring_heads_have_a_loss_of_weight_one(run: str, weights: tuple[int, int]) -> None:
     model, batch = network(run, **SMALL).eval(), make_batch()
     output = model(batch)
-    whole, without = (method_of(run, lambda_ms=weight) for weight in (method_of(run).options["lambda_ms"], 0.0))
+    whole, without = (method_of(run, lambda_ms=weight) for weight in (method_of(run).options.lambda_ms, 0.0))
     for method in (whole, without):
         if rows()[run].method == "jomold":
             prepared(method, model)
@@ -844,8 +841,8 @@ def test_item_24_one_file_of_noise_ratios_per_seed_made_without_modulation() -> 
         assert files == {f"{SLUG}/llp/jomold-ratios/seed{seed}/noise_ratios.json"}
         assert all(seed in rows()[run].seeds for run in (*ON_JOMOLD, "jomold-ratios", "jomold-noise"))
     assert rows()["jomold-ratios"].needs == {"model": {"run": "jomold-noise", "file": "model.safetensors"}}
-    assert rows()["jomold-noise"].needs == {} and method_of("jomold-noise").options["dgm"] is False
-    assert all(method_of(run).options["denoise"] is True for run in ON_JOMOLD)
+    assert rows()["jomold-noise"].needs == {} and method_of("jomold-noise").options.dgm is False
+    assert all(method_of(run).options.denoise is True for run in ON_JOMOLD)
 
 
 # CREMA-D and AVE
@@ -856,7 +853,7 @@ def test_item_25_crema_d_differs_from_ogm_in_the_measure_alone() -> None:
     assert {**ours, "method": {**ours["method"], "measure": "score"}} == ogm
     assert ogm["method"]["measure"] == "score" and ours["method"]["measure"] == "fusion"
     options = method_of("ogm-dgm").options
-    assert (options["gamma"], options["start_epoch"], options["end_epoch"]) == (0.8, 0, 50)
+    assert (options.gamma, options.start_epoch, options.end_epoch) == (0.8, 0, 50)
     protocol = protocol_of("ogm-dgm")
     assert (protocol.optimiser, protocol.learning_rate, protocol.momentum) == ("sgd", 1e-3, 0.9)
     assert (protocol.weight_decay, protocol.batch_size, protocol.epochs) == (1e-4, 64, 100)
@@ -904,7 +901,7 @@ def test_item_26_psp_with_labels_of_seconds_and_its_published_settings(tmp_path:
         assert rows()[run].settings == {**unit, "model": {**unit["model"], "guide": "position"}}
     assert base["data"]["task"] == "localisation" and network("psp", 29).propagation.threshold == 0.099
     options = method_of("psp-dgm").options
-    assert (options["measure"], options["gamma"], options["similarity_weight"]) == ("fusion", 0.1, 100.0)
+    assert (options.measure, options.gamma, options.similarity_weight) == ("fusion", 0.1, 100.0)
     protocol = protocol_of("psp-dgm")
     assert (protocol.optimiser, protocol.batch_size, protocol.epochs) == ("adam", 128, 300)
     rates = [protocol.rate(epoch) for epoch in (0, 59, 60, 119, 120, 299)]

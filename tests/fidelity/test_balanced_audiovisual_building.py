@@ -10,7 +10,8 @@ import pytest
 
 from avbalance.analysis.flatness import GRID, grid_counts
 from avbalance.balancing import build
-from avbalance.balancing.recalibration import KEPT, NOISE, Rule, finished, recalibrate
+from avbalance.balancing.recalibration import KEPT, NOISE, finished, recalibrate
+from avbalance.data.sources.built import BuiltOptions, PartShares, Rule
 
 VIDEOS, CLIPS = 60, 3
 
@@ -63,7 +64,7 @@ def test_item_27_all_clips_of_a_video_are_in_one_part() -> None:
         }
     )
     pool = build._Pool(frame)
-    build._parts(pool, {"shares": {"train": 0.5, "val": 0.2, "test": 0.3}, "seed": 0})
+    build._parts(pool, BuiltOptions.model_construct(shares=PartShares(train=0.5, val=0.2, test=0.3), seed=0))
     assert (pool.frame.groupby("group")["part"].nunique() == 1).all()
     assert Counter(pool.frame["part"]) == {"train": 90, "val": 36, "test": 54}
 

@@ -7,7 +7,6 @@ tested elsewhere.
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -20,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from avbalance.methods.base import Step
 from avbalance.methods.gradient_blending import GradientBlending, estimate
 from avbalance.methods.greedy import Curation, Greedy, learning_speed, next_curation
-from avbalance.methods.ogm_ge import OGMGE, confidence_sum, modulate, modulation_coefficients
-from avbalance.models.base import Batch, Model, load
+from avbalance.methods.ogm_ge import OGMGE, confidence_sum, modulation_coefficients
+from avbalance.methods.parts.modulation import modulate
+from avbalance.models.base import Batch, Model, build
 from avbalance.models.fusion import ConcatFusion
 from avbalance.models.mmtm import MMTM, hidden_width
 from avbalance.models.resnet import ResNet18, encode
@@ -30,7 +30,7 @@ MODALITIES = ("audio", "visual")
 
 
 def make(name: str, **settings: Any) -> Any:
-    return load(name)({"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(0))
+    return build({"name": name, "width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(0))
 
 
 def make_batch(frames: int = 2, seed: int = 1) -> Any:
@@ -62,7 +62,7 @@ def test_item_07_audio_stem_has_one_channel_and_nothing_is_pretrained() -> None:
         assert encoders["visual"].stem[0].weight.shape == (2, 3, 7, 7)
     # every weight comes from the given generator: another seed changes every convolution and linear layer
     first = make("fusion-net")
-    second = load("fusion-net")({"width": 2, "stem": "small"}, 3, torch.Generator().manual_seed(1))
+    second = build({"name": "fusion-net", "width": 2, "stem": "small"}, 3, torch.Generator().manual_seed(1))
     one: Any
     other: Any
     for one, other in zip(first.modules(), second.modules(), strict=True):
@@ -94,7 +94,7 @@ def test_item_09_concat_has_audio_first_and_half_the_bias() -> None:
 
 
 def test_item_10_initialisation() -> None:
-    model = load("fusion-net")({"width": 16, "stem": "small"}, 30, torch.Generator().manual_seed(0))
+    model = build({"name": "fusion-net", "width": 16, "stem": "small"}, 30, torch.Generator().manual_seed(0))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.weight.shape[0] * module.weight[0, 0].numel()
@@ -133,21 +133,21 @@ def test_item_13_coefficient_on_the_stronger_side_from_batch_sums() -> None:
     # true-class probabilities 3/4 and 1/4: their sum, not their mean
     scores = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])
     assert confidence_sum(scores, torch.tensor([0, 1])).item() == pytest.approx(1.0)
-    assert OGMGE().options["end_epoch"] == 50 and OGMGE().options["start_epoch"] == 0
+    assert OGMGE().options.end_epoch == 50 and OGMGE().options.start_epoch == 0
 
 
 def test_item_14_noise_is_that_of_the_unscaled_gradient_in_both_encoders() -> None:
     gradient = torch.randn(64, 64, 3, 3, generator=torch.Generator().manual_seed(0))
     for coefficient in (1.0, 0.1):
         noised = gradient.clone()
-        modulate(noised, coefficient, torch.Generator().manual_seed(1))
+        modulate(noised, coefficient, "added", torch.Generator().manual_seed(1))
         noise = noised - coefficient * gradient
         assert noise.std().item() == pytest.approx(gradient.std().item() + 1e-8, rel=0.03)
     # drawn anew for each tensor and step: two equal gradients get different noise from one generator
     generator = torch.Generator().manual_seed(2)
     twins = [gradient.clone(), gradient.clone()]
     for twin in twins:
-        modulate(twin, 1.0, generator)
+        modulate(twin, 1.0, "added", generator)
     assert not torch.equal(*twins)
 
 
@@ -315,15 +315,12 @@ def test_item_20_accumulators_are_never_reset_and_frozen_during_curation() -> No
 
 def test_item_20_base_ten_threshold_window_and_start_epoch() -> None:
     assert learning_speed(100.0, 1.0) == pytest.approx(2.0)
-    assert {name: Greedy().options[name] for name in ("threshold", "window", "start_epoch", "guide")} == {
-        "threshold": 0.01, "window": 5, "start_epoch": 2, "guide": "guided",
-    }  # fmt: skip
-    defaults = {name: parameter.default for name, parameter in inspect.signature(next_curation).parameters.items()}
-    assert (defaults["threshold"], defaults["window"], defaults["start_epoch"]) == (0.01, 5, 2)
-    assert next_curation(Curation(), 9.0, epoch=1) == Curation()
-    assert next_curation(Curation(), 0.01, epoch=2) == Curation()
-    assert next_curation(Curation(), 0.011, epoch=2).modality == "audio"
-    assert next_curation(Curation(), -0.011, epoch=2).modality == "visual"
+    options = Greedy().options
+    assert (options.threshold, options.window, options.start_epoch, options.guide) == (0.01, 5, 2, "guided")
+    assert next_curation(Curation(), 9.0, 1, options) == Curation()
+    assert next_curation(Curation(), 0.01, 2, options) == Curation()
+    assert next_curation(Curation(), 0.011, 2, options).modality == "audio"
+    assert next_curation(Curation(), -0.011, 2, options).modality == "visual"
 
 
 def test_item_21_curated_gate_is_the_running_mean_of_that_modality() -> None:

@@ -17,9 +17,10 @@ from torch import nn
 
 from avbalance.files import digest_json, read_json
 from avbalance.methods.base import load as load_method
-from avbalance.models.base import Batch, Model, ModelOutput, load
+from avbalance.models.base import Batch, Model, ModelOutput, build
 from avbalance.plan.plan import load_plan
-from avbalance.training.loop import Protocol, Trainer
+from avbalance.training.loop import Trainer
+from avbalance.training.protocol import Protocol
 from avbalance.training.tasks.base import load as load_task
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames
 
@@ -91,7 +92,7 @@ PARTS = {"train": np.arange(100), "val": np.arange(100, 130), "test": np.arange(
 
 
 def make_trainer(source: Source, protocol: Protocol, parts: dict[str, Any] = PARTS) -> Trainer:
-    task = load_task({})
+    task = load_task({}, "data")
     return Trainer(Linear(), load_method("baseline")(), task, source, parts, protocol, seed=0)  # type: ignore[arg-type]
 
 
@@ -117,7 +118,7 @@ def test_item_11_sgd_rate_momentum_decay_batch_and_epochs(paper_rows: list[Any])
 
 
 def test_item_11_the_optimiser_follows_the_protocol() -> None:
-    protocol = Protocol(3, 64, 1e-3, momentum=0.9, weight_decay=1e-4, decay_every=2, decay_factor=0.1)
+    protocol = Protocol(epochs=3, batch_size=64, learning_rate=1e-3, **{**SGD, "decay_every": 2})
     source = Source()
     trainer = make_trainer(source, protocol)
     assert type(trainer.optimiser) is torch.optim.SGD
@@ -140,7 +141,7 @@ def test_item_11_one_step_by_hand() -> None:
     source = Source(batch_size=1)
     source.values[0] = torch.tensor([1.0, 2.0, 0.0, 0.0])
     source.labels[0] = 0
-    protocol = Protocol(2, 1, 0.1, momentum=0.9, weight_decay=0.0, decay_every=70, decay_factor=0.1)
+    protocol = Protocol(epochs=2, batch_size=1, learning_rate=0.1, **{**SGD, "weight_decay": 0.0})
     trainer = make_trainer(source, protocol, {"train": np.array([0]), "val": PARTS["val"], "test": PARTS["test"]})
     trainer.model.linear.bias.requires_grad_(False)  # type: ignore[union-attr, operator]
     trainer.train()
@@ -210,7 +211,8 @@ def test_item_23_lost_clips_and_the_hash_of_the_used_ones_are_in_the_record(tmp_
     assert record["used_ids"]["train"] == digest_json([f"train-{n:03d}" for n in range(12) if n not in (0, 3)])
 
 
-LONG = Protocol(12, 64, 0.3, momentum=0.9, weight_decay=1e-4, decay_every=70, decay_factor=0.1)
+SGD: dict[str, Any] = {"momentum": 0.9, "weight_decay": 1e-4, "decay_every": 70, "decay_factor": 0.1}
+LONG = Protocol(epochs=12, batch_size=64, learning_rate=0.3, **SGD)
 
 
 @pytest.mark.parametrize("test_labels", ["flipped", "permuted"])
@@ -219,7 +221,7 @@ def test_item_24_the_selected_model_does_not_depend_on_the_test_part(test_labels
     for trainer in (one, other):
         trainer.train()
     assert one.evaluate("test").accuracy != other.evaluate("test").accuracy
-    assert one.selected_epoch == other.selected_epoch > 0
+    assert one.course.selected_epoch == other.course.selected_epoch > 0
     selected = [trainer.states["selected"] for trainer in (one, other)]
     assert all(torch.equal(selected[0][name], selected[1][name]) for name in selected[0])
 
@@ -240,7 +242,7 @@ def test_item_24_the_best_validation_epoch_is_selected_and_ties_go_to_the_earlie
     trainer.train()
     accuracies = [row["val_accuracy"] for row in trainer.history]
     assert len(set(accuracies)) > 1 and accuracies.count(max(accuracies)) > 1
-    assert trainer.selected_epoch == accuracies.index(max(accuracies))
+    assert trainer.course.selected_epoch == accuracies.index(max(accuracies))
     assert trainer.evaluate("val").accuracy["logits"] == max(accuracies)
 
 
@@ -249,9 +251,8 @@ def test_item_24_every_run_selects_on_validation(paper_rows: list[Any]) -> None:
 
 
 def test_item_30_sum_fusion_uses_the_full_bias_in_evaluation_too() -> None:
-    model = load("fusion-net")(
-        {"width": 2, "stem": "small", "fusion": "sum"}, 3, torch.Generator().manual_seed(0)
-    ).eval()
+    settings = {"name": "fusion-net", "width": 2, "stem": "small", "fusion": "sum"}
+    model = build(settings, 3, torch.Generator().manual_seed(0)).eval()
     for head in (model.fusion.first, model.fusion.second):  # type: ignore[union-attr]
         nn.init.constant_(head.bias, 4.0)  # type: ignore[union-attr, arg-type]
     generator = torch.Generator().manual_seed(1)
@@ -267,9 +268,9 @@ def test_item_30_sum_fusion_uses_the_full_bias_in_evaluation_too() -> None:
 
 @pytest.mark.parametrize("fusion", ["film", "gated"])
 def test_item_30_film_and_gated_scores_come_from_a_zero_vector(fusion: str) -> None:
-    from avbalance.models.fusion import build_fusion
+    from avbalance.models.fusion import FUSIONS
 
-    head = build_fusion(fusion, 4, 3)
+    head = FUSIONS[fusion](4, 3)
     generator = torch.Generator().manual_seed(0)
     for parameter in head.parameters():
         parameter.data.normal_(generator=generator)
@@ -282,7 +283,7 @@ def test_item_30_film_and_gated_scores_come_from_a_zero_vector(fusion: str) -> N
 
 
 def test_item_30_mean_gates_are_left_alone_by_evaluation_and_any_batch_size_runs() -> None:
-    model = load("mmtm-net")({"width": 2, "stem": "small"}, 3, torch.Generator().manual_seed(0))
+    model = build({"name": "mmtm-net", "width": 2, "stem": "small"}, 3, torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(1)
 
     def batch(samples: int, frames: int) -> Batch:

@@ -24,16 +24,21 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from avbalance.analysis import modality_gap
-from avbalance.analysis.adaptive_loss import AdaptiveSettings, adaptive_terms, alignment, imbalance, signed_gap
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.evaluation.paper import DatasetInfo, Paper, declarations_of
 from avbalance.evaluation.published import load_published
 from avbalance.methods import base as methods
-from avbalance.methods.adaptive_loss import AdaptiveLoss
+from avbalance.methods.adaptive_loss import (
+    AdaptiveLoss,
+    AdaptiveLossOptions,
+    adaptive_terms,
+    alignment,
+    imbalance,
+    signed_gap,
+)
 from avbalance.methods.base import Step
 from avbalance.methods.parts import gaps
-from avbalance.models.base import Batch, ModelOutput
-from avbalance.models.base import load as load_model
+from avbalance.models.base import Batch, ModelOutput, build
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
@@ -71,9 +76,9 @@ def options(run: str, **changes: Any) -> dict[str, Any]:
     return own | ({"warm_up_epochs": 1} if "warm_up_epochs" in own and "warm_up_epochs" not in changes else {})
 
 
-def settings() -> AdaptiveSettings:
+def settings() -> AdaptiveLossOptions:
     """What the loss of the paper tier is computed with."""
-    return AdaptiveLoss(rows()["ours"].settings["method"]).settings
+    return AdaptiveLoss(rows()["ours"].settings["method"]).options
 
 
 def terms() -> Any:
@@ -165,7 +170,7 @@ def test_item_03_the_fitted_gap_is_absolute_and_the_signed_one_is_kept(clips: An
 def test_item_03_the_fit_reads_the_absolute_gap(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from three_head_runs import spied
 
-    fitted = spied(monkeypatch, modality_gap, "fit")
+    fitted = spied(monkeypatch, gaps, "fit")
     trainer = trained(clips, "ours")
     audio, visual, label = heads_of(trainer, trainer.parts["train"])
     assert all((arguments[0] >= 0).all() and arguments[2] == "abs" for arguments in fitted)
@@ -181,7 +186,7 @@ def test_item_04_two_gaussians_are_fitted_to_the_whole_training_part_in_evaluati
 
     model = modality_gap.estimator(np.linspace(0, 1, 50), 0)
     assert (model.n_components, model.covariance_type) == (2, "full")
-    fitted = spied(monkeypatch, modality_gap, "fit")
+    fitted = spied(monkeypatch, gaps, "fit")
     modes: list[bool] = []
     trainer = trained(clips, "ours")
     original = type(trainer.model).forward
@@ -246,9 +251,8 @@ def test_item_08_the_gap_carries_gradient_and_the_posterior_none() -> None:
 
 def test_item_09_warm_up_uses_no_term_of_the_gap(clips: Any) -> None:
     method = AdaptiveLoss({**options("ours", warm_up_epochs=20), "lambda_gap": 9.0, "beta": 9.0})
-    model = load_model("fusion-net")(
-        {"encoder": "convolutional", "width": 2, "unimodal_heads": True}, 3, torch.Generator()
-    )
+    settings = {"name": "fusion-net", "encoder": "convolutional", "width": 2, "unimodal_heads": True}
+    model = build(settings, 3, torch.Generator())
     output = ModelOutput(AUDIO + VISUAL, {"audio": AUDIO, "visual": VISUAL}, {})
     batch = Batch(None, None, LABEL, torch.arange(4))
     for epoch in (0, 19):
@@ -275,7 +279,7 @@ def test_item_11_the_gap_of_imbalanced_samples_weighs_up_to_twice() -> None:
     assert terms().gap.item() == pytest.approx(0.915495, abs=1e-6)
     g, w = signed_gap(AUDIO, VISUAL, LABEL).abs(), imbalance(signed_gap(AUDIO, VISUAL, LABEL), MIXTURE, settings())
     assert terms().gap.item() == pytest.approx(float(((1 + w) * g).mean()))
-    unweighted = adaptive_terms(AUDIO + VISUAL, AUDIO, VISUAL, LABEL, MIXTURE, AdaptiveSettings(alpha=0))
+    unweighted = adaptive_terms(AUDIO + VISUAL, AUDIO, VISUAL, LABEL, MIXTURE, AdaptiveLossOptions(alpha=0))
     assert unweighted.gap.item() == pytest.approx(0.458175, abs=1e-6)
 
 
@@ -361,7 +365,7 @@ def test_item_17_compared_methods_share_encoders_data_schedule_and_seeds(role: s
 
 def test_item_17_networks_with_and_without_heads_start_from_the_same_encoders() -> None:
     made = [
-        load_model("fusion-net")({**rows()[run].settings["model"], "width": 2}, 6, torch.Generator().manual_seed(3))
+        build({**rows()[run].settings["model"], "width": 2}, 6, torch.Generator().manual_seed(3))
         for run in ("concat", "heads", "ours")
     ]
     for other in made[1:]:
@@ -486,7 +490,7 @@ def test_item_21_the_method_is_called_our_formulation_and_its_decisions_are_list
     assert all(OURS in loaded["runs"][run]["label"] for run in ("ours", "ours-v1", "fine-ours-high-quality"))
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert OURS in text and "abstracts" in text
-    for option in AdaptiveLoss.card.options:
+    for option in AdaptiveLossOptions.model_fields:
         assert f"`{option}`" in text, option
     assert any("our formulation" in note for note in AdaptiveLoss.card.deviations)
     tables = declared()["tables"]

@@ -31,16 +31,16 @@ from avbalance.features.clip import black_vector
 from avbalance.features.decode import uniform_frames
 from avbalance.features.recipes import AudioRecipe, ClipVectorRecipe, get_audio_recipe, get_visual_recipe
 from avbalance.methods.base import load as load_method
-from avbalance.models.base import Batch
-from avbalance.models.base import load as load_model
+from avbalance.models.base import Batch, build
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.tables import build_table
-from avbalance.training.cell import Tensors, make_trainer
+from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Trainer
+from avbalance.training.outputs import Tensors
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "modality-relevance"
@@ -78,16 +78,13 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def full(run: str) -> Any:
     """The network of a run at full size, without memory."""
     row = rows()[run]
-    module = load_model(row.settings["model"]["name"])
     with torch.device("meta"):
-        return module(row.settings["model"], CLASSES[row.role], torch.Generator())
+        return build(row.settings["model"], CLASSES[row.role], torch.Generator())
 
 
 def small(run: str, seed: int = 0) -> Any:
     settings = rows()[run].settings["model"]
-    return load_model(settings["name"])(
-        {**settings, **SMALL[settings["name"]]}, 3, torch.Generator().manual_seed(seed)
-    ).eval()
+    return build({**settings, **SMALL[settings["name"]]}, 3, torch.Generator().manual_seed(seed)).eval()
 
 
 def make_batch(audio: int = 1, visual: int = 2) -> Batch:
@@ -323,7 +320,7 @@ def test_item_12_a_plain_sum_of_three_losses(temperature: float, total: float) -
     method: Any = load_method("distillation")({**rows()["speech-student"].settings["method"],
                                                "temperature": temperature})  # fmt: skip
     soft = torch.tensor([[[0.5, 0.1], [-0.3, 0.4]], [[2.0, -1.0], [0.0, 1.5]]])
-    method._teachers = {"audio": soft[0], "visual": soft[1]}
+    method.teachers = {"audio": soft[0], "visual": soft[1]}
     output: Any = copy.copy(make_batch())
     output.logits = torch.tensor([[1.0, -0.5], [0.2, 0.8]])
     batch = Batch(None, None, torch.tensor([0, 1]), torch.tensor([0, 1]))

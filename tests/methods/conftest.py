@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from avbalance.methods.base import Method, Step
-from avbalance.models.base import Batch, Model, load
+from avbalance.models.base import Batch, Model, build
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes the helper modules of this folder importable
 
@@ -107,8 +107,8 @@ def make_trainer() -> MakeTrainer:
     """Return a function that builds a trainer for a method, a model name and model settings."""
 
     def make(method: Method, model: str = "fusion-net", epochs: int = 4, **settings: Any) -> TinyTrainer:
-        merged = {"width": 2, "stem": "small", **settings}
-        return TinyTrainer(load(model)(merged, CLASSES, torch.Generator().manual_seed(0)), method, epochs)
+        merged = {"name": model, "width": 2, "stem": "small", **settings}
+        return TinyTrainer(build(merged, CLASSES, torch.Generator().manual_seed(0)), method, epochs)
 
     return make
 

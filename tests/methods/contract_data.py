@@ -11,9 +11,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from tiny_cell import make_data, tiny_settings
+from tiny_cell import kill_after, make_data, tiny_settings
 from tiny_segments import make_segment_data, segment_settings
 from tiny_vectors import MODELS, make_vector_data, vector_settings
+
+__all__ = ["kill_after"]
 
 SMALL: dict[str, dict[str, Any]] = {
     "classification": {"width": 4, "stem": "small", "stem_stride": 1},
@@ -65,7 +67,7 @@ def stand_in(need: str, file: str, trainer: Any) -> Any:
 
 def weights_like(trainer: Any) -> Any:
     """Weights as a finished run on the trainer's clips would have left them, a tenth larger than the trainer's own."""
-    from avbalance.training.cell import Tensors
+    from avbalance.training.outputs import Tensors
 
     weights = Tensors({name: value * 1.1 for name, value in trainer.model.state_dict().items()})
     weights.facts = dict(trainer.facts)
@@ -76,11 +78,11 @@ def teacher_like(network: str, trainer: Any) -> Any:
     """Weights of a new network of one modality, as a finished run on the trainer's clips would have left them."""
     import torch
 
-    from avbalance.models.base import load
-    from avbalance.training.cell import Tensors
+    from avbalance.models.base import build
+    from avbalance.training.outputs import Tensors
 
     settings, classes = MODELS[network], trainer.source.clips.classes
-    weights = Tensors(load(network)(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
+    weights = Tensors(build(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
     weights.facts = {**trainer.facts, "model": settings}
     return weights
 

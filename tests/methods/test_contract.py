@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from contract_data import SMALL, beats_majority, easy_clips, learnt, settings_for, stand_in
+from contract_data import SMALL, beats_majority, easy_clips, kill_after, learnt, settings_for, stand_in
 
 from avbalance import methods
-from avbalance.errors import UserError
 from avbalance.plan.plan import load_plan
 
 REPOSITORY = Path(__file__).parents[2]
@@ -133,33 +130,14 @@ def labels_of(trainer: Any) -> Any:
     return trainer.source.clips.labels[trainer.parts["test"]]
 
 
-def kill_at(trainer: Any, epoch: int, index: int) -> None:
-    """Let the trainer's method, or that of its copies, raise KeyboardInterrupt after one optimiser step."""
-    kind = type(trainer)
-    original = kind._step
-
-    def step(self: Any, batch: Any, where: Any) -> Any:
-        loss = original(self, batch, where)
-        if (where.epoch, where.index) == (epoch, index):
-            raise KeyboardInterrupt
-        return loss
-
-    kind._step = step
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            trainer.train() if trainer.method.card.predicts else trainer.method.prepare(trainer)
-    finally:
-        kind._step = original
-
-
 @pytest.mark.parametrize("name", sorted(CARDS))
 def test_card_is_complete(name: str) -> None:
     card = CARDS[name]
     assert card.name == name
     assert card.label.strip() and card.reference.strip()
     assert card.summary.endswith(".") and len(card.summary) > 20
-    for option, (_, source) in card.options.items():
-        assert option.isidentifier() and len(source.split()) >= 3, option
+    for option, field in card.options.model_fields.items():
+        assert len(str(field.description).split()) >= 3, option
     assert all(sentence.endswith(".") for sentence in card.deviations)
     assert set(card.fusions) <= FUSIONS
     models = REPOSITORY / "src" / "avbalance" / "models"
@@ -167,18 +145,11 @@ def test_card_is_complete(name: str) -> None:
     assert card.models or not card.trains
     if card.no_op is not None:
         assert card.no_op.equals in PREDICTING
-        assert set(card.no_op.options) <= set(card.options)
+        assert set(card.no_op.options) <= set(card.options.model_fields)
 
 
 def test_every_method_is_used_by_a_run_of_the_smoke_tier() -> None:
     assert set(declared()) == set(CARDS)
-
-
-def test_importing_every_method_does_not_import_torch() -> None:
-    code = "import sys; from avbalance import methods; [methods.load(name)() for name in methods.names()]; "
-    code += "print([name for name in ('torch', 'pandas', 'numpy') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", PREDICTING)
@@ -206,7 +177,7 @@ def test_resumes_bit_equal_after_a_kill_inside_an_epoch(
 
     settings = settings_of(name)
     epoch, index = 1, int(np.random.default_rng([3, len(name)]).integers(1, 4))
-    kill_at(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch, index)
+    kill_after(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch, index)
     again = trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0))
     resumed, whole = finish(again), finished(name, settings)
     # the state is written after the hooks of a step, so that the killed step is done again
@@ -264,7 +235,7 @@ def test_a_run_for_its_artifacts_that_trains_resumes_and_leaves_its_model_alone(
     assert all(torch.equal(value, before[key]) for key, value in whole.model.state_dict().items())
     artifacts = whole.method.artifacts()
     assert artifacts
-    kill_at(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch=1, index=2)
+    kill_after(trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0)), epoch=1, index=2)
     again = trainer_of(name, settings, Checkpoints(tmp_path, "key", every_s=0.0))
     again.method.prepare(again)
     assert "resumed at epoch 2, step 3" in again.progress.out.getvalue()
@@ -298,14 +269,6 @@ def test_a_combination_beats_the_majority_class_on_easy_data(name: str, finished
     combined = methods.load(name)().combine(predictions)  # type: ignore[attr-defined]
     assert combined["id"].tolist() == predictions[part]["id"].tolist()
     assert beats_majority(np.stack(combined["logits"]).argmax(1), labels)
-
-
-def test_ogm_ge_with_nothing_to_modulate_is_an_error(trainer_of: Callable[..., Any]) -> None:
-    trainer = trainer_of("ogm-ge", settings_of("ogm-ge"))
-    for parameter in trainer.model.group("visual"):
-        parameter.requires_grad_(False)
-    with pytest.raises(UserError, match="the visual encoder has no convolution gradient to modulate"):
-        trainer.train()
 
 
 @pytest.mark.parametrize("name", PREDICTING)

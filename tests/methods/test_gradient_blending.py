@@ -14,14 +14,12 @@ from avbalance.methods.baseline import Baseline
 from avbalance.methods.gradient_blending import (
     GradientBlending,
     SingleHead,
-    blended_loss,
     blending_weights,
     estimate,
     overfitting_and_generalisation,
     re_estimated,
 )
 from avbalance.methods.gradient_blending_weights import GradientBlendingWeights
-from avbalance.models.base import ModelOutput
 
 # head: (train before, after), (held out before, after) -> dO, dG, dG / dO^2
 # audio: O from 0.2 to 0.5, dO 0.3, dG 0.2, 2.2222; visual: O from 0.1 to 0.2, dO 0.1, dG 0.1, 10;
@@ -40,12 +38,6 @@ def test_weights_by_hand() -> None:
     assert weights_of(HISTORY) == pytest.approx(WEIGHTS, abs=1e-6)
 
 
-@pytest.mark.parametrize("constant", [0.1, 7.0])
-def test_a_common_factor_of_all_losses_cancels(constant: float) -> None:
-    scaled = [tuple(tuple(constant * loss for loss in pair) for pair in head) for head in HISTORY]
-    assert weights_of(scaled) == pytest.approx(WEIGHTS, abs=1e-6)  # type: ignore[arg-type]
-
-
 def test_guards() -> None:
     assert blending_weights([0.1, 0.1, 0.1], [0.0, 0.3, 0.1]) == pytest.approx([0.0, 0.75, 0.25])
     assert blending_weights([0.1, 0.1, 0.1], [-5.0, 0.3, 0.1]) == pytest.approx([0.0, 0.75, 0.25])
@@ -53,18 +45,6 @@ def test_guards() -> None:
     # dO^2 is floored at 1e-6: gains 1e-6 / 1e-6 = 1 and 3e-6 / 1e-6 = 3
     assert blending_weights([0.0, 1e-5], [1e-6, 3e-6]) == pytest.approx([0.25, 0.75])
     assert blending_weights([-0.1, 0.1], [1.0, 1.0]) == pytest.approx([0.5, 0.5])
-
-
-def test_blended_loss_by_hand() -> None:
-    # cross-entropy of class 0: [0, 0] ln 2 = 0.693147, [ln 3, 0] ln 4/3 = 0.287682, [0, ln 3] ln 4 = 1.386294
-    ln3 = 1.0986123
-    output = ModelOutput(
-        torch.tensor([[0.0, ln3]]),
-        {"audio": torch.tensor([[0.0, 0.0]]), "visual": torch.tensor([[ln3, 0.0]])},
-        {},
-    )
-    loss = blended_loss(output, torch.tensor([0]), [0.2, 0.3, 0.5])
-    assert loss.item() == pytest.approx(0.2 * 0.693147 + 0.3 * 0.287682 + 0.5 * 1.386294, abs=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["concat", "gated"])
@@ -94,16 +74,6 @@ def test_a_single_head_trains_its_own_path_only(head: str, moved: str, still: st
     assert not any(changed(still))
     for old, new in zip(before.fusion.parameters(), trainer.model.fusion.parameters(), strict=True):
         assert torch.equal(old, new)
-
-
-def test_estimation_leaves_the_model_alone(make_trainer: Any, same_weights: Any) -> None:
-    trainer = make_trainer(Baseline(), unimodal_heads=True)
-    trainer.step(0, 0)
-    before = copy.deepcopy(trainer.model)
-    record = estimate(trainer, 2, first_epoch=0, schedule=False)
-    assert same_weights(before, trainer.model)
-    assert sum(record["weights"].values()) == pytest.approx(1.0)
-    assert all(not same_weights(before, clone.model) for clone in trainer.clones)
 
 
 def test_estimation_reports_what_the_copies_measured(make_trainer: Any) -> None:
@@ -215,15 +185,7 @@ def test_resumed_stage_one_keeps_its_weights(make_trainer: Any) -> None:
 def test_bad_input_is_refused(make_trainer: Any) -> None:
     with pytest.raises(UserError, match="sum to 1"):
         GradientBlending({"weights": [1, 1, 1]})
-    with pytest.raises(UserError, match="option weights is 'onlien'"):
-        GradientBlending({"weights": "onlien"})
-    with pytest.raises(UserError, match="super_epoch is 0"):
-        GradientBlending({"super_epoch": 0})
-    with pytest.raises(UserError, match="option batch_norm is 'fresh'; it must be as trained or re-estimated"):
-        GradientBlending({"batch_norm": "fresh"})
-    with pytest.raises(UserError, match="epochs is 0"):
-        GradientBlendingWeights({"epochs": 0})
-    with pytest.raises(UserError, match="offline weights are missing"):
+    with pytest.raises(UserError, match=r"reads weights\.json of gradient-blending-weights; name the run"):
         make_trainer(GradientBlending({"weights": "offline"}), unimodal_heads=True).fit()
     with pytest.raises(UserError, match="unimodal_heads"):
         make_trainer(GradientBlending()).fit()

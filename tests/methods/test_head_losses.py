@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from three_head_runs import easy_clips, make, same, spied, trained
+from three_head_runs import easy_clips, same, trained
 from torch.nn.functional import cross_entropy
 
-from avbalance.errors import UserError
 from avbalance.methods import head_losses
 from avbalance.methods.head_losses import HeadLosses
-from avbalance.methods.parts import gaps
-from avbalance.training.loop import Trainer
 
 COLUMNS = ("gap_mean", "mu_B", "mu_I", "pi_I", "share_imbalanced", "bic_difference")
 
@@ -37,14 +33,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def observed(clips: Any) -> Any:
     return trained(clips, "head-losses", {"warm_up_epochs": 1})
-
-
-def test_the_loss_is_the_sum_of_three_cross_entropies(clips: Any) -> None:
-    trainer = make(clips, "head-losses", {})
-    (batch, output), *_ = trainer.outputs(trainer.parts["train"])
-    heads = (output.logits, output.scores["audio"], output.scores["visual"])
-    expected = sum(cross_entropy(logits, batch.label) for logits in heads)
-    torch.testing.assert_close(trainer.method.loss(trainer.model, output, batch, None), expected)
 
 
 def test_the_history_has_the_mean_parts_of_the_loss(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,49 +60,6 @@ def test_measuring_the_gap_changes_no_bit_of_the_training(
     unobserved = trained(clips, "head-losses", {"warm_up_epochs": 1})
     assert unobserved.method.fits == [] and len(observed.method.fits) == 2
     assert same(observed, unobserved)
-
-
-def test_only_the_training_clips_are_measured_all_of_them_in_evaluation_mode(
-    clips: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = make(clips, "head-losses", {"warm_up_epochs": 1})
-    fits = spied(monkeypatch, gaps, "training_scores")
-    passes = spied(monkeypatch, Trainer, "outputs")
-    modes: list[bool] = []
-    monkeypatch.setattr(trainer.method, "heads", _watching(trainer.method, modes))
-    trainer.train()
-    assert [np.array_equal(indices, trainer.parts["train"]) for _, _, indices in fits] == [True, True]
-    looked_at = [indices for _, indices in passes]
-    whole = [np.array_equal(indices, trainer.parts["train"]) for indices in looked_at]
-    assert sum(whole) == 2 and len(whole) == 2 + 3  # the others are validation, once an epoch
-    assert modes.count(False) == 2 and modes.count(True) == 3 * 6
-
-
-def _watching(method: Any, modes: list[bool]) -> Any:
-    original = method.heads
-
-    def heads(model: Any, output: Any) -> Any:
-        modes.append(model.training)
-        return original(model, output)
-
-    return heads
-
-
-def test_the_recorded_scores_are_those_of_the_last_epoch(observed: Any) -> None:
-    found = observed.method.artifacts()["gaps.json"]
-    train = observed.parts["train"]
-    assert found["epochs"] == [1, 3]
-    assert found["ids"] == observed.source.clips.ids[train].tolist()
-    assert found["labels"] == observed.source.clips.labels[train].tolist()
-    observed.model.load_state_dict(observed.states["last"])
-    with torch.no_grad():
-        batch = observed.source.batch_of(train)
-        scores = observed.model.eval()(batch).scores
-    for name in ("audio", "visual"):
-        assert np.shape(found[name]) == (2, 96)
-        expected = scores[name].double().softmax(1)[torch.arange(96), batch.label]
-        np.testing.assert_allclose(found[name][1], expected.numpy(), atol=2e-6)
-        assert not np.allclose(found[name][0], found[name][1], atol=1e-3)
 
 
 def test_the_recorded_fit_is_that_of_the_recorded_gaps(observed: Any) -> None:
@@ -151,20 +96,3 @@ def test_the_history_repeats_a_fit_in_its_epochs_row_alone(observed: Any) -> Non
 def test_the_gap_is_measured_after_warm_up_and_at_the_end(clips: Any, warm_up: int, measured: list[int]) -> None:
     method = trained(clips, "head-losses", {"warm_up_epochs": warm_up}, epochs=2).method
     assert [record["epoch"] for record in method.fits] == measured == method.gaps["epochs"]
-
-
-@pytest.mark.parametrize("fusion", HeadLosses.card.fusions)
-def test_every_fusion_can_be_trained(clips: Any, fusion: str) -> None:
-    trainer = trained(clips, "head-losses", {}, model={"fusion": fusion}, epochs=1)
-    assert trainer.history[0]["val_accuracy_audio"] > 40
-
-
-def test_a_network_without_heads_is_refused(clips: Any) -> None:
-    with pytest.raises(UserError, match="head-losses needs a head per modality; use fusion-net and set"):
-        trained(clips, "head-losses", {}, model={"unimodal_heads": False})
-
-
-@pytest.mark.parametrize("value", [-1, 2.5, "late"])
-def test_warm_up_is_a_number_of_epochs(value: Any) -> None:
-    with pytest.raises(UserError, match=r"option warm_up_epochs is .* it must be a whole number of at least 0"):
-        HeadLosses({"warm_up_epochs": value})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,22 @@ import torch
 from tiny_parsing import CLASSES, make_clips, parsing_trainer
 
 from avbalance.errors import UserError
-from avbalance.methods import load
+from avbalance.methods.jomold_ratios import noise_ratio
 
 MODEL = {"visual_dropout": 0.5, "dropout": 0.5, "with_ca": False}
 VIDEOS = 150  # two batches, of 128 and of 22
+
+
+def test_ratio_by_hand() -> None:
+    # in batches of two the means are (.5 + .3) / 2 = .4 and .9; their mean is .65, not the videos' 1.7 / 3 = .5667
+    probability, label = torch.tensor([[0.5], [0.3], [0.9]]), torch.tensor([[1.0], [1.0], [1.0]])
+    # p / .65: .7692, .4615, 1.3846; over .5667 the first would be .8824
+    assert noise_ratio(probability, label, 0.8, batch=2).tolist() == pytest.approx([2 / 3])
+    assert noise_ratio(probability, label, 0.6, batch=2).tolist() == pytest.approx([1 / 3])
+    # .95 p / .65: .7308, .4385, 1.3154
+    assert noise_ratio(probability, label, 1.3, 0.9, batch=2).tolist() == pytest.approx([2 / 3])
+    assert noise_ratio(probability, label, 1.35, 0.9, batch=2).tolist() == [1.0]
+    assert noise_ratio(probability, label, 1.35, 1.0, batch=2).tolist() == pytest.approx([2 / 3])
 
 
 @pytest.fixture(scope="module")
@@ -81,27 +92,13 @@ def test_nothing_is_drawn_and_the_estimator_stays_as_it_was(clips: Any, estimato
         assert torch.equal(value, estimator[name])
 
 
-def test_jomold_trains_with_the_file(clips: Any, estimator: Any) -> None:
-    written = json.loads(json.dumps(estimate(clips, estimator)[1]))
-    trainer = parsing_trainer("jomold", {"dgm": True}, clips=clips, needs={"ratios": written}, max_steps=2)
-    trainer.train()
-    assert len(trainer.history) == 2
-
-
 def test_weights_that_are_missing_or_of_another_network_are_an_error(clips: Any, estimator: Any) -> None:
     trainer = parsing_trainer("jomold-ratios", clips=clips, model=MODEL)
     assert trainer.method.artifacts() == {}
-    with pytest.raises(UserError, match=r"reads model\.safetensors of an estimator's run"):
+    with pytest.raises(UserError, match=r"reads model\.safetensors; name the run"):
         trainer.method.prepare(trainer)
     with pytest.raises(UserError, match="give both runs the same model settings"):
         estimate(clips, estimator, {**MODEL, "width": 8})
     for model in ({"name": "mm-pyramid", "attention_heads": 4}, {**MODEL, "with_ca": True}):
         with pytest.raises(UserError, match="use han with with_ca: false"):
             estimate(clips, estimator, model)
-
-
-def test_it_is_a_run_without_predictions_and_checks_its_thresholds() -> None:
-    ratios = load("jomold-ratios")
-    assert ratios.card.trains and not ratios.card.predicts
-    with pytest.raises(UserError, match="option threshold_audio is 0"):
-        ratios({"threshold_audio": 0})

@@ -11,11 +11,36 @@ import torch
 from tiny_parsing import CLASSES, equal, make_clips, parsing_trainer, weights
 
 from avbalance.errors import UserError
-from avbalance.methods import load
-from avbalance.training.streams import torch_stream
+from avbalance.methods.ma_labels import exchange_partners, relative_error
+from avbalance.streams import torch_stream
 
 MODEL = {"dropout": 0.5}
 VIDEOS = 140
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_partners_share_no_label_and_are_uniform() -> None:
+    label = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 1]]).repeat(600, 1)
+    partner = exchange_partners(label, generator())
+    assert not bool((label * label[partner]).sum(1).any())
+    # video kind 0 may meet kinds 1, 2 and 4 alike
+    kinds = partner[0::5] % 5
+    shares = [float((kinds == kind).double().mean()) for kind in (1, 2, 4)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.08)
+    lonely = torch.tensor([[1.0, 0], [1, 0], [0, 1], [1, 1]])  # the last shares a label with all
+    partner = exchange_partners(lonely, generator())
+    assert partner[:2].tolist() == [2, 2] and int(partner[2]) in (0, 1) and int(partner[3]) == -1
+
+
+def test_relative_error_by_hand() -> None:
+    # class 0: one of four wrong (.5 is not above .5), class 1: two wrong, class 2: none; over the greatest: .5, 1, 0
+    probability = torch.tensor([[0.6, 0.6, 0.1], [0.5, 0.6, 0.1], [0.7, 0.1, 0.1], [0.2, 0.2, 0.1]])
+    label = torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
+    assert relative_error(probability, label).tolist() == pytest.approx([0.5, 1.0, 0.0])
+    assert relative_error(label, label).tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +102,6 @@ def by_loops(clips: Any, model: Any, partner: list[int]) -> tuple[dict[str, Any]
 
 def partners(clips: Any, seed: int) -> list[int]:
     """The draw, by the same function on the same stream."""
-    from avbalance.analysis.parsing_losses import exchange_partners
-
     label = torch.as_tensor(clips.label_matrix[:VIDEOS], dtype=torch.float32)
     found: list[int] = exchange_partners(label, torch_stream("cpu", seed, "ma-labels", "partners")).tolist()
     return found
@@ -118,7 +141,7 @@ def test_han_trains_with_the_file(clips: Any, base: Any) -> None:
     refined = parsing_trainer("han", options, clips=clips, needs={"labels": written}, epochs=1)
     method: Any = refined.method
     refined.train()
-    gone = method._gone
+    gone = method.gone
     assert gone.audio.sum(0).tolist() == written["counts"]["audio"]
     assert gone.visual.sum(0).tolist() == written["counts"]["visual"]
     assert not (gone.audio.numpy() & ~clips.label_matrix).any()  # only what was there
@@ -134,8 +157,3 @@ def test_weights_that_are_missing_or_of_another_network_are_an_error(clips: Any,
         trainer.method.prepare(trainer)
     with pytest.raises(UserError, match="give both runs the same model settings"):
         estimate(clips, base, model={"msdu": True})
-
-
-def test_it_is_a_run_without_predictions() -> None:
-    card = load("ma-labels").card
-    assert card.trains and not card.predicts and not card.options

@@ -1,4 +1,7 @@
-"""Dynamic gradient modulation as a part of methods: worked numbers, window, noise, update, log and state."""
+"""Dynamic gradient modulation: measure, coefficients, noise, window, update, log and state.
+
+Worked numbers, and what is modulated on the networks: tests/fidelity/test_avvp_gradient_modulation.py.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,104 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
-from avbalance.methods.parts.modulation import COLUMNS, OFF, OPTIONS, Modulation
+from avbalance.methods.parts.modulation import (
+    COLUMNS,
+    OFF,
+    Modulation,
+    ModulationOptions,
+    coefficients,
+    imbalance,
+    modulate,
+    scale_update,
+    score_and_discrepancy,
+    side,
+)
 
 LABEL = torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 0]])
 AUDIO = torch.tensor([[0.8, 0.2, 0.6, 0.1], [0.3, 0.5, 0.2, 0.4]])
 VISUAL = torch.tensor([[0.5, 0.1, 0.3, 0.2], [0.2, 0.8, 0.1, 0.3]])
 
 
-class Pairs(nn.Module):
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# The measure and its coefficients.
+
+
+@pytest.mark.parametrize("classes", [2, 6, 29])
+def test_single_label_fusion_is_affine_in_the_score(classes: int) -> None:
+    # rows sum to 1, so the negatives' mean is (1 - s) / (C - 1): S + D = (S (2C - 1) - N) / (C - 1)
+    logits = torch.randn(40, classes, generator=generator(), dtype=torch.float64)
+    label = torch.eye(classes, dtype=torch.float64)[torch.randint(0, classes, (40,), generator=generator(1))]
+    scores = logits.softmax(1)
+    score, discrepancy = score_and_discrepancy(scores, label)
+    closed = (score * (2 * classes - 1) - 40) / (classes - 1)
+    assert float(score + discrepancy) == pytest.approx(float(closed), abs=1e-9)
+
+
+def test_samples_with_labels_of_one_kind_only_do_not_count() -> None:
+    label = torch.cat([LABEL, torch.zeros(1, 4), torch.ones(1, 4)])
+    extra = torch.tensor([[0.9, 0.9, 0.9, 0.9], [0.7, 0.1, 0.2, 0.3]])
+    for measure in ("score", "discrepancy", "fusion"):
+        assert side(torch.cat([AUDIO, extra]), label, measure) == side(AUDIO, LABEL, measure)  # type: ignore[arg-type]
+    assert imbalance(extra, extra / 2, label[2:]) == 1
+
+
+@pytest.mark.parametrize(
+    ("omega", "gamma", "mu"),
+    [
+        *[(1.2, 0.1, 0.8806), (1.5, 0.1, 0.8511), (2, 0.1, 0.8026), (3, 0.1, 0.7087), (1 + 1e-9, 0.1, 0.9003)],
+        *[(1.2, 0.8, 0.2557), (1.5, 0.8, 0.1663), (2, 0.8, 0.0783), (3, 0.8, 0.0163)],
+    ],
+)
+def test_coefficient_table(omega: float, gamma: float, mu: float) -> None:
+    assert coefficients(omega, gamma) == pytest.approx((1, mu), abs=6e-5)
+    assert coefficients(1 / omega, gamma) == pytest.approx((mu, 1), abs=6e-5)
+
+
+def test_coefficients_at_the_edges() -> None:
+    assert coefficients(1.0, 0.1) == coefficients(5.0, 0.0) == (1.0, 1.0)
+    assert coefficients(1e6, 0.1) == (1.0, 0.0) and coefficients(1e-6, 0.1) == (0.0, 1.0)
+
+
+# Noise.
+
+
+@pytest.mark.parametrize(
+    ("noise", "kept", "spread"), [("added", 0.25, 1.0), ("literal", 1.0, math.sqrt(1 + 0.25**2)), ("none", 0.25, 0.0)]
+)
+def test_noise_has_the_deviation_of_the_unmodulated_gradient(noise: Any, kept: float, spread: float) -> None:
+    gradient = 0.1 * torch.randn(200, 150, generator=generator()) + 0.5
+    changed = gradient.clone()
+    modulate(changed, 0.25, noise, generator(1))
+    rest = changed - kept * gradient
+    deviation = float(gradient.std())
+    assert float(rest.std()) == pytest.approx(spread * deviation, rel=0.02, abs=1e-7)
+    assert float(rest.mean()) == pytest.approx(0, abs=5 * spread * deviation / math.sqrt(rest.numel()) + 1e-7)
+    correlation = torch.corrcoef(torch.stack([rest.flatten(), gradient.flatten()]))[0, 1]
+    assert noise == "none" or abs(float(correlation)) < 0.03
+
+
+def test_noise_at_the_edges() -> None:
+    single = torch.tensor([2.0])
+    modulate(single, 0.5, "added", generator())
+    assert float(single) == pytest.approx(1.0, abs=1e-6)  # one element does not deviate
+    equal = torch.full((50,), 3.0)
+    modulate(equal, 1.0, "added", generator())
+    torch.testing.assert_close(equal, torch.full((50,), 3.0), atol=1e-6, rtol=0)
+
+
+# As a part of methods.
+
+
+class TwoGroups(nn.Module):
     """One weight per modality, and one that belongs to neither."""
 
     def __init__(self, size: int = 6) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(size)
-        self.own = nn.ParameterDict({name: torch.randn(size, generator=generator) for name in ("audio", "visual")})
-        self.shared = nn.Parameter(torch.randn(size, generator=generator))
+        self.own = nn.ParameterDict({name: torch.randn(size, generator=generator(6)) for name in ("audio", "visual")})
+        self.shared = nn.Parameter(torch.randn(size, generator=generator(7)))
 
     def group(self, name: str) -> list[nn.Parameter]:
         return [self.own[name]]
@@ -34,23 +120,28 @@ class Pairs(nn.Module):
         """Fill the gradients; returns copies by name."""
         self.zero_grad()
         torch.autograd.backward(sum((parameter**3).sum() for parameter in self.parameters()))
-        return {name: parameter.grad.clone() for name, parameter in self.named_parameters()}
+        return self.gradients()
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: each.grad.clone() for name, each in self.named_parameters() if each.grad is not None}
 
 
 def modulation(**options: Any) -> Modulation:
-    return Modulation({**{name: default for name, (default, _) in OPTIONS.items()}, "dgm": True, **options})
+    return Modulation(ModulationOptions(**{"dgm": True, **options}))
 
 
 def step(epoch: int = 0, index: int = 0, seed: int = 5) -> Step:
-    return Step(epoch, index, 3, torch.Generator().manual_seed(seed))
+    return Step(epoch, index, 3, generator(seed))
 
 
 def apply(part: Modulation, model: Any, where: Step | None = None, audio: Tensor = AUDIO) -> dict[str, float]:
     """Modulate the model's gradients; returns what the epoch logs."""
-    part.gradients(model, audio, VISUAL, LABEL, None, where or step())
-    log: dict[str, float] = {}
-    part.epoch_end(log)
-    return log
+    part.gradients(model, (audio, VISUAL), LABEL, None, where or step())
+    return part.means.close()
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 @pytest.mark.parametrize(
@@ -62,102 +153,66 @@ def apply(part: Modulation, model: Any, where: Step | None = None, audio: Tensor
     ],
 )
 def test_worked_numbers_are_applied_and_logged(measure: str, omega: float, mu_a: float, mu_v: float) -> None:
-    model = Pairs()
+    model = TwoGroups()
     before = model.backward()
     log = apply(modulation(measure=measure, noise="none"), model)
     assert log == pytest.approx(
         {"omega_va": omega, "mu_a": mu_a, "mu_v": mu_v, "share_visual_damped": float(mu_v < 1)}, abs=1e-6
     )
     for name, mu in (("own.audio", mu_a), ("own.visual", mu_v), ("shared", 1.0)):
-        torch.testing.assert_close(dict(model.named_parameters())[name].grad, before[name] * mu)
-
-
-def test_at_most_one_modality_is_damped() -> None:
-    part = modulation(noise="none", gamma=0.5)
-    generator = torch.Generator().manual_seed(1)
-    damped = set()
-    for _ in range(50):
-        model = Pairs()
-        model.backward()
-        log = apply(part, model, audio=torch.rand(2, 4, generator=generator))
-        damped.add((log["mu_a"] < 1, log["mu_v"] < 1))
-    assert damped == {(True, False), (False, True)}
+        torch.testing.assert_close(model.gradients()[name], before[name] * mu)
 
 
 def test_off_is_off() -> None:
-    model = Pairs()
+    model = TwoGroups()
     before = model.backward()
-    assert apply(modulation(dgm=False), model) == {}
-    assert all(torch.equal(parameter.grad, before[name]) for name, parameter in model.named_parameters())
+    assert apply(modulation(dgm=False), model) == {} and equal(model.gradients(), before)
+    log = apply(modulation(**OFF), model)
+    assert (log["mu_a"], log["mu_v"]) == (1.0, 1.0) and equal(model.gradients(), before)
 
 
 def test_outside_the_window_it_measures_only() -> None:
     part = modulation(start_epoch=1, end_epoch=2)
-    assert [part.active(epoch) for epoch in range(4)] == [False, True, True, False]
-    assert [modulation().active(epoch) for epoch in (0, 99)] == [True, True]
-    for epoch in (0, 3):
-        model = Pairs()
+    for epoch, modulated in enumerate([False, True, True, False]):
+        model = TwoGroups()
         before = model.backward()
         log = apply(part, model, step(epoch))
-        assert (log["mu_a"], log["mu_v"], log["share_visual_damped"]) == (1.0, 1.0, 0.0)
+        assert (log["mu_a"] < 1, log["mu_v"], log["share_visual_damped"]) == (modulated, 1.0, 0.0)
         assert log["omega_va"] == pytest.approx(0.924528, abs=1e-6)
-        assert all(torch.equal(parameter.grad, before[name]) for name, parameter in model.named_parameters())
-    model = Pairs()
-    before = model.backward()
-    assert apply(part, model, step(2))["mu_a"] < 1
-    assert not torch.equal(model.own["audio"].grad, before["own.audio"])
-
-
-@pytest.mark.parametrize("where", ["audio", "visual"])
-def test_noise_has_the_deviation_of_the_unmodulated_gradient_whatever_mu(where: str) -> None:
-    model = Pairs(200_000)
-    before = model.backward()[f"own.{where}"]
-    mu = apply(modulation(gamma=2.0), model)[f"mu_{where[0]}"]  # audio leads: mu_a is far below 1, mu_v is 1
-    assert (mu < 0.1) == (where == "audio")
-    noise = model.own[where].grad - mu * before
-    assert noise.std().item() == pytest.approx(before.std().item(), rel=0.02)
-    assert noise.mean().item() == pytest.approx(0, abs=4 * before.std().item() / math.sqrt(before.numel()))
+        assert equal(model.gradients(), before) != modulated
 
 
 def test_noise_comes_from_the_step_s_generator_alone() -> None:
     found = []
     for seed in (5, 5, 6):
-        model = Pairs()
+        model = TwoGroups()
         model.backward()
         state = torch.get_rng_state()
         apply(modulation(), model, step(seed=seed))
         assert torch.equal(torch.get_rng_state(), state)
-        found.append(torch.cat([model.own["audio"].grad, model.own["visual"].grad]))
-    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+        found.append(model.gradients())
+    assert equal(found[0], found[1]) and not equal(found[0], found[2])
 
 
 def test_groups_may_be_a_subset_chosen_by_the_caller() -> None:
-    model = Pairs()
+    model = TwoGroups()
     before = model.backward()
-    part = modulation(noise="none")
-    part.gradients(model, AUDIO, VISUAL, LABEL, {"audio": [model.shared], "visual": [model.own["visual"]]}, step())
-    assert torch.equal(model.own["audio"].grad, before["own.audio"])
-    assert not torch.equal(model.shared.grad, before["shared"])
-
-
-def test_scores_are_detached() -> None:
-    model = Pairs()
-    model.backward()
-    scores = AUDIO.clone().requires_grad_()
-    modulation().gradients(model, scores, VISUAL, LABEL, None, step())
-    assert scores.grad is None
+    groups = {"audio": [model.shared], "visual": [model.own["visual"]]}
+    modulation(noise="none").gradients(model, (AUDIO, VISUAL), LABEL, groups, step())  # type: ignore[arg-type]
+    changed = {name for name, value in model.gradients().items() if not torch.equal(value, before[name])}
+    assert changed == {"shared"}
 
 
 def test_update_scales_the_optimiser_s_step_and_not_the_gradient() -> None:
-    plain, ours = Pairs(), Pairs()
+    plain, ours = TwoGroups(), TwoGroups()
     start = {name: value.clone() for name, value in plain.state_dict().items()}
     part = modulation(noise="none", apply="update")
     for model in (plain, ours):
         optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
         before = model.backward()
         if model is ours:
-            part.gradients(model, AUDIO, VISUAL, LABEL, None, step())
-        assert all(torch.equal(parameter.grad, before[name]) for name, parameter in model.named_parameters())
+            apply(part, model)
+        assert equal(model.gradients(), before)
         optimiser.step()
     part.after_step()
     whole, found = plain.state_dict(), ours.state_dict()
@@ -165,66 +220,59 @@ def test_update_scales_the_optimiser_s_step_and_not_the_gradient() -> None:
         torch.testing.assert_close(found[name], start[name] + mu * (whole[name] - start[name]), rtol=1e-5, atol=1e-6)
     settled = {name: value.clone() for name, value in ours.state_dict().items()}
     part.after_step()  # nothing is kept from one step to the next
-    assert all(torch.equal(value, settled[name]) for name, value in ours.state_dict().items())
+    assert equal(ours.state_dict(), settled)
 
 
 def test_update_keeps_the_noise_in_the_gradient() -> None:
     results = []
     for options in ({"apply": "update"}, {"apply": "grad", "gamma": 0.0}):
-        model = Pairs()
+        model = TwoGroups()
         model.backward()
         apply(modulation(**options), model)
-        results.append(model.own["audio"].grad.clone())
-    assert torch.equal(*results)
+        results.append(model.gradients())
+    assert equal(*results)
 
 
-def test_scaling_by_one_without_noise_leaves_every_bit() -> None:
-    model = Pairs()
-    before = model.backward()
-    log = apply(modulation(**OFF), model)
-    assert (log["mu_a"], log["mu_v"]) == (1.0, 1.0)
-    assert all(torch.equal(parameter.grad, before[name]) for name, parameter in model.named_parameters())
+def test_scaling_the_update_takes_back_part_of_the_step() -> None:
+    parameter = nn.Parameter(torch.tensor([2.0, 5.0]))
+    scale_update([parameter], [torch.tensor([1.0, 7.0])], 0.25)
+    torch.testing.assert_close(parameter.detach(), torch.tensor([1.25, 6.5]))  # 1 + (2 - 1) / 4, 7 + (5 - 7) / 4
+    assert parameter.requires_grad
 
 
 def test_the_log_is_a_mean_over_batches_and_survives_a_restore() -> None:
     part, restored = modulation(noise="none"), modulation(noise="none")
     singles = []
     for number, audio in enumerate((AUDIO, AUDIO / 4)):  # the second batch is led by visual
-        model = Pairs()
+        model = TwoGroups()
         model.backward()
-        part.gradients(model, audio, VISUAL, LABEL, None, step(index=number))
+        part.gradients(model, (audio, VISUAL), LABEL, None, step(index=number))  # type: ignore[arg-type]
         singles.append(apply(modulation(noise="none"), model, audio=audio))
     restored.load_state_dict(part.state_dict())
     for each in (part, restored):
-        log: dict[str, float] = {}
-        each.epoch_end(log)
+        log = each.means.close()
         assert log == pytest.approx({name: (singles[0][name] + singles[1][name]) / 2 for name in COLUMNS})
         assert log["share_visual_damped"] == 0.5
-        each.epoch_end(log := {})
-        assert log == {}
+        assert each.means.close() == {}
 
 
-def test_a_group_without_gradient_is_an_error() -> None:
-    model = Pairs()
+def test_a_group_without_gradient_is_an_error_and_a_frozen_tensor_is_none() -> None:
+    model = TwoGroups()
     model.backward()
     model.own["visual"].grad = None
+    groups = {"audio": [model.own["audio"]], "visual": [model.own["visual"], model.shared]}
+    modulation().gradients(model, (AUDIO, VISUAL), LABEL, groups, step())  # type: ignore[arg-type]
     with pytest.raises(UserError, match="visual group has no gradient"):
         apply(modulation(), model)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "sentence"),
     [
-        ({"dgm": "yes"}, "option dgm is 'yes'; it must be true or false"),
-        ({"measure": "loss"}, "option measure is 'loss'"),
-        ({"gamma": -0.1}, "option gamma is -0.1; it must be at least 0"),
-        ({"noise": "gaussian"}, "option noise is 'gaussian'"),
-        ({"apply": "step"}, "option apply is 'step'; it must be grad or update"),
-        ({"start_epoch": -1}, "option start_epoch is -1"),
-        ({"start_epoch": 3, "end_epoch": 2}, "option end_epoch is 2"),
+        ({"start_epoch": 3, "end_epoch": 2}, "end_epoch is 2; it must be null or at least start_epoch"),
         ({"noise": "literal", "apply": "update"}, "use noise added or none"),
     ],
 )
-def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_options_that_do_not_fit_together_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         modulation(**options)

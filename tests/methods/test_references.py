@@ -13,8 +13,8 @@ from contract_data import easy_clips, vector_settings
 
 from avbalance.errors import UserError
 from avbalance.methods.logistic_regression import fitted
-from avbalance.models.base import Batch
-from avbalance.models.pooled_linear import build, pool_audio, pool_visual
+from avbalance.models.base import Batch, build
+from avbalance.models.pooled_linear import pool_audio, pool_visual
 from avbalance.models.strong_reference import fit_seconds
 from avbalance.training.cell import make_trainer
 
@@ -31,7 +31,7 @@ def test_pooling_by_hand() -> None:
 
 
 def test_features_that_cannot_be_pooled_are_one_sentence() -> None:
-    model = build({"modalities": ["audio"], "width": 4}, 2, torch.Generator())
+    model = build({"name": "pooled-linear", "modalities": ["audio"]}, 2, torch.Generator())
     with pytest.raises(UserError, match="there are no features to pool; leave the reference runs out"):
         model(Batch(torch.zeros(3), None, torch.zeros(3), torch.arange(3)))
     with pytest.raises(UserError, match="carries no audio"):

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
 from avbalance.methods.weak_parsing import WeakParsing
-from avbalance.models.base import load
+from avbalance.models.base import build
 
 SMALL: dict[str, dict[str, Any]] = {
     "talnet": {"width": 8},
@@ -30,8 +30,8 @@ def clips() -> Any:
     return make_clips()
 
 
-def build(name: str) -> Any:
-    return load(name)({"name": name, **SMALL[name]}, CLASSES, torch.Generator().manual_seed(0))
+def network(name: str) -> Any:
+    return build({"name": name, **SMALL[name]}, CLASSES, torch.Generator().manual_seed(0))
 
 
 def test_its_card_names_all_its_models() -> None:
@@ -40,7 +40,7 @@ def test_its_card_names_all_its_models() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_loss_is_that_of_the_video_and_the_model_s_regulariser(name: str) -> None:
-    model, batch = build(name).eval(), hand_batch()
+    model, batch = network(name).eval(), hand_batch()
     output = model(batch)
     found = WeakParsing().loss(model, output, batch, STEP)
     expected = binary_cross_entropy(output.P, batch.label)

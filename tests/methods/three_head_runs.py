@@ -11,7 +11,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from tiny_cell import make_data, tiny_settings
+from tiny_cell import kill_after, make_data, tiny_settings
+
+__all__ = ["NETWORK", "easy_clips", "kill_after", "make", "same", "spied", "trained", "weights_of"]
 
 NETWORK = {
     "name": "fusion-net",
@@ -59,7 +61,7 @@ def trained(*arguments: Any, **changes: Any) -> Any:
 
 def weights_of(trainer: Any) -> Any:
     """The weights of the last epoch, as a run leaves them for others."""
-    from avbalance.training.cell import Tensors
+    from avbalance.training.outputs import Tensors
 
     weights = Tensors(trainer.states["last"])
     weights.facts = dict(trainer.facts)
@@ -71,22 +73,6 @@ def same(first: Any, second: Any) -> bool:
     pairs = [(value, second.states["last"][name]) for name, value in first.states["last"].items()]
     losses = [[row["val_loss"] for row in trainer.history] for trainer in (first, second)]
     return losses[0] == losses[1] and all(torch.equal(one, other) for one, other in pairs)
-
-
-def kill_after(monkeypatch: pytest.MonkeyPatch, trainer: Any, epoch: int, index: int) -> None:
-    """Train until one optimiser step is done, and no further."""
-    kind = type(trainer)
-    original = kind._step
-
-    def step(self: Any, batch: Any, where: Any) -> Any:
-        loss = original(self, batch, where)
-        if (where.epoch, where.index) == (epoch, index):
-            raise KeyboardInterrupt
-        return loss
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(kind, "_step", step)
-        trainer.train()
 
 
 def spied(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple[Any, ...]]:

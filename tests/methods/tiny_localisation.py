@@ -1,19 +1,11 @@
-"""A tiny data set of videos whose seconds are to be classified, in memory, and trainers at the start of a run on it."""
+"""A tiny data set of videos whose seconds are to be classified, in memory."""
 
 from __future__ import annotations
-
-import io
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips
-from avbalance.training.loop import Trainer
-from avbalance.training.progress import Progress
-from avbalance.training.state import Checkpoints
 
 EVENTS = 3
 CLASSES = EVENTS + 1  # and the background
@@ -58,21 +50,3 @@ def make_clips() -> Clips:
         truth={"events_audio": truth, "events_visual": truth},
         spectrograms=False,
     )
-
-
-def localisation_trainer(
-    clips: Clips, options: dict[str, Any] | None = None, *, state: Path | None = None, **protocol: Any
-) -> Trainer:
-    """A trainer of psp; with a folder `state` it saves after every step."""
-    settings = {
-        "data": {"task": "localisation"},
-        "model": dict(SMALL),
-        "method": options or {},
-        "protocol": {
-            "epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "weight_decay": 0.0, "decay_at": [60, 120],
-            "decay_factor": 0.8, "optimiser": "adam", "drop_last": True, **protocol,
-        },
-    }  # fmt: skip
-    checkpoints = None if state is None else Checkpoints(state, "key", every_s=0.0)
-    progress = Progress("run", io.StringIO())
-    return make_trainer("psp", settings, 0, clips, torch.device("cpu"), None, checkpoints, progress)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from tiny_cell import kill_after
 
 from avbalance.models.base import Batch
 from avbalance.training.cell import make_trainer
@@ -15,6 +20,8 @@ from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
+
+__all__ = ["kill_after"]
 
 CLASSES = 4
 SEGMENTS = 10

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, load
-from avbalance.models.fusion import build_fusion
+from avbalance.models.base import Batch, build
+from avbalance.models.fusion import FUSIONS
 
 FIRST, SECOND = torch.tensor([[2.0]]), torch.tensor([[5.0]])  # one sample, D = 1; C = 2
 
 
 def fuse(name: str, **weights: list[list[float]] | list[float]) -> list[list[float]]:
-    head = build_fusion(name, 1, 2)
+    head = FUSIONS[name](1, 2)
     head.load_state_dict({key.replace("__", "."): torch.tensor(value) for key, value in weights.items()})
     outputs: tuple[Tensor, ...] = head(FIRST, SECOND)
     return [[round(number, 4) for number in output[0].tolist()] for output in outputs]
@@ -74,16 +74,12 @@ def test_gated_uses_the_first_as_gate() -> None:
 )
 def test_parameter_counts(name: str, parameters: int) -> None:
     # D = 8, C = 3, each linear layer with bias
-    assert sum(parameter.numel() for parameter in build_fusion(name, 8, 3).parameters()) == parameters
-
-
-def test_unknown_fusion_is_refused() -> None:
-    with pytest.raises(UserError, match="fusion is 'tensor'"):
-        build_fusion("tensor", 8, 3)
+    assert sum(parameter.numel() for parameter in FUSIONS[name](8, 3).parameters()) == parameters
 
 
 def net(seed: int = 0, **settings: object) -> Any:
-    return load("fusion-net")({"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(seed))
+    known = {"name": "fusion-net", "width": 2, "stem": "small", **settings}
+    return build(known, 3, torch.Generator().manual_seed(seed))
 
 
 def batch() -> Any:

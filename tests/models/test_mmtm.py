@@ -1,4 +1,4 @@
-"""MMTM blocks and the network of Greedy: gates, running means, curated and blind forwards."""
+"""MMTM blocks and the network of Greedy: gates, running means, curated forwards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, load
+from avbalance.models.base import Batch, build
 from avbalance.models.mmtm import MMTM
-from avbalance.models.mmtm_net import MMTMNet, apply_gate, utilisation_rate
+from avbalance.models.mmtm_net import apply_gate
 
 MODALITIES = ("audio", "visual")
 
@@ -38,9 +38,8 @@ def squeezes(audio: list[float], visual: list[float]) -> dict[str, Tensor]:
 
 
 def net(**settings: object) -> Any:
-    model = load("mmtm-net")({"width": 2, "stem": "small", **settings}, 3, torch.Generator().manual_seed(0))
-    assert isinstance(model, MMTMNet)
-    return model
+    known = {"name": "mmtm-net", "width": 2, "stem": "small", **settings}
+    return build(known, 3, torch.Generator().manual_seed(0))
 
 
 def batch(samples: int = 4, frames: int = 2, seed: int = 1) -> Any:
@@ -67,34 +66,6 @@ def test_running_mean_is_cumulative_per_modality_and_only_in_training() -> None:
     assert block.gate_mean_visual.item() == pytest.approx((3 / 8 + 1 / 2) / 2)
     block.train()(squeezes([1.0], [1.0]), cared="audio")  # curated forwards count too
     assert block.gate_mean_audio.item() == pytest.approx((5 / 8 + 1 / 2 + 3 / 4) / 3)
-
-
-def test_a_curated_gate_is_the_running_mean_and_the_other_stays_live() -> None:
-    block = worked_block()
-    block(squeezes([0.0], [0.0]))
-    gates = block(squeezes([1.0, 1.0], [1.0, 1.0]), cared="audio")
-    # running mean of 1/2 and 3/4, this call included
-    torch.testing.assert_close(gates["audio"], torch.full((2, 1), 5 / 8))
-    torch.testing.assert_close(gates["visual"], torch.full((2, 1), 1 / 4))
-    assert not gates["audio"].requires_grad and gates["visual"].requires_grad
-
-
-def test_recorded_squeezes_are_means_over_samples() -> None:
-    block = worked_block().eval()
-    block.recording = True
-    block(squeezes([3.0], [1.0]))
-    block(squeezes([1.0, 1.0, 3.0], [2.0, 2.0, 3.0]))
-    assert int(block.squeeze_count) == 4
-    assert block.squeeze_mean_audio.item() == pytest.approx(2.0)  # (3 + 1 + 1 + 3) / 4
-    assert block.squeeze_mean_visual.item() == pytest.approx(2.0)  # (1 + 2 + 2 + 3) / 4
-    block.recording = False
-    blind = block(squeezes([0.0], [77.0]), blind="audio")  # h = relu(0 + 2 - 1) = 1
-    assert blind["audio"].item() == pytest.approx(0.75)
-
-
-def test_blind_without_recording_is_an_error() -> None:
-    with pytest.raises(UserError, match="mean squeeze vectors"):
-        worked_block().eval()(squeezes([0.0], [0.0]), blind="audio")
 
 
 @pytest.mark.parametrize(("channels", "parameters"), [(64, 16_576), (128, 65_920), (256, 262_912), (512, 1_050_112)])
@@ -162,36 +133,6 @@ def test_curation_changes_training_forwards_only_and_spares_the_cared_excitation
     in_curation = model(batch()).logits
     model.cared = None
     assert torch.equal(in_curation, model(batch()).logits)
-
-
-def test_a_blind_branch_depends_on_its_own_modality_only() -> None:
-    model, both, changed = net().eval(), batch(), batch()
-    changed.visual = both.visual + 1
-    with torch.no_grad(), model.recording_squeezes():
-        model(both)
-    seeing = [model(each).scores["audio"] for each in (both, changed)]
-    with model.blinded("audio"):
-        blind = [model(each).scores["audio"] for each in (both, changed)]
-    assert model.blind is None
-    assert not torch.equal(*seeing)
-    assert torch.equal(*blind)
-    assert not torch.equal(blind[0], seeing[0])
-
-
-def test_recording_starts_afresh() -> None:
-    model = net().eval()
-    for _ in range(2):
-        with torch.no_grad(), model.recording_squeezes():
-            model(batch(3))
-    assert [int(block.squeeze_count) for block in model.blocks.values()] == [3, 3, 3]
-    model(batch(3))
-    assert int(model.blocks["2"].squeeze_count) == 3
-
-
-def test_utilisation_rate_by_hand() -> None:
-    assert utilisation_rate(0.8, 0.6) == pytest.approx(0.25)
-    with pytest.raises(UserError, match="undefined"):
-        utilisation_rate(0.0, 0.0)
 
 
 def test_running_means_survive_a_checkpoint() -> None:

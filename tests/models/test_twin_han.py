@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 
-from avbalance.errors import UserError
-from avbalance.models.base import Batch, load
+from avbalance.models.base import Batch, build
 from avbalance.models.twin_han import TwinOutput
 
 SETTINGS = {"width": 8, "dropout": 0.1}
 
 
 def make(name: str, **settings: Any) -> Any:
-    return load(name)({"name": name, **SETTINGS, **settings}, 4, torch.Generator().manual_seed(0))
+    return build({"name": name, **SETTINGS, **settings}, 4, torch.Generator().manual_seed(0))
 
 
 def batch() -> Batch:
@@ -41,16 +39,3 @@ def test_the_networks_share_nothing() -> None:
     twins(batch()).peer.P.sum().backward()
     assert all(parameter.grad is None for parameter in twins.first.parameters())
     assert any(parameter.grad is not None for parameter in twins.second.parameters())
-
-
-def test_groups_hold_both_networks() -> None:
-    twins, single = make("twin-han"), make("han")
-    for group in ("audio", "visual", "head"):
-        assert len(twins.group(group)) == 2 * len(single.group(group))
-    listed = [id(parameter) for group in ("audio", "visual", "head") for parameter in twins.group(group)]
-    assert len(set(listed)) == len(listed) == sum(1 for _ in twins.parameters())
-
-
-def test_measuring_heads_are_refused() -> None:
-    with pytest.raises(UserError, match="twin-han has no measuring heads"):
-        make("twin-han", msdu=True)

@@ -113,7 +113,7 @@ def test_imports_absolute_relative_and_late() -> None:
     )
     assert imported_modules(source, "avbalance.plan.sheet", is_package=False) == {
         "avbalance", "avbalance.files", "avbalance.errors", "avbalance.plan", "avbalance.plan.digest",
-        "avbalance.plan.config", "avbalance.training", "avbalance.training.streams", "avbalance.data",
+        "avbalance.plan.config", "avbalance.training", "avbalance.streams", "avbalance.data",
         "avbalance.data.manifest",
     }  # fmt: skip
     # in a package's own __init__ one dot is the package itself

@@ -31,6 +31,8 @@ from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, train_cell
 from avbalance.training.data import load_clips
+from avbalance.training.outputs import read_need
+from avbalance.training.planned import PlannedRun, run_key
 
 SAME = ("predictions.parquet", "history.csv", "model.safetensors")
 RUNS = {
@@ -247,8 +249,8 @@ def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path
 
 def test_a_run_that_spells_a_default_out_is_the_run_that_leaves_it_out() -> None:
     def key(**protocol: Any) -> str:
-        settings = tiny_settings(protocol=protocol)
-        return cell_module.run_key(tiny_job("baseline", settings), settings, {}, "code", "data", torch.device("cpu"))
+        run = PlannedRun(**tiny_job("baseline", tiny_settings(protocol=protocol)))
+        return run_key(run, {}, "data", torch.device("cpu"))
 
     assert key(watch_test=False, optimiser="sgd", decay_at=None) == key() != key(watch_test=True)
 
@@ -260,15 +262,15 @@ def test_while_another_process_trains_a_run_the_next_one_is_trained(
     jobs = [tiny_job("baseline", settings, run=run, seed=seed) for run, seed in (("first", 0), ("second", 1))]
     chosen = options(tiny_data, tmp_path, jobs)
     digest = load_clips(chosen.manifest, chosen.audio, chosen.visual).digest
-    key = cell_module.run_key(jobs[0], settings, {}, chosen.code, digest, torch.device("cpu"))
+    key = run_key(PlannedRun(**jobs[0], code=chosen.code), {}, digest, torch.device("cpu"))
     trained: list[str] = []
-    whole = cell_module._train_job
+    whole = cell_module._train
 
-    def noted(job: dict[str, Any], *rest: Any) -> None:
-        trained.append(job["run"])
-        whole(job, *rest)
+    def noted(run: PlannedRun, *rest: Any) -> None:
+        trained.append(run.run)
+        whole(run, *rest)
 
-    monkeypatch.setattr(cell_module, "_train_job", noted)
+    monkeypatch.setattr(cell_module, "_train", noted)
     with ThreadPoolExecutor(1) as pool:
         with exclusive(tmp_path / "cache" / "locks" / f"run-{key[:32]}.lock", "holds the first run"):
             done = pool.submit(train_cell, chosen)
@@ -338,7 +340,7 @@ def test_a_missing_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_weights_tell_what_they_were_trained_on(undisturbed: Path, tiny_data: TinyData) -> None:
     path = next(undisturbed.rglob("model.safetensors"))
-    weights, record = cell_module.read_need(path), read_json(path.with_name("record.json"))
+    weights, record = read_need(path), read_json(path.with_name("record.json"))
     assert weights.facts["train_ids"] == record["data"]["used_ids"]["train"]
     assert weights.facts["classes"] == read_manifest(tiny_data.manifest).classes
     assert weights.facts["labelling"] is None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 import torch
 from full_size import PARSING, make_clips, rows_of, with_needs
 
-from avbalance.evaluation.parsing import METRICS
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.methods import base as methods
 from avbalance.plan.sheet import Row
 from avbalance.training.data import Clips
@@ -47,15 +46,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
     found = {role: make_clips(tmp_path_factory.mktemp(role), PARSING, role) for role in SHAPES}
     assert {role: (each.audio.shape[1:], each.visual.shape[1:]) for role, each in found.items()} == SHAPES
     return found
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Other tests run beside this one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trainer_of(row: Row, clips: dict[str, Clips]) -> Trainer:

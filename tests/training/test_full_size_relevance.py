@@ -8,7 +8,6 @@ form of finished runs' files.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,15 +47,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Cli
     assert {each.audio.shape[1:] for each in found.values()} == {(64, 313)}
     assert all(each.visual.shape[1:] == (width,) for (_, width), each in found.items())
     return found
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Other tests run beside this one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trainer_of(row: Row, clips: Clips, width: int) -> Trainer:
@@ -101,7 +91,7 @@ def check_conditions(row: Row, trainer: Trainer) -> None:
     if len(trainer.model.modalities) == 1:
         assert list(found) == ["both"]
         return
-    variants: dict[str, Variant] = {each.name: each for each in trainer.task.variants}  # type: ignore[attr-defined]
+    variants: dict[str, Variant] = {each.name: each for each in trainer.task.data.variants}  # type: ignore[attr-defined]
     assert list(found) == list(variants) and set(variants) >= set(CONDITIONS)
     level = "fusion" if row.role == "kinetics-sounds" else "input"
     assert {variants[name].level for name in CONDITIONS} == {level}

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 from avbalance.errors import UserError
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.partition import partition, stratified_part
 
 LABELS = np.array([0] * 20 + [1] * 10 + [2] * 30 + [0, 1, 2, 0, 1, 2])
 SPLIT = np.array(["train"] * 60 + ["val"] * 3 + ["test"] * 3)
 NO_VAL = np.where(SPLIT == "val", "train", SPLIT)
+
+
+def parts_of(split: Any = SPLIT, labels: Any = LABELS, **settings: Any) -> dict[str, Any]:
+    return partition(split, labels, DataSettings(**settings))
 
 
 def counts(indices: Any) -> list[int]:
@@ -29,14 +34,14 @@ def test_a_stratified_part_takes_the_same_share_of_each_class_and_at_least_one()
 
 
 def test_official_parts_are_kept() -> None:
-    parts = partition(SPLIT, LABELS)
+    parts = parts_of()
     assert [list(parts[name]) for name in ("train", "val", "test")] == [
         list(range(60)), [60, 61, 62], [63, 64, 65],
     ]  # fmt: skip
 
 
 def test_without_an_official_one_a_tenth_of_train_validates() -> None:
-    parts = partition(NO_VAL, LABELS, validation_fraction=0.1)
+    parts = parts_of(NO_VAL)
     # train holds 21, 11 and 31 clips of the classes: a tenth is 2, 1 and 3
     assert counts(parts["val"]) == [2, 1, 3]
     assert sorted([*parts["train"], *parts["val"]]) == list(range(63))
@@ -44,7 +49,7 @@ def test_without_an_official_one_a_tenth_of_train_validates() -> None:
 
 
 def test_halves_are_stratified_disjoint_and_complete() -> None:
-    first, second = (partition(SPLIT, LABELS, train_part=f"half-{half}") for half in "ab")
+    first, second = (parts_of(train_part=f"half-{half}") for half in "ab")
     assert counts(first["train"]) == counts(second["train"]) == [10, 5, 15]
     assert sorted([*first["train"], *second["train"]]) == list(range(60))
     for name in ("val", "test"):
@@ -52,13 +57,13 @@ def test_halves_are_stratified_disjoint_and_complete() -> None:
 
 
 def test_estimation_and_train_sample_are_equally_large_and_disjoint() -> None:
-    parts = partition(SPLIT, LABELS, estimation_holdout=0.2)
+    parts = parts_of(estimation_holdout=0.2)
     assert counts(parts["estimation"]) == [4, 2, 6]
     assert len(parts["train-sample"]) == len(parts["estimation"]) == 12
     assert set(parts["train-sample"]) <= set(parts["train"])
     assert set(parts["train"]).isdisjoint(parts["estimation"])
     assert sorted([*parts["train"], *parts["estimation"]]) == list(range(60))
-    again = partition(SPLIT, LABELS, estimation_holdout=0.2)
+    again = parts_of(estimation_holdout=0.2)
     assert all(np.array_equal(parts[name], again[name]) for name in parts)
     held = set(parts["estimation"]) | set(parts["train-sample"])
     assert held.isdisjoint({*parts["val"], *parts["test"]})
@@ -68,9 +73,4 @@ def test_estimation_and_train_sample_are_equally_large_and_disjoint() -> None:
 def test_an_empty_part_is_one_sentence(missing: str) -> None:
     kept = missing != SPLIT
     with pytest.raises(UserError, match=f"the {missing} part has no usable clip"):
-        partition(SPLIT[kept], LABELS[kept])
-
-
-def test_an_unknown_half_is_named() -> None:
-    with pytest.raises(UserError, match="train_part is 'half-c'; it must be one of all, half-a, half-b"):
-        partition(SPLIT, LABELS, train_part="half-c")
+        parts_of(SPLIT[kept], LABELS[kept])

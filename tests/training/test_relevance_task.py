@@ -17,10 +17,12 @@ from tiny_vectors import CLASSES, FEATURE, FURTHER, MODELS, SIZES, make_vector_d
 from avbalance.analysis.conditions import CONDITIONS, PUBLISHED, gaussian
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
-from avbalance.training.cell import CellOptions, make_trainer, read_need, train_cell
+from avbalance.streams import torch_stream
+from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
-from avbalance.training.streams import torch_stream
-from avbalance.training.tasks.relevance import Relevance
+from avbalance.training.data_settings import DataSettings
+from avbalance.training.outputs import read_need
+from avbalance.training.tasks.base import load as load_task
 
 DEVICES = [
     "cpu",
@@ -83,7 +85,7 @@ def test_the_epoch_of_the_best_balanced_accuracy_is_kept_ties_the_earlier(clips:
     trainer.train()
     values = [row["val_balanced_accuracy"] for row in trainer.history]
     assert len(set(values)) == 1 and len(values) == 4
-    assert trainer.selected_epoch == 0
+    assert trainer.course.selected_epoch == 0
 
 
 # Conditions
@@ -143,16 +145,6 @@ def test_noise_and_partners_follow_the_seed(clips: Any) -> None:
     first, other = map(rows, models)
     equal = {name for name in CONDITIONS if torch.equal(first[name], other[name])}
     assert equal == {name for name in CONDITIONS if not name.startswith(("gaussian", "shuffled"))}
-
-
-def test_a_model_deaf_to_audio_has_equal_rows_whatever_stands_in_for_it(clips: Any) -> None:
-    for level in ("input", "fusion"):
-        trainer = trainer_of(clips, "late-fusion", data={"missing_level": level})
-        with torch.no_grad():
-            trainer.model.head[0].weight[:, 10:] = 0  # video comes first, 10 columns of it
-        found = rows(trainer)
-        for name, logits in found.items():
-            assert torch.equal(logits, found["both"]) == (name == "both" or name.endswith("audio"))
 
 
 def test_what_stands_in_at_the_fusion(clips: Any) -> None:
@@ -224,17 +216,15 @@ def test_sensitivity_to_level_and_silence_in_further_rows(clips: Any) -> None:
 
 def test_settings_that_do_not_exist_are_one_sentence() -> None:
     for settings, sentence in (
-        ({"missing_level": "middle"}, r"data\.missing_level is 'middle'; it must be input or fusion"),
-        ({"silence": "quiet"}, r"data\.silence is 'quiet'; it must be zero_tensor or zero_waveform"),
         ({"conditions": ["both", "deaf"]}, "no condition named 'deaf'; there are both, gaussian-audio"),
         ({"conditions": ["silent-audio"]}, "list both and every other condition once"),
         ({"sensitivity": ["both"]}, "list both and every other condition once"),
         ({"sensitivity": ["silent-audio@middle"]}, "no condition named 'silent-audio@middle'; after @ stands"),
         ({"sensitivity": ["both@fusion"]}, "no condition named 'both@fusion'"),
-        ({"silence": "zero_waveform", "audio_recipe": "ks_fbank"}, "data.audio_recipe ks_fbank is not in decibels"),
+        ({"silence": "zero_waveform", "audio_recipe": "ks_fbank"}, "audio_recipe ks_fbank is not in decibels"),
     ):
         with pytest.raises(UserError, match=sentence):
-            Relevance(settings)
+            load_task({"task": "relevance", **settings}, "data")
 
 
 # Data
@@ -251,7 +241,7 @@ def test_features_of_another_kind_are_one_sentence(clips: Any, tmp_path: Path) -
     frames = load_clips(plain.manifest, plain.audio, plain.visual)
     for wrong in (frames, replace(clips, window=4), replace(clips, spectrograms=False)):
         with pytest.raises(UserError, match="task relevance needs a whole spectrogram and one visual vector per clip"):
-            Relevance({}).check(wrong, wrong.parts({}))
+            load_task({"task": "relevance"}, "data").check(wrong, wrong.parts(DataSettings()))
 
 
 def test_without_a_black_vector_the_condition_is_refused(tmp_path: Path) -> None:

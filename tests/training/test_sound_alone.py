@@ -16,8 +16,7 @@ from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.errors import UserError
 from avbalance.features.recipes import get_audio_recipe
 from avbalance.files import read_json
-from avbalance.models import audio_teacher
-from avbalance.models.base import Batch
+from avbalance.models.base import Batch, build
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
 
@@ -71,7 +70,7 @@ def test_a_cell_learns_from_sound_alone(heard: tuple[Path, Path], tmp_path: Path
 
 
 def test_the_network_reads_seconds_as_frames_and_values_as_bins() -> None:
-    model = audio_teacher.build(NETWORK, 3, torch.Generator().manual_seed(0))
+    model = build(NETWORK, 3, torch.Generator().manual_seed(0))
     seconds, label = torch.randn(2, 10, 128), torch.zeros(2, dtype=torch.long)
     as_map = seconds.permute(0, 2, 1).unsqueeze(1)
     outputs = [model(Batch(audio, None, label, label)).logits for audio in (seconds, as_map)]

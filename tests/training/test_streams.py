@@ -7,7 +7,7 @@ import hashlib
 import pytest
 import torch
 
-from avbalance.training.streams import derive, torch_stream
+from avbalance.streams import derive, torch_stream
 
 
 @pytest.mark.parametrize(

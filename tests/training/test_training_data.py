@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_cell import CLASSES, VISUAL, TinyData, make_data, tiny_manifest, tiny_settings, write_store
+from tiny_cell import CLASSES, VISUAL, TinyData, make_data, tiny_manifest, write_store
 
 from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
 from avbalance.errors import UserError
 from avbalance.features.recipes import get_visual_recipe
 from avbalance.training import data as data_module
 from avbalance.training.data import BatchSource, load_clips
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.transforms import FrameOptions
 
 FRAMES = FrameOptions(2, 16, (0.5, 1.0), (0.75, 4 / 3), flip=0.5, same_crop=False)
@@ -124,7 +125,7 @@ def test_evaluation_batches_are_in_order_and_only_of_the_wanted_modality(tiny_cl
 
 
 def test_parts_follow_the_settings_of_the_run(tiny_clips: Any) -> None:
-    options = tiny_settings(data={"estimation_holdout": 0.25})["data"]
+    options = DataSettings(estimation_holdout=0.25)
     parts = tiny_clips.parts(options)
     # a quarter of 24 training clips of each of four classes
     assert [len(parts[name]) for name in ("train", "estimation", "train-sample", "val", "test")] == [
@@ -158,8 +159,8 @@ def test_a_further_labelling_changes_labels_and_nothing_else(tmp_path: Path) -> 
     assert other.classes == ["even", "odd"] and other.labels.tolist() == [0, 1] * 10
     assert other.label_matrix.argmax(1).tolist() == [0, 1] * 10 and other.labelling == "parity"
     assert other.audio is clips.audio and other.visual is clips.visual
-    assert {part: rows.tolist() for part, rows in other.parts({}).items()} == {
-        part: rows.tolist() for part, rows in clips.parts({}).items()
+    assert {part: rows.tolist() for part, rows in other.parts(DataSettings()).items()} == {
+        part: rows.tolist() for part, rows in clips.parts(DataSettings()).items()
     }
     assert clips.labelled(None) is clips
     with pytest.raises(UserError, match=r"setting data\.labelling is 'speech'; the data set has parity\."):
@@ -168,7 +169,7 @@ def test_a_further_labelling_changes_labels_and_nothing_else(tmp_path: Path) -> 
 
 def test_sound_is_standardised_by_the_training_part_alone(tmp_path: Path) -> None:
     clips = load(make_data(tmp_path, {"train": 12, "val": 4, "test": 4}))
-    train = clips.parts({})["train"]
+    train = clips.parts(DataSettings())["train"]
     scale = data_module.audio_scale(clips, train)
     values = clips.audio[clips.audio_rows[train]].astype(np.float64)
     assert scale.mean == pytest.approx(values.mean(), abs=1e-12)

@@ -40,16 +40,6 @@ def denormalised(images: torch.Tensor) -> torch.Tensor:
     return images * torch.tensor(STD).view(shape) + torch.tensor(MEAN).view(shape)
 
 
-def test_audio_window_is_centred_at_test_time() -> None:
-    spectrogram = torch.arange(10.0).expand(2, 3, 10)
-    # room of 10 - 5 = 5 frames, half of it, rounded down, before the window: frames 2 to 6
-    cut = audio_window(spectrogram, 5, None)
-    assert cut.shape == (2, 1, 3, 5)
-    assert cut[1, 0, 2].tolist() == [2, 3, 4, 5, 6]
-    assert torch.equal(audio_window(spectrogram, None, None), spectrogram.unsqueeze(1))
-    assert torch.equal(audio_window(spectrogram, 10, seeded()), spectrogram.unsqueeze(1))
-
-
 def test_audio_windows_of_training_start_anywhere_and_independently() -> None:
     spectrogram = torch.arange(10.0).expand(3000, 2, 10)
     cut = audio_window(spectrogram, 7, seeded())
@@ -60,25 +50,10 @@ def test_audio_windows_of_training_start_anywhere_and_independently() -> None:
     assert share.tolist() == pytest.approx([0.25] * 4, abs=0.0395)
 
 
-def test_test_frames_are_the_middle_of_equal_segments() -> None:
-    # 10 frames in 3 segments: [0, 3), [3, 6), [6, 10); middles 0 + 3 // 2 = 1, 3 + 1 = 4, 6 + 4 // 2 = 8
-    # 4 frames: [0, 1), [1, 2), [2, 4); middles 0, 1, 3
-    assert choose_frames(torch.tensor([10, 4]), 3, None).tolist() == [[1, 4, 8], [0, 1, 3]]
-    assert choose_frames(torch.tensor([10]), 1, None).tolist() == [[5]]
-
-
 def test_clips_with_too_few_frames_repeat_them() -> None:
     # 2 frames in 3 segments: edges 0, 0, 1, 2, empty segments widened to one frame: frames 0, 0, 1
     assert choose_frames(torch.tensor([2, 1]), 3, None).tolist() == [[0, 0, 1], [0, 0, 0]]
     assert choose_frames(torch.tensor([2, 1]), 3, seeded()).tolist() == [[0, 0, 1], [0, 0, 0]]
-
-
-def test_training_frames_come_from_their_segments_uniformly() -> None:
-    chosen = choose_frames(torch.full((3000,), 10), 3, seeded())
-    for segment, (low, high) in enumerate([(0, 3), (3, 6), (6, 10)]):
-        share = torch.bincount(chosen[:, segment] - low, minlength=high - low) / 3000
-        assert len(share) == high - low
-        assert share.tolist() == pytest.approx([1 / (high - low)] * (high - low), abs=0.045)
 
 
 def test_crop_boxes_lie_within_and_have_the_declared_areas_and_aspects() -> None:

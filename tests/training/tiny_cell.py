@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from avbalance.data.manifest import Manifest, make_manifest, write_manifest
 from avbalance.features.recipes import AudioRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
@@ -120,6 +121,22 @@ def tiny_job(
         "run": run or method, "seed": seed, "method": method, "settings": settings, "folder": folder,
         "inputs": {}, "choose": None, "outputs": [f"{folder}/{name}" for name in names], **changes,
     }  # fmt: skip
+
+
+def kill_after(trainer: Any, epoch: int, index: int) -> None:
+    """Train until one optimiser step is done, the trainer's or that of one of its copies, and no further."""
+    kind = type(trainer)
+    original = kind._step
+
+    def step(self: Any, batch: Any, where: Any) -> Any:
+        loss = original(self, batch, where)
+        if (where.epoch, where.index) == (epoch, index):
+            raise KeyboardInterrupt
+        return loss
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(kind, "_step", step)
+        trainer.train() if trainer.method.card.predicts else trainer.method.prepare(trainer)
 
 
 def write_request(path: Path, data: TinyData, jobs: list[dict[str, Any]], out: Path, cache: Path, kill: int) -> Path:

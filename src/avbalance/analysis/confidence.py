@@ -20,26 +20,13 @@ from avbalance.analysis.flatness import audio_share, flatness_measures, grid_cou
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, write_json
 from avbalance.frames import write_csv, write_parquet
-from avbalance.stopping import early_stop
+from avbalance.stopping import StopRule, early_stop
 
 SPLITS = ("train", "val", "test")
 BINS = 100
 PLANTED = ("planted_audio", "planted_visual")
 
 FloatArray = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class StopRule:
-    """When the estimators count as stopped, as the paper's declaration `confidence.rule` says.
-
-    min_delta: percentage points of validation accuracy that count as a gain; patience: epochs without one; floor: the
-    least number of epochs averaged.
-    """
-
-    min_delta: float
-    patience: int
-    floor: int
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from avbalance.analysis.confidence import StopRule
 from avbalance.analysis.flatness import flatness_measures
 from avbalance.balancing.candidates import capped, clip_types, grouped_split, overlapping, supplement
 from avbalance.balancing.estimation import Estimators, cross_fitted
-from avbalance.balancing.recalibration import KEPT, Rule, finished, recalibrate, shortage
+from avbalance.balancing.recalibration import KEPT, finished, recalibrate, shortage
 from avbalance.balancing.scorers import labels_of, scores_of, stored_clips
 from avbalance.data.categories import Categories, read_categories
 from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, write_manifest
-from avbalance.data.sources.built import options_of
-from avbalance.data.sources.common import card_for
+from avbalance.data.sources.built import BuiltOptions
+from avbalance.data.sources.common import card_for, read_options
 from avbalance.errors import UserError
 from avbalance.files import write_json
 from avbalance.frames import write_csv, write_parquet
@@ -89,7 +88,7 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
 
     A killed build goes on with the next fold of its estimators. Raises UserError for whatever the steps refuse.
     """
-    options = options_of(spec)
+    options = read_options(BuiltOptions, spec)
     on = prepare_torch(device, threads)
     folder, data = out.parent / STEPS, out.parent.parent
     pool, classes = _pool(options, data)
@@ -97,7 +96,7 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
     _topics(pool, table, options)
     joined = folder / "pool.parquet"
     _write_joined(pool, card_for(name, spec, classes, "../.."), joined)
-    clips = stored_clips(joined, options["recipes"], folder / "features" / name, threads)
+    clips = stored_clips(joined, options.recipes.model_dump(), folder / "features" / name, threads)
     place = pool.frame["id"].map({clip: row for row, clip in enumerate(clips.ids)}).to_numpy()
     pool.leave_out(np.isnan(place), LOST)
     if table is not None:
@@ -109,17 +108,17 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
     _write(name, spec, options, pool, categories, rounds, joined, out)
 
 
-def _pool(options: Mapping[str, Any], data: Path) -> tuple[_Pool, list[str]]:
+def _pool(options: BuiltOptions, data: Path) -> tuple[_Pool, list[str]]:
     """All clips of the pool and its supplements, with paths from the folder of the data sets, and their classes.
 
     A group of one name in two data sets is taken to be one video: its clips stay together.
     """
     rows: list[dict[str, Any]] = []
     classes: list[str] = []
-    for dataset in (options["pool"], *options["supplements"]):
+    for dataset in (options.pool, *options.supplements):
         manifest = read_manifest(data / dataset / "manifest.parquet")
         classes += [each for each in manifest.classes if each not in classes]
-        own = dataset == options["pool"]
+        own = dataset == options.pool
         for row in manifest.frame.to_dict("records"):
             root = os.path.join(dataset, manifest.card["media_root"])
             files = {
@@ -127,33 +126,33 @@ def _pool(options: Mapping[str, Any], data: Path) -> tuple[_Pool, list[str]]:
             }
             clip = row["id"] if own else f"{dataset}.{row['id']}"  # generated sets number their clips alike
             listed = {**{str(key): value for key, value in row.items()}, **files, "id": clip, "split": "train"}
-            rows.append({**listed, "group": row[options["together"]], SOURCE: dataset, NAMED: row["id"], "own": own})
+            rows.append({**listed, "group": row[options.together], SOURCE: dataset, NAMED: row["id"], "own": own})
     pool = _Pool(pd.DataFrame(rows).assign(step=KEPT, part="", type="", topic=""))
     pool.leave_out(overlapping(pool.frame[NAMED].tolist()), OVERLAP)
     return pool, classes
 
 
-def _categories(options: Mapping[str, Any], data: Path) -> _Table | None:
+def _categories(options: BuiltOptions, data: Path) -> _Table | None:
     """The categories that the scorers have in common; None without scorers, where labels are the categories."""
-    if options["scorers"] is None:
+    if options.scorers is None:
         return None
-    labels = {modality: labels_of(modality, options["scorers"][modality], data) for modality in MODALITIES}
-    if options["categories"]:
-        return _Table(read_categories(options["categories"], labels), labels)
+    labels = {modality: labels_of(getattr(options.scorers, modality), data) for modality in MODALITIES}
+    if options.categories:
+        return _Table(read_categories(options.categories, labels), labels)
     if labels["audio"] != labels["visual"]:
         raise UserError("option categories: the scorers have different labels; give a table that joins them.")
     same = {modality: np.eye(len(labels["audio"])) for modality in MODALITIES}
     return _Table(Categories(labels["audio"], same), labels)
 
 
-def _topics(pool: _Pool, table: _Table | None, options: Mapping[str, Any]) -> None:
+def _topics(pool: _Pool, table: _Table | None, options: BuiltOptions) -> None:
     """Give every clip its category; clips that belong to none are left out before anything is read of them."""
     topics = pool.frame["label"] if table is None else pool.frame["label"].map(table.topics)
     pool.frame["topic"] = topics.fillna("")
     pool.leave_out(topics.isna().to_numpy(), TOPIC)
     if not pool.inside.any():
         reason = pool.frame["step"].iloc[0]
-        raise UserError(f"{options['pool']}: no clip can be used; the first is left out for {reason}.")
+        raise UserError(f"{options.pool}: no clip can be used; the first is left out for {reason}.")
 
 
 def _write_joined(pool: _Pool, card: dict[str, Any], joined: Path) -> None:
@@ -168,13 +167,14 @@ def _types(
     table: _Table,
     clips: Clips,
     place: NDArray[np.float64],
-    options: Mapping[str, Any],
+    options: BuiltOptions,
     joined: Path,
     folder: Path,
 ) -> None:
     """Give every clip its type: which of the scorers are right about it."""
+    recipes = options.recipes.model_dump()
     scores = {
-        modality: scores_of(modality, options["scorers"][modality], joined, clips, options["recipes"], folder)
+        modality: scores_of(modality, getattr(options.scorers, modality), joined, clips, recipes, folder)
         for modality in MODALITIES
     }
     integrated = table.categories.integrated(scores)
@@ -187,11 +187,11 @@ def _types(
     )
 
 
-def _candidates(pool: _Pool, categories: list[str], options: Mapping[str, Any]) -> None:
+def _candidates(pool: _Pool, categories: list[str], options: BuiltOptions) -> None:
     """Cap the types of the pool and fill up from the supplements; without types all clips stay."""
-    if options["scorers"] is None:
+    if options.scorers is None:
         return
-    frame, seed = pool.frame, options["seed"]
+    frame, seed = pool.frame, options.seed
     number = frame["topic"].map({name: row for row, name in enumerate(categories)}).fillna(-1).to_numpy(np.int64)
     types, ids, own = frame["type"].to_numpy(str), frame["id"].to_numpy(str), frame["own"].to_numpy(bool)
     pool.leave_out(types == "neither", TYPE)
@@ -200,7 +200,7 @@ def _candidates(pool: _Pool, categories: list[str], options: Mapping[str, Any]) 
     have, more = (np.flatnonzero(pool.inside & side) for side in (own, ~own))
     if more.size:
         added = supplement(
-            types[have], number[have], types[more], number[more], ids[more].tolist(), options["target"], seed
+            types[have], number[have], types[more], number[more], ids[more].tolist(), options.target, seed
         )
         pool.leave_out(_marked(len(frame), more[~added]), SPARE)
 
@@ -209,13 +209,14 @@ def _recalibrated(
     pool: _Pool,
     clips: Clips,
     place: NDArray[np.float64],
-    options: Mapping[str, Any],
+    options: BuiltOptions,
     device: torch.device,
     folder: Path,
 ) -> list[dict[str, Any]]:
     """Estimate, leave out and estimate again until the set is flat or no longer gets flatter; what each round found."""
-    rule = Rule(**options["recalibration"])
-    estimators = _estimators(options)
+    rule = options.recalibration
+    given = options.estimators
+    estimators = Estimators(given.runs(), given.rule, given.folds, options.seed)
     code = code_digest("avbalance.balancing.estimation", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
     frame = pool.frame
     fewest = rule.fewest(int(pool.inside.sum()))
@@ -250,25 +251,14 @@ def _recalibrated(
     return rounds
 
 
-def _parts(pool: _Pool, options: Mapping[str, Any]) -> None:
+def _parts(pool: _Pool, options: BuiltOptions) -> None:
     """Cut what is left into parts. Decision: at the end, since clips that leave later would change the shares."""
     rows = pool.inside
     frame = pool.frame[rows]
     topics = pd.factorize(frame["topic"])[0]
-    pool.frame.loc[rows, "part"] = grouped_split(topics, frame["group"].tolist(), options["shares"], options["seed"])
-
-
-def _estimators(options: Mapping[str, Any]) -> Estimators:
-    given = options["estimators"]
-    settings = {
-        modality: {
-            "data": {"audio_recipe": None, "visual_recipe": None, **given["data"]},
-            "model": {"name": "unimodal-net", **given["model"], "modality": modality},
-            "protocol": dict(given["protocol"]),
-        }
-        for modality in MODALITIES
-    }
-    return Estimators(settings, StopRule(**given["rule"]), given["folds"], options["seed"])
+    pool.frame.loc[rows, "part"] = grouped_split(
+        topics, frame["group"].tolist(), options.shares.model_dump(), options.seed
+    )
 
 
 def _broken(clips: Clips) -> NDArray[np.bool_]:
@@ -292,7 +282,7 @@ def _marked(size: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _write(
     name: str,
     spec: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: BuiltOptions,
     pool: _Pool,
     categories: list[str],
     rounds: list[dict[str, Any]],

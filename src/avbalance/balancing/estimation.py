@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avbalance.analysis.confidence import StopRule, mean_confidence, stopping_epoch
+from avbalance.analysis.confidence import mean_confidence, stopping_epoch
 from avbalance.balancing.candidates import grouped_split
 from avbalance.errors import UserError
 from avbalance.files import atomic_path, digest_json
 from avbalance.methods.unimodal import Unimodal
+from avbalance.stopping import StopRule
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer

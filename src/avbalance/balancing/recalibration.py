@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.analysis.flatness import GRID, flatness_measures, grid_cells
-from avbalance.data.sources.built import ROUNDS
+from avbalance.data.sources.built import Rule
 from avbalance.errors import UserError
 
 KEPT, NOISE, CAP, DOMINANCE = "", "noise", "cap", "dominance"
@@ -35,40 +34,6 @@ REGIONS = {  # of the map, by whether a confidence reaches one half: (audio, vis
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How far a pool is recalibrated. All defaults are ours.
-
-    least: clips that are to remain, at the least; None: `least_share` of the pool, or LEAST if that is fewer. noise: a
-    clip whose two confidences are below it is noise; at most `noise_share` of the pool may be. share_slack: how far the
-    share of audio-preferred clips may stay from one half. category_floor: no category falls below it, or below what it
-    has. flat_enough, share_enough, gain: when rounds end, see `finished`; `rounds` of them at most.
-    """
-
-    least: int | None = None
-    least_share: float = 0.6
-    noise: float = 0.10
-    noise_share: float = 0.10
-    share_slack: float = 0.02
-    category_floor: int = 300
-    flat_enough: float = 0.05
-    share_enough: float = 0.03
-    gain: float = 0.005
-    rounds: int = ROUNDS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.least_share <= 1 or (self.least is not None and self.least < 1):
-            raise UserError("recalibration: least must be at least 1 and least_share within 0 and 1.")
-
-    def fewest(self, pool: int) -> int:
-        """N_min: how many clips of a pool of this size remain at the least."""
-        return min(self.least, pool) if self.least is not None else min(LEAST, int(self.least_share * pool))
-
-
-LEAST = 34_000  # clips of the published set
 
 
 def recalibrate(clips: pd.DataFrame, rule: Rule, fewest: int) -> tuple[NDArray[np.str_], dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from scipy.special import softmax
 
 from avbalance.data.categories import Floats
 from avbalance.data.manifest import read_manifest
-from avbalance.data.sources.built import KINETICS
+from avbalance.data.sources.built import KINETICS, Scorer
 from avbalance.data.sources.kinetics import kinetics_labels
 from avbalance.declared import nearest
 from avbalance.errors import UserError
@@ -30,10 +29,10 @@ SLACK = 1e-3  # by which probabilities may miss a sum of one: files hold a few d
 _CHUNK = 256  # clips pooled at once
 
 
-def labels_of(modality: str, spec: Mapping[str, Any], data: Path) -> list[str]:
+def labels_of(scorer: Scorer, data: Path) -> list[str]:
     """Labels (L) that a scorer tells apart, without asking it; data: the folder of the data sets.
 
-    spec is one of
+    A scorer is one of
 
     - {file, labels}: a file of scores as `read_scores` takes it;
     - {recipe, labels}: the scores, before the softmax, that the network of a feature recipe gives each clip, such as
@@ -42,36 +41,31 @@ def labels_of(modality: str, spec: Mapping[str, Any], data: Path) -> list[str]:
       set, the penalty chosen on its validation part; the features are the builder's, or of another recipe. Xia et al.
       2023 judge sound by VGGish, trained on VGG-Sound.
 
-    labels: a text file with one label in a line, or KINETICS. Raises UserError for anything else.
+    labels: a text file with one label in a line, or KINETICS.
     """
-    given = set(spec)
-    if given in ({"file", "labels"}, {"recipe", "labels"}):
-        return read_labels(spec["labels"])
-    if given in ({"dataset"}, {"dataset", "recipe"}):
-        return read_manifest(data / str(spec["dataset"]) / "manifest.parquet").classes
-    raise UserError(
-        f"scorers.{modality}: give file and labels, recipe and labels, or dataset; not {', '.join(spec) or 'nothing'}."
-    )
+    if scorer.labels is not None:
+        return read_labels(scorer.labels)
+    return read_manifest(data / str(scorer.dataset) / "manifest.parquet").classes
 
 
 def scores_of(
-    modality: str, spec: Mapping[str, Any], joined: Path, clips: Clips, recipes: Mapping[str, str], work: Path
+    modality: str, scorer: Scorer, joined: Path, clips: Clips, recipes: Mapping[str, str], work: Path
 ) -> Floats:
     """Probabilities (N, L) that a scorer gives its labels for all clips, those of the manifest `joined`.
 
-    spec: see `labels_of`. recipes: of the builder's features. A clip that another recipe loses has the probability 0
+    recipes: of the builder's features. A clip that another recipe loses has the probability 0
     for each label. work: folder for features. Raises UserError for what is not there, or of another shape.
     """
     data = joined.parents[2]
-    labels, own = labels_of(modality, spec, data), {**recipes, modality: spec.get("recipe", recipes[modality])}
-    if "file" in spec:
-        return read_scores(spec["file"], clips.ids.tolist(), labels)
-    if "dataset" not in spec:
+    labels, own = labels_of(scorer, data), {**recipes, modality: scorer.recipe or recipes[modality]}
+    if scorer.file is not None:
+        return read_scores(scorer.file, clips.ids.tolist(), labels)
+    if scorer.dataset is None:
         scored = stored_clips(joined, own, work / own[modality])
         return _aligned(softmax(_network_scores(modality, scored, labels), axis=1), scored, clips)
-    manifest = data / str(spec["dataset"]) / "manifest.parquet"
-    scored = stored_clips(joined, own, work / own[modality]) if "recipe" in spec else clips
-    known = stored_clips(manifest, own, work / "-".join([manifest.parent.name, *spec.get("recipe", "").split()]))
+    manifest = data / scorer.dataset / "manifest.parquet"
+    scored = stored_clips(joined, own, work / own[modality]) if scorer.recipe else clips
+    known = stored_clips(manifest, own, work / "-".join([scorer.dataset, *([scorer.recipe] if scorer.recipe else [])]))
     return _aligned(_linear(modality, known, scored), scored, clips)
 
 

@@ -13,7 +13,8 @@ from math import ceil, prod
 from typing import Any
 
 from avbalance.cluster.inventory import building, gaps, table, take_inventory
-from avbalance.data.sources.built import ROUNDS, options_of
+from avbalance.data.sources.built import BuiltOptions
+from avbalance.data.sources.common import read_options
 from avbalance.errors import UserError
 from avbalance.files import read_json
 from avbalance.plan.cells import RunCell, SeededRun
@@ -131,14 +132,14 @@ class PlanCosts:
         A scorer that is fitted to a data set decodes it whole, and the clips of the pool once more where it has a
         recipe of its own, as one with a network's scores has.
         """
-        options = options_of(self.plan.datasets[dataset])
-        pool = sum(self._all_clips(name) for name in (options["pool"], *options["supplements"]))
+        options = read_options(BuiltOptions, self.plan.datasets[dataset])
+        pool = sum(self._all_clips(name) for name in (options.pool, *options.supplements))
         clips = pool
-        for scorer in (options["scorers"] or {}).values():
-            clips += self._all_clips(str(scorer["dataset"])) if "dataset" in scorer else 0.0
-            clips += pool if "recipe" in scorer else 0.0
-        estimators, rounds = options["estimators"], options["recalibration"].get("rounds", ROUNDS) + 1
-        folds, epochs = int(estimators["folds"]), int(estimators["protocol"]["epochs"])
+        for scorer in options.scorers.of_each() if options.scorers else ():
+            clips += self._all_clips(scorer.dataset) if scorer.dataset else 0.0
+            clips += pool if scorer.recipe else 0.0
+        estimators, rounds = options.estimators, options.recalibration.rounds + 1
+        folds, epochs = estimators.folds, int(estimators.protocol["epochs"])
         known = self.costs["train_core_s"]["unimodal-net"]
         clip_core_s = float(known.get(dataset, known["any"]))
         # A model sees its own folds in training and the held one after each epoch.

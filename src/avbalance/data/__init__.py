@@ -1,1 +1,3 @@
 """Data sets: manifests, sources of clips, and the generator of stand-in data."""
+
+DEFAULT_TASK = "classification"  # what is learnt from clips unless a run's settings name another task

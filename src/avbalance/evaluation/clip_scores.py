@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, score_segments
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.parsing import MEANS, METRICS, ParsingScores, score_segments
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, PARSING, kind_of, read_localisation, read_parsing
 from avbalance.evaluation.predictions import logits_array, read_predictions
 from avbalance.evaluation.rows import ACCURACY, HEADS, Coordinates

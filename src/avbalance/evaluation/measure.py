@@ -33,7 +33,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from avbalance.analysis import parsing_scores as parsing
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
+from avbalance.analysis.parsing_scores import ParsingScores, score_segments
 from avbalance.analysis.relevance import Metrics, metrics
 from avbalance.analysis.subsets import (
     ANNOTATIONS,
@@ -47,10 +49,9 @@ from avbalance.analysis.subsets import (
 )
 from avbalance.declared import Declared, Run, among, read
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_learning, parsing
+from avbalance.evaluation import measure_learning
 from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
 from avbalance.evaluation.paper import Paper, RunFile
-from avbalance.evaluation.parsing import ParsingScores, score_segments
 from avbalance.evaluation.rows import (
     ACCURACY,
     CHANCE,

@@ -19,9 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from avbalance.declared import Declared, read
-from avbalance.errors import UserError
-from avbalance.evaluation.parsing import (
+from avbalance.analysis.parsing_scores import (
     MEANS,
     METRICS,
     MODALITY_METRICS,
@@ -30,6 +28,8 @@ from avbalance.evaluation.parsing import (
     evaluate,
     open_gates,
 )
+from avbalance.declared import Declared, read
+from avbalance.errors import UserError
 from avbalance.evaluation.rows import NO_SUBSET, REPAIRED, Coordinates
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avbalance.analysis.conditions import PROBES, find
+from avbalance.analysis.parsing_scores import MEANS, METRICS
 from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
 from avbalance.evaluation.context import context_value
 from avbalance.evaluation.evidence import DrawnValue, Evidence
 from avbalance.evaluation.outcomes import SHOWN, NotTestable, Outcome, Trial, best, trial_of
-from avbalance.evaluation.parsing import MEANS, METRICS
 from avbalance.evaluation.rows import (
     ACCURACY,
     BOTH,

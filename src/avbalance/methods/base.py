@@ -1,40 +1,48 @@
-"""What a training method is: its hooks, its card, the step, and the trainer as methods see it.
+"""What a training method is: its hooks, its card, the step, and the training loop as methods see it.
 
-Neither this module nor the modules of methods import torch when they are imported: planning reads cards
-without it.
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.declared import Declared, listed, nearest, read
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from avbalance.models.base import Batch, Model, ModelOutput
+
+Indices = NDArray[np.int64]
+
+Given = Mapping[str, Any] | Declared | None  # options as they are written, or as they were read
 
 
 @dataclass
 class Step:
     """Where training stands: 0-based `epoch` and `index` of the batch within it, `batches` per epoch.
 
-    `generator` is fresh for this step, lives on the model's device and depends on the run's seed, epoch and
-    index only.
+    `generator` is fresh for this step, lives on the model's device and depends on the run's seed, epoch and index only.
     """
 
     epoch: int
     index: int
     batches: int
     generator: torch.Generator
+
+
+class NoOptions(Declared):
+    """A method without options."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class NoOp:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What a reader must know of a method; `options` maps a name to (default, source sentence).
+    """What a reader must know of a method; each field of `options` says where its default comes from.
 
     `models` and `fusions` name what the method can train. `trains` is False for a rule that combines the
     predictions of other runs; `predicts` is False for a run made only for its artifacts; `fits` is True for a method
@@ -60,7 +68,7 @@ class MethodCard:
     label: str
     reference: str
     summary: str
-    options: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    options: type[Declared] = NoOptions
     models: tuple[str, ...] = ("fusion-net",)
     fusions: tuple[str, ...] = ()
     no_op: NoOp | None = None
@@ -70,20 +78,7 @@ class MethodCard:
     fits: bool = False
 
 
-class Evaluation(Protocol):
-    """Mean loss and accuracy (percent) of "logits" and each modality's scores on `n` samples; the task's metrics."""
-
-    @property
-    def loss(self) -> dict[str, float]: ...
-    @property
-    def accuracy(self) -> dict[str, float]: ...
-    @property
-    def metrics(self) -> dict[str, float]: ...
-    @property
-    def n(self) -> int: ...
-
-
-class Clips(Protocol):
+class SeenClips(Protocol):
     """The clips of a data set as a method sees them: ids (N,) and class names; truth per second (N, C, T), if any.
 
     The truth is there for references alone: a method that is compared must not look at it.
@@ -101,19 +96,26 @@ class Source(Protocol):
     """Where batches come from, as a method sees it."""
 
     @property
-    def clips(self) -> Clips: ...
+    def clips(self) -> SeenClips: ...
     @property
     def targets(self) -> Tensor: ...
-    def evaluation(self, indices: NDArray[np.int64]) -> Iterable[Batch]:
-        """Yield clips in batches, in order and with test-time transforms."""
+    def evaluation(self, indices: Indices) -> Iterable[Batch]:
+        """Clips in batches, in order and with test-time transforms."""
         ...
 
-    def batch_of(self, indices: NDArray[np.int64], visual_indices: NDArray[np.int64] | None = None) -> Batch:
-        """Return clips as one batch with test-time transforms; with the pictures of other clips, if given."""
+    def batch_of(self, indices: Indices, visual_indices: Indices | None = None) -> Batch:
+        """Clips as one batch with test-time transforms; with the pictures of other clips, if given."""
         ...
 
 
-class Trainer(Protocol):
+class Losses(Protocol):
+    """Mean loss of "logits" and of each modality's scores."""
+
+    @property
+    def loss(self) -> dict[str, float]: ...
+
+
+class Training(Protocol):
     """The training loop as a method sees it."""
 
     @property
@@ -121,7 +123,7 @@ class Trainer(Protocol):
     @property
     def source(self) -> Source: ...
     @property
-    def parts(self) -> dict[str, NDArray[np.int64]]: ...
+    def parts(self) -> dict[str, Indices]: ...
     @property
     def device(self) -> torch.device: ...
     @property
@@ -132,16 +134,16 @@ class Trainer(Protocol):
     def needs(self) -> dict[str, Any]: ...
     @property
     def facts(self) -> dict[str, Any]: ...
-    def outputs(self, indices: NDArray[np.int64]) -> Iterable[tuple[Batch, ModelOutput]]:
-        """Yield batches of clips and the model's outputs, in eval mode and with test-time transforms."""
+    def outputs(self, indices: Indices) -> Iterable[tuple[Batch, ModelOutput]]:
+        """Batches of clips and the model's outputs, in eval mode and with test-time transforms."""
         ...
 
-    def evaluate(self, split: str) -> Evaluation:
+    def evaluate(self, split: str) -> Losses:
         """Evaluate on "train", "val", "estimation" or "train-sample" in eval mode, test-time transforms."""
         ...
 
-    def clone(self, method: Method) -> Trainer:
-        """Return a trainer of a deep copy of the model: fresh optimiser state, current learning rate."""
+    def clone(self, method: Method) -> Training:
+        """A trainer of a deep copy of the model: fresh optimiser state, current learning rate."""
         ...
 
     def fit_epochs(self, n: int, first_epoch: int, stream: str, schedule: bool) -> None:
@@ -149,43 +151,84 @@ class Trainer(Protocol):
         ...
 
 
+class EpochMeans:
+    """Means over the batches of an epoch; the sums, float64, stay on the device, so that nothing waits for it."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.sums: Tensor | None = None
+        self.batches = 0
+
+    def add(self, names: Sequence[str], values: Tensor) -> None:
+        """Count a batch's `values (K,)` in, which are detached here."""
+        here = values.detach().double()
+        self.names, self.batches = list(names), self.batches + 1
+        self.sums = here if self.sums is None else self.sums.to(here.device) + here
+
+    def close(self) -> dict[str, float]:
+        """The means since the last call, by name."""
+        means = [] if self.sums is None else (self.sums / self.batches).tolist()
+        self.sums, self.batches = None, 0
+        return dict(zip(self.names, means, strict=False))  # before the first batch there are none
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
 class Method:
-    """Hooks that the training loop calls, all optional. Subclasses set `card` and override what they need."""
+    """Hooks that the training loop calls, all optional. Subclasses set `card` and override what they need.
+
+    `means` go into the history's row of an epoch. `kept` names the attributes that a resumed run needs: tensors,
+    numbers, strings, lists and dicts of them, and what has a state_dict of its own.
+    """
 
     card: ClassVar[MethodCard]
-    name: ClassVar[str]
-    trains: ClassVar[bool]
+    kept: ClassVar[tuple[str, ...]] = ("means",)
+    options: Any
 
-    def __init_subclass__(cls) -> None:
-        if hasattr(cls, "card"):  # what several methods derive from has none
-            cls.name, cls.trains = cls.card.name, cls.card.trains
+    def __init__(self, options: Given = None) -> None:
+        """Take up the options; raises UserError on one that does not exist, and for a wrong value."""
+        self.options = read(self.card.options, {} if options is None else options, f"method {self.card.name}")
+        self.means = EpochMeans()
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        """Complete the options from the card; raises UserError on an unknown one."""
-        given = dict(options or {})
-        unknown = sorted(set(given) - set(self.card.options))
-        if unknown:
-            known = ", ".join(self.card.options) or "no options"
-            raise UserError(f"method {self.name}: unknown option {', '.join(unknown)}; it takes {known}.")
-        self.options: dict[str, Any] = {name: default for name, (default, _) in self.card.options.items()} | given
+    @property
+    def name(self) -> str:
+        return self.card.name
 
-    def require(self, option: str, valid: bool, rule: str) -> None:
-        """Raise UserError naming the option and the rule unless `valid`."""
-        if not valid:
-            raise UserError(f"method {self.name}: option {option} is {self.options[option]!r}; it must be {rule}.")
+    def needed(self, trainer: Training, need: str, file: str) -> Any:
+        """Content of a file of another run; raises UserError where the run sheet gives none under the name `need`."""
+        if need not in trainer.needs:
+            raise UserError(
+                f"method {self.name} reads {file}; name the run that makes it in the run's needs, as {need}."
+            )
+        return trainer.needs[need]
 
-    def prepare(self, trainer: Trainer) -> None:
+    def load_weights(self, model: Model, weights: Any, need: str) -> None:
+        """Put the weights of the need into a network; raises UserError when they are another network's."""
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"method {self.name}: {need} is another network's; give both runs the same model settings."
+            ) from error
+
+    def prepare(self, trainer: Training) -> None:
         """Called once before training, and again after a resume."""
 
-    def epoch_start(self, trainer: Trainer, epoch: int) -> None:
+    def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Called before the batches of a 0-based epoch."""
 
     def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
-        """Return the batch to train on."""
+        """The batch to train on."""
         return batch
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the scalar loss; by default the mean cross-entropy of the prediction logits."""
+        """The scalar loss; by default the mean cross-entropy of the prediction logits."""
+        from torch.nn.functional import cross_entropy
+
         return cross_entropy(output.logits, batch.label)
 
     def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
@@ -194,26 +237,27 @@ class Method:
     def after_step(self, model: Model, step: Step) -> None:
         """Called after the optimiser's step."""
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Called after the batches of an epoch; may add columns to the history's row."""
+        log |= self.means.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: tensors, numbers, strings, and lists and dicts of them."""
-        return {}
+        """What a resumed run needs."""
+        known = {name: getattr(self, name) for name in self.kept}
+        return {name: each.state_dict() if hasattr(each, "state_dict") else each for name, each in known.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state that `state_dict` returned."""
+        """Take up what `state_dict` returned."""
+        for name, value in state.items():
+            own = getattr(self, name)
+            if hasattr(own, "load_state_dict"):
+                own.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
     def artifacts(self) -> dict[str, Any]:
-        """Return files to be written beside the predictions: name to JSON-able content."""
+        """Files to be written beside the predictions: name to JSON-able content."""
         return {}
-
-
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean cross-entropy of `logits (B, C)` with `label (B,)`."""
-    from torch.nn.functional import cross_entropy as mean_cross_entropy
-
-    return mean_cross_entropy(logits, label)
 
 
 def names() -> list[str]:
@@ -222,12 +266,17 @@ def names() -> list[str]:
     return sorted(module.stem.replace("_", "-") for module in modules if module.stem != "base")
 
 
-def load(name: str) -> type[Method]:
-    """Return the METHOD class of the module that method `name` lives in; raises UserError when there is none.
+def load(name: str, where: str = "") -> type[Method]:
+    """The METHOD class of the module that method `name` lives in.
+
+    Raises UserError, which begins with `where`, when there is none.
 
     `ogm-ge` lives in `avbalance.methods.ogm_ge`: adding a file adds a method.
     """
-    if name not in names():
-        raise UserError(f"no method named {name!r}; there are {', '.join(names())}.")
+    known = names()
+    if name not in known:
+        raise UserError(
+            f"{where and f'{where}: '}no method named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
+        )
     method: type[Method] = importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD
     return method

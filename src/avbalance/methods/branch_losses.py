@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from avbalance.methods.base import Method, MethodCard, Step, cross_entropy
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.methods.base import Method, MethodCard, Step
+from avbalance.models.base import Batch, Model, ModelOutput
 
 
 def branch_loss(scores: dict[str, Tensor], label: Tensor) -> Tensor:
@@ -31,7 +28,7 @@ class BranchLosses(Method):
     )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the sum of the branches' cross-entropies."""
+        """The sum of the branches' cross-entropies."""
         return branch_loss(output.scores, batch.label)
 
 

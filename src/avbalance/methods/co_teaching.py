@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
-from avbalance.analysis.parsing_losses import Pair, binary_cross_entropy, elementwise_cross_entropy, targets
 from avbalance.methods.base import MethodCard, Step
-from avbalance.methods.parts import twins
+from avbalance.methods.parts.parsing import Pair, binary_cross_entropy, elementwise_cross_entropy, targets
 from avbalance.methods.parts.selection import mean_kept
-from avbalance.methods.parts.twins import TwinMethod, both_outputs
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from avbalance.models.base import Batch, Model, ModelOutput
-    from avbalance.models.parsing import ParsingOutput
+from avbalance.methods.parts.twins import DEVIATIONS, TwinMethod, TwinOptions, both_outputs
+from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.models.parsing import ParsingOutput
 
 
 def probabilities(output: ParsingOutput) -> Pair:
@@ -55,19 +50,19 @@ class CoTeaching(TwinMethod):
         label="Co-teaching+",
         reference="Yu et al., ICML 2019, arXiv 1901.04215; on HAN: Cheng et al., ECCV 2022, arXiv 2204.11573, table 1",
         summary="Two HANs; each leaves out labels that its peer finds hardest and on which the two disagree.",
-        options=twins.OPTIONS,
+        options=TwinOptions,
         models=("twin-han",),
         deviations=(
-            *twins.DEVIATIONS,
+            *DEVIATIONS,
             "Decision: of the labels that the peer finds hardest, those on which both say the same are kept; the "
             "original draws its samples from those in dispute.",
         ),
     )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the sum of both networks' objectives, each less what its peer leaves out."""
+        """The sum of both networks' objectives, each less what its peer leaves out."""
         pair = both_outputs(output, self.name)
-        self._watch(pair[0], batch.label, targets(batch.label))
+        self.watch(pair[0], batch.label, targets(batch.label))
         loss = pair[0].P.new_zeros(())
         hardest = self.hardest([losses(each, batch.label) for each in pair], batch.label, step)
         for own, peer, hard in zip(pair, pair[::-1], hardest[::-1], strict=True):

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
-from avbalance.analysis.parsing_losses import (
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from avbalance.declared import Above0, Count, Declared, Weight
+from avbalance.errors import UserError
+from avbalance.methods.base import MethodCard, Step, Training
+from avbalance.methods.parts.labels import refined, removed_labels
+from avbalance.methods.parts.parsing import (
     VISUAL_SMOOTHING,
     Pair,
-    cross_video_contrastive,
+    WatchedMethod,
+    parsing_output,
     parsing_terms,
     smoothed,
 )
-from avbalance.errors import UserError
-from avbalance.methods.base import MethodCard, Step, Trainer
-from avbalance.methods.parts.labels import needed_labels, refined, removed_labels
-from avbalance.methods.parts.parsing import WatchedMethod, parsing_output
+from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.models.parsing import ParsingOutput
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
-    from avbalance.models.base import Batch, Model, ModelOutput
-    from avbalance.models.parsing import ParsingOutput
+class CVCMSOptions(Declared):
+    """Options of cvcms."""
 
-CODE = "GenjiB/CM-Co-Occurrence-AVVP (public code)"
+    labels: Literal["plain", "refined"] = "refined"
+    """refined by exchanging tracks (MA), read from another run; or plain"""
+    contrastive_weight: Weight = 0.85
+    """GenjiB/CM-Co-Occurrence-AVVP (public code)"""
+    contrastive_from: Count = 2
+    """GenjiB/CM-Co-Occurrence-AVVP (public code): from the third epoch on; 0-based, included"""
+    temperature: Above0 = 1.0
+    """GenjiB/CM-Co-Occurrence-AVVP (public code)"""
+    smoothed_epochs: Count = 2
+    """GenjiB/CM-Co-Occurrence-AVVP (public code): epochs whose visual labels are smoothed by 0.9"""
 
 
 def partners(videos: int, generator: torch.Generator) -> Tensor:
     """Draw for each of `videos` another one, uniformly, on the generator's device; a single one gets itself."""
-    import torch
-
     here = torch.arange(videos, device=generator.device)
     away = torch.randint(1, max(videos, 2), (videos,), generator=generator, device=generator.device)
     return (here + away) % videos
@@ -38,11 +48,28 @@ def partners(videos: int, generator: torch.Generator) -> Tensor:
 
 def first_half(output: ParsingOutput) -> ParsingOutput:
     """The output on the unmixed videos; parts that no loss of these videos reads are left out."""
-    from avbalance.models.parsing import ParsingOutput
-
     names = ("frame_prob", "P", "p_a", "p_v", "e_a", "e_v", "f_a", "f_v")
     half = len(output.P) // 2
     return ParsingOutput(**{name: getattr(output, name)[:half] for name in names})
+
+
+def cross_video_contrastive(
+    f_a: Tensor, f_v: Tensor, frame_att: Tensor, label: Pair, temperature: float = 1.0
+) -> Tensor:
+    """CVCMS's contrastive loss between audio and visual of all videos of a batch, to a scalar.
+
+    Features `(B, T, D)`, attention logits over time `(B, T, 2, C)`, refined labels `(B, C)`. A video's vector is the
+    mean of its segments weighted by a softmax of the logits summed over its labels. Audio i and visual j belong
+    together when they share a label; rows of targets are normalised, empty ones stay 0.
+    """
+    vectors = []
+    for index, (feature, known) in enumerate(zip((f_a, f_v), label, strict=True)):
+        weight = (frame_att[:, :, index] * known[:, None]).sum(-1, keepdim=True).softmax(1)
+        vectors.append(normalize((weight * feature).sum(1), dim=-1))
+    shared = ((label.audio @ label.visual.T) > 0).to(f_a.dtype)
+    wanted = shared / shared.sum(1, keepdim=True).clamp_min(1)
+    similarity = vectors[0] @ vectors[1].T / temperature
+    return -(wanted * similarity.log_softmax(-1)).sum(-1).mean()
 
 
 class CVCMS(WatchedMethod):
@@ -53,40 +80,23 @@ class CVCMS(WatchedMethod):
         label="CVCMS",
         reference="Lin et al., NeurIPS 2021, Exploring Cross-Video and Cross-Modality Signals",
         summary="Audio and visual of different videos are drawn together where the two share a label.",
-        options={
-            "labels": ("refined", "refined by exchanging tracks (MA), read from another run; or plain"),
-            "contrastive_weight": (0.85, CODE),
-            "contrastive_from": (2, f"{CODE}: from the third epoch on; 0-based, included"),
-            "temperature": (1.0, CODE),
-            "smoothed_epochs": (2, f"{CODE}: epochs whose visual labels are smoothed by 0.9"),
-        },
+        options=CVCMSOptions,
         models=("cvcms",),
         deviations=(
             "The public code selects the epoch on the test videos; here it is selected on validation.",
             "The public code mixes videos from a random stream of the process, here from the stream of the step.",
         ),
     )
+    options: CVCMSOptions
+    gone: Pair | None = None  # labels to remove, (N, C)
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        self.require("labels", self.options["labels"] in ("plain", "refined"), "plain or refined")
-        self.require("contrastive_weight", self.options["contrastive_weight"] >= 0, "at least 0")
-        self.require("temperature", self.options["temperature"] > 0, "above 0")
-        self._gone: Pair | None = None
-
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Read the refined labels; raises UserError where they are asked for and missing."""
-        if self.options["labels"] == "refined":
-            clips = trainer.source.clips
-            gone = removed_labels(needed_labels(trainer.needs, self.name), list(clips.ids), len(clips.classes))
-            self._gone = Pair(*(each.to(trainer.device) for each in gone))
+        if self.options.labels == "refined":
+            self.gone = removed_labels(self, trainer)
 
     def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
-        """Return the batch followed by its audio with the pictures of other videos, whose label and index it bears."""
-        import torch
-
-        from avbalance.models.base import Batch
-
+        """The batch followed by its audio with the pictures of other videos, whose label and index it bears."""
         audio, visual = batch.modality("audio"), batch.modality("visual")
         other = partners(len(audio), step.generator)
         return Batch(
@@ -97,31 +107,23 @@ class CVCMS(WatchedMethod):
         )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the cross-entropies of the unmixed half and, in its time, the contrast over both halves."""
-        import torch
-
-        parsed, half = parsing_output(self, output), len(batch.label) // 2
-        known = self._labels(batch)
+        """The cross-entropies of the unmixed half and, in its time, the contrast over both halves."""
+        options, parsed, half = self.options, parsing_output(self, output), len(batch.label) // 2
+        known = Pair(batch.label, batch.label) if self.gone is None else refined(batch.label, self.gone, batch.index)
         audio, visual = (each[:half] for each in known)
-        smoothing = VISUAL_SMOOTHING if step.epoch < self.options["smoothed_epochs"] else 1.0
+        smoothing = VISUAL_SMOOTHING if step.epoch < options.smoothed_epochs else 1.0
         own = first_half(parsed)
         anywhere = torch.maximum(audio, visual)
         target = Pair(audio, smoothed(visual, smoothing))
-        self._watch(own, batch.label[:half], target)
+        self.watch(own, batch.label[:half], target)
         loss = parsing_terms(own.P, own.p_a, own.p_v, anywhere, target).total()
-        if step.epoch < self.options["contrastive_from"]:
+        if step.epoch < options.contrastive_from:
             return loss
         if parsed.frame_att is None:
             raise UserError("method cvcms: the model has no attention over time to contrast videos by; use cvcms.")
         both = Pair(torch.cat([audio, audio]), known.visual)
-        contrast = cross_video_contrastive(parsed.f_a, parsed.f_v, parsed.frame_att, both, self.options["temperature"])
-        return loss + self.options["contrastive_weight"] * contrast
-
-    def _labels(self, batch: Batch) -> Pair:
-        """Labels of both modalities of the videos that each row's index names."""
-        if self._gone is None:
-            return Pair(batch.label, batch.label)
-        return refined(batch.label, self._gone, batch.index)
+        contrast = cross_video_contrastive(parsed.f_a, parsed.f_v, parsed.frame_att, both, options.temperature)
+        return loss + options.contrastive_weight * contrast
 
 
 METHOD = CVCMS

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from torch import nn
+
+from avbalance.declared import Count
 from avbalance.methods.base import MethodCard, NoOp
 from avbalance.methods.ogm_ge import modulated
-from avbalance.methods.parts import modulation
-from avbalance.methods.parts.modulation import MODALITIES
+from avbalance.methods.parts.modulation import OFF, ModulationOptions
 from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.models.base import MODALITIES, Model
 
-if TYPE_CHECKING:
-    from torch import nn
 
-    from avbalance.models.base import Model
+class DGMOptions(ModulationOptions):
+    """Options of dgm."""
+
+    dgm: bool = True
+    """Fu, Gao and Xu, section III; false leaves late fusion as it is"""
+    end_epoch: Count | None = 50
+    """OGM-GE reference code, whose window the baseline has; 0-based, included"""
 
 
 class DGM(SingleLabelModulation):
@@ -30,13 +36,9 @@ class DGM(SingleLabelModulation):
         label="DGM",
         reference="Fu, Gao and Xu, Multimodal Imbalance-Aware Gradient Modulation, arXiv 2307.02041",
         summary="The leading encoder's gradients are damped by its lead in scores and in how well they tell classes.",
-        options={
-            **modulation.OPTIONS,
-            "dgm": (True, "Fu, Gao and Xu, section III; false leaves late fusion as it is"),
-            "end_epoch": (50, "OGM-GE reference code, whose window the baseline has; 0-based, included"),
-        },
+        options=DGMOptions,
         fusions=("sum", "concat", "film", "gated"),
-        no_op=NoOp(modulation.OFF, {}, "baseline", "modulated by 1, without noise"),
+        no_op=NoOp(OFF, {}, "baseline", "modulated by 1, without noise"),
         deviations=(
             "Decision: a modality's scores are the softmax of its own logits, as OGM-GE takes them from the fusion "
             "head; Fu, Gao and Xu define scores for several labels only.",

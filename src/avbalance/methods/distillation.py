@@ -1,20 +1,80 @@
-"""Knowledge distillation: a student of both modalities learns from one teacher of each (modality-relevance)."""
+"""Knowledge distillation: a student of both modalities learns from one teacher of each.
+
+Modality-relevance, sections 3.2 and 4: the student's objective is its classification loss plus one Kullback-Leibler
+loss per teacher. B clips, C classes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
-from avbalance.analysis.distillation import TEMPERATURE, WEIGHTS, DistillationTerms, distillation_terms
-from avbalance.methods.base import Method, MethodCard, NoOp, Step, Trainer
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from avbalance.declared import Above0, Declared, Weight
+from avbalance.errors import UserError
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step, Training
 from avbalance.methods.parts.teachers import teacher_logits
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from avbalance.models.base import Batch, Model, ModelOutput
+class DistillationOptions(Declared):
+    """Options of distillation."""
 
-_DECIDED = "decision, the paper has a plain sum of the losses"
+    temperature: Above0 = 1.0
+    """decision, the paper states none; 1 is the divergence as it is"""
+    w_label: Weight = 1.0
+    """decision, the paper has a plain sum of the losses"""
+    w_audio: Weight = 1.0
+    """decision, the paper has a plain sum of the losses"""
+    w_visual: Weight = 1.0
+    """decision, the paper has a plain sum of the losses"""
+
+
+class DistillationTerms(NamedTuple):
+    """The unweighted parts of the objective, scalars: cross-entropy with the label, divergence from each teacher.
+
+    The objective is their weighted sum, `CE(z, y) + KL_T(t_a || z) + KL_T(t_v || z)`.
+    """
+
+    label: Tensor
+    audio: Tensor
+    visual: Tensor
+
+    def total(self, options: DistillationOptions) -> Tensor:
+        """The weighted sum."""
+        return options.w_label * self.label + options.w_audio * self.audio + options.w_visual * self.visual
+
+
+def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, mean over the batch: a scalar.
+
+    No gradient flows into the teacher. Decisions: the teacher is the first argument, since the loss is to say how close
+    the prediction is to the teacher's; T^2 keeps gradients of different temperatures comparable (Hinton, Vinyals and
+    Dean 2015), and is 1 here by default. Raises UserError for logits of different shapes.
+    """
+    if teacher.shape != student.shape:
+        raise UserError(
+            f"teacher logits {tuple(teacher.shape)} do not fit student logits {tuple(student.shape)}; "
+            "train teacher and student on the same clips and classes."
+        )
+    log_q, log_p = ((logits / temperature).log_softmax(1) for logits in (teacher.detach(), student))
+    return temperature**2 * (log_q.exp() * (log_q - log_p)).sum(1).mean()
+
+
+def distillation_terms(
+    logits: Tensor, teacher_audio: Tensor, teacher_visual: Tensor, label: Tensor, temperature: float
+) -> DistillationTerms:
+    """Parts of the student's objective; all logits `(B, C)` of the same clips, label `(B,)` class indices.
+
+    The cross-entropy has no temperature.
+    """
+    return DistillationTerms(
+        cross_entropy(logits, label),
+        divergence(teacher_audio, logits, temperature),
+        divergence(teacher_visual, logits, temperature),
+    )
 
 
 class Distillation(Method):
@@ -25,12 +85,7 @@ class Distillation(Method):
         label="Knowledge distillation",
         reference="modality-relevance, sections 3.2 and 4; Hinton, Vinyals and Dean 2015, arXiv 1503.02531",
         summary="The prediction is drawn to the label and to what one frozen teacher of each modality predicts.",
-        options={
-            "temperature": (TEMPERATURE, "decision, the paper states none; 1 is the divergence as it is"),
-            "w_label": (WEIGHTS[0], _DECIDED),
-            "w_audio": (WEIGHTS[1], _DECIDED),
-            "w_visual": (WEIGHTS[2], _DECIDED),
-        },
+        options=DistillationOptions,
         models=("kd-student",),
         no_op=NoOp({"w_audio": 0.0, "w_visual": 0.0}, {}, "baseline"),
         deviations=(
@@ -38,54 +93,22 @@ class Distillation(Method):
             "depend on nothing but the clip.",
         ),
     )
+    options: DistillationOptions
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
-        self.require("temperature", self.options["temperature"] > 0, "above 0")
-        for name in ("w_label", "w_audio", "w_visual"):
-            self.require(name, self.options[name] >= 0, "at least 0")
-        self._teachers: dict[str, Tensor] = {}  # logits (N, C) by modality
-        self._losses: Tensor | None = None  # sums over the epoch's batches, float64 (3,), on the device
-        self._batches = 0
+        self.teachers: dict[str, Tensor] = {}  # logits (N, C) by modality
 
-    @property
-    def weights(self) -> tuple[float, float, float]:
-        """Weights of label, audio teacher and visual teacher."""
-        return self.options["w_label"], self.options["w_audio"], self.options["w_visual"]
-
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Let both teachers predict the training clips; raises UserError when one does not fit the student's data."""
-        self._teachers = {name: teacher_logits(self, trainer, name) for name in ("audio", "visual")}
+        self.teachers = {name: teacher_logits(self, trainer, name) for name in MODALITIES}
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the weighted sum of the three losses."""
-        audio, visual = (self._teachers[name][batch.index] for name in ("audio", "visual"))
-        terms = distillation_terms(output.logits, audio, visual, batch.label, self.options["temperature"])
-        self._watch(terms)
-        return terms.total(self.weights)
-
-    def _watch(self, terms: DistillationTerms) -> None:
-        """Add this batch's losses to the sums; nothing here waits for the device."""
-        import torch
-
-        losses = torch.stack([term.detach() for term in terms]).double()
-        self._losses = losses if self._losses is None else self._losses.to(losses.device) + losses
-        self._batches += 1
-
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
-        """Log the means of the three losses over the epoch's batches, unweighted."""
-        if self._losses is not None:
-            means = (self._losses / self._batches).tolist()
-            log |= {f"loss_{name}": mean for name, mean in zip(DistillationTerms._fields, means, strict=True)}
-        self._losses, self._batches = None, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the unfinished epoch."""
-        return {"losses": self._losses, "batches": self._batches}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the sums of the unfinished epoch."""
-        self._losses, self._batches = state["losses"], state["batches"]
+        """The weighted sum of the three losses; the history gets their means, unweighted."""
+        audio, visual = (self.teachers[name][batch.index] for name in MODALITIES)
+        terms = distillation_terms(output.logits, audio, visual, batch.label, self.options.temperature)
+        self.means.add([f"loss_{name}" for name in terms._fields], torch.stack([term.detach() for term in terms]))
+        return terms.total(self.options)
 
 
 METHOD = Distillation

@@ -3,21 +3,68 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
-from avbalance.analysis.adaptive_loss import FINE_TUNING_SETS, fine_tuning_set, high_quality, retention
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from avbalance.analysis.gap_mixture import Mixture
+from avbalance.analysis.modality_gap import fit, gap, posterior
+from avbalance.declared import Declared
 from avbalance.errors import UserError
-from avbalance.methods.base import MethodCard, Trainer
+from avbalance.methods.base import Given, Indices, MethodCard, Training
 from avbalance.methods.parts.gaps import fit_record, training_scores
 from avbalance.methods.parts.three_heads import ThreeHeadMethod
-from avbalance.training.streams import derive
+from avbalance.streams import derive
 
 log = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Subset = Literal["high-quality", "full", "random", "complement"]
+Mask = NDArray[np.bool_]
+
+
+class FineTuningOptions(Declared):
+    """Options of fine-tuning."""
+
+    subset: Subset = "high-quality"
+    """the abstract of the second version; controls: full, random, complement"""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """decision: a clip is of high quality where P(balanced) reaches it"""
+
+
+def high_quality(values: NDArray[np.floating[Any]], mixture: Mixture | None, threshold: float) -> Mask:
+    """Which samples (N,) to fine-tune on: those with P(B | g) >= threshold; all without a mixture.
+
+    values: gaps (N,) of the kind that the mixture was fitted on. The abstracts speak of high-quality, mixture-filtered
+    balanced samples; the threshold is our formulation.
+    """
+    kept: Mask = 1 - posterior(values, mixture, monotone=False) >= threshold
+    return kept
+
+
+def fine_tuning_set(name: Subset, kept: Mask, label: Indices, generator: np.random.Generator) -> Indices:
+    """The positions, ascending, of one set: the high-quality samples, which are `kept` (N,), or a control.
+
+    label (N,). "random" has as many samples of every class as "high-quality", drawn from all without replacement. A set
+    may be empty, as the complement is without a mixture.
+    """
+    if name == "random":
+        drawn = [
+            generator.choice(np.flatnonzero(label == known), int((kept & (label == known)).sum()), replace=False)
+            for known in np.unique(label)
+        ]
+        chosen = np.sort(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
+    else:
+        masks = {"high-quality": kept, "full": np.ones_like(kept), "complement": ~kept}
+        chosen = np.flatnonzero(masks[name])
+    return chosen.astype(np.int64)
+
+
+def retention(chosen: Indices, label: Indices, classes: int) -> list[float | None]:
+    """Share of every class's samples (of `label` (N,)) that is chosen; None for a class without samples."""
+    total, of_chosen = (np.bincount(each, minlength=classes).tolist() for each in (label, label[chosen]))
+    return [part / whole if whole else None for part, whole in zip(of_chosen, total, strict=True)]
 
 
 class FineTuning(ThreeHeadMethod):
@@ -32,90 +79,64 @@ class FineTuning(ThreeHeadMethod):
         label="Fine-tuning",
         reference="Liu, Yu and Liu, arXiv 2510.21797, second and third version",
         summary="A trained network goes on with the clips whose modality gap is that of the balanced ones.",
-        options={
-            "subset": ("high-quality", "the abstract of the second version; controls: full, random, complement"),
-            "threshold": (0.5, "decision: a clip is of high quality where P(balanced) reaches it"),
-        },
+        options=FineTuningOptions,
         fusions=("sum", "concat", "film", "gated"),
         deviations=(
             "Approximate re-implementation: the abstracts say on which clips, not how long nor under which loss.",
             "Decision: the loss is the sum of three cross-entropies, without any term of the gap.",
         ),
     )
+    options: FineTuningOptions
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
-        self.require("subset", self.options["subset"] in FINE_TUNING_SETS, f"one of {', '.join(FINE_TUNING_SETS)}")
-        self.require("threshold", 0 < self.options["threshold"] <= 1, "above 0 and at most 1")
-        self._whole: NDArray[np.int64] | None = None  # the training part before clips were chosen
-        self._record: dict[str, Any] = {}
+        self.whole: Indices | None = None  # the training part before clips were chosen
+        self.record: dict[str, Any] = {}
 
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Load the checkpoint, fit the mixture of its gaps, and leave the chosen clips alone in the training part.
 
         Where no clip is chosen, as in a complement without a mixture, nothing is learnt and the checkpoint predicts.
         Raises UserError for a checkpoint that is missing or of another network or other clips.
         """
-        import numpy as np
-
-        from avbalance.analysis.modality_gap import fit, gap
-
-        if self._whole is None:
-            self._whole = trainer.parts["train"]
-        load_checkpoint(trainer)
-        scores = training_scores(self, trainer, self._whole)
+        if self.whole is None:
+            self.whole = trainer.parts["train"]
+        self._load(trainer)
+        scores = training_scores(self, trainer, self.whole)
         values = gap(scores.signed)
         found = fit(values, trainer.seed)
-        kept = high_quality(values, found.mixture, self.options["threshold"])
-        name, stream = self.options["subset"], derive(trainer.seed, self.name, "subset")
-        chosen = fine_tuning_set(name, kept, scores.label, np.random.default_rng(stream))
+        kept = high_quality(values, found.mixture, self.options.threshold)
+        generator = np.random.default_rng(derive(trainer.seed, self.name, "subset"))
+        chosen = fine_tuning_set(self.options.subset, kept, scores.label, generator)
         if not len(chosen):
-            log.warning("fine-tuning: the set %r has no clip; the network stays as the checkpoint has it", name)
-        trainer.parts["train"] = self._whole[chosen]
-        self._record = {
-            "subset": self.options["subset"],
-            "threshold": self.options["threshold"],
+            log.warning(
+                "fine-tuning: the set %r has no clip; the network stays as the checkpoint has it", self.options.subset
+            )
+        trainer.parts["train"] = self.whole[chosen]
+        classes = trainer.source.clips.classes
+        self.record = {
+            "subset": self.options.subset,
+            "threshold": self.options.threshold,
             "kept": len(chosen),
             "high_quality": int(kept.sum()),
-            "retention": _shares(chosen, scores.label, trainer.source.clips.classes),
+            "retention": dict(zip(classes, retention(chosen, scores.label, len(classes)), strict=True)),
             **fit_record(found, scores, values, monotone=False),
         }
 
+    def _load(self, trainer: Training) -> None:
+        """Put the checkpoint into the trainer's model; raises UserError unless network and training clips agree."""
+        checkpoint = self.needed(trainer, "checkpoint", "model.safetensors")
+        for fact, noun in (("labelling", "labels"), ("classes", "classes"), ("train_ids", "training clips")):
+            if checkpoint.facts.get(fact) != trainer.facts[fact]:
+                raise UserError(
+                    f"method fine-tuning: the checkpoint was trained on other {noun} than this run's; give both runs "
+                    "the same data set and data settings, and have the checkpoint's run made again."
+                )
+        self.load_weights(trainer.model, checkpoint, "checkpoint")
+
     def artifacts(self) -> dict[str, Any]:
-        """Return which clips were chosen: how many, the share of every class, and the mixture it follows from."""
-        return {"fine_tuning.json": self._record}
-
-
-def load_checkpoint(trainer: Trainer) -> None:
-    """Put the need "checkpoint" into the trainer's model; raises UserError unless network and training clips agree."""
-    if "checkpoint" not in trainer.needs:
-        raise UserError(
-            "method fine-tuning goes on with a trained network; add model.safetensors of its run to the needs as "
-            "checkpoint."
-        )
-    checkpoint, own = trainer.needs["checkpoint"], trainer.facts
-    for fact, noun in (("labelling", "labels"), ("classes", "classes"), ("train_ids", "training clips")):
-        if checkpoint.facts.get(fact) != own[fact]:
-            raise UserError(
-                f"method fine-tuning: the checkpoint was trained on other {noun} than this run's; give both runs the "
-                "same data set and data settings, and have the checkpoint's run made again."
-            )
-    try:
-        trainer.model.load_state_dict(checkpoint)
-    except RuntimeError as error:
-        raise UserError(
-            "method fine-tuning: the checkpoint is another network's; give both runs the same model settings."
-        ) from error
-
-
-def _shares(chosen: NDArray[np.int64], label: NDArray[np.int64], classes: list[str]) -> dict[str, float | None]:
-    """Share of every class's clips that is chosen; None for a class without clips."""
-    import numpy as np
-
-    mask = np.zeros(len(label), bool)
-    mask[chosen] = True
-    shares = retention(mask, label, len(classes)).tolist()
-    return {name: None if np.isnan(share) else share for name, share in zip(classes, shares, strict=True)}
+        """Which clips were chosen: how many, the share of every class, and the mixture it follows from."""
+        return {"fine_tuning.json": self.record}
 
 
 METHOD = FineTuning

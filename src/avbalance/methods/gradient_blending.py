@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import update_bn
+
+from avbalance.declared import Declared, Size, Weight, refusal
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, MethodCard, NoOp, Step, Trainer, cross_entropy
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step, Training
+from avbalance.models.base import Batch, Model, ModelOutput
 
 HEADS = ("audio", "visual", "joint")
-BATCH_NORMS = ("as trained", "re-estimated")
+
+BatchNorm = Literal["as trained", "re-estimated"]
+
+
+def _shares(weights: list[float]) -> list[float]:
+    if abs(sum(weights) - 1) >= 1e-6:
+        raise refusal(f"is {weights}; the three must sum to 1")
+    return weights
+
+
+class SingleHeadOptions(Declared):
+    """Options of the copies of Gradient-Blending."""
+
+    head: Literal["audio", "visual", "joint"] = "joint"
+    """the head whose loss is minimised"""
+
+
+class GradientBlendingOptions(Declared):
+    """Options of gradient-blending."""
+
+    weights: (
+        Literal["online", "offline"]
+        | Annotated[list[Weight], Field(min_length=3, max_length=3), AfterValidator(_shares)]
+    ) = "online"
+    """ours (Xia et al. 2023 do not say); or offline, or numbers for audio, visual and joint head"""
+    super_epoch: Size = 10
+    """Wang et al. 2020 vary it; 10 gives ten estimates in 100 epochs"""
+    batch_norm: BatchNorm = "as trained"
+    """Wang et al. 2020 take the model as it is; ours, re-estimated: batch-norm statistics of the training part first"""
 
 
 def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[float, float]) -> tuple[float, float]:
-    """Return (added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
+    """(Added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
 
     `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)` with the train loss L_T and the
     held-out loss L_V (Wang et al. 2020, section 3.1).
@@ -30,7 +61,7 @@ def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[f
 
 
 def blending_weights(overfitting: Sequence[float], generalisation: Sequence[float]) -> list[float]:
-    """Return weights proportional to `dG / dO^2` that sum to 1 (Wang et al. 2020, proposition 1).
+    """Weights proportional to `dG / dO^2` that sum to 1 (Wang et al. 2020, proposition 1).
 
     Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6, and if no dG is positive all
     weights are equal. Multiplying all losses by one constant leaves the weights unchanged.
@@ -62,24 +93,24 @@ class SingleHead(Method):
         label="Single head",
         reference="Wang et al., CVPR 2020, arXiv 1905.12681",
         summary="The copies from which Gradient-Blending estimates its weights.",
-        options={"head": ("joint", "audio, visual or joint")},
+        options=SingleHeadOptions,
     )
+    options: SingleHeadOptions
 
     def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
         """Drop the modality that the head does not use."""
-        if self.options["head"] == "audio":
-            return replace(batch, visual=None)
-        return replace(batch, audio=None) if self.options["head"] == "visual" else batch
+        unused = {"audio": "visual", "visual": "audio"}.get(self.options.head)
+        return replace(batch, **{unused: None}) if unused else batch
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the cross-entropy of the head alone."""
-        return blended_loss(output, batch.label, [float(head == self.options["head"]) for head in HEADS])
+        """The cross-entropy of the head alone."""
+        return blended_loss(output, batch.label, [float(head == self.options.head) for head in HEADS])
 
 
 def estimate(
-    trainer: Trainer, epochs: int, first_epoch: int, schedule: bool, batch_norm: str = "as trained"
+    trainer: Training, epochs: int, first_epoch: int, schedule: bool, batch_norm: BatchNorm = "as trained"
 ) -> dict[str, Any]:
-    """Return weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
+    """Weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
 
     Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed
     sets of equal size; the trainer's own model is left as it is. Returns per head in HEADS the weight, dO, dG
@@ -111,16 +142,12 @@ def estimate(
 
 
 @contextmanager
-def re_estimated(trainer: Trainer) -> Iterator[None]:
+def re_estimated(trainer: Training) -> Iterator[None]:
     """Meanwhile, batch-norm layers have the statistics of the training part under the present weights.
 
     The mean over its batches, with test-time transforms and without gradient. The running statistics that training
     leaves lag behind its weights: of a network that has hardly been trained they are those of its initialisation.
     """
-    import copy
-
-    from torch.optim.swa_utils import update_bn
-
     model = trainer.model
     before = copy.deepcopy(model.state_dict())
     update_bn(trainer.source.evaluation(trainer.parts["train"]), model)
@@ -130,7 +157,7 @@ def re_estimated(trainer: Trainer) -> Iterator[None]:
         model.load_state_dict(before)
 
 
-def _losses(trainer: Trainer, batch_norm: str) -> dict[str, dict[str, float]]:
+def _losses(trainer: Training, batch_norm: BatchNorm) -> dict[str, dict[str, float]]:
     with re_estimated(trainer) if batch_norm == "re-estimated" else nullcontext():
         losses = {split: trainer.evaluate(split).loss for split in ("train-sample", "estimation")}
     return {
@@ -152,18 +179,7 @@ class GradientBlending(Method):
         label="Grad-Blending",
         reference="Wang et al., CVPR 2020, arXiv 1905.12681",
         summary="Losses of three heads, weighted by generalisation gain over squared overfitting.",
-        options={
-            "weights": (
-                "online",
-                "ours (Xia et al. 2023 do not say); or offline, or numbers for audio, visual and joint head",
-            ),
-            "super_epoch": (10, "Wang et al. 2020 vary it; 10 gives ten estimates in 100 epochs"),
-            "batch_norm": (
-                "as trained",
-                "Wang et al. 2020 measure the model as it is; re-estimated is ours: batch-norm statistics are first "
-                "taken anew from the training part",
-            ),
-        },
+        options=GradientBlendingOptions,
         fusions=("concat",),
         no_op=NoOp(
             {"weights": [0, 0, 1]},
@@ -179,66 +195,46 @@ class GradientBlending(Method):
         ),
     )
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    kept = ("weights", "trajectory")
+    options: GradientBlendingOptions
+
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
-        self.require("super_epoch", self.options["super_epoch"] >= 1, "at least 1")
-        self.require("batch_norm", self.options["batch_norm"] in BATCH_NORMS, " or ".join(BATCH_NORMS))
         self.trajectory: list[dict[str, Any]] = []
-        self.weights: list[float] | None = None
-        given = self.options["weights"]
-        if not isinstance(given, str):
-            valid = len(given) == 3 and min(given) >= 0 and abs(sum(given) - 1) < 1e-6
-            self.require("weights", valid, "online, offline, or three numbers of at least 0 that sum to 1")
-            self.weights = [float(weight) for weight in given]
-        else:
-            self.require("weights", given in ("online", "offline"), "online, offline, or three numbers")
+        given = self.options.weights
+        self.weights: list[float] | None = None if isinstance(given, str) else given
 
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Read the offline weights; raises UserError when they are not among the needs."""
-        if self.options["weights"] != "offline":
-            return
-        try:
-            found = trainer.needs["weights"]["weights"]
+        if self.options.weights == "offline":
+            found = self.needed(trainer, "weights", "weights.json of gradient-blending-weights")["weights"]
             self.weights = [float(found[head]) for head in HEADS]
-        except KeyError as error:
-            raise UserError(
-                "method gradient-blending: offline weights are missing; let the run need weights.json of a "
-                "gradient-blending-weights run under the name weights."
-            ) from error
 
-    def epoch_start(self, trainer: Trainer, epoch: int) -> None:
+    def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Estimate the weights at the start of a super-epoch, unless a resumed run has them already."""
-        length = self.options["super_epoch"]
+        length = self.options.super_epoch
         estimated = bool(self.trajectory) and self.trajectory[-1]["epoch"] == epoch
-        if self.options["weights"] != "online" or epoch % length != 0 or estimated:
+        if self.options.weights != "online" or epoch % length != 0 or estimated:
             return
-        epochs, batch_norm = min(length, trainer.epochs - epoch), self.options["batch_norm"]
+        epochs, batch_norm = min(length, trainer.epochs - epoch), self.options.batch_norm
         record = estimate(trainer, epochs, first_epoch=epoch, schedule=False, batch_norm=batch_norm)
         self.trajectory.append(record)
         self.weights = [record["weights"][head] for head in HEADS]
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the blended loss; raises UserError when the model lacks unimodal heads."""
+        """The blended loss; raises UserError when the model lacks unimodal heads."""
         if getattr(model, "unimodal_heads", None) is None:
             raise UserError("method gradient-blending: set the model's unimodal_heads to true.")
         assert self.weights is not None
         return blended_loss(output, batch.label, self.weights)
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Log the three weights."""
         assert self.weights is not None
         log.update({f"weight_{head}": weight for head, weight in zip(HEADS, self.weights, strict=True)})
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return weights and trajectory."""
-        return {"weights": self.weights, "trajectory": self.trajectory}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up weights and trajectory."""
-        self.weights, self.trajectory = state["weights"], state["trajectory"]
-
     def artifacts(self) -> dict[str, Any]:
-        """Return the weight trajectory with all raw values, for online weights."""
+        """The weight trajectory with all raw values, for online weights."""
         return {"blending.json": {"trajectory": self.trajectory}} if self.trajectory else {}
 
 

@@ -5,29 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import get_total_norm
+
+from avbalance.declared import Declared, Size, Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, MethodCard, NoOp, Step, cross_entropy
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step
 from avbalance.methods.branch_losses import branch_loss
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
 
-    from avbalance.models.base import Batch, Model, ModelOutput
+class GreedyOptions(Declared):
+    """Options of greedy."""
 
-MODALITIES = ("audio", "visual")
+    threshold: Weight = 0.01
+    """Wu et al. 2022, reference code: |d_speed| above it opens a window"""
+    window: Size = 5
+    """Wu et al. 2022, reference code: curated steps per window"""
+    start_epoch: int = 2
+    """Wu et al. 2022, reference code: epochs count from 1, earlier ones are regular"""
+    guide: Literal["guided", "random", "none"] = "guided"
+    """guided, random (a control of Wu et al. 2022) or none (only logs the speeds)"""
+    losses: Literal["branches", "joint"] = "branches"
+    """branches (Wu et al. 2022), or joint: one cross-entropy of the prediction logits"""
 
 
 def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
-    """Return `mu(theta; t) = ||grad||^2 / ||theta||^2` of a set of parameters.
+    """`mu(theta; t) = ||grad||^2 / ||theta||^2` of a set of parameters.
 
     Squared norms are summed over all tensors before dividing; a missing gradient counts as zero (Wu et al.
     2022, definition of the conditional learning speed; reference code).
     """
-    from torch.nn.utils import get_total_norm
-
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return 0.0
@@ -35,7 +47,7 @@ def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
 
 
 def learning_speed(bypass: float, main: float) -> float:
-    """Return `s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch.
+    """`s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch.
 
     The paper writes log; base 10 is the reference code's and matters, because the threshold is absolute. 0
     while either sum is 0, when nothing can be said.
@@ -44,7 +56,7 @@ def learning_speed(bypass: float, main: float) -> float:
 
 
 def speed_difference(bypass: Mapping[str, float], main: Mapping[str, float]) -> float:
-    """Return `d_speed = s_audio - s_visual` of accumulated relative gradients keyed by modality."""
+    """`d_speed = s_audio - s_visual` of accumulated relative gradients keyed by modality."""
     audio, visual = (learning_speed(bypass[modality], main[modality]) for modality in MODALITIES)
     return audio - visual
 
@@ -63,15 +75,8 @@ class Curation:
         return self.cared if self.active else None
 
 
-def next_curation(
-    curation: Curation,
-    difference: float,
-    epoch: int,
-    threshold: float = 0.01,
-    window: int = 5,
-    start_epoch: int = 2,
-) -> Curation:
-    """Return the state for the next forward; `epoch` counts from 1, as `start_epoch` does.
+def next_curation(curation: Curation, difference: float, epoch: int, options: GreedyOptions) -> Curation:
+    """The state for the next forward; `epoch` counts from 1, as `start_epoch` does.
 
     Before the start epoch all steps are regular. Then a regular step with `|d_speed| > threshold` opens a
     window of exactly `window` curated steps that care for visual when d_speed < 0 and for audio when d_speed
@@ -79,16 +84,14 @@ def next_curation(
     """
     if curation.active:
         counter = curation.counter + 1
-        return replace(curation, counter=counter, active=counter < window)
-    if epoch < start_epoch or abs(difference) <= threshold:
+        return replace(curation, counter=counter, active=counter < options.window)
+    if epoch < options.start_epoch or abs(difference) <= options.threshold:
         return curation
     return Curation(active=True, cared="visual" if difference < 0 else "audio", counter=0)
 
 
 def random_curation(generator: torch.Generator) -> str | None:
     """Draw regular (None), audio or visual with probability 1/3 each: the random control of the paper."""
-    import torch
-
     draw = int(torch.randint(3, (), generator=generator, device=generator.device))
     return (None, *MODALITIES)[draw]
 
@@ -124,22 +127,7 @@ class Greedy(Method):
         label="Greedy",
         reference="Wu et al., ICML 2022, arXiv 2202.05306",
         summary="Guided re-balancing by the difference of the branches' conditional learning speeds.",
-        options={
-            "threshold": (0.01, "Wu et al. 2022, reference code: |d_speed| above it opens a window"),
-            "window": (5, "Wu et al. 2022, reference code: curated steps per window"),
-            "start_epoch": (
-                2,
-                "Wu et al. 2022, reference code: epochs count from 1, earlier ones are regular",
-            ),
-            "guide": (
-                "guided",
-                "guided, random (a control of Wu et al. 2022) or none (only logs the speeds)",
-            ),
-            "losses": (
-                "branches",
-                "branches (Wu et al. 2022), or joint: one cross-entropy of the prediction logits",
-            ),
-        },
+        options=GreedyOptions,
         models=("mmtm-net",),
         no_op=NoOp({"threshold": 1e9}, {}, "branch-losses", "no window ever opens"),
         deviations=(
@@ -150,12 +138,10 @@ class Greedy(Method):
         ),
     )
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    options: GreedyOptions
+
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
-        self.require("threshold", self.options["threshold"] >= 0, "at least 0")
-        self.require("window", self.options["window"] >= 1, "at least 1")
-        self.require("guide", self.options["guide"] in ("guided", "random", "none"), "guided, random or none")
-        self.require("losses", self.options["losses"] in ("branches", "joint"), "branches or joint")
         self.speeds = Speeds()
         self.curation = Curation()
         self._curated = dict.fromkeys(MODALITIES, 0)
@@ -164,8 +150,8 @@ class Greedy(Method):
         """Tell the model whose gates to replace in this forward; raises UserError without MMTM blocks."""
         if not hasattr(model, "cared"):
             raise UserError("method greedy: the model has no MMTM blocks to curate; use mmtm-net.")
-        if self.options["guide"] == "random":
-            cared = random_curation(step.generator) if step.epoch + 1 >= self.options["start_epoch"] else None
+        if self.options.guide == "random":
+            cared = random_curation(step.generator) if step.epoch + 1 >= self.options.start_epoch else None
             self.curation = Curation(active=cared is not None, cared=cared or "audio")
         model.cared = self.curation.modality
         if model.cared is not None:
@@ -173,8 +159,8 @@ class Greedy(Method):
         return batch
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the sum of the branches' cross-entropies, or with `losses: joint` that of the prediction."""
-        if self.options["losses"] == "joint":
+        """The sum of the branches' cross-entropies, or with `losses: joint` that of the prediction."""
+        if self.options.losses == "joint":
             return cross_entropy(output.logits, batch.label)
         return branch_loss(output.scores, batch.label)
 
@@ -182,9 +168,8 @@ class Greedy(Method):
         """Measure the speeds, unless this step was curated, and decide about the next forward."""
         if not self.curation.active:
             self.speeds.accumulate(model)
-        if self.options["guide"] == "guided":
-            rules = {name: self.options[name] for name in ("threshold", "window", "start_epoch")}
-            self.curation = next_curation(self.curation, self.speeds.difference, step.epoch + 1, **rules)
+        if self.options.guide == "guided":
+            self.curation = next_curation(self.curation, self.speeds.difference, step.epoch + 1, self.options)
 
     def epoch_end(self, trainer: Any, epoch: int, log: dict[str, Any]) -> None:
         """Log the conditional learning speeds, their difference and the epoch's curated steps."""
@@ -195,7 +180,7 @@ class Greedy(Method):
         self._curated = dict.fromkeys(MODALITIES, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return accumulators, curation state and the epoch's counts."""
+        """Accumulators, curation state and the epoch's counts."""
         return {
             "speeds": asdict(self.speeds),
             "curation": asdict(self.curation),

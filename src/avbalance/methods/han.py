@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
-from avbalance.analysis.parsing_losses import Pair, ma_contrastive, removed
-from avbalance.methods.base import MethodCard, NoOp, Step, Trainer
-from avbalance.methods.parts import modulation, parsing
-from avbalance.methods.parts.labels import needed_labels, removed_labels
-from avbalance.methods.parts.parsing import ParsingMethod
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from avbalance.declared import Weight
+from avbalance.methods.base import MethodCard, NoOp, Step, Training
+from avbalance.methods.parts.labels import removed_labels
+from avbalance.methods.parts.modulation import OFF
+from avbalance.methods.parts.parsing import (
+    DEVIATIONS,
+    Pair,
+    ParsingMethod,
+    ParsingOptions,
+    removed,
+    segment_similarity,
+    segment_targets,
+)
+from avbalance.models.base import Batch, Model
+from avbalance.models.parsing import ParsingOutput
 
-    from avbalance.models.base import Batch, Model
-    from avbalance.models.parsing import ParsingOutput
 
-LABELS = ("plain", "refined")
+class HANOptions(ParsingOptions):
+    """Options of han."""
+
+    contrastive_weight: Weight = 0.0
+    """none in HAN; 1 in MA (Wu and Yang, CVPR 2021), 0 in its row without CL"""
+    labels: Literal["plain", "refined"] = "plain"
+    """plain in HAN; refined in MA's last stage: without those of labels.json"""
+
+
+def ma_contrastive(f_a: Tensor, e_v: Tensor, temperature: float = 0.2, smoothing: float = 0.1) -> Tensor:
+    """MA's contrastive loss: attended audio picks the unattended visual segment of its second; `(B, T, D)` to a scalar.
+
+    Smoothed cross-entropy of the T-way choice, mean over the B T audio segments (Wu and Yang 2021,
+    Yu-Wu/Modaily-Aware-Audio-Visual-Video-Parsing).
+    """
+    similarity = segment_similarity(f_a, e_v, temperature)
+    return -(segment_targets(similarity, smoothing) * similarity.log_softmax(-1)).sum(-1).mean()
 
 
 class HAN(ParsingMethod):
@@ -28,39 +50,27 @@ class HAN(ParsingMethod):
         label="HAN",
         reference="Tian et al., ECCV 2020, arXiv 2007.10558, and YapengTian/AVVP-ECCV20",
         summary="Cross-entropy of pooled audio, visual and joint probabilities with the labels of the video.",
-        options={
-            "contrastive_weight": (0.0, "none in HAN; 1 in MA (Wu and Yang, CVPR 2021), 0 in its row without CL"),
-            "labels": ("plain", "plain in HAN; refined in MA's last stage: without those of labels.json"),
-            **parsing.OPTIONS,
-        },
+        options=HANOptions,
         models=("han", "mm-pyramid"),
-        no_op=NoOp(modulation.OFF, {}, "han", "modulated by 1, without noise"),
-        deviations=parsing.DEVIATIONS,
+        no_op=NoOp(OFF, {}, "han", "modulated by 1, without noise"),
+        deviations=DEVIATIONS,
     )
+    options: HANOptions
+    gone: Pair | None = None  # labels to remove, (N, C)
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        self.require("contrastive_weight", self.options["contrastive_weight"] >= 0, "at least 0")
-        self.require("labels", self.options["labels"] in LABELS, " or ".join(LABELS))
-        self._gone: Pair | None = None
-
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Read which labels to remove; raises UserError when that is asked for and not among the needs."""
-        if self.options["labels"] == "refined":
-            clips = trainer.source.clips
-            gone = removed_labels(needed_labels(trainer.needs, self.name), clips.ids.tolist(), len(clips.classes))
-            self._gone = Pair(*(each.to(trainer.device) for each in gone))
+        if self.options.labels == "refined":
+            self.gone = removed_labels(self, trainer)
 
     def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: Step) -> Pair:
-        """Return HAN's targets, removed labels 0 exactly."""
+        """HAN's targets, removed labels 0 exactly."""
         whole = super().targets(model, output, batch, step)
-        if self._gone is None:
-            return whole
-        return removed(whole, Pair(*(gone[batch.index] for gone in self._gone)))
+        return whole if self.gone is None else removed(whole, Pair(*(gone[batch.index] for gone in self.gone)))
 
     def objective(self, output: ParsingOutput, batch: Batch, target: Pair) -> Tensor:
-        """Return the main objective with MA's contrastive loss: attended audio against unattended visual."""
-        total, weight = super().objective(output, batch, target), self.options["contrastive_weight"]
+        """The main objective with MA's contrastive loss: attended audio against unattended visual."""
+        total, weight = super().objective(output, batch, target), self.options.contrastive_weight
         return total + weight * ma_contrastive(output.f_a, output.e_v) if weight > 0 else total
 
 

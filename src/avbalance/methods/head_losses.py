@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from avbalance.declared import Count
 from avbalance.methods.base import MethodCard
-from avbalance.methods.parts.gaps import WARM_UP, GapMethod
+from avbalance.methods.parts.gaps import GapMethod, GapOptions
+
+
+class HeadLossesOptions(GapOptions):
+    """Options of head-losses."""
+
+    warm_up_epochs: Count = GapOptions.model_fields["warm_up_epochs"].default
+    """decision, as of adaptive-loss; here it only says when the gap is measured first"""
 
 
 class HeadLosses(GapMethod):
@@ -14,9 +22,7 @@ class HeadLosses(GapMethod):
         label="Fusion + unimodal heads",
         reference="Liu, Yu and Liu, arXiv 2510.21797: the warm-up stage, as we read the abstract",
         summary="Late fusion under the sum of three cross-entropies: of the fused, the audio and the visual head.",
-        options={
-            "warm_up_epochs": (WARM_UP[0], f"{WARM_UP[1]}; here it only says when the gap is measured first"),
-        },
+        options=HeadLossesOptions,
         fusions=("sum", "concat", "film", "gated"),
         deviations=(
             "Decision: a linear head of its own gives every modality its scores, and the three losses have equal "
@@ -26,7 +32,7 @@ class HeadLosses(GapMethod):
 
     def due(self, finished: int, epochs: int) -> bool:
         """After warm-up and at the end."""
-        return finished in (self.warm_up_epochs, epochs)
+        return finished in (self.options.warm_up_epochs, epochs)
 
 
 METHOD = HeadLosses

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from torch import Tensor
 
-from avbalance.analysis.parsing_losses import PROBABILITY_FLOOR, Pair, elementwise_cross_entropy, targets
+from avbalance.declared import Weight
 from avbalance.methods.base import MethodCard, Step
-from avbalance.methods.parts import twins
+from avbalance.methods.parts.parsing import PROBABILITY_FLOOR, Pair, elementwise_cross_entropy, targets
 from avbalance.methods.parts.selection import mean_kept
-from avbalance.methods.parts.twins import TwinMethod, both_outputs
+from avbalance.methods.parts.twins import DEVIATIONS, TwinMethod, TwinOptions, both_outputs
+from avbalance.models.base import Batch, Model, ModelOutput
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from avbalance.models.base import Batch, Model, ModelOutput
+class JoCoROptions(TwinOptions):
+    """Options of jocor."""
+
+    weight: Weight = 0.5
+    """ours, to be chosen on validation from 0.1 to 0.9; not stated for this task"""
 
 
 def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
@@ -37,27 +39,22 @@ class JoCoR(TwinMethod):
         label="JoCoR",
         reference="Wei et al., CVPR 2020, arXiv 2003.02752; on HAN: Cheng et al., ECCV 2022, arXiv 2204.11573, table 1",
         summary="Two HANs under one loss with a term for their agreement; labels with the largest loss are left out.",
-        options={
-            "weight": (0.5, "ours, to be chosen on validation from 0.1 to 0.9; not stated for this task"),
-            **twins.OPTIONS,
-        },
+        options=JoCoROptions,
         models=("twin-han",),
         deviations=(
-            *twins.DEVIATIONS,
+            *DEVIATIONS,
             "Decision: the weight is that of the divergence beside cross-entropies of weight 1; Wei et al. give those "
             "one minus the weight.",
         ),
     )
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        self.require("weight", self.options["weight"] >= 0, "at least 0")
+    options: JoCoROptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the joint loss of the video, audio and visual probabilities, the latter two over what is kept."""
+        """The joint loss of the video, audio and visual probabilities, the latter two over what is kept."""
         first, second = both_outputs(output, self.name)
-        label, weight = batch.label, self.options["weight"]
-        self._watch(first, label, targets(label))
+        label, weight = batch.label, self.options.weight
+        self.watch(first, label, targets(label))
         loss = joint_loss(first.P, second.P, label, weight).mean()
         pairs = ((first.p_a, second.p_a), (first.p_v, second.p_v))
         each = Pair(*(joint_loss(*pair, target, weight) for pair, target in zip(pairs, targets(label), strict=True)))

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from avbalance.analysis.parsing_losses import VISUAL_SMOOTHING, noise_ratio
+import torch
+from torch import Tensor
+
+from avbalance.declared import Above0, Declared
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, MethodCard, Trainer
-from avbalance.methods.parts.estimation import BATCH, load_estimator, video_probabilities
+from avbalance.methods.base import MethodCard, Training
+from avbalance.methods.parts.estimation import BATCH, Estimation, video_probabilities
+from avbalance.methods.parts.parsing import VISUAL_SMOOTHING, smoothed
 
 
-class JoMoLDRatios(Method):
+class JoMoLDRatiosOptions(Declared):
+    """Options of jomold-ratios."""
+
+    threshold_audio: Above0 = 0.6
+    """MCG-NJU/JoMoLD: of the class's mean confidence"""
+    threshold_visual: Above0 = 1.8
+    """MCG-NJU/JoMoLD: of the class's mean confidence"""
+
+
+def noise_ratio(
+    probability: Tensor, label: Tensor, threshold: float, smoothing: float = 1.0, batch: int = BATCH
+) -> Tensor:
+    """JoMoLD's share of noisy positives of each class in one modality: `(N, C)` twice to `(C,)` float64.
+
+    A positive is noisy when `q / mean confidence < threshold`, with q the probability times the smoothed target of a
+    positive, `(1 + smoothing) / 2`. The mean confidence is the mean over batches, in the given order, of their mean
+    probability: a short last batch weighs as much as a full one. JoMoLD: audio threshold 0.6 and smoothing 1, visual
+    1.8 and 0.9. A class without positives has ratio 0.
+    """
+    known, positive = probability.double(), label > 0.5
+    of_batches = [known[start : start + batch].mean(0) for start in range(0, len(known), batch)]
+    confidence = torch.stack(of_batches).mean(0)
+    noisy = positive & (known * smoothed(torch.ones_like(known), smoothing) / confidence < threshold)
+    return noisy.sum(0).double() / positive.sum(0).clamp_min(1)
+
+
+class JoMoLDRatios(Estimation):
     """Look over the training set with the noise estimator; write noise_ratios.json, which jomold reads."""
 
     card = MethodCard(
@@ -19,10 +48,7 @@ class JoMoLDRatios(Method):
         label="JoMoLD (noise ratios)",
         reference="Cheng et al., ECCV 2022, arXiv 2204.11573, and MCG-NJU/JoMoLD",
         summary="A positive is noisy where the estimator's confidence lies far below or not far above the mean.",
-        options={
-            "threshold_audio": (0.6, "MCG-NJU/JoMoLD: of the class's mean confidence"),
-            "threshold_visual": (1.8, "MCG-NJU/JoMoLD: of the class's mean confidence"),
-        },
+        options=JoMoLDRatiosOptions,
         models=("han",),
         deviations=(
             "Videos are taken in the order of the manifest: the mean confidence is a mean over batches of 128, and the "
@@ -31,30 +57,29 @@ class JoMoLDRatios(Method):
         ),
         predicts=False,
     )
+    options: JoMoLDRatiosOptions
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        for name in ("threshold_audio", "threshold_visual"):
-            self.require(name, self.options[name] > 0, "above 0")
-        self.record: dict[str, Any] | None = None
-
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Estimate the ratios with the weights of the need "model", in evaluation mode, without cross attention."""
         if getattr(trainer.model, "with_ca", True):
             raise UserError("method jomold-ratios needs a model without cross attention: use han with with_ca: false.")
-        load_estimator(self, trainer)
+        self.load(trainer)
         probability, label = video_probabilities(trainer, trainer.parts["train"])
         positives = (label > 0.5).sum(0)
-        record: dict[str, Any] = {"classes": list(trainer.source.clips.classes)}
-        noisy = {}
-        for modality, known, smoothing in zip(("audio", "visual"), probability, (1.0, VISUAL_SMOOTHING), strict=True):
-            ratio = noise_ratio(known, label, self.options[f"threshold_{modality}"], smoothing, BATCH)
-            record[modality] = ratio.tolist()
-            noisy[modality] = (ratio * positives).round().long().tolist()
-        self.record = {**record, "noisy": noisy, "positives": positives.tolist(), "videos": len(label)}
+        ratios = {
+            "audio": noise_ratio(probability.audio, label, self.options.threshold_audio),
+            "visual": noise_ratio(probability.visual, label, self.options.threshold_visual, VISUAL_SMOOTHING),
+        }
+        self.record = {
+            "classes": list(trainer.source.clips.classes),
+            **{modality: ratio.tolist() for modality, ratio in ratios.items()},
+            "noisy": {modality: (ratio * positives).round().long().tolist() for modality, ratio in ratios.items()},
+            "positives": positives.tolist(),
+            "videos": len(label),
+        }
 
     def artifacts(self) -> dict[str, Any]:
-        """Return noise_ratios.json: per class the ratios and counts of noisy positives of both modalities."""
+        """noise_ratios.json: per class the ratios and counts of noisy positives of both modalities."""
         return {} if self.record is None else {"noise_ratios.json": self.record}
 
 

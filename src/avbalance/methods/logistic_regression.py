@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, MethodCard, Trainer
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from avbalance.methods.base import Method, MethodCard, Training
+from avbalance.models.pooled_linear import PooledLinear
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C, the inverse of the penalty, strongest first
 ITERATIONS = 1000
@@ -32,12 +34,8 @@ class LogisticRegression(Method):
         fits=True,
     )
 
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Fit the model; raises UserError for another one, or where the training part shows a single class."""
-        import torch
-
-        from avbalance.models.pooled_linear import PooledLinear
-
         model = trainer.model
         if not isinstance(model, PooledLinear):
             raise UserError("method logistic-regression: the model pools no features; use pooled-linear.")
@@ -47,10 +45,8 @@ class LogisticRegression(Method):
         self._penalty, weight, bias = fitted(features, labels, classes)
         model.take(*(torch.as_tensor(each).float().to(trainer.device) for each in (weight, bias)))
 
-    def _pooled(self, trainer: Trainer, model: Any, part: str, fit: bool) -> NDArray[np.float64]:
+    def _pooled(self, trainer: Training, model: PooledLinear, part: str, fit: bool) -> NDArray[np.float64]:
         """Standardised features (N, D) of a part; with `fit` they are first standardised by itself."""
-        import torch
-
         parts: dict[str, list[Any]] = {name: [] for name in model.modalities}
         with torch.no_grad():
             for batch in trainer.source.evaluation(trainer.parts[part]):
@@ -66,7 +62,7 @@ class LogisticRegression(Method):
         standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
         return standardised
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Log the penalty that was chosen."""
         log["inverse_penalty"] = self._penalty
 
@@ -79,8 +75,6 @@ def fitted(
     features: (N, D) of "train" and "val"; labels: (N,). Of equal losses the stronger penalty is taken. A class that the
     training part lacks is never predicted. Raises UserError when it has a single class.
     """
-    import numpy as np
-    from scipy.special import log_softmax
     from sklearn.linear_model import LogisticRegression as Fit
 
     known = np.unique(labels["train"])

@@ -2,21 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from avbalance.analysis.parsing_losses import Pair, class_error, exchange_partners, removable_labels
-from avbalance.methods.base import Method, MethodCard, Trainer
-from avbalance.methods.parts.estimation import load_estimator, video_probabilities
-from avbalance.methods.parts.labels import MODALITIES
-from avbalance.training.streams import torch_stream
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from avbalance.methods.base import MethodCard, Training
+from avbalance.methods.parts.estimation import Estimation, video_probabilities
+from avbalance.methods.parts.parsing import Pair
+from avbalance.models.base import MODALITIES
+from avbalance.streams import torch_stream
+
+PARTNER_BLOCK = 1024
 
 
-class MALabels(Method):
+def exchange_partners(label: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw for each video one with no label in common, uniformly: label `(N, C)` to indices `(N,)` on the CPU.
+
+    -1 for a video that shares a label with every other.
+    """
+    known = label.to("cpu", torch.float32)
+    drawn = []
+    for start in range(0, len(known), PARTNER_BLOCK):
+        disjoint = (known[start : start + PARTNER_BLOCK] @ known.T == 0).float()
+        alone = ~disjoint.any(1)
+        chosen = torch.multinomial(disjoint.masked_fill(alone[:, None], 1), 1, generator=generator)[:, 0]
+        drawn.append(chosen.masked_fill(alone, -1))
+    return torch.cat(drawn)
+
+
+def class_error(probability: Tensor, label: Tensor) -> Tensor:
+    """Share of videos whose `p > 0.5` differs from the label: `(N, C)` twice to `(C,)` float64."""
+    return ((probability > 0.5) != (label > 0.5)).to(torch.float64).mean(0)
+
+
+def relative_error(probability: Tensor, label: Tensor) -> Tensor:
+    """MA's per-class error over its greatest: `(N, C)` twice to `(C,)` in [0, 1], 0 everywhere without errors."""
+    error = class_error(probability, label)
+    return error / error.max().clamp_min(torch.finfo(torch.float64).tiny)
+
+
+def removable_labels(label: Tensor, own: Pair, with_other_visual: Pair, with_other_audio: Pair) -> Pair:
+    """MA's label estimation: boolean `(N, C)` of labels to remove from each modality, from stored predictions.
+
+    Each pair holds p_a and p_v `(N, C)`: `own` of `(a_i, v_i)`, `with_other_visual` of `(a_i, v_j)`, `with_other_audio`
+    of `(a_j, v_i)`, where video j shares no label with i. With k the relative error of a modality on `own`, a label
+    leaves visual when p_v and p_a of `(a_j, v_i)` both lie below `0.5 k_v`, and audio when p_a and p_v of `(a_i, v_j)`
+    both lie below `0.5 k_a`. A class without errors loses no label.
+    """
+
+    def absent(pair: Pair, relative: Tensor) -> Tensor:
+        highest = pair.audio.maximum(pair.visual)
+        return (label > 0.5) & (highest < 0.5 * relative)
+
+    relative_audio, relative_visual = (relative_error(probability, label) for probability in own)
+    return Pair(absent(with_other_visual, relative_audio), absent(with_other_audio, relative_visual))
+
+
+class MALabels(Estimation):
     """Look over the training set, each video with a track of another one; write labels.json."""
 
     card = MethodCard(
@@ -34,13 +79,9 @@ class MALabels(Method):
         predicts=False,
     )
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        self.record: dict[str, Any] | None = None
-
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Estimate with the weights of the need "model", in evaluation mode."""
-        load_estimator(self, trainer)
+        self.load(trainer)
         indices = trainer.parts["train"]
         own, label = video_probabilities(trainer, indices)
         partner = exchange_partners(label, torch_stream("cpu", trainer.seed, self.name, "partners"))
@@ -61,7 +102,7 @@ class MALabels(Method):
         }
 
     def artifacts(self) -> dict[str, Any]:
-        """Return labels.json: clip id -> modality -> class indices removed; counts and errors per class."""
+        """labels.json: clip id -> modality -> class indices removed; counts and errors per class."""
         return {} if self.record is None else {"labels.json": self.record}
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 
-from avbalance.methods.base import MethodCard, Step, cross_entropy
-from avbalance.methods.parts import modulation
+from avbalance.declared import Weight
+from avbalance.methods.base import MethodCard, Step
+from avbalance.methods.parts.modulation import ModulationOptions
 from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.models.base import Batch, Model, ModelOutput
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from avbalance.models.base import Batch, Model, ModelOutput
+class PSPOptions(ModulationOptions):
+    """Options of psp."""
+
+    similarity_weight: Weight = 100.0
+    """jasongief/PSP_CVPR_2021, fully supervised"""
 
 
 def similarity_targets(label: Tensor, background: int) -> Tensor:
@@ -26,8 +30,6 @@ def pair_similarity_loss(audio: Tensor, visual: Tensor, target: Tensor) -> Tenso
 
     Features `(B, T, D)`, target `(B, T)` (Zhou et al. 2021, Eqs. 8 and 9).
     """
-    from torch.nn.functional import cosine_similarity, mse_loss
-
     similar = cosine_similarity(visual, audio, dim=-1).relu()
     return mse_loss(similar / (similar.sum(1, keepdim=True) + 1e-8), target)
 
@@ -40,10 +42,7 @@ class PSP(SingleLabelModulation):
         label="PSP",
         reference="Zhou et al., CVPR 2021, arXiv 2104.00239, and jasongief/PSP_CVPR_2021",
         summary="A class for every second; audio and visual features are drawn together where the event is.",
-        options={
-            "similarity_weight": (100.0, "jasongief/PSP_CVPR_2021, fully supervised"),
-            **modulation.OPTIONS,
-        },
+        options=PSPOptions,
         models=("psp",),
         deviations=(
             "Decision: fully supervised; Fu, Gao and Xu do not say which of PSP's two settings they build upon, only "
@@ -56,14 +55,12 @@ class PSP(SingleLabelModulation):
         ),
     )
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(options)
-        self.require("similarity_weight", self.options["similarity_weight"] >= 0, "at least 0")
+    options: PSPOptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return the cross-entropy over all seconds and the weighted pair similarity loss."""
+        """The cross-entropy over all seconds and the weighted pair similarity loss."""
         loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
-        weight = self.options["similarity_weight"]
+        weight = self.options.similarity_weight
         if weight == 0:
             return loss
         target = similarity_targets(batch.label, output.logits.shape[-1] - 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, MethodCard, Trainer
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from avbalance.methods.base import Method, MethodCard, Training
+from avbalance.models.strong_reference import SecondsNet, fit_seconds
 
 
 class StrongReference(Method):
@@ -24,31 +26,23 @@ class StrongReference(Method):
         fits=True,
     )
 
-    def prepare(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Training) -> None:
         """Fit the networks; raises UserError for another model, or where training has no truth per second."""
-        from avbalance.models.strong_reference import StrongReference as Networks
-        from avbalance.models.strong_reference import fit_seconds
-
         model = trainer.model
-        if not isinstance(model, Networks):
+        if not isinstance(model, SecondsNet):
             raise UserError("method strong-reference: the model has no networks of seconds; use strong-reference.")
         for name in model.modalities:
             truth = self._truth(trainer, name, model.exclusive)
             features = self._features(trainer, name).flatten(0, 1)
             model.encoders[name] = fit_seconds(features, truth.flatten(0, 1), model.hidden, trainer.seed)
 
-    def _features(self, trainer: Trainer, modality: str) -> Tensor:
+    def _features(self, trainer: Training, modality: str) -> Tensor:
         """Features (N, T, D) of the training part."""
-        import torch
-
         batches = trainer.source.evaluation(trainer.parts["train"])
         return torch.cat([batch.modality(modality).flatten(2) for batch in batches])
 
-    def _truth(self, trainer: Trainer, modality: str, exclusive: bool) -> Tensor:
+    def _truth(self, trainer: Training, modality: str, exclusive: bool) -> Tensor:
         """Truth (N, T, C) of the training part: floats, or one-hot whole numbers where a second has one class."""
-        import torch
-        from torch.nn.functional import one_hot
-
         train = torch.as_tensor(trainer.parts["train"])
         if exclusive:
             return one_hot(trainer.source.targets[train], len(trainer.source.clips.classes)).to(trainer.device)

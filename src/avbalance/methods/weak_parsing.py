@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from avbalance.analysis.parsing_losses import Pair, binary_cross_entropy
-from avbalance.methods.base import MethodCard, Step, Trainer
-from avbalance.methods.parts.parsing import WatchedMethod, parsing_output
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.methods.base import MethodCard, Step, Training
+from avbalance.methods.parts.parsing import Pair, WatchedMethod, binary_cross_entropy, parsing_output
+from avbalance.models.base import Batch, Model, ModelOutput
 
 
 class WeakParsing(WatchedMethod):
@@ -32,13 +29,13 @@ class WeakParsing(WatchedMethod):
     )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Return BCE(P, Y), with P that of the only modality where there is one, plus the network's regulariser."""
+        """BCE(P, Y), with P that of the only modality where there is one, plus the network's regulariser."""
         parsed = parsing_output(self, output)
-        self._watch(parsed, batch.label, Pair(batch.label, batch.label))
+        self.watch(parsed, batch.label, Pair(batch.label, batch.label))
         loss = binary_cross_entropy(parsed.P, batch.label)
         return loss if parsed.auxiliary is None else loss + parsed.auxiliary
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Log the mean losses of the modalities that the network sees."""
         losses: dict[str, Any] = {}
         super().epoch_end(trainer, epoch, losses)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import nn
 
-from avbalance.models.base import complete
-from avbalance.models.parsing import assemble_default
-from avbalance.models.relevance import TRUNK_DEFAULTS, AudioTrunk, CutModel
+from avbalance.models.relevance import AudioTrunk, AudioTrunkSettings, CutModel
 
-DEFAULTS: dict[str, Any] = dict(TRUNK_DEFAULTS)
+
+class AudioTeacherSettings(AudioTrunkSettings):
+    """Settings of audio-teacher."""
+
+    name: Literal["audio-teacher"] = "audio-teacher"
+    """which network"""
 
 
 class AudioTeacher(CutModel):
@@ -20,14 +22,13 @@ class AudioTeacher(CutModel):
     Two classes: 5,179,090 parameters.
     """
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = AudioTeacherSettings
+
+    def __init__(self, settings: AudioTeacherSettings, classes: int) -> None:
         super().__init__()
         self.modalities = ("audio",)
         self.encoders = nn.ModuleDict({"audio": AudioTrunk(settings)})
-        self.head = nn.Linear(settings["audio_width"], classes)
+        self.head = nn.Linear(settings.audio_width, classes)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> AudioTeacher:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble_default(lambda: AudioTeacher(filled, classes), generator)
+MODEL = AudioTeacher

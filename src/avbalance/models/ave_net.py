@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.models.base import MODALITIES, Batch, complete
+from avbalance.declared import Size
+from avbalance.models.base import MODALITIES, Batch
 from avbalance.models.parsing import (
     AUDIO_WIDTH,
     CLIP_WIDTH,
     FRAME_WIDTH,
     ParsingModel,
     ParsingOutput,
-    assemble_default,
-    check_sizes,
+    WidthSettings,
 )
 
-DEFAULTS: dict[str, Any] = {"width": 512, "hidden": 128}
+
+class AVENetSettings(WidthSettings):
+    """Settings of ave-net."""
+
+    name: Literal["ave-net"] = "ave-net"
+    """which network"""
+    hidden: Size = 128
+    """units of each memory in either direction"""
 
 
 class AudioMemory(nn.Module):
@@ -29,7 +36,6 @@ class AudioMemory(nn.Module):
         self.memory = nn.LSTM(AUDIO_WIDTH, hidden, batch_first=True, bidirectional=True)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return the encoded segments."""
         encoded: Tensor = self.memory(audio)[0]
         return encoded
 
@@ -47,7 +53,6 @@ class GuidedVisualMemory(nn.Module):
         self.memory = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
 
     def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
-        """Return the encoded segments."""
         frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
         seen = torch.stack([self.appearance(frames), self.motion(clips)], 2)
         heard = self.hear(audio).relu().unsqueeze(2)
@@ -64,17 +69,17 @@ class AVENet(ParsingModel):
     motion feature of a second, since the inputs of this task are averaged over positions and frames.
     """
 
+    Settings = AVENetSettings
     approximate = True
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: AVENetSettings, classes: int) -> None:
         super().__init__()
-        width, hidden = settings["width"], settings["hidden"]
+        width, hidden = settings.width, settings.hidden
         self.encoders = nn.ModuleDict({"audio": AudioMemory(hidden), "visual": GuidedVisualMemory(width, hidden)})
         self.prob = nn.ModuleDict({name: nn.Linear(2 * hidden, classes) for name in MODALITIES})
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch."""
         audio = batch.modality("audio")
         e_a, e_v = self.encoders["audio"](audio), self.encoders["visual"](batch.modality("visual"), audio)
         frame_prob = torch.stack([self.prob["audio"](e_a), self.prob["visual"](e_v)], 2).sigmoid()
@@ -82,8 +87,4 @@ class AVENet(ParsingModel):
         return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, e_a=e_a, e_v=e_v, f_a=e_a, f_v=e_v)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> AVENet:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width", "hidden")
-    return assemble_default(lambda: AVENet(filled, classes), generator)
+MODEL = AVENet

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.models.base import MODALITIES, Batch, complete
-from avbalance.models.parsing import (
-    AUDIO_WIDTH,
-    ParsingModel,
-    ParsingOutput,
-    VisualEncoder,
-    assemble_default,
-    check_sizes,
-)
+from avbalance.declared import Size
+from avbalance.models.base import MODALITIES, Batch
+from avbalance.models.parsing import AUDIO_WIDTH, ParsingModel, ParsingOutput, VisualEncoder, WidthSettings
 
-DEFAULTS: dict[str, Any] = {"width": 512, "hidden": 256}
+
+class AVSDNSettings(WidthSettings):
+    """Settings of avsdn."""
+
+    name: Literal["avsdn"] = "avsdn"
+    """which network"""
+    hidden: Size = 256
+    """units of readers and decoders"""
 
 
 class AudioReader(nn.Module):
@@ -28,7 +29,6 @@ class AudioReader(nn.Module):
         self.memory = nn.LSTM(AUDIO_WIDTH, hidden, batch_first=True)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return the encoded segments."""
         encoded: Tensor = self.memory(audio)[0]
         return encoded
 
@@ -42,7 +42,6 @@ class VisualReader(nn.Module):
         self.memory = nn.LSTM(width, hidden, batch_first=True)
 
     def forward(self, visual: Tensor) -> Tensor:
-        """Return the encoded segments."""
         encoded: Tensor = self.memory(self.embed(visual))[0]
         return encoded
 
@@ -54,19 +53,19 @@ class AVSDN(ParsingModel):
     has no public code; one decoder and head per modality, their sizes and the pooling are decisions.
     """
 
+    Settings = AVSDNSettings
     approximate = True
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: AVSDNSettings, classes: int) -> None:
         super().__init__()
-        width, hidden = settings["width"], settings["hidden"]
+        width, hidden = settings.width, settings.hidden
         self.encoders = nn.ModuleDict({"audio": AudioReader(hidden), "visual": VisualReader(width, hidden)})
         self.fuse = nn.Linear(2 * hidden, hidden)
         self.decoders = nn.ModuleDict({name: nn.LSTM(2 * hidden, hidden, batch_first=True) for name in MODALITIES})
         self.prob = nn.ModuleDict({name: nn.Linear(hidden, classes) for name in MODALITIES})
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch."""
         encoded = {name: self.encoders[name](batch.modality(name)) for name in MODALITIES}
         code = self.fuse(torch.cat([tensor[:, -1] for tensor in encoded.values()], -1)).tanh()
         decoded = {name: self._decode(name, tensor, code) for name, tensor in encoded.items()}
@@ -90,8 +89,4 @@ class AVSDN(ParsingModel):
         return decoded
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> AVSDN:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width", "hidden")
-    return assemble_default(lambda: AVSDN(filled, classes), generator)
+MODEL = AVSDN

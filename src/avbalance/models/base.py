@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
+from avbalance.declared import Declared, listed, nearest, read
 from avbalance.errors import UserError
 
 MODALITIES = ("audio", "visual")
@@ -25,17 +28,8 @@ class Batch:
     label: Tensor
     index: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on `device`; memory formats are kept."""
-        return Batch(
-            audio=None if self.audio is None else self.audio.to(device, non_blocking=True),
-            visual=None if self.visual is None else self.visual.to(device, non_blocking=True),
-            label=self.label.to(device, non_blocking=True),
-            index=self.index.to(device, non_blocking=True),
-        )
-
     def modality(self, name: str) -> Tensor:
-        """Return the tensor of modality `name`; raises UserError when the batch does not carry it."""
+        """The tensor of modality `name`; raises UserError when the batch does not carry it."""
         tensor: Tensor | None = {"audio": self.audio, "visual": self.visual}[name]
         if tensor is None:
             raise UserError(
@@ -56,89 +50,122 @@ class ModelOutput:
     features: dict[str, Tensor]
 
 
-class Model(nn.Module):
-    """A network over named modalities; subclasses register one encoder per modality in `encoders`."""
+class ModelSettings(Declared):
+    """What is said of a network; its class is named by `Settings` of the network's class."""
 
+    name: str
+    """which network"""
+
+
+class ReferenceSettings(ModelSettings):
+    """Settings of a reference, which is no network; those of its role's networks say nothing to it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over(cls, given: Any) -> Any:
+        return {key: value for key, value in given.items() if key in cls.model_fields}
+
+
+class Model(nn.Module):
+    """A network over named modalities; subclasses register one encoder per modality in `encoders`.
+
+    `Settings` is the class of the settings that the network is built of. A module of a network ends with
+    `MODEL = <its class>`.
+    """
+
+    Settings: ClassVar[type[ModelSettings]]
     modalities: tuple[str, ...]
     encoders: nn.ModuleDict
 
+    @classmethod
+    def initialised(cls, settings: ModelSettings, classes: int, generator: torch.Generator) -> Self:
+        """A new network with PyTorch's default initialisation, drawn from the CPU `generator` in order of construction.
+
+        The generator ends where the draws ended; torch's global one is left as it was.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.set_state(generator.get_state())
+            model = cls(settings, classes)
+            generator.set_state(torch.default_generator.get_state())
+        return model
+
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return logits, scores and features of a batch."""
+        """Logits, scores and features of a batch."""
         raise NotImplementedError
 
+    def own(self, modality: str) -> list[nn.Module]:
+        """The modules that serve this modality alone; by default its encoder."""
+        return [self.encoders[modality]]
+
     def group(self, name: str) -> list[nn.Parameter]:
-        """Return a modality's encoder parameters, or for "head" all parameters outside the encoders.
+        """The parameters of a modality's own modules, or for "head" all others.
 
         The groups partition `parameters()`. Raises UserError for a name that is neither.
         """
-        if name == "head":
-            encoder_parameters = {id(parameter) for parameter in self.encoders.parameters()}
-            return [parameter for parameter in self.parameters() if id(parameter) not in encoder_parameters]
         if name in self.modalities:
-            return list(self.encoders[name].parameters())
-        known = ", ".join([*self.modalities, "head"])
-        raise UserError(f"{type(self).__name__} has no parameter group {name!r}; it has {known}.")
+            return [parameter for module in self.own(name) for parameter in module.parameters()]
+        if name != "head":
+            known = ", ".join([*self.modalities, "head"])
+            raise UserError(f"{type(self).__name__} has no parameter group {name!r}; it has {known}.")
+        taken = {id(parameter) for modality in self.modalities for parameter in self.group(modality)}
+        return [parameter for parameter in self.parameters() if id(parameter) not in taken]
 
 
-Build = Callable[[dict[str, Any], int, torch.Generator], Model]
-ModelT = TypeVar("ModelT", bound=Model)
+class ImageModel(Model):
+    """A network of encoders of images, initialised as the OGM-GE reference code does (Peng et al. 2022).
 
-
-def load(name: str) -> Build:
-    """Return the `build(settings, classes, generator)` of the module that model `name` lives in.
-
-    `fusion-net` lives in `avbalance.models.fusion_net`. Raises UserError when there is no such model.
+    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1 and
+    bias 0. Xia et al. 2023 build upon that code. A module registered later never changes the draws of an earlier one.
     """
-    module_name = f"avbalance.models.{name.replace('-', '_')}"
-    try:
-        build: Build = importlib.import_module(module_name).build
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != module_name:
-            raise
-        raise UserError(f"no model named {name!r}; models are modules of avbalance.models with a build().") from error
-    return build
+
+    @classmethod
+    def initialised(cls, settings: ModelSettings, classes: int, generator: torch.Generator) -> Self:
+        """A new network whose weights are drawn from `generator`; torch's global one is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            model = cls(settings, classes)
+        with torch.no_grad():
+            for part in model.modules():
+                if isinstance(part, nn.Conv2d):
+                    fan_out = part.out_channels * part.kernel_size[0] * part.kernel_size[1]
+                    part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+                elif isinstance(part, nn.Linear):
+                    scale = math.sqrt(2.0 / (part.in_features + part.out_features))
+                    part.weight.normal_(0.0, scale, generator=generator)
+                    part.bias.zero_()
+                elif isinstance(part, nn.BatchNorm2d):
+                    part.weight.fill_(1.0)
+                    part.bias.zero_()
+        return model
 
 
-def complete(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `defaults` overridden by `settings` without its "name"; raises UserError on unknown keys."""
-    given = {key: value for key, value in settings.items() if key != "name"}
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
+def names() -> list[str]:
+    """Names of all networks on disk, sorted: of the modules with a MODEL."""
+    found = (path for path in Path(__file__).parent.glob("*.py") if "\nMODEL = " in path.read_text(encoding="utf-8"))
+    return sorted(path.stem.replace("_", "-") for path in found)
+
+
+def load(name: str, where: str = "") -> type[Model]:
+    """The class of the network `name`; raises UserError, which begins with `where`, when there is none.
+
+    `fusion-net` lives in `avbalance.models.fusion_net`: adding a file with a MODEL adds a network.
+    """
+    known = names()
+    if name not in known:
         raise UserError(
-            f"model {settings.get('name', '?')}: unknown setting {', '.join(unknown)}; it takes {', '.join(defaults)}."
+            f"{where and f'{where}: '}no model named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
         )
-    return {**defaults, **given}
-
-
-def require(value: Any, allowed: tuple[Any, ...], setting: str) -> None:
-    """Raise UserError unless `value` is one of `allowed`."""
-    if value not in allowed:
-        raise UserError(f"model setting {setting} is {value!r}; it must be one of {', '.join(map(str, allowed))}.")
-
-
-def assemble(make: Callable[[], ModelT], generator: torch.Generator) -> ModelT:
-    """Construct a model without touching torch's global generator, then initialise it from `generator`."""
-    with torch.random.fork_rng(devices=[]):
-        model = make()
-    initialise(model, generator)
+    model: type[Model] = importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
     return model
 
 
-@torch.no_grad()
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Fill all weights in place, in order of registration.
+def read_settings(given: Mapping[str, Any], where: str = "model") -> ModelSettings:
+    """The settings that `given`, with the network's name, says; raises UserError that begins with `where`."""
+    if "name" not in given:
+        raise UserError(f"{where}: lacks the key 'name'.")
+    return read(load(given["name"], where).Settings, given, where)
 
-    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight
-    1, bias 0. Recipe of the OGM-GE reference code (Peng et al. 2022), which Xia et al. 2023 build upon. A
-    module registered later never changes the draws of an earlier one.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            fan_out = part.out_channels * part.kernel_size[0] * part.kernel_size[1]
-            part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
-        elif isinstance(part, nn.Linear):
-            part.weight.normal_(0.0, math.sqrt(2.0 / (part.in_features + part.out_features)), generator=generator)
-            part.bias.zero_()
-        elif isinstance(part, nn.BatchNorm2d):
-            part.weight.fill_(1.0)
-            part.bias.zero_()
+
+def build(settings: Mapping[str, Any] | ModelSettings, classes: int, generator: torch.Generator) -> Model:
+    """An initialised network of the settings, which name it; raises UserError for settings that do not exist."""
+    known = settings if isinstance(settings, ModelSettings) else read_settings(settings)
+    return load(known.name).initialised(known, classes, generator)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import Batch, complete
-from avbalance.models.parsing import (
-    ParsingModel,
-    ParsingOutput,
-    VisualEncoder,
-    assemble_default,
-    check_sizes,
-    one_modality,
-)
+from avbalance.declared import Weight
+from avbalance.models.base import Batch
+from avbalance.models.parsing import ParsingModel, ParsingOutput, VisualEncoder, WidthSettings, one_modality
 
-DEFAULTS: dict[str, Any] = {"width": 512, "branches": 4, "diversity": 0.2}
+
+class CMCSSettings(WidthSettings):
+    """Settings of cmcs."""
+
+    name: Literal["cmcs"] = "cmcs"
+    """which network"""
+    branches: Annotated[int, Field(ge=2)] = 4
+    """classifiers, which are compared in pairs"""
+    diversity: Weight = 0.2
+    """weight of the loss of diversity"""
 
 
 def mean_pairwise_cosine(activation: Tensor) -> Tensor:
@@ -44,19 +47,19 @@ class CMCS(ParsingModel):
     the diversity loss are decisions, the original's search for context clips is left out.
     """
 
+    Settings = CMCSSettings
     approximate = True
     modalities = ("visual",)
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: CMCSSettings, classes: int) -> None:
         super().__init__()
-        width = settings["width"]
+        width = settings.width
         self.encoders = nn.ModuleDict({"visual": VisualEncoder(width)})
-        self.branches = nn.ModuleList(nn.Linear(width, classes + 1) for _ in range(settings["branches"]))
+        self.branches = nn.ModuleList(nn.Linear(width, classes + 1) for _ in range(settings.branches))
         self.attention = nn.Linear(width, 1)
-        self.diversity = settings["diversity"]
+        self.diversity = settings.diversity
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch's visual input."""
         encoded = self.encoders["visual"](batch.modality("visual"))
         activation = torch.stack([branch(encoded) for branch in self.branches], 2).softmax(-1)
         frame_prob = activation.mean(2)[..., :-1]
@@ -66,10 +69,4 @@ class CMCS(ParsingModel):
         return output
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> CMCS:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width", "branches")
-    if filled["branches"] < 2:
-        raise UserError("model setting branches is 1; it must be at least 2, since branches are compared in pairs.")
-    return assemble_default(lambda: CMCS(filled, classes), generator)
+MODEL = CMCS

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.models.base import MODALITIES, Batch, complete
+from avbalance.declared import Size
+from avbalance.models.base import MODALITIES, Batch
 from avbalance.models.parsing import (
+    Dropped,
     HybridAttention,
     ParsingModel,
     ParsingOutput,
-    assemble_default,
+    WidthSettings,
     attentive_pooling,
-    check_shares,
-    check_sizes,
     two_encoders,
 )
 
-DEFAULTS: dict[str, Any] = {"width": 512, "token_width": 128, "dropout": 0.4, "token_dropout": 0.25}
+
+class CVCMSSettings(WidthSettings):
+    """Settings of cvcms."""
+
+    name: Literal["cvcms"] = "cvcms"
+    """which network"""
+    token_width: Size = 128
+    """values that describe a class in a segment"""
+    dropout: Dropped = 0.4
+    """dropout of the attention between segments"""
+    token_dropout: Dropped = 0.25
+    """dropout of the attention between classes"""
 
 
-class CVCMS(ParsingModel):
+class CVCMSNet(ParsingModel):
     """HAN's encoders, hybrid attention and attention heads; segment probabilities come from class-wise tokens.
 
     8,005,940 parameters at the default sizes and 25 classes. The 11,787,087 of GenjiB/CM-Co-Occurrence-AVVP contain
     3,781,147 of layers that its forward pass never uses and that do not exist here. Groups: the encoders.
     """
 
+    Settings = CVCMSSettings
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: CVCMSSettings, classes: int) -> None:
         super().__init__()
-        width, token = settings["width"], settings["token_width"]
+        width, token = settings.width, settings.token_width
         self.classes = classes
         self.encoders = two_encoders(width)
-        self.attention = HybridAttention(width, settings["dropout"])
+        self.attention = HybridAttention(width, settings.dropout)
         self.tokens = nn.ModuleDict({name: nn.Linear(width, classes * token) for name in MODALITIES})
-        self.token_attention = HybridAttention(token, settings["token_dropout"])
+        self.token_attention = HybridAttention(token, settings.token_dropout)
         self.prob = nn.ModuleDict({name: nn.Linear(token, 1) for name in MODALITIES})
         self.frame_att = nn.Linear(width, classes)
         self.av_att = nn.Linear(width, classes)
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch."""
         e_a, e_v = (self.encoders[name](batch.modality(name)) for name in MODALITIES)
         f_a, f_v = self.attention.both(e_a, e_v)
         attended = torch.stack([f_a, f_v], 2)
@@ -65,9 +76,4 @@ class CVCMS(ParsingModel):
         return torch.stack(logits, 2).sigmoid()
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> CVCMS:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width", "token_width")
-    check_shares(filled, "dropout", "token_dropout")
-    return assemble_default(lambda: CVCMS(filled, classes), generator)
+MODEL = CVCMSNet

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal, Self
 
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import require
-from avbalance.models.resnet import ENCODER_DEFAULTS as RESNET_DEFAULTS
+from avbalance.declared import Size, refusal
+from avbalance.models.base import ModelSettings
 from avbalance.models.resnet import IN_CHANNELS, ResNet18
-from avbalance.models.resnet import build_encoder as build_resnet
 
-ENCODERS = ("resnet18", "convolutional")
-ENCODER_DEFAULTS: dict[str, Any] = {"encoder": "resnet18", "dimension": None, **RESNET_DEFAULTS}
+
+class EncoderSettings(ModelSettings):
+    """The encoders of a network of images."""
+
+    encoder: Literal["resnet18", "convolutional"] = "resnet18"
+    """which encoder; convolutional: a small one of four layers"""
+    dimension: Size | None = None
+    """values that the convolutional encoder makes; null: 8 times the width, as many as ResNet-18 has"""
+    width: Size = 64
+    """channels of the first stage; 64 is ResNet-18"""
+    stem: Literal["imagenet", "small"] = "imagenet"
+    """what comes before the stages of ResNet-18; small: one 3 x 3 convolution, for inputs of about 32 x 32"""
+    stem_stride: Literal[1, 2] = 2
+    """step of the small stem"""
+
+    @model_validator(mode="after")
+    def _dimension_of_one(self) -> Self:
+        if self.encoder == "resnet18" and self.dimension is not None:
+            raise refusal(
+                f"dimension is {self.dimension}; ResNet-18 has 8 times its width: set dimension to null, or encoder to "
+                "convolutional"
+            )
+        return self
 
 
 class ConvolutionalEncoder(nn.Module):
@@ -28,9 +47,6 @@ class ConvolutionalEncoder(nn.Module):
 
     def __init__(self, in_channels: int, width: int, dimension: int) -> None:
         super().__init__()
-        for setting, value in (("width", width), ("dimension", dimension)):
-            if value < 1:
-                raise UserError(f"model setting {setting} is {value}; it must be at least 1.")
         self.dimension = dimension
         channels = (in_channels, width, 2 * width, 4 * width)
         layers: list[nn.Module] = []
@@ -40,25 +56,13 @@ class ConvolutionalEncoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the maps after the last convolution."""
         maps: Tensor = self.layers(images)
         return maps
 
 
-def build_encoder(modality: str, settings: Mapping[str, Any]) -> ResNet18 | ConvolutionalEncoder:
-    """Return the encoder of a modality under the settings of ENCODER_DEFAULTS.
-
-    `dimension` is the convolutional encoder's, by default 8 times the width, as many as ResNet-18 has; `stem` and
-    `stem_stride` are ResNet-18's. Raises UserError for a value that does not exist or does not apply.
-    """
-    require(settings["encoder"], ENCODERS, "encoder")
-    dimension = settings["dimension"]
-    if settings["encoder"] == "convolutional":
-        wanted = 8 * settings["width"] if dimension is None else dimension
-        return ConvolutionalEncoder(IN_CHANNELS[modality], settings["width"], wanted)
-    if dimension is not None:
-        raise UserError(
-            f"model setting dimension is {dimension}; ResNet-18 has 8 times its width: set dimension to null, "
-            "or encoder to convolutional."
-        )
-    return build_resnet(modality, settings)
+def build_encoder(modality: str, settings: EncoderSettings) -> ResNet18 | ConvolutionalEncoder:
+    """The encoder of a modality."""
+    channels, width = IN_CHANNELS[modality], settings.width
+    if settings.encoder == "convolutional":
+        return ConvolutionalEncoder(channels, width, settings.dimension or 8 * width)
+    return ResNet18(channels, width, settings.stem, settings.stem_stride)

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avbalance.models.base import require
-
 
 class SumFusion(nn.Module):
     """One linear head per modality; fused logits `W_1 x_1 + b_1 + W_2 x_2 + b_2`.
@@ -72,7 +70,7 @@ class FilmFusion(nn.Module):
         return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
 
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the fused logits `(B, C)`."""
+        """The fused logits `(B, C)`."""
         gamma, beta = self.condition(first).chunk(2, dim=1)
         logits: Tensor = self.linear(gamma * second + beta)
         return logits
@@ -96,7 +94,7 @@ class GatedFusion(nn.Module):
         return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
 
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the fused logits `(B, C)`."""
+        """The fused logits `(B, C)`."""
         logits: Tensor = self.linear(torch.sigmoid(self.first(first)) * self.second(second))
         return logits
 
@@ -107,9 +105,3 @@ FUSIONS: dict[str, type[SumFusion] | type[ConcatFusion] | type[FilmFusion] | typ
     "film": FilmFusion,
     "gated": GatedFusion,
 }
-
-
-def build_fusion(name: str, dimension: int, classes: int) -> SumFusion | ConcatFusion | FilmFusion | GatedFusion:
-    """Return the fusion head `name` for features of `dimension`; raises UserError when there is none."""
-    require(name, tuple(FUSIONS), "fusion")
-    return FUSIONS[name](dimension, classes)

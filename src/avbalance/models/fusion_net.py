@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
-import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete
-from avbalance.models.encoders import ENCODER_DEFAULTS, build_encoder
-from avbalance.models.fusion import build_fusion
+from avbalance.declared import refusal
+from avbalance.models.base import MODALITIES, Batch, ImageModel, ModelOutput
+from avbalance.models.encoders import EncoderSettings, build_encoder
+from avbalance.models.fusion import FUSIONS
 from avbalance.models.resnet import encode
 
-DEFAULTS: dict[str, Any] = {
-    "fusion": "concat",
-    "unimodal_heads": False,
-    "modalities": list(MODALITIES),
-    **ENCODER_DEFAULTS,
-}
+
+def _both(names: list[str]) -> list[str]:
+    if sorted(names) != sorted(MODALITIES):
+        raise refusal(f"is {names}; it must order audio and visual")
+    return names
 
 
-class FusionNet(Model):
+class FusionNetSettings(EncoderSettings):
+    """Settings of fusion-net."""
+
+    name: Literal["fusion-net"] = "fusion-net"
+    """which network"""
+    fusion: Literal["sum", "concat", "film", "gated"] = "concat"
+    """how the features of both modalities are joined"""
+    unimodal_heads: bool = False
+    """whether each modality has a linear head of its own, as Gradient-Blending needs"""
+    modalities: Annotated[list[str], AfterValidator(_both)] = Field(default=list(MODALITIES))
+    """the order of the two: the first conditions, gates, or fills the first columns"""
+
+
+class FusionNet(ImageModel):
     """Two encoders joined by a fusion head; the prediction is the fused logits.
 
     The scores of a modality are the fusion head's logits for it alone or, with `unimodal_heads`, those of a
-    linear head of its own, as Gradient-Blending needs (Wang et al. 2020). Those heads are registered last: a
-    network with them starts from the same encoders and fusion head as one without. `modalities` orders the
-    two: the first conditions, gates, or fills the first columns.
+    linear head of its own (Wang et al. 2020). Those heads are registered last: a network with them starts from the
+    same encoders and fusion head as one without.
 
     A network with unimodal heads also takes a batch that carries one modality only; the other encoder is then
     not run and the logits are that modality's scores.
     """
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = FusionNetSettings
+
+    def __init__(self, settings: FusionNetSettings, classes: int) -> None:
         super().__init__()
-        self.modalities = tuple(settings["modalities"])
-        if sorted(self.modalities) != sorted(MODALITIES):
-            raise UserError(f"model setting modalities is {settings['modalities']}; it must order audio and visual.")
+        self.modalities = tuple(settings.modalities)
         encoders = {modality: build_encoder(modality, settings) for modality in self.modalities}
         dimension = encoders[self.modalities[0]].dimension
         self.encoders = nn.ModuleDict(encoders)
-        self.fusion = build_fusion(settings["fusion"], dimension, classes)
+        self.fusion = FUSIONS[settings.fusion](dimension, classes)
         self.unimodal_heads: nn.ModuleDict | None = None
-        if settings["unimodal_heads"]:
+        if settings.unimodal_heads:
             self.unimodal_heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in self.modalities})
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return fused logits and both modalities' scores, or those of one when the other is absent."""
+        """Fused logits and both modalities' scores, or those of one when the other is absent."""
         if self.unimodal_heads is not None and (batch.audio is None) != (batch.visual is None):
             present = "audio" if batch.visual is None else "visual"
             feature = self._encode(present, batch)
@@ -64,7 +75,4 @@ class FusionNet(Model):
         return encode(self.encoders[name], name, batch.modality(name))
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> FusionNet:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble(lambda: FusionNet(filled, classes), generator)
+MODEL = FusionNet

@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, complete, require
+from avbalance.declared import refusal
+from avbalance.models.base import MODALITIES, Batch
 from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import (
+    Dropped,
     Heads,
     HybridAttention,
     MeasuringHeads,
     ParsingModel,
     ParsingOutput,
-    assemble_default,
+    WidthSettings,
     attentive_pooling,
-    check_shares,
-    check_sizes,
     head_logits,
     measured_scores,
     two_encoders,
 )
 
-DEFAULTS: dict[str, Any] = {
-    "width": 512,
-    "dropout": 0.1,
-    "visual_dropout": 0.0,
-    "msdu": False,
-    "msdu_heads": "separate",
-    "msdu_detach": False,
-    "with_ca": True,
-}
-MSDU_HEADS = ("separate", "shared")
+
+class CrossAttentionSettings(WidthSettings):
+    """What HAN has in one network or two."""
+
+    dropout: Dropped = 0.1
+    """dropout of the attention"""
+    visual_dropout: Dropped = 0.0
+    """dropout of attended visual features ahead of the heads: 0.5 in MCG-NJU/JoMoLD, 0 in HAN"""
+    with_ca: bool = True
+    """false: no modality attends to the other (JoMoLD's noise estimator); the weights are the same"""
 
 
-class HAN(ParsingModel):
+class HANSettings(CrossAttentionSettings):
+    """Settings of han."""
+
+    name: Literal["han"] = "han"
+    """which network"""
+    msdu: bool = False
+    """own heads for each modality, and measuring heads on the encoder outputs (Fu, Gao and Xu, Eq. 11)"""
+    msdu_heads: Literal["separate", "shared"] = "separate"
+    """which main heads MSDU has; shared, a control of ours: the one set of a network without it, which also measures"""
+    msdu_detach: bool = False
+    """whether no gradient flows from the measuring heads into the encoders"""
+
+    @model_validator(mode="after")
+    def _only_with_msdu(self) -> Self:
+        for name in ("msdu_heads", "msdu_detach"):
+            if not self.msdu and getattr(self, name) != HANSettings.model_fields[name].default:
+                raise refusal(f"{name} is {getattr(self, name)!r}; it needs msdu: true")
+        return self
+
+
+class HANNet(ParsingModel):
     """Affine encoders, one hybrid attention layer for both modalities, heads with attentive pooling.
-
-    `visual_dropout` drops attended visual features ahead of the heads (0.5 in MCG-NJU/JoMoLD, 0 in HAN). `msdu` gives
-    each modality its own heads and adds measuring heads on the encoder outputs (Fu, Gao and Xu, Eq. 11); with
-    `msdu_detach` no gradient flows from those into the encoders. With `msdu_heads: shared`, a control of ours, there is
-    the one set of heads of a network without MSDU, which also measures. Without `with_ca` no modality
-    attends to the other (JoMoLD's noise estimator); the weights are the same.
 
     4,569,675 parameters, 4,659,450 with MSDU, at width 512 and 25 classes. The published counts, 4,571,723 and
     4,661,498, contain 2,048 of two LayerNorms that are never applied and do not exist here.
@@ -54,26 +68,26 @@ class HAN(ParsingModel):
     gradient mixes the modalities has no coefficient of its own, and the measuring heads must keep tracking the encoder.
     """
 
+    Settings = HANSettings
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: HANSettings, classes: int) -> None:
         super().__init__()
-        width = settings["width"]
+        # drawn in this order, a network with MSDU starts from the weights of one without, whose heads are its audio's
+        width = settings.width
         self.encoders = two_encoders(width)
-        self.attention = HybridAttention(width, settings["dropout"])
-        share = settings["visual_dropout"]
-        self.visual_dropout = Dropout(share)
+        self.attention = HybridAttention(width, settings.dropout)
+        self.visual_dropout = Dropout(settings.visual_dropout)
         self.audio_heads = Heads(width, classes)  # everybody's without MSDU
-        separate = settings["msdu"] and settings["msdu_heads"] == "separate"
+        separate = settings.msdu and settings.msdu_heads == "separate"
         self.visual_heads = Heads(width, classes) if separate else None
         measuring = {name: MeasuringHeads(width, classes) for name in MODALITIES} if separate else {}
         self.measuring = nn.ModuleDict(measuring)
-        self.msdu = settings["msdu"]
-        self.msdu_detach = settings["msdu_detach"]
-        self.with_ca = settings["with_ca"]
+        self.msdu = settings.msdu
+        self.msdu_detach = settings.msdu_detach
+        self.with_ca = settings.with_ca
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch, with cross-modal attention if the setting with_ca says so."""
         encoded = {name: self.encoders[name](batch.modality(name)) for name in MODALITIES}
         return self.attend(encoded["audio"], encoded["visual"], self.with_ca)
 
@@ -112,19 +126,4 @@ class HAN(ParsingModel):
         return [self.encoders[modality], self.audio_heads if modality == "audio" else self.visual_heads]
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> HAN:
-    """Return an initialised network; settings and defaults are those of DEFAULTS.
-
-    Drawn in this order: encoders, attention layer, (audio) heads, visual heads, measuring heads. So a network with MSDU
-    starts from the weights of one without, whose shared heads are its audio heads.
-    """
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width")
-    check_shares(filled, "dropout", "visual_dropout")
-    for name in ("msdu", "msdu_detach", "with_ca"):
-        require(filled[name], (True, False), name)
-    require(filled["msdu_heads"], MSDU_HEADS, "msdu_heads")
-    for name in ("msdu_heads", "msdu_detach"):
-        if filled[name] != DEFAULTS[name] and not filled["msdu"]:
-            raise UserError(f"model setting {name} is {filled[name]!r}; it needs msdu: true.")
-    return assemble_default(lambda: HAN(filled, classes), generator)
+MODEL = HANNet

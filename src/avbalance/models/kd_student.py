@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import nn
 
-from avbalance.models.base import MODALITIES, complete
-from avbalance.models.parsing import assemble_default, check_sizes
-from avbalance.models.relevance import AUDIO_DEFAULTS, VISUAL_DEFAULTS, Branch, CutModel
+from avbalance.declared import Size
+from avbalance.models.base import MODALITIES
+from avbalance.models.relevance import CutModel, LinearBranch, SpectrogramSettings, StoredFeatureSettings
 
-DEFAULTS: dict[str, Any] = {**AUDIO_DEFAULTS, **VISUAL_DEFAULTS, "audio_width": 512, "visual_width": 400}
+
+class KDStudentSettings(SpectrogramSettings, StoredFeatureSettings):
+    """Settings of kd-student."""
+
+    name: Literal["kd-student"] = "kd-student"
+    """which network"""
+    audio_width: Size = 512
+    """values that the audio layer makes"""
+    visual_width: Size = 400
+    """values that the visual layer makes"""
 
 
 class KDStudent(CutModel):
@@ -22,17 +30,15 @@ class KDStudent(CutModel):
     11,078,322 for 2,048.
     """
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = KDStudentSettings
+
+    def __init__(self, settings: KDStudentSettings, classes: int) -> None:
         super().__init__()
-        check_sizes(settings, *DEFAULTS)
         self.modalities = MODALITIES
-        audio = Branch((1, settings["bins"], settings["frames"]), settings["audio_width"], "audio")
-        visual = Branch((settings["visual_feature"],), settings["visual_width"], "visual")
+        audio = LinearBranch((1, settings.bins, settings.frames), settings.audio_width, "audio")
+        visual = LinearBranch((settings.visual_feature,), settings.visual_width, "visual")
         self.encoders = nn.ModuleDict({"audio": audio, "visual": visual})
-        self.head = nn.Linear(settings["audio_width"] + settings["visual_width"], classes)
+        self.head = nn.Linear(settings.audio_width + settings.visual_width, classes)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> KDStudent:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble_default(lambda: KDStudent(filled, classes), generator)
+MODEL = KDStudent

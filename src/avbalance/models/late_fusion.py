@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Literal
 
-import torch
+from pydantic import AfterValidator, Field
 from torch import nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, complete
-from avbalance.models.parsing import assemble_default, check_sizes
-from avbalance.models.relevance import TRUNK_DEFAULTS, VISUAL_DEFAULTS, AudioTrunk, CutModel, VisualTrunk, head
+from avbalance.declared import Size, refusal
+from avbalance.models.relevance import AudioTrunk, AudioTrunkSettings, CutModel, StoredFeatureSettings, VisualTrunk
 
-DEFAULTS: dict[str, Any] = {
-    "modalities": ["visual", "audio"],
-    **TRUNK_DEFAULTS,
-    **VISUAL_DEFAULTS,
-    "visual_width": 400,
-    "hidden": [256, 128],
-}
+
+def _once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise refusal(f"is {names}; list audio, visual or both, once")
+    return names
+
+
+class LateFusionSettings(AudioTrunkSettings, StoredFeatureSettings):
+    """Settings of late-fusion."""
+
+    name: Literal["late-fusion"] = "late-fusion"
+    """which network"""
+    modalities: Annotated[list[Literal["audio", "visual"]], Field(min_length=1), AfterValidator(_once)] = Field(
+        default=["visual", "audio"]
+    )
+    """what is concatenated, in order"""
+    visual_width: Size = 400
+    """values that the visual sub-network makes"""
+    hidden: Annotated[list[Size], Field(min_length=1)] = Field(default=[256, 128])
+    """sizes of the head's hidden layers"""
 
 
 class LateFusion(CutModel):
     """400 video and 512 audio values make 912, on which three linear layers predict.
 
-    `modalities` lists what is concatenated, in order (decision: video first). With one modality it is the unimodal
-    version: the only difference is the width of the first layer of the head. It is trained from scratch by itself.
-    26 classes and features of 400 values, which the video sub-network leaves as they are: 5,448,042 parameters, video
-    only 138,906, audio only 5,345,642; then no parameter belongs to the group "visual". Other features pass a linear
-    layer, of 819,600 parameters for 2,048 values.
+    Decision: video first. With one modality it is the unimodal version: the only difference is the width of the first
+    layer of the head. It is trained from scratch by itself. 26 classes and features of 400 values, which the video
+    sub-network leaves as they are: 5,448,042 parameters, video only 138,906, audio only 5,345,642; then no parameter
+    belongs to the group "visual". Other features pass a linear layer, of 819,600 parameters for 2,048 values.
     """
 
+    Settings = LateFusionSettings
     head: nn.Sequential
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: LateFusionSettings, classes: int) -> None:
         super().__init__()
-        self.modalities = tuple(settings["modalities"])
-        if sorted(self.modalities) not in (["audio"], ["visual"], sorted(MODALITIES)):
-            raise UserError(f"model setting modalities is {settings['modalities']}; list audio, visual or both, once.")
-        check_sizes(settings, *TRUNK_DEFAULTS, *VISUAL_DEFAULTS, "visual_width")
-        widths = {"audio": settings["audio_width"], "visual": settings["visual_width"]}
+        self.modalities = tuple(settings.modalities)
+        widths = {"audio": settings.audio_width, "visual": settings.visual_width}
         make: dict[str, Callable[[], nn.Module]] = {
             "audio": lambda: AudioTrunk(settings),
-            "visual": lambda: VisualTrunk(settings["visual_feature"], widths["visual"]),
+            "visual": lambda: VisualTrunk(settings.visual_feature, settings.visual_width),
         }
         self.encoders = nn.ModuleDict({name: make[name]() for name in self.modalities})
-        self.head = head(sum(widths[name] for name in self.modalities), settings["hidden"], classes)
+        sizes = [sum(widths[name] for name in self.modalities), *settings.hidden]
+        hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
+        self.head = nn.Sequential(*hidden, nn.Linear(sizes[-1], classes))
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> LateFusion:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble_default(lambda: LateFusion(filled, classes), generator)
+MODEL = LateFusion

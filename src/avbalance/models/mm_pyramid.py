@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, complete
+from avbalance.declared import Size, refusal
+from avbalance.models.base import MODALITIES, Batch
 from avbalance.models.dropout import Dropout
 from avbalance.models.parsing import (
+    Dropped,
     Heads,
     ParsingModel,
     ParsingOutput,
-    assemble_default,
+    WidthSettings,
     attentive_pooling,
-    check_shares,
-    check_sizes,
     head_logits,
     two_encoders,
 )
 
-DEFAULTS: dict[str, Any] = {"width": 512, "attention_heads": 8, "levels": 4, "dropout": 0.2, "attention_dropout": 0.1}
+
+class MMPyramidSettings(WidthSettings):
+    """Settings of mm-pyramid."""
+
+    name: Literal["mm-pyramid"] = "mm-pyramid"
+    """which network"""
+    attention_heads: Size = 8
+    """heads of every attention; width is a multiple of them"""
+    levels: Size = 4
+    """levels of the pyramid"""
+    dropout: Dropped = 0.2
+    """dropout of the layers"""
+    attention_dropout: Dropped = 0.1
+    """dropout of the shares of attention"""
+
+    @model_validator(mode="after")
+    def _equal_heads(self) -> Self:
+        if self.width % self.attention_heads:
+            raise refusal(f"width is {self.width}; it must be a multiple of attention_heads")
+        return self
 
 
 class WindowAttention(nn.Module):
@@ -56,31 +75,29 @@ class WindowAttention(nn.Module):
 class PreNormLayer(nn.Module):
     """A residual transformer layer that normalises its query stream only; keys and values enter as they are."""
 
-    def __init__(self, settings: dict[str, Any], reach: int | None) -> None:
+    def __init__(self, settings: MMPyramidSettings, reach: int | None) -> None:
         super().__init__()
-        width = settings["width"]
-        heads, dropout = settings["attention_heads"], settings["attention_dropout"]
+        width = settings.width
         self.norm_query = nn.LayerNorm(width)
-        self.attention = WindowAttention(width, heads, dropout, reach)
+        self.attention = WindowAttention(width, settings.attention_heads, settings.attention_dropout, reach)
         self.norm_attended = nn.LayerNorm(width)
         self.expand = nn.Linear(width, width)
         self.contract = nn.Linear(width, width)
-        self.dropout = Dropout(settings["dropout"])
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
-        """Return `(B, T, D)`."""
         attended = query + self.dropout(self.attention(self.norm_query(query), memory))
         step = self.contract(self.dropout(self.expand(self.norm_attended(attended)).relu()))
         result: Tensor = attended + self.dropout(step)
         return result
 
 
-class Branch(nn.Module):
+class PyramidBranch(nn.Module):
     """One modality's part of a level: self-attention, the gates that add cross-attention, a dilated convolution."""
 
-    def __init__(self, settings: dict[str, Any], reach: int) -> None:
+    def __init__(self, settings: MMPyramidSettings, reach: int) -> None:
         super().__init__()
-        width = settings["width"]
+        width = settings.width
         self.self_layer = PreNormLayer(settings, reach)
         self.gate_self = nn.Linear(2 * width, width)
         self.gate_cross = nn.Linear(2 * width, width)
@@ -100,10 +117,10 @@ class Branch(nn.Module):
 class Level(nn.Module):
     """Both modalities' branches, and the cross-attention layer whose weights serve both directions."""
 
-    def __init__(self, settings: dict[str, Any], reach: int) -> None:
+    def __init__(self, settings: MMPyramidSettings, reach: int) -> None:
         super().__init__()
         self.cross_layer = PreNormLayer(settings, reach)
-        self.branches = nn.ModuleDict({name: Branch(settings, reach) for name in MODALITIES})
+        self.branches = nn.ModuleDict({name: PyramidBranch(settings, reach) for name in MODALITIES})
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the level's audio and visual streams `(B, T, D)`."""
@@ -116,10 +133,10 @@ class Level(nn.Module):
 class Selection(nn.Module):
     """Weigh the levels of each segment: a layer over the levels, then a sigmoid weight each, not normalised."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: MMPyramidSettings) -> None:
         super().__init__()
         self.layer = PreNormLayer(settings, None)
-        self.weight = nn.Linear(settings["width"], 1)
+        self.weight = nn.Linear(settings.width, 1)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         """Return `(B, T, D)` for the streams of all levels, each `(B, T, D)`."""
@@ -142,17 +159,17 @@ class MMPyramid(ParsingModel):
     is drawn on its own. Groups: the encoders; the pyramid mixes the modalities.
     """
 
+    Settings = MMPyramidSettings
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: MMPyramidSettings, classes: int) -> None:
         super().__init__()
-        self.encoders = two_encoders(settings["width"])
-        self.levels = nn.ModuleList(Level(settings, 2**number) for number in range(settings["levels"]))
+        self.encoders = two_encoders(settings.width)
+        self.levels = nn.ModuleList(Level(settings, 2**number) for number in range(settings.levels))
         self.selections = nn.ModuleDict({name: Selection(settings) for name in MODALITIES})
-        self.heads = Heads(settings["width"], classes)
+        self.heads = Heads(settings.width, classes)
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch."""
         e_a, e_v = (self.encoders[name](batch.modality(name)) for name in MODALITIES)
         streams = [(e_a, e_v)]
         for level in self.levels:
@@ -165,11 +182,4 @@ class MMPyramid(ParsingModel):
         return ParsingOutput(frame_prob, *pooled, e_a=e_a, e_v=e_v, f_a=f_a, f_v=f_v, frame_att=frame_att)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> MMPyramid:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width", "attention_heads", "levels")
-    check_shares(filled, "dropout", "attention_dropout")
-    if filled["width"] % filled["attention_heads"]:
-        raise UserError(f"model setting width is {filled['width']}; it must be a multiple of attention_heads.")
-    return assemble_default(lambda: MMPyramid(filled, classes), generator)
+MODEL = MMPyramid

@@ -1,16 +1,13 @@
 """MMTM: the multimodal transfer block that lets two branches gate each other's channels (Joze et al. 2020).
 
-Used by Greedy (Wu et al. 2022), which adds to each block the running mean of its gates, so that one branch
-can be trained on its own ("curated"), and the mean of its squeeze vectors, so that one branch can be tested
-on its own ("blind").
+Used by Greedy (Wu et al. 2022), which adds to each block the running mean of its gates, so that one branch can be
+trained on its own ("curated").
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-from avbalance.errors import UserError
 
 
 def hidden_width(first_channels: int, second_channels: int, reduction: int = 4) -> int:
@@ -25,49 +22,35 @@ class MMTM(nn.Module):
     multiplied by its gate. The gates carry no factor 2. Channels of both modalities are equal here, which
     makes 4 C^2 + 3 C parameters at reduction 4.
 
-    Buffers, saved with the weights: `gate_mean_<m> (C,)` with `gate_count`, the cumulative mean over all
-    training forwards of the batch-mean gate of m; `squeeze_mean_<m> (C,)` with `squeeze_count`, the mean
-    squeeze vector over the samples seen while `recording` is set.
+    Buffers, saved with the weights: `gate_mean_<m> (C,)` with `gate_count`, the cumulative mean over all training
+    forwards of the batch-mean gate of m.
     """
 
     def __init__(self, modalities: tuple[str, ...], channels: int, reduction: int = 4) -> None:
         super().__init__()
         self.modalities = modalities
-        self.recording = False
         width = hidden_width(channels, channels, reduction)
         self.squeeze = nn.Linear(len(modalities) * channels, width)
         self.excite = nn.ModuleDict({name: nn.Linear(width, channels) for name in modalities})
         for name in modalities:
             self.register_buffer(f"gate_mean_{name}", torch.zeros(channels))
-            self.register_buffer(f"squeeze_mean_{name}", torch.zeros(channels))
         self.register_buffer("gate_count", torch.zeros((), dtype=torch.long))
-        self.register_buffer("squeeze_count", torch.zeros((), dtype=torch.long))
 
-    def forward(
-        self, squeezes: dict[str, Tensor], cared: str | None = None, blind: str | None = None
-    ) -> dict[str, Tensor]:
-        """Return the gates `(B, C)` for squeeze vectors `(B, C)`, both keyed by modality.
+    def forward(self, squeezes: dict[str, Tensor], cared: str | None = None) -> dict[str, Tensor]:
+        """The gates `(B, C)` for squeeze vectors `(B, C)`, both keyed by modality.
 
-        In training mode every call updates the running mean gates, and `cared` replaces that modality's gate
-        by its running mean (this call included), detached. In evaluation mode `cared` is ignored; with
-        `blind` the other modality's squeeze vector is replaced by its recorded mean, so that the gate of
-        `blind` depends on its own input alone. Raises UserError for `blind` before anything was recorded.
+        In training mode every call updates the running mean gates, and `cared` replaces that modality's gate by its
+        running mean (this call included), detached. In evaluation mode `cared` is ignored.
         """
+        gates = self.gates(squeezes)
         if self.training:
-            gates = self.gates(squeezes)
             self._update_gate_means(gates)
             if cared is not None:
                 gates[cared] = self.get_buffer(f"gate_mean_{cared}").clone().expand_as(gates[cared])
-            return gates
-        if self.recording:
-            self._record_squeezes(squeezes)
-        if blind is not None:
-            squeezes = {name: squeezes[name] if name == blind else self._mean_squeeze(name) for name in self.modalities}
-            squeezes = {name: vector.expand_as(squeezes[blind]) for name, vector in squeezes.items()}
-        return self.gates(squeezes)
+        return gates
 
     def gates(self, squeezes: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the gates of the squeeze vectors, without any side effect."""
+        """The gates of the squeeze vectors, without any side effect."""
         hidden = torch.relu(self.squeeze(torch.cat([squeezes[name] for name in self.modalities], dim=1)))
         return {name: torch.sigmoid(self.excite[name](hidden)) for name in self.modalities}
 
@@ -77,21 +60,3 @@ class MMTM(nn.Module):
         for name, gate in gates.items():
             mean = self.get_buffer(f"gate_mean_{name}")
             mean.add_((gate.mean(0) - mean) / self.get_buffer("gate_count"))
-
-    @torch.no_grad()
-    def _record_squeezes(self, squeezes: dict[str, Tensor]) -> None:
-        samples = squeezes[self.modalities[0]].shape[0]
-        self.get_buffer("squeeze_count").add_(samples)
-        for name, squeeze in squeezes.items():
-            mean = self.get_buffer(f"squeeze_mean_{name}")
-            mean.add_((squeeze.mean(0) - mean) * samples / self.get_buffer("squeeze_count"))
-
-    def _mean_squeeze(self, name: str) -> Tensor:
-        if int(self.get_buffer("squeeze_count")) == 0:
-            raise UserError("a blind evaluation needs mean squeeze vectors; record them over the training set first.")
-        return self.get_buffer(f"squeeze_mean_{name}")
-
-    def forget_squeezes(self) -> None:
-        """Set the recorded squeeze vectors and their counter to zero."""
-        for name in ("squeeze_count", *(f"squeeze_mean_{modality}" for modality in self.modalities)):
-            self.get_buffer(name).zero_()

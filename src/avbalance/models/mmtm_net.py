@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Literal
 
-import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete, require
-from avbalance.models.encoders import ENCODER_DEFAULTS, ConvolutionalEncoder, build_encoder
+from avbalance.declared import Size, refusal
+from avbalance.models.base import MODALITIES, Batch, ImageModel, ModelOutput
+from avbalance.models.encoders import ConvolutionalEncoder, EncoderSettings, build_encoder
 from avbalance.models.fusion import ConcatFusion
 from avbalance.models.mmtm import MMTM
 from avbalance.models.resnet import ResNet18, as_images, pool
 
-HEADS = ("branches", "concat")
-DEFAULTS: dict[str, Any] = {"mmtm_stages": [2, 3, 4], "reduction": 4, "head": "branches", **ENCODER_DEFAULTS}
+
+def _some(stages: list[int]) -> list[int]:
+    if not stages or len(set(stages)) < len(stages) or not set(stages) <= {1, 2, 3, 4}:
+        raise refusal(f"is {stages}; it must be some of 1 to 4")
+    return stages
 
 
-class MMTMNet(Model):
+class MMTMNetSettings(EncoderSettings):
+    """Settings of mmtm-net."""
+
+    name: Literal["mmtm-net"] = "mmtm-net"
+    """which network"""
+    mmtm_stages: Annotated[list[int], AfterValidator(_some)] = Field(default=[2, 3, 4])
+    """stages after which the branches see each other"""
+    reduction: Size = 4
+    """by how much the shared layer of a block is narrower than what it reads"""
+    head: Literal["branches", "concat"] = "branches"
+    """a head per branch, whose logits are averaged, or one on both features"""
+
+
+class MMTMNet(ImageModel):
     """An encoder per modality, an MMTM block after each of `mmtm_stages`, and a linear head per branch.
 
     Stages are ResNet-18's four, or the four layers of the convolutional encoder. Audio maps are `(B, C, h, w)`, visual
@@ -28,34 +42,33 @@ class MMTMNet(Model):
     gate. Prediction logits are the mean of the branches' logits; with head "concat" (the form of BalanceBenchmark)
     those of one linear head on both features, whose halves are the scores.
 
-    `cared` names the modality whose gates are replaced by their running mean in training forwards, None in
-    regular ones. `blind` names the branch that, in evaluation, does not see the other; see MMTM.
+    `cared` names the modality whose gates are replaced by their running mean in training; None in regular steps.
     """
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = MMTMNetSettings
+
+    def __init__(self, settings: MMTMNetSettings, classes: int) -> None:
         super().__init__()
-        stages = sorted(settings["mmtm_stages"])
-        if not stages or len(set(stages)) != len(stages) or not set(stages) <= {1, 2, 3, 4}:
-            raise UserError(f"model setting mmtm_stages is {settings['mmtm_stages']}; it must be some of 1 to 4.")
-        require(settings["head"], HEADS, "head")
         self.modalities = MODALITIES
         self.cared: str | None = None
-        self.blind: str | None = None
         encoders = {name: build_encoder(name, settings) for name in MODALITIES}
         channels, dimension = stage_channels(encoders["audio"]), encoders["audio"].dimension
         self.encoders = nn.ModuleDict(encoders)
         self.blocks = nn.ModuleDict(
-            {str(stage): MMTM(MODALITIES, channels[stage - 1], settings["reduction"]) for stage in stages}
+            {
+                str(stage): MMTM(MODALITIES, channels[stage - 1], settings.reduction)
+                for stage in sorted(settings.mmtm_stages)
+            }
         )
         self.heads: nn.ModuleDict | None = None
         self.joint_head: ConcatFusion | None = None
-        if settings["head"] == "branches":
+        if settings.head == "branches":
             self.heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in MODALITIES})
         else:
             self.joint_head = ConcatFusion(dimension, classes)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return prediction logits, the branches' scores and their features."""
+        """Prediction logits, the branches' scores and their features."""
         features = self._features({name: batch.modality(name) for name in self.modalities})
         if self.joint_head is not None:
             logits, audio, visual = self.joint_head(features["audio"], features["visual"])
@@ -72,7 +85,7 @@ class MMTMNet(Model):
             maps = {name: stages[name][stage - 1](tensor) for name, tensor in maps.items()}
             if str(stage) in self.blocks:
                 squeezes = {name: pool(tensor, samples) for name, tensor in maps.items()}
-                gates = self.blocks[str(stage)](squeezes, cared=self.cared, blind=self.blind)
+                gates = self.blocks[str(stage)](squeezes, self.cared)
                 maps = {name: apply_gate(tensor, gates[name]) for name, tensor in maps.items()}
         return {name: pool(tensor, samples) for name, tensor in maps.items()}
 
@@ -82,42 +95,19 @@ class MMTMNet(Model):
         return encoder
 
     def main(self, modality: str) -> list[nn.Parameter]:
-        """Return a modality's main branch: its encoder and its head (a joint head counts in both)."""
+        """A modality's main branch: its encoder and its head (a joint head counts in both)."""
         head = self.joint_head if self.heads is None else self.heads[modality]
         assert head is not None
         return [*self.group(modality), *head.parameters()]
 
     def bypass(self, modality: str) -> list[nn.Parameter]:
-        """Return the path by which a branch learns from the other: all its excitations and shared squeezes.
+        """The path by which a branch learns from the other: all its excitations and shared squeezes.
 
         The shared squeeze layers count in the bypass of both modalities (Wu et al. 2022, reference code).
         """
         blocks = [block for block in self.blocks.values() if isinstance(block, MMTM)]
         layers = [layer for block in blocks for layer in (block.squeeze, block.excite[modality])]
         return [parameter for layer in layers for parameter in layer.parameters()]
-
-    @contextmanager
-    def recording_squeezes(self) -> Iterator[None]:
-        """Record, afresh, the mean squeeze vectors of the evaluation forwards made within."""
-        blocks = [block for block in self.blocks.values() if isinstance(block, MMTM)]
-        for block in blocks:
-            block.forget_squeezes()
-            block.recording = True
-        try:
-            yield
-        finally:
-            for block in blocks:
-                block.recording = False
-
-    @contextmanager
-    def blinded(self, modality: str) -> Iterator[None]:
-        """Let the branch of `modality` see only itself in the evaluation forwards made within."""
-        require(modality, self.modalities, "blind")
-        self.blind = modality
-        try:
-            yield
-        finally:
-            self.blind = None
 
 
 def stages_of(encoder: ResNet18 | ConvolutionalEncoder) -> list[nn.Module]:
@@ -141,19 +131,4 @@ def apply_gate(maps: Tensor, gate: Tensor) -> Tensor:
     return maps * gate.repeat_interleave(maps.shape[0] // gate.shape[0], dim=0)[:, :, None, None]
 
 
-def utilisation_rate(accuracy: float, blind_accuracy: float) -> float:
-    """Conditional utilisation rate `(A(f_m) - A(f'_m)) / A(f_m)` of the other modality by branch m.
-
-    `blind_accuracy` is the branch's accuracy when it cannot see the other modality (Wu et al. 2022,
-    definition of the conditional utilisation rate). The difference of the two branches' rates describes
-    imbalance; it is too slow for training. Raises UserError when `accuracy` is zero.
-    """
-    if accuracy <= 0:
-        raise UserError("the conditional utilisation rate of a branch without any correct prediction is undefined.")
-    return (accuracy - blind_accuracy) / accuracy
-
-
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> MMTMNet:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble(lambda: MMTMNet(filled, classes), generator)
+MODEL = MMTMNet

@@ -6,22 +6,30 @@ which the events heard and the events seen are predicted, learnt from the video'
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
+from avbalance.declared import Size
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, ModelSettings
 from avbalance.models.dropout import Dropout, dropout
 
 AUDIO_WIDTH = 128  # VGGish
 FRAME_WIDTH = 2048  # ResNet-152, averaged over the frames of a second
 CLIP_WIDTH = 512  # R(2+1)D
+Dropped = Annotated[float, Field(ge=0, lt=1)]  # a share of values that dropout sets to 0
 _MANY = 2  # segments per unit of width from which multiplying maps first pays
+
+
+class WidthSettings(ModelSettings):
+    """The one size that most parsing networks have."""
+
+    width: Size = 512
+    """values that describe a segment"""
 
 
 @dataclass
@@ -81,28 +89,6 @@ class ParsingModel(Model):
         """Parse audio `(B, T, 128)` and visual `(B, T, 2560)`, the frame features followed by the clip features."""
         raise NotImplementedError
 
-    def own(self, modality: str) -> list[nn.Module]:
-        """Return the modules that serve this modality alone; by default its encoder."""
-        return [self.encoders[modality]]
-
-    def group(self, name: str) -> list[nn.Parameter]:
-        """Return the parameters of a modality's own modules, or for "head" all others.
-
-        The groups partition `parameters()`. Raises UserError for a name that is neither.
-        """
-        owned = {modality: _parameters(self.own(modality)) for modality in self.modalities}
-        if name in owned:
-            return owned[name]
-        if name != "head":
-            known = ", ".join([*self.modalities, "head"])
-            raise UserError(f"{type(self).__name__} has no parameter group {name!r}; it has {known}.")
-        taken = {id(parameter) for parameters in owned.values() for parameter in parameters}
-        return [parameter for parameter in self.parameters() if id(parameter) not in taken]
-
-
-def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:
-    return [parameter for module in modules for parameter in module.parameters()]
-
 
 class AudioEncoder(nn.Module):
     """VGGish features `(B, T, 128)` to `(B, T, D)`; affine, no activation."""
@@ -112,7 +98,6 @@ class AudioEncoder(nn.Module):
         self.fc_a = nn.Linear(AUDIO_WIDTH, width)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return the encoded segments."""
         encoded: Tensor = self.fc_a(audio)
         return encoded
 
@@ -131,7 +116,6 @@ class VisualEncoder(nn.Module):
         self.fc_fusion = nn.Linear(2 * width, width)
 
     def forward(self, visual: Tensor) -> Tensor:
-        """Return the encoded segments."""
         frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
         encoded: Tensor = self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
         return encoded
@@ -293,37 +277,6 @@ def one_modality(modality: str, frame_prob: Tensor, video_prob: Tensor, encoded:
         f_a=e_a,
         f_v=e_v,
     )
-
-
-ModelT = TypeVar("ModelT", bound=Model)
-
-
-def assemble_default(make: Callable[[], ModelT], generator: torch.Generator) -> ModelT:
-    """Construct a model with PyTorch's default initialisation, drawn from the CPU `generator` in order of construction.
-
-    The generator ends where the draws ended; torch's global one is left as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.set_state(generator.get_state())
-        model = make()
-        generator.set_state(torch.default_generator.get_state())
-    return model
-
-
-def check_sizes(settings: dict[str, int | float | bool], *names: str) -> None:
-    """Raise UserError unless the settings `names` are whole numbers of at least 1."""
-    for name in names:
-        value = settings[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"model setting {name} is {value!r}; it must be a whole number of at least 1.")
-
-
-def check_shares(settings: dict[str, int | float | bool], *names: str) -> None:
-    """Raise UserError unless the settings `names` are numbers in [0, 1)."""
-    for name in names:
-        value = settings[name]
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
-            raise UserError(f"model setting {name} is {value!r}; it must be at least 0 and below 1.")
 
 
 def two_encoders(width: int) -> nn.ModuleDict:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, complete, require
+from avbalance.models.base import MODALITIES, ReferenceSettings
 from avbalance.models.relevance import CutModel
 
-DEFAULTS: dict[str, Any] = {"modalities": list(MODALITIES)}
 PICTURE = 8  # pixels a side to which frames are averaged
+
+
+class PooledLinearSettings(ReferenceSettings):
+    """Settings of pooled-linear."""
+
+    name: Literal["pooled-linear"] = "pooled-linear"
+    """which network"""
+    modalities: Annotated[list[Literal["audio", "visual"]], Field(min_length=1)] = Field(default=list(MODALITIES))
+    """what is read, in order"""
 
 
 def pool_audio(audio: Tensor) -> Tensor:
@@ -65,20 +74,18 @@ class Pool(nn.Module):
         self.register_buffer("deviation", torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
 
     def forward(self, tensor: Tensor) -> Tensor:
-        """Return the features `(B, D)`."""
         return (self.pool(tensor) - self.mean) / self.deviation
 
 
 class PooledLinear(CutModel):
     """Pooled features of the `modalities`, concatenated, and one linear layer. Its sizes follow from what is fitted."""
 
+    Settings = PooledLinearSettings
     head: nn.Linear
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: PooledLinearSettings, classes: int) -> None:
         super().__init__()
-        for name in settings["modalities"]:
-            require(name, MODALITIES, "modalities")
-        self.modalities = tuple(settings["modalities"])
+        self.modalities = tuple(settings.modalities)
         self.encoders = nn.ModuleDict({name: Pool(name) for name in self.modalities})
         self.head = nn.Linear(len(self.modalities), classes)
 
@@ -90,7 +97,4 @@ class PooledLinear(CutModel):
             self.head.bias.copy_(bias)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> PooledLinear:
-    """Return a model that is yet to be fitted. Settings of a role's networks say nothing to it and are passed over."""
-    filled = complete({name: value for name, value in settings.items() if name in DEFAULTS}, DEFAULTS)
-    return PooledLinear(filled, classes)
+MODEL = PooledLinear

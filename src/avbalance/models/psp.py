@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from avbalance.declared import Size
 from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, complete, require
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, ModelSettings
 from avbalance.models.dropout import Dropout
-from avbalance.models.parsing import assemble_default, check_shares, check_sizes
+from avbalance.models.parsing import Dropped
 
-DEFAULTS: dict[str, Any] = {
-    "audio_width": 128,
-    "visual_width": 512,
-    "guide_width": 512,
-    "attention_width": 49,
-    "guide": "unit",
-    "projection_width": 256,
-    "width": 128,
-    "classifier_width": 64,
-    "dropout": 0.1,
-    "threshold": 0.099,
-}
-GUIDES = ("unit", "position")
+
+class PSPSettings(ModelSettings):
+    """Settings of psp."""
+
+    name: Literal["psp"] = "psp"
+    """which network"""
+    audio_width: Size = 128
+    """values of a second's sound"""
+    visual_width: Size = 512
+    """channels of a second's pictures"""
+    guide_width: Size = 512
+    """width in which audio and positions of the pictures are compared"""
+    attention_width: Size = 49
+    """hidden units of the guided attention"""
+    guide: Literal["unit", "position"] = "unit"
+    """what the guided attention adds to: one value to each hidden unit, or to each position"""
+    projection_width: Size = 256
+    """width between the two projections"""
+    width: Size = 128
+    """values that describe a second of a modality, and units of its memory in either direction"""
+    classifier_width: Size = 64
+    """hidden units of the classifier"""
+    dropout: Dropped = 0.1
+    """dropout of the propagation"""
+    threshold: Dropped = 0.099
+    """share of a row's connections up to which one is dropped"""
 
 
 def _xavier(layer: nn.Linear) -> nn.Linear:
@@ -44,10 +58,10 @@ def _memory(width: int) -> nn.LSTM:
 class AudioPath(nn.Module):
     """Two linear maps without activation between them, `fa`, and a bidirectional LSTM."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: PSPSettings) -> None:
         super().__init__()
-        self.project = _projection(settings["audio_width"], settings["projection_width"], settings["width"])
-        self.memory = _memory(settings["width"])
+        self.project = _projection(settings.audio_width, settings.projection_width, settings.width)
+        self.memory = _memory(settings.width)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Return, for audio `(B, T, 128)`, what guides the eye `(B, T, W)` and the encoded seconds `(B, T, 2 W)`."""
@@ -64,15 +78,15 @@ class GuidedAttention(nn.Module):
     computes it, where both axes have length 49. Decision: the published formula is the default.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: PSPSettings) -> None:
         super().__init__()
-        hidden, units = settings["guide_width"], settings["attention_width"]
-        self.hear = _xavier(nn.Linear(settings["width"], hidden))
-        self.see = _xavier(nn.Linear(settings["visual_width"], hidden))
+        hidden, units = settings.guide_width, settings.attention_width
+        self.hear = _xavier(nn.Linear(settings.width, hidden))
+        self.see = _xavier(nn.Linear(settings.visual_width, hidden))
         self.seen = _xavier(nn.Linear(hidden, units, bias=False))
         self.heard = _xavier(nn.Linear(hidden, units, bias=False))
         self.score = _xavier(nn.Linear(units, 1, bias=False))
-        self.guide, self.units = settings["guide"], units
+        self.guide, self.units = settings.guide, units
 
     def forward(self, audio: Tensor, maps: Tensor) -> Tensor:
         """Return `(B, T, ch)` for audio `(B, T, W)` and maps `(B, T, h, w, ch)`.
@@ -95,14 +109,14 @@ class GuidedAttention(nn.Module):
 class VisualPath(nn.Module):
     """Guided attention over positions, two linear maps without activation between them, `fv`, a bidirectional LSTM."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: PSPSettings) -> None:
         super().__init__()
         self.attention = GuidedAttention(settings)
-        self.project = _projection(settings["visual_width"], settings["projection_width"], settings["width"])
-        self.memory = _memory(settings["width"])
+        self.project = _projection(settings.visual_width, settings.projection_width, settings.width)
+        self.memory = _memory(settings.width)
 
     def forward(self, audio: Tensor, maps: Tensor) -> Tensor:
-        """Return the encoded seconds `(B, T, 2 W)`."""
+        """The encoded seconds `(B, T, 2 W)`."""
         encoded: Tensor = self.memory(self.project(self.attention(audio, maps)))[0]
         return encoded
 
@@ -143,7 +157,7 @@ def pruned(beta: Tensor, threshold: float) -> Tensor:
     return result
 
 
-class PSP(Model):
+class PSPNet(Model):
     """Guided attention, memories, one PSP block, and a classifier of the mean of both modalities.
 
     Output: logits `(B, T, C)`; scores, the same classifier on each modality's features, without gradient; features a*
@@ -154,14 +168,15 @@ class PSP(Model):
     memories, Xavier-uniform weights elsewhere. Groups: audio is its path; visual its path with the guided attention.
     """
 
+    Settings = PSPSettings
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: PSPSettings, classes: int) -> None:
         super().__init__()
-        width = 2 * settings["width"]
+        width = 2 * settings.width
         self.encoders = nn.ModuleDict({"audio": AudioPath(settings), "visual": VisualPath(settings)})
-        self.propagation = Propagation(width, settings["dropout"], settings["threshold"])
-        hidden = settings["classifier_width"]
+        self.propagation = Propagation(width, settings.dropout, settings.threshold)
+        hidden = settings.classifier_width
         self.classifier = nn.Sequential(
             _xavier(nn.Linear(width, hidden, bias=False)), nn.ReLU(), _xavier(nn.Linear(hidden, classes, bias=False))
         )
@@ -177,10 +192,4 @@ class PSP(Model):
         return ModelOutput(logits, scores, features)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> PSP:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, *(name for name in DEFAULTS if name.endswith("width")))
-    check_shares(filled, "dropout", "threshold")
-    require(filled["guide"], GUIDES, "guide")
-    return assemble_default(lambda: PSP(filled, classes), generator)
+MODEL = PSPNet

@@ -10,20 +10,42 @@ gives. Weights start as PyTorch's defaults (decision).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.analysis.conditions import LEVELS, Condition, StandIns, replaced
+from avbalance.declared import Size
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, Model, ModelOutput, require
-from avbalance.models.parsing import check_sizes
+from avbalance.models.base import Batch, Model, ModelOutput, ModelSettings
 
-AUDIO_DEFAULTS: dict[str, Any] = {"bins": 64, "frames": 313}  # log-mel of 10 s at 16 kHz, hop 512
-TRUNK_DEFAULTS: dict[str, Any] = {**AUDIO_DEFAULTS, "channels": 8, "kernel": 5, "stride": 4, "audio_width": 512}
-VISUAL_DEFAULTS: dict[str, Any] = {"visual_feature": 400}
+
+class SpectrogramSettings(ModelSettings):
+    """The sound that a network takes."""
+
+    bins: Size = 64
+    """bands of the log-mel"""
+    frames: Size = 313
+    """its frames; 313 are 10 s at 16 kHz, hop 512"""
+
+
+class AudioTrunkSettings(SpectrogramSettings):
+    """Settings of the audio sub-network."""
+
+    channels: Size = 8
+    """channels of the convolution"""
+    kernel: Size = 5
+    """its rows and columns"""
+    stride: Size = 4
+    """its step"""
+    audio_width: Size = 512
+    """values that the audio sub-network makes"""
+
+
+class StoredFeatureSettings(ModelSettings):
+    """The pictures that a network takes."""
+
+    visual_feature: Size = 400
+    """values of the stored feature: 400 scores of Kinetics-400, 2048 of ResNet-50 for images"""
 
 
 class AudioTrunk(nn.Module):
@@ -32,18 +54,16 @@ class AudioTrunk(nn.Module):
     10 s of sound: `(1, 64, 313)`, convolved to `(8, 16, 79)`, flattened to 10,112; 5,178,064 parameters.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: AudioTrunkSettings) -> None:
         super().__init__()
-        check_sizes(dict(settings), *TRUNK_DEFAULTS)
-        kernel, stride, channels = settings["kernel"], settings["stride"], settings["channels"]
-        self.shape = (1, settings["bins"], settings["frames"])
+        kernel, stride, channels = settings.kernel, settings.stride, settings.channels
+        self.shape = (1, settings.bins, settings.frames)
         padding = kernel // 2
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in self.shape[1:]]
         self.convolution = nn.Conv2d(1, channels, kernel, stride, padding)
-        self.linear = nn.Linear(channels * math.prod(sides), settings["audio_width"])
+        self.linear = nn.Linear(channels * math.prod(sides), settings.audio_width)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return the features."""
         audio = audio.mT.unsqueeze(1) if audio.ndim == 3 else audio
         maps = self.convolution(checked(audio, self.shape, "audio")).relu()
         features: Tensor = self.linear(maps.flatten(1)).relu()
@@ -59,12 +79,11 @@ class VisualTrunk(nn.Module):
         self.linear = None if feature == width else nn.Linear(feature, width)
 
     def forward(self, visual: Tensor) -> Tensor:
-        """Return the features."""
         visual = checked(visual, self.shape, "visual")
         return visual if self.linear is None else self.linear(visual).relu()
 
 
-class Branch(nn.Module):
+class LinearBranch(nn.Module):
     """One linear layer and ReLU on a flattened input of `shape`: `(B, *shape)` to `(B, width)`."""
 
     def __init__(self, shape: tuple[int, ...], width: int, what: str) -> None:
@@ -73,13 +92,12 @@ class Branch(nn.Module):
         self.linear = nn.Linear(math.prod(shape), width)
 
     def forward(self, tensor: Tensor) -> Tensor:
-        """Return the features."""
         features: Tensor = self.linear(checked(tensor, self.shape, self.what).flatten(1)).relu()
         return features
 
 
 def checked(tensor: Tensor, shape: tuple[int, ...], modality: str) -> Tensor:
-    """Return the input; raises UserError unless every clip's tensor has `shape`."""
+    """The input; raises UserError unless every clip's tensor has `shape`."""
     if tuple(tensor.shape[1:]) != shape:
         names = {"audio": "bins and frames", "visual": "visual_feature"}[modality]
         raise UserError(
@@ -89,73 +107,30 @@ def checked(tensor: Tensor, shape: tuple[int, ...], modality: str) -> Tensor:
     return tensor
 
 
-def head(width: int, hidden: Sequence[int], classes: int) -> nn.Sequential:
-    """Linear layers of `hidden` sizes, each with ReLU, and one of `classes`: with two sizes, the three-layer head.
-
-    Raises UserError unless `hidden` lists sizes of at least 1.
-    """
-    sizes: dict[str, Any] = {f"hidden[{place}]": size for place, size in enumerate(hidden)}
-    if not sizes:
-        raise UserError(
-            "model setting hidden is empty; list the sizes of the head's hidden layers, such as [256, 128]."
-        )
-    check_sizes(sizes, *sizes)
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers += [nn.Linear(width, size), nn.ReLU()]
-        width = size
-    return nn.Sequential(*layers, nn.Linear(width, classes))
-
-
 class CutModel(Model):
     """A network of one sub-network per modality, whose features are concatenated in the order of `encoders`.
 
-    It can be cut there: `encode` and `classify` make up `forward`. Of a single modality, its scores are the logits;
+    It can be cut there: `features` and `output` make up `forward`. Of a single modality, its scores are the logits;
     several have no scores of their own, since the paper's networks have one head.
     """
 
     head: nn.Module
 
     def encode(self, name: str, tensor: Tensor) -> Tensor:
-        """Return the features `(B, D)` of one modality's input."""
+        """The features `(B, D)` of one modality's input."""
         features: Tensor = self.encoders[name](tensor)
         return features
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the features of every modality, in the order in which they are concatenated."""
+        """The features of every modality, in the order in which they are concatenated."""
         return {name: self.encode(name, batch.modality(name)) for name in self.modalities}
 
-    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Return logits `(B, C)` of features by modality."""
-        logits: Tensor = self.head(torch.cat([features[name] for name in self.modalities], 1))
-        return logits
-
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return logits, features and, of a unimodal network, scores."""
-        return self._output(self.features(batch))
+        """Logits, features and, of a unimodal network, scores."""
+        return self.output(self.features(batch))
 
-    def withheld(
-        self,
-        batch: Batch,
-        condition: Condition,
-        level: str,
-        stand_ins: StandIns,
-        generator: torch.Generator | None = None,
-        exchanged: Tensor | None = None,
-    ) -> ModelOutput:
-        """Return the output under a condition; stand-ins and `exchanged` are of `level`, "input" or "fusion".
-
-        See `avbalance.analysis.conditions.replaced`. At the input the sub-network runs on the stand-in, at the fusion
-        the stand-in takes the place of what it makes. Raises UserError for another level.
-        """
-        require(level, LEVELS, "missing.level")
-        if level == "fusion":
-            return self._output(replaced(self.features(batch), condition, stand_ins, generator, exchanged))
-        inputs = {name: batch.modality(name) for name in self.modalities}
-        inputs = replaced(inputs, condition, stand_ins, generator, exchanged)
-        return self._output({name: self.encode(name, tensor) for name, tensor in inputs.items()})
-
-    def _output(self, features: dict[str, Tensor]) -> ModelOutput:
-        logits = self.classify(features)
+    def output(self, features: dict[str, Tensor]) -> ModelOutput:
+        """What follows from the features of all modalities: those of a batch, or others in their place."""
+        logits: Tensor = self.head(torch.cat([features[name] for name in self.modalities], 1))
         scores = {name: logits for name in self.modalities} if len(self.modalities) == 1 else {}
         return ModelOutput(logits, scores, features)

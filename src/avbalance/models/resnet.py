@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avbalance.errors import UserError
-from avbalance.models.base import require
 
 IN_CHANNELS = {"audio": 1, "visual": 3}
 INPUTS = {"audio": (4, "a spectrogram"), "visual": (5, "frames")}  # axes of a batch, and what they are
-STEMS = ("imagenet", "small")
-ENCODER_DEFAULTS: dict[str, Any] = {"width": 64, "stem": "imagenet", "stem_stride": 2}
 
 
 class BasicBlock(nn.Module):
@@ -35,7 +29,6 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return maps `(N, channels, H / stride, W / stride)`."""
         inner = functional.relu(self.norm1(self.conv1(maps)), inplace=True)
         inner = self.norm2(self.conv2(inner))
         # What a 1x1 convolution of that stride would see. The library behind torch 2.11 on CPUs (oneDNN 3.10) writes
@@ -58,10 +51,6 @@ class ResNet18(nn.Module):
 
     def __init__(self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2) -> None:
         super().__init__()
-        require(stem, STEMS, "stem")
-        require(stem_stride, (1, 2), "stem_stride")
-        if width < 1:
-            raise UserError(f"model setting width is {width}; it must be at least 1.")
         kernel, stride = (7, 2) if stem == "imagenet" else (3, stem_stride)
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),
@@ -73,12 +62,7 @@ class ResNet18(nn.Module):
         self.stem = nn.Sequential(*layers)
         self.channels = tuple(width * 2**stage for stage in range(4))
         self.stages = nn.ModuleList(
-            _stage(
-                width if stage == 0 else self.channels[stage - 1],
-                self.channels[stage],
-                1 if stage == 0 else 2,
-            )
-            for stage in range(4)
+            _stage(self.channels[max(stage - 1, 0)], self.channels[stage], 1 if stage == 0 else 2) for stage in range(4)
         )
 
     @property
@@ -87,7 +71,6 @@ class ResNet18(nn.Module):
         return int(self.channels[-1])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the maps after stage 4."""
         maps: Tensor = self.stem(images)
         for stage in self.stages:
             maps = stage(maps)
@@ -98,18 +81,8 @@ def _stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(in_channels, channels, stride), BasicBlock(channels, channels, 1))
 
 
-def build_encoder(modality: str, settings: Mapping[str, Any]) -> ResNet18:
-    """Return the encoder of a modality: one input channel for audio, three for visual."""
-    return ResNet18(
-        IN_CHANNELS[modality],
-        width=settings["width"],
-        stem=settings["stem"],
-        stem_stride=settings["stem_stride"],
-    )
-
-
 def as_images(modality: str, tensor: Tensor) -> Tensor:
-    """Return audio `(B, 1, F, T)` as it is and visual `(B, 3, K, H, W)` as images `(B*K, 3, H, W)`.
+    """Audio `(B, 1, F, T)` as it is and visual `(B, 3, K, H, W)` as images `(B*K, 3, H, W)`.
 
     Batch norm therefore sees B*K images. The K frames of a sample lie next to each other. Raises UserError for vectors.
     """
@@ -123,7 +96,7 @@ def as_images(modality: str, tensor: Tensor) -> Tensor:
 
 
 def pool(maps: Tensor, samples: int) -> Tensor:
-    """Return one joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples`.
+    """One joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples`.
 
     Temporal pooling is thus a mean (OGM-GE reference code). Audio is the case K = 1. The gradient of `avg_pool2d` has
     the memory layout of the maps: ReLU and batch norm before it run at full speed, which behind `mean` they do not.
@@ -132,6 +105,6 @@ def pool(maps: Tensor, samples: int) -> Tensor:
 
 
 def encode(encoder: nn.Module, modality: str, tensor: Tensor) -> Tensor:
-    """Return the pooled feature `(B, D)` of a modality's input, for an encoder of images to maps."""
+    """The pooled feature `(B, D)` of a modality's input, for an encoder of images to maps."""
     maps: Tensor = encoder(as_images(modality, tensor))
     return pool(maps, tensor.shape[0])

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import nn
 
-from avbalance.models.base import Batch, complete
-from avbalance.models.parsing import (
-    ParsingModel,
-    ParsingOutput,
-    VisualEncoder,
-    assemble_default,
-    check_sizes,
-    one_modality,
-)
+from avbalance.declared import Weight
+from avbalance.models.base import Batch
+from avbalance.models.parsing import ParsingModel, ParsingOutput, VisualEncoder, WidthSettings, one_modality
 
-DEFAULTS: dict[str, Any] = {"width": 512, "sparsity": 1e-4}
+
+class STPNSettings(WidthSettings):
+    """Settings of stpn."""
+
+    name: Literal["stpn"] = "stpn"
+    """which network"""
+    sparsity: Weight = 1e-4
+    """weight of the loss of sparsity"""
 
 
 class STPN(ParsingModel):
@@ -31,20 +32,20 @@ class STPN(ParsingModel):
     recalled from the original paper.
     """
 
+    Settings = STPNSettings
     approximate = True
     modalities = ("visual",)
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: STPNSettings, classes: int) -> None:
         super().__init__()
-        width = settings["width"]
+        width = settings.width
         self.encoders = nn.ModuleDict({"visual": VisualEncoder(width)})
         hidden = nn.Linear(width, (width + 1) // 2)
         self.attention = nn.Sequential(hidden, nn.ReLU(), nn.Linear(hidden.out_features, 1), nn.Sigmoid())
         self.prob = nn.Linear(width, classes)
-        self.sparsity = settings["sparsity"]
+        self.sparsity = settings.sparsity
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch's visual input."""
         encoded = self.encoders["visual"](batch.modality("visual"))
         attention, logits = self.attention(encoded), self.prob(encoded)
         total = attention.sum(1).clamp_min(torch.finfo(attention.dtype).tiny)
@@ -54,8 +55,4 @@ class STPN(ParsingModel):
         return output
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> STPN:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width")
-    return assemble_default(lambda: STPN(filled, classes), generator)
+MODEL = STPN

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, complete
+from avbalance.declared import Count
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, ReferenceSettings
 from avbalance.models.parsing import ParsingOutput
 
-DEFAULTS: dict[str, Any] = {"exclusive": False, "hidden": 256}
 EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 128, 1e-3, 1e-4, 0.3  # as when the stand-ins on a timeline were set by it
+
+
+class StrongReferenceSettings(ReferenceSettings):
+    """Settings of strong-reference."""
+
+    name: Literal["strong-reference"] = "strong-reference"
+    """which network"""
+    exclusive: bool = False
+    """whether a second has one class, or the background"""
+    hidden: Count = 256
+    """hidden units; 0: none"""
 
 
 class Standardise(nn.Module):
@@ -27,7 +38,6 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", sample.std(0) + 1e-3)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the standardised features."""
         return (features - self.mean) / self.deviation
 
 
@@ -60,23 +70,24 @@ def fit_seconds(features: Tensor, truth: Tensor, hidden: int, seed: int) -> nn.S
     return model.eval()
 
 
-class StrongReference(Model):
+class SecondsNet(Model):
     """Both modalities' networks of seconds side by side; nothing joins the seconds of a clip.
 
     Parsing: a class is in the video when it is in a second. With `exclusive`, one class or the background per second,
     the prediction is the mean of both modalities' log-probabilities.
     """
 
+    Settings = StrongReferenceSettings
     modalities = MODALITIES
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: StrongReferenceSettings, classes: int) -> None:
         super().__init__()
-        self.exclusive, self.hidden, self.classes = bool(settings["exclusive"]), int(settings["hidden"]), classes
+        self.exclusive, self.hidden = settings.exclusive, settings.hidden
         empty = {name: seconds_network(torch.zeros(2, 1), classes, 0) for name in self.modalities}
         self.encoders = nn.ModuleDict(empty)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return the output of a parsing network, or with `exclusive` logits `(B, T, C)`."""
+        """The output of a parsing network, or with `exclusive` logits `(B, T, C)`."""
         logits = {name: self.encoders[name](batch.modality(name).flatten(2)) for name in self.modalities}
         if self.exclusive:
             scores = {name: each.log_softmax(2) for name, each in logits.items()}
@@ -87,7 +98,4 @@ class StrongReference(Model):
         return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, heard, seen, heard, seen)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> StrongReference:
-    """Return a model that is yet to be fitted. Settings of a role's networks say nothing to it and are passed over."""
-    filled = complete({name: value for name, value in settings.items() if name in DEFAULTS}, DEFAULTS)
-    return StrongReference(filled, classes)
+MODEL = SecondsNet

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.models.base import Batch, complete
-from avbalance.models.parsing import (
-    AUDIO_WIDTH,
-    ParsingModel,
-    ParsingOutput,
-    assemble_default,
-    check_sizes,
-    one_modality,
-)
+from avbalance.declared import Size
+from avbalance.models.base import Batch, ModelSettings
+from avbalance.models.parsing import AUDIO_WIDTH, ParsingModel, ParsingOutput, one_modality
 
-DEFAULTS: dict[str, Any] = {"width": 128}
+
+class TALNetSettings(ModelSettings):
+    """Settings of talnet."""
+
+    name: Literal["talnet"] = "talnet"
+    """which network"""
+    width: Size = 128
+    """units of the memory in either direction"""
 
 
 def linear_softmax_pooling(frame_prob: Tensor) -> Tensor:
@@ -33,24 +34,20 @@ class TALNet(ParsingModel):
     which is the method's key part.
     """
 
+    Settings = TALNetSettings
     approximate = True
     modalities = ("audio",)
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    def __init__(self, settings: TALNetSettings, classes: int) -> None:
         super().__init__()
-        width = settings["width"]
+        width = settings.width
         self.encoders = nn.ModuleDict({"audio": nn.GRU(AUDIO_WIDTH, width, batch_first=True, bidirectional=True)})
         self.prob = nn.Linear(2 * width, classes)
 
     def forward(self, batch: Batch) -> ParsingOutput:
-        """Parse the batch's audio."""
         encoded = self.encoders["audio"](batch.modality("audio"))[0]
         frame_prob = self.prob(encoded).sigmoid()
         return one_modality("audio", frame_prob, linear_softmax_pooling(frame_prob), encoded)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> TALNet:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    check_sizes(filled, "width")
-    return assemble_default(lambda: TALNet(filled, classes), generator)
+MODEL = TALNet

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import nn
 
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, assemble, complete, require
-from avbalance.models.encoders import ENCODER_DEFAULTS, build_encoder
+from avbalance.models.base import Batch, ImageModel, ModelOutput
+from avbalance.models.encoders import EncoderSettings, build_encoder
 from avbalance.models.resnet import encode
 
-DEFAULTS: dict[str, Any] = {"modality": "audio", **ENCODER_DEFAULTS}
+
+class UnimodalNetSettings(EncoderSettings):
+    """Settings of unimodal-net."""
+
+    name: Literal["unimodal-net"] = "unimodal-net"
+    """which network"""
+    modality: Literal["audio", "visual"] = "audio"
+    """which modality it reads"""
 
 
-class UnimodalNet(Model):
+class UnimodalNet(ImageModel):
     """Linear classifier on one modality's pooled feature (Xia et al. 2023, section 3)."""
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = UnimodalNetSettings
+
+    def __init__(self, settings: UnimodalNetSettings, classes: int) -> None:
         super().__init__()
-        require(settings["modality"], MODALITIES, "modality")
-        self.modality: str = settings["modality"]
+        self.modality: str = settings.modality
         self.modalities = (self.modality,)
         encoder = build_encoder(self.modality, settings)
         self.encoders = nn.ModuleDict({self.modality: encoder})
         self.head = nn.Linear(encoder.dimension, classes)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Return the head's logits, which are also the modality's scores."""
+        """The head's logits, which are also the modality's scores."""
         feature = encode(self.encoders[self.modality], self.modality, batch.modality(self.modality))
         logits = self.head(feature)
         return ModelOutput(logits, {self.modality: logits}, {self.modality: feature})
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> UnimodalNet:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble(lambda: UnimodalNet(filled, classes), generator)
+MODEL = UnimodalNet

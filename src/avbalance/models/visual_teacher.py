@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import nn
 
-from avbalance.models.base import complete
-from avbalance.models.parsing import assemble_default, check_sizes
-from avbalance.models.relevance import VISUAL_DEFAULTS, Branch, CutModel
+from avbalance.declared import Size
+from avbalance.models.relevance import CutModel, LinearBranch, StoredFeatureSettings
 
-DEFAULTS: dict[str, Any] = {**VISUAL_DEFAULTS, "hidden": 128}
+
+class VisualTeacherSettings(StoredFeatureSettings):
+    """Settings of visual-teacher."""
+
+    name: Literal["visual-teacher"] = "visual-teacher"
+    """which network"""
+    hidden: Size = 128
+    """width of the hidden layer"""
 
 
 class VisualTeacher(CutModel):
@@ -20,15 +25,14 @@ class VisualTeacher(CutModel):
     Two classes: 51,586 parameters for features of 400 values, 262,530 for 2,048.
     """
 
-    def __init__(self, settings: dict[str, Any], classes: int) -> None:
+    Settings = VisualTeacherSettings
+
+    def __init__(self, settings: VisualTeacherSettings, classes: int) -> None:
         super().__init__()
-        check_sizes(settings, *DEFAULTS)
         self.modalities = ("visual",)
-        self.encoders = nn.ModuleDict({"visual": Branch((settings["visual_feature"],), settings["hidden"], "visual")})
-        self.head = nn.Linear(settings["hidden"], classes)
+        branch = LinearBranch((settings.visual_feature,), settings.hidden, "visual")
+        self.encoders = nn.ModuleDict({"visual": branch})
+        self.head = nn.Linear(settings.hidden, classes)
 
 
-def build(settings: dict[str, Any], classes: int, generator: torch.Generator) -> VisualTeacher:
-    """Return an initialised network; settings and defaults are those of DEFAULTS."""
-    filled = complete(settings, DEFAULTS)
-    return assemble_default(lambda: VisualTeacher(filled, classes), generator)
+MODEL = VisualTeacher

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from avbalance.declared import listed, nearest
+from avbalance.data.sources import check_dataset
+from avbalance.declared import Known, listed, nearest, read
 from avbalance.errors import UserError
+from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper
 from avbalance.plan.short import choice_in_full, paper_in_full
-from avbalance.plan.trees import merge
-from avbalance.schemas import check
+from avbalance.plan.trees import merge, plain
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
 
@@ -81,7 +82,7 @@ def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None 
     config = merge(_load_tier(files, tier), {"tier": tier, **_in_full(files, overrides, "configuration")})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
-    check("config", config, "configuration")
+    read(Configuration, config, "configuration")
     return config
 
 
@@ -121,17 +122,34 @@ def load_paper(root: Path, slug: str, files: PaperFiles | None = None) -> dict[s
 
     A paper may build on another's runs (`extends: slug`): its own keys are laid over that paper's datasets-free part.
     """
+    files = files or PaperFiles(root)
     folder = root / "workflow" / "papers" / slug
-    paper = {**(files or PaperFiles(root)).full(slug), "folder": f"workflow/papers/{slug}"}
-    for part in ("tables", "figures", "claims"):
-        if (folder / f"{part}.yaml").is_file():
-            paper = merge(paper, load_yaml(folder / f"{part}.yaml"))
-    check("paper", paper, str(folder))
-    if paper.get("slug") != slug:
+    own = files.full(slug)
+    parts = {part: load_yaml(folder / f"{part}.yaml") for part in FILES if (folder / f"{part}.yaml").is_file()}
+    paper = reduce(merge, parts.values(), own)
+    inherited = [role for other in own.get("builds_on", ()) for role in files.full(other)["datasets"]]
+    known = {"run": list(paper.get("runs") or {}), "data set": [*(paper.get("datasets") or {}), *inherited]}
+    _check_paper(folder, paper, {"paper": own, **parts}, known)
+    if paper["slug"] != slug:
         raise UserError(
-            f"{folder / 'paper.yaml'}: slug is {paper.get('slug')!r} but the folder is {slug!r}; make them equal."
+            f"{folder / 'paper.yaml'}: slug is {paper['slug']!r} but the folder is {slug!r}; make them equal."
         )
-    return paper
+    return {**paper, "folder": f"workflow/papers/{slug}"}
+
+
+def _check_paper(folder: Path, paper: dict[str, Any], files: dict[str, dict[str, Any]], known: Known) -> None:
+    """Raise UserError for what a paper's files may not say; `paper` is all of them together, with what is inherited."""
+    for part, model in FILES.items():
+        for name in (each for each in ("paper", part) if each in files):  # small papers say all in one file
+            own = {key: value for key, value in files[name].items() if name == part or key in model.model_fields}
+            if own:
+                read(model, plain(own), str(folder / f"{name}.yaml"), known)
+    elsewhere = {key for model in FILES.values() for key in model.model_fields}
+    rest = {key: value for key, value in paper.items() if key not in elsewhere}
+    read(DeclaredPaper, plain(rest), str(folder / "paper.yaml"), known)
+    absent = [key for key in ("measures", "tables") if key not in paper]
+    if absent:
+        raise UserError(f"{folder / 'tables.yaml'}: lacks the key {absent[0]!r}.")
 
 
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -143,5 +161,5 @@ def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any
     base = own.get("base", name)
     spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
     merged = merge(spec, {key: value for key, value in own.items() if key != "base"})
-    check("dataset", merged, f"data set {name}")
+    check_dataset(merged, f"data set {name}, config/datasets/{base}.yaml")
     return merged

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from avbalance.data import DEFAULT_TASK
 from avbalance.errors import UserError
-from avbalance.training import DEFAULT_TASK
 
 TRAINING = "avbalance.training.cell"
 BUILDER = ("avbalance.balancing.build", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
@@ -38,13 +38,9 @@ def members(spec: Mapping[str, Any]) -> list[str]:
 
 
 def source_entries(kind: str) -> tuple[str, ...]:
-    """Modules behind a manifest: the step, the source of its kind, and the schema that its settings pass."""
+    """Modules behind a manifest: the step, and the source of its kind."""
     source = f"avbalance.data.sources.{module_name(kind)}"
-    return (
-        (*BUILDER, source, "avbalance.schemas")
-        if kind == "built"
-        else ("avbalance.data.build", source, "avbalance.schemas")
-    )
+    return (*BUILDER, source) if kind == "built" else ("avbalance.data.build", source)
 
 
 def source_module(kind: str) -> Any:

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
+from avbalance.analysis.parsing_scores import MEANS, METRICS
 from avbalance.analysis.subsets import canonical_subset, subset_names
 from avbalance.declared import Known, check_name, named
-from avbalance.evaluation.parsing import MEANS, METRICS
 from avbalance.evaluation.rows import ACCURACY, BOTH, CHANCE, HEADS
 
 # Coordinates that may be left out, with what they then are; dataset, run and subset may not.

@@ -2,62 +2,43 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from avbalance.analysis.learning import exempt, guessing_loss, judged
 from avbalance.errors import UserError
-from avbalance.features.store import open_store
-from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
-from avbalance.methods import base as methods
-from avbalance.models import base as models
-from avbalance.provenance.run_record import RECORD, Clock, circumstances, pinned
-from avbalance.training.data import BatchSource, Clips, Scale, audio_scale, load_clips
-from avbalance.training.loop import Protocol, Trainer, parameter_count
-from avbalance.training.partition import Indices
+from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
+from avbalance.models.base import build
+from avbalance.provenance.run_record import RECORD, Clock, circumstances
+from avbalance.streams import torch_stream
+from avbalance.training.data import BatchSource, Clips, audio_scale, load_clips
+from avbalance.training.loop import Trainer, parameter_count
+from avbalance.training.outputs import facts_of, learning, read_need, train_and_predict
+from avbalance.training.planned import PlannedRun, check_inputs, check_recipes, chosen_settings, run_key
 from avbalance.training.progress import Progress
 from avbalance.training.runcache import RunCache, link_files
+from avbalance.training.settings import read_settings
 from avbalance.training.state import Checkpoints
-from avbalance.training.streams import torch_stream
-from avbalance.training.tasks import base as tasks
-from avbalance.training.tasks.base import Place
-from avbalance.training.transforms import FrameOptions
 
 log = logging.getLogger(__name__)
 READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
-_DATA_SETTINGS = (
-    "task", "labelling", "audio_recipe", "visual_recipe", "standardise", "train_part", "estimation_holdout",
-    "validation_fraction",
-)  # fmt: skip
-_FEATURES = ("audio_recipe", "visual_recipe", "standardise")
-_PROTOCOL = {each.name: each.default for each in fields(Protocol) if each.default is not MISSING}
-_METADATA = "avbalance"  # key of the facts about a run in the header of its weights
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Where a cell reads and writes, and its `jobs` as planned (see plan/training.py).
+    """Where a cell reads and writes, and the `jobs` that it does.
 
     out: folder of runs to write into. inputs: folder of runs that jobs read from, by default the same.
     cache: folder of finished runs and saved states. after_save: see training/state.py.
     """
 
-    jobs: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]  # see PlannedRun
     code: str
     manifest: Path
     audio: Path
@@ -87,53 +68,52 @@ def train_cell(options: CellOptions) -> None:
     Raises UserError for missing inputs before anything is trained.
     """
     device = prepare_torch(options.device, options.threads)
-    for job in options.jobs:
-        _check_inputs(job, options.source)
-        _check_recipes(job, {"audio": options.audio, "visual": options.visual})
+    runs = [PlannedRun(**job) for job in options.jobs]
+    for run in runs:
+        check_inputs(run, options.source)
+        check_recipes(run, {"audio": options.audio, "visual": options.visual})
     clips = load_clips(options.manifest, options.audio, options.visual)
     cache = RunCache(options.cache / "runs")
-    waiting, busy = deque(options.jobs), 0
+    waiting, busy = deque(runs), 0
     while waiting:
-        job = waiting.popleft()
-        needs = {name: options.source / path for name, path in job["inputs"].items() if path.endswith(READABLE)}
-        settings = _chosen(job, options.source)
-        code = job.get("code", options.code)  # of this run alone, where the cell has several methods
-        key = run_key(job, settings, needs, code, clips.digest, device)
+        run = waiting.popleft()
+        run = replace(run, settings=chosen_settings(run, options.source), code=run.code or options.code)
+        needs = {name: options.source / path for name, path in run.inputs.items() if path.endswith(READABLE)}
+        key = run_key(run, needs, clips.digest, device)
         lock = options.cache / "locks" / f"run-{key[:32]}.lock"
-        with exclusive(lock, f"trains {job['folder']}", wait=busy > len(waiting)) as alone:
+        with exclusive(lock, f"trains {run.folder}", wait=busy > len(waiting)) as alone:
             if not alone:  # another paper has the same run, and trains it now: first the others
-                waiting.append(job)
+                waiting.append(run)
                 busy += 1
                 continue
             busy = 0
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
             if cache.find(key) is None:
                 with cache.create(key) as draft:
-                    _train_job(job, settings, needs, key, options, clips, device, checkpoints, draft)
+                    _train(run, needs, key, options, clips, device, checkpoints, draft)
             else:
-                log.info("%s seed %d: found in the run cache (%s)", job["run"], job["seed"], key[:12])
+                log.info("%s seed %d: found in the run cache (%s)", run.run, run.seed, key[:12])
             checkpoints.discard()
-            _place(cache.root / key, job, options)
+            _place(cache.root / key, run, options)
 
 
-def _place(finished: Path, job: dict[str, Any], options: CellOptions) -> None:
+def _place(finished: Path, run: PlannedRun, options: CellOptions) -> None:
     """Link a finished run into its folder; its record may name another run of equal settings that made it."""
-    folder = options.out / job["folder"]
-    link_files(finished, folder, [Path(path).name for path in job["outputs"]])
+    folder = options.out / run.folder
+    link_files(finished, folder, run.names)
     record = read_json(finished / RECORD)
-    own = _own_facts(job, options)
+    own = _own_facts(run, options)
     if any(record[name] != value for name, value in own.items()):
         write_json(folder / RECORD, {**record, **own, "made_as": record["job"]})
 
 
-def _own_facts(job: dict[str, Any], options: CellOptions) -> dict[str, Any]:
+def _own_facts(run: PlannedRun, options: CellOptions) -> dict[str, Any]:
     """What belongs to a run by its name and place, not by its key."""
-    identity = {name: job[name] for name in ("folder", "run", "seed", "method")}
-    files = {"reads": job["inputs"], "writes": [Path(path).name for path in job["outputs"]]}
+    identity = {"folder": run.folder, "run": run.run, "seed": run.seed, "method": run.method}
     return {
-        "job": {**identity, **files},
+        "job": {**identity, "reads": run.inputs, "writes": run.names},
         "paths": options.paths(),
-        "inputs": {name: sha256_file(options.source / path) for name, path in job["inputs"].items()},
+        "inputs": {name: sha256_file(options.source / path) for name, path in run.inputs.items()},
     }
 
 
@@ -152,110 +132,8 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     return torch.device(device)
 
 
-def run_key(
-    job: dict[str, Any],
-    settings: dict[str, Any],
-    needs: dict[str, Path],
-    code: str,
-    data: str,
-    device: torch.device,
-) -> str:
-    """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
-
-    Defaults of the protocol are spelt out: a run that names one is the run that leaves it out. An instruction set is
-    part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
-    runs that a colleague finished on another processor stay valid, and their records name it.
-    """
-    pins = pinned()
-    return digest_json(
-        {
-            "code": code,
-            "method": job["method"],
-            "settings": {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}},
-            "seed": job["seed"],
-            "needs": {name: sha256_file(path) for name, path in needs.items()},
-            "data": data,
-            "torch": torch.__version__,
-            "device": device.type,
-            **({"instruction_set": pins} if pins else {}),
-        }
-    )
-
-
-def _check_inputs(job: dict[str, Any], source: Path) -> None:
-    for path in job["inputs"].values():
-        if not (source / path).is_file():
-            raise UserError(
-                f"{source / path}: missing, and run {job['run']} (seed {job['seed']}) needs it; make it first."
-            )
-
-
-def _check_recipes(job: dict[str, Any], stores: dict[str, Path | None]) -> None:
-    """Raise UserError unless each store is of the recipe that the run's settings name, and absent where it is null."""
-    for modality, folder in stores.items():
-        wanted = job["settings"]["data"][f"{modality}_recipe"]
-        found = open_store(folder).card["recipe"]["name"] if folder else None
-        if found != wanted:
-            shown = f"{folder}: a store of recipe {found}" if folder else f"no {modality} store"
-            fix = f"the store of {wanted}" if wanted else f"no {modality} store"
-            raise UserError(
-                f"{shown}, and run {job['run']} is declared with {wanted or 'none'}; give it {fix}, or set "
-                f"data.{modality}_recipe to {found or 'null'}."
-            )
-
-
-def _chosen(job: dict[str, Any], source: Path) -> dict[str, Any]:
-    """The job's settings with the option of `choose` set to the candidate of the best validation metric."""
-    settings: dict[str, Any] = json.loads(json.dumps(job["settings"]))
-    if job.get("choose"):
-        candidates = job["choose"]["candidates"]
-        metric = settings["protocol"].get("metric", "accuracy")
-        scores = {run: _best_value(source / job["inputs"][f"candidate {run}"], metric) for run in candidates}
-        best = max(candidates, key=lambda run: scores[run])  # ties: the first one declared
-        settings.setdefault("method", {})[job["choose"]["option"]] = candidates[best]
-    return settings
-
-
-def _best_value(history: Path, metric: str) -> float:
-    with open(history, encoding="utf-8", newline="") as handle:
-        return max(float(row[f"val_{metric}"]) for row in csv.DictReader(handle))
-
-
-class Tensors(dict[str, torch.Tensor]):
-    """The weights of a finished run by name; `facts`: what is known of their training, see `facts_of`."""
-
-    facts: dict[str, Any]
-
-
-def read_need(path: Path) -> Any:
-    """Content of a file that a run needs of another: JSON, or `Tensors`; raises UserError when it is damaged."""
-    if path.suffix == ".json":
-        return read_json(path)
-    try:
-        with safe_open(path, "pt") as handle:
-            found = Tensors({name: handle.get_tensor(name) for name in handle.keys()})  # noqa: SIM118
-            found.facts = json.loads((handle.metadata() or {}).get(_METADATA, "{}"))
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a readable safetensors file; delete it to have its run made again.") from error
-    return found
-
-
-def facts_of(settings: dict[str, Any], clips: Clips, parts: dict[str, Indices]) -> dict[str, Any]:
-    """What the weights of a run say of themselves.
-
-    Settings of the network, what it reads, labelling, classes, and a digest of the training clips' ids.
-    """
-    return {
-        "model": settings["model"],
-        "features": {name: settings["data"].get(name) for name in _FEATURES},
-        "labelling": clips.labelling,
-        "classes": clips.classes,
-        "train_ids": clips.used_ids_digest(parts["train"]),
-    }
-
-
 def make_trainer(
-    method_name: str,
+    method: str,
     settings: dict[str, Any],
     seed: int,
     clips: Clips,
@@ -268,41 +146,36 @@ def make_trainer(
 
     Raises UserError for a setting that does not exist.
     """
-    data = settings["data"]
-    task = tasks.load(data)
-    clips = clips.labelled(data.get("labelling"))
+    known = read_settings(method, settings)
+    data, task = known.data, known.task
+    clips = clips.labelled(data.labelling)
     parts = clips.parts(data)
-    _check_names("data", data, {*_DATA_SETTINGS, *task.settings, *(each.name for each in fields(FrameOptions))})
-    _check_names("protocol", settings["protocol"], {each.name for each in fields(Protocol)})
     task.check(clips, parts)
-    build = models.load(settings["model"]["name"])
-    model = build(settings["model"], len(clips.classes), torch_stream("cpu", seed, "initialisation"))
+    model = build(known.model, len(clips.classes), torch_stream("cpu", seed, "initialisation"))
     absent = [name for name in model.modalities if name not in clips.modalities]
     if absent:
         raise UserError(
-            f"model {settings['model']['name']} reads {' and '.join(absent)}, which is not read here (setting "
+            f"model {known.model.name} reads {' and '.join(absent)}, which is not read here (setting "
             f"data.{absent[0]}_recipe is null); name a recipe, or leave the run out."
         )
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    protocol = Protocol(**settings["protocol"])
-    targets = task.targets(clips)
     return Trainer(
         model=model,
-        method=methods.load(method_name)(settings.get("method", {})),
+        method=known.method,
         task=task,
         source=BatchSource(
             clips,
-            targets,
+            task.targets(clips),
             model.modalities,
-            _frame_options(data) if clips.framed else None,
+            data.frame_options() if clips.framed else None,
             device,
-            protocol.batch_size,
-            drop_last=protocol.drop_last,
-            scale=_scale(data, clips, parts["train"]),
+            known.protocol.batch_size,
+            drop_last=known.protocol.drop_last,
+            scale=audio_scale(clips, parts["train"]) if data.standardise else None,
         ),
         parts=parts,
         facts=facts_of(settings, clips, parts),
-        protocol=protocol,
+        protocol=known.protocol,
         seed=seed,
         checkpoints=checkpoints,
         needs=needs or {},
@@ -310,33 +183,8 @@ def make_trainer(
     )
 
 
-def _scale(data: dict[str, Any], clips: Clips, train: Indices) -> Scale | None:
-    """By what sound is standardised: the training part, or nothing."""
-    if data.get("standardise") not in (None, "train"):
-        raise UserError(f"setting data.standardise is {data['standardise']!r}; it must be train or null.")
-    return audio_scale(clips, train) if data.get("standardise") else None
-
-
-def _frame_options(data: dict[str, Any]) -> FrameOptions:
-    return FrameOptions(
-        frames=data["frames"],
-        crop=data["crop"],
-        crop_scale=tuple(data["crop_scale"]),
-        crop_ratio=tuple(data["crop_ratio"]),
-        flip=data["flip"],
-        same_crop=data["same_crop"],
-    )
-
-
-def _check_names(part: str, given: dict[str, Any], known: set[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise UserError(f"setting {part}.{name} does not exist; {part} has {', '.join(sorted(known))}.")
-
-
-def _train_job(
-    job: dict[str, Any],
-    settings: dict[str, Any],
+def _train(
+    run: PlannedRun,
     needs: dict[str, Path],
     key: str,
     options: CellOptions,
@@ -345,12 +193,14 @@ def _train_job(
     checkpoints: Checkpoints,
     folder: Path,
 ) -> None:
+    """Train a run into an empty folder: its files, those of its method, and its record."""
     clock = Clock()
-    progress = Progress(label=f"{job['folder']}")
     contents = {name: read_need(path) for name, path in needs.items()}
-    trainer = make_trainer(job["method"], settings, job["seed"], clips, device, contents, checkpoints, progress)
-    if trainer.method.card.predicts:
-        _train_and_predict(trainer, folder)
+    progress = Progress(label=run.folder)
+    trainer = make_trainer(run.method, run.settings, run.seed, clips, device, contents, checkpoints, progress)
+    predicts = trainer.method.card.predicts
+    if predicts:
+        train_and_predict(trainer, folder)
     else:
         trainer.method.prepare(trainer)
     for name, content in trainer.method.artifacts().items():
@@ -358,10 +208,10 @@ def _train_job(
     write_json(
         folder / RECORD,
         {
-            **_own_facts(job, options),
-            **circumstances(job.get("code", options.code), device.type, options.threads, clock),
-            "settings": settings,
-            "settings_digest": digest_json(settings),
+            **_own_facts(run, options),
+            **circumstances(run.code, device.type, options.threads, clock),
+            "settings": run.settings,
+            "settings_digest": digest_json(run.settings),
             "key": key,
             "data": {
                 "digest": clips.digest,
@@ -372,70 +222,8 @@ def _train_job(
             },
             **({"standardisation": asdict(trainer.source.scale)} if trainer.source.scale else {}),
             "parameters": parameter_count(trainer.model),
-            "selected_epoch": trainer.selected_epoch + 1,
+            "selected_epoch": trainer.course.selected_epoch + 1,
             "epochs_run": len(trainer.history),
-            **({"learning": _learning(trainer)} if trainer.method.card.predicts else {}),
+            **({"learning": learning(trainer)} if predicts else {}),
         },
     )
-
-
-def _learning(trainer: Trainer) -> dict[str, Any]:
-    """Whether the finished run, its selected model in place, has learned and converged."""
-    train, val, metric = trainer.parts["train"], trainer.parts["val"], trainer.protocol.metric
-    if not len(train):
-        return exempt("no clip was left to train on", validation_clips=len(val))
-    clips, source = trainer.source.clips, trainer.source
-    own, guess = trainer.task.clip_scores(clips, val, trainer.outputs(val), metric)
-    loss = guessing_loss(source.targets[torch.as_tensor(train)].numpy())
-    found = judged(trainer.history, metric, trainer.selected_epoch + 1, trainer.protocol.epochs, own, guess, loss)
-    if trainer.method.card.fits:
-        kept = ("metric", "validation_clips", "value", "chance", "margin", "margin_error", "final_loss", "guess_loss")
-        return exempt("a reference, fitted without epochs", **{name: found[name] for name in kept})
-    return found
-
-
-def _train_and_predict(trainer: Trainer, folder: Path) -> None:
-    trainer.train()
-    with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(_predictions(trainer), temporary, compression="zstd")
-    _write_history(folder / "history.csv", trainer.history)
-    tensors = {name: value.contiguous().cpu() for name, value in trainer.model.state_dict().items()}
-    with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary, {_METADATA: canonical_json(trainer.facts)})
-    if trainer.protocol.record_confidence:
-        _write_confidence(folder / "confidence.npz", trainer)
-
-
-def _predictions(trainer: Trainer) -> pa.Table:
-    """What every kept state of the model says of the parts that the task keeps; the selected one stays in place."""
-    task, clips, tables = trainer.task, trainer.source.clips, []
-    for checkpoint in (*task.checkpoints, "best-test"):
-        if checkpoint in trainer.states:
-            trainer.model.load_state_dict(trainer.states[checkpoint])
-            for split in task.parts:
-                for condition, outputs in task.conditions(trainer, split, checkpoint):
-                    place = Place(split, checkpoint, condition)
-                    tables.append(task.predictions(clips, trainer.parts[split], place, outputs))
-    trainer.model.load_state_dict(trainer.states["selected"])
-    return pa.concat_tables(tables)
-
-
-def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for row in history for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _write_confidence(path: Path, trainer: Trainer) -> None:
-    clips = trainer.source.clips
-    arrays: dict[str, Any] = {"val_accuracy": np.array([row["val_accuracy"] for row in trainer.history])}
-    for split, rows in trainer.confidence.items():
-        arrays[f"ids_{split}"] = clips.ids[trainer.parts[split]]
-        arrays[f"labels_{split}"] = clips.labels[trainer.parts[split]]
-        arrays[f"confidence_{split}"] = np.stack(rows).astype(np.float32)
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **arrays)

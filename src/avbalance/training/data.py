@@ -18,14 +18,9 @@ from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
 from avbalance.files import digest_json
 from avbalance.models.base import MODALITIES, Batch
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.partition import Indices, partition
-from avbalance.training.transforms import (
-    FrameOptions,
-    audio_window,
-    choose_frames,
-    evaluation_frames,
-    training_frames,
-)
+from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames, training_frames
 
 _SCALED_AT_ONCE = 256  # clips
 IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones stay memory-mapped
@@ -82,15 +77,9 @@ class Clips:
         matrix[np.arange(len(labels)), labels] = True
         return replace(self, classes=classes, labels=labels, label_matrix=matrix, labelling=labelling)
 
-    def parts(self, options: dict[str, Any]) -> dict[str, Indices]:
+    def parts(self, settings: DataSettings) -> dict[str, Indices]:
         """Indices of train, val, test (and the parts of Gradient-Blending) under the `data` settings of a run."""
-        return partition(
-            self.split,
-            self.labels,
-            options.get("train_part", "all"),
-            options.get("estimation_holdout", 0.0),
-            options.get("validation_fraction", 0.1),
-        )
+        return partition(self.split, self.labels, settings)
 
     def used_ids_digest(self, indices: Indices) -> str:
         """Digest of the sorted ids at `indices`: two runs with equal digests used the same clips."""
@@ -106,17 +95,17 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path | None =
     audio = open_store(audio_path)
     visual = open_store(visual_path) if visual_path else _no_pictures(audio)
     frame = manifest.frame
-    a = _aligned(audio, manifest, audio_path)
-    v = _aligned(visual, manifest, visual.path)
+    a, v = (_aligned(store, manifest) for store in (audio, visual))
     usable = (a["row"].to_numpy() >= 0) & (v["row"].to_numpy() >= 0)
     if not usable.any():
-        raise UserError(_nothing_usable(manifest_path, {audio_path: a, visual.path: v}))
+        raise UserError(_nothing_usable(manifest_path, {audio.path: a, visual.path: v}))
     status = np.where(a["row"] < 0, "audio " + a["status"].astype(str), "visual " + v["status"].astype(str))
     names, counts = np.unique(status[~usable].astype(str), return_counts=True)
     keep = np.flatnonzero(usable)
     told = [name for name in (*TIMELINE, *(f"{LABELLING}{name}" for name in manifest.labellings)) if name in frame]
+    black = visual.card.get("black")
     if visual_path:
-        _check_kinds(audio, visual, audio_path, visual_path)
+        _check_kinds(audio, visual)
     return Clips(
         ids=frame["id"].to_numpy(dtype=str)[keep],
         labels=manifest.label_index().astype(np.int64)[keep],
@@ -144,7 +133,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path | None =
         label_matrix=manifest.label_matrix()[keep],
         truth={name: manifest.timeline(name)[keep] for name in EVENTS if name in told},
         spectrograms="segments" not in audio.card["recipe"],
-        black=_black(visual),
+        black=None if black is None else np.asarray(black, dtype=visual.array.dtype).astype(np.float32),
         labellings={
             name: (classes, manifest.label_index(name).astype(np.int64)[keep])
             for name, classes in manifest.labellings.items()
@@ -159,12 +148,6 @@ def _no_pictures(audio: FeatureStore) -> FeatureStore:
     return FeatureStore(Path("none"), np.empty((1, 0), np.float16), index, {"recipe": {}, "sha256": None})
 
 
-def _black(visual: FeatureStore) -> NDArray[np.float32] | None:
-    """What black frames become in a store of vectors, as stored clips would hold it."""
-    values = visual.card.get("black")
-    return None if values is None else np.asarray(values, dtype=visual.array.dtype).astype(np.float32)
-
-
 def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
     """What to say when no clip has all modalities: where the most are lost, and why the first of them is."""
     path, index = min(indices.items(), key=lambda store: int((store[1]["row"] >= 0).sum()))
@@ -175,20 +158,21 @@ def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
     )
 
 
-def _check_kinds(audio: FeatureStore, visual: FeatureStore, audio_path: Path, visual_path: Path) -> None:
+def _check_kinds(*stores: FeatureStore) -> None:
     """Raise UserError when one store has vectors per segment and the other has not."""
-    names = [store.card["recipe"]["name"] for store in (audio, visual)]
-    if ("segments" in visual.card["recipe"]) != ("segments" in audio.card["recipe"]):
+    if len({"segments" in store.card["recipe"] for store in stores}) > 1:
+        named = " and ".join(f"{store.path} ({store.card['recipe']['name']})" for store in stores)
         raise UserError(
-            f"{audio_path} ({names[0]}) and {visual_path} ({names[1]}): one has vectors per second, the other has not; "
-            "choose data.audio_recipe and data.visual_recipe of one kind."
+            f"{named}: one has vectors per second, the other has not; choose data.audio_recipe and data.visual_recipe "
+            "of one kind."
         )
 
 
-def _aligned(store: FeatureStore, manifest: Manifest, path: Path) -> Any:
+def _aligned(store: FeatureStore, manifest: Manifest) -> Any:
+    """Rows of a store's index, clip by clip of the manifest."""
     if store.index["id"].tolist() != manifest.frame["id"].tolist():
         raise UserError(
-            f"{path}: made from another manifest than the one given; delete the folder to have it made again."
+            f"{store.path}: made from another manifest than the one given; delete the folder to have it made again."
         )
     return store.index.reset_index(drop=True)
 

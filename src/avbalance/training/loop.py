@@ -4,99 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avbalance.analysis.learning import LOSS
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, Step
+from avbalance.methods.base import Indices, Method, Step
 from avbalance.models.base import Batch, Model
-from avbalance.stopping import early_stop
+from avbalance.streams import derive, seed_globally, torch_stream
+from avbalance.training.course import Course, Losses, Weights, copied, row_of_history
 from avbalance.training.data import BatchSource
-from avbalance.training.partition import Indices
 from avbalance.training.progress import Progress
+from avbalance.training.protocol import Protocol
 from avbalance.training.state import Checkpoints
-from avbalance.training.streams import derive, seed_globally, torch_stream
 from avbalance.training.tasks.base import Evaluation, Outputs, Task
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """How long, how fast and by what a run is trained and selected; every run of a paper shares it.
-
-    optimiser: "sgd" or "adam" (default betas). The rate is multiplied by `decay_factor` every `decay_every` epochs, or
-    after each number of epochs in `decay_at`. select: "validation", the epoch with the best validation `metric`, of
-    equals the earlier or the later one (`ties`); or "last". `patience`: epochs without an improvement of the metric by
-    at least `min_delta` percentage points (None: train to the end). stop_at_loss: training ends when the loss of the
-    prediction alone, which all methods have in common, was below this in each of the last STOP_EPOCHS epochs (None:
-    train to the end): hardly any gradient is left then. watch_test: evaluate the test part after every
-    epoch and keep the best of them beside the selected model; nothing is selected by it. precision: "fp32", or "bf16":
-    forward pass and loss of training under autocast; weights, optimiser and evaluation stay in float32.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    decay_factor: float
-    momentum: float = 0.0
-    decay_every: int | None = None
-    decay_at: tuple[int, ...] | None = None
-    optimiser: str = "sgd"
-    drop_last: bool = False
-    select: str = "validation"
-    metric: str = "accuracy"
-    ties: str = "earlier"
-    patience: int | None = None
-    min_delta: float = 0.1
-    stop_at_loss: float | None = None
-    record_confidence: bool = False
-    watch_test: bool = False
-    precision: str = "fp32"
-    max_steps: int | None = None  # stop every epoch after so many steps (checks of the paper tier)
-
-    def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(f"protocol.{name} is {getattr(self, name)!r}; it must be {' or '.join(allowed)}.")
-        if (self.decay_every is None) == (self.decay_at is None):
-            raise UserError("protocol: set one of decay_every and decay_at, and the other to null.")
-
-    def rate(self, epoch: int) -> float:
-        """Learning rate of a 0-based epoch."""
-        if self.decay_at is not None:
-            return self.learning_rate * self.decay_factor ** sum(epoch >= end for end in self.decay_at)
-        assert self.decay_every is not None
-        return self.learning_rate * self.decay_factor ** (epoch // self.decay_every)
-
-    def better(self, value: float, best: float) -> bool:
-        """Whether a later epoch with this value is preferred to an earlier one."""
-        return value > best if self.ties == "earlier" else value >= best
-
-
-_CHOICES = {
-    "select": ("validation", "last"),
-    "ties": ("earlier", "later"),
-    "optimiser": ("sgd", "adam"),
-    "precision": ("fp32", "bf16"),
-}
-
-
-STOP_EPOCHS = 5  # of a loss below `stop_at_loss`: one epoch may be low by its draws
-Losses = tuple[float, float]  # what the method minimises, and the loss of its prediction alone
 _NONE_YET: Losses = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The best epoch of one part so far, 0-based, its value of the metric, and the weights after it."""
-
-    epoch: int
-    value: float
-    weights: dict[str, Tensor]
 
 
 @dataclass
@@ -121,19 +46,18 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     stream: str = "main"
     epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    confidence: dict[str, list[Any]] = field(default_factory=dict)  # per epoch float32 (n,)
-    best: dict[str, Kept] = field(default_factory=dict)  # by part: val, and test where it is watched
-    states: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    course: Course = field(default_factory=Course)
+    states: dict[str, Weights] = field(default_factory=dict)
     optimiser: torch.optim.Optimizer = field(init=False)
     _first_epoch: int = 0  # of the training under way
 
     def __post_init__(self) -> None:
-        metric = self.protocol.metric
-        if metric not in self.task.metrics:
-            known = ", ".join(self.task.metrics)
-            raise UserError(f"protocol.metric is {metric!r}; task {self.task.name} has {known}.")
-        self.optimiser = self._fresh_optimiser()
+        rule, parameters = self.protocol, self.model.parameters()
+        common: dict[str, Any] = {"lr": rule.rate(self.epoch), "weight_decay": rule.weight_decay}
+        if rule.optimiser == "adam":
+            self.optimiser = torch.optim.Adam(parameters, fused=True, **common)
+        else:  # the fused form fails for parameters that get their first gradient later than others
+            self.optimiser = torch.optim.SGD(parameters, momentum=rule.momentum, foreach=True, **common)
 
     @property
     def device(self) -> torch.device:
@@ -144,40 +68,19 @@ class Trainer:
         return self.protocol.epochs
 
     @property
-    def selected_epoch(self) -> int:
-        """0-based epoch of the selected model; -1 before the first."""
-        return self.best["val"].epoch if self.best else len(self.history) - 1
-
-    def _fresh_optimiser(self) -> torch.optim.Optimizer:
-        rule = self.protocol
-        if rule.optimiser == "adam":
-            return torch.optim.Adam(
-                self.model.parameters(), lr=rule.rate(self.epoch), weight_decay=rule.weight_decay, fused=True
-            )
-        return torch.optim.SGD(
-            self.model.parameters(),
-            lr=rule.rate(self.epoch),
-            momentum=rule.momentum,
-            weight_decay=rule.weight_decay,
-            foreach=True,  # the fused form fails for parameters that get their first gradient later than others
-        )
+    def history(self) -> list[dict[str, Any]]:
+        return self.course.history
 
     def clone(self, method: Method) -> Trainer:
         """A trainer of a deep copy of the model, with fresh optimiser state and this trainer's learning rate."""
-        return Trainer(
+        return replace(
+            self,
             model=copy.deepcopy(self.model),
             method=method,
-            task=self.task,
-            source=self.source,
-            parts=self.parts,
-            protocol=self.protocol,
-            seed=self.seed,
-            checkpoints=self.checkpoints,
-            needs=self.needs,
-            facts=self.facts,
-            progress=self.progress,
             stream=f"{self.stream}.clone",
-            epoch=self.epoch,
+            course=Course(),
+            states={},
+            _first_epoch=0,
         )
 
     def fit_epochs(self, n: int, first_epoch: int, stream: str, schedule: bool) -> None:
@@ -200,24 +103,23 @@ class Trainer:
             self._close_epoch(0, (loss, loss))
         else:
             self._run(0, self.protocol.epochs, fixed_rate=None, main=True)
-        self.states = {"last": self._weights()}
-        self.states["selected"] = self.best["val"].weights if "val" in self.best else self.states["last"]
-        if "test" in self.best:
-            self.states["best-test"] = self.best["test"].weights
+        best = self.course.best
+        self.states = {"last": copied(self.model.state_dict())}
+        self.states["selected"] = best["val"].weights if "val" in best else self.states["last"]
+        if "test" in best:
+            self.states["best-test"] = best["test"].weights
         self.model.load_state_dict(self.states["selected"])
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _run(self, first: int, stop: int, fixed_rate: float | None, main: bool = False) -> None:
         self.method.prepare(self)
         self._first_epoch = first
         epoch, index, totals = self._resume(first)
-        while epoch < stop and not self._over():
+        while epoch < stop and not self.protocol.over(self.history):
             self.epoch = epoch
             if index == 0:
                 self.method.epoch_start(self, epoch)
-            self._set_rate(fixed_rate if fixed_rate is not None else self.protocol.rate(epoch))
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.protocol.rate(epoch) if fixed_rate is None else fixed_rate
             losses = self._epoch(epoch, index, totals, main)
             if main:
                 self._close_epoch(epoch, losses)
@@ -239,13 +141,8 @@ class Trainer:
         seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(batches)]
         order = derive(self.seed, self.stream, "order", epoch)
         for batch in self.source.training(indices, order, seeds, first=index):
-            step = Step(
-                epoch=epoch,
-                index=index,
-                batches=limit,
-                generator=torch_stream(self.device, self.seed, self.stream, "step", epoch, index),
-            )
-            losses += self._step(batch, step)
+            generator = torch_stream(self.device, self.seed, self.stream, "step", epoch, index)
+            losses += self._step(batch, Step(epoch, index, limit, generator))
             index += 1
             if index >= limit:
                 break
@@ -277,45 +174,19 @@ class Trainer:
             return torch.stack([loss, self.task.loss(output, label)]).double()
 
     def _close_epoch(self, epoch: int, losses: Losses) -> None:
-        log: dict[str, Any] = {"epoch": epoch + 1, "lr": self.protocol.rate(epoch)}
-        log |= {"train_loss": losses[0], LOSS: losses[1]}
-        parts = ("val", "test") if self.protocol.watch_test else ("val",)
+        rule, course = self.protocol, self.course
+        parts = ("val", "test") if rule.watch_test else ("val",)
         evaluations = {part: self.evaluate(part) for part in parts}
-        for part, evaluation in evaluations.items():
-            log |= {f"{part}_{metric}": value for metric, value in evaluation.metrics.items()}
-            log[f"{part}_loss"] = evaluation.loss["logits"]
-            if len(self.model.modalities) > 1:
-                log |= {
-                    f"{part}_accuracy_{head}": value for head, value in evaluation.accuracy.items() if head != "logits"
-                }
+        log = row_of_history(epoch, rule.rate(epoch), losses, evaluations, len(self.model.modalities) > 1)
         self.method.epoch_end(self, epoch, log)
-        if self.protocol.record_confidence:
+        if rule.record_confidence:
             for name in ("train", "val", "test"):
                 evaluation = evaluations[name] if name in evaluations else self.evaluate(name)
-                self.confidence.setdefault(name, []).append(evaluation.true_class)
+                course.confidence.setdefault(name, []).append(evaluation.true_class)
         for part in parts:
-            self._keep_if_better(part, epoch, log[f"{part}_{self.protocol.metric}"])
-        self.history.append(log)
-        self.progress.epoch(self.stream, log, self.protocol.epochs, self.protocol.metric)
-
-    def _keep_if_better(self, part: str, epoch: int, value: float) -> None:
-        if part == "val" and self.protocol.select == "last":
-            return
-        if part not in self.best or self.protocol.better(value, self.best[part].value):
-            self.best[part] = Kept(epoch, value, self._weights())
-
-    def _over(self) -> bool:
-        """Whether `patience` epochs have passed without a gain (see stopping.py), or the loss has come to rest at 0."""
-        rule = self.protocol
-        recent = [row[LOSS] for row in self.history[-STOP_EPOCHS:]]
-        if rule.stop_at_loss is not None and len(recent) == STOP_EPOCHS and max(recent) < rule.stop_at_loss:
-            return True
-        values = [row[f"val_{rule.metric}"] for row in self.history]
-        return rule.patience is not None and early_stop(values, rule.min_delta, rule.patience)[1] is not None
-
-    def _set_rate(self, rate: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            course.keep_if_better(part, epoch, log[f"{part}_{rule.metric}"], rule, self.model.state_dict())
+        course.history.append(log)
+        self.progress.epoch(self.stream, log, rule.epochs, rule.metric)
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
@@ -335,21 +206,9 @@ class Trainer:
     def _maybe_save(self, epoch: int, index: int, losses: Tensor) -> None:
         if self.checkpoints is None or not self.checkpoints.due():
             return
-        self.checkpoints.save(
-            self.stream,
-            {
-                "first_epoch": self._first_epoch,
-                "epoch": epoch,
-                "index": index,
-                "totals": losses.tolist(),
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "method": self.method.state_dict(),
-                "history": self.history,
-                "confidence": {name: [torch.from_numpy(row) for row in rows] for name, rows in self.confidence.items()},
-                "best": {part: vars(kept) for part, kept in self.best.items()},
-            },
-        )
+        place = {"first_epoch": self._first_epoch, "epoch": epoch, "index": index, "totals": losses.tolist()}
+        parts = {"model": self.model, "optimiser": self.optimiser, "method": self.method, "course": self.course}
+        self.checkpoints.save(self.stream, {**place, **{name: each.state_dict() for name, each in parts.items()}})
 
     def _resume(self, first: int) -> tuple[int, int, Losses]:
         """Take up the last state of this training; a state of an earlier one on the same stream is passed over."""
@@ -359,9 +218,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.method.load_state_dict(state["method"])
-        self.history = state["history"]
-        self.confidence = {name: [row.numpy() for row in rows] for name, rows in state["confidence"].items()}
-        self.best = {part: Kept(**kept) for part, kept in state["best"].items()}
+        self.course.load_state_dict(state["course"])
         self.progress.note(f"resumed at epoch {state['epoch'] + 1}, step {state['index'] + 1}")
         loss, prediction = state["totals"]
         return state["epoch"], state["index"], (loss, prediction)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
+from avbalance.methods.base import Indices
+from avbalance.training.data_settings import DataSettings
 
-Indices = NDArray[np.int64]
 PARTITION_SEED = 0  # the same for all methods and seeds: only initialisation and order differ between seeds
 
 
@@ -27,32 +26,25 @@ def stratified_part(labels: Indices, fraction: float, purpose: int) -> NDArray[n
     return marked
 
 
-def partition(
-    split: NDArray[np.str_],
-    labels: Indices,
-    train_part: str = "all",
-    estimation_holdout: float = 0.0,
-    validation_fraction: float = 0.1,
-) -> dict[str, Indices]:
+def partition(split: NDArray[np.str_], labels: Indices, settings: DataSettings) -> dict[str, Indices]:
     """Indices of the parts of one data set.
 
     `split` (N,) of train/val/test and `labels` (N,) are of the usable clips. Returns train, val, test and, with
     `estimation_holdout` > 0, estimation (held out of train) and train-sample (as many clips of what is left in train;
     the two sets of Gradient-Blending). Without an official validation part a stratified `validation_fraction` of train
-    becomes one. `train_part` "half-a" or "half-b" keeps one stratified half of train, for cross-fitting.
-    Raises UserError when a part is empty or `train_part` is unknown.
+    becomes one. `train_part` "half-a" or "half-b" keeps one stratified half of train. Raises UserError when a part is
+    empty.
     """
     train, val, test = (np.flatnonzero(split == name) for name in ("train", "val", "test"))
     if len(val) == 0:
-        held = stratified_part(labels[train], validation_fraction, purpose=0)
+        held = stratified_part(labels[train], settings.validation_fraction, purpose=0)
         train, val = train[~held], train[held]
-    halves = _halves()
-    if train_part not in halves:
-        raise UserError(f"data.train_part is {train_part!r}; it must be one of {', '.join(halves)}.")
-    train = halves[train_part](train, labels)
+    if settings.train_part != "all":
+        first = stratified_part(labels[train], 0.5, purpose=1)
+        train = train[first if settings.train_part == "half-a" else ~first]
     parts = {"train": train, "val": val, "test": test}
-    if estimation_holdout > 0:
-        held = stratified_part(labels[train], estimation_holdout, purpose=2)
+    if settings.estimation_holdout > 0:
+        held = stratified_part(labels[train], settings.estimation_holdout, purpose=2)
         parts["train"], parts["estimation"] = train[~held], train[held]
         order = np.random.default_rng([PARTITION_SEED, 3]).permutation(len(parts["train"]))
         parts["train-sample"] = np.sort(parts["train"][order[: len(parts["estimation"])]])
@@ -60,15 +52,3 @@ def partition(
         if len(indices) == 0:
             raise UserError(f"the {name} part has no usable clip; look at the losses in the feature store's card.json.")
     return parts
-
-
-def _halves() -> dict[str, Callable[[Indices, Indices], Indices]]:
-    def half(train: Indices, labels: Indices, first: bool) -> Indices:
-        marked = stratified_part(labels[train], 0.5, purpose=1)
-        return train[marked] if first else train[~marked]
-
-    return {
-        "all": lambda train, labels: train,
-        "half-a": lambda train, labels: half(train, labels, True),
-        "half-b": lambda train, labels: half(train, labels, False),
-    }

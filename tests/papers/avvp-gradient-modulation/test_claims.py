@@ -13,13 +13,13 @@ import pytest
 from claims_paper import evidence_of, outcome_of
 from parsing_files import declarations, history, made_up_paper
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import INCONCLUSIVE, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.evaluation.parsing import METRICS
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.papers.avvp_gradient_modulation.claims import by_seed_clips, by_seed_history
 from avbalance.papers.avvp_gradient_modulation.videos import NAMED_RULE, OWN_RULE, shown_clips

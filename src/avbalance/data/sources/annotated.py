@@ -20,19 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-ROOTS = ("features_root", "media_root")
 _SHOWN = 20
-
-
-def chosen_root(options: Mapping[str, Any], kind: str) -> str:
-    """Which of the options features_root and media_root is set; raises UserError unless it is exactly one."""
-    given = [name for name in ROOTS if options[name]]
-    if len(given) != 1:
-        raise UserError(
-            f"data set of kind {kind}: {'both' if given else 'none'} of features_root and media_root given; set "
-            "features_root to the folder of the released features, or media_root to that of the clips."
-        )
-    return given[0]
 
 
 def tell_oddities(oddities: Iterable[Oddity], treated: str = "left as they are") -> dict[str, int]:
@@ -89,11 +77,6 @@ def events_text(active: NDArray[np.bool_], classes: Sequence[str]) -> str:
     edges = np.diff(np.pad(active.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     starts, ends = (np.argwhere(edges == sign) for sign in (1, -1))
     return json.dumps([[classes[c], int(on), int(off)] for (c, on), (_, off) in zip(starts, ends, strict=True)])
-
-
-def missing_columns(what: str) -> dict[str, Any]:
-    """Manifest columns of a clip without its files."""
-    return {"status": "missing", "reason": what}
 
 
 def tell_missing(rows: Sequence[Mapping[str, Any]], root: Path) -> None:

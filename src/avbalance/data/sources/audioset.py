@@ -9,19 +9,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from avbalance.data.sources.annotated import chosen_root, missing_columns, tell_oddities
+from pydantic import Field
+
+from avbalance.data.sources.annotated import tell_oddities
 from avbalance.data.sources.common import (
+    absent_list,
+    absent_media,
     card_for,
     files_below,
     index_youtube_clips,
     media_root_entry,
+    missing_columns,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
     video_columns,
 )
+from avbalance.data.sources.options import FeatureOrMediaOptions
+from avbalance.declared import Count, Once
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,18 +43,27 @@ FOLDERS = {
     "unbalanced_train_segments.csv": "unbal_train",
     "eval_segments.csv": "eval",
 }
-LISTS = tuple(FOLDERS)
 NAMES = "class_labels_indices.csv"
-DEFAULTS: dict[str, Any] = {
-    "lists_dir": required(),
-    "lists": list(LISTS),  # decision: all three, since the paper makes parts of its own
-    "features_root": None,
-    "media_root": None,
-    "seed": 0,
-    "speech_descendants": False,
-    "allow_missing": False,
-    "checksums": False,
-}
+SegmentList = Literal["balanced_train_segments.csv", "unbalanced_train_segments.csv", "eval_segments.csv"]
+
+
+class AudioSetOptions(FeatureOrMediaOptions):
+    """Options of kind audioset; features_root holds bal_train, unbal_train and eval with released embeddings."""
+
+    lists: Annotated[Once[SegmentList], Field(min_length=1)] = Field(default=list(FOLDERS))
+    """the segment lists that are used; decision: all three, since the paper makes parts of its own"""
+    seed: Count = 0
+    """draws the surplus clips that are left out and the parts"""
+    speech_descendants: bool = False
+    """whether kinds of speech count as speech, too"""
+
+    @property
+    def record_folders(self) -> list[Path]:
+        """Folders of the released records of the lists."""
+        return [self.folder / FOLDERS[name] for name in self.lists]
+
+
+OPTIONS = AudioSetOptions
 _PAGE = "research.google.com/audioset (Download)"
 MEDIA_SOURCES = {
     "features_root": f"unpack features.tar.gz of {_PAGE} into it",
@@ -60,32 +76,23 @@ Index = Mapping[tuple[str, int], str]  # (YouTube id, start second) -> path of t
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    unknown = [name for name in options["lists"] if name not in FOLDERS]
-    if unknown or not options["lists"]:
-        raise UserError(f"data set of kind audioset: option 'lists' must name some of {', '.join(LISTS)}.")
-    for path in map(Path, inputs(spec)):
-        if not path.is_file():
-            return f"{path}: no such file; take it from {_PAGE}."
-    root = chosen_root(options, "audioset")
-    if options["allow_missing"]:
+    options = read_options(OPTIONS, spec)
+    told = absent_list(inputs(spec), _PAGE)
+    if told or options.root == "media_root":
+        return told or absent_media(options.folder, MEDIA_SOURCES["media_root"], options)
+    absent = [folder for folder in options.record_folders if not folder.is_dir()]
+    if not absent or options.allow_missing:
         return None
-    if root == "media_root":
-        media = Path(options[root])
-        return None if media.is_dir() else (
-            f"{media}: no such folder; {MEDIA_SOURCES[root]}, or set the option allow_missing to plan without them."
-        )  # fmt: skip
-    absent = [folder for folder in _record_folders(options) if not folder.is_dir()]
-    return None if not absent else (
+    return (
         f"{absent[0]}: no such folder; unpack features.tar.gz of {_PAGE} so that it exists, take its list out of the "
         "option lists, or set the option allow_missing to plan without it."
-    )  # fmt: skip
+    )
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips and name their labels."""
-    options = read_options(spec, DEFAULTS)
-    return [str(Path(options["lists_dir"]) / name) for name in (*options["lists"], NAMES)]
+    options = read_options(OPTIONS, spec)
+    return [str(Path(options.lists_dir) / name) for name in (*options.lists, NAMES)]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -98,26 +105,22 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    root = chosen_root(options, "audioset")
-    folder = Path(options[root])
-    index = index_youtube_clips(folder) if root == "media_root" else _index_records(options)
-    rows, left_out = _listed(options, root, index)
-    refuse_if_nothing_found(rows, folder, options["allow_missing"], root)
+    options = ready_options(OPTIONS, spec, preflight)
+    folder, heard = options.folder, options.root == "features_root"
+    index = _index_records(options) if heard else index_youtube_clips(folder)
+    rows, left_out = _listed(options, index)
+    refuse_if_nothing_found(rows, folder, options, options.root)
     listed = len(rows)
     rows = [row for row in rows if "status" not in row] or rows
     left_out["missing"] = listed - len(rows)
-    chosen = _balanced(rows, options["seed"], folder)
+    chosen = _balanced(rows, options.seed, folder)
     left_out["surplus"] = len(rows) - len(chosen)
     log.info("%s: %d of %d listed outdoor clips are used; left out: %s", folder, len(chosen), listed, left_out)
-    card = card_for(name, spec, _tasks()["urban_rural"], media_root_entry(options[root], out_dir))
+    card = card_for(name, spec, _tasks()["urban_rural"], media_root_entry(options.folder_as_given, out_dir))
     card.update(labellings={"speech": list(_tasks()["speech"])}, left_out=left_out)
-    if root == "features_root":
+    if heard:
         card.update(modalities=["audio"], records=len(index))
-    return make_manifest(chosen, card, options["lists_dir"])
+    return make_manifest(chosen, card, options.lists_dir)
 
 
 def _tasks() -> Mapping[str, tuple[str, str]]:
@@ -126,17 +129,13 @@ def _tasks() -> Mapping[str, tuple[str, str]]:
     return TASKS
 
 
-def _record_folders(options: Mapping[str, Any]) -> list[Path]:
-    return [Path(options["features_root"]) / FOLDERS[name] for name in options["lists"]]
-
-
-def _index_records(options: Mapping[str, Any]) -> Index:
+def _index_records(options: AudioSetOptions) -> Index:
     """Where the record of each clip is: `<file>#<offset>`, the file relative to features_root."""
     from avbalance.data.tfrecords import embedded_clip, read_records
 
     index: dict[tuple[str, int], str] = {}
-    root, files = Path(options["features_root"]), 0
-    for folder in _record_folders(options):
+    root, files = options.folder, 0
+    for folder in options.record_folders:
         for name in files_below(folder, _RECORDS):
             path, files = folder / name, files + 1
             for offset, data in read_records(path):
@@ -146,31 +145,30 @@ def _index_records(options: Mapping[str, Any]) -> Index:
     return index
 
 
-def _listed(options: Mapping[str, Any], root: str, index: Index) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _listed(options: AudioSetOptions, index: Index) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """A row without its part for every listed clip with one outdoor label; how many clips have both."""
     from avbalance.data.audioset import outdoor_clips, read_class_names
 
-    lists = Path(options["lists_dir"])
+    lists = Path(options.lists_dir)
     read_class_names(lists / NAMES)
-    clips = outdoor_clips([lists / name for name in options["lists"]], options["speech_descendants"])
+    clips = outdoor_clips([lists / name for name in options.lists], options.speech_descendants)
     if not clips.ids:
         raise UserError(
-            f"{lists}: none of the clips in {', '.join(options['lists'])} has one outdoor label; take the lists again "
+            f"{lists}: none of the clips in {', '.join(options.lists)} has one outdoor label; take the lists again "
             f"from {_PAGE}."
         )
     rows = []
     for position, (clip, segment) in enumerate(zip(clips.ids, clips.segments, strict=True)):
         labels = {task: names[clips.labels[task][position]] for task, names in _tasks().items()}
         labelled = {"label": labels["urban_rural"], "label_speech": labels["speech"]}
-        rows.append({"id": clip, "group": segment.video, **labelled, **_files(segment, index, options, root)})
+        rows.append({"id": clip, "group": segment.video, **labelled, **_files(segment, index, options)})
     return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
 
 
-def _files(segment: Segment, index: Index, options: Mapping[str, Any], root: str) -> dict[str, Any]:
+def _files(segment: Segment, index: Index, options: AudioSetOptions) -> dict[str, Any]:
     found = index.get((segment.video, int(segment.start)))
-    if root == "media_root":
-        wanted = f"{segment.id}[_<end>] (mp4, mkv, webm)"
-        return video_columns(found, Path(options[root]), options["checksums"], wanted)
+    if options.root == "media_root":
+        return video_columns(found, options.folder, options, f"{segment.id}[_<end>] (mp4, mkv, webm)")
     return {"audio": found} if found else missing_columns(f"no record of {segment.id}")
 
 

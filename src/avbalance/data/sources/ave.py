@@ -10,41 +10,49 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from avbalance.data.sources.annotated import (
-    chosen_root,
-    missing_columns,
-    refuse_empty_intervals,
-    tell_missing,
-    tell_oddities,
-)
+from pydantic import model_validator
+
+from avbalance.data.sources.annotated import refuse_empty_intervals, tell_missing, tell_oddities
 from avbalance.data.sources.common import (
     VIDEO_SUFFIXES,
+    absent_list,
+    absent_media,
     card_for,
     files_below,
     media_root_entry,
+    missing_columns,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
     video_columns,
 )
+from avbalance.data.sources.options import FeatureOrMediaOptions
+from avbalance.declared import refusal
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.ave import Annotations
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "lists_dir": required(),
-    "features_root": None,
-    "media_root": None,
-    "labelled": "seconds",
-    "noisy": False,
-    "allow_missing": False,
-    "checksums": False,
-}
-LABELLED = ("seconds", "clips")
+
+class AVEOptions(FeatureOrMediaOptions):
+    """Options of kind ave; lists_dir holds Annotations.txt and the three orders, features_root the two .h5 files."""
+
+    labelled: Literal["seconds", "clips"] = "seconds"
+    """every second, or clips: one label each, without background"""
+    noisy: bool = False
+    """add the released noisy part, 178 videos without event, to the training part"""
+
+    @model_validator(mode="after")
+    def _noisy_seconds(self) -> Self:
+        if self.noisy and (self.labelled != "seconds" or not self.features_root):
+            raise refusal("noisy needs features_root and labelled: seconds; set it to false")
+        return self
+
+
+OPTIONS = AVEOptions
 BACKGROUND = "Background"
 _ANNOTATIONS = "Annotations.txt"
 _ORDERS = ("train_order.h5", "val_order.h5", "test_order.h5")
@@ -62,30 +70,21 @@ MEDIA_SOURCES = {
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list, feature file or folder is missing and where to get it; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    if options["labelled"] not in LABELLED:
-        raise UserError(f"data set of kind ave: option 'labelled' must be one of {', '.join(LABELLED)}.")
-    if options["noisy"] and (options["labelled"] != "seconds" or not options["features_root"]):
-        raise UserError(
-            "data set of kind ave: option noisy needs features_root and labelled: seconds; set it to false."
-        )
-    for name in inputs(spec):
-        if not Path(name).is_file():
-            return f"{name}: no such file; take it from {_SOURCE} (data)."
-    root = chosen_root(options, "ave")
-    if options["allow_missing"]:
-        return None
-    if not Path(options[root]).is_dir():
-        return f"{options[root]}: no such folder; {MEDIA_SOURCES[root]}, or set allow_missing."
-    absent = [path for path in _feature_files(options) if not path.is_file()]
-    return f"{absent[0]}: no such file; {MEDIA_SOURCES[root]}." if absent else None
+    options = read_options(OPTIONS, spec)
+    origin = MEDIA_SOURCES[options.root]
+    told = absent_list(inputs(spec), f"{_SOURCE} (data)") or absent_media(options.folder, origin, options)
+    if told or options.allow_missing or options.root == "media_root":
+        return told
+    names = [*_FEATURES.values(), *(_NOISY_FEATURES.values() if options.noisy else [])]
+    absent = [options.folder / name for name in names if not (options.folder / name).is_file()]
+    return f"{absent[0]}: no such file; {origin}." if absent else None
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: the annotations, the three orders and, with `noisy`, the labels of that part."""
-    options = read_options(spec, DEFAULTS)
-    names = (_ANNOTATIONS, *_ORDERS, *([_NOISY_LABELS] if options["noisy"] else []))
-    return [str(Path(options["lists_dir"]) / name) for name in names]
+    options = read_options(OPTIONS, spec)
+    names = (_ANNOTATIONS, *_ORDERS, *([_NOISY_LABELS] if options.noisy else []))
+    return [str(Path(options.lists_dir) / name) for name in names]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -105,18 +104,15 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.data.ave import CLASSES, read_annotations, read_orders, videos_in_two_splits
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    lists, root = Path(options["lists_dir"]), chosen_root(options, "ave")
+    options = ready_options(OPTIONS, spec, preflight)
+    lists, folder = Path(options.lists_dir), options.folder
     annotations = read_annotations(lists / _ANNOTATIONS)
     refuse_empty_intervals(
         odd for odd in annotations.oddities if annotations.ids[odd.row - annotations.first_row] not in _KNOWN_EMPTY
     )
     orders = read_orders(lists, len(annotations.ids))
-    files = _file_columns(annotations, options, root)
-    by_clip = options["labelled"] == "clips"
+    files = _file_columns(annotations, options)
+    by_clip = options.labelled == "clips"
     listed = {split: sorted(order.tolist()) for split, order in orders.items()}
     kept = {split: _last_of_each_video(annotations, order) if by_clip else order for split, order in listed.items()}
     rows = [
@@ -124,12 +120,12 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         for split, order in kept.items()
         for record in order
     ]
-    if options["noisy"]:
-        rows += _noisy_rows(lists / _NOISY_LABELS, Path(options[root]))
-    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
-    tell_missing(rows, Path(options[root]))
+    if options.noisy:
+        rows += _noisy_rows(lists / _NOISY_LABELS, folder)
+    refuse_if_nothing_found(rows, folder, options, options.root)
+    tell_missing(rows, folder)
     classes = CLASSES[:-1] if by_clip else (*CLASSES[:-1], BACKGROUND)
-    card = card_for(name, spec, classes, media_root_entry(options[root], out_dir))
+    card = card_for(name, spec, classes, media_root_entry(options.folder_as_given, out_dir))
     if by_clip:
         card["left_out"] = {"earlier records of a video": sum(map(len, listed.values())) - len(rows)}
     card["oddities"] = tell_oddities([*annotations.oddities, *videos_in_two_splits(annotations, orders)])
@@ -154,13 +150,6 @@ def _label_columns(annotations: Annotations, record: int, by_clip: bool) -> dict
     return {**columns, **seen}
 
 
-def _feature_files(options: Mapping[str, Any]) -> list[Path]:
-    """Files of released features; none when clips are used."""
-    root = options["features_root"]
-    names = [*_FEATURES.values(), *(_NOISY_FEATURES.values() if options["noisy"] else [])]
-    return [Path(root) / name for name in names] if root else []
-
-
 def _noisy_rows(labels_path: Path, features: Path) -> list[dict[str, Any]]:
     """A training row for each video of the noisy part; raises UserError unless all its labels are the background."""
     import numpy as np
@@ -182,17 +171,13 @@ def _noisy_rows(labels_path: Path, features: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _file_columns(annotations: Annotations, options: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
+def _file_columns(annotations: Annotations, options: AVEOptions) -> list[dict[str, Any]]:
     """Manifest columns of every record's files."""
-    folder = Path(options[root])
-    if root == "media_root":
-        clips = {Path(path).stem: path for path in reversed(files_below(folder, VIDEO_SUFFIXES))}
-        wanted = "(mp4, mkv, webm)"
-        return [
-            video_columns(clips.get(video), folder, options["checksums"], f"{video} {wanted}")
-            for video in annotations.ids
-        ]
-    return _feature_columns(folder, _FEATURES, len(annotations.ids), str(annotations.path))
+    folder = options.folder
+    if options.root == "features_root":
+        return _feature_columns(folder, _FEATURES, len(annotations.ids), str(annotations.path))
+    clips = {Path(path).stem: path for path in reversed(files_below(folder, VIDEO_SUFFIXES))}
+    return [video_columns(clips.get(video), folder, options, f"{video} (mp4, mkv, webm)") for video in annotations.ids]
 
 
 def _feature_columns(folder: Path, names: Mapping[str, str], records: int, listed_in: str) -> list[dict[str, Any]]:

@@ -17,29 +17,39 @@ from typing import TYPE_CHECKING, Any
 from avbalance.data.sources.annotated import tell_shared_videos
 from avbalance.data.sources.common import (
     VIDEO_SUFFIXES,
+    absent_media,
     card_for,
     files_below,
     media_checksum,
     media_root_entry,
+    missing_columns,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
     youtube_clip,
 )
+from avbalance.data.sources.options import ClipOptions, FilePath
 from avbalance.errors import UserError
 from avbalance.files import read_json
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "annotation": required(),
-    "media_root": required(),
-    "visual_folder": "video",
-    "audio_folder": "audio",
-    "allow_missing": False,
-    "checksums": False,
-}
+
+class BalancedOptions(ClipOptions):
+    """Options of kind balanced."""
+
+    annotation: FilePath
+    """the distributed JSON file"""
+    media_root: FilePath
+    """folder that holds the two media folders"""
+    visual_folder: FilePath = "video"
+    """folder of the pictures below media_root"""
+    audio_folder: FilePath = "audio"
+    """folder of the sound below media_root"""
+
+
+OPTIONS = BalancedOptions
 _PAGE = "the page of GeWu-Lab/Balanced-Audiovisual-Dataset"
 _TEN = "MM-Debiased.json"
 _TEN_SOURCE = "take it from the repository GeWu-Lab/Valuate-and-Enhance-Multimodal-Cooperation (MM-Debiased dataset)"
@@ -56,20 +66,18 @@ _SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that the annotation or the media are missing and where to get them; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    annotation, media = Path(options["annotation"]), Path(options["media_root"])
+    options = read_options(OPTIONS, spec)
+    annotation, media = Path(options.annotation), Path(options.media_root)
     source = MEDIA_SOURCES["media_root"]
     if not annotation.is_file():
         return f"{annotation}: no such file; {_TEN_SOURCE if annotation.name == _TEN else source}."
-    for folder in (media / options["visual_folder"], media / options["audio_folder"]):
-        if not options["allow_missing"] and not folder.is_dir():
-            return f"{folder}: no such folder; {source}, or set allow_missing to plan without the clips."
-    return None
+    told = (absent_media(media / name, source, options) for name in (options.visual_folder, options.audio_folder))
+    return next(filter(None, told), None)
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: the annotation."""
-    return [str(read_options(spec, DEFAULTS)["annotation"])]
+    return [read_options(OPTIONS, spec).annotation]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -81,22 +89,19 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    annotation, media = Path(options["annotation"]), Path(options["media_root"])
+    options = ready_options(OPTIONS, spec, preflight)
+    annotation, media = Path(options.annotation), Path(options.media_root)
     names, clips, whole = _read_annotation(annotation)
-    visual = _index(media, options["visual_folder"], VISUAL_SUFFIXES)
-    audio = _index(media, options["audio_folder"], AUDIO_SUFFIXES)
+    visual = _index(media, options.visual_folder, VISUAL_SUFFIXES)
+    audio = _index(media, options.audio_folder, AUDIO_SUFFIXES)
     rows = []
     for clip_id, (split, label) in clips.items():
         source = youtube_clip(clip_id)
         group = source[0] if source else clip_id
-        files = _media_columns(audio.get(clip_id), visual.get(clip_id), media, options["checksums"])
+        files = _media_columns(audio.get(clip_id), visual.get(clip_id), media, options.checksums)
         rows.append({"id": clip_id, "label": label, "split": split, "group": group, **files})
-    refuse_if_nothing_found(rows, media, options["allow_missing"])
-    card = card_for(name, spec, names, media_root_entry(options["media_root"], out_dir))
+    refuse_if_nothing_found(rows, media, options)
+    card = card_for(name, spec, names, media_root_entry(options.media_root, out_dir))
     card["size_differences"] = _size_differences(Counter(row["split"] for row in rows)) if whole else []
     card["shared_videos"] = tell_shared_videos(rows, annotation)
     return make_manifest(rows, card, str(annotation))
@@ -139,7 +144,7 @@ def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
 def _media_columns(audio: str | None, visual: str | None, media: Path, checksums: bool) -> dict[str, Any]:
     absent = [what for what, path in (("sound", audio), ("pictures", visual)) if path is None]
     if audio is None or visual is None:
-        return {"status": "missing", "reason": f"no file with the {' and '.join(absent)}"}
+        return missing_columns(f"no file with the {' and '.join(absent)}")
     files = [media / path for path in dict.fromkeys((audio, visual))]
     return {"audio": audio, "visual": visual, "sha256": media_checksum(files) if checksums else None}
 

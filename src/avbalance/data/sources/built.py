@@ -7,54 +7,176 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from avbalance.data.sources.common import read_options, required
-from avbalance.errors import UserError
+from pydantic import Field, model_validator
+
+from avbalance.data.sources.common import read_options
+from avbalance.data.sources.options import FilePath
+from avbalance.declared import Count, Declared, Name, Share, Size, Weight, refusal
+from avbalance.stopping import StopRule
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "pool": required(),  # data set whose clips are candidates
-    "supplements": [],  # data sets that fill up categories below the target
-    "recipes": required(),  # modality -> recipe of the features that scorers and estimators read
-    "scorers": None,  # modality -> see balancing/scorers.py; None: clips are not sorted into types
-    "categories": None,  # table of categories; None: the scorers' labels are the categories
-    "target": 1300,  # clips of a category up to which supplements are added
-    "shares": {"train": 0.81, "val": 0.08, "test": 0.11},  # of the published set
-    "together": "group",  # column of the pool's manifest whose clips stay in one part: group (videos), or id
-    "estimators": required(),  # data, model, protocol, rule, folds
-    "recalibration": {},  # see balancing/recalibration.py, Rule
-    "seed": 0,
-}
-TOGETHER = ("group", "id")
-ROUNDS = 3  # of recalibration, at the most, unless the option says otherwise
 KINETICS = "kinetics-400"  # labels that need no file
-_ESTIMATORS = ("data", "model", "protocol", "rule", "folds")
+LEAST = 34_000  # clips of the published set
 
 
-def options_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Checked options over their defaults; raises UserError for unknown and absent ones."""
-    options = read_options(spec, DEFAULTS)
-    wanted = {"recipes": ("audio", "visual"), "scorers": ("audio", "visual"), "estimators": _ESTIMATORS}
-    for name, keys in wanted.items():
-        if name == "scorers" and options[name] is None:
-            continue
-        if not isinstance(options[name], Mapping) or set(options[name]) != set(keys):
-            raise UserError(f"data set of kind built: option {name!r} needs {', '.join(keys)}.")
-    if options["together"] not in TOGETHER:
-        raise UserError(
-            f"data set of kind built: option together is {options['together']!r}; it is {' or '.join(TOGETHER)}."
-        )
-    return options
+class OfEachModality(Declared):
+    """One name for sound and one for pictures."""
+
+    audio: str
+    """of sound"""
+    visual: str
+    """of pictures"""
+
+
+class Scorer(Declared):
+    """What judges the sound, or the pictures, of a clip: by a linear model, a file of scores, or stored scores."""
+
+    dataset: Name | None = None
+    """data set that a linear model is fitted to"""
+    recipe: str | None = None
+    """recipe of the features that the linear model reads; or, with labels, whose values are a network's scores"""
+    file: FilePath | None = None
+    """file of scores"""
+    labels: FilePath | None = None
+    """labels of those scores: a file, or kinetics-400"""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = {name for name in ("dataset", "file", "labels", "recipe") if getattr(self, name) is not None}
+        if given not in ({"dataset"}, {"dataset", "recipe"}, {"file", "labels"}, {"recipe", "labels"}):
+            raise refusal("needs dataset, with or without recipe; or file and labels; or recipe and labels")
+        return self
+
+    @property
+    def files(self) -> list[str]:
+        """Files that it reads."""
+        return [path for path in (self.file, self.labels) if path is not None and path != KINETICS]
+
+
+class ScorerOfEach(Declared):
+    """The scorers of both modalities."""
+
+    audio: Scorer
+    """what judges sound"""
+    visual: Scorer
+    """what judges pictures"""
+
+    def of_each(self) -> list[Scorer]:
+        """Both."""
+        return [self.audio, self.visual]
+
+
+class PartShares(Declared):
+    """Share of each part."""
+
+    train: Share = 0.81
+    """of training"""
+    val: Share = 0.08
+    """of validation"""
+    test: Share = 0.11
+    """of the test"""
+
+
+class EstimatorOptions(Declared):
+    """Unimodal models that judge the clips of the other folds; settings as those of a run."""
+
+    folds: Annotated[int, Field(ge=2)]
+    """parts of the pool, each of which is judged by models of the others"""
+    data: dict[str, Any]
+    """data settings"""
+    model: dict[str, Any]
+    """model settings"""
+    protocol: dict[str, Any]
+    """protocol"""
+    rule: StopRule
+    """when a model counts as stopped"""
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Modality -> settings of its models, as those of a run of the method unimodal."""
+        return {
+            modality: {
+                "data": {"audio_recipe": None, "visual_recipe": None, **self.data},
+                "model": {"name": "unimodal-net", **self.model, "modality": modality},
+                "protocol": self.protocol,
+            }
+            for modality in ("audio", "visual")
+        }
+
+
+class Rule(Declared):
+    """How far a pool is recalibrated, see avbalance.balancing.recalibration; all defaults are ours."""
+
+    least: Size | None = None
+    """clips that remain at the least; null: least_share of the pool, or LEAST if that is fewer"""
+    least_share: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """that share"""
+    noise: Share = 0.10
+    """a clip whose two confidences are below it is noise"""
+    noise_share: Share = 0.10
+    """share of the pool that may be noise"""
+    share_slack: Weight = 0.02
+    """how far the share of audio-preferred clips may stay from one half"""
+    category_floor: Count = 300
+    """no category falls below it, or below what it has"""
+    flat_enough: Weight = 0.05
+    """a set this close to a flat map, and with share_enough, needs no further round"""
+    share_enough: Weight = 0.03
+    """how far its share of audio-preferred clips may lie from one half"""
+    gain: Weight = 0.005
+    """a round that brings less is the last"""
+    rounds: Count = 3
+    """rounds at most"""
+    seed: Count = 0
+    """draws what leaves among equals"""
+
+    def fewest(self, pool: int) -> int:
+        """N_min: how many clips of a pool of this size remain at the least."""
+        return min(self.least, pool) if self.least is not None else min(LEAST, int(self.least_share * pool))
+
+
+class BuiltOptions(Declared):
+    """Options of kind built."""
+
+    pool: Name
+    """data set whose clips are candidates"""
+    supplements: list[Name] = Field(default=[])
+    """data sets that fill up categories below the target"""
+    recipes: OfEachModality
+    """recipes of the features that scorers and estimators read"""
+    scorers: ScorerOfEach | None = None
+    """what judges a clip's sound and pictures; null: clips are not sorted into types"""
+    categories: FilePath | None = None
+    """table of categories, as workflow/papers/balanced-audiovisual/categories.yaml; null: the labels"""
+    target: Size = 1300
+    """clips of a category up to which supplements are added"""
+    shares: PartShares = Field(default=PartShares())
+    """share of each part; by default those of the published set"""
+    together: Literal["group", "id"] = "group"
+    """column of the pool's manifest whose clips stay in one part: group (videos), or id"""
+    estimators: EstimatorOptions
+    """unimodal models that judge clips"""
+    recalibration: Rule = Field(default=Rule())
+    """how far clips are left out"""
+    seed: Count = 0
+    """draws folds, parts and what leaves among equals"""
+
+
+OPTIONS = BuiltOptions
 
 
 def datasets(spec: Mapping[str, Any]) -> list[str]:
     """The data sets that have to be there first."""
-    options = options_of(spec)
-    scorers = [str(each["dataset"]) for each in (options["scorers"] or {}).values() if "dataset" in each]
-    return list(dict.fromkeys([options["pool"], *options["supplements"], *scorers]))
+    options = read_options(OPTIONS, spec)
+    scorers = [each.dataset for each in _scorers(options) if each.dataset is not None]
+    return list(dict.fromkeys([options.pool, *options.supplements, *scorers]))
+
+
+def _scorers(options: BuiltOptions) -> list[Scorer]:
+    return options.scorers.of_each() if options.scorers else []
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
@@ -67,10 +189,9 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that the set is built from, besides other data sets."""
-    options = options_of(spec)
-    scorers = (options["scorers"] or {}).values()
-    files = [str(each[name]) for each in scorers for name in ("file", "labels") if each.get(name, KINETICS) != KINETICS]
-    return [*files, *([str(options["categories"])] if options["categories"] else [])]
+    options = read_options(OPTIONS, spec)
+    files = [path for each in _scorers(options) for path in each.files]
+    return [*files, *([options.categories] if options.categories else [])]
 
 
 def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from avbalance.data.sources import built
-from avbalance.data.sources.common import card_for, read_options, required
+from avbalance.data.sources.common import card_for, read_options
+from avbalance.declared import Count, Declared, Name
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {"built": required(), "take": required(), "seed": 0}
-POOL, RANDOM = "pool", "random"
+
+class BuiltControlOptions(Declared):
+    """Options of kind built-control."""
+
+    built: Name
+    """the built data set"""
+    take: Literal["pool", "random"]
+    """the whole pool, or as many clips of each category as the built set has"""
+    seed: Count = 0
+    """draws the random set and its parts"""
+
+
+OPTIONS = BuiltControlOptions
 STEPS = "building"  # folder beside the manifest of a built set: pool.parquet and clips.parquet
-
-
-def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    options = read_options(spec, DEFAULTS)
-    if options["take"] not in (POOL, RANDOM):
-        raise UserError(f"data set of kind built-control: option take is {options['take']!r}; it is pool or random.")
-    return options
 
 
 def datasets(spec: Mapping[str, Any]) -> list[str]:
     """The built data set has to be there first."""
-    return [str(_options(spec)["built"])]
+    return [read_options(OPTIONS, spec).built]
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """None: what is needed is built. Raises UserError on unknown or absent options."""
-    _options(spec)
+    read_options(OPTIONS, spec)
     return None
 
 
@@ -52,22 +57,22 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.data.manifest import make_manifest, read_manifest
     from avbalance.frames import read_parquet
 
-    options = _options(spec)
-    folder = out_dir.parent / options["built"]
+    options = read_options(OPTIONS, spec)
+    folder = out_dir.parent / options.built
     steps = folder / STEPS
     whole = read_manifest(folder / "manifest.parquet")
     if not (steps / "clips.parquet").is_file():
         raise UserError(f"{steps}: no such folder; delete {folder} to have the set built here.")
-    clips = read_parquet(steps / "clips.parquet", ("id", "topic", "group", "own"), f"the data set {options['built']}")
+    clips = read_parquet(steps / "clips.parquet", ("id", "topic", "group", "own"), f"the data set {options.built}")
     pool = read_manifest(steps / "pool.parquet").frame.set_index("id")
     clips = clips[clips["own"] & clips["topic"].isin(whole.classes) & clips["id"].isin(pool.index)]
-    if options["take"] == RANDOM:
-        clips = clips.assign(turn=hashes(clips["id"].tolist(), options["seed"], RANDOM)).sort_values("turn")
+    if options.take == "random":
+        clips = clips.assign(turn=hashes(clips["id"].tolist(), options.seed, "random")).sort_values("turn")
         sizes = whole.frame["label"].value_counts()
         clips = clips[clips.groupby("topic").cumcount() < clips["topic"].map(sizes)].sort_index()
     shares = {part: float((whole.frame["split"] == part).mean()) for part in ("train", "val", "test")}
     topics = clips["topic"].map({label: row for row, label in enumerate(whole.classes)}).to_numpy("int64")
-    parts = grouped_split(topics, clips["group"].tolist(), shares, options["seed"])
+    parts = grouped_split(topics, clips["group"].tolist(), shares, options.seed)
     listed = pool.loc[clips["id"]].reset_index()
     listed = listed.assign(label=clips["topic"].to_numpy(), split=parts)
     rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]

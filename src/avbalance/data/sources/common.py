@@ -5,39 +5,56 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from avbalance.data.sources.options import ClipOptions, MediaOptions
+from avbalance.declared import Declared, read
 from avbalance.errors import UserError
 from avbalance.files import sha256_file
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-_REQUIRED = object()
 _YOUTUBE_CLIP = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+)(?:_(?P<end>\d+))?")
 _MILLISECONDS = 1_000
 
 
-def required() -> Any:
-    """Marks an option that has no default."""
-    return _REQUIRED
+_Kind = TypeVar("_Kind", bound=Declared)
 
 
-def read_options(spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a data set specification over their defaults; UserError on unknown or absent names."""
-    given = dict(spec.get("options") or {})
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        raise UserError(
-            f"data set of kind {spec['kind']}: unknown option {unknown[0]!r}; known are {', '.join(sorted(defaults))}."
-        )
-    options = {**defaults, **given}
-    absent = [name for name, value in options.items() if value is _REQUIRED]
-    if absent:
-        raise UserError(f"data set of kind {spec['kind']}: option {absent[0]!r} is missing; set it under options.")
-    return options
+def read_options(kind: type[_Kind], spec: Mapping[str, Any]) -> _Kind:
+    """The options of a data set specification; raises UserError for what does not exist, and for wrong values."""
+    return read(kind, spec.get("options") or {}, f"data set of kind {spec['kind']}, options")
+
+
+def ready_options(
+    kind: type[_Kind], spec: Mapping[str, Any], preflight: Callable[[Mapping[str, Any]], str | None]
+) -> _Kind:
+    """The options, as of `read_options`; raises UserError also where `preflight` says that something is absent."""
+    problem = preflight(spec)
+    if problem is not None:
+        raise UserError(problem)
+    return read_options(kind, spec)
+
+
+def plain_options(options: Declared, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """All options by name: what is given as it is given, and the defaults of the rest."""
+    return {**options.model_dump(mode="json"), **dict(spec.get("options") or {})}
+
+
+def absent_list(paths: Iterable[str | Path], origin: str) -> str | None:
+    """Say which list is not there, and that it is to be taken from `origin`; None when all are there."""
+    absent = next((path for path in paths if not Path(path).is_file()), None)
+    return None if absent is None else f"{absent}: no such file; take it from {origin}."
+
+
+def absent_media(folder: Path, origin: str, options: ClipOptions) -> str | None:
+    """Say that the folder of the clips is not there, and how to get it; None when it is, or may be absent."""
+    if options.allow_missing or folder.is_dir():
+        return None
+    return f"{folder}: no such folder; {origin}, or set the option allow_missing to plan without."
 
 
 def card_for(name: str, spec: Mapping[str, Any], classes: Iterable[str], media_root: str) -> dict[str, Any]:
@@ -111,19 +128,36 @@ def index_youtube_clips(root: Path) -> dict[tuple[str, int], str]:
     return index
 
 
-def video_columns(path: str | None, root: Path, checksums: bool, wanted: str) -> dict[str, Any]:
+def missing_columns(what: str) -> dict[str, Any]:
+    """Manifest columns of a clip without its files."""
+    return {"status": "missing", "reason": what}
+
+
+def video_columns(path: str | None, root: Path, options: ClipOptions, wanted: str) -> dict[str, Any]:
     """Manifest columns of a clip whose sound and pictures are one file, or is missing (`path` is None)."""
     if path is None:
-        return {"status": "missing", "reason": f"no video file named {wanted}"}
-    checksum = media_checksum([root / path]) if checksums else None
+        return missing_columns(f"no video file named {wanted}")
+    checksum = media_checksum([root / path]) if options.checksums else None
     return {"audio": path, "visual": path, "sha256": checksum}
 
 
+def youtube_columns(
+    video: str, start: int, index: Mapping[tuple[str, int], str], options: MediaOptions, end: str = "[_<end>]"
+) -> dict[str, Any]:
+    """Id, group and files of a clip of a YouTube video, in the `index` of the folder of clips.
+
+    `end`: what may follow the id in a file's name, as people are told.
+    """
+    clip, root = f"{video}_{start:06d}", Path(options.media_root)
+    files = video_columns(index.get((video, start)), root, options, f"{clip}{end} (mp4, mkv, webm)")
+    return {"id": clip, "group": video, **files}
+
+
 def refuse_if_nothing_found(
-    rows: Sequence[Mapping[str, Any]], media: Path, allow_missing: bool, option: str = "media_root"
+    rows: Sequence[Mapping[str, Any]], media: Path, options: ClipOptions, option: str = "media_root"
 ) -> None:
     """Raise UserError when not one clip has its media, which is a wrong folder, the one of `option`, not dead links."""
-    if not allow_missing and rows and all(row.get("status") == "missing" for row in rows):
+    if not options.allow_missing and rows and all(row.get("status") == "missing" for row in rows):
         raise UserError(
             f"{media}: holds none of the {len(rows)} clips ({rows[0]['reason']}); "
             f"set the option {option} to the folder that holds them all, or allow_missing to plan without them."

@@ -10,30 +10,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avbalance.data.sources.annotated import missing_columns, tell_missing
+from avbalance.data.sources.annotated import tell_missing
 from avbalance.data.sources.common import (
     IMAGE_SUFFIXES,
+    absent_list,
+    absent_media,
     card_for,
     media_checksum,
     media_root_entry,
+    missing_columns,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
 )
-from avbalance.errors import UserError
+from avbalance.data.sources.options import FilePath, MediaOptions
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "lists_dir": required(),
-    "media_root": required(),
-    "audio_folder": "AudioWAV",
-    "video_folder": "VideoFlash",
-    "frames_folder": "Image-01-FPS",
-    "allow_missing": False,
-    "checksums": False,
-}
+
+class CREMADOptions(MediaOptions):
+    """Options of kind cremad; media_root holds the folders of sound and pictures."""
+
+    lists_dir: FilePath
+    """folder of train.csv and test.csv"""
+    audio_folder: FilePath = "AudioWAV"
+    """folder of the sound below media_root"""
+    video_folder: FilePath = "VideoFlash"
+    """folder of the videos below media_root"""
+    frames_folder: FilePath = "Image-01-FPS"
+    """folder of one folder of frames per clip below media_root"""
+
+
+OPTIONS = CREMADOptions
 MEDIA_SOURCES = {
     "media_root": "take AudioWAV and VideoFlash from the repository CheyneyComputerScience/CREMA-D (git lfs pull)"
 }
@@ -43,22 +52,16 @@ _SOUND_SUFFIXES = (".wav", ".mp3", ".flv")
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    for name in inputs(spec):
-        if not Path(name).is_file():
-            return f"{name}: no such file; take it from the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)."
-    sound = Path(options["media_root"]) / options["audio_folder"]
-    if not options["allow_missing"] and not sound.is_dir():
-        return (
-            f"{sound}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
-            "without them."
-        )
-    return None
+    options = read_options(OPTIONS, spec)
+    sound = Path(options.media_root) / options.audio_folder
+    return absent_list(inputs(spec), "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)") or absent_media(
+        sound, MEDIA_SOURCES["media_root"], options
+    )
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: train.csv and test.csv."""
-    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
+    lists = Path(read_options(OPTIONS, spec).lists_dir)
     return [str(lists / name) for name in _SPLITS.values()]
 
 
@@ -74,11 +77,8 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.data.cremad import CLASSES, actor, read_split
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    lists, media = Path(options["lists_dir"]), Path(options["media_root"])
+    options = ready_options(OPTIONS, spec, preflight)
+    lists, media = Path(options.lists_dir), Path(options.media_root)
     splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
     refuse_repeats(list(splits.values()))
     rows = [
@@ -92,23 +92,23 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         for split, part in splits.items()
         for clip, label in zip(part.ids, part.labels, strict=True)
     ]
-    refuse_if_nothing_found(rows, media, options["allow_missing"])
+    refuse_if_nothing_found(rows, media, options)
     tell_missing(rows, media)
-    card = card_for(name, spec, CLASSES, media_root_entry(options["media_root"], out_dir))
+    card = card_for(name, spec, CLASSES, media_root_entry(options.media_root, out_dir))
     return make_manifest(rows, card, str(lists))
 
 
-def _media_columns(clip: str, media: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    named = f"{options['audio_folder']}/{clip}"
+def _media_columns(clip: str, media: Path, options: CREMADOptions) -> dict[str, Any]:
+    named = f"{options.audio_folder}/{clip}"
     sound = next((named + suffix for suffix in _SOUND_SUFFIXES if (media / (named + suffix)).is_file()), None)
-    video, frames = f"{options['video_folder']}/{clip}.flv", f"{options['frames_folder']}/{clip}"
+    video, frames = f"{options.video_folder}/{clip}.flv", f"{options.frames_folder}/{clip}"
     images = _images(media / frames)
     pictures = [media / video] if not images and (media / video).is_file() else images
     absent = [] if sound else [f"{named} ({', '.join(suffix[1:] for suffix in _SOUND_SUFFIXES)})"]
     absent += [] if pictures else [f"{frames}/ or {video}"]
     if sound is None or absent:
         return missing_columns(f"no file {' and no '.join(absent)}")
-    checksum = media_checksum([media / sound, *pictures]) if options["checksums"] else None
+    checksum = media_checksum([media / sound, *pictures]) if options.checksums else None
     return {"audio": sound, "visual": frames if images else video, "sha256": checksum}
 
 

@@ -5,41 +5,109 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
 
 from avbalance.data.sources.common import (
     IMAGE_SUFFIXES,
     card_for,
     media_checksum,
     media_root_entry,
+    missing_columns,
     read_options,
-    required,
+    ready_options,
 )
+from avbalance.data.sources.options import FilePath
+from avbalance.declared import Declared, Once, read, refusal
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {"root": required(), "manifest": "manifest.csv", "columns": {}, "classes": None}
-_MEDIA = ("video", "audio", "image", "frames")
-_COLUMNS = ("id", "label", "split", "group", *_MEDIA)
+Medium = Literal["video", "audio", "image", "frames"]
+Column = Literal["id", "label", "split", "group", Medium]
+
+
+class FolderOptions(Declared):
+    """Options of kind folder."""
+
+    root: FilePath
+    """folder of the media and the csv file"""
+    manifest: FilePath = "manifest.csv"
+    """name of the csv file in it"""
+    columns: dict[Column, str] = Field(default={})
+    """our column name: the name that the csv file uses"""
+    classes: Annotated[Once[str], Field(min_length=2)] | None = None
+    """the class names in order; without it, the labels found, in order"""
+
+    @property
+    def table(self) -> Path:
+        """The csv file."""
+        return Path(self.root) / self.manifest
+
+
+class ClipRow(Declared):
+    """One row of the manifest.csv of a user's own folder; empty cells are left out before a row is checked."""
+
+    id: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
+    """a name of the clip that no other row has"""
+    label: FilePath
+    """name of the class"""
+    split: Literal["train", "val", "test"]
+    """train, test, or val (optional; without it, validation clips are taken from train)"""
+    group: str | None = None
+    """speaker or source video, recorded for your own analysis; parts are carved by label, not by group"""
+    video: str | None = None
+    """one file with pictures and sound"""
+    audio: str | None = None
+    """a sound file"""
+    image: str | None = None
+    """one picture"""
+    frames: str | None = None
+    """a folder of pictures in the order of their names"""
+
+    @model_validator(mode="after")
+    def _sound_and_pictures(self) -> Self:
+        if tuple(self.media) not in (("video",), ("audio", "image"), ("audio", "frames")):
+            raise refusal(
+                f"media columns filled: {', '.join(self.media) or 'none'}; fill video alone, or audio with one of "
+                "image and frames"
+            )
+        return self
+
+    @property
+    def media(self) -> dict[Medium, str]:
+        """Kind of medium -> path, for those that are given."""
+        given = {kind: getattr(self, kind) for kind in get_args(Medium)}
+        return {kind: path for kind, path in given.items() if path is not None}
+
+    @property
+    def sound(self) -> str:
+        return str(self.video or self.audio)
+
+    @property
+    def pictures(self) -> str:
+        return str(self.video or self.image or self.frames)
+
+
+OPTIONS = FolderOptions
+_COLUMNS = tuple(ClipRow.model_fields)
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that the folder or its csv file is missing; None when both are there."""
-    options = read_options(spec, DEFAULTS)
-    root = Path(options["root"])
-    if not root.is_dir():
-        return f"{root}: no such folder; put your media there or set the option root to where they are."
-    if not (root / options["manifest"]).is_file():
-        return f"{root / options['manifest']}: no such file; list your clips in it (id, label, split, media)."
+    options = read_options(OPTIONS, spec)
+    if not Path(options.root).is_dir():
+        return f"{options.root}: no such folder; put your media there or set the option root to where they are."
+    if not options.table.is_file():
+        return f"{options.table}: no such file; list your clips in it (id, label, split, media)."
     return None
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: the csv file."""
-    options = read_options(spec, DEFAULTS)
-    return [str(Path(options["root"]) / options["manifest"])]
+    return [str(read_options(OPTIONS, spec).table)]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -51,31 +119,24 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    root = Path(options["root"])
-    table = root / options["manifest"]
-    listed = _read_rows(table, options["columns"])
+    options = ready_options(OPTIONS, spec, preflight)
+    root, table = Path(options.root), options.table
+    listed = _read_rows(table, options.columns)
     rows = [_manifest_row(row, root, f"{table}, row {number}") for number, row in enumerate(listed, start=1)]
     _refuse_mostly_missing(rows, table)
-    classes = options["classes"] or _ordered({row["label"] for row in rows})
-    card = card_for(name, spec, classes, media_root_entry(options["root"], out_dir))
+    classes = options.classes or _ordered({row["label"] for row in rows})
+    card = card_for(name, spec, classes, media_root_entry(options.root, out_dir))
     return make_manifest(rows, card, str(table))
 
 
-def _read_rows(table: Path, columns: Mapping[str, str]) -> list[dict[str, str]]:
-    """Rows of the csv file with our column names, empty cells left out, all checked against the schema."""
-    unknown = sorted(set(columns) - set(_COLUMNS))
-    if unknown:
-        raise UserError(f"option columns: {unknown[0]!r} is no column of ours; use {', '.join(_COLUMNS)}.")
+def _read_rows(table: Path, columns: Mapping[Column, str]) -> list[ClipRow]:
+    """All rows of the csv file, checked."""
+    names = {ours: dict(columns).get(ours, ours) for ours in get_args(Column)}
     try:
         with open(table, encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle, strict=True)
-            _check_header(reader.fieldnames or (), columns, table)
-            names = {ours: columns.get(ours, ours) for ours in _COLUMNS}
-            rows = [_named(row, names, f"{table}, row {number}") for number, row in enumerate(reader, start=1)]
+            _check_header(reader.fieldnames or (), names, set(columns.values()), table)
+            rows = [_read_row(row, names, f"{table}, row {number}") for number, row in enumerate(reader, start=1)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: not a readable csv file ({error}); save it as UTF-8 with commas.") from error
     if not rows:
@@ -83,61 +144,30 @@ def _read_rows(table: Path, columns: Mapping[str, str]) -> list[dict[str, str]]:
     return rows
 
 
-def _check_header(header: Sequence[str], columns: Mapping[str, str], table: Path) -> None:
-    needed = {columns.get(ours, ours) for ours in ("id", "label", "split")} | set(columns.values())
+def _check_header(header: Sequence[str], names: Mapping[Column, str], mapped: set[str], table: Path) -> None:
+    needed = {names["id"], names["label"], names["split"]} | mapped
     absent = sorted(needed - set(header))
     if absent:
         raise UserError(f"{table}: no column {absent[0]!r}; name it in the first line or map it with option columns.")
 
 
-def _named(row: Mapping[str | None, Any], names: Mapping[str, str], where: str) -> dict[str, str]:
-    from avbalance.schemas import first_violation
-
+def _read_row(row: Mapping[str | None, Any], names: Mapping[Column, str], where: str) -> ClipRow:
     if None in row:
         raise UserError(f"{where}: more cells than the first line has names; put names with a comma in quotes.")
     cells = {ours: (row.get(theirs) or "").strip() for ours, theirs in names.items()}
-    kept = {ours: cell for ours, cell in cells.items() if cell}
-    violation = first_violation("manifest", kept)
-    if violation is not None:
-        raise UserError(f"{where}: {_explain(kept, names, *violation)}")
-    return kept
+    return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, where)
 
 
-def _explain(row: Mapping[str, str], names: Mapping[str, str], column: str, message: str) -> str:
-    if column:
-        return f"column {names[column]!r}: {message}; correct the cell."
-    for ours in ("id", "label", "split"):
-        if ours not in row:
-            return f"column {names[ours]!r} is empty; fill it in."
-    given = [names[kind] for kind in _MEDIA if kind in row]
-    return (
-        f"media columns filled: {', '.join(given) or 'none'}; "
-        f"fill {names['video']!r} alone, "
-        f"or {names['audio']!r} with one of {names['image']!r} and {names['frames']!r}."
-    )
-
-
-def _manifest_row(row: Mapping[str, str], root: Path, where: str) -> dict[str, Any]:
-    given = [kind for kind in _MEDIA if kind in row]
-    for kind in given:
-        _refuse_escape(row[kind], kind, root, where)
-    result = {
-        "id": row["id"],
-        "label": row["label"],
-        "split": row["split"],
-        "group": row.get("group", row["id"]),
-    }
-    absent = [row[kind] for kind in given if not _media_files(root / row[kind], kind)]
+def _manifest_row(row: ClipRow, root: Path, where: str) -> dict[str, Any]:
+    for kind, path in row.media.items():
+        _refuse_escape(path, kind, root, where)
+    result = {"id": row.id, "label": row.label, "split": row.split, "group": row.group or row.id}
+    files = {path: _media_files(root / path, kind) for kind, path in row.media.items()}
+    absent = [path for path, found in files.items() if not found]
     if absent:
-        return {**result, "status": "missing", "reason": f"no file {absent[0]}"}
-    visual = next(row[kind] for kind in ("video", "image", "frames") if kind in row)
-    files = [path for kind in given for path in _media_files(root / row[kind], kind)]
-    return {
-        **result,
-        "audio": row.get("video") or row["audio"],
-        "visual": visual,
-        "sha256": media_checksum(files),
-    }
+        return {**result, **missing_columns(f"no file {absent[0]}")}
+    checksum = media_checksum([path for found in files.values() for path in found])
+    return {**result, "audio": row.sound, "visual": row.pictures, "sha256": checksum}
 
 
 def _refuse_escape(path: str, column: str, root: Path, where: str) -> None:

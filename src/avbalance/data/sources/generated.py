@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from avbalance.data.sources.common import card_for, required
+from avbalance.data.sources.common import card_for, plain_options, read_options, ready_options
+from avbalance.data.sources.options import FlipOptions, LawOptions, MadeOptions, SceneOptions
 from avbalance.errors import LostClip, UserError
 from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.names import rule_name
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Options = Mapping[str, Any]
-REQUIRED: dict[str, Any] = dict.fromkeys(
-    ("seed", "classes", "clips", "discrepancy_beta", "snr_audio_db", "snr_visual_db"), required()
-)
 _MEDIA = "media"
 _MADE = ("audio", "visual", "sha256", "status", "reason")
 _MARKER = "settings.json"
@@ -36,7 +33,7 @@ _LOCK = ".lock"
 _BATCH = 32
 
 
-class Clip(Protocol):
+class PlannedLike(Protocol):
     """What is planned of a clip, at the least: its name and its part."""
 
     @property
@@ -47,70 +44,80 @@ class Clip(Protocol):
 
 @dataclass(frozen=True)
 class Generator:
-    """One kind of data whose clips are made, by functions of its options.
+    """One kind of data whose clips are made, by functions of its options; its methods are those of a source's module.
 
-    modules: names below avbalance.data of the code that a clip depends on. options: checked options of a specification.
+    modules: names below avbalance.data of the code that a clip depends on. options: class of the kind's options.
     plan: all clips. classes: class names of the card. render: the frames and the sound of a clip, as `write_clip` takes
     them; a function of a module, that other processes find; it may raise LostClip. columns: what a clip's manifest row
     has beyond id, files and checksum. card: what the card has besides. origin: what else the clips depend on, such as
     the files that they are cut from; None where a clip depends on its number and the options alone, the numbers of
-    clips and workers aside.
+    clips and workers aside. missing: what is not there that clips are cut from.
     """
 
     modules: tuple[str, ...]
-    options: Callable[[Mapping[str, Any]], dict[str, Any]]
-    plan: Callable[[Options], Sequence[Any]]
-    classes: Callable[[Options], list[str]]
-    render: Callable[[Any, Options], tuple[np.ndarray, np.ndarray]]
-    columns: Callable[[Any, Options], dict[str, Any]]
-    card: Callable[[Options], dict[str, Any]] = lambda options: {}
+    options: type[MadeOptions]
+    plan: Callable[[Any], Sequence[Any]]
+    classes: Callable[[Any], list[str]]
+    render: Callable[[Any, Any], tuple[np.ndarray, np.ndarray]]
+    columns: Callable[[Any, Any], dict[str, Any]]
+    card: Callable[[Any], dict[str, Any]] = lambda options: {}
     origin: Callable[[Sequence[Any]], Any] = lambda planned: None
+    missing: Callable[[Any], str | None] = lambda options: None
+
+    def preflight(self, spec: Mapping[str, Any]) -> str | None:
+        """Say what is missing that clips are cut from; None when nothing is. Raises UserError on wrong options."""
+        return self.missing(read_options(self.options, spec))
+
+    def inputs(self, spec: Mapping[str, Any]) -> list[str]:
+        """Files that list the clips: none, a corpus is looked through when the data set is built."""
+        return []
+
+    def build(self, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+        """Make all clips in `out_dir`/media and return their manifest.
+
+        A build that was killed goes on where it stopped: files are written whole, and the folder carries the digest of
+        all that they depend on. Under any other digest the clips in the folder are removed first. Raises UserError on
+        bad options, and when more than half of the clips are lost.
+        """
+        from avbalance.data.manifest import make_manifest
+
+        options = ready_options(self.options, spec, self.preflight)
+        plain = plain_options(options, spec)
+        planned = self.plan(options)
+        media = out_dir / _MEDIA
+        with _alone(media):
+            _prepare_folder(media, settings_digest(self, plain, planned), {_file(clip) for clip in planned})
+            made = _write_all(self, planned, options, media)
+        _tell_lost(name, planned, made)
+        card = {**card_for(name, spec, self.classes(options), _MEDIA), **self.card(options)}
+        card["options"] = {key: value for key, value in plain.items() if key != "workers"}
+        return make_manifest(_rows(self, planned, made, options), card, f"data set {name}")
+
+    def remake(self, manifest: Manifest, media: Path, workers: int) -> list[str]:
+        """Make the clips of a manifest that are absent from the folder `media`; the others stay.
+
+        Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
+        plans other clips than the manifest lists.
+        """
+        spec = {"kind": manifest.card["kind"], "options": manifest.card["options"]}
+        options = read_options(self.options, spec).model_copy(update={"workers": workers})
+        planned = self.plan(options)
+        listed = {row["id"]: {name: row[name] for name in _MADE} for row in manifest.frame.to_dict("records")}
+        _check_plan(self, manifest, planned, [listed.get(clip.id, {}) for clip in planned], options, media)
+        with _alone(media):
+            wanted = [clip for clip in planned if listed[clip.id]["status"] == "ok"]
+            absent = [clip for clip in wanted if not (media / _file(clip)).exists()]
+            digest = settings_digest(self, plain_options(options, spec), planned)
+            _mark_remade(media, digest, alone=len(absent) == len(wanted))
+            made = _write_all(self, absent, options, media)
+        return [clip.id for clip, each in zip(absent, made, strict=True) if listed[clip.id] != each]
 
 
-def build(generator: Generator, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Make all clips in `out_dir`/media and return their manifest.
-
-    A build that was killed goes on where it stopped: files are written whole, and the folder carries the digest of all
-    that they depend on. Under any other digest the clips in the folder are removed first. Raises UserError on bad
-    options, and when more than half of the clips are lost.
-    """
-    from avbalance.data.manifest import make_manifest
-
-    options = generator.options(spec)
-    planned = generator.plan(options)
-    media = out_dir / _MEDIA
-    with _alone(media):
-        _prepare_folder(media, settings_digest(generator, options, planned), {_file(clip) for clip in planned})
-        made = _write_all(generator, planned, options, media)
-    _tell_lost(name, planned, made)
-    card = {**card_for(name, spec, generator.classes(options), _MEDIA), **generator.card(options)}
-    card["options"] = {key: value for key, value in options.items() if key != "workers"}
-    return make_manifest(_rows(generator, planned, made, options), card, f"data set {name}")
-
-
-def remake(generator: Generator, manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """Make the clips of a manifest that are absent from the folder `media`; the others stay.
-
-    Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
-    plans other clips than the manifest lists.
-    """
-    spec = {"kind": manifest.card["kind"], "options": manifest.card["options"]}
-    options = {**generator.options(spec), "workers": workers}
-    planned = generator.plan(options)
-    listed = {row["id"]: {name: row[name] for name in _MADE} for row in manifest.frame.to_dict("records")}
-    _check_plan(generator, manifest, planned, [listed.get(clip.id, {}) for clip in planned], options, media)
-    with _alone(media):
-        wanted = [clip for clip in planned if listed[clip.id]["status"] == "ok"]
-        absent = [clip for clip in wanted if not (media / _file(clip)).exists()]
-        _mark_remade(media, settings_digest(generator, options, planned), alone=len(absent) == len(wanted))
-        made = _write_all(generator, absent, options, media)
-    return [clip.id for clip, each in zip(absent, made, strict=True) if listed[clip.id] != each]
-
-
-def settings_digest(generator: Generator, options: Options, planned: Sequence[Clip]) -> str:
+def settings_digest(generator: Generator, options: Mapping[str, Any], planned: Sequence[PlannedLike]) -> str:
     """Digest of all that a clip of given number depends on: settings, code, library versions and its origin.
 
-    The numbers of clips and workers are left out, since a clip does not depend on them.
+    `options`: all of them by name, as `plain_options` has them. The numbers of clips and workers are left out, since a
+    clip does not depend on them.
     """
     import av
     import numpy as np
@@ -123,55 +130,27 @@ def settings_digest(generator: Generator, options: Options, planned: Sequence[Cl
     return digest_json({"settings": settings, "code": code, "versions": versions, **found})
 
 
-def check_options(kind: str, options: Options) -> None:
-    """Raise UserError for values that no generated data with classes and splits of their own can have."""
-    if options["classes"] < 2:
-        raise UserError(f"data set of kind {kind}: option 'classes' must be at least 2.")
-    check_clips(kind, options)
-
-
-def check_clips(kind: str, options: Options) -> None:
-    """Raise UserError for pictures, splits and a law of noise that no generated data can have."""
-    check_pictures(kind, options)
-    unknown = sorted(set(options["clips"]) - {"train", "val", "test"})
-    if unknown:
-        raise UserError(f"data set of kind {kind}: option 'clips' has the unknown split {unknown[0]!r}.")
-    check_beta(kind, options, "discrepancy_beta")
-
-
-def check_pictures(kind: str, options: Options) -> None:
-    """Raise UserError for pictures of a size that cannot be coded."""
-    if options["side"] % 2 or options["side"] < 16:
-        raise UserError(f"data set of kind {kind}: option 'side' must be even and at least 16 (pixels).")
-
-
-def check_beta(kind: str, options: Options, name: str) -> None:
-    """Raise UserError unless the option of that name can describe a Beta distribution."""
-    if min(options[name]) <= 0:
-        raise UserError(f"data set of kind {kind}: option {name!r} needs two positive numbers.")
-
-
-def joint_law(options: Options) -> JointLaw:
+def joint_law(options: LawOptions) -> JointLaw:
     """The law of informativeness that the options describe."""
     from avbalance.data.scenes import JointLaw
 
-    alpha, beta = options["discrepancy_beta"]
-    flip = bool(options["flip"])
-    return JointLaw(alpha, beta, tuple(options["snr_audio_db"]), tuple(options["snr_visual_db"]), flip)
+    flip = isinstance(options, FlipOptions) and options.flip
+    return JointLaw(*options.discrepancy_beta, options.snr_audio_db, options.snr_visual_db, flip)
 
 
-def class_names(options: Options) -> list[str]:
+def class_names(options: SceneOptions) -> list[str]:
     """Names of the classes of events."""
-    return [f"class-{cls:02d}" for cls in range(options["classes"])]
+    return [f"class-{cls:02d}" for cls in range(options.classes)]
 
 
-def render_scene(clip: PlannedClip, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """Frames and sound of a planned scene; events have as many classes as the options say."""
+def render_scene(
+    clip: PlannedClip, options: MadeOptions, classes: int, slow: str = "none"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and sound of a planned scene, of so many classes; slow: the modality that is told slowly."""
     from avbalance.data.render import render_audio, render_frames
 
-    classes, slow = int(options["classes"]), options.get("slow")
-    frames = render_frames(clip.scene, classes, options["side"], options["fps"], slow == "visual")
-    return frames, render_audio(clip.scene, classes, options["rate"], slow == "audio")
+    frames = render_frames(clip.scene, classes, options.side, options.fps, slow == "visual")
+    return frames, render_audio(clip.scene, classes, options.rate, slow == "audio")
 
 
 def scene_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
@@ -189,9 +168,9 @@ def scene_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
 def _check_plan(
     generator: Generator,
     manifest: Manifest,
-    planned: Sequence[Clip],
+    planned: Sequence[PlannedLike],
     made: Sequence[Mapping[str, Any]],
-    options: Options,
+    options: MadeOptions,
     media: Path,
 ) -> None:
     """Raise UserError unless the plan, with what was made of it, has the manifest's rows, checksums aside."""
@@ -211,7 +190,7 @@ def _alone(media: Path) -> AbstractContextManager[object]:
     return exclusive(media / _LOCK, f"generates the clips in {media}")
 
 
-def _file(clip: Clip) -> str:
+def _file(clip: PlannedLike) -> str:
     return f"{clip.id}.mp4"
 
 
@@ -252,18 +231,20 @@ def _sweep(media: Path) -> None:
         path.unlink()
 
 
-def _write_all(generator: Generator, planned: Sequence[Clip], options: Options, media: Path) -> list[dict[str, Any]]:
+def _write_all(
+    generator: Generator, planned: Sequence[PlannedLike], options: MadeOptions, media: Path
+) -> list[dict[str, Any]]:
     """What was made of each clip: the columns _MADE of its row."""
-    write = partial(_write_batch, render=generator.render, options=dict(options), media=media)
+    write = partial(_write_batch, render=generator.render, options=options, media=media)
     batches = [planned[start : start + _BATCH] for start in range(0, len(planned), _BATCH)]
     made: list[dict[str, Any]] = []
-    for done in _map(write, batches, int(options["workers"])):
+    for done in _map(write, batches, options.workers):
         made += done
         logger.info("%d of %d clips", len(made), len(planned))
     return made
 
 
-def _tell_lost(name: str, planned: Sequence[Clip], made: Sequence[Mapping[str, Any]]) -> None:
+def _tell_lost(name: str, planned: Sequence[PlannedLike], made: Sequence[Mapping[str, Any]]) -> None:
     """Log how many clips are lost, and the first of them; raise UserError when it is more than half."""
     lost = [(clip.id, each["reason"]) for clip, each in zip(planned, made, strict=True) if each["status"] != "ok"]
     if not lost:
@@ -301,9 +282,9 @@ def _leave_with_parent() -> None:
 
 
 def _write_batch(
-    batch: Sequence[Clip],
-    render: Callable[[Any, Options], tuple[np.ndarray, np.ndarray]],
-    options: Options,
+    batch: Sequence[PlannedLike],
+    render: Callable[[Any, Any], tuple[np.ndarray, np.ndarray]],
+    options: MadeOptions,
     media: Path,
 ) -> list[dict[str, Any]]:
     from avbalance.data.media_write import write_clip
@@ -313,7 +294,7 @@ def _write_batch(
         path = media / _file(clip)
         try:
             if not path.exists():
-                write_clip(path, *render(clip, options), options["fps"], options["rate"])
+                write_clip(path, *render(clip, options), options.fps, options.rate)
         except LostClip as error:
             made.append({"audio": None, "visual": None, "sha256": None, "status": error.status, "reason": error.reason})
         else:
@@ -323,7 +304,7 @@ def _write_batch(
 
 
 def _rows(
-    generator: Generator, planned: Sequence[Clip], made: Sequence[Mapping[str, Any]], options: Options
+    generator: Generator, planned: Sequence[PlannedLike], made: Sequence[Mapping[str, Any]], options: MadeOptions
 ) -> list[dict[str, Any]]:
     return [
         {"id": clip.id, **each, **generator.columns(clip, options)} for clip, each in zip(planned, made, strict=True)

@@ -2,105 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from avbalance.data.sources import generated
-from avbalance.data.sources.common import read_options, required
-from avbalance.data.sources.grid import check_region, missing_corpus
-from avbalance.data.sources.synthetic_timeline import BACKGROUND, check_scheme, timeline_columns
-from avbalance.errors import UserError
+from avbalance.data.sources.grid import CorpusOptions, missing_corpus
+from avbalance.data.sources.options import FlipOptions, Side
+from avbalance.data.sources.synthetic_timeline import BACKGROUND, Scheme, timeline_columns
+from avbalance.declared import Size
 from avbalance.files import digest_json
 
 if TYPE_CHECKING:
     import numpy as np
 
     from avbalance.data.grid import Utterance
-    from avbalance.data.manifest import Manifest
     from avbalance.data.word_timelines import SplicedClip
 
-KIND = "grid-timeline"
-DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys(("root", "talkers", "scheme", "seed", "clips"), required()),
-    **dict.fromkeys(("discrepancy_beta", "snr_audio_db", "snr_visual_db"), required()),
-    "flip": False,
-    "region": [0.0, 0.0, 1.0, 1.0],
-    "side": 32,
-    "fps": 4,
-    "rate": 16000,
-    "workers": 1,
-}
+
+class GridTimelineOptions(CorpusOptions, FlipOptions):
+    """Options of kind grid-timeline."""
+
+    scheme: Scheme
+    """parsing: one to three events per clip, each heard, seen or both; localisation: one event, heard and seen"""
+    side: Side = 32
+    """height and width in pixels"""
+    fps: Size = 4
+    """pictures per second that are kept"""
 
 
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say that the folder of the corpus is missing; None when it is there. Raises UserError on bad options."""
-    return missing_corpus(_options(spec))
+OPTIONS = GridTimelineOptions
 
 
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: none, the folder is looked through when the data set is built."""
-    return []
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """As `generated.build`; the manifest has the columns labels, events_audio and events_visual, in all splits.
-
-    The events of training clips are there for a strongly supervised reference; weakly supervised training reads labels.
-    """
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    return generated.build(_GENERATOR, name, spec, out_dir)
-
-
-def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """As `generated.remake`."""
-    return generated.remake(_GENERATOR, manifest, media, workers)
-
-
-def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    options = read_options(spec, DEFAULTS)
-    generated.check_clips(KIND, options)
-    check_scheme(KIND, options)
-    check_region(KIND, options)
-    return options
-
-
-def _parts(options: generated.Options) -> dict[str, list[Utterance]]:
+def _parts(options: GridTimelineOptions) -> dict[str, list[Utterance]]:
     """Part -> its sentences."""
     from avbalance.data.grid import read_talkers
     from avbalance.data.word_timelines import part_sentences
 
-    talkers = read_talkers(options["root"], options["talkers"])
-    return part_sentences([each for talker in talkers.values() for each in talker], int(options["seed"]))
+    talkers = read_talkers(options.root, options.talkers)
+    return part_sentences([each for talker in talkers.values() for each in talker], options.seed)
 
 
-def _plan(options: generated.Options) -> list[SplicedClip]:
+def _plan(options: GridTimelineOptions) -> list[SplicedClip]:
     from avbalance.data.scenes import plan_timelines
     from avbalance.data.word_timelines import WORDS, splice
 
     law = generated.joint_law(options)
-    planned = plan_timelines(options["scheme"], int(options["seed"]), options["clips"], len(WORDS), law)
+    planned = plan_timelines(options.scheme, options.seed, options.clips, len(WORDS), law)
     return splice(planned, _parts(options))
 
 
-def _classes(options: generated.Options) -> list[str]:
+def _classes(options: GridTimelineOptions) -> list[str]:
     from avbalance.data.word_timelines import WORDS
 
-    return [*WORDS, *([BACKGROUND] if options["scheme"] == "localisation" else [])]
+    return [*WORDS, *([BACKGROUND] if options.scheme == "localisation" else [])]
 
 
-def _render(clip: SplicedClip, options: generated.Options) -> tuple[np.ndarray, np.ndarray]:
+def _render(clip: SplicedClip, options: GridTimelineOptions) -> tuple[np.ndarray, np.ndarray]:
     from avbalance.data.recordings import Excerpt
     from avbalance.data.word_timelines import make_clip
 
-    left, top, right, bottom = options["region"]
-    excerpt = Excerpt((left, top, right, bottom), int(options["side"]), int(options["fps"]), int(options["rate"]))
-    return make_clip(clip, excerpt)
+    return make_clip(clip, Excerpt(options.region, options.side, options.fps, options.rate))
 
 
-def _card(options: generated.Options) -> dict[str, Any]:
+def _card(options: GridTimelineOptions) -> dict[str, Any]:
     """Which sentences each part has, by their names, as a digest: rows name none."""
     parts = _parts(options)
     return {"sentences": digest_json({part: [each.name for each in sentences] for part, sentences in parts.items()})}
@@ -121,11 +85,13 @@ def _origin(planned: Sequence[SplicedClip]) -> dict[str, Any]:
 
 _GENERATOR = generated.Generator(
     modules=("word_timelines",),
-    options=_options,
+    options=OPTIONS,
     plan=_plan,
     classes=_classes,
     render=_render,
     columns=lambda clip, options: timeline_columns(clip, _classes(options)),
     card=_card,
     origin=_origin,
+    missing=missing_corpus,
 )
+preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

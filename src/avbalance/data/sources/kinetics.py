@@ -5,30 +5,40 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from avbalance.data.sources.common import (
+    absent_list,
+    absent_media,
     card_for,
     index_youtube_clips,
     media_root_entry,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
-    video_columns,
     youtube_clip,
+    youtube_columns,
 )
+from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.declared import nearest
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "lists": required(),
-    "media_root": required(),
-    "categories": None,
-    "allow_missing": False,
-    "checksums": False,
-}
+
+class KineticsOptions(MediaOptions):
+    """Options of kind kinetics."""
+
+    lists: Annotated[list[FilePath], Field(min_length=1)]
+    """published lists: columns label, youtube_id, time_start, split"""
+    categories: FilePath | None = None
+    """table of categories: only clips of its labels; null: all"""
+
+
+OPTIONS = KineticsOptions
 MEDIA_SOURCES = {
     "media_root": "download the clips of these labels with the scripts of the CVD Foundation (repository "
     "cvdfoundation/kinetics-dataset) into it"
@@ -39,26 +49,17 @@ _SPLITS = {"train": "train", "val": "val", "validate": "val", "test": "test"}
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    for path in inputs(spec):
-        if not Path(path).is_file():
-            return (
-                f"{path}: no such file; take train.csv, val.csv and test.csv of Kinetics-400, which the repository "
-                "cvdfoundation/kinetics-dataset links to."
-            )
-    media = Path(options["media_root"])
-    if not options["allow_missing"] and not media.is_dir():
-        return (
-            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
-            "without them."
-        )
-    return None
+    options = read_options(OPTIONS, spec)
+    origin = "Kinetics-400 (train.csv, val.csv, test.csv), which the repository cvdfoundation/kinetics-dataset links to"
+    return absent_list(inputs(spec), origin) or absent_media(
+        Path(options.media_root), MEDIA_SOURCES["media_root"], options
+    )
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips, and the table of categories where one is named."""
-    options = read_options(spec, DEFAULTS)
-    return [*map(str, options["lists"]), *([str(options["categories"])] if options["categories"] else [])]
+    options = read_options(OPTIONS, spec)
+    return [*options.lists, *([options.categories] if options.categories else [])]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -69,34 +70,26 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """
     from avbalance.data.categories import labels_of_categories
     from avbalance.data.manifest import make_manifest
-    from avbalance.declared import nearest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options, known = read_options(spec, DEFAULTS), kinetics_labels()
-    table = options["categories"]
-    wanted = labels_of_categories(table, "visual", known) if table else known
-    media = Path(options["media_root"])
+    options, known = ready_options(OPTIONS, spec, preflight), kinetics_labels()
+    wanted = labels_of_categories(options.categories, "visual", known) if options.categories else known
+    media = Path(options.media_root)
     index = index_youtube_clips(media)
     rows: dict[str, dict[str, Any]] = {}
-    for path in map(Path, options["lists"]):
+    for path in map(Path, options.lists):
         for where, (video, start), label, split in _read_list(path):
             if label not in known:
                 raise UserError(
                     f"{where}: {label!r} is no class of Kinetics-400{nearest(label, known)}; fetch the list again."
                 )
-            clip = f"{video}_{start:06d}"
-            if clip in rows:
-                raise UserError(f"{where}: {clip} is a clip that an earlier row names; remove one.")
-            found = video_columns(
-                index.get((video, start)), media, options["checksums"], f"{clip}[_<end>] (mp4, mkv, webm)"
-            )
-            rows[clip] = {"id": clip, "label": label, "split": split, "group": video, **found}
+            row = youtube_columns(video, start, index, options)
+            if row["id"] in rows:
+                raise UserError(f"{where}: {row['id']} is a clip that an earlier row names; remove one.")
+            rows[row["id"]] = {"label": label, "split": split, **row}
     listed = [row for row in rows.values() if row["label"] in set(wanted)]
-    refuse_if_nothing_found(listed, media, options["allow_missing"])
-    card = card_for(name, spec, wanted, media_root_entry(options["media_root"], out_dir))
-    return make_manifest(listed, card, ", ".join(options["lists"]))
+    refuse_if_nothing_found(listed, media, options)
+    card = card_for(name, spec, wanted, media_root_entry(options.media_root, out_dir))
+    return make_manifest(listed, card, ", ".join(options.lists))
 
 
 def kinetics_labels() -> list[str]:

@@ -11,31 +11,41 @@ import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from avbalance.data.sources.common import (
+    absent_list,
+    absent_media,
     card_for,
     index_youtube_clips,
     media_root_entry,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
-    video_columns,
     youtube_clip,
+    youtube_columns,
 )
+from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.declared import Once
 from avbalance.errors import UserError
 from avbalance.files import read_json
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "lists_dir": required(),
-    "media_root": required(),
-    "classes": 31,
-    "allow_missing": False,
-    "checksums": False,
-}
+
+class KineticsSoundsOptions(MediaOptions):
+    """Options of kind kinetics-sounds."""
+
+    lists_dir: FilePath
+    """folder of my_train.txt, my_test.txt and KS_train_val.json"""
+    classes: Literal[31] | Annotated[Once[str], Field(min_length=2)] = 31
+    """31 for all, or the names of those to use"""
+
+
+OPTIONS = KineticsSoundsOptions
 MEDIA_SOURCES = {
     "media_root": "download the clips of Kinetics-400 with the scripts of the CVD Foundation (repository "
     "cvdfoundation/kinetics-dataset) into it"
@@ -47,27 +57,17 @@ _SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(spec, DEFAULTS)
-    lists = Path(options["lists_dir"])
-    for name in (*_TEXT_LISTS.values(), _DATABASE):
-        if not (lists / name).is_file():
-            return (
-                f"{lists / name}: no such file; take my_train.txt and my_test.txt from the repository "
-                "GeWu-Lab/OGM-GE_CVPR2022 (data/KineticSound) and KS_train_val.json from "
-                "GeWu-Lab/BML_TPAMI2024 (code/dataset)."
-            )
-    media = Path(options["media_root"])
-    if not options["allow_missing"] and not media.is_dir():
-        return (
-            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
-            "without them."
-        )
-    return None
+    options = read_options(OPTIONS, spec)
+    origin = "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/KineticSound: my_train.txt, my_test.txt) or "
+    origin += "GeWu-Lab/BML_TPAMI2024 (code/dataset: KS_train_val.json)"
+    return absent_list(inputs(spec), origin) or absent_media(
+        Path(options.media_root), MEDIA_SOURCES["media_root"], options
+    )
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: two text lists and the database."""
-    lists = Path(read_options(spec, DEFAULTS)["lists_dir"])
+    lists = Path(read_options(OPTIONS, spec).lists_dir)
     return [str(lists / name) for name in (*_TEXT_LISTS.values(), _DATABASE)]
 
 
@@ -80,34 +80,20 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     """
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    lists, media = Path(options["lists_dir"]), Path(options["media_root"])
+    options = ready_options(OPTIONS, spec, preflight)
+    lists, media = Path(options.lists_dir), Path(options.media_root)
     names, database = _read_database(lists / _DATABASE)
     for split, file_name in _TEXT_LISTS.items():
         _check_text_list(lists / file_name, split, names, database)
-    wanted = _wanted_classes(options["classes"], names)
+    wanted = _wanted_classes(options.classes, names)
     index = index_youtube_clips(media)
     rows = [
-        {
-            "id": f"{video}_{start:06d}",
-            "label": label,
-            "split": split,
-            "group": video,
-            **video_columns(
-                index.get((video, start)),
-                media,
-                options["checksums"],
-                f"{video}_{start:06d}[_<end>] (mp4, mkv, webm)",
-            ),
-        }
-        for (video, start), (split, label) in database.items()
+        {"label": label, "split": split, **youtube_columns(*clip, index, options)}
+        for clip, (split, label) in database.items()
         if label in wanted
     ]
-    refuse_if_nothing_found(rows, media, options["allow_missing"])
-    card = card_for(name, spec, wanted, media_root_entry(options["media_root"], out_dir))
+    refuse_if_nothing_found(rows, media, options)
+    card = card_for(name, spec, wanted, media_root_entry(options.media_root, out_dir))
     return make_manifest(rows, card, str(lists / _DATABASE))
 
 

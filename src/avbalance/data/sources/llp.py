@@ -11,27 +11,23 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from avbalance.data.sources.annotated import (
-    chosen_root,
-    events_text,
-    missing_columns,
-    refuse_empty_intervals,
-    tell_missing,
-    tell_oddities,
-)
+from avbalance.data.sources.annotated import events_text, refuse_empty_intervals, tell_missing, tell_oddities
 from avbalance.data.sources.common import (
     VIDEO_SUFFIXES,
+    absent_media,
     card_for,
     files_below,
     media_checksum,
     media_root_entry,
+    missing_columns,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
     video_columns,
 )
+from avbalance.data.sources.options import FeatureOrMediaOptions, FilePath
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,19 +35,40 @@ if TYPE_CHECKING:
     from avbalance.data.llp import Segments
     from avbalance.data.manifest import Manifest
 
-DEFAULTS: dict[str, Any] = {
-    "lists_dir": required(),
-    "features_root": None,
-    "media_root": None,
-    "audio_truth": "old",
-    "audio_old": "old/AVVP_eval_audio.csv",
-    "audio_repaired": "AVVP_eval_audio.csv",
-    "allow_missing": False,
-    "checksums": False,
-}
+Version = Literal["old", "repaired"]
+
+
+class LLPOptions(FeatureOrMediaOptions):
+    """Options of kind llp; lists_dir holds the three split lists and the truth of the visual track."""
+
+    audio_truth: Version = "old"
+    """version of the audio truth of the main protocol"""
+    audio_old: FilePath = "old/AVVP_eval_audio.csv"
+    """the older audio truth below lists_dir"""
+    audio_repaired: FilePath = "AVVP_eval_audio.csv"
+    """the present audio truth below lists_dir"""
+
+    def audio_file(self, version: Version) -> Path:
+        """The file of one version of the audio truth."""
+        return Path(self.lists_dir) / (self.audio_old if version == "old" else self.audio_repaired)
+
+    @property
+    def second_audio(self) -> Path | None:
+        """The repaired audio truth, where the main one is the old one and the file is there."""
+        path = self.audio_file("repaired")
+        return path if self.audio_truth == "old" and path.is_file() else None
+
+    @property
+    def required_lists(self) -> list[Path]:
+        """All lists but the second version of the audio truth."""
+        return [Path(self.lists_dir) / name for name in (*_SPLITS.values(), _VISUAL)] + [
+            self.audio_file(self.audio_truth)
+        ]
+
+
+OPTIONS = LLPOptions
 _SPLITS = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
 _VISUAL = "AVVP_eval_visual.csv"
-_AUDIO = {"old": "audio_old", "repaired": "audio_repaired"}
 _FEATURES = ("vggish", "res152", "r2plus1d_18")
 _ORIGINS = {
     "old": "the repository MCG-NJU/JoMoLD (data)",
@@ -66,24 +83,18 @@ MEDIA_SOURCES = {
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say which list or folder is missing and where to get it; None when all are there."""
-    options = _options(spec)
-    for path in _required_lists(options):
+    options = read_options(OPTIONS, spec)
+    for path in options.required_lists:
         if not path.is_file():
-            origin = _ORIGINS["old" if path == _audio_file(options, "old") else "repaired"]
+            origin = _ORIGINS["old" if path == options.audio_file("old") else "repaired"]
             return f"{path}: no such file; take {path.name} from {origin}."
-    root = chosen_root(options, "llp")
-    if not options["allow_missing"] and not Path(options[root]).is_dir():
-        return (
-            f"{options[root]}: no such folder; {MEDIA_SOURCES[root]}, or set the option allow_missing to plan without."
-        )
-    return None
+    return absent_media(options.folder, MEDIA_SOURCES[options.root], options)
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips and their truth; the second version of the audio truth only where it is there."""
-    options = _options(spec)
-    second = _second_audio(options)
-    return [str(path) for path in (*_required_lists(options), *([second] if second else []))]
+    options = read_options(OPTIONS, spec)
+    return [str(path) for path in (*options.required_lists, options.second_audio) if path is not None]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -98,77 +109,49 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.data.llp import CLASSES, audio_version, read_split
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = _options(spec)
-    lists = Path(options["lists_dir"])
+    options = ready_options(OPTIONS, spec, preflight)
+    lists, folder = Path(options.lists_dir), options.folder
     splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
     refuse_repeats(list(splits.values()))
     truth = _read_truth(options, [name for split in ("val", "test") for name in splits[split].names])
-    root = chosen_root(options, "llp")
-    rows = _rows(splits, truth, options, root)
-    refuse_if_nothing_found(rows, Path(options[root]), options["allow_missing"], root)
-    tell_missing(rows, Path(options[root]))
+    rows = _rows(splits, truth, options)
+    refuse_if_nothing_found(rows, folder, options, options.root)
+    tell_missing(rows, folder)
     main = [truth["events_audio"], truth["events_visual"]]
-    card = card_for(name, spec, CLASSES, media_root_entry(options[root], out_dir))
+    card = card_for(name, spec, CLASSES, media_root_entry(options.folder_as_given, out_dir))
     card["oddities"] = tell_oddities(
         [odd for part in splits.values() for odd in part.oddities] + [odd for part in main for odd in part.oddities]
     )
-    second = _second_audio(options)
+    second = options.second_audio
     card["audio_truth"] = {
-        "main": audio_version(_audio_file(options, options["audio_truth"])),
+        "main": audio_version(options.audio_file(options.audio_truth)),
         "second": audio_version(second) if second else None,
     }
     return make_manifest(rows, card, str(lists))
 
 
-def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    options = read_options(spec, DEFAULTS)
-    if options["audio_truth"] not in _AUDIO:
-        raise UserError(f"data set of kind llp: option audio_truth must be one of {', '.join(_AUDIO)}.")
-    chosen_root(options, "llp")
-    return options
-
-
-def _audio_file(options: Mapping[str, Any], version: str) -> Path:
-    return Path(options["lists_dir"]) / options[_AUDIO[version]]
-
-
-def _second_audio(options: Mapping[str, Any]) -> Path | None:
-    """The repaired audio truth, where the main one is the old one and the file is there."""
-    path = _audio_file(options, "repaired")
-    return path if options["audio_truth"] == "old" and path.is_file() else None
-
-
-def _required_lists(options: Mapping[str, Any]) -> list[Path]:
-    lists = Path(options["lists_dir"])
-    return [lists / name for name in (*_SPLITS.values(), _VISUAL)] + [_audio_file(options, options["audio_truth"])]
-
-
-def _read_truth(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Segments]:
+def _read_truth(options: LLPOptions, names: Sequence[str]) -> dict[str, Segments]:
     """Manifest column -> truth of the videos `names`."""
     from avbalance.data.llp import read_segments
 
-    visual = read_segments(Path(options["lists_dir"]) / _VISUAL, names)
+    visual = read_segments(Path(options.lists_dir) / _VISUAL, names)
     refuse_empty_intervals(visual.oddities)  # the published file has none
-    truth = {"events_audio": _read_audio(_audio_file(options, options["audio_truth"]), options["audio_truth"], names)}
+    truth = {"events_audio": _read_audio(options.audio_file(options.audio_truth), options.audio_truth, names)}
     truth["events_visual"] = visual
-    second = _second_audio(options)
-    if second is not None:
-        truth["events_audio_repaired"] = _read_audio(second, "repaired", names)
+    if options.second_audio is not None:
+        truth["events_audio_repaired"] = _read_audio(options.second_audio, "repaired", names)
     return truth
 
 
-def _read_audio(path: Path, version: str, names: Sequence[str]) -> Segments:
+def _read_audio(path: Path, version: Version, names: Sequence[str]) -> Segments:
     """One version of the audio truth; raises UserError when the file is the other published one."""
     from avbalance.data.llp import audio_version, read_segments
 
     found = audio_version(path)
-    published = found.split()[0] in _AUDIO
+    published = found.split()[0] in _ORIGINS
     if published and found.split()[0] != version:
         raise UserError(
-            f"{path}: is the version {found!r}; set the option {_AUDIO[version]} to the {version} file of "
+            f"{path}: is the version {found!r}; set the option audio_{version} to the {version} file of "
             f"{_ORIGINS[version]}, or audio_truth to {found.split()[0]}."
         )
     segments = read_segments(path, names)
@@ -177,12 +160,10 @@ def _read_audio(path: Path, version: str, names: Sequence[str]) -> Segments:
     return segments
 
 
-def _rows(
-    splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], options: Mapping[str, Any], root: str
-) -> list[dict[str, Any]]:
+def _rows(splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], options: LLPOptions) -> list[dict[str, Any]]:
     from avbalance.data.llp import CLASSES
 
-    files = _file_columns([name for part in splits.values() for name in part.names], options, root)
+    files = _file_columns([name for part in splits.values() for name in part.names], options)
     places = itertools.count()  # of the evaluated videos in the truth
     rows = []
     for split, part in splits.items():
@@ -197,20 +178,17 @@ def _rows(
     return rows
 
 
-def _file_columns(names: Sequence[str], options: Mapping[str, Any], root: str) -> dict[str, dict[str, Any]]:
+def _file_columns(names: Sequence[str], options: LLPOptions) -> dict[str, dict[str, Any]]:
     """File name of each video -> manifest columns of its files; a clip may be named by the YouTube id alone."""
     from avbalance.data.llp import video_id
 
-    folder, checksums = Path(options[root]), options["checksums"]
-    if root == "features_root":
-        return {name: _feature_columns(video_id(name), folder, checksums) for name in names}
+    folder = options.folder
+    if options.root == "features_root":
+        return {name: _feature_columns(video_id(name), folder, options.checksums) for name in names}
     clips = {Path(path).stem: path for path in reversed(files_below(folder, VIDEO_SUFFIXES))}
     return {
         name: video_columns(
-            clips.get(name, clips.get(video_id(name))),
-            folder,
-            checksums,
-            f"{name} or {video_id(name)} (mp4, ...)",
+            clips.get(name, clips.get(video_id(name))), folder, options, f"{name} or {video_id(name)} (mp4, ...)"
         )
         for name in names
     }

@@ -1,98 +1,78 @@
-"""Generated stand-in data with two labels per clip: the place, which is mostly seen, and speech, mostly heard."""
+"""Generated stand-in data with two labels per clip: the place, which is mostly seen, and speech, mostly heard.
+
+planted_audio and planted_visual are of the labels urban and rural, planted_audio_speech and planted_visual_speech of
+the labelling speech; snr_* is the SNR of all events of a clip together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from avbalance.data.sources import generated
-from avbalance.data.sources.common import read_options, required
-from avbalance.errors import UserError
+from avbalance.data.sources.options import Beta, LawOptions, MadeOptions, Side
+from avbalance.declared import Above0, Count, Pair, Size
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from avbalance.data.manifest import Manifest
-    from avbalance.data.scenes import JointLaw, PlannedClip
-
-LAWS = ("discrepancy_beta", "snr_audio_db", "snr_visual_db")
-DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys(("seed", "clips", *LAWS, *(f"speech_{name}" for name in LAWS)), required()),
-    "speech_share": 0.6,
-    "test_share": 0.1,
-    "duration": 2.0,
-    "side": 48,
-    "fps": 4,
-    "rate": 16000,
-    "workers": 1,
-}
+    from avbalance.data.scenes import PlannedClip
 
 
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """None: generated data need nothing. Raises UserError on unknown or absent options."""
-    _options(spec)
-    return None
+class SyntheticTwoLabelsOptions(MadeOptions, LawOptions):
+    """Options of kind synthetic-two-labels; the law of noise is that of the place."""
+
+    seed: Count
+    """seed of all clips and of their parts"""
+    clips: Annotated[int, Field(ge=10)]
+    """number of clips, in parts of 70, 20 and 10 %"""
+    speech_discrepancy_beta: Beta
+    """alpha and beta of speech"""
+    speech_snr_audio_db: Pair
+    """SNR of its sound at informativeness 0 and 1 in dB"""
+    speech_snr_visual_db: Pair
+    """SNR of its pictures at informativeness 0 and 1 in dB"""
+    speech_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """share of clips with speech"""
+    test_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """share of clips in the test part"""
+    duration: Above0 = 2.0
+    """length of a clip in seconds"""
+    side: Side = 48
+    """height and width in pixels"""
+    fps: Size = 4
+    """frames per second"""
 
 
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that the data set is made from: none."""
-    return []
+OPTIONS = SyntheticTwoLabelsOptions
 
 
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """As `generated.build`; the labels urban and rural, and those of the labelling speech.
+def _plan(options: SyntheticTwoLabelsOptions) -> Sequence[PlannedClip]:
+    from avbalance.data.scenes import JointLaw, plan_two_labels
 
-    planted_audio and planted_visual are of the former, planted_audio_speech and planted_visual_speech of the latter;
-    snr_* is the SNR of all events of a clip together.
-    """
-    return generated.build(_GENERATOR, name, spec, out_dir)
-
-
-def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """As `generated.remake`."""
-    return generated.remake(_GENERATOR, manifest, media, workers)
+    place = generated.joint_law(options)
+    speech = JointLaw(
+        *options.speech_discrepancy_beta, options.speech_snr_audio_db, options.speech_snr_visual_db, flip=False
+    )
+    shares = options.speech_share, options.test_share
+    return plan_two_labels(options.seed, options.clips, options.duration, place, speech, *shares)
 
 
-def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    options = read_options(spec, DEFAULTS)
-    generated.check_pictures("synthetic-two-labels", options)
-    for name in ("discrepancy_beta", "speech_discrepancy_beta"):
-        generated.check_beta("synthetic-two-labels", options, name)
-    if not 0 < options["speech_share"] < 1:
-        raise UserError("data set of kind synthetic-two-labels: option 'speech_share' must lie between 0 and 1.")
-    if not 0 < options["test_share"] <= 0.5:
-        raise UserError("data set of kind synthetic-two-labels: option 'test_share' must lie between 0 and 0.5.")
-    if options["clips"] < 10:
-        raise UserError("data set of kind synthetic-two-labels: option 'clips' must be at least 10.")
-    return options
-
-
-def _law(options: generated.Options, prefix: str) -> JointLaw:
-    return generated.joint_law({"flip": False, **{name: options[prefix + name] for name in LAWS}})
-
-
-def _plan(options: generated.Options) -> Sequence[PlannedClip]:
-    from avbalance.data.scenes import plan_two_labels
-
-    laws = _law(options, ""), _law(options, "speech_")
-    shares = float(options["speech_share"]), float(options["test_share"])
-    return plan_two_labels(int(options["seed"]), int(options["clips"]), float(options["duration"]), *laws, *shares)
-
-
-def _classes(options: generated.Options) -> list[str]:
+def _classes(options: SyntheticTwoLabelsOptions) -> list[str]:
     from avbalance.data.scenes import PLACES
 
     return list(PLACES)
 
 
-def _render(clip: PlannedClip, options: generated.Options) -> tuple[np.ndarray, np.ndarray]:
+def _render(clip: PlannedClip, options: SyntheticTwoLabelsOptions) -> tuple[np.ndarray, np.ndarray]:
     from avbalance.data.scenes import PROTOTYPES
 
-    return generated.render_scene(clip, {**options, "classes": PROTOTYPES})
+    return generated.render_scene(clip, options, PROTOTYPES)
 
 
-def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
+def _columns(clip: PlannedClip, options: SyntheticTwoLabelsOptions) -> dict[str, Any]:
     from avbalance.data.scenes import SPEECH, TwoLabelClip
 
     assert isinstance(clip, TwoLabelClip)
@@ -104,7 +84,7 @@ def _columns(clip: PlannedClip, options: generated.Options) -> dict[str, Any]:
     }
 
 
-def _card(options: generated.Options) -> dict[str, Any]:
+def _card(options: SyntheticTwoLabelsOptions) -> dict[str, Any]:
     from avbalance.data.scenes import SPEECH
 
     return {"labellings": {"speech": list(SPEECH)}}
@@ -112,10 +92,11 @@ def _card(options: generated.Options) -> dict[str, Any]:
 
 _GENERATOR = generated.Generator(
     modules=("scenes", "render"),
-    options=_options,
+    options=OPTIONS,
     plan=_plan,
     classes=_classes,
     render=_render,
     columns=_columns,
     card=_card,
 )
+preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

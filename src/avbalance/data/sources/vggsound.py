@@ -12,18 +12,23 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from avbalance.data.sources.common import (
+    absent_list,
+    absent_media,
     card_for,
     index_youtube_clips,
     media_root_entry,
     read_options,
+    ready_options,
     refuse_if_nothing_found,
-    required,
-    video_columns,
     youtube_clip,
+    youtube_columns,
 )
+from avbalance.data.sources.options import FilePath, MediaOptions
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,39 +36,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULTS: dict[str, Any] = {
-    "list": required(),
-    "media_root": required(),
-    "modality_labels": None,
-    "classes": 309,
-    "categories": None,
-    "allow_missing": False,
-    "checksums": False,
-}
+ALL_CLASSES = 309
+
+
+class VGGSoundOptions(MediaOptions):
+    """Options of kind vggsound."""
+
+    list: FilePath
+    """the official vggsound.csv"""
+    modality_labels: FilePath | None = None
+    """vggsounder.csv, what people heard and saw in test clips; used where it is there"""
+    classes: Annotated[int, Field(ge=2)] = ALL_CLASSES
+    """number of class names that the list must hold"""
+    categories: FilePath | None = None
+    """table of categories: only clips of its labels; null: all"""
+
+
+OPTIONS = VGGSoundOptions
 MEDIA_SOURCES = {"media_root": "download the 10 s clips from YouTube by id and start second into it"}
 KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
 
 
 def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that the list or the clips are missing and where to get them; None when both are there."""
-    options = read_options(spec, DEFAULTS)
-    path, media = Path(options["list"]), Path(options["media_root"])
-    if not path.is_file():
-        return f"{path}: no such file; take vggsound.csv from the repository hche11/VGGSound (folder data)."
-    if not options["allow_missing"] and not media.is_dir():
-        return (
-            f"{media}: no such folder; {MEDIA_SOURCES['media_root']}, or set the option allow_missing to plan "
-            "without them."
-        )
-    return None
+    options = read_options(OPTIONS, spec)
+    return absent_list([options.list], "the repository hche11/VGGSound (folder data)") or absent_media(
+        Path(options.media_root), MEDIA_SOURCES["media_root"], options
+    )
 
 
 def inputs(spec: Mapping[str, Any]) -> list[str]:
     """Files that list the clips: vggsound.csv, what people perceived where that is there, and a table of categories."""
-    options = read_options(spec, DEFAULTS)
+    options = read_options(OPTIONS, spec)
     labels = _modality_labels(options)
-    table = options["categories"]
-    return [str(options["list"]), *([str(labels)] if labels else []), *([str(table)] if table else [])]
+    return [options.list, *([str(labels)] if labels else []), *([options.categories] if options.categories else [])]
 
 
 def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
@@ -80,39 +86,35 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.data.categories import labels_of_categories
     from avbalance.data.manifest import make_manifest
 
-    problem = preflight(spec)
-    if problem is not None:
-        raise UserError(problem)
-    options = read_options(spec, DEFAULTS)
-    path, media = Path(options["list"]), Path(options["media_root"])
+    options = ready_options(OPTIONS, spec, preflight)
+    path, media = Path(options.list), Path(options.media_root)
     index = index_youtube_clips(media)
-    rows = []
-    for video, start, label, split in _read_list(path):
-        clip_id = f"{video}_{start:06d}"
-        found = video_columns(index.get((video, start)), media, options["checksums"], f"{clip_id} (mp4, mkv, webm)")
-        rows.append({"id": clip_id, "label": label, "split": split, "group": video, **found})
+    rows = [
+        {"label": label, "split": split, **youtube_columns(video, start, index, options, end="")}
+        for video, start, label, split in _read_list(path)
+    ]
     classes = sorted({row["label"] for row in rows})
-    if len(classes) != options["classes"]:
+    if len(classes) != options.classes:
         raise UserError(
-            f"{path}: {len(classes)} class names where {options['classes']} are expected; "
+            f"{path}: {len(classes)} class names where {options.classes} are expected; "
             "fetch the whole list again or set the option classes."
         )
-    if options["categories"]:
-        classes = labels_of_categories(options["categories"], "audio", classes)
+    if options.categories:
+        classes = labels_of_categories(options.categories, "audio", classes)
         rows = [row for row in rows if row["label"] in set(classes)]
-    refuse_if_nothing_found(rows, media, options["allow_missing"])
-    card = card_for(name, spec, classes, media_root_entry(options["media_root"], out_dir))
+    refuse_if_nothing_found(rows, media, options)
+    card = card_for(name, spec, classes, media_root_entry(options.media_root, out_dir))
     labels = _modality_labels(options)
     if labels is not None:
         card["modality_labels"] = _annotate(rows, labels, classes)
-    elif options["modality_labels"]:
-        log.warning("%s: no such file; without it there are no annotated subsets.", options["modality_labels"])
+    elif options.modality_labels:
+        log.warning("%s: no such file; without it there are no annotated subsets.", options.modality_labels)
     return make_manifest(rows, card, str(path))
 
 
-def _modality_labels(options: Mapping[str, Any]) -> Path | None:
+def _modality_labels(options: VGGSoundOptions) -> Path | None:
     """The file of what people perceived, where one is named and there."""
-    path = Path(options["modality_labels"]) if options["modality_labels"] else None
+    path = Path(options.modality_labels) if options.modality_labels else None
     return path if path is not None and path.is_file() else None
 
 
@@ -124,7 +126,7 @@ def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]
     from avbalance.data.manifest import ANNOTATED
     from avbalance.data.vggsounder import read_modalities
 
-    perceived = read_modalities(path, set(classes) if len(classes) == DEFAULTS["classes"] else None)
+    perceived = read_modalities(path, set(classes) if len(classes) == ALL_CLASSES else None)
     counts: Counter[str] = Counter(dict.fromkeys([*KINDS.values(), "not annotated", "not of a test clip"], 0))
     for row in rows:
         row |= dict.fromkeys(ANNOTATED)

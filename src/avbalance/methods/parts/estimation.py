@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from avbalance.analysis.parsing_losses import Pair
-from avbalance.errors import UserError
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from avbalance.methods.base import Method, Trainer
+from avbalance.methods.base import Given, Indices, Method, Training
+from avbalance.methods.parts.parsing import Pair
 
 BATCH = 128
 
 
-def load_estimator(method: Method, trainer: Trainer) -> None:
-    """Put the need "model" into the trainer's model; raises UserError when it is missing or another network's."""
-    if "model" not in trainer.needs:
-        raise UserError(
-            f"method {method.name} reads model.safetensors of an estimator's run; add it to the run's needs as model."
-        )
-    try:
-        trainer.model.load_state_dict(trainer.needs["model"])
-    except RuntimeError as error:
-        raise UserError(
-            f"method {method.name}: the weights it needs are another network's; give both runs the same model settings."
-        ) from error
+class Estimation(Method):
+    """Base of methods that look over the training set with the weights of the need "model", and write a `record`."""
+
+    record: dict[str, Any] | None
+
+    def __init__(self, options: Given = None) -> None:
+        super().__init__(options)
+        self.record = None
+
+    def load(self, trainer: Training) -> None:
+        """Put the needed weights into the trainer's model; raises UserError where that cannot be."""
+        self.load_weights(trainer.model, self.needed(trainer, "model", "model.safetensors"), "model")
 
 
 def video_probabilities(
-    trainer: Trainer,
-    indices: NDArray[np.int64],
-    visual_indices: NDArray[np.int64] | None = None,
+    trainer: Training, indices: Indices, visual_indices: Indices | None = None
 ) -> tuple[Pair, Tensor]:
-    """Return p_a and p_v, and the labels, of the clips at `indices`: `(N, C)` on the CPU, in this order.
+    """p_a and p_v, and the labels, of the clips at `indices`: `(N, C)` on the CPU, in this order.
 
     Evaluation mode, batches of 128. With `visual_indices (N,)` the pictures are those of other clips. The
     model is left in the mode that it was in.
     """
-    import torch
-
     training = trainer.model.training
     trainer.model.eval()
     columns: list[list[Tensor]] = [[], [], []]

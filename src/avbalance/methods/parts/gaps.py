@@ -5,26 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from avbalance.analysis.gap_mixture import Mixture
-from avbalance.methods.base import Trainer
+from avbalance.analysis.modality_gap import Fit, fit, gap, posterior, true_class_scores
+from avbalance.declared import Count, Declared
+from avbalance.methods.base import Given, Indices, Training
 from avbalance.methods.parts.three_heads import ThreeHeadMethod
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from avbalance.analysis.modality_gap import Fit
 
 log = logging.getLogger(__name__)
 
-WARM_UP: tuple[Any, str] = (20, "decision: a fifth of 100 epochs; the abstracts only name two stages")
 DIGITS = 6  # of the scores in gaps.json; half a unit in the last place is far below a score's own rounding
 
 
+class GapOptions(Declared):
+    """When the gap is measured first."""
+
+    warm_up_epochs: Count = 20
+    """decision: a fifth of 100 epochs; the abstracts only name two stages"""
+
+
 @dataclass(frozen=True)
-class Scores:
+class HeadScores:
     """Softmax scores of the true class by the audio and the visual head, float64 (N,), and labels (N,)."""
 
     audio: NDArray[np.float64]
@@ -37,42 +43,36 @@ class Scores:
         return self.audio - self.visual
 
 
-def training_scores(method: ThreeHeadMethod, trainer: Trainer, indices: NDArray[np.int64]) -> Scores:
-    """Return the scores of the clips at `indices` by the current model: eval mode, test-time transforms.
+def training_scores(method: ThreeHeadMethod, trainer: Training, indices: Indices) -> HeadScores:
+    """The scores of the clips at `indices` by the current model: eval mode, test-time transforms.
 
     One transfer from the device at the end. No random number is drawn and no weight or running mean changes.
     """
-    import torch
-
-    from avbalance.analysis.modality_gap import true_class_scores
-
-    logits: dict[str, list[Any]] = {"audio": [], "visual": []}
-    labels = []
+    audio, visual, labels = [], [], []
     for batch, output in trainer.outputs(indices):
-        _, audio, visual = method.heads(trainer.model, output)
-        logits["audio"].append(audio)
-        logits["visual"].append(visual)
+        _, heard, seen = method.heads(trainer.model, output)
+        audio.append(heard)
+        visual.append(seen)
         labels.append(batch.label)
     label = torch.cat(labels).cpu().numpy()
-    audio_scores, visual_scores = (true_class_scores(torch.cat(each).cpu().numpy(), label) for each in logits.values())
-    return Scores(audio_scores, visual_scores, label)
+    by_audio, by_visual = (true_class_scores(torch.cat(each).cpu().numpy(), label) for each in (audio, visual))
+    return HeadScores(by_audio, by_visual, label)
 
 
 class GapMethod(ThreeHeadMethod):
     """Base of methods that fit the mixture of balanced and imbalanced clips after `due` epochs, and keep the record.
 
-    Cards have the option warm_up_epochs. Artifacts: mixtures.json, every fit; gaps.json, the scores of every training
-    clip after warm-up and after the last epoch (where early stopping ends a run before, the first alone).
+    Artifacts: mixtures.json, every fit; gaps.json, the scores of every training clip after warm-up and after the last
+    epoch (where early stopping ends a run before, the first alone).
     """
 
+    kept = ("means", "fits", "gaps")
+    options: GapOptions
     kind = "abs"
     monotone = False
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
-        self.warm_up_epochs: int = self.options["warm_up_epochs"]
-        valid = isinstance(self.warm_up_epochs, int) and self.warm_up_epochs >= 0
-        self.require("warm_up_epochs", valid, "a whole number of at least 0")
         self.fits: list[dict[str, Any]] = []
         self.gaps: dict[str, Any] = {"epochs": [], "ids": [], "labels": [], "audio": [], "visual": []}
 
@@ -86,60 +86,44 @@ class GapMethod(ThreeHeadMethod):
         known = self.fits[-1]["mixture"] if self.fits else None
         return None if known is None else Mixture(**known)
 
-    def epoch_start(self, trainer: Trainer, epoch: int) -> None:
+    def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Without warm-up, fit the untrained network; raises UserError as `measure` does."""
         if epoch == 0 and self.due(0, trainer.epochs):
             self.measure(trainer, 0)
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Log the parts of the loss and, where a fit is due, what was fitted; raises UserError as `measure` does."""
         super().epoch_end(trainer, epoch, log)
         if self.due(epoch + 1, trainer.epochs):
             self.measure(trainer, epoch + 1)
             log |= _columns(self.fits[-1])
 
-    def measure(self, trainer: Trainer, finished: int) -> None:
+    def measure(self, trainer: Training, finished: int) -> None:
         """Fit the mixture to the gaps of all training clips after so many epochs, and record it.
 
         Raises UserError when a gap is not finite.
         """
-        from avbalance.analysis.modality_gap import fit, gap
-
         scores = training_scores(self, trainer, trainer.parts["train"])
         values = gap(scores.signed, self.kind)
         found = fit(values, trainer.seed, self.kind)
         say = log.info if found.mixture is not None else log.warning
         say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, found.describe())
         self.fits.append({"epoch": finished, **fit_record(found, scores, values, self.monotone)})
-        if finished in (self.warm_up_epochs, trainer.epochs):
-            self._keep(trainer, scores, finished)
-
-    def _keep(self, trainer: Trainer, scores: Scores, finished: int) -> None:
-        self.gaps["epochs"].append(finished)
-        self.gaps["ids"] = trainer.source.clips.ids[trainer.parts["train"]].tolist()
-        self.gaps["labels"] = scores.label.tolist()
-        self.gaps["audio"].append(scores.audio.round(DIGITS).tolist())
-        self.gaps["visual"].append(scores.visual.round(DIGITS).tolist())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the unfinished epoch and everything measured so far."""
-        return {**super().state_dict(), "fits": self.fits, "gaps": self.gaps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the sums of the unfinished epoch and everything measured so far."""
-        super().load_state_dict(state)
-        self.fits, self.gaps = state["fits"], state["gaps"]
+        if finished in (self.options.warm_up_epochs, trainer.epochs):
+            self.gaps["epochs"].append(finished)
+            self.gaps["ids"] = trainer.source.clips.ids[trainer.parts["train"]].tolist()
+            self.gaps["labels"] = scores.label.tolist()
+            self.gaps["audio"].append(scores.audio.round(DIGITS).tolist())
+            self.gaps["visual"].append(scores.visual.round(DIGITS).tolist())
 
     def artifacts(self) -> dict[str, Any]:
-        """Return all fits, and the scores of the training clips after warm-up and at the end."""
-        mixtures = {"warm_up_epochs": self.warm_up_epochs, "gap": self.kind, "fits": self.fits}
+        """All fits, and the scores of the training clips after warm-up and at the end."""
+        mixtures = {"warm_up_epochs": self.options.warm_up_epochs, "gap": self.kind, "fits": self.fits}
         return {"mixtures.json": mixtures, "gaps.json": self.gaps}
 
 
-def fit_record(found: Fit, scores: Scores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
-    """Return a fit as numbers and text: its mixture, or None and the reason; gap_mean is that of the absolute gap."""
-    from avbalance.analysis.modality_gap import posterior
-
+def fit_record(found: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
+    """A fit as numbers and text: its mixture, or None and the reason; gap_mean is that of the absolute gap."""
     return {
         "mixture": None if found.mixture is None else asdict(found.mixture),
         "reason": found.reason,

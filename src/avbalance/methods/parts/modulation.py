@@ -1,37 +1,144 @@
-"""Dynamic gradient modulation as a part of methods: when it acts, on which parameters, and what it logs."""
+"""Dynamic gradient modulation (Fu, Gao and Xu, section III): measure the imbalance, damp the leading modality."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
 
-from avbalance.analysis.dgm import MEASURES, NOISES, coefficients, imbalance, modulate_groups, scale_update
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from avbalance.declared import Count, Declared, Weight, refusal
 from avbalance.errors import UserError
+from avbalance.methods.base import EpochMeans, Step
+from avbalance.models.base import MODALITIES, Model
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-    from avbalance.methods.base import Step
-    from avbalance.models.base import Model
-
-MODALITIES = ("audio", "visual")
-APPLIES = ("grad", "update")
 COLUMNS = ("omega_va", "mu_a", "mu_v", "share_visual_damped")
+OFF: dict[str, Any] = {"dgm": True, "gamma": 0.0, "noise": "none"}  # options that modulate by 1 everywhere
+FLOOR = 1e-6
 
-OPTIONS: dict[str, tuple[Any, str]] = {
-    "dgm": (False, "Fu, Gao and Xu, section III: damp the gradients of the leading modality"),
-    "measure": ("fusion", "Fu, Gao and Xu, Eq. 6; or score, or discrepancy alone (their Table V)"),
-    "gamma": (0.1, "Fu, Gao and Xu, Table VI: the best of 0.1 to 0.9 on LLP"),
-    "noise": (
-        "added",
-        "decision on Fu, Gao and Xu, Eq. 9: mu g + N(0, sd^2), as in OGM-GE; literal: g + N(0, (mu^2 + 1) sd^2); none",
-    ),
-    "apply": ("grad", "Fu, Gao and Xu, Eq. 8; update is ours: the optimiser's step is scaled, not the gradient"),
-    "start_epoch": (0, "decision, nothing is stated: from the first epoch on; 0-based, included"),
-    "end_epoch": (None, "decision, nothing is stated: to the end; 0-based, included"),
-}
-OFF: dict[str, Any] = {"dgm": True, "gamma": 0.0, "noise": "none"}  # modulates by 1 everywhere
+Measure = Literal["score", "discrepancy", "fusion"]
+Noise = Literal["added", "literal", "none"]
+
+
+class ModulationOptions(Declared):
+    """When, by what and how gradients are modulated."""
+
+    dgm: bool = False
+    """Fu, Gao and Xu, section III: damp the gradients of the leading modality"""
+    measure: Measure = "fusion"
+    """Fu, Gao and Xu, Eq. 6; or score, or discrepancy alone (their Table V)"""
+    gamma: Weight = 0.1
+    """Fu, Gao and Xu, Table VI: the best of 0.1 to 0.9 on LLP"""
+    noise: Noise = "added"
+    """decision on Fu, Gao and Xu, Eq. 9: mu g + N(0, sd^2), as in OGM-GE; literal: g + N(0, (mu^2 + 1) sd^2); none"""
+    apply: Literal["grad", "update"] = "grad"
+    """Fu, Gao and Xu, Eq. 8; update is ours: the optimiser's step is scaled, not the gradient"""
+    start_epoch: Count = 0
+    """decision, nothing is stated: from the first epoch on; 0-based, included"""
+    end_epoch: Count | None = None
+    """decision, nothing is stated: to the end; 0-based, included"""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.end_epoch is not None and self.end_epoch < self.start_epoch:
+            raise refusal(f"end_epoch is {self.end_epoch}; it must be null or at least start_epoch")
+        if (self.noise, self.apply) == ("literal", "update"):
+            raise refusal(
+                "noise literal scales no gradient, so that apply: update has nothing to move; use noise added or none"
+            )
+        return self
+
+
+def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The two parts of Eq. 6 of one modality, summed over a batch: S and D, detached float64 scalars.
+
+    scores `(N, C)` in (0, 1), label `(N, C)` clean and binary. `S = sum_n sum_{c positive} s`, a sum over positive
+    classes, not a mean; `D = sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without a positive or without
+    a negative class count in neither.
+    """
+    known, positive = scores.detach().double(), label.detach().double()
+    negative = 1 - positive
+    positives, negatives = positive.sum(1), negative.sum(1)
+    usable = (positives > 0) & (negatives > 0)
+    # Masked, not indexed: indexing by a mask waits for the device.
+    of_positive, of_negative = (known * positive).sum(1), (known * negative).sum(1)
+    discrepancy = of_positive / positives.clamp_min(1) - of_negative / negatives.clamp_min(1)
+    return of_positive.where(usable, 0).sum(), discrepancy.where(usable, 0).sum()
+
+
+def side(scores: Tensor, label: Tensor, measure: Measure = "fusion") -> Tensor:
+    """One modality's side of the ratio, a scalar: S ("score"), D ("discrepancy") or S + D ("fusion", Eq. 6).
+
+    Shapes as in `score_and_discrepancy`.
+    """
+    score, discrepancy = score_and_discrepancy(scores, label)
+    return {"score": score, "discrepancy": discrepancy, "fusion": score + discrepancy}[measure]
+
+
+def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measure: Measure = "fusion") -> float:
+    """omega_va, visual over audio, of a mini-batch; omega_av is its inverse (Eq. 6).
+
+    Scores and label `(N, C)`. Divided once per mini-batch, as Eq. 6 has it; the text speaks of each video. Decision:
+    both sides are at least 1e-6, since the discrepancy may be negative early in training; with both there, omega is 1
+    and nothing is modulated. Waits for the device once.
+    """
+    sides = torch.stack([side(scores, label, measure) for scores in (scores_audio, scores_visual)])
+    audio, visual = (max(value, FLOOR) for value in sides.tolist())
+    return float(visual / audio)
+
+
+def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
+    """(mu_a, mu_v), of which at most one is below 1 (Eq. 7).
+
+    A modality whose omega exceeds 1 gets `1 - tanh(gamma omega)`, any other 1: just above 1 the coefficient jumps to
+    `1 - tanh(gamma)`, as published.
+    """
+    omega_av = 1 / omega_va
+    mu_a, mu_v = (1 - math.tanh(gamma * omega) if omega > 1 else 1.0 for omega in (omega_av, omega_va))
+    return mu_a, mu_v
+
+
+def modulate(gradient: Tensor, mu: float, noise: Noise = "added", generator: torch.Generator | None = None) -> None:
+    """Scale a gradient g in place and add noise, iid over its elements (Eqs. 8 and 9; the GE part of OGM-GE).
+
+    With `sd` the unbiased standard deviation of the elements of the unmodulated g, plus 1e-8:
+    "added": `mu g + N(0, sd^2)`, as OGM-GE's reference code has it. Decision: mu g already varies by mu^2 sd^2, which
+    with this noise makes the (mu^2 + 1) sd^2 of Eq. 9. "literal": `g + N(0, (mu^2 + 1) sd^2)`, Eq. 9 read word by word.
+    "none": `mu g`. The generator must be on the gradient's device.
+    """
+    if noise == "none":
+        gradient.mul_(mu)
+        return
+    deviation = (gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())) + 1e-8
+    drawn = gradient.new_empty(gradient.shape).normal_(generator=generator)
+    if noise == "added":
+        gradient.mul_(mu).add_(drawn.mul_(deviation))
+    else:
+        gradient.add_(drawn.mul_(deviation * math.sqrt(mu**2 + 1)))
+
+
+def modulate_groups(
+    groups: Mapping[str, Iterable[nn.Parameter]], mu: Mapping[str, float], noise: Noise, generator: torch.Generator
+) -> None:
+    """Modulate the gradients of each modality's parameters, in order, by its coefficient; noise also where mu is 1.
+
+    Parameters without gradient are passed over. Raises UserError when a group has no gradient at all.
+    """
+    for modality, parameters in groups.items():
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not gradients:
+            raise UserError(f"gradient modulation: the {modality} group has no gradient to modulate.")
+        for gradient in gradients:
+            modulate(gradient, mu[modality], noise, generator)
+
+
+def scale_update(parameters: Sequence[nn.Parameter], before: Sequence[Tensor], mu: float) -> None:
+    """Take back, in place, all but the share mu of an optimiser's step from `before`."""
+    for parameter, start in zip(parameters, before, strict=True):
+        parameter.data.lerp_(start, 1 - mu)
 
 
 class Modulation:
@@ -42,74 +149,47 @@ class Modulation:
     Adam divides by the running size of the gradient and so nearly cancels a slowly varying coefficient.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        """Take the options named in OPTIONS out of a method's; raises UserError for a value out of range."""
-        self.options = {name: options[name] for name in OPTIONS}
-        first, last = self.options["start_epoch"], self.options["end_epoch"]
-        self._require("dgm", self.options["dgm"] in (True, False), "true or false")
-        self._require("measure", self.options["measure"] in MEASURES, f"one of {', '.join(MEASURES)}")
-        self._require("gamma", self.options["gamma"] >= 0, "at least 0")
-        self._require("noise", self.options["noise"] in NOISES, f"one of {', '.join(NOISES)}")
-        self._require("apply", self.options["apply"] in APPLIES, " or ".join(APPLIES))
-        self._require("start_epoch", first >= 0, "at least 0")
-        self._require("end_epoch", last is None or last >= first, "null or at least start_epoch")
-        if (self.options["noise"], self.options["apply"]) == ("literal", "update"):
-            raise UserError(
-                "gradient modulation: noise literal scales no gradient, so that apply: update has nothing to move; "
-                "use noise added or none."
-            )
-        self._sums = dict.fromkeys(COLUMNS, 0.0)
-        self._steps = 0
+    def __init__(self, options: ModulationOptions) -> None:
+        self.options, self.means = options, EpochMeans()
         self._kept: list[tuple[Sequence[nn.Parameter], list[Tensor], float]] = []
-
-    def _require(self, option: str, valid: bool, rule: str) -> None:
-        if not valid:
-            raise UserError(f"gradient modulation: option {option} is {self.options[option]!r}; it must be {rule}.")
-
-    def active(self, epoch: int) -> bool:
-        """Whether gradients are modulated in this 0-based epoch."""
-        last = self.options["end_epoch"]
-        return bool(self.options["dgm"]) and self.options["start_epoch"] <= epoch and (last is None or epoch <= last)
 
     def gradients(
         self,
         model: Model,
-        scores_a: Tensor,
-        scores_v: Tensor,
+        scores: tuple[Tensor, Tensor],
         label: Tensor,
         groups: Mapping[str, Sequence[nn.Parameter]] | None,
         step: Step,
     ) -> None:
         """Measure, and modulate in place; to be called between backward and the optimiser's step.
 
-        scores `(N, C)` in (0, 1), detached here; label `(N, C)`: the clean labels, never refined or smoothed ones.
-        groups: modality -> parameters; None takes the model's own groups. Noise is drawn from the step's generator
-        alone, audio first. Waits for the device once. Raises UserError when a group has no gradient.
+        scores of audio and visual `(N, C)` in (0, 1), detached here; label `(N, C)`: the clean labels, never refined
+        or smoothed ones. groups: modality -> parameters; None takes the model's own groups. Noise is drawn from the
+        step's generator alone, audio first. Waits for the device once. Raises UserError when a group has no gradient.
         """
-        if not self.options["dgm"]:
+        options = self.options
+        if not options.dgm:
             return
-        omega = imbalance(scores_a.detach(), scores_v.detach(), label, self.options["measure"])
-        active = self.active(step.epoch)
-        mu_a, mu_v = coefficients(omega, self.options["gamma"]) if active else (1.0, 1.0)
-        if active:
-            groups = {name: model.group(name) for name in MODALITIES} if groups is None else groups
-            self._modulate(groups, {"audio": mu_a, "visual": mu_v}, step.generator)
-        for column, value in zip(COLUMNS, (omega, mu_a, mu_v, float(mu_v < 1)), strict=True):
-            self._sums[column] += value
-        self._steps += 1
+        omega = imbalance(scores[0].detach(), scores[1].detach(), label, options.measure)
+        mu_a = mu_v = 1.0
+        if options.start_epoch <= step.epoch and (options.end_epoch is None or step.epoch <= options.end_epoch):
+            mu_a, mu_v = coefficients(omega, options.gamma)
+            own = {name: model.group(name) for name in MODALITIES} if groups is None else groups
+            self._modulate(own, {"audio": mu_a, "visual": mu_v}, step.generator)
+        self.means.add(COLUMNS, torch.tensor([omega, mu_a, mu_v, float(mu_v < 1)], dtype=torch.float64))
 
     def _modulate(
         self, groups: Mapping[str, Sequence[nn.Parameter]], mu: Mapping[str, float], generator: torch.Generator
     ) -> None:
         scaled = mu
-        if self.options["apply"] == "update":
+        if self.options.apply == "update":
             scaled = dict.fromkeys(mu, 1.0)
             self._kept = [
                 (parameters, [parameter.detach().clone() for parameter in parameters], mu[modality])
                 for modality, parameters in groups.items()
                 if mu[modality] < 1
             ]
-        modulate_groups(groups, scaled, self.options["noise"], generator)
+        modulate_groups(groups, scaled, self.options.noise, generator)
 
     def after_step(self) -> None:
         """Scale the optimiser's step where `apply` is "update"; to be called after that step."""
@@ -117,16 +197,10 @@ class Modulation:
             scale_update(parameters, before, mu)
         self._kept = []
 
-    def epoch_end(self, log: dict[str, Any]) -> None:
-        """Add the means over the epoch's batches to the log: omega, the coefficients applied, the share below 1."""
-        if self.options["dgm"] and self._steps:
-            log |= {column: total / self._steps for column, total in self._sums.items()}
-        self._sums, self._steps = dict.fromkeys(COLUMNS, 0.0), 0
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the unfinished epoch; noise needs no state, its generator belongs to the step."""
-        return {"sums": dict(self._sums), "steps": self._steps}
+        """The sums of the unfinished epoch; noise needs no state, its generator belongs to the step."""
+        return self.means.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the sums of the unfinished epoch."""
-        self._sums, self._steps = dict(state["sums"]), state["steps"]
+        self.means.load_state_dict(state)

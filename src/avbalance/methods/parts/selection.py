@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Literal
 
-from avbalance.analysis.parsing_losses import Pair
+import torch
+from torch import Tensor
+
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from avbalance.methods.base import Method, Step, Training
+from avbalance.methods.parts.parsing import Pair
 
 RATIO_VIDEOS = 128
 """Videos that a share of noisy labels is taken of: the batch of MCG-NJU/JoMoLD.
 
 In smaller batches a class has so few positives that `floor(ratio k)` is nearly always 0.
 """
+WARMUP_EPOCHS = 0.9
+
+Warmup = Literal["step", "linear"]
 
 
 class RecentVideos:
@@ -30,12 +33,10 @@ class RecentVideos:
         self._batches: list[tuple[Tensor, ...]] = []
 
     def joined(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """Return the batch's `values`, each `(B, C)`, below those of the batches before it; and remember them.
+        """The batch's `values`, each `(B, C)`, below those of the batches before it; they are remembered.
 
         Rows -B to the end are the batch's. No gradient flows. To be called once a step.
         """
-        import torch
-
         room, first = RATIO_VIDEOS - len(values[0]), len(self._batches)
         while first > 0 and room >= len(self._batches[first - 1][0]):
             first -= 1
@@ -45,7 +46,7 @@ class RecentVideos:
         return tuple(torch.cat([each.to(device) for each in column]) for column in zip(*self._batches, strict=True))
 
     def state_dict(self) -> list[list[Tensor]]:
-        """Return what is remembered, a list of tensors per batch."""
+        """What is remembered, a list of tensors per batch."""
         return [list(values) for values in self._batches]
 
     def load_state_dict(self, state: Sequence[Sequence[Tensor]]) -> None:
@@ -53,17 +54,14 @@ class RecentVideos:
         self._batches = [tuple(values) for values in state]
 
 
-def needed_ratios(needs: Mapping[str, Any], method: str, classes: int, device: torch.device) -> Pair:
-    """Return the shares of noisy positives `(C,)` of both modalities from the needed file `ratios`.
+def needed_ratios(method: Method, trainer: Training) -> Pair:
+    """The shares of noisy positives `(C,)` of both modalities from the needed file `ratios`.
 
     Content: `{"audio": [C], "visual": [C]}`. Raises UserError when the run has none, or for another number of classes.
     """
-    import torch
-
-    if "ratios" not in needs:
-        raise UserError(f"method {method} reads noise_ratios.json of another run; add it to the run's needs as ratios.")
+    record, classes = method.needed(trainer, "ratios", "noise_ratios.json"), len(trainer.source.clips.classes)
     audio, visual = (
-        torch.tensor(needs["ratios"][name], dtype=torch.float64, device=device) for name in ("audio", "visual")
+        torch.tensor(record[name], dtype=torch.float64, device=trainer.device) for name in ("audio", "visual")
     )
     if audio.shape != (classes,) or visual.shape != (classes,):
         raise UserError(
@@ -73,6 +71,17 @@ def needed_ratios(needs: Mapping[str, Any], method: str, classes: int, device: t
     return Pair(audio, visual)
 
 
+def warmed(ratio: Tensor, step: Step, warmup: Warmup) -> Tensor:
+    """The noise ratios `(C,)` in force at a step.
+
+    "step": none in the first epoch, full from then on. This is the net effect of JoMoLD's code, whose ratios shrink in
+    place from 0 at the first batch. "linear": `ratio * min(1, u)`, u the share passed of the first 0.9 epochs.
+    """
+    if warmup == "step":
+        return ratio * float(step.epoch > 0)
+    return ratio * min(1.0, (step.epoch * step.batches + step.index) / (WARMUP_EPOCHS * step.batches))
+
+
 def largest_losses(loss: Tensor, label: Tensor, ratio: Tensor) -> Tensor:
     """Boolean `(B, C)`: of the k positives of each class, the `floor(ratio k)` with the largest losses.
 
@@ -80,8 +89,13 @@ def largest_losses(loss: Tensor, label: Tensor, ratio: Tensor) -> Tensor:
     """
     positive = label > 0.5
     kept = positive.sum(0) - (ratio.double() * positive.sum(0)).floor().long()
-    order = loss.detach().masked_fill(~positive, float("inf")).argsort(dim=0, stable=True)
-    return positive & (order.argsort(dim=0) >= kept)
+    return positive & (rank(loss.detach(), positive) >= kept)
+
+
+def rank(values: Tensor, positive: Tensor) -> Tensor:
+    """Rank from 0, within each column, of the positive entries by ascending value; the others come after them."""
+    order = values.masked_fill(~positive, float("inf")).argsort(dim=0, stable=True)
+    return order.argsort(dim=0)
 
 
 def mean_kept(values: Tensor, dropped: Tensor) -> Tensor:

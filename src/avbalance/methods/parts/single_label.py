@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, Step, Trainer
-from avbalance.methods.parts.modulation import MODALITIES, Modulation
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.methods.base import Given, Method, Step, Training
+from avbalance.methods.parts.modulation import Modulation, ModulationOptions
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
 
-def softmax_scores(output: ModelOutput, method: str) -> tuple[Tensor, Tensor]:
-    """Detached softmax of the audio and visual scores `(..., C)`; raises UserError when the model has not both."""
+def both_scores(output: ModelOutput, method: str) -> tuple[Tensor, Tensor]:
+    """The audio and visual scores `(..., C)`; raises UserError when the model has not both."""
     missing = sorted(set(MODALITIES) - set(output.scores))
     if missing:
         raise UserError(f"method {method}: the model gives no {' and '.join(missing)} scores; use fusion-net.")
-    audio, visual = (output.scores[name].detach().softmax(-1) for name in MODALITIES)
-    return audio, visual
+    return output.scores["audio"], output.scores["visual"]
 
 
 class SingleLabelModulation(Method):
-    """Base of methods with an int64 label per sample; `modulation` holds the options of parts/modulation.py.
+    """Base of methods with an int64 label per sample, whose gradients can be modulated.
 
-    Cards list those options. Logits and scores `(..., C)` go with labels `(...)`: all leading axes count as samples.
+    Logits and scores `(..., C)` go with labels `(...)`: all leading axes count as samples.
     """
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    kept = ("modulation",)
+    options: ModulationOptions
+
+    def __init__(self, options: Given = None) -> None:
         super().__init__(options)
         self.modulation = Modulation(self.options)
 
@@ -43,26 +44,13 @@ class SingleLabelModulation(Method):
 
         Raises UserError when there is nothing to measure or to modulate.
         """
-        if not self.options["dgm"]:
-            return
-        from torch.nn.functional import one_hot
-
-        audio, visual = (scores.flatten(0, -2) for scores in softmax_scores(output, self.name))
-        label = one_hot(batch.label.flatten(), output.logits.shape[-1])
-        self.modulation.gradients(model, audio, visual, label, self.groups(model), step)
+        if self.options.dgm:
+            audio, visual = (each.detach().softmax(-1).flatten(0, -2) for each in both_scores(output, self.name))
+            label = one_hot(batch.label.flatten(), output.logits.shape[-1])
+            self.modulation.gradients(model, (audio, visual), label, self.groups(model), step)
 
     def after_step(self, model: Model, step: Step) -> None:
-        """Scale the optimiser's step where the modulation applies to it."""
         self.modulation.after_step()
 
-    def epoch_end(self, trainer: Trainer, epoch: int, log: dict[str, Any]) -> None:
-        """Log the mean imbalance and coefficients of the epoch."""
-        self.modulation.epoch_end(log)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the unfinished epoch."""
-        return {"modulation": self.modulation.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the sums of the unfinished epoch."""
-        self.modulation.load_state_dict(state["modulation"])
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
+        log |= self.modulation.means.close()

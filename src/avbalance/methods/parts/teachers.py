@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from avbalance.methods.base import Method, Trainer
-    from avbalance.models.base import Build, Model
+from avbalance.methods.base import Method, Training
+from avbalance.models.audio_teacher import AudioTeacher
+from avbalance.models.base import Model, build
+from avbalance.models.late_fusion import LateFusion
+from avbalance.models.visual_teacher import VisualTeacher
 
 BATCH = 256
+TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a student's code digest covers its teachers
 _COMPARED = {
     "labelling": "another labelling",
     "classes": "other classes",
@@ -21,15 +24,13 @@ _COMPARED = {
 }
 
 
-def teacher_logits(method: Method, trainer: Trainer, modality: str) -> Tensor:
+def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     """Logits `(N, C)` of the needed teacher of a modality, on the trainer's device; NaN for clips not trained on.
 
     The need "teacher_<modality>" is the model.safetensors of a run on one modality. The teacher is frozen: eval mode,
     no gradient, and each clip is seen once, with test-time transforms, since its logits never change. Raises UserError
     when the need is missing or another network's, or when it was trained on other clips or for other labels.
     """
-    import torch
-
     teacher = _teacher(method, trainer, modality).to(trainer.device).eval()
     clips, train = trainer.source.clips, trainer.parts["train"]
     logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
@@ -40,48 +41,20 @@ def teacher_logits(method: Method, trainer: Trainer, modality: str) -> Tensor:
     return logits
 
 
-def _teacher(method: Method, trainer: Trainer, modality: str) -> Model:
+def _teacher(method: Method, trainer: Training, modality: str) -> Model:
     """The network that the need describes, with its weights."""
     need = f"teacher_{modality}"
-    if need not in trainer.needs:
-        raise UserError(
-            f"method {method.name} reads model.safetensors of a run on {modality} alone; add it to the run's needs as "
-            f"{need}."
-        )
-    weights = trainer.needs[need]
+    weights = method.needed(trainer, need, f"model.safetensors of a run on {modality} alone")
     _check_facts(method, need, weights.facts, trainer.facts)
-    teacher = _built(weights.facts["model"], len(weights.facts["classes"]))
-    if teacher is None or teacher.modalities != (modality,):
+    settings = weights.facts["model"]
+    teacher = build(settings, len(weights.facts["classes"]), torch.Generator())
+    if not isinstance(teacher, TEACHERS) or teacher.modalities != (modality,):
         raise UserError(
-            f"method {method.name}: {need} is a {weights.facts['model']['name']} that does not read {modality} alone; "
-            "name a run of the right network in the run's needs."
+            f"method {method.name}: {need} is a {settings['name']} that does not read {modality} alone; name a run of "
+            "the right network in the run's needs."
         )
-    try:
-        teacher.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"method {method.name}: the weights of {need} are another network's; delete the file to have its run made "
-            "again."
-        ) from error
+    method.load_weights(teacher, weights, need)
     return teacher
-
-
-def _built(settings: dict[str, Any], classes: int) -> Model | None:
-    """A network of these settings; None for one that cannot be a teacher.
-
-    The modules are imported by name, so that a student's code digest covers its teachers.
-    """
-    import torch
-
-    from avbalance.models import audio_teacher, late_fusion, visual_teacher
-
-    known: dict[str, Build] = {
-        "audio-teacher": audio_teacher.build,
-        "visual-teacher": visual_teacher.build,
-        "late-fusion": late_fusion.build,
-    }
-    build = known.get(settings["name"])
-    return build(settings, classes, torch.Generator()) if build else None
 
 
 def _check_facts(method: Method, need: str, teacher: dict[str, Any], student: dict[str, Any]) -> None:

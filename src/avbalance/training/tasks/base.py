@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,11 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avbalance.data import DEFAULT_TASK
+from avbalance.declared import listed, nearest, read
 from avbalance.errors import UserError
+from avbalance.methods.base import Indices
 from avbalance.models.base import Batch, ModelOutput
-from avbalance.training import DEFAULT_TASK
 from avbalance.training.data import Clips
-from avbalance.training.partition import Indices
+from avbalance.training.data_settings import DataSettings
 
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
@@ -51,18 +54,18 @@ class Place:
 class Task:
     """One task under the `data` settings of a run; subclasses say what it measures and predicts.
 
-    settings: names of the further `data` settings that a task reads. predicted: parts and checkpoints of which
-    predictions are kept; the checkpoint "best-test" is added to them where the test part was watched.
+    Settings: the class of those settings. parts, checkpoints: of which predictions are kept; the checkpoint "best-test"
+    is added to them where the test part was watched. A module of a task ends with `TASK = <its class>`.
     """
 
+    Settings: ClassVar[type[DataSettings]] = DataSettings
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
-    settings: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[tuple[str, ...]] = ("val", "test")
     checkpoints: ClassVar[tuple[str, ...]] = ("selected", "last")
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        """Take up the `data` settings; raises UserError for a value that does not exist."""
+    def __init__(self, data: DataSettings) -> None:
+        self.data = data
 
     def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
         """Raise UserError unless the clips and their parts have what the task needs."""
@@ -103,17 +106,25 @@ class Task:
         raise NotImplementedError
 
 
-def load(data: Mapping[str, Any]) -> Task:
-    """The task that the `data` settings name; raises UserError when there is none of that name."""
-    name = str(data.get("task", DEFAULT_TASK))
-    module = f"avbalance.training.tasks.{name.replace('-', '_')}"
-    try:
-        task: type[Task] = importlib.import_module(module).TASK
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != module:
-            raise
-        raise UserError(f"setting data.task is {name!r}; tasks are modules of avbalance.training.tasks.") from error
-    return task(data)
+def names() -> list[str]:
+    """Names of all tasks on disk, sorted."""
+    modules = Path(__file__).parent.glob("[a-z]*.py")
+    return sorted(module.stem.replace("_", "-") for module in modules if module.stem != "base")
+
+
+def task_class(name: str, where: str) -> type[Task]:
+    """The class of a task; raises UserError, which begins with `where`, when there is none of that name."""
+    known = names()
+    if name not in known:
+        raise UserError(f"{where}, task: is {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
+    task: type[Task] = importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
+    return task
+
+
+def load(data: Mapping[str, Any], where: str = "data") -> Task:
+    """The task of the `data` settings; raises UserError, which begins with `where`, for what does not exist."""
+    task = task_class(data.get("task", DEFAULT_TASK), where)
+    return task(read(task.Settings, data, where))
 
 
 def lists(values: NDArray[np.float32]) -> pa.Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from avbalance.methods.base import Indices
 from avbalance.models.base import Batch, ModelOutput
 from avbalance.training.data import Clips
-from avbalance.training.partition import Indices
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.probe import probe_logits
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
@@ -22,19 +23,17 @@ if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
 
 
-class Classification(Task):
-    """Labels (N,) int64; cross-entropy and accuracy of every head.
+class ClassificationSettings(DataSettings):
+    """Data settings of classification."""
 
-    Setting: data.probes, whether the test part is also predicted by linear probes of the selected model's encoders,
-    under the conditions probe-audio and probe-visual (see training/probe.py).
-    """
+    probes: bool = False
+    """also test linear probes of the selected model's encoders: conditions probe-audio, probe-visual"""
 
-    name = "classification"
+
+class OneLabel(Task):
+    """Labels (N,) int64; cross-entropy and accuracy of every head."""
+
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
-    settings: ClassVar[tuple[str, ...]] = ("probes",)
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.probes = bool(data.get("probes", False))
 
     def targets(self, clips: Clips) -> Tensor:
         return torch.as_tensor(clips.labels)
@@ -77,14 +76,6 @@ class Classification(Task):
             true_class=np.concatenate(true_class),
         )
 
-    def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
-        yield from super().conditions(trainer, split, checkpoint)
-        if self.probes and (split, checkpoint) == ("test", "selected"):
-            where = torch.as_tensor(trainer.parts[split])
-            named = Batch(None, None, trainer.source.targets[where], where)
-            for name, logits in probe_logits(trainer, split).items():
-                yield f"probe-{name}", [(named, ModelOutput(logits, {}, {}))]
-
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         heads: dict[str, list[Tensor]] = {}
         for _, output in outputs:
@@ -96,6 +87,22 @@ class Classification(Task):
         for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
             columns[column] = lists(torch.cat(heads[head]).numpy()) if head in heads else empty
         return pa.table(columns)
+
+
+class Classification(OneLabel):
+    """One label per clip; the test part may also be predicted by linear probes (see training/probe.py)."""
+
+    Settings = ClassificationSettings
+    name = "classification"
+    data: ClassificationSettings
+
+    def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
+        yield from super().conditions(trainer, split, checkpoint)
+        if self.data.probes and (split, checkpoint) == ("test", "selected"):
+            where = torch.as_tensor(trainer.parts[split])
+            named = Batch(None, None, trainer.source.targets[where], where)
+            for name, logits in probe_logits(trainer, split).items():
+                yield f"probe-{name}", [(named, ModelOutput(logits, {}, {}))]
 
 
 TASK = Classification

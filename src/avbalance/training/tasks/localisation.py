@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
+from avbalance.methods.base import Indices
 from avbalance.models.base import ModelOutput
 from avbalance.training.data import Clips
-from avbalance.training.partition import Indices
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,34 +16,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avbalance.analysis.parsing_losses import binary_cross_entropy
+from avbalance.analysis.parsing_scores import METRICS, ParsingScores, evaluate, score_segments
 from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
-from avbalance.evaluation.parsing import GATES, METRICS, ParsingScores, evaluate, score_segments
+from avbalance.methods.base import Indices
+from avbalance.methods.parts.parsing import binary_cross_entropy
 from avbalance.models.base import ModelOutput
 from avbalance.models.parsing import ParsingOutput
 from avbalance.training.data import Clips
-from avbalance.training.partition import Indices
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
 
+class ParsingSettings(DataSettings):
+    """Data settings of parsing."""
+
+    gate: Literal["global", "modality"] = "modality"
+    """which probability of the video opens a class: that of both (HAN, MM-Pyramid, CVCMS), or its own (MA, JoMoLD)"""
+
+
 class Parsing(Task):
-    """Labels (N, C) float32 of whole videos; the ten F-scores by which videos are said to be parsed well.
+    """Labels (N, C) float32 of whole videos; the ten F-scores by which videos are said to be parsed well."""
 
-    The setting data.gate says which video-level probability opens a class: "global" (HAN, MM-Pyramid, CVCMS: that of
-    both modalities together) or "modality" (MA, JoMoLD: the modality's own).
-    """
-
+    Settings = ParsingSettings
     name = "parsing"
     metrics = METRICS
-    settings = ("gate",)
     parts = ("test",)
     checkpoints = ("selected",)
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.gate = str(data.get("gate", "modality"))
-        if self.gate not in GATES:
-            raise UserError(f"setting data.gate is {self.gate!r}; it must be one of {', '.join(GATES)}.")
+    data: ParsingSettings
 
     def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
         for name in ("events_audio", "events_visual"):
@@ -73,7 +73,7 @@ class Parsing(Task):
         """F-scores of every video, and the mean loss."""
         frame_prob, video_prob, loss = _probabilities(outputs)
         P, p_a, p_v = np.moveaxis(video_prob, 1, 0)
-        return evaluate(frame_prob, P, p_a, p_v, *_truth(clips, indices), gate=self.gate), loss
+        return evaluate(frame_prob, P, p_a, p_v, *_truth(clips, indices), gate=self.data.gate), loss
 
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
         frame_prob, video_prob, _ = _probabilities(outputs)
@@ -83,7 +83,7 @@ class Parsing(Task):
         for name in ("events_audio", "events_visual", "events_audio_repaired"):
             column = name.replace("events", "truth")
             columns[column] = _cells(clips.truth[name][indices]) if name in clips.truth else _no_cells(len(indices))
-        card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS, "gate": self.gate}
+        card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS, "gate": self.data.gate}
         return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
 
 

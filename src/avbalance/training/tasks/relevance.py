@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import model_validator
 from torch import Tensor
 
 from avbalance.analysis.conditions import (
     CONDITIONS,
-    LEVELS,
-    SILENCES,
     StandIns,
     Variant,
     fusion_stand_ins,
     mean_clip,
+    replaced,
     shuffled_partners,
     silent_audio,
     variant,
 )
 from avbalance.analysis.relevance import BALANCED, INTACT, per_class_accuracy
+from avbalance.declared import refusal
 from avbalance.errors import UserError
 from avbalance.features.recipes import get_audio_recipe
+from avbalance.methods.base import Indices
+from avbalance.models.base import Batch, ModelOutput
 from avbalance.models.relevance import CutModel
+from avbalance.streams import torch_stream
 from avbalance.training.data import Clips, Scale
-from avbalance.training.partition import Indices
-from avbalance.training.streams import torch_stream
+from avbalance.training.data_settings import DataSettings
 from avbalance.training.tasks.base import Evaluation, Outputs
-from avbalance.training.tasks.classification import Classification
+from avbalance.training.tasks.classification import OneLabel
 
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
@@ -40,31 +43,55 @@ if TYPE_CHECKING:
 _TESTED = ("test", "selected")  # part and state of the model that are tested under all conditions
 
 
-class Relevance(Classification):
+class RelevanceSettings(DataSettings):
+    """Data settings of relevance."""
+
+    conditions: list[str] | None = None
+    """how a modality is withheld, by names of analysis/conditions.py; null: all of them"""
+    missing_level: Literal["input", "fusion"] = "input"
+    """where a stand-in enters: in place of what the network reads, or of what its sub-network makes of it"""
+    silence: Literal["zero_tensor", "zero_waveform"] = "zero_tensor"
+    """what silence is"""
+    sensitivity: list[str] | None = None
+    """further conditions that differ in what follows an @: silent-audio@fusion, silent-audio@input+zero_waveform"""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All conditions that are tested; raises UserError for one that does not exist."""
+        names = [*(self.conditions or CONDITIONS), *(self.sensitivity or ())]
+        return tuple(variant(name, self.missing_level, self.silence) for name in names)
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        try:
+            variants = self.variants
+        except UserError as error:
+            raise refusal(str(error).rstrip(".")) from error
+        names = [each.name for each in variants]
+        if INTACT not in names or len(set(names)) < len(names):
+            raise refusal(
+                f"conditions and sensitivity are {', '.join(names)}; list {INTACT} and every other condition once"
+            )
+        recipe = get_audio_recipe(self.audio_recipe) if self.audio_recipe else None
+        in_decibels = recipe is None or getattr(recipe, "kind", None) == "decibel-mel"
+        if not in_decibels and any(each.silence == "zero_waveform" for each in variants):
+            raise refusal(
+                f"silence zero_waveform is the sound of 0 in decibels, and audio_recipe {self.audio_recipe} is not in "
+                "decibels; use zero_tensor or a recipe such as decibel64-10s"
+            )
+        return self
+
+
+class Relevance(OneLabel):
     """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per second.
 
     Nothing is drawn when they are read.
-
-    Settings: data.conditions, names of analysis/conditions.py (null: all); data.missing_level and data.silence, where a
-    stand-in enters and what silence is; data.sensitivity, further conditions such as "silent-audio@fusion" or
-    "silent-audio@zero_waveform", which differ from them in what stands after the @.
     """
 
+    Settings = RelevanceSettings
     name = "relevance"
     metrics = ("accuracy", BALANCED)
-    settings = ("conditions", "missing_level", "silence", "sensitivity")
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        level, silence = _chosen(data, "missing_level", LEVELS), _chosen(data, "silence", SILENCES)
-        names = [*(data.get("conditions") or CONDITIONS), *(data.get("sensitivity") or ())]
-        if INTACT not in names or len(set(names)) < len(names):
-            raise UserError(
-                f"settings data.conditions and data.sensitivity are {', '.join(names)}; list {INTACT} and every other "
-                "condition once."
-            )
-        self.variants = tuple(variant(name, level, silence) for name in names)
-        if any(each.silence == "zero_waveform" for each in self.variants):
-            _check_decibels(str(data["audio_recipe"]))
+    data: RelevanceSettings
 
     def check(self, clips: Clips, parts: Mapping[str, Indices]) -> None:
         whole = clips.window is None and (clips.spectrograms or "visual" not in clips.modalities)
@@ -80,7 +107,7 @@ class Relevance(Classification):
                     f"the {split} part has {len(parts[split])} clips and none of class "
                     f"{clips.classes[int(counts.argmin())]}; give the data set more clips of it, or take the class out."
                 )
-        black = [each.name for each in self.variants if each.condition.stand_in == "black"]
+        black = [each.name for each in self.data.variants if each.condition.stand_in == "black"]
         if black and clips.black is None:
             raise UserError(
                 f"condition {black[0]}: the card of the visual features does not say what becomes of black frames; "
@@ -117,25 +144,8 @@ class Relevance(Classification):
             return
         if not isinstance(model, CutModel):
             raise UserError(f"task relevance: {type(model).__name__} has no input to replace; use kd-student or such.")
-        for each in self.variants:
+        for each in self.data.variants:
             yield each.name, Withholding(trainer, model, each).outputs(indices)
-
-
-def _chosen(data: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    """The value of a `data` setting, by default the first one allowed; raises UserError for another."""
-    value = data.get(name, allowed[0])
-    if value not in allowed:
-        raise UserError(f"setting data.{name} is {value!r}; it must be {' or '.join(allowed)}.")
-    return str(value)
-
-
-def _check_decibels(recipe: str) -> None:
-    """Raise UserError unless the audio recipe is in decibels: of another kind the silent waveform is not known."""
-    if getattr(get_audio_recipe(recipe), "kind", None) != "decibel-mel":
-        raise UserError(
-            f"silence zero_waveform is the sound of 0 in decibels, and data.audio_recipe {recipe} is not in decibels; "
-            "use zero_tensor or a recipe such as decibel64-10s."
-        )
 
 
 @dataclass(frozen=True)
@@ -153,14 +163,28 @@ class Withholding:
         What is drawn depends on the run's seed and the condition, and neither on level nor on batch size.
         """
         self.model.eval()
-        condition, level = self.variant.condition, self.variant.level
+        condition = self.variant.condition
         generator = torch_stream("cpu", self.trainer.seed, "condition", condition.name)
         others: Iterable[Tensor | None] = repeat(None)
         if condition.stand_in == "shuffled":
             others = self._tensors(indices[shuffled_partners(len(indices), generator).numpy()])
         stand_ins = self._stand_ins()
         for batch, exchanged in zip(self.trainer.source.evaluation(indices), others, strict=False):
-            yield batch, self.model.withheld(batch, condition, level, stand_ins, generator, exchanged)
+            yield batch, self._output(batch, stand_ins, generator, exchanged)
+
+    def _output(
+        self, batch: Batch, stand_ins: StandIns, generator: torch.Generator, exchanged: Tensor | None
+    ) -> ModelOutput:
+        """What the model makes of a batch; stand-ins and `exchanged` are of the variant's level.
+
+        At the input the sub-network runs on the stand-in, at the fusion the stand-in takes the place of what it makes.
+        """
+        model, condition = self.model, self.variant.condition
+        if self.variant.level == "fusion":
+            return model.output(replaced(model.features(batch), condition, stand_ins, generator, exchanged))
+        inputs = {name: batch.modality(name) for name in model.modalities}
+        inputs = replaced(inputs, condition, stand_ins, generator, exchanged)
+        return model.output({name: model.encode(name, tensor) for name, tensor in inputs.items()})
 
     def _stand_ins(self) -> StandIns:
         """The constant stand-ins on the trainer's device; the mean of the training clips only if it is asked for."""

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.analysis.parsing_scores import METRICS
 from avbalance.declared import Run
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import OnOneSet, Some
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
-from avbalance.evaluation.parsing import METRICS
 from avbalance.papers.avvp_gradient_modulation.videos import parsing_predictions, shown_clips
 
 Score = Literal[

@@ -1,4 +1,4 @@
-"""PSP: sizes, groups, attention and pruning by hand, what scores are, initialisation."""
+"""PSP: groups, attention and pruning by hand, what scores are, initialisation."""
 
 from __future__ import annotations
 
@@ -6,46 +6,29 @@ import math
 from typing import Any
 
 import pytest
+import small_models
 import torch
-from torch import Tensor, nn
+from small_models import CLASSES, CLIPS, SEGMENTS, batch_for, random
+from torch import nn
 from torch.nn.functional import layer_norm
 
 from avbalance.errors import UserError
-from avbalance.models.base import Batch, load
-from avbalance.models.psp import DEFAULTS, PSP, pruned
-
-CLASSES, VIDEOS, SEGMENTS = 5, 3, 10
-SMALL = {"visual_width": 6, "guide_width": 8, "projection_width": 8, "width": 4, "classifier_width": 6}
+from avbalance.models.base import build
+from avbalance.models.psp import pruned
 
 
-def make(seed: int = 0, **settings: Any) -> Any:
-    return load("psp")({"name": "psp", **SMALL, **settings}, CLASSES, torch.Generator().manual_seed(seed))
+def make(**settings: Any) -> Any:
+    return small_models.make("psp", **settings)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def batch(audio: int = 1, visual: int = 2) -> Batch:
-    label = torch.arange(VIDEOS * SEGMENTS).reshape(VIDEOS, SEGMENTS) % CLASSES
-    sound, sight = random(VIDEOS, SEGMENTS, 128, seed=audio), random(VIDEOS, SEGMENTS, 7, 7, 6, seed=visual)
-    return Batch(sound, sight, label, torch.arange(VIDEOS))
-
-
-def test_parameter_count_is_the_published_one_less_the_unused() -> None:
-    with torch.device("meta"):
-        model = PSP(DEFAULTS, 29)
-    count = sum(parameter.numel() for parameter in model.parameters())
-    # an affine map of attended features, two classifiers of 28 classes, a head of two outputs
-    unused = (512 * 128 + 128) + 2 * (256 * 64 + 64 * 28) + (256 * 64 + 64) + (64 * 2 + 2)
-    assert count == 1_667_251 - unused
-    assert f"{count:,}" in (PSP.__doc__ or "") and "1,667,251" in (PSP.__doc__ or "")
+def batch() -> Any:
+    return batch_for("psp")
 
 
 def test_shapes_and_scores_without_gradient() -> None:
     model = make().eval()
     output = model(batch())
-    assert output.logits.shape == (VIDEOS, SEGMENTS, CLASSES)
+    assert output.logits.shape == (CLIPS, SEGMENTS, CLASSES)
     assert set(output.scores) == set(output.features) == {"audio", "visual"}
     mean = (output.features["audio"] + output.features["visual"]) / 2
     assert torch.equal(output.logits, model.classifier(mean))
@@ -69,16 +52,8 @@ def test_groups_are_the_paths_and_the_rest_is_shared() -> None:
     assert head == {"propagation", "classifier"}
 
 
-def test_building_follows_its_own_generator_alone() -> None:
-    state = torch.get_rng_state()
-    first, again, other = make(), make(), make(seed=1)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
-    assert not torch.equal(next(first.parameters()), next(other.parameters()))
-
-
 def test_initialisation_is_xavier_uniform_but_for_projections_and_memories() -> None:
-    model = load("psp")({}, 29, torch.Generator().manual_seed(0))
+    model = build({"name": "psp"}, 29, torch.Generator().manual_seed(0))
     bounds = {}
     for name, part in model.named_modules():
         if isinstance(part, nn.Linear):
@@ -135,14 +110,3 @@ def test_propagation_against_its_formula() -> None:
         expected = layer_norm((mixed @ weight[name].T).relu(), (8,), block.norm.weight, block.norm.bias, 1e-6)
         torch.testing.assert_close(found, expected)
     assert not torch.allclose(found_visual, block(torch.zeros_like(audio), visual)[1])
-
-
-def test_bad_settings_are_refused() -> None:
-    for settings, message in (
-        ({"width": 0}, "width is 0"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"guide": "both"}, "guide is 'both'"),
-        ({"heads": 2}, "unknown setting heads"),
-    ):
-        with pytest.raises(UserError, match=message):
-            make(**settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,15 +11,40 @@ import torch
 from tiny_parsing import CLASSES, NAMES, equal, hand_batch, make_clips, parsing_trainer, weights
 from torch.nn.functional import binary_cross_entropy
 
-from avbalance.analysis.parsing_losses import Pair, cross_video_contrastive
 from avbalance.errors import UserError
 from avbalance.methods.base import Step
-from avbalance.methods.cvcms import CVCMS, partners
+from avbalance.methods.cvcms import CVCMS, cross_video_contrastive, partners
 from avbalance.methods.parts.labels import refined, removed_labels
-from avbalance.models.base import load
+from avbalance.methods.parts.parsing import Pair
+from avbalance.models.base import build
 
 MODEL = {"name": "cvcms", "width": 16, "token_width": 8}
 PLAIN = {"labels": "plain"}
+
+
+def test_contrast_by_hand() -> None:
+    # one segment per video, vectors e1 and e2 for both modalities; audio labels {0}, {1}; visual labels {0}, {0, 1}
+    # similarity is the identity; audio 0 belongs to both visuals, audio 1 to visual 1
+    features = torch.eye(2, dtype=torch.float64)[:, None]
+    audio = torch.eye(2, dtype=torch.float64)
+    visual = torch.tensor([[1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    attention = torch.zeros(2, 1, 2, 2, dtype=torch.float64)
+    near, far = -math.log(math.e / (math.e + 1)), -math.log(1 / (math.e + 1))
+    found = cross_video_contrastive(features, features, attention, Pair(audio, visual))
+    assert float(found) == pytest.approx(((near + far) / 2 + near) / 2)
+
+
+def test_contrast_attends_by_the_video_s_labels() -> None:
+    # class 0 looks at segment 0 (e1), class 1 at segment 1 (e2), in both modalities; both videos of one label match
+    features = torch.eye(2, dtype=torch.float64)[None].repeat(2, 1, 1)
+    attention = torch.zeros(2, 2, 2, 2, dtype=torch.float64)
+    attention[:, 0, :, 0] = attention[:, 1, :, 1] = 60.0
+    label = torch.eye(2, dtype=torch.float64)
+    near = -math.log(math.e / (math.e + 1))
+    for visual, expected in ((label, near), (label.flip(0), near)):
+        found = cross_video_contrastive(features, features, attention, Pair(label, visual))
+        assert float(found) == pytest.approx(expected)
+    assert float(cross_video_contrastive(features, features, attention, Pair(0 * label, label))) == 0
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +57,7 @@ def step(epoch: int, seed: int = 0) -> Step:
 
 
 def model() -> Any:
-    return load("cvcms")(MODEL, CLASSES, torch.Generator().manual_seed(0)).eval()
+    return build(MODEL, CLASSES, torch.Generator().manual_seed(0)).eval()
 
 
 def test_partners_are_uniform_over_the_others() -> None:
@@ -70,7 +97,7 @@ def test_loss_by_hand(epoch: int, smoothing: float, contrasted: bool) -> None:
     network, batch = model(), hand_batch()
     method = CVCMS()
     gone = gone_for(batch)
-    method._gone = gone
+    method.gone = gone
     doubled = method.batch(network, batch, step(epoch))
     output = network(doubled)
     audio, visual = batch.label * ~gone.audio, batch.label * ~gone.visual
@@ -96,9 +123,15 @@ def test_the_exchanged_half_matters_to_the_contrast_alone() -> None:
         assert torch.equal(*losses) != differs
 
 
+def removed(record: dict[str, Any]) -> Pair:
+    clips = SimpleNamespace(ids=["a", "b", "c"], classes=["one", "two", "three"])
+    trainer: Any = SimpleNamespace(source=SimpleNamespace(clips=clips), needs={"labels": record}, device="cpu")
+    return removed_labels(CVCMS(), trainer)
+
+
 def test_removed_labels_are_read_by_clip() -> None:
     record = {"removed": {"b": {"audio": [2], "visual": [0, 1]}, "c": {"audio": [], "visual": [2]}}, "classes": NAMES}
-    gone = removed_labels(record, ["a", "b", "c"], 3)
+    gone = removed(record)
     assert gone.audio.tolist() == [[False] * 3, [False, False, True], [False] * 3]
     assert gone.visual.tolist() == [[False] * 3, [True, True, False], [False, False, True]]
     label = torch.ones(2, 3)
@@ -106,11 +139,11 @@ def test_removed_labels_are_read_by_clip() -> None:
     assert kept.audio.tolist() == [[1, 1, 1], [1, 1, 0]] and kept.visual.tolist() == [[1, 1, 0], [0, 0, 1]]
     for wrong in ({"d": {"audio": [0]}}, {"a": {"visual": [3]}}, {"a": {"audio": [-1]}}):
         with pytest.raises(UserError, match="which this data set does not have"):
-            removed_labels({"removed": wrong}, ["a", "b", "c"], 3)
+            removed({"removed": wrong})
 
 
 def test_refined_labels_are_needed_and_make_a_difference(clips: Any) -> None:
-    with pytest.raises(UserError, match="method cvcms with labels: refined reads"):
+    with pytest.raises(UserError, match=r"method cvcms reads labels\.json \(none with labels: plain\)"):
         parsing_trainer("cvcms", clips=clips, model=MODEL).train()
     name = str(clips.ids[5])
     lost = [int(clips.label_matrix[5].argmax())]
@@ -133,15 +166,8 @@ def test_it_logs_the_unmixed_half(clips: Any) -> None:
     assert last["loss_visual"] == last["loss_visual_target"]
 
 
-def test_bad_options_and_models_are_refused() -> None:
-    for options, message in (
-        ({"labels": "dense"}, "option labels is 'dense'"),
-        ({"contrastive_weight": -1}, "option contrastive_weight is -1"),
-        ({"temperature": 0}, "option temperature is 0"),
-    ):
-        with pytest.raises(UserError, match=message):
-            CVCMS(options)
-    network, method = load("talnet")({"width": 8}, CLASSES, torch.Generator().manual_seed(0)), CVCMS(PLAIN)
+def test_a_model_without_attention_over_time_is_refused() -> None:
+    network, method = build({"name": "talnet", "width": 8}, CLASSES, torch.Generator().manual_seed(0)), CVCMS(PLAIN)
     doubled = method.batch(network, hand_batch(), step(2))
     with pytest.raises(UserError, match="no attention over time"):
         method.loss(network, network(doubled), doubled, step(2))

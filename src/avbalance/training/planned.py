@@ -1,0 +1,105 @@
+"""A run as it is planned: what it reads, what it depends on, and the option that it finds by validation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avbalance.errors import UserError
+from avbalance.features.store import open_store
+from avbalance.files import digest_json, sha256_file
+from avbalance.provenance.run_record import pinned
+from avbalance.training.protocol import Protocol
+
+_PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items() if not field.is_required()}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run with one seed, as planned (see plan/trainings.py).
+
+    settings: as written, read by training/settings.py. inputs: files of other runs by name; a run that finds an option
+    by validation has `choose`, the option and its value by the run that tried it. outputs: the files that are asked
+    for. code: digest of the code of this run alone, where the cell has several methods.
+    """
+
+    run: str
+    seed: int
+    method: str
+    settings: dict[str, Any]
+    folder: str
+    inputs: dict[str, str]
+    outputs: list[str]
+    choose: dict[str, Any] | None = None
+    code: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files that it leaves."""
+        return [Path(path).name for path in self.outputs]
+
+
+def run_key(run: PlannedRun, needs: dict[str, Path], data: str, device: torch.device) -> str:
+    """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
+
+    Defaults of the protocol are spelt out: a run that names one is the run that leaves it out. An instruction set is
+    part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
+    runs that a colleague finished on another processor stay valid, and their records name it.
+    """
+    pins = pinned()
+    return digest_json(
+        {
+            "code": run.code,
+            "method": run.method,
+            "settings": {**run.settings, "protocol": {**_PROTOCOL, **run.settings["protocol"]}},
+            "seed": run.seed,
+            "needs": {name: sha256_file(path) for name, path in needs.items()},
+            "data": data,
+            "torch": torch.__version__,
+            "device": device.type,
+            **({"instruction_set": pins} if pins else {}),
+        }
+    )
+
+
+def check_inputs(run: PlannedRun, source: Path) -> None:
+    """Raise UserError when a file of another run is missing."""
+    for path in run.inputs.values():
+        if not (source / path).is_file():
+            raise UserError(f"{source / path}: missing, and run {run.run} (seed {run.seed}) needs it; make it first.")
+
+
+def check_recipes(run: PlannedRun, stores: dict[str, Path | None]) -> None:
+    """Raise UserError unless each store is of the recipe that the run's settings name, and absent where it is null."""
+    for modality, folder in stores.items():
+        wanted = run.settings["data"][f"{modality}_recipe"]
+        found = open_store(folder).card["recipe"]["name"] if folder else None
+        if found != wanted:
+            shown = f"{folder}: a store of recipe {found}" if folder else f"no {modality} store"
+            fix = f"the store of {wanted}" if wanted else f"no {modality} store"
+            raise UserError(
+                f"{shown}, and run {run.run} is declared with {wanted or 'none'}; give it {fix}, or set "
+                f"data.{modality}_recipe to {found or 'null'}."
+            )
+
+
+def chosen_settings(run: PlannedRun, source: Path) -> dict[str, Any]:
+    """The run's settings with the option of `choose` set to the candidate of the best validation metric."""
+    settings: dict[str, Any] = json.loads(json.dumps(run.settings))
+    if run.choose:
+        candidates = run.choose["candidates"]
+        metric = settings["protocol"].get("metric", _PROTOCOL["metric"])
+        scores = {name: _best_value(source / run.inputs[f"candidate {name}"], metric) for name in candidates}
+        best = max(candidates, key=lambda name: scores[name])  # ties: the first one declared
+        settings.setdefault("method", {})[run.choose["option"]] = candidates[best]
+    return settings
+
+
+def _best_value(history: Path, metric: str) -> float:
+    with open(history, encoding="utf-8", newline="") as handle:
+        return max(float(row[f"val_{metric}"]) for row in csv.DictReader(handle))

@@ -1,0 +1,118 @@
+"""Small-loss selection: what has the largest losses, among how many videos, and in which epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from avbalance.methods.base import Step
+from avbalance.methods.jomold import denoised
+from avbalance.methods.parts.parsing import Pair
+from avbalance.methods.parts.selection import RATIO_VIDEOS, RecentVideos, largest_losses, mean_kept, warmed
+
+
+def column(*values: float) -> Tensor:
+    return torch.tensor(values)[:, None]
+
+
+def test_largest_losses_by_hand() -> None:
+    loss, label = column(0.1, 0.9, 0.5, 3.0, 0.7, 0.5), column(1, 1, 1, 0, 1, 1)
+    for ratio, expected in ((0.4, {1, 4}), (0.39, {1}), (0.0, set()), (1.0, {0, 1, 2, 4, 5}), (0.6, {1, 4, 5})):
+        found = largest_losses(loss, label, torch.tensor([ratio]))
+        assert set(found[:, 0].nonzero()[:, 0].tolist()) == expected
+    assert not bool(largest_losses(loss, torch.zeros(6, 1), torch.tensor([1.0])).any())
+    apart = largest_losses(torch.tensor([[1.0, 9.0], [2.0, 8.0]]), torch.ones(2, 2), torch.tensor([0.5, 0.5]))
+    assert apart.tolist() == [[False, True], [True, False]]
+
+
+def test_mean_over_what_is_kept() -> None:
+    values = torch.tensor([1.0, 2.0, 6.0])
+    assert float(mean_kept(values, torch.tensor([False, True, False]))) == 3.5
+    assert float(mean_kept(values, torch.ones(3, dtype=torch.bool))) == 0.0
+
+
+def test_warm_up_of_ratios() -> None:
+    ratio = torch.tensor([0.4, 0.2], dtype=torch.float64)
+
+    def at(epoch: int, index: int, warmup: Any = "step") -> Tensor:
+        return warmed(ratio, Step(epoch, index, 10, torch.Generator()), warmup)
+
+    assert at(0, 0).tolist() == at(0, 9).tolist() == [0.0, 0.0]
+    assert torch.equal(at(1, 0), ratio) and torch.equal(at(7, 3), ratio)
+    # u = 3 / (.9 * 10) = 1/3; full from batch 9 on
+    torch.testing.assert_close(at(0, 3, "linear"), ratio / 3)
+    assert torch.equal(at(0, 9, "linear"), ratio) and torch.equal(at(1, 0, "linear"), ratio)
+
+
+LLP_LABELS = 1.64  # mean number of a video's labels in LLP; classes are as unequal as there
+
+
+def fabricated(videos: int = 10_000, classes: int = 25) -> tuple[Tensor, Pair]:
+    """Labels of videos and their losses: a part of the labels is heard only, a part is seen only, the rest both."""
+    generator = torch.Generator().manual_seed(5)
+    share = 1 / torch.arange(1, classes + 1)
+    share = (share * LLP_LABELS / share.sum()).clamp_max(0.6)
+    label = (torch.rand(videos, classes, generator=generator) < share).float()
+    kind = torch.rand(videos, classes, generator=generator)
+    wrong = torch.stack([kind < 0.06, kind > 0.74]).float()  # not heard, not seen
+    noise = 0.2 * torch.randn(2, videos, classes, generator=generator)
+    return label, Pair(*(1.0 + wrong - wrong.flip(0) + noise))  # who misses an event is unsure, the other is sure
+
+
+def touched(size: int, joined: bool, rule: Any) -> tuple[Tensor, list[float]]:
+    """What `rule(label, losses)` removes in an epoch in batches of `size`, as (modalities, N, C), and its shares."""
+    label, loss = fabricated()
+    recent, found = RecentVideos(), []
+    for start in range(0, len(label), size):
+        now = tuple(each[start : start + size] for each in (label, *loss))
+        known, audio, visual = recent.joined(*now) if joined else now
+        found.append(torch.stack([each[-len(now[0]) :] for each in rule(known, Pair(audio, visual))]))
+    gone = torch.cat(found, 1)
+    return gone, (gone.sum((1, 2)) / label.sum()).tolist()
+
+
+RATIOS = Pair(torch.full((25,), 0.08).double(), torch.full((25,), 0.3).double())
+
+
+def jomold_rule(label: Tensor, loss: Pair) -> Pair:
+    return denoised(label, loss, RATIOS)
+
+
+def small_loss_rule(label: Tensor, loss: Pair) -> Pair:
+    return Pair(*(largest_losses(each, label, ratio) for each, ratio in zip(loss, RATIOS, strict=True)))
+
+
+@pytest.mark.parametrize("rule", [jomold_rule, small_loss_rule])
+def test_the_share_of_labels_touched_is_that_of_batches_of_128_at_any_size(rule: Any) -> None:
+    whole, shares = touched(RATIO_VIDEOS, False, rule)
+    assert min(shares) > 0.008
+    for size in (128, 32, 16):
+        gone, found = touched(size, True, rule)
+        assert found == pytest.approx(shares, rel=0.1), size
+        assert torch.equal(gone, whole) == (size == RATIO_VIDEOS)  # the last batch is short: 10,000 = 78 * 128 + 16
+    alone = touched(16, False, rule)[1]
+    assert alone[0] < shares[0] / 4 and alone[1] < shares[1] / 2  # what the batch alone would leave of it
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([128, 128, 16, 128], [128, 128, 16, 128]), ([200, 40], [200, 40]),
+    ([16] * 9, [16, 32, 48, 64, 80, 96, 112, 128, 128]), ([50, 50, 50, 20], [50, 100, 100, 120])])  # fmt: skip
+def test_as_many_whole_batches_as_fit_into_128_videos(sizes: list[int], expected: list[int]) -> None:
+    recent, first, found = RecentVideos(), 0, []
+    for size in sizes:
+        (joined,) = recent.joined(torch.arange(first, first + size)[:, None])
+        first += size
+        assert joined[:, 0].tolist() == list(range(first - len(joined), first))
+        found.append(len(joined))
+    assert found == expected
+
+
+def test_recent_videos_keep_no_gradient_and_are_taken_up_again() -> None:
+    recent, resumed = RecentVideos(), RecentVideos()
+    recent.joined(torch.ones(4, 2, requires_grad=True) * 3)
+    resumed.load_state_dict(recent.state_dict())
+    now = torch.zeros(2, 2)
+    assert not recent.joined(now)[0].requires_grad
+    assert torch.equal(resumed.joined(now)[0], torch.cat([3 * torch.ones(4, 2), now]))
