@@ -54,6 +54,13 @@ def test_every_role_is_played_by_recordings_and_no_run_of_the_demo_is_missing() 
         assert all(real.datasets[row.dataset]["stands_for"] is None for row in rows)
 
 
+def test_the_balanced_set_of_recordings_is_trained_on_beside_its_pool() -> None:
+    plan = load_plan(REPOSITORY, load_yaml(REPOSITORY / "config" / "user" / "grid-balanced.yaml"))
+    assert list(plan.datasets) == ["grid-balanced", "grid-balanced-pool", "grid-pool", "grid-supplement"]
+    seeds = {(row.role, row.run): len(row.seeds) for row in plan.rows[SLUG]}
+    assert seeds["balanced", "baseline"] == 5 and seeds["pool", "baseline"] == 3
+
+
 def test_an_overlay_that_names_papers_computes_these_only() -> None:
     whole = load_config(REPOSITORY, {})["papers"]
     for own in (None, {}):

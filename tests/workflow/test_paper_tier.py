@@ -200,7 +200,7 @@ def test_the_tier_overrides_nothing() -> None:
     assert plan.config["seeds"] == [0, 1, 2]
     assert plan.config["seeds_per_job"] == 1
     assert all(set(chosen) == {"datasets"} for chosen in plan.config["papers"].values())
-    assert list(plan.datasets) == list(DATASETS)
+    assert list(plan.datasets) == ["kinetics-sounds", "vggsound", "balanced-built", "kinetics-30", "vggsound-30"]
     assert all(spec["stands_for"] is None for spec in plan.datasets.values())
     assert not any(plan.config["datasets"].values())
 

@@ -117,7 +117,7 @@ AGAIN = {
         {f"content changed: workflow/papers/{SLUG}/published/table2.csv": {"table", "figure", "claims"}},
     ),
     "the command of a rule": Again(
-        replaced("workflow/rules/report.smk", "avbalance losses --out", "avbalance losses  --out"),
+        replaced("workflow/rules/report.smk", "avbalance losses --settings", "avbalance losses  --settings"),
         {"losses": 1},
         {"the command of its rule changed (workflow/rules, rule losses)": {"losses"}},
     ),

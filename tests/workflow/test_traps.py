@@ -201,7 +201,7 @@ def test_planning_imports_no_torch(smoke: Workspace) -> None:
     done = smoke.snakemake("-n", PYTHONPROFILEIMPORTTIME="1")
     imported = set(re.findall(r"^import time: +\d+ \| +\d+ \| +([\w.]+)$", done.output, re.MULTILINE))
     assert "avbalance.plan.plan" in imported
-    heavy = {"torch", "torchvision", "torchaudio", "sklearn", "scipy", "av", "matplotlib"}
+    heavy = {"torch", "torchvision", "torchaudio", "sklearn", "av", "matplotlib"}
     assert imported.isdisjoint(heavy), imported & heavy
 
 
