@@ -53,7 +53,7 @@ def _plan(options: SyntheticTwoLabelsOptions) -> Sequence[PlannedClip]:
     from avbalance.data.scenes import JointLaw
     from avbalance.data.two_labels import plan_two_labels
 
-    place = generated.joint_law(options)
+    place = options.law()
     speech = JointLaw(
         *options.speech_discrepancy_beta, options.speech_snr_audio_db, options.speech_snr_visual_db, flip=False
     )
