@@ -175,7 +175,7 @@ MUTANTS = (
     _parsing(3, "analysis/parsing_scores.py", "np.maximum(occurring, 1), 1.0)", "np.maximum(occurring, 1), 0.0)"),
     _parsing(3, "analysis/parsing_scores.py", "2 * shared >= one[1]", "2 * shared > one[1]"),
     _parsing(3, "analysis/parsing_scores.py", "(frame_prob >= THRESHOLD)", "(frame_prob > THRESHOLD)"),
-    _parsing(3, "analysis/parsing_scores.py", "np.moveaxis(frame_prob >= THRESHOLD", "np.moveaxis(frame_prob > THRESHOLD"),
+    _parsing(3, "analysis/parsing_scores.py", "moveaxis(frame_prob >= THRESHOLD", "moveaxis(frame_prob > THRESHOLD"),
     _parsing(4, "analysis/parsing_scores.py", "scores[:, :3].mean(axis=1)", "scores[:, :2].mean(axis=1)"),
     _parsing(4, "analysis/parsing_scores.py", "each[:, :1] + each[:, 1:2]", "each[:, :1] + each[:, 2:3]"),
     _parsing(5, SHEET, "data: {gate: {value: global", "data: {gate: {value: modality"),

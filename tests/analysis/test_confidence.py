@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +51,17 @@ def test_refuses_epochs_that_were_not_run(epochs: int) -> None:
 
 def test_last_real_gain_counts() -> None:
     # Gains of at least 0.1 over all earlier epochs at epochs 1, 2 and 4; 60.25 at epoch 5 gains only 0.05.
-    stopping = stopping_epoch([50.0, 55.0, 54.0, 60.2, 60.25, 59.0], replace(RULE, floor=1))
+    stopping = stopping_epoch([50.0, 55.0, 54.0, 60.2, 60.25, 59.0], RULE.model_copy(update={"floor": 1}))
     assert (stopping.best_epoch, stopping.estimation_epochs, stopping.stop_epoch) == (4, 4, 6)
 
 
 def test_a_gain_of_exactly_the_threshold_counts() -> None:
-    assert stopping_epoch([60.2, 60.3], replace(RULE, floor=1)).best_epoch == 2
+    assert stopping_epoch([60.2, 60.3], RULE.model_copy(update={"floor": 1})).best_epoch == 2
 
 
 def test_patience_ends_the_search() -> None:
     # No gain in epochs 3 to 5 (patience 3): stopped at epoch 5, and the later 90 never happened.
-    stopping = stopping_epoch([50.0, 60.0, 60.0, 60.0, 60.0, 90.0], replace(RULE, patience=3, floor=1))
+    stopping = stopping_epoch([50.0, 60.0, 60.0, 60.0, 60.0, 90.0], RULE.model_copy(update={"patience": 3, "floor": 1}))
     assert (stopping.best_epoch, stopping.stop_epoch) == (2, 5)
 
 

@@ -67,7 +67,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, own in {
         "pool": generated(1, {"train": 119, "test": 1}, [3.0, 1.2]),
         "scorers": generated(2, {"train": 45, "val": 30, "test": 3}, [1.0, 1.0]),
-        "further": generated(3, {"train": 30}, [1.2, 3.0]),
+        "further": generated(3, {"train": 29, "test": 1}, [1.2, 3.0]),
     }.items():
         build_dataset(name, own, folder / name / "manifest.parquet")
     build_balanced("set", spec(supplements=["further"], target=45), folder / "set" / "manifest.parquet", "cpu")
@@ -176,7 +176,7 @@ def test_scores_of_other_networks_come_from_files(data: Path, tmp_path: Path) ->
 
 
 def test_two_recordings_of_one_id_stay_together_where_asked(data: Path) -> None:
-    twice = generated(4, {"train": 60}, [1.0, 1.0])  # numbers its clips as the pool does
+    twice = generated(4, {"train": 59, "test": 1}, [1.0, 1.0])  # numbers its clips as the pool does
     build_dataset("twice", twice, data / "twice" / "manifest.parquet")
     own = spec(supplements=["twice"], scorers=None, together="id")
     own["options"]["recalibration"] = {"category_floor": 5, "least": 170, "noise": 0.0, "rounds": 1}
@@ -185,7 +185,7 @@ def test_two_recordings_of_one_id_stay_together_where_asked(data: Path) -> None:
     named = frame["id"].str.removeprefix("twice.")
     assert named.duplicated().any() and (frame["group"] == named).all()
     assert (frame.groupby(named)["split"].nunique() == 1).all()
-    with pytest.raises(UserError, match="option together is 'talker'; it is group or id"):
+    with pytest.raises(UserError, match="together: is 'talker'; use 'group' or 'id'"):
         build_balanced("wrong", spec(together="talker"), data / "wrong" / "manifest.parquet", "cpu")
 
 
@@ -243,15 +243,15 @@ def test_silent_black_and_copied_clips_are_broken() -> None:
     ("changed", "told"),
     [
         ({"pool": "nowhere"}, r"nowhere.manifest\.parquet: no such manifest; build the data set first"),
-        ({"scorers": {"audio": {"dataset": "scorers"}}}, "option 'scorers' needs audio, visual"),
+        ({"scorers": {"audio": {"dataset": "scorers"}}}, "options, scorers: lacks the key 'visual'"),
         ({"scorers": {"audio": {"dataset": "absent"}, "visual": {"dataset": "absent"}}}, "absent.*no such manifest"),
         (
             {"scorers": {"audio": {}, "visual": {}}},
-            r"scorers\.audio: give file and labels, recipe and labels, or dataset; not nothing",
+            r"scorers\.audio: needs dataset, with or without recipe; or file and labels",
         ),
-        ({"shares": {"train": 0.5, "val": 0.5, "test": 0.5}}, "must sum to one"),
-        ({"estimators": {**ESTIMATORS, "folds": 1}}, "folds is 1; two are needed"),
-        ({"colour": "red"}, "unknown option 'colour'"),
+        ({"shares": {"train": 0.5, "val": 0.5, "test": 0.5}}, "sum to one"),
+        ({"estimators": {**ESTIMATORS, "folds": 1}}, "estimators.folds: is 1; it must be"),
+        ({"colour": "red"}, "unknown key 'colour'"),
     ],
 )
 def test_wrong_options_are_told_and_leave_no_manifest(data: Path, changed: dict[str, Any], told: str) -> None:

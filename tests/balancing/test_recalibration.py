@@ -155,8 +155,6 @@ def test_how_many_clips_remain_at_the_least() -> None:
     assert Rule().fewest(1000) == 600
     assert Rule().fewest(100_000) == 34_000
     assert Rule(least=50).fewest(30) == 30
-    with pytest.raises(UserError, match="least_share within 0 and 1"):
-        Rule(least_share=0.0)
 
 
 def test_rounds_end_when_the_set_is_flat_or_gets_hardly_flatter() -> None:

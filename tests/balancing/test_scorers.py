@@ -12,6 +12,7 @@ import pytest
 
 from avbalance.balancing import scorers
 from avbalance.balancing.scorers import labels_of, read_labels, read_scores, scores_of
+from avbalance.data.sources.built import Scorer
 from avbalance.errors import UserError
 
 RECIPES = {"audio": "logmel32x64-4s", "visual": "fps1-middle-32-4s"}
@@ -34,9 +35,9 @@ def test_scores_of_a_recipe_are_the_softmax_of_its_vectors_by_clip(
         return clips(["b", "a"], vectors)  # the store's last row is of the first clip
 
     monkeypatch.setattr(scorers, "stored_clips", stored)
-    spec = {"recipe": "uniform8-k400r50", "labels": str(tmp_path / "labels.txt")}
+    spec = Scorer(recipe="uniform8-k400r50", labels=str(tmp_path / "labels.txt"))
     pool = tmp_path / "data" / "set" / "building" / "pool.parquet"
-    assert labels_of("visual", spec, tmp_path / "data") == ["cat", "dog"]
+    assert labels_of(spec, tmp_path / "data") == ["cat", "dog"]
     scores = scores_of("visual", spec, pool, clips(["a", "lost", "b"]), RECIPES, tmp_path)
     np.testing.assert_allclose(scores, [[0.2, 0.8], [0.0, 0.0], [0.9, 0.1]])
     assert asked == {"audio": RECIPES["audio"], "visual": "uniform8-k400r50"}

@@ -107,7 +107,7 @@ def test_the_repaired_truth_alone_has_no_side_column(tmp_path: Path) -> None:
     assert "events_audio_repaired" not in manifest.frame
     assert json.loads(manifest.frame["events_audio"].iloc[1]) == [["Car", 0, 5]]
     assert str(tmp_path / "lists" / "old" / "AVVP_eval_audio.csv") not in llp.inputs(spec)
-    with pytest.raises(UserError, match="audio_truth must be one of old, repaired"):
+    with pytest.raises(UserError, match="audio_truth: is 'new'; use 'old' or 'repaired'"):
         llp.preflight(_llp(tmp_path, audio_truth="new"))
 
 
@@ -295,7 +295,7 @@ def test_ave_as_clips_has_one_label_a_video_and_no_background(tmp_path: Path) ->
     assert manifest.card["left_out"] == {"earlier records of a video": 1}
     assert len(manifest.classes) == 28 and "Background" not in manifest.classes
     assert not {"labels", "events_audio", "events_visual"} & set(manifest.frame)
-    with pytest.raises(UserError, match="option 'labelled' must be one of seconds, clips"):
+    with pytest.raises(UserError, match="labelled: is 'videos'; use 'seconds' or 'clips'"):
         ave.preflight(_ave(tmp_path, labelled="videos"))
 
 
@@ -335,7 +335,7 @@ def test_the_noisy_part_of_ave_is_training_without_event(tmp_path: Path) -> None
         ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
     (tmp_path / "feats" / "visual_feature_noisy.h5").unlink()
     assert "visual_feature_noisy.h5: no such file; get the features" in str(ave.preflight(_ave(tmp_path, noisy=True)))
-    with pytest.raises(UserError, match="option noisy needs features_root"):
+    with pytest.raises(UserError, match="options: noisy needs features_root"):
         ave.preflight(_ave(tmp_path, noisy=True, labelled="clips"))
 
 

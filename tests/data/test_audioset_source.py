@@ -16,6 +16,8 @@ from avbalance.data.sources import audioset
 from avbalance.data.tfrecords import embedded_clip, read_record
 from avbalance.errors import UserError
 
+LISTS = audioset.AudioSetOptions.model_fields["lists"].default
+
 DOG = "/m/0bt9lr"
 
 
@@ -27,7 +29,7 @@ def _write_lists(root: Path, rows: list[tuple[str, tuple[str, ...]]]) -> None:
     """The rows, dealt out to the three lists, and the names of their labels."""
     lists = root / "lists"
     lists.mkdir()
-    for number, name in enumerate(audioset.LISTS):
+    for number, name in enumerate(LISTS):
         lines = [f'{video}, 30.000, 40.000, "{",".join(labels)}"\n' for video, labels in rows[number::3]]
         lines.append(f'{_video(number, "x")}, 0.000, 10.000, "{SPEECH},{DOG}"\n')
         (lists / name).write_text("# Segments csv\n" + "".join(lines), encoding="utf-8")
@@ -113,7 +115,7 @@ def test_preflight_names_what_is_absent(tmp_path: Path) -> None:
     assert audioset.preflight(_spec(tmp_path, allow_missing=True)) is None
     (tmp_path / "media").mkdir()
     assert audioset.preflight(_spec(tmp_path)) is None
-    assert [Path(path).name for path in audioset.inputs(_spec(tmp_path))] == [*audioset.LISTS, audioset.NAMES]
+    assert [Path(path).name for path in audioset.inputs(_spec(tmp_path))] == [*LISTS, audioset.NAMES]
     with pytest.raises(UserError, match="holds none of the 50 clips"):
         _build(tmp_path)
 
@@ -166,7 +168,7 @@ def test_embeddings_are_joined_by_id_and_second_and_have_no_pictures(tmp_path: P
         file, _, offset = entry.partition("#")
         data = read_record(Path(released) / file, int(offset))
         assert embedded_clip(data, entry).video == clip
-    fewer = _build(tmp_path, features_root=released, lists=list(audioset.LISTS[:2]))
+    fewer = _build(tmp_path, features_root=released, lists=list(LISTS[:2]))
     assert fewer.card["records"] < 44
 
 
@@ -177,9 +179,9 @@ def test_preflight_asks_for_the_folder_of_each_list(tmp_path: Path, released: st
     (tmp_path / "features" / "unbal_train").rmdir()
     said = str(audioset.preflight(_spec(tmp_path, features_root=released)))
     assert "unbal_train: no such folder; unpack features.tar.gz" in said and "take its list out" in said
-    two = [name for name in audioset.LISTS if not name.startswith("unbal")]
+    two = [name for name in LISTS if not name.startswith("unbal")]
     assert audioset.preflight(_spec(tmp_path, features_root=released, lists=two)) is None
-    with pytest.raises(UserError, match=r"option 'lists' must name some of balanced_train_segments\.csv"):
+    with pytest.raises(UserError, match=r"lists\[1\]: is 'my.csv'; use 'balanced_train_segments\.csv'"):
         audioset.preflight(_spec(tmp_path, features_root=released, lists=["my.csv"]))
     with pytest.raises(UserError, match="both of features_root and media_root given"):
         audioset.preflight(_spec(tmp_path, features_root=released, media_root="media"))

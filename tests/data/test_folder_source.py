@@ -82,11 +82,11 @@ def test_more_than_half_missing_is_an_error_that_names_the_first(tmp_path: Path)
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("b,,,,b.mp4,x,dev,", r"manifest\.csv, row 2: column 'split': 'dev' is not one of"),
+        ("b,,,,b.mp4,x,dev,", r"manifest\.csv, row 2: column 'split' is 'dev'; use 'train', 'val' or 'test'"),
         ("b,,,,b.mp4,,train,", r"row 2: column 'label' is empty; fill it in"),
         (",,,,b.mp4,x,train,", r"row 2: column 'id' is empty"),
         ("a,,,,b.mp4,x,train,", r"row 2: id 'a' already stands in row 1"),
-        ("b,b.wav,,,,x,train,", r"row 2: media columns filled: audio; fill 'video' alone"),
+        ("b,b.wav,,,,x,train,", r"row 2: media columns filled: audio; fill video alone"),
         ("b,b.wav,b.png,,b.mp4,x,train,", r"row 2: media columns filled: video, audio, image; fill"),
         ("b,b.wav,b.png,b,,x,train,", r"row 2: media columns filled: audio, image, frames; fill"),
         ("b,,,,,x,train,", r"row 2: media columns filled: none; fill"),
@@ -116,7 +116,7 @@ def test_bad_headers_and_mappings_are_named(tmp_path: Path) -> None:
     _write(tmp_path / "in", "id,video,label,split\na,a.mp4,x,train\n", "a.mp4")
     with pytest.raises(UserError, match="no column 'voice'"):
         _build(tmp_path / "in", columns={"group": "voice"})
-    with pytest.raises(UserError, match="'speaker' is no column of ours"):
+    with pytest.raises(UserError, match=r"columns\.speaker: is 'speaker'; use 'id', 'label'"):
         _build(tmp_path / "in", columns={"speaker": "id"})
 
 

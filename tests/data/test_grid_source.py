@@ -13,11 +13,10 @@ from grid_corpus import real_grid, write_corpus, write_sentence
 from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, VOCABULARY
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import grid
+from avbalance.data.sources import check_dataset, grid
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.schemas import first_violation
 
 # Two of each colour, of each of four digits, and so on.
 NAMES = ("bbaf1n", "lgbs2s", "prih3a", "swwz4p", "bbba4n", "lgac3s", "prwd2a", "swie1p")
@@ -67,7 +66,7 @@ def planted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def test_words_as_they_are(corpus: Path, tmp_path: Path) -> None:
-    assert first_violation("dataset", _spec(corpus, **LAW)) is None
+    check_dataset(_spec(corpus, **LAW), "spec")
     manifest = _build(tmp_path, corpus)
     assert manifest.classes == list(VOCABULARY["colour"]) and not manifest.labellings
     assert not [name for name in manifest.frame if name.startswith(("planted", "snr", "label_"))]
@@ -221,10 +220,13 @@ def test_clips_of_another_recording_are_made_anew(corpus: Path, tmp_path: Path) 
     [
         ({"clips": {"train": 7, "test": 4}}, "asks for 7 of the part train, and the talkers have 4 left"),
         ({"test_talkers": ["s1"]}, "s1 is in talkers and in test_talkers"),
-        ({"region": [0.5, 0.0, 0.4, 1.0]}, "option 'region' needs left < right"),
-        ({"snr_audio_db": [-12.0, 6.0]}, "'snr_audio_db' is given; a law of noise needs discrepancy_beta, snr_audio"),
-        ({**LAW, "visual_noise": "blur", "snr_visual_db": [0.0, 9.0]}, "blur needs an 'snr_visual_db' above 0"),
-        ({"side": 17}, "'side' must be even"),
+        ({"region": [0.5, 0.0, 0.4, 1.0]}, "region: is .*; it needs left < right"),
+        (
+            {"snr_audio_db": [-12.0, 6.0]},
+            "options: snr_audio_db is given; a law of noise needs discrepancy_beta, snr_audio",
+        ),
+        ({**LAW, "visual_noise": "blur", "snr_visual_db": [0.0, 9.0]}, "blur needs an snr_visual_db above 0"),
+        ({"side": 17}, "side: is 17; it must be even"),
         ({"talkers": ["s3"]}, "holds no clips of talker s3"),
         ({"root": "absent"}, r"absent: no such folder; type avbalance download grid"),
     ],

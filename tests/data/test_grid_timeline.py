@@ -179,10 +179,10 @@ def test_a_broken_recording_gives_way_to_another_and_other_sentences_make_other_
     ("change", "message"),
     [
         ({"talkers": ["s7"]}, "no clips of talker s7"),
-        ({"scheme": "guessing"}, "kind grid-timeline: option 'scheme' must be one of parsing, localisation"),
-        ({"side": 15}, "kind grid-timeline: option 'side' must be even"),
-        ({"region": [0.5, 0.0, 0.5, 1.0]}, "kind grid-timeline: option 'region'"),
-        ({"clips": {"train": 1, "dev": 1}}, "unknown split 'dev'"),
+        ({"scheme": "guessing"}, "kind grid-timeline, options, scheme: is 'guessing'; use"),
+        ({"side": 15}, "kind grid-timeline, options, side: is 15"),
+        ({"region": [0.5, 0.0, 0.5, 1.0]}, "kind grid-timeline, options, region"),
+        ({"clips": {"train": 1, "dev": 1}}, "clips.dev: is 'dev'"),
         ({"root": "nowhere"}, "nowhere: no such folder"),
     ],
 )

@@ -122,13 +122,13 @@ def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sed": 1}, "unknown option 'sed'"),
-        ({"side": 33}, "'side' must be even"),
-        ({"classes": 1}, "'classes' must be at least 2"),
-        ({"clips": {"dev": 3}}, "unknown split 'dev'"),
-        ({"discrepancy_beta": [0.0, 1.0]}, "two positive numbers"),
-        ({"slow": "both"}, "'slow' must be one of none, audio, visual"),
-        ({"slow": "visual", "classes": 33}, "at most 32 classes"),
+        ({"sed": 1}, "unknown key 'sed'; did you mean 'seed'"),
+        ({"side": 33}, "side: is 33; it must be even"),
+        ({"classes": 1}, "classes: is 1; it must be"),
+        ({"clips": {"dev": 3}}, "clips.dev: is 'dev'"),
+        ({"discrepancy_beta": [0.0, 1.0]}, "discrepancy_beta\\[1\\]: is 0.0"),
+        ({"slow": "both"}, "slow: is 'both'; use"),
+        ({"slow": "visual", "classes": 33}, "tell at most 32 apart"),
     ],
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -115,10 +115,10 @@ def test_checksums_are_no_part_of_what_the_data_are(plain: tuple[Path, Manifest]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sceme": "parsing"}, "unknown option 'sceme'"),
-        ({"scheme": "guessing"}, "'scheme' must be one of parsing, localisation"),
-        ({"duration": 4}, "'duration' must be 10"),
-        ({"side": 33}, "kind synthetic-timeline: option 'side' must be even"),
+        ({"sceme": "parsing"}, "unknown key 'sceme'; did you mean 'scheme'"),
+        ({"scheme": "guessing"}, "scheme: is 'guessing'; use"),
+        ({"duration": 4}, "duration: is 4; use 10"),
+        ({"side": 33}, "kind synthetic-timeline, options, side: is 33; it must be even"),
     ],
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:

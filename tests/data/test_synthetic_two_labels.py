@@ -69,12 +69,12 @@ def _plan_of(manifest: Manifest) -> list[TwoLabelClip]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": 3}, "unknown option 'classes'"),
-        ({"side": 33}, "kind synthetic-two-labels: option 'side' must be even"),
-        ({"speech_share": 1}, "'speech_share' must lie between 0 and 1"),
-        ({"test_share": 0.6}, "'test_share' must lie between 0 and 0.5"),
-        ({"speech_discrepancy_beta": [0, 1]}, "'speech_discrepancy_beta' needs two positive"),
-        ({"clips": 9}, "'clips' must be at least 10"),
+        ({"classes": 3}, "unknown key 'classes'"),
+        ({"side": 33}, "kind synthetic-two-labels, options, side: is 33"),
+        ({"speech_share": 1}, "speech_share: is 1; it must be less than 1"),
+        ({"test_share": 0.6}, "test_share: is 0.6"),
+        ({"speech_discrepancy_beta": [0, 1]}, "speech_discrepancy_beta"),
+        ({"clips": 9}, "clips: is 9"),
     ],
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -80,19 +80,26 @@ def test_an_unknown_tier_lists_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        ({"seeds": "all"}, "configuration, seeds: "),
-        ({"seeds": []}, "configuration, seeds: "),
-        ({"sedes": [1]}, "'sedes' was unexpected"),
-        ({"name": "../x"}, "configuration, name: "),
-        ({"seeds_per_job": 0}, "configuration, seeds_per_job: "),
-        ({"papers": {SLUG: {"runs": {"baseline": {"skp": True}}}}}, rf"papers.{SLUG}.runs.baseline: .*'skp'"),
-        ({"papers": [SLUG]}, "configuration, papers: "),
-        ({"datasets": {"mine": {"root": "x"}}}, "configuration, datasets.mine: .*'root'"),
+        ({"seeds": "all"}, "configuration, seeds: is 'all'"),
+        ({"seeds": []}, "configuration, seeds: is []"),
+        ({"sedes": [1]}, "configuration: unknown key 'sedes'; did you mean 'seeds'"),
+        ({"name": "../x"}, "configuration, name: '../x' is no name"),
+        ({"name": "w$(touch x)"}, "configuration, name: 'w$(touch x)' is no name"),
+        ({"seeds_per_job": 0}, "configuration, seeds_per_job: is 0"),
+        (
+            {"papers": {SLUG: {"runs": {"baseline": {"skp": True}}}}},
+            f"papers.{SLUG}.runs.baseline: unknown key 'skp'; did you mean 'skip'",
+        ),
+        ({"papers": {SLUG: {"datasets": {"balanced": "a;b"}}}}, f"papers.{SLUG}.datasets.balanced: 'a;b' is no name"),
+        ({"papers": [SLUG]}, "configuration, papers: is "),
+        ({"datasets": {"mine": {"root": "x"}}}, "configuration, datasets.mine: unknown key 'root'"),
+        ({"datasets": {"a b": {"base": "x"}}}, "'a b' is no name; use letters, digits"),
     ],
 )
 def test_a_wrong_key_is_named(overrides: dict[str, Any], named: str) -> None:
-    with pytest.raises(UserError, match=f"{named}.*see workflow/schemas/config.schema.yaml"):
+    with pytest.raises(UserError) as raised:
         load_config(REPOSITORY, overrides)
+    assert named in str(raised.value)
 
 
 def test_a_run_that_the_paper_lacks_is_named() -> None:
@@ -122,14 +129,47 @@ def write_paper(root: Path, slug: str, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["w$(touch x)", "../up", "a b", "-n", ".hidden", "", "a/b"])
+def test_names_become_parts_of_paths_and_commands_and_are_plain(tmp_path: Path, name: str) -> None:
+    for number, wrong in enumerate(
+        (
+            {"runs": {name: {"label": "One", "method": "baseline"}}},
+            {"datasets": {name: {"label": "Set"}}},
+            {"slug": name},
+        )
+    ):
+        folder = tmp_path / str(number)
+        write_paper(folder, "first")
+        path = folder / "workflow" / "papers" / "first" / "paper.yaml"
+        path.write_text(yaml.safe_dump({**load_yaml(path), **wrong}))
+        with pytest.raises(UserError, match=r"is no name; use letters, digits, '_', '\.' and '-'") as raised:
+            load_paper(folder, "first")
+        assert str(raised.value).startswith(str(path)) and repr(name) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"runs": {"one": {"label": "A", "metod": "dgm"}}}, "runs.one: unknown key 'metod'; did you mean 'method'"),
+        ({"settings": {"protocl": {}}}, "settings: unknown key 'protocl'; did you mean 'protocol'"),
+        ({"runs": {"one": {"label": {"value": "One", "source": "s"}, "method": 3}}}, "runs.one.method: is 3"),
+    ],
+)
+def test_a_wrong_key_of_a_paper_is_named_with_file_and_place(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    write_paper(tmp_path, "first", **changes)
+    with pytest.raises(UserError) as raised:
+        load_paper(tmp_path, "first")
+    assert f"first/paper.yaml, {sentence}" in str(raised.value)
+
+
 def test_a_paper_is_joined_from_its_files(tmp_path: Path) -> None:
     folder = write_paper(tmp_path, "first")
     (folder / "tables.yaml").write_text("tables: [{id: table1, title: One}]\n")
     paper = load_paper(tmp_path, "first")
-    assert paper["tables"][0]["id"] == "table1" and paper["folder"] == "workflow/papers/first"
-    (folder / "tables.yaml").write_text("tables: [{id: table1}]\n")
-    with pytest.raises(UserError, match=r"first, tables.0: 'title' is a required property"):
-        load_paper(tmp_path, "first")
+    assert paper["tables"][0]["id"] == "table1"
+    assert paper["folder"] == "workflow/papers/first"
 
 
 def test_a_paper_whose_slug_is_another_is_refused(tmp_path: Path) -> None:
@@ -167,5 +207,5 @@ def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:
     ):
         load_dataset(REPOSITORY, config, "nothing")
     config["datasets"]["small"]["options"]["clases"] = 5
-    with pytest.raises(UserError, match=r"data set small, options: .*'clases'"):
+    with pytest.raises(UserError, match=r"data set small, .*options: unknown key 'clases'; did you mean 'classes'"):
         load_dataset(REPOSITORY, config, "small")

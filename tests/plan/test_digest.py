@@ -108,12 +108,12 @@ def test_strings_and_f_strings_count_whole() -> None:
 def test_imports_absolute_relative_and_late() -> None:
     source = (
         "import avbalance.files\nfrom avbalance import errors, nothing\nfrom . import digest\n"
-        "from .config import merge\nfrom ..training import streams\nimport numpy\n"
+        "from .config import merge\nfrom ..training import state\nimport numpy\n"
         "def f():\n    from avbalance.data import manifest\n"
     )
     assert imported_modules(source, "avbalance.plan.sheet", is_package=False) == {
         "avbalance", "avbalance.files", "avbalance.errors", "avbalance.plan", "avbalance.plan.digest",
-        "avbalance.plan.config", "avbalance.training", "avbalance.streams", "avbalance.data",
+        "avbalance.plan.config", "avbalance.training", "avbalance.training.state", "avbalance.data",
         "avbalance.data.manifest",
     }  # fmt: skip
     # in a package's own __init__ one dot is the package itself

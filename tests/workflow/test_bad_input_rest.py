@@ -28,7 +28,7 @@ from tiny_vectors import write_vectors as store_of_vectors
 from avbalance.cli import main
 from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
 from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
-from avbalance.data.sources.audioset import LISTS
+from avbalance.data.sources.audioset import AudioSetOptions
 from avbalance.errors import UserError
 from avbalance.features import networks
 from avbalance.features.extract import extract
@@ -49,7 +49,7 @@ def dataset_step(
 ) -> tuple[int, str, list[str]]:
     """`avbalance dataset` on AudioSet lists of these rows: exit status, its error, and the files it left."""
     (folder / "lists").mkdir()
-    for place, name in enumerate(LISTS):
+    for place, name in enumerate(AudioSetOptions.model_fields["lists"].default):
         (folder / "lists" / name).write_text("# Segments csv\n" + "".join(f"{row}\n" for row in rows[place::3]))
     names = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
     (folder / "lists" / "class_labels_indices.csv").write_text("index,mid,display_name\n" + names)

@@ -17,7 +17,7 @@ from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
 from avbalance.data.ave import CLASSES as AVE_CLASSES
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
-from avbalance.data.sources.audioset import LISTS
+from avbalance.data.sources.audioset import AudioSetOptions
 from avbalance.methods import base as methods
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan
@@ -84,7 +84,7 @@ def audioset_lists(downloads: Path) -> None:
     lists.mkdir(parents=True)
     labels = [chosen for chosen, count in OUTDOOR.items() for _ in range(count)]
     rows = [f'{number:_>11}, 30.000, 40.000, "{",".join(chosen)}"\n' for number, chosen in enumerate(labels)]
-    for place, name in enumerate(LISTS):
+    for place, name in enumerate(AudioSetOptions.model_fields["lists"].default):
         (lists / name).write_text("# Segments csv created Sun Mar  5 10:54:31 2017\n" + "".join(rows[place::3]))
     names = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
     (lists / "class_labels_indices.csv").write_text("index,mid,display_name\n" + names)
@@ -222,7 +222,7 @@ def test_every_run_has_five_seeds_a_method_its_model_and_its_options() -> None:
         card = methods.load(row.method).card
         assert row.seeds == SEEDS
         assert row.settings["model"]["name"] in card.models, row.run
-        assert set(row.settings.get("method", {})) == set(card.options) - {"modality"}, row.run
+        assert set(row.settings.get("method", {})) == set(card.options.model_fields) - {"modality"}, row.run
         assert all(any(need["run"] == each.run and need["file"] == "model.safetensors" for each in rows)
                    for need in row.needs.values())  # fmt: skip
 

@@ -155,7 +155,16 @@ def _read_row(row: Mapping[str | None, Any], names: Mapping[Column, str], where:
     if None in row:
         raise UserError(f"{where}: more cells than the first line has names; put names with a comma in quotes.")
     cells = {ours: (row.get(theirs) or "").strip() for ours, theirs in names.items()}
-    return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, where)
+    for ours, cell in cells.items():
+        if not cell and ClipRow.model_fields[ours].is_required():
+            raise UserError(f"{where}: column {names[ours]!r} is empty; fill it in.")
+    try:
+        return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, where)
+    except UserError as error:  # told by the names of the user's own columns
+        column, _, told = str(error).removeprefix(f"{where}, ").partition(": ")
+        if column not in names:
+            raise
+        raise UserError(f"{where}: column {names[column]!r} {told}") from error
 
 
 def _manifest_row(row: ClipRow, root: Path, where: str) -> dict[str, Any]:

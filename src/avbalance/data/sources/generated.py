@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from avbalance.data.sources.common import card_for, plain_options, read_options, ready_options
-from avbalance.data.sources.options import FlipOptions, LawOptions, MadeOptions, SceneOptions
+from avbalance.data.sources.options import MadeOptions
 from avbalance.errors import LostClip, UserError
 from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.names import rule_name
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from avbalance.data.manifest import Manifest
-    from avbalance.data.scenes import JointLaw, PlannedClip
+    from avbalance.data.scenes import PlannedClip
 
 logger = logging.getLogger(__name__)
 
@@ -128,19 +128,6 @@ def settings_digest(generator: Generator, options: Mapping[str, Any], planned: S
     origin = generator.origin(planned)
     found = {} if origin is None else {"origin": origin}
     return digest_json({"settings": settings, "code": code, "versions": versions, **found})
-
-
-def joint_law(options: LawOptions) -> JointLaw:
-    """The law of informativeness that the options describe."""
-    from avbalance.data.scenes import JointLaw
-
-    flip = isinstance(options, FlipOptions) and options.flip
-    return JointLaw(*options.discrepancy_beta, options.snr_audio_db, options.snr_visual_db, flip)
-
-
-def class_names(options: SceneOptions) -> list[str]:
-    """Names of the classes of events."""
-    return [f"class-{cls:02d}" for cls in range(options.classes)]
 
 
 def render_scene(

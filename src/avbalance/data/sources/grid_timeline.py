@@ -46,7 +46,7 @@ def _plan(options: GridTimelineOptions) -> list[SplicedClip]:
     from avbalance.data.scenes import plan_timelines
     from avbalance.data.word_timelines import WORDS, splice
 
-    law = generated.joint_law(options)
+    law = options.law()
     planned = plan_timelines(options.scheme, options.seed, options.clips, len(WORDS), law)
     return splice(planned, _parts(options))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.declared import Above0, Count, Declared, Pair, Size, refusal
+
+if TYPE_CHECKING:
+    from avbalance.data.scenes import JointLaw
 
 FilePath = Annotated[str, Field(min_length=1)]
 
@@ -105,12 +108,21 @@ class LawOptions(Declared):
     snr_visual_db: Pair
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
+    def law(self, flip: bool = False) -> JointLaw:
+        """The law of informativeness that the options describe."""
+        from avbalance.data.scenes import JointLaw
+
+        return JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db, flip)
+
 
 class FlipOptions(LawOptions):
     """The same, and its control."""
 
     flip: bool = False
     """exchange the informativeness of the two modalities (a control)"""
+
+    def law(self, flip: bool = False) -> JointLaw:
+        return super().law(self.flip)
 
 
 class SceneOptions(MadeOptions, FlipOptions):
@@ -126,3 +138,8 @@ class SceneOptions(MadeOptions, FlipOptions):
     """height and width in pixels"""
     fps: Size = 4
     """frames per second"""
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes of events."""
+        return [f"class-{cls:02d}" for cls in range(self.classes)]

@@ -43,7 +43,7 @@ OPTIONS = SyntheticOptions
 def _plan(options: SyntheticOptions) -> list[PlannedClip]:
     from avbalance.data.scenes import plan_dataset
 
-    law = generated.joint_law(options)
+    law = options.law()
     return plan_dataset(options.seed, options.clips, options.classes, options.duration, law)
 
 
@@ -55,8 +55,8 @@ _GENERATOR = generated.Generator(
     modules=("scenes", "render"),
     options=OPTIONS,
     plan=_plan,
-    classes=generated.class_names,
+    classes=lambda options: options.class_names,
     render=_render,
-    columns=lambda clip, options: generated.scene_columns(clip, generated.class_names(options)),
+    columns=lambda clip, options: generated.scene_columns(clip, options.class_names),
 )
 preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

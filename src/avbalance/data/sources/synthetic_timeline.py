@@ -37,12 +37,12 @@ OPTIONS = SyntheticTimelineOptions
 def _plan(options: SyntheticTimelineOptions) -> list[PlannedClip]:
     from avbalance.data.scenes import plan_timelines
 
-    law = generated.joint_law(options)
+    law = options.law()
     return plan_timelines(options.scheme, options.seed, options.clips, options.classes, law)
 
 
 def _classes(options: SyntheticTimelineOptions) -> list[str]:
-    return [*generated.class_names(options), *([BACKGROUND] if options.scheme == "localisation" else [])]
+    return [*options.class_names, *([BACKGROUND] if options.scheme == "localisation" else [])]
 
 
 def _render(clip: PlannedClip, options: SyntheticTimelineOptions) -> tuple[np.ndarray, np.ndarray]:

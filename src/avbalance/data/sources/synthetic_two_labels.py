@@ -52,7 +52,7 @@ OPTIONS = SyntheticTwoLabelsOptions
 def _plan(options: SyntheticTwoLabelsOptions) -> Sequence[PlannedClip]:
     from avbalance.data.scenes import JointLaw, plan_two_labels
 
-    place = generated.joint_law(options)
+    place = options.law()
     speech = JointLaw(
         *options.speech_discrepancy_beta, options.speech_snr_audio_db, options.speech_snr_visual_db, flip=False
     )
