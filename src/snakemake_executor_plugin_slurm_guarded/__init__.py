@@ -9,6 +9,9 @@ sight of a job. Here
 - a submission that fails is a failed job, also where several jobs share it.
 
 Jobs that run when a driver ends go on; the next driver cancels them, and their work is taken up from the saved state.
+
+Snakemake imports this module before the workflow has put its own folder on the path. So flowkeeper is imported inside
+of functions: the one that is installed may belong to another checkout.
 """
 
 import asyncio
@@ -18,14 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import snakemake.jobs
 import snakemake_executor_plugin_slurm as slurm  # type: ignore[import-untyped]
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo  # type: ignore[import-untyped]
-
-from avbalance.cluster import queue
-from avbalance.errors import UserError
-from avbalance.provenance import drivers
 
 common_settings = slurm.common_settings
 
@@ -56,25 +54,30 @@ class Executor(slurm.Executor):  # type: ignore[misc]
     def __post_init__(self, test_mode: bool = False) -> None:
         settings = self.workflow.executor_settings
         settings.status_attempts = 1  # this class repeats the question, and forgets no job meanwhile
+        from flowkeeper.errors import UserError
+        from flowkeeper.patches import shorten_names_of_groups
+
         _refuse_unless_answered(settings.status_command)
         super().__post_init__(test_mode)
-        _shorten_names_of_groups()
+        shorten_names_of_groups()
         try:
             self._cancel_leftovers(settings.jobname_prefix)
         except UserError as error:
             raise WorkflowError(str(error)) from error
 
     def _cancel_leftovers(self, prefix: str) -> None:
-        if not prefix or not drivers.alone(Path.cwd()):
+        from flowkeeper import drivers, slurm
+
+        if not prefix or not drivers.alone():
             return  # they may belong to a snakemake that makes other files of this folder
-        left = queue.left_behind(Path.cwd(), prefix)
+        left = slurm.left_behind(Path.cwd(), prefix)
         if left:
             numbers = ", ".join(job.number for job in left)
             self.logger.info(
                 f"note: Slurm still had jobs of an earlier snakemake in this folder ({numbers}); they are cancelled,"
                 " and their work goes on from its saved state."
             )
-            queue.cancel(left)
+            slurm.cancel(left)
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
         """The account of a job; without one Slurm takes the user's default, where the other class guesses."""
@@ -94,10 +97,12 @@ class Executor(slurm.Executor):  # type: ignore[misc]
             self._report_job_error_threadsafe(SubmittedJobInfo(job), f"The submission failed: {reason}")
 
     def _wait_for_answer(self) -> None:
+        from flowkeeper.slurm import complaint
+
         end = time.monotonic() + self.workflow.executor_settings.patience
-        while (said := queue.refusal("squeue")) is not None:
+        while (said := complaint("squeue")) is not None:
             if time.monotonic() > end:
-                raise UserError(f"Slurm does not answer ({said})")
+                raise WorkflowError(f"Slurm does not answer ({said})")
             time.sleep(_POLL_S)
 
     def report_job_success(self, job_info: SubmittedJobInfo) -> None:
@@ -130,8 +135,10 @@ class Executor(slurm.Executor):  # type: ignore[misc]
 
     def _bear_silence(self) -> None:
         """Slurm did not answer: say so once, and end when it has been so for too long."""
+        from flowkeeper.slurm import complaint
+
         command, patience = self.workflow.executor_settings.status_command, self.workflow.executor_settings.patience
-        said = queue.refusal(command) or "no reason given"
+        said = complaint(command) or "no reason given"
         if self._silent_since is None:
             self._silent_since = time.monotonic()
             self.logger.warning(f"Slurm does not answer ({said}); waiting for it, {patience} s at most.")
@@ -140,11 +147,14 @@ class Executor(slurm.Executor):  # type: ignore[misc]
 
     def _bear_in_mind(self, kept: list[SubmittedJobInfo]) -> None:
         """Slurm answered: after a long silence find out whether it has forgotten jobs that ended meanwhile."""
+        from flowkeeper.errors import UserError
+        from flowkeeper.slurm import own_jobs
+
         before, self._looked, self._silent_since = self._looked, time.monotonic(), None
         if self._looked - before < _REMEMBERED_S or self.workflow.executor_settings.status_command != "squeue":
             return
         try:
-            known = {job.number for job in queue.own_jobs()}
+            known = {job.number for job in own_jobs()}
         except UserError:
             return  # the next look tells
         gone = sorted(job.external_jobid for job in kept if job.external_jobid not in known)
@@ -154,25 +164,19 @@ class Executor(slurm.Executor):  # type: ignore[misc]
 
 def _refuse_unless_answered(command: str) -> None:
     """Raise WorkflowError unless Slurm answers with the command that will ask for the state of jobs."""
-    said = queue.refusal(command)
-    if said is not None and command == "sacct" and queue.refusal("squeue") is None:
+    from flowkeeper.slurm import complaint, remembered_s
+
+    said = complaint(command)
+    if said is not None and command == "sacct" and complaint("squeue") is None:
         raise WorkflowError(
             f"sacct, by which the state of jobs would be asked for, does not answer ({said}); set"
             " `slurm-guarded-status-command: squeue` in the profile."
         )
     if said is not None:
         raise WorkflowError(f"Slurm does not answer ({said}); start again when `squeue` does.")
-    age = queue.remembered_s()
+    age = remembered_s()
     if command == "squeue" and age is not None and age < _REMEMBERED_S:
         raise WorkflowError(
             f"squeue shows jobs only for {age} s after their end (MinJobAge), which may be over before snakemake looks;"
             " set `slurm-guarded-status-command: sacct` in the profile."
         )
-
-
-def _shorten_names_of_groups() -> None:
-    """Let the name of a group of jobs be that of the group, and not of all its rules.
-
-    The executor names a folder after it, and the names of four rules together are longer than a name may be.
-    """
-    snakemake.jobs.GroupJob.name = property(lambda group: group.groupid)

@@ -13,7 +13,9 @@ from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
 from avbalance.plan.names import rule_name
 from avbalance.plan.plan import load_plan
-from avbalance.provenance.hooks import before_planning, before_running
+from avbalance.workflow import WORKFLOW
+from flowkeeper.hooks import after_running, before_planning, before_running
+from flowkeeper.interface import ResultSet
 
 
 def say(sentence):
@@ -26,7 +28,7 @@ def load_or_exit():
     try:
         plan = load_plan(ROOT, config)
         if workflow.is_main_process:
-            before_planning(Path.cwd(), plan.name, say)
+            before_planning(ResultSet(WORKFLOW, Path.cwd(), plan.name), say)
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")
             if asks_for_dry_run(sys.argv):
@@ -41,9 +43,14 @@ def start():
     """Before the first job."""
     stop_if_media_are_missing()
     try:
-        before_running(Path.cwd(), PLAN)
+        before_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def finish():
+    """After the last job, or when one has failed."""
+    after_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
 
 
 def stop_if_media_are_missing():
