@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from published_set import record_of
+from small import record_of
 from snakemake.persistence import RECORD_FORMAT_VERSION as INSTALLED
 from snakemake.persistence.file import FilePersistence
 
-from avbalance.errors import UserError
-from avbalance.provenance.records import (
+from flowkeeper.errors import UserError
+from flowkeeper.records import (
     RECORD_FORMAT_VERSION,
     incomplete_files,
     locked,

@@ -6,7 +6,7 @@ import pytest
 from snakemake.jobs import Reason
 from snakemake.persistence import ParamsChange
 
-from avbalance.provenance.dryrun import REASONS, fault, parse, parse_reason
+from flowkeeper.dry_run import REASONS, fault, parse, parse_reason, words_of
 
 OUTPUT = """\
 Using workflow specific profile profiles/default for setting default command line arguments.
@@ -21,7 +21,7 @@ localrule combine_late:
     reason: Missing output files: results/c.parquet; Input files updated by another job: results/a.parquet
     resources: tmpdir=/tmp, gpu=1
     shell:
-        python -m avbalance <<'SPEC'
+        python -m steps <<'SPEC'
 {"output": "output: x"}
 SPEC
 [Sat Nov 21 11:08:08 2026]
@@ -75,12 +75,12 @@ def every_reason() -> Reason:
 
 
 def test_the_installed_snakemake_words_its_reasons_as_expected() -> None:
-    found = parse_reason(str(every_reason()))
-    assert set(found) == set(REASONS) - {"forced"}
-    assert found["missing"] == ("m.csv",) and found["incomplete"] == ("i.csv",)
-    assert found["updated"] == ("u.csv",) and found["follows"] == ("f.csv",)
-    assert found["inputs"] == found["command"] == found["environment"] == ()
-    assert found["params"][0].endswith('before: \'{"a":"x; y"}\' now: \'{"a":1}\' ')
+    told = parse_reason(str(every_reason()))
+    assert set(told) == set(REASONS) - {"forced"}
+    assert told["missing"] == ("m.csv",) and told["incomplete"] == ("i.csv",)
+    assert told["updated"] == ("u.csv",) and told["follows"] == ("f.csv",)
+    assert told["inputs"] == told["command"] == told["environment"] == ()
+    assert told["params"][0].endswith('before: \'{"a":"x; y"}\' now: \'{"a":1}\' ')
     forced = Reason()
     forced.forced = True
     assert parse_reason(str(forced)) == {"forced": ()}
@@ -101,3 +101,9 @@ def test_the_installed_snakemake_words_its_reasons_as_expected() -> None:
 )  # fmt: skip
 def test_a_failure_is_told_in_one_line(output: str, errors: str, sentence: str) -> None:
     assert fault(output, errors) == sentence
+
+
+def test_a_configuration_is_given_to_snakemake_as_it_was_typed() -> None:
+    assert words_of([], []) == []
+    words = ["--configfile", "a.yaml", "b.yaml", "--config", "tier=smoke", "name=x"]
+    assert words_of(["a.yaml", "b.yaml"], ["tier=smoke", "name=x"]) == words

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from avbalance.cluster import queue
-from avbalance.errors import UserError
+from flowkeeper import slurm
+from flowkeeper.errors import UserError
 
 
 @pytest.fixture
@@ -27,31 +27,31 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_who_answers_does_not_refuse(pretended):
     pretended("squeue", "exit 0")
-    assert queue.refusal("squeue") is None
+    assert slurm.complaint("squeue") is None
 
 
 def test_what_slurm_complains_of_is_told_in_one_line(pretended):
     pretended("sacct", "echo 'Slurm accounting storage'>&2; echo 'is disabled'>&2; exit 1")
-    assert queue.refusal("sacct") == "sacct: Slurm accounting storage is disabled"
+    assert slurm.complaint("sacct") == "sacct: Slurm accounting storage is disabled"
     pretended("squeue", "exit 3")
-    assert queue.refusal("squeue") == "squeue: exit status 3 without a word"
+    assert slurm.complaint("squeue") == "squeue: exit status 3 without a word"
 
 
 def test_an_answer_that_never_comes_is_a_refusal(pretended, monkeypatch):
-    monkeypatch.setattr(queue, "ANSWER_S", 0.3)
+    monkeypatch.setattr(slurm, "ANSWER_S", 0.3)
     pretended("squeue", "exec sleep 20")
-    assert "has not answered" in (queue.refusal("squeue") or "")
+    assert "has not answered" in (slurm.complaint("squeue") or "")
 
 
 def test_without_slurm_the_login_node_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "start snakemake on a login node" in (queue.refusal("squeue") or "")
+    assert "start snakemake on a login node" in (slurm.complaint("squeue") or "")
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("MinJobAge               = 300 sec", 300), ("nothing", None)])
 def test_how_long_slurm_remembers(pretended, said, seconds):
     pretended("scontrol", f"echo '{said}'")
-    assert queue.remembered_s() == seconds
+    assert slurm.remembered_s() == seconds
 
 
 def test_jobs_left_behind_are_those_of_this_folder_that_have_not_ended(pretended, tmp_path):
@@ -68,7 +68,7 @@ def test_jobs_left_behind_are_those_of_this_folder_that_have_not_ended(pretended
     ]
     (tmp_path / "jobs").write_text("\n".join(lines))
     pretended("squeue", f"cat '{tmp_path}/jobs'")
-    assert [job.number for job in queue.left_behind(here, "avbalance")] == ["1", "3"]
+    assert [job.number for job in slurm.left_behind(here, "avbalance")] == ["1", "3"]
 
 
 def test_cancelling_waits_until_slurm_has_ended_the_jobs(pretended, tmp_path):
@@ -79,13 +79,13 @@ def test_cancelling_waits_until_slurm_has_ended_the_jobs(pretended, tmp_path):
     def pause(seconds: float) -> None:
         (tmp_path / "jobs").write_text("7|CANCELLED|avbalance_a|/x\n")
 
-    queue.cancel(queue.own_jobs(), pause)
+    slurm.cancel(slurm.own_jobs(), pause)
     assert (tmp_path / "cancelled").read_text().split() == ["7"]
 
 
 def test_jobs_that_do_not_end_are_told(pretended, monkeypatch):
-    monkeypatch.setattr(queue, "CANCEL_S", 0.2)
+    monkeypatch.setattr(slurm, "CANCEL_S", 0.2)
     pretended("scancel", "exit 0")
     pretended("squeue", "echo '7|RUNNING|avbalance_a|/x'")
     with pytest.raises(UserError, match="Slurm has not ended the jobs 7"):
-        queue.cancel(queue.own_jobs(), lambda seconds: os.times())
+        slurm.cancel(slurm.own_jobs(), lambda seconds: os.times())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from avbalance.provenance.changes import Change, code_change, differences, settings_changes, some
+from flowkeeper.changes import Change, code_change, differences, settings_changes
 
 
 def run(name: str, seed: int, **settings: Any) -> dict[str, Any]:
@@ -17,14 +17,14 @@ def changes(old: Any, new: Any) -> list[Change]:
 
 
 def test_modules_that_changed_came_and_went() -> None:
-    old = {"avbalance": "0", "avbalance.a": "1", "avbalance.b": "2", "avbalance.c": "3"}
-    new = {"avbalance": "0", "avbalance.a": "9", "avbalance.b": "2", "avbalance.d": "4"}
-    assert code_change(old, new) == "code changed: avbalance.a; new: avbalance.d; no longer used: avbalance.c"
+    old = {"steps": "0", "steps.a": "1", "steps.b": "2", "steps.c": "3"}
+    new = {"steps": "0", "steps.a": "9", "steps.b": "2", "steps.d": "4"}
+    assert code_change(old, new) == "code changed: steps.a; new: steps.d; no longer used: steps.c"
     assert code_change(None, new) == "code changed (what it was before is not recorded here)"
     assert code_change(new, new) == "code changed: how code is compared"
-    many = {f"avbalance.m{number}": "1" for number in range(9)}
+    many = {f"steps.m{number}": "1" for number in range(9)}
     changed = {name: "2" for name in many}
-    assert code_change(many, changed).endswith("avbalance.m4, avbalance.m5 and 3 more")
+    assert code_change(many, changed).endswith("steps.m4, steps.m5 and 3 more")
 
 
 def test_a_setting_is_named_by_its_path_with_both_values() -> None:
@@ -70,9 +70,3 @@ def test_runs_and_seeds_that_came_and_went() -> None:
     new = [run("a", 0), run("a", 1), run("a", 2), run("b", 0), run("b", 1), run("b", 2), run("c", 0)]
     assert changes(old, new) == [Change("new seeds 1, 2", "a, b"), Change("new run c")]
     assert changes(new, old) == [Change("no longer wanted: seeds 1, 2", "a, b"), Change("no longer wanted: run c")]
-
-
-def test_a_list_of_names_is_cut_only_when_it_is_longer() -> None:
-    assert some(["a", "b"], 2) == "a, b"
-    assert some(["a", "b", "c"], 2) == "a, b and 1 more"
-    assert some([], 2) == ""

@@ -1,4 +1,4 @@
-"""One writer at a time, and the last comer writes last."""
+"""One writer at a time, and the one that came last writes last."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from avbalance.errors import UserError
-from avbalance.turns import turn
+from flowkeeper.errors import UserError
+from flowkeeper.writers import only_writer
 
-# Takes its turn at argument 2 and onwards, with the locks in argument 1; at every line that comes in it looks round.
+# Writes argument 2 and onwards, with the locks in argument 1; at every line that comes in it looks for later ones.
 WRITER = """
 import logging, sys
 from pathlib import Path
-from avbalance.errors import UserError
-from avbalance.turns import turn
+from flowkeeper.errors import UserError
+from flowkeeper.writers import only_writer
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 try:
-    with turn([Path(path) for path in sys.argv[2:]], Path(sys.argv[1])) as mine:
+    with only_writer([Path(path) for path in sys.argv[2:]], Path(sys.argv[1])) as mine:
         print("at work", flush=True)
         for line in sys.stdin:
             if line == "end\\n":
@@ -63,7 +63,7 @@ def writer(folder: Path, *paths: Path) -> Iterator[Writer]:
 
 @pytest.fixture
 def locks(tmp_path: Path) -> Path:
-    return tmp_path / ".avbalance" / "locks"
+    return tmp_path / "locks"
 
 
 def test_a_later_writer_of_one_of_the_files_waits_and_the_first_learns_of_it(locks: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_writer_that_does_not_look_ends_its_work_first(locks: Path, tmp_path: 
             assert second.heard() == "at work"
 
 
-def test_of_several_who_wait_only_the_last_comer_has_a_turn(locks: Path, tmp_path: Path) -> None:
+def test_of_several_who_wait_only_the_last_one_writes(locks: Path, tmp_path: Path) -> None:
     with writer(locks, tmp_path / "a") as first:
         assert first.heard() == "at work"
         with writer(locks, tmp_path / "a") as second:
@@ -122,5 +122,5 @@ def test_one_file_is_meant_however_it_is_called(locks: Path, tmp_path: Path, mon
 def test_locks_that_cannot_be_had_end_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where a folder should be")
     sentence = r"locks: cannot be written \(.+\); free the disk or mend the rights\.$"
-    with pytest.raises(UserError, match=sentence), turn([tmp_path / "a"], tmp_path / "locks"):
+    with pytest.raises(UserError, match=sentence), only_writer([tmp_path / "a"], tmp_path / "locks"):
         pass

@@ -1,14 +1,15 @@
+"""Other programs: shown, found, and their complaints shortened."""
+
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from avbalance.errors import UserError
-from avbalance.sharing.programs import Finished, dvc_transfer, program, run, shown
+from flowkeeper.errors import UserError
+from flowkeeper.programs import Finished, dvc_transfer, program, run, shown
 
 
 def script(path: Path, text: str) -> None:
@@ -59,11 +60,3 @@ def test_each_transfer_starts_without_memories(tmp_path, monkeypatch):
     assert len(first) == len(second) == 1, "nothing is listed but the folder itself"
     assert first != second
     assert not os.path.exists(first[0]) and not os.path.exists(second[0])
-
-
-def test_sharing_imports_nothing_heavy():
-    modules = ("people", *(f"sharing.{name}" for name in ("publish", "fetch", "repair", "clean")))
-    code = f"import sys, {', '.join(f'avbalance.{name}' for name in modules)}\n"
-    code += "print(sorted({'dvc', 'torch', 'numpy', 'pandas', 'pyarrow', 'snakemake'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from avbalance import cli
-from avbalance.errors import UserError
-from avbalance.files import atomic_path, check_writable, exclusive
+from flowkeeper.errors import UserError
+from flowkeeper.files import atomic_path, check_writable, exclusive, place_copy
 
 SENTENCE = r"^\S+table\.csv: cannot be written \(.+\); (free the disk or mend the rights)\.$"
 Usage = namedtuple("Usage", "total used free")
@@ -27,7 +26,7 @@ Usage = namedtuple("Usage", "total used free")
 # Writes argument 1 many times, letter by letter, and fails when another writer was at the same temporary file.
 MANY = """
 import sys
-from avbalance.files import atomic_path
+from flowkeeper.files import atomic_path
 for attempt in range(100):
     with atomic_path(sys.argv[1]) as temporary:
         with open(temporary, "w") as handle:
@@ -161,32 +160,27 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(options: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/smoke")
+def test_a_copy_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_text("new")
+    target = tmp_path / "a" / ("n" * 255)
+    place_copy(tmp_path / "source", target)
+    assert target.read_text() == "new"
+    (tmp_path / "source").write_text("newer")
 
-    monkeypatch.setattr(cli, "_methods", refuse)
-    assert cli.main(["methods"]) == 2
-    assert capsys.readouterr().err == (
-        f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or mend the rights.\n"
-    )
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-
-def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(options: object) -> None:
-        raise FileNotFoundError(errno.ENOENT, "gone", "somewhere")
-
-    monkeypatch.setattr(cli, "_methods", fail)
-    with pytest.raises(FileNotFoundError):
-        cli.main(["methods"])
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left"):
+        place_copy(tmp_path / "source", target)
+    assert target.read_text() == "new"
+    assert os.listdir(target.parent) == [target.name]
 
 
 # Argument 1: the lock file. Says "held" when it has the lock, keeps it until a line comes in, then says "left".
 HOLDER = """
 import logging, sys
-from avbalance.files import exclusive
+from flowkeeper.files import exclusive
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 with exclusive(sys.argv[1], "counts sheep"):
     print("held", flush=True)
