@@ -61,16 +61,16 @@ class SharedSet:
 def chosen(workflow: Workflow, root: Path, name: str | None, unpublished: bool = False) -> ResultSet:
     """The result set meant: `name`, else the default configuration's, else the only one that is published.
 
-    unpublished: sets that were made here count, too. Raises UserError when there is no such set.
+    unpublished: sets of which there are files count, too. Raises UserError when there is no such set.
     """
     names = published_sets(workflow, root)
-    made = [path.stem for path in (root / workflow.state / "ledgers").glob("*.jsonl")] if unpublished else []
+    known = [path.name for path in (root / workflow.results).glob("*/")] if unpublished else names
     if name is not None:
-        if name not in made:
+        if name not in known:
             read_pointer(workflow, root, f"{workflow.results}/{name}")
         return ResultSet(workflow, root, name)
     default = workflow.default_name(root)
-    if default is not None and default in (*names, *made):
+    if default is not None and default in (*names, *known):
         return ResultSet(workflow, root, default)
     if len(names) == 1:
         return ResultSet(workflow, root, names[0])

@@ -61,8 +61,8 @@ def test_what_verify_says(publisher: Clone) -> None:
 
 
 def test_an_unpublished_set_is_verified_too(newcomer: Clone) -> None:
-    with pytest.raises(UserError, match=r"results/demo.dvc: no such file"):
-        checked(newcomer, NAME)
+    with pytest.raises(UserError, match=r"results/other.dvc: no such file"):
+        checked(newcomer, "other")
     remember_own(newcomer.results, FILES)
     assert checked(newcomer, NAME)[1][0] == "results/demo: not published, good: 6, absent: 0, damaged: 0"
     newcomer.damage(TABLE)

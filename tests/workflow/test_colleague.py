@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from smoke_tier import PAPER, REPORT, RUNS
 from test_rerun_truth import AGAIN, listed, pending, shuffled_times, why
 from workspace import SPY, Workspace
 
-from avbalance.sharing.objects import Cache, read_pointer
+from avbalance.workflow import WORKFLOW
+from flowkeeper.cache import Cache, read_pointer
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("colleague")]
 
@@ -112,6 +113,29 @@ def test_a_new_seed_trains_itself_only_and_what_it_needs_is_made_again(colleague
     assert (colleague.root / RUNS / "baseline/seed1/predictions.parquet").is_file()
 
 
+def test_a_fetched_file_that_was_damaged_in_silence_is_not_taken_over(colleague: Workspace) -> None:
+    colleague.edit("config/tiers/smoke.yaml", "seeds: [0]\n", "seeds: [0, 1]\n")
+    path = f"{RUNS}/baseline/seed0/predictions.parquet"
+    good = (colleague.root / path).read_bytes()
+    flipped_with_kept_time(colleague.root / path)
+    done = colleague.snakemake(f"{RUNS}/baseline/seed1/predictions.parquet")
+    assert done.status == 0, done.output[-3000:]
+    assert f"note: damaged, and made again: {path}." in done.output
+    assert (colleague.root / path).read_bytes() == good
+
+
+def test_pending_jobs_are_named_in_place_of_publishing(publisher: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "remote").symlink_to(publisher.root.with_name("remote"))
+    changed = publisher.copy(tmp_path / "publisher")
+    source = changed.root / "src/avbalance/methods/greedy.py"
+    source.write_text(source.read_text() + "\n\nADDED = 1\n")
+    refused = changed.run(f"{PATHS}\navbalance publish || true")
+    told = next(line for line in refused.output.splitlines() if "pending" in line)
+    assert "1 train" in told and "1 measure" in told and "dataset" not in told
+    assert "`avbalance why` says why" in told
+    assert "1 file not committed: src/avbalance/methods/greedy.py" in refused.output
+
+
 PARTS = {
     "tables": ((f"{PAPER}/table2.md", f"{PAPER}/claims.json"), (f"{RUNS}/baseline/seed0/predictions.parquet",)),
     "predictions": ((f"{RUNS}/baseline/seed0/predictions.parquet",), (f"{RUNS}/baseline/seed0/model.safetensors",)),
@@ -181,8 +205,8 @@ def test_damage_is_named_with_the_command_that_mends_it(colleague: Workspace, da
 def test_damage_on_the_remote_is_named_and_nothing_of_it_is_taken(publisher: Workspace, tmp_path: Path) -> None:
     shutil.copytree(publisher.root.with_name("remote"), tmp_path / "remote")
     path = f"{RUNS}/greedy/seed0/predictions.parquet"
-    listing = Cache(publisher.root / ".dvc" / "cache").listing(read_pointer(publisher.root, f"results/{NAME}"))
-    md5 = listing[path]
+    pointer = read_pointer(WORKFLOW, publisher.root, f"results/{NAME}")
+    md5 = Cache(publisher.root / ".dvc" / "cache").listing(pointer)[path]
     (stored,) = (tmp_path / "remote").rglob(md5[2:])
     stored.chmod(0o644)
     flipped(stored)

@@ -26,7 +26,7 @@ from avbalance.features.store import open_store
 from avbalance.files import atomic_path, canonical_json, digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.models import base as models
-from avbalance.provenance.run_record import RECORD, Clock, circumstances, pinned
+from avbalance.provenance.run_record import RECORD, Clock, circumstances, pinned, versions
 from avbalance.training.data import BatchSource, Clips, Scale, audio_scale, load_clips
 from avbalance.training.loop import Protocol, Trainer, parameter_count
 from avbalance.training.partition import Indices
@@ -107,7 +107,7 @@ def train_cell(options: CellOptions) -> None:
                 continue
             busy = 0
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
-            if cache.find(key) is None:
+            if cache.find(key, recorded_key) is None:
                 with cache.create(key) as draft:
                     _train_job(job, settings, needs, key, options, clips, device, checkpoints, draft)
             else:
@@ -166,20 +166,49 @@ def run_key(
     part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
     runs that a colleague finished on another processor stay valid, and their records name it.
     """
-    pins = pinned()
+    known = {name: sha256_file(path) for name, path in needs.items()}
+    return _key(job["method"], job["seed"], settings, known, code, data, device.type, pinned())
+
+
+def _key(
+    method: str,
+    seed: int,
+    settings: dict[str, Any],
+    needs: dict[str, str],
+    code: str,
+    data: str,
+    device: str,
+    pins: dict[str, str],
+) -> str:
     return digest_json(
         {
             "code": code,
-            "method": job["method"],
+            "method": method,
             "settings": {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}},
-            "seed": job["seed"],
-            "needs": {name: sha256_file(path) for name, path in needs.items()},
+            "seed": seed,
+            "needs": needs,
             "data": data,
             "torch": torch.__version__,
-            "device": device.type,
+            "device": device,
             **({"instruction_set": pins} if pins else {}),
         }
     )
+
+
+def recorded_key(record: Any) -> str:
+    """The key of a run by what its record says of it: the key that stands there may be another run's.
+
+    "" for a record that says too little, or that tells of another torch than this one.
+    """
+    try:
+        job, device = record["job"], record["device"]
+        needs = {name: record["inputs"][name] for name, path in job["reads"].items() if path.endswith(READABLE)}
+        pins = device.get("instruction_set", {}).get("pinned", {})
+        facts = (needs, record["code"]["digest"], record["data"]["digest"], device["kind"], pins)
+        same_torch = record["versions"]["torch"] == versions()["torch"]
+        return _key(job["method"], job["seed"], record["settings"], *facts) if same_torch else ""
+    except (KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _check_inputs(job: dict[str, Any], source: Path) -> None:

@@ -92,8 +92,10 @@ def remake(generator: Generator, manifest: Manifest, media: Path, workers: int) 
     """Make the clips of a manifest that are absent from the folder `media`; the others stay.
 
     Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
-    plans other clips than the manifest lists.
+    plans other clips than the manifest lists, or when these do not lie beside it.
     """
+    if manifest.card["media_root"] != _MEDIA:
+        raise UserError(f"{media}: generated clips are written to {_MEDIA}/ beside their manifest and nowhere else.")
     spec = {"kind": manifest.card["kind"], "options": manifest.card["options"]}
     options = {**generator.options(spec), "workers": workers}
     planned = generator.plan(options)
