@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowkeeper.cache import Cache, Pointer
-from flowkeeper.checkout import Checkout
+from flowkeeper.checkout import Cache, Checkout, Pointer
 from flowkeeper.errors import UserError
 from flowkeeper.files import place_copy
 from flowkeeper.programs import Say, dvc_transfer, run

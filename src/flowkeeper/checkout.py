@@ -1,18 +1,103 @@
-"""A checkout under git and DVC: DVC's settings, and whether its remote can be used."""
+"""A checkout under git and DVC: DVC's settings, its remote, and what it keeps of a folder.
+
+That is a pointer in git, and in its cache a listing of the folder and the bytes of every file by their md5.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 from flowkeeper import servers
-from flowkeeper.cache import Cache, Pointer, read_pointer
 from flowkeeper.errors import UserError
+from flowkeeper.files import md5_file
 from flowkeeper.interface import Workflow
 from flowkeeper.programs import Say, dvc
 
 _LEVELS = {".dvc/config": [], ".dvc/config.local": ["--local"]}
+_LISTING = re.compile(r"[0-9a-f]{32}\.dir")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What <folder>.dvc says: md5 of the listing, and bytes of all files."""
+
+    folder: str
+    listing: str
+    size: int
+
+
+NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """DVC's cache: every file and listing that was published or fetched here, by md5."""
+
+    folder: Path
+
+    def path(self, md5: str) -> Path:
+        return self.folder / "files" / "md5" / md5[:2] / md5[2:]
+
+    def has(self, md5: str) -> bool:
+        return self.path(md5).is_file()
+
+    def good(self, md5: str) -> bool:
+        """Whether the bytes are there and are the right ones; a folder without files needs none."""
+        return md5 == NO_FILES or (self.has(md5) and md5_file(self.path(md5)) == md5.removesuffix(".dir"))
+
+    def listing(self, pointer: Pointer) -> dict[str, str]:
+        """Path (from the repository's root) -> md5 of every file of a folder; raises UserError for a bad listing."""
+        if pointer.listing == NO_FILES:
+            return {}
+        try:
+            entries = json.loads(self.path(pointer.listing).read_text(encoding="utf-8"))
+            return dict(_entry(pointer.folder, entry["relpath"], entry["md5"]) for entry in entries)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path(pointer.listing)}: not a listing of DVC's ({error}); delete it and fetch again."
+            ) from error
+
+
+def _entry(folder: str, path: str, md5: str) -> tuple[str, str]:
+    """A file of a listing, which must lie inside its folder; raises ValueError."""
+    if path.startswith("/") or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise ValueError(f"the path {path!r} leads elsewhere")
+    if not _MD5.fullmatch(md5):
+        raise ValueError(f"{md5!r} is no md5")
+    return f"{folder}/{path}", md5
+
+
+def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
+    """Read <folder>.dvc; raises UserError when it is absent or no pointer to a folder."""
+    mend = f"take the committed one with `git checkout -- {folder}.dvc`"
+    try:
+        text = (root / f"{folder}.dvc").read_text(encoding="utf-8")
+        if "<<<<<<< " in text:
+            mend = f"choose a side, see {workflow.guide}"
+            raise ValueError("a merge left both sides in it")
+        (out,) = yaml.safe_load(text)["outs"]
+        if out["path"] != Path(folder).name or not _LISTING.fullmatch(out["md5"]):
+            raise ValueError("its entry is not that of a folder")
+        return Pointer(folder, out["md5"], int(out["size"]))
+    except FileNotFoundError as error:
+        names = published_sets(workflow, root)
+        told = f"published result sets are {', '.join(names)}" if names else "no result set is published in this commit"
+        raise UserError(f"{folder}.dvc: no such file; {told}.") from error
+    except (KeyError, ValueError, TypeError, yaml.YAMLError) as error:
+        said = f"no {error.args[0]}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise UserError(f"{folder}.dvc: not a DVC pointer ({said}); {mend}.") from error
+
+
+def published_sets(workflow: Workflow, root: Path) -> list[str]:
+    """Names of the result sets that this commit has."""
+    return sorted(path.stem for path in (root / workflow.results).glob("*.dvc"))
 
 
 @dataclass(frozen=True)

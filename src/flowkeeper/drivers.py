@@ -14,18 +14,18 @@ import os
 import socket
 import time
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from flowkeeper.errors import UserError
+from flowkeeper.files import exclusive
 from flowkeeper.records import mark_incomplete, read_record
 
 _LOCKS = Path(".snakemake/locks")
 _BELIEVED_S = 3600.0  # how long a process of another machine is believed while it holds no lock: planning takes less
-_registered: list[FileLock] = []  # the lock file of this process
+_registered: dict[Path, ExitStack] = {}  # the lock file of this process, and what holds it
 
 
 @dataclass(frozen=True)
@@ -33,46 +33,31 @@ class Driver:
     """Another main process of Snakemake, by its lock file; since: when it came (s)."""
 
     path: Path
+    host: str
+    pid: int
     since: float
-
-    @property
-    def pid(self) -> int:
-        return int(self.path.stem.rsplit("-", 2)[1])
-
-    @property
-    def here(self) -> bool:
-        """Whether it is, or was, on this machine."""
-        return self.path.stem.rsplit("-", 2)[0] == socket.gethostname()
 
     def lives(self) -> bool:
         """Whether it lives, or cannot be judged from here."""
-        lock = FileLock(self.path, fallback_to_soft=False)
         try:
-            lock.acquire(blocking=False)
+            with FileLock(self.path, blocking=False, fallback_to_soft=False):
+                return self.host != socket.gethostname()
         except (Timeout, OSError):
             return True
-        lock.release()
-        return not self.here
 
     def believed(self, locked: bool) -> bool:
         """Whether it is taken for living; one of another machine only while there are locks, or for a while."""
-        return self.lives() and (locked or self.here or time.time() - self.since < _BELIEVED_S)
+        here = self.host == socket.gethostname()
+        return self.lives() and (locked or here or time.time() - self.since < _BELIEVED_S)
 
 
 def register(folder: Path) -> None:
     """Hold a lock file in `folder` for as long as this process lives; raises UserError when the disk refuses."""
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
-    lock = FileLock(folder.absolute() / name, fallback_to_soft=False)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"{folder / name}: cannot be locked ({error.strerror}); mend the rights, or work on a disk that knows"
-            " locks."
-        ) from error
-    _registered.append(lock)
-    atexit.register(_leave, Path(lock.lock_file), os.getpid())
+    held = ExitStack()
+    held.enter_context(exclusive(folder.absolute() / name, "has this name"))
+    _registered[folder.absolute() / name] = held
+    atexit.register(_leave, folder.absolute() / name, os.getpid())
 
 
 def _leave(path: Path, pid: int) -> None:
@@ -85,9 +70,8 @@ def alone(folder: Path | None = None) -> bool:
 
     Without a folder it is the one in which this process registered; one that did not is taken for alone.
     """
-    if folder is None:
-        folder = Path(_registered[0].lock_file).parent if _registered else None
-    return folder is None or not any(driver.lives() for driver in _others(folder))
+    folders = {path.parent for path in _registered} if folder is None else {folder}
+    return not any(driver.lives() for each in folders for driver in _others(each))
 
 
 def release_dead_locks(root: Path, folder: Path) -> str | None:
@@ -100,19 +84,18 @@ def release_dead_locks(root: Path, folder: Path) -> str | None:
     locks, others = _locks(root), _others(folder)
     alive = [driver for driver in others if driver.believed(bool(locks))]
     dead = [driver for driver in others if driver not in alive]
-    kept = {
+    free = {
         lock
         for lock, made in locks.items()
-        if any(driver.since <= made for driver in alive) or not any(driver.since <= made for driver in dead)
+        if any(driver.since <= made for driver in dead) and not any(driver.since <= made for driver in alive)
     }
-    for lock in locks.keys() - kept:
+    for lock in free:
         _give_up(root, lock)
     released = []
     for driver in dead:
         own = {lock for lock, made in locks.items() if driver.since <= made}
-        if own - kept:
-            released.append(driver.pid)
-        if not own & kept:
+        released += [driver.pid] if own & free else []
+        if own <= free:
             driver.path.unlink(missing_ok=True)
     if not released:
         return None
@@ -147,11 +130,10 @@ def _give_up(root: Path, lock: Path) -> None:
 
 def _others(folder: Path) -> list[Driver]:
     """Every registered process but this one; what is no lock file of a driver is passed over."""
-    own = {Path(lock.lock_file) for lock in _registered}
     drivers = []
-    for path in sorted(folder.absolute().glob("*-*-*.lock")):
-        with suppress(OSError, ValueError):  # ended at this moment; no driver's
-            driver = Driver(path, path.stat().st_mtime)
-            if path not in own and driver.pid:
-                drivers.append(driver)
+    for path in sorted(folder.absolute().glob("*.lock")):
+        with suppress(OSError, ValueError):  # it ended at this moment, or is no driver's
+            host, pid, _ = path.name.rsplit("-", 2)
+            if path not in _registered:
+                drivers.append(Driver(path, host, int(pid), path.stat().st_mtime))
     return drivers

@@ -46,24 +46,17 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Bulk:
-    """Large files that lie beside the outputs of jobs, can be made again from these, and so may be absent.
+    """Large files beside the outputs of jobs that can be made again from these; published only when asked for.
 
-    They are published only when asked for: pattern names them below results/<name>/.
+    file: their name. below: the folder of results/<name>/ that has them at any depth. option: of publish and fetch.
+    again: what makes them again.
     """
 
-    pattern: str = "features/**/features.npy"
+    file: str = "features.npy"
+    below: str = "features"
     called: str = "arrays of feature stores"
-    option: str = "--features"  # of the commands that publish and fetch them
+    option: str = "--features"
     again: str = "the next training that needs it makes it again"
-
-    @property
-    def file(self) -> str:
-        """Their name."""
-        return Path(self.pattern).name
-
-
-def _nothing(*given: Any) -> Any:
-    return ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,8 @@ class Workflow:
     what `fetch --only` offers -> whether a file, its path below results/<name>/, is of that kind. versions(): of the
     packages that bear on results. checksums(root, name): the sha256 of files (path, sha256) that something other
     than a ledger knows; "" for a bulk file of which nothing is known. keep(root, plan, paths): called before jobs make
-    these files again, which removes them first. installs: what a user types to have the environment.
+    these files again, which removes them first. state: folder of what is remembered on this machine; git must ignore
+    it. inputs: folder that the result sets share, of which DVC carries `input_files`.
     """
 
     command: str
@@ -87,11 +81,11 @@ class Workflow:
     kinds: Mapping[str, Callable[[str], bool]]
     bulk: Bulk = Bulk()
     versions: Callable[[], dict[str, str]] = dict
-    checksums: Callable[[Path, str], Iterable[tuple[str, str]]] = _nothing
-    keep: Callable[[Path, Any, set[str]], None] = _nothing
-    state: str = ".flowkeeper"  # folder of what is remembered on this machine; git must ignore it
+    checksums: Callable[[Path, str], Iterable[tuple[str, str]]] = lambda root, name: ()
+    keep: Callable[[Path, Any, set[str]], None] = lambda root, plan, paths: None
+    state: str = ".flowkeeper"
     results: str = "results"
-    inputs: str = "data"  # folder that the result sets share, of which DVC carries `input_files`
+    inputs: str = "data"
     input_files: str = "*/manifest.parquet"
     inputs_called: str = "manifests"
     lock: str = "requirements.lock"
@@ -135,4 +129,4 @@ class ResultSet:
 
     def type(self, command: str, option: str = "") -> str:
         """What to type for a command on this set."""
-        return f"`{self.workflow.command} {command} {self.name}{' ' if option else ''}{option}`"
+        return f"`{' '.join(filter(None, [self.workflow.command, command, self.name, option]))}`"

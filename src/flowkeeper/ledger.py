@@ -158,29 +158,31 @@ def read_ledger(results: ResultSet, path: Path | None = None) -> Ledger:
 
     Raises UserError with one sentence for an absent, damaged or foreign file, and for a path outside the set.
     """
-    path = path or results.ledger
-    again = f"delete this file and run {results.type('fetch')}"
+    path, get, number = path or results.ledger, results.type("fetch"), 1
+    again = f"delete this file and run {get}"
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError as error:
-        get = results.type("fetch")
         raise UserError(f"{path}: no such file; get the set with {get}, or make it and publish it.") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); mend the rights, or {again}.") from error
     try:
         header = json.loads(lines[0])
         foreign = _foreign(results, header)
-        if foreign is None:
-            return _parsed(results, header, lines)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: line 1 is not that of a ledger ({error}); {again}.") from error
-    except _Damage as error:
-        raise UserError(f"{path}: {error}; {again}.") from error
-    raise UserError(f"{path}: {foreign}")
-
-
-class _Damage(Exception):
-    """What is wrong with the lines of a ledger."""
+        if foreign is not None:
+            raise UserError(f"{path}: {foreign}")
+        count, jobs = range(header.pop("jobs")), list[Job]()
+        for number in (number + 2 for number in count):
+            jobs.append(_job(results, lines[number - 1]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        told = _told(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path}: line {number} is not that of a ledger ({told}); {again}.") from error
+    ledger = Ledger(header, tuple(jobs))
+    if lines[len(jobs) + 1 :] != [b""]:
+        raise UserError(f"{path}: it ends after line {len(lines) - 1}, {len(jobs) + 1} were written; {again}.")
+    if len(ledger.entries) < sum(len(job.outputs) for job in jobs):
+        raise UserError(f"{path}: a file is listed twice; {again}.")
+    return ledger
 
 
 def _foreign(results: ResultSet, header: Any) -> str | None:
@@ -200,32 +202,17 @@ def _foreign(results: ResultSet, header: Any) -> str | None:
     return None
 
 
-def _parsed(results: ResultSet, header: dict[str, Any], lines: list[bytes]) -> Ledger:
-    """The ledger that the lines hold; raises _Damage with what is wrong, and where."""
-    count = header.pop("jobs")
-    if type(count) is not int or count < 0:
-        raise ValueError(f"{count!r} is no number of jobs")
-    jobs = [_job(results, number, line) for number, line in enumerate(lines[1 : count + 1], start=2)]
-    if lines[count + 1 :] != [b""]:
-        raise _Damage(f"it ends after line {len(lines) - 1}, {count + 1} were written")
-    ledger = Ledger(header, tuple(jobs))
-    if len(ledger.entries) < sum(len(job.outputs) for job in jobs):
-        raise _Damage("a file is listed twice")
-    return ledger
-
-
-def _job(results: ResultSet, number: int, line: bytes) -> Job:
-    where = f"line {number} is not that of a ledger"
-    try:
-        job = Job.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _Damage(f"{where} ({place}{': ' if place else ''}{first['msg']})") from error
-    version = job.record.get("record_format_version")
-    if version != RECORD_FORMAT_VERSION:
-        raise _Damage(f"{where} (a record of format {version})")
-    outside = [output.path for output in job.outputs if not _is_inside(output.path, results)]
-    if outside:
-        raise _Damage(f"{where} ({_outside(outside[0], results)})")
+def _job(results: ResultSet, line: bytes) -> Job:
+    job = Job.model_validate_json(line)
+    if job.record.get("record_format_version") != RECORD_FORMAT_VERSION:
+        raise ValueError(f"a record of format {job.record.get('record_format_version')}")
+    for output in job.outputs:
+        if not _is_inside(output.path, results):
+            raise ValueError(_outside(output.path, results))
     return job
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing that is wrong with a line."""
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowkeeper.bring import bring_into_cache, place_all
-from flowkeeper.cache import Cache, published_sets
-from flowkeeper.checkout import Checkout, open_checkout
+from flowkeeper.checkout import Cache, Checkout, open_checkout
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file
 from flowkeeper.interface import ResultSet, Workflow
@@ -30,12 +29,10 @@ def check(workflow: Workflow, root: Path, name: str | None) -> tuple[bool, list[
 
 
 def _report(results: ResultSet, verified: Verified, foreign: list[str]) -> Iterator[str]:
-    made = f", made here since and not published: {len(verified.made_here)}" if verified.made_here else ""
-    if not verified.published:
-        made = f", not known what they were: {len(verified.made_here)}" if verified.made_here else ""
+    begin, other = ("", "made here since and not published") if verified.published else ("not published, ", "unknown")
     yield (
-        f"{results.folder}: {'' if verified.published else 'not published, '}good: {verified.good}, absent:"
-        f" {len(verified.absent)}, damaged: {len(verified.wrong)}{made}"
+        f"{results.folder}: {begin}good: {verified.good}, absent: {len(verified.absent)}, damaged:"
+        f" {len(verified.wrong)}" + (f", {other}: {len(verified.made_here)}" if verified.made_here else "")
     )
     if verified.good_bulk or verified.damaged_bulk:
         bulk = results.workflow.bulk.called
@@ -50,11 +47,11 @@ def _report(results: ResultSet, verified: Verified, foreign: list[str]) -> Itera
 
 def _contradictions(results: ResultSet, verified: Verified) -> list[str]:
     """What the ledger says otherwise than the pointer of this commit, where DVC's cache knows what that stands for."""
-    workflow, root = results.workflow, results.root
-    if not verified.published or results.name not in published_sets(workflow, root):
-        return []
-    known = open_checkout(workflow, root, lambda line: None).listing(results.folder)
-    if not known:
+    try:
+        known = open_checkout(results.workflow, results.root, lambda line: None).listing(results.folder)
+    except UserError:  # no checkout, or without DVC: the bytes can be verified all the same
+        known = {}
+    if not known or not verified.published:
         return []
     get = f"get the published one with {results.type('fetch')}"
     if known.get(results.ledger_file) != md5_file(results.ledger):

@@ -10,18 +10,99 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file
 from flowkeeper.interface import ResultSet
 from flowkeeper.ledger import Entry, Ledger, own_entries, read_ledger
-from flowkeeper.records import incomplete_files, read_record, recorded_files, write_record
-from flowkeeper.seen import UNSEEN, Memory, Seen, read_memory, stat_of, write_memory
-from flowkeeper.states import WRONG, LedgerFile, State
+from flowkeeper.records import TIMES, Record, incomplete_files, read_record, recorded_files, write_record
+from flowkeeper.seen import (
+    NO_FILE,
+    SAME_TIME_S,
+    UNSEEN,
+    Memory,
+    Seen,
+    Stat,
+    has_time,
+    read_memory,
+    stat_of,
+    write_memory,
+)
 from flowkeeper.words import NAMED
 
+_PASSING = (*TIMES, "job_hash")  # what differs between two equal jobs
+
+
+class State(Enum):
+    ABSENT = "absent"
+    PUBLISHED = "the published bytes with their record and their time"
+    RETIMED = "the published bytes with their record, another time"
+    UNRECORDED = "the published bytes without their record"
+    MADE_HERE = "made here since, with other bytes or by other code"
+    OUTDATED = "an earlier version"
+    DAMAGED = "damaged"
+
+
+WRONG = (State.OUTDATED, State.DAMAGED)
 _REPAIRED = (State.RETIMED, State.UNRECORDED)
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """One file of a ledger as it is here."""
+
+    entry: Entry
+    stat: Stat | None  # None: absent
+    md5: str | None  # None: absent, or of another size than recorded
+    local: Record | None  # Snakemake's record of it
+    unfinished: bool = False  # a job that makes it began and did not end: Snakemake will make it again
+    untouched: bool = False  # as it was when this ledger, or one before it, told its record: not made here since
+
+    @property
+    def recorded(self) -> bool:
+        """Whether Snakemake's record tells of the same making as the ledger's."""
+        return self.local is not None and _making(self.local) == _making(self.entry.record)
+
+    @property
+    def same(self) -> bool:
+        """Whether it has the bytes that the ledger tells."""
+        return self.stat is not None and self.stat[1] == self.entry.size and self.md5 == self.entry.md5
+
+    @cached_property
+    def state(self) -> State:
+        if self.stat is None:
+            return State.ABSENT
+        if self.local is None:
+            newer = older = in_time = False
+        else:
+            newer = self.local["endtime"] > self.entry.endtime + SAME_TIME_S
+            older = self.local["endtime"] < self.entry.endtime - SAME_TIME_S
+            in_time = has_time(self.stat, self.local["endtime"])
+        if self.same:
+            if self.recorded:
+                return State.PUBLISHED if in_time else State.RETIMED
+            return State.MADE_HERE if newer and in_time and not self.untouched else State.UNRECORDED
+        if newer or self.unfinished:
+            return State.MADE_HERE
+        return State.OUTDATED if older and in_time else State.DAMAGED
+
+    def wrong(self, results: ResultSet) -> str:
+        """What is wrong with an outdated or damaged file of a result set."""
+        assert self.stat is not None
+        if self.state is State.OUTDATED:
+            return f"an earlier version, get the published one with {results.type('fetch')}"
+        if self.stat[1] == NO_FILE:
+            return "not a file"
+        if self.stat[1] != self.entry.size:
+            return f"{self.stat[1]} bytes, recorded {self.entry.size}"
+        return f"content differs from its recorded md5 {self.entry.md5}"
+
+
+def _making(record: Record) -> Record:
+    return {key: value for key, value in record.items() if key not in _PASSING}
 
 
 @dataclass(frozen=True)
@@ -80,20 +161,6 @@ def _restore_own(results: ResultSet, recorded: set[str], published: Collection[s
 def _has_bytes(path: Path, entry: Entry) -> bool:
     stat = stat_of(path)
     return stat is not None and stat[1] == entry.size and md5_file(path) == entry.md5
-
-
-def remember(results: ResultSet) -> None:
-    """Note, after publishing, that the set's files are what its ledger says, so that the next look is a short one.
-
-    Files whose time is no longer that of their record (DVC may have placed them anew) are left to that look.
-    """
-    seen = {}
-    for entry in read_ledger(results).entries.values():
-        stat = stat_of(results.root / entry.path)
-        md5 = entry.md5 if stat is not None and stat[1] == entry.size else None
-        file = LedgerFile(entry, stat, md5, read_record(results.root, entry.path))
-        seen[entry.path] = _seen(file) if file.state in (State.ABSENT, State.PUBLISHED) else UNSEEN
-    write_memory(results, Memory(stat_of(results.ledger), seen))
 
 
 def _unchanged(root: Path, memory: Memory, recorded: set[str]) -> bool:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from flowkeeper import drivers
 from flowkeeper.bring import bring_into_cache, bring_listing, shortage_error
-from flowkeeper.cache import published_sets, read_pointer
-from flowkeeper.checkout import Checkout
+from flowkeeper.checkout import Checkout, published_sets, read_pointer
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file, place_copy
 from flowkeeper.interface import ResultSet, Workflow

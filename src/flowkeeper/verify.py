@@ -10,9 +10,8 @@ from typing import TypeVar
 from flowkeeper.files import sha256_file
 from flowkeeper.interface import ResultSet
 from flowkeeper.ledger import own_entries, read_ledger
-from flowkeeper.restore import look_at_all
+from flowkeeper.restore import WRONG, LedgerFile, State, look_at_all
 from flowkeeper.seen import Memory, stat_of
-from flowkeeper.states import WRONG, LedgerFile, State
 
 Wrong = tuple[str, str]  # a file, and what is wrong with it
 _Value = TypeVar("_Value")

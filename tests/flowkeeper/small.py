@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowkeeper.cache import Cache, read_pointer
+from flowkeeper.checkout import Cache, read_pointer
 from flowkeeper.code import Code
 from flowkeeper.fetch import fetch
 from flowkeeper.interface import ResultSet, Workflow

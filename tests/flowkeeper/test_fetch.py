@@ -26,7 +26,7 @@ from small import (
 )
 
 from flowkeeper import bring
-from flowkeeper.cache import Cache, Pointer
+from flowkeeper.checkout import Cache, Pointer
 from flowkeeper.errors import UserError
 from flowkeeper.fetch import targets
 from flowkeeper.ledger import Ledger, read_ledger, write_ledger
@@ -206,7 +206,7 @@ def test_a_link_that_is_committed_leads_nowhere(publisher: Clone, colleague: Clo
 @pytest.mark.parametrize("path", ["../../../outside", "/outside", "a//b", "a/./b", ""])
 def test_a_listing_that_leads_out_of_its_folder(tmp_path: Path, path: str) -> None:
     cache = Cache(tmp_path)
-    pointer = Pointer("results/demo", "0" * 32 + ".dir", 1, 1)
+    pointer = Pointer("results/demo", "0" * 32 + ".dir", 1)
     place = cache.path(pointer.listing)
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps([{"md5": "1" * 32, "relpath": path}]))

@@ -17,7 +17,7 @@ from flowkeeper.errors import UserError
 from flowkeeper.interface import ResultSet
 from flowkeeper.ledger import Job, Ledger, build_ledger, own_entries, read_ledger, remember_own, write_ledger
 from flowkeeper.records import mark_incomplete, record_path, write_record
-from flowkeeper.restore import remember
+from flowkeeper.restore import restore
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_bytes_are_read_again_only_where_something_changed(maker: Clone, hashed: list[str]) -> None:
-    remember(maker.results)
+    restore(maker.results)
     before = maker.results.ledger.read_bytes()
     maker.write_down()
     assert hashed == []
@@ -106,7 +106,7 @@ def test_bytes_are_read_again_only_where_something_changed(maker: Clone, hashed:
 
 
 def test_a_file_made_here_is_not_published_with_the_old_md5(maker: Clone) -> None:
-    remember(maker.results)
+    restore(maker.results)
     maker.job("table", code="v2")
     maker.restore()
     maker.restore()
@@ -171,7 +171,7 @@ DAMAGES = {
     "no name": (lambda lines: lines[0].pop("name"), "line 1 .+'name'"),
     "no format": (lambda lines: lines[0].pop("format"), "line 1 .+'format'"),
     "a header that is a list": (lambda lines: lines.__setitem__(0, []), "line 1 "),
-    "jobs that are no number": (header(jobs=-1), "line 1 .+-1 is no number"),
+    "jobs that are no number": (header(jobs="many"), "line 1 "),
     "a job too many": (lambda lines: lines.append(lines[1]), "it ends after line 6, 5 were written"),
     "a job that is missing": (lambda lines: lines.pop(), "line 5 "),
     "a line that is a list": (lambda lines: lines.__setitem__(2, []), "line 3 "),

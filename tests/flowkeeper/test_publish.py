@@ -27,7 +27,6 @@ from flowkeeper import publish_checks
 from flowkeeper.dry_run import DryRun, PendingJob
 from flowkeeper.errors import UserError
 from flowkeeper.ledger import read_ledger, remember_own
-from flowkeeper.publish_checks import _paths
 
 SHARED = {path for path in FILES if path != MANIFEST} | {LEDGER}
 OTHER = "data/other-clips/manifest.parquet"
@@ -65,7 +64,8 @@ def test_the_set_goes_to_the_remote_and_its_pointers_to_git(
     assert said.endswith("what is left to you: `git commit -m 'Publish results/demo'` and `git push`.")
     assert newcomer.commands == [
         "snakemake -n",
-        "git status --porcelain -z --untracked-files=all",
+        "git status --porcelain -z --no-renames --untracked-files=all -- . ':(exclude,glob).dvcignore'"
+        " ':(exclude,glob).dvc/config' ':(exclude,glob)data.dvc' ':(exclude,glob)results/*.dvc'",
         "git rev-parse --verify HEAD",
         "git rev-parse HEAD",
         "dvc remote modify store verify true",
@@ -141,7 +141,7 @@ def test_all_reasons_are_listed_at_once_each_with_its_remedy(
         ("2 jobs are pending (2 train)", "`keep why` says why"),
         ("1 file not committed: code.py", "`git add` and `git commit`"),
         ("a snakemake is at work here", "`snakemake --unlock`"),
-        (f"1 file of jobs that did not end: {HISTORY}", "`snakemake` makes it again"),
+        (f"1 file of jobs that did not end: {HISTORY}", "`snakemake` makes them again"),
         ("1 file that no job of this configuration makes: results/demo/old-seed/", "`keep clean --stale`"),
         (f"1 file absent, which everyone would miss: {INDEX}", "`keep fetch demo`"),
         (f"1 file damaged: {TABLE} (content differs", "`keep repair demo`"),
@@ -187,10 +187,6 @@ def test_what_publishing_itself_changes_does_not_stand_in_its_way(newcomer: Clon
     (newcomer.root / "results/demo/.table1.md.abc.partial").touch()  # half written: DVC ignores it
     newcomer.publish(bulk=True)  # and .dvcignore
     newcomer.publish()
-
-
-def test_both_names_of_a_renamed_file_are_one_change() -> None:
-    assert list(_paths("R  new.py\0old.py\0?? data of mine.csv\0 M x\0")) == ["new.py", "data of mine.csv", "x"]
 
 
 # --- What goes wrong on the way ---

@@ -31,7 +31,7 @@ from flowkeeper import restore as restoring
 from flowkeeper.errors import UserError
 from flowkeeper.ledger import read_ledger, remember_own
 from flowkeeper.records import incomplete_files, record_path, write_record
-from flowkeeper.restore import Restored, remember
+from flowkeeper.restore import Restored
 from flowkeeper.seen import memory_file
 
 
@@ -390,22 +390,6 @@ def test_a_broken_memory_vouches_for_nothing(restored: Clone, maker: Clone, cont
     os.utime(restored.root / TABLE)
     assert restored.restore() == Restored(1, len(FILES) - 1, [])
     assert_as_published(restored, maker)
-
-
-def test_after_publishing_the_first_look_is_short_and_vouches_for_no_damage(
-    maker: Clone, read_files: list[str]
-) -> None:
-    os.utime(maker.root / TABLE)  # dvc add may do so
-    remember(maker.results)
-    assert maker.restore() == Restored(1, len(FILES) - 1, [])
-    assert read_files == [Path(TABLE).name]
-    remember(maker.results)
-    assert maker.restore() == Restored(0, len(FILES), [])
-    assert read_files == [Path(TABLE).name]
-    truncate(maker.root / TABLE)
-    remember(maker.results)
-    with pytest.raises(UserError, match=TABLE):
-        maker.restore()
 
 
 # --- Interruptions and obstacles ---

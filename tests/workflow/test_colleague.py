@@ -19,7 +19,7 @@ from test_rerun_truth import AGAIN, listed, pending, shuffled_times, why
 from workspace import SPY, Workspace
 
 from avbalance.workflow import WORKFLOW
-from flowkeeper.cache import Cache, read_pointer
+from flowkeeper.checkout import Cache, read_pointer
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("colleague")]
 
