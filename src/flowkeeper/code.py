@@ -139,18 +139,11 @@ def token_digest(source: str) -> str:
 
 def _docstrings(tree: ast.Module) -> dict[tuple[int, int], int]:
     """Start position (line from 1, column) -> last line of every docstring."""
-    positions = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                text = first.value
-                positions[(text.lineno, text.col_offset)] = text.end_lineno or text.lineno
-    return positions
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    texts = [node.body[0] for node in nodes if ast.get_docstring(node, clean=False) is not None]
+    values = [text.value for text in texts if isinstance(text, ast.Expr)]
+    return {(value.lineno, value.col_offset): value.end_lineno or value.lineno for value in values}
 
 
 def _tokens(source: str) -> Iterator[tuple[tuple[int, int], str]]:
@@ -172,10 +165,8 @@ def _tokens(source: str) -> Iterator[tuple[tuple[int, int], str]]:
 
 
 def _slice(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
-    if start[0] == end[0]:
-        return lines[start[0] - 1][start[1] : end[1]]
-    middle = lines[start[0] : end[0] - 1]
-    return "".join([lines[start[0] - 1][start[1] :], *middle, lines[end[0] - 1][: end[1]]])
+    whole = "".join(lines[start[0] - 1 : end[0]])
+    return whole[start[1] : len(whole) - len(lines[end[0] - 1]) + end[1]]
 
 
 def imported_modules(source: str, name: str, is_package: bool) -> set[str]:

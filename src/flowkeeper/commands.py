@@ -16,51 +16,35 @@ AddCommand = Callable[[Any, str, Any, str], argparse.ArgumentParser]
 def add_commands(commands: Any, add: AddCommand, workflow: Workflow) -> None:
     """Add why, publish, fetch, verify, repair and clean; add(commands, name, run, help) makes one of them."""
     bulk = workflow.bulk
-    command = add(commands, "why", _why, "say in words why each pending job would run, or that nothing is pending")
-    take_configuration(command)
-    command.add_argument("--all", action="store_true", help="show lists in full")
-    command.add_argument("targets", nargs="*", metavar="TARGET", help="files, by default everything")
-
-    command = add(commands, "publish", _publish, "share the results of a configuration through DVC")
-    take_configuration(command)
-    command.add_argument(bulk.option, dest="bulk", action="store_true", help=f"with the {bulk.called}")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be published, or why not")
-
-    command = add(commands, "fetch", _fetch, "get a published result set, or part of it, beside what was made here")
-    _take_name(command)
-    command.add_argument(
-        "--only", action="append", default=[], choices=tuple(workflow.kinds), help="only these; may be given again"
-    )
-    command.add_argument(bulk.option, dest="bulk", action="store_true", help=f"also the {bulk.called}, if published")
-
-    command = add(commands, "verify", _verify, "read every byte of a result set and compare it with its ledger")
-    _take_name(command)
-
-    command = add(commands, "repair", _repair, "put the published bytes in place of damaged files")
-    _take_name(command)
-    command.add_argument("--deleted", action="store_true", help="also in place of files that were deleted here")
-
-    command = add(commands, "clean", _clean, "remove results that no job of a configuration makes any more")
-    take_configuration(command)
-    command.add_argument("--stale", action="store_true", help="these files; nothing else can be cleaned")
-    command.add_argument("--dry-run", action="store_true", help="only list them")
-    for name in ("why", "publish", "fetch", "verify", "repair", "clean"):
-        commands.choices[name].set_defaults(workflow=workflow)
+    why = add(commands, "why", _why, "say in words why each pending job would run, or that nothing is pending")
+    publish = add(commands, "publish", _publish, "share the results of a configuration through DVC")
+    fetch = add(commands, "fetch", _fetch, "get a published result set, or part of it, beside what was made here")
+    verify = add(commands, "verify", _verify, "read every byte of a result set and compare it with its ledger")
+    repair = add(commands, "repair", _repair, "put the published bytes in place of damaged files")
+    clean = add(commands, "clean", _clean, "remove results that no job of a configuration makes any more")
+    for command in (why, publish, clean):
+        take_configuration(command)
+    default = "of results/NAME.dvc; default: the default configuration's, or the only one"
+    for command in (fetch, verify, repair):
+        command.add_argument("name", nargs="?", metavar="NAME", help=default)
+    for command in (why, publish, fetch, verify, repair, clean):
+        command.set_defaults(workflow=workflow)
+    why.add_argument("--all", action="store_true", help="show lists in full")
+    why.add_argument("targets", nargs="*", metavar="TARGET", help="files, by default everything")
+    publish.add_argument(bulk.option, dest="bulk", action="store_true", help=f"with the {bulk.called}")
+    publish.add_argument("--dry-run", action="store_true", help="only say what would be published, or why not")
+    only = "only these files; may be given more than once"
+    fetch.add_argument("--only", action="append", default=[], choices=tuple(workflow.kinds), help=only)
+    fetch.add_argument(bulk.option, dest="bulk", action="store_true", help=f"also the {bulk.called}, if published")
+    repair.add_argument("--deleted", action="store_true", help="also in place of files that were deleted here")
+    clean.add_argument("--stale", action="store_true", help="these files; nothing else can be cleaned")
+    clean.add_argument("--dry-run", action="store_true", help="only list them")
 
 
 def take_configuration(command: argparse.ArgumentParser) -> None:
     """Let a command take a configuration as snakemake does."""
     command.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as given to snakemake")
     command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as given to snakemake")
-
-
-def _take_name(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help="of results/NAME.dvc; default: the default configuration's, or the only one",
-    )
 
 
 def _say(line: str) -> None:
@@ -99,9 +83,7 @@ def _repair(options: argparse.Namespace) -> int:
     from flowkeeper.repair import repair
 
     done = repair(options.workflow, Path.cwd(), options.name, options.deleted, _say)
-    print(
-        f"put right: {len(done.repaired)}, without a good copy: {len(done.beyond)}, deleted here: {len(done.deleted)}"
-    )
+    _say(f"put right: {len(done.repaired)}, without a good copy: {len(done.beyond)}, deleted here: {len(done.deleted)}")
     return 1 if done.beyond else 0
 
 

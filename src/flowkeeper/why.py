@@ -17,7 +17,7 @@ from flowkeeper.closures import read_closure, shortened
 from flowkeeper.dry_run import DryRun, PendingJob, dry_run, words_of
 from flowkeeper.files import canonical_json
 from flowkeeper.interface import Plan, ResultSet, Step, Workflow
-from flowkeeper.ledger import read_ledger
+from flowkeeper.ledger import Entry, read_ledger
 from flowkeeper.records import incomplete_files, read_record
 from flowkeeper.words import listed
 
@@ -61,32 +61,23 @@ class Pending:
     plan: Plan
     run: DryRun
 
-    @property
-    def root(self) -> Path:
-        return self.results.root
-
     @cached_property
     def steps(self) -> dict[str, Step]:
         return {path: step for step in self.results.workflow.steps(self.plan) for path in step.outputs}
 
     @cached_property
-    def makers(self) -> dict[str, PendingJob]:
-        return {path: job for job in self.run.jobs for path in job.outputs}
-
-    @cached_property
     def interrupted(self) -> set[str]:
-        return set(incomplete_files(self.root))
+        return set(incomplete_files(self.results.root))
 
     @cached_property
-    def shared(self) -> dict[str, dict[str, Any]]:
-        """Records of the result set's ledger: they know of files that were not fetched."""
-        if not self.results.ledger.exists():
-            return {}
-        return {name: entry.record for name, entry in read_ledger(self.results).entries.items()}
+    def shared(self) -> dict[str, Entry]:
+        """The result set's ledger: it knows of files that were not fetched."""
+        return read_ledger(self.results).entries if self.results.ledger.exists() else {}
 
     def record(self, path: str) -> dict[str, Any] | None:
         """How a file was last made, whether or not it is still there."""
-        return read_record(self.root, path) or self.shared.get(path)
+        known = read_record(self.results.root, path)
+        return self.shared[path].record if known is None and path in self.shared else known
 
     def former(self, job: PendingJob) -> dict[str, Any] | None:
         """How the first of a job's files that has a record was last made."""
@@ -117,16 +108,14 @@ class Pending:
 
     def causes(self, job: PendingJob) -> list[PendingJob]:
         """The pending jobs with reasons of their own that stand before `job`, in the order of the dry run."""
-        causes, waiting, seen = set[str](), [job], {job.name}
+        makers = {path: each for each in self.run.jobs for path in each.outputs}
+        waiting, before = [job], set[PendingJob]()
         while waiting:
-            for path in waiting.pop().reasons.get("follows", ()):
-                before = self.makers.get(path)
-                if before is not None and before.name not in seen:
-                    seen.add(before.name)
-                    waiting.append(before)
-                    if self.own[before]:
-                        causes.add(before.name)
-        return [each for each in self.run.jobs if each.name in causes]
+            paths = waiting.pop().reasons.get("follows", ())
+            new = {makers[path] for path in paths if path in makers} - before - {job}
+            before |= new
+            waiting += new
+        return [each for each in self.run.jobs if each in before and self.own[each]]
 
     def _missing(self, job: PendingJob) -> Iterator[Reason]:
         absent = sorted(job.reasons.get("missing", ()))
@@ -173,7 +162,7 @@ class Pending:
         entries = next(entries for entries, digest in self.plan.codes.items() if digest == step.code)
         workflow = self.results.workflow
         now = shortened(workflow.code.closure(*entries))
-        yield Reason(code_change(read_closure(workflow, self.root, digests[0]), now))
+        yield Reason(code_change(read_closure(workflow, self.results.root, digests[0]), now))
 
 
 def _recorded(record: dict[str, Any]) -> list[str]:
@@ -212,24 +201,16 @@ def told(pending: Pending, limit: int | None) -> Iterator[str]:
         reasons = pending.reasons(job)
         groups.setdefault(tuple(reason.head for reason in reasons), []).append((job, reasons))
     for heads, members in groups.items():
-        yield _count([job for job, _ in members])
+        kinds = {job.kind for job, _ in members}
+        yield f"{len(members)} {f'{kinds.pop()} ' if len(kinds) == 1 else ''}job{'s' * (len(members) > 1)}:"
+        lines = [_line(job, reasons) for job, reasons in members]
         if len(members) == 1:
             (job, reasons), *_ = members
-            heads, lines = tuple(_whole(reason) for reason in reasons), [job.name]
-        else:
-            lines = [_line(job, reasons) for job, reasons in members]
+            heads = tuple(f"{reason.head}{f' ({reason.detail})' if reason.detail else ''}" for reason in reasons)
+            lines = [job.name]
         yield from _cut([f"  {head}" for head in heads or ("for a reason that Snakemake does not tell",)], limit, "  ")
         yield from _cut([f"    {line}" for line in lines], limit, "    ")
         yield ""
-
-
-def _count(jobs: list[PendingJob]) -> str:
-    kinds = {job.kind for job in jobs}
-    return f"{len(jobs)} {f'{kinds.pop()} ' if len(kinds) == 1 else ''}job{'s' * (len(jobs) > 1)}:"
-
-
-def _whole(reason: Reason) -> str:
-    return f"{reason.head} ({reason.detail})" if reason.detail else reason.head
 
 
 def _line(job: PendingJob, reasons: list[Reason]) -> str:
@@ -250,17 +231,16 @@ def ending(pending: Pending, targets: Sequence[str]) -> Iterator[str]:
             f"note: {run.unrecorded} finished jobs have no record, so that changed code or settings go unnoticed; "
             f"delete their files to have them made again, or type: {pending.results.type('fetch').strip('`')}"
         )
+    files = pending.plan.artifacts()
+    absent = sum(not (pending.results.root / path).exists() for path in files)
     if run.jobs:
         kinds = Counter(job.kind for job in run.jobs)
         number = f"{len(run.jobs)} job{'s' * (len(run.jobs) > 1)} pending"
         yield f"{number}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     elif targets:
         yield "Nothing to be done: what you asked for is up to date."
+    elif absent:
+        present = len(files) - absent
+        yield f"Nothing to be done: {present} files are up to date; absent, and needed by nothing: {absent}."
     else:
-        files = pending.plan.artifacts()
-        absent = sum(not (pending.root / path).exists() for path in files)
-        if absent:
-            present = len(files) - absent
-            yield f"Nothing to be done: {present} files are up to date; absent, and needed by nothing: {absent}."
-        else:
-            yield f"Nothing to be done: all {len(files)} files are up to date."
+        yield f"Nothing to be done: all {len(files)} files are up to date."
