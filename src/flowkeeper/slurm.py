@@ -16,7 +16,10 @@ from flowkeeper.errors import UserError
 ANSWER_S = 60.0  # how long one command of Slurm may take
 CANCEL_S = 120.0  # how long cancelled jobs may take to end: Slurm kills them KillWait seconds after a polite word
 _POLL_S = 1.0
-_ENDED = set("BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split())
+_ENDED = {
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

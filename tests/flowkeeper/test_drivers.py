@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import Other, other
 
 from flowkeeper import drivers
 from flowkeeper.records import incomplete_files, record_path, write_record
@@ -47,23 +46,17 @@ def release(root: Path) -> str | None:
 
 
 @contextmanager
-def driver(root: Path, script: str = DRIVER) -> Iterator[subprocess.Popen[str]]:
+def driver(root: Path) -> Iterator[Other]:
     """Another process that has registered."""
-    command = [sys.executable, "-c", script, str(folder(root))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "registered\n"
-            yield process
-        finally:
-            process.kill()
+    with other(DRIVER, folder(root)) as process:
+        assert process.heard() == "registered"
+        yield process
 
 
 def killed_driver(root: Path) -> int:
     """The number of a process that registered and was killed with no chance to clean up."""
     with driver(root) as process:
         process.kill()
-        process.wait()
     return process.pid
 
 
@@ -87,7 +80,7 @@ def test_an_entry_lives_as_long_as_its_process_and_goes_when_that_ends_of_itself
         (path,) = entries(tmp_path)
         assert str(process.pid) in path.name
         assert not alone(tmp_path)
-        process.communicate("end\n")
+        process.process.communicate("end\n")
     assert entries(tmp_path) == []
     assert alone(tmp_path)
 
@@ -102,16 +95,14 @@ def test_an_entry_lives_as_long_as_its_process_and_goes_when_that_ends_of_itself
 )
 def test_an_entry_of_ones_own(tmp_path: Path, last: str, said: str) -> None:
     script = DRIVER.replace("sys.stdin.readline()", last)
-    command = [sys.executable, "-c", script, str(folder(tmp_path))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == said
+    with other(script, folder(tmp_path)) as process:
+        assert [process.heard(), process.heard()] == ["registered", said]
 
 
 def test_who_registered_knows_of_others_without_being_told_where(tmp_path: Path) -> None:
     script = DRIVER.replace("sys.stdin.readline()", "print(drivers.alone())")
-    with driver(tmp_path):
-        command = [sys.executable, "-c", script, str(folder(tmp_path))]
-        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "False"
+    with driver(tmp_path), other(script, folder(tmp_path)) as process:
+        assert [process.heard(), process.heard()] == ["registered", "False"]
 
 
 def test_the_lock_of_a_dead_process_is_taken_away(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import namedtuple
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from processes import Other, other
 
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path, check_writable, exclusive, place_copy
@@ -189,53 +188,30 @@ with exclusive(sys.argv[1], "counts sheep"):
 """
 
 
-@contextmanager
-def another_process(lock: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", HOLDER, str(lock)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def heard(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def tell(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
+def another_process(lock: Path) -> AbstractContextManager[Other]:
+    return other(HOLDER, lock)
 
 
 def test_a_second_process_says_that_it_waits_and_goes_on_when_the_first_has_left(tmp_path: Path) -> None:
     lock = tmp_path / "locks" / "sheep.lock"
-    with another_process(lock) as first, another_process(lock) as second:
-        holder, waiter = first, second
-        words = heard(first)
-        if words != "held":  # the second one was faster
-            holder, waiter = second, first
-            assert words == "waiting: another process counts sheep"
-            assert heard(holder) == "held"
-        else:
-            assert heard(waiter) == "waiting: another process counts sheep"
-        tell(holder)
-        assert heard(holder) == "left"
-        assert heard(waiter) == "held"
+    with another_process(lock) as first:
+        assert first.heard() == "held"
+        with another_process(lock) as second:
+            assert second.heard() == "waiting: another process counts sheep"
+            assert first.tell("go") == "left"
+            assert second.heard() == "held"
     assert lock.exists()
 
 
 def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lock = tmp_path / "sheep.lock"
     with another_process(lock) as holder, caplog.at_level(logging.INFO):
-        assert heard(holder) == "held"
-        holder.kill()  # SIGKILL
-        holder.wait()
-        started = time.monotonic()
-        with exclusive(lock, "counts sheep"):
-            assert time.monotonic() - started < 5
+        assert holder.heard() == "held"
+        with exclusive(lock, "counts sheep", wait=False) as alone:
+            assert not alone
+        holder.kill()
+        with exclusive(lock, "counts sheep") as alone:
+            assert alone
     assert caplog.messages == []
 
 
@@ -244,8 +220,8 @@ def test_a_failure_inside_the_block_releases_the_lock_and_stays_what_it_is(tmp_p
     with pytest.raises(OSError) as raised, exclusive(tmp_path / "sheep.lock", "counts sheep"):
         raise failure
     assert raised.value is failure
-    with another_process(tmp_path / "sheep.lock") as other:
-        assert heard(other) == "held"
+    with another_process(tmp_path / "sheep.lock") as process:
+        assert process.heard() == "held"
 
 
 def test_a_lock_that_cannot_be_had_ends_in_one_sentence(tmp_path: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from processes import Other, other
 
 from flowkeeper.errors import UserError
 from flowkeeper.writers import only_writer
@@ -36,29 +34,8 @@ WAITING = "waiting: another process still makes the same files"
 OVER = "a later snakemake has started this step again; it goes on from what is saved."
 
 
-class Writer:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def heard(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def tell(self, word: str) -> str:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
-        return self.heard()
-
-
-@contextmanager
-def writer(folder: Path, *paths: Path) -> Iterator[Writer]:
-    command = [sys.executable, "-c", WRITER, str(folder), *map(str, paths)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Writer(process)
-        finally:
-            process.kill()
+def writer(folder: Path, *paths: Path) -> AbstractContextManager[Other]:
+    return other(WRITER, folder, *paths)
 
 
 @pytest.fixture
@@ -104,8 +81,7 @@ def test_nobody_waits_for_the_dead_or_for_writers_of_other_files(locks: Path, tm
     with writer(locks, tmp_path / "a") as first, writer(locks, tmp_path / "b") as second:
         assert first.heard() == "at work"
         assert second.heard() == "at work"
-        first.process.kill()
-        first.process.wait()
+        first.kill()
         with writer(locks, tmp_path / "a") as third:
             assert third.heard() == "at work"
 
