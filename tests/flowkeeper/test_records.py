@@ -47,9 +47,9 @@ def test_the_longest_name_of_the_disk_counts(
     tmp_path: Path, persistence: FilePersistence, monkeypatch: pytest.MonkeyPatch, told: int, longest: int
 ) -> None:
     monkeypatch.setattr(os, "pathconf", lambda folder, what: told)
-    found = record_path(tmp_path, LONG)
-    assert str(found) == persistence._record_path(persistence._metadata_path, LONG)
-    assert max(map(len, found.parts)) == longest
+    path = record_path(tmp_path, LONG)
+    assert str(path) == persistence._record_path(persistence._metadata_path, LONG)
+    assert max(map(len, path.parts)) == longest
 
 
 @pytest.mark.parametrize("name", [NAMES[0], LONG, NAMES[2]])
@@ -59,9 +59,9 @@ def test_snakemake_reads_what_was_written_and_migrates_nothing(
     migrated = []
     monkeypatch.setattr(FilePersistence, "migrate_v1_to_v2", lambda self: migrated.append(self))
     write_record(tmp_path, name, RECORD)
-    found = FilePersistence(path=tmp_path / ".snakemake")._read_record(name)
-    assert found is not None
-    assert dict(found.items()) == RECORD
+    record = FilePersistence(path=tmp_path / ".snakemake")._read_record(name)
+    assert record is not None
+    assert dict(record.items()) == RECORD
     assert migrated == []
     assert recorded_files(tmp_path) == {name}
     (tmp_path / ".snakemake" / "incomplete").rmdir()

@@ -38,7 +38,7 @@ git commit -q -a -m "Results"
 """
 
 
-def clone(publisher: Workspace, target: Path) -> Workspace:
+def clone_of(publisher: Workspace, target: Path) -> Workspace:
     """A fresh clone in which the environment is set up and nothing else."""
     done = publisher.run(f"git clone -q . {target} && git -C {target} config user.name Ben")
     assert done.status == 0, done.output
@@ -49,23 +49,23 @@ def clone(publisher: Workspace, target: Path) -> Workspace:
 @pytest.fixture(scope="module")
 def publisher(smoke: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A checkout that published the smoke tier's results to the folder `remote` beside it."""
-    found = smoke.copy(tmp_path_factory.mktemp("site") / "publisher")
+    clone = smoke.copy(tmp_path_factory.mktemp("site") / "publisher")
     for name in ("src/sitecustomize.py", "processes.jsonl"):  # the tests' own notes
-        (found.root / name).unlink()
-    shutil.rmtree(found.root / ".cache", ignore_errors=True)
-    done = found.run(PUBLISHED)
+        (clone.root / name).unlink()
+    shutil.rmtree(clone.root / ".cache", ignore_errors=True)
+    done = clone.run(PUBLISHED)
     assert done.status == 0, done.output
-    return found
+    return clone
 
 
 @pytest.fixture(scope="module")
 def fetched(publisher: Workspace) -> Workspace:
     """A colleague's clone with everything that was published, its times in disorder."""
-    found = clone(publisher, publisher.root.with_name("colleague"))
-    done = found.run(f"{PATHS}\navbalance fetch")
+    clone = clone_of(publisher, publisher.root.with_name("colleague"))
+    done = clone.run(f"{PATHS}\navbalance fetch")
     assert done.status == 0, done.output
-    shuffled_times(found)
-    return found
+    shuffled_times(clone)
+    return clone
 
 
 @pytest.fixture
@@ -145,22 +145,22 @@ PARTS = {
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_enough_for_an_idle_workflow(publisher: Workspace, tmp_path: Path, part: str) -> None:
     (tmp_path / "remote").symlink_to(publisher.root.with_name("remote"))
-    found = clone(publisher, tmp_path / "colleague")
-    done = found.run(f"{PATHS}\navbalance fetch --only {part}")
+    clone = clone_of(publisher, tmp_path / "colleague")
+    done = clone.run(f"{PATHS}\navbalance fetch --only {part}")
     assert done.status == 0, done.output
     there, absent = PARTS[part]
-    assert all((found.root / path).is_file() for path in there)
-    assert not any((found.root / path).exists() for path in absent)
+    assert all((clone.root / path).is_file() for path in there)
+    assert not any((clone.root / path).exists() for path in absent)
     if part == "tables":
-        assert found.plan().idle
+        assert clone.plan().idle
         return
     before = {path: (publisher.root / path).read_bytes() for path in (f"{PAPER}/table2.csv", f"{PAPER}/claims.json")}
-    assert set(found.plan().kinds) <= {"measure", "losses", *REPORT}, "from predictions all tables rebuild"
-    (found.root / "src/sitecustomize.py").write_text(SPY)
-    done = found.snakemake()
+    assert set(clone.plan().kinds) <= {"measure", "losses", *REPORT}, "from predictions all tables rebuild"
+    (clone.root / "src/sitecustomize.py").write_text(SPY)
+    done = clone.snakemake()
     assert done.status == 0, done.output[-3000:]
-    assert found.processes() and not any(process["torch"] for process in found.processes())
-    assert {path: (found.root / path).read_bytes() for path in before} == before
+    assert clone.processes() and not any(process["torch"] for process in clone.processes())
+    assert {path: (clone.root / path).read_bytes() for path in before} == before
 
 
 def truncated(path: Path) -> None:
@@ -210,17 +210,17 @@ def test_damage_on_the_remote_is_named_and_nothing_of_it_is_taken(publisher: Wor
     (stored,) = (tmp_path / "remote").rglob(md5[2:])
     stored.chmod(0o644)
     flipped(stored)
-    found = clone(publisher, tmp_path / "colleague")
-    done = found.run(f"{PATHS}\navbalance fetch")
+    clone = clone_of(publisher, tmp_path / "colleague")
+    done = clone.run(f"{PATHS}\navbalance fetch")
     assert done.status != 0
     assert path in done.output and "avbalance publish" in done.output
-    assert not (found.root / path).exists()
+    assert not (clone.root / path).exists()
     # As the sentence says: the bad object away, and the publisher, who still has good bytes, publishes again.
     (bad,) = re.findall(r"\((files/md5/[\w/]+)\)", done.output)
     (tmp_path / "remote" / bad).unlink()
     shutil.copytree(publisher.root, tmp_path / "publisher", symlinks=True)
     again = Workspace(tmp_path / "publisher").run(f"{PATHS}\navbalance publish")
     assert again.status == 0, again.output
-    done = found.run(f"{PATHS}\navbalance fetch")
+    done = clone.run(f"{PATHS}\navbalance fetch")
     assert done.status == 0, done.output
-    assert found.plan().idle
+    assert clone.plan().idle
