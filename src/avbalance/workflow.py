@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.plan.digest import CODE, DIGEST_CACHE
-from flowkeeper.interface import Bulk, Step, Workflow
+from avbalance.provenance.run_record import versions
+from flowkeeper.interface import Step, Workflow
 
 STATE = ".avbalance"
 _RUNS = f"{STATE}/runs"  # the run cache, see training/runcache.py
@@ -32,29 +33,6 @@ def _default_name(root: Path) -> str | None:
     from avbalance.plan.config import load_config, load_yaml
 
     return str(load_config(root, load_yaml(root / BASE))["name"]) if (root / BASE).is_file() else None
-
-
-def _versions() -> dict[str, str]:
-    from avbalance.provenance.run_record import versions
-
-    return versions()
-
-
-def _is_table(path: str) -> bool:
-    return path.startswith("papers/")
-
-
-def _is_model(path: str) -> bool:
-    return path.endswith(".safetensors") and not _is_table(path)
-
-
-def _is_record(path: str) -> bool:
-    return path.startswith("runs/") and path.endswith((".json", ".csv"))
-
-
-def _is_prediction(path: str) -> bool:
-    """What all tables can be made from."""
-    return not _is_table(path) and not _is_model(path)
 
 
 def checksums(root: Path, name: str) -> Iterator[tuple[str, str]]:
@@ -106,9 +84,13 @@ WORKFLOW = Workflow(
     load_plan=_load_plan,
     steps=_steps,
     default_name=_default_name,
-    kinds={"tables": _is_table, "predictions": _is_prediction, "records": _is_record, "models": _is_model},
-    bulk=Bulk(),
-    versions=_versions,
+    kinds={
+        "tables": lambda path: path.startswith("papers/"),
+        "predictions": lambda path: not path.startswith("papers/") and not path.endswith(".safetensors"),
+        "records": lambda path: path.startswith("runs/") and path.endswith((".json", ".csv")),
+        "models": lambda path: path.endswith(".safetensors"),
+    },
+    versions=versions,
     checksums=checksums,
     keep=keep_runs,
     state=STATE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -102,11 +102,15 @@ def published_sets(workflow: Workflow, root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A repository under git and DVC, and DVC's settings: key -> (value, file that says so)."""
+    """A repository under git and DVC.
+
+    settings: DVC's, key -> (value, file that says so). answered: addresses of remotes that turned out well.
+    """
 
     workflow: Workflow
     root: Path
     settings: dict[str, tuple[str, str]]
+    answered: list[str] = field(default_factory=list)
 
     @cached_property
     def cache(self) -> Cache:
@@ -160,23 +164,14 @@ class Checkout:
                 f"the folder of the DVC remote {self.remote}, {self.url}, is not there; mount it, or say where it is:"
                 f" `dvc remote modify --local {self.remote} url PATH`"
             )
-        if "://" in self.url and not self._answered:
-            said = servers.obstacle(self.url, self._remote_settings, say)
+        if "://" in self.url and self.url not in self.answered:
+            prefix = f"remote.{self.remote}."
+            own = {key[len(prefix) :]: value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
+            said = servers.obstacle(self.url, own, say)
             if said:
                 return f"the DVC remote {self.remote}: {said}"
-            self._answered.append(self.url)
+            self.answered.append(self.url)
         return None
-
-    @cached_property
-    def _answered(self) -> list[str]:
-        """Addresses of remotes that turned out well."""
-        return []
-
-    @property
-    def _remote_settings(self) -> dict[str, str]:
-        """DVC's settings of the default remote, without its name before each."""
-        prefix = f"remote.{self.remote}."
-        return {key.removeprefix(prefix): value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
 
 
 def open_checkout(workflow: Workflow, root: Path, say: Say) -> Checkout:

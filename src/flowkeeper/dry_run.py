@@ -25,7 +25,8 @@ _KEYS = {text: key for key, text in REASONS.items()}
 _REASON = re.compile(rf"(?:^|; )({'|'.join(REASONS.values())})(?:: |(?=;|$))")
 # Jobs of a group, which on a cluster would share a submission, are told a step further to the right.
 _RULE = re.compile(r"^(?:    )?(?:local)?(?:rule|checkpoint) (\w+):$")
-_FIELD = re.compile(r"^(?:    ){1,2}(input|output|reason|wildcards): (.*)$")
+_FIELDS = ("input", "output", "reason", "wildcards")
+_FIELD = re.compile(rf"^(?:    ){{1,2}}({'|'.join(_FIELDS)}): (.*)$")
 _UNRECORDED = re.compile(r"^(\d+) jobs? ha(?:ve|s) missing provenance")
 _NOTE = re.compile(r"^(?:preflight|note): ")
 _PREAMBLE = re.compile(r"^(Using |Assuming |Building DAG|Config file )")
@@ -91,18 +92,12 @@ def parse(lines: Iterable[str], notes: Sequence[str] = ()) -> DryRun:
             jobs[-1][1].setdefault(entry[1], entry[2].rstrip())
         elif count := _UNRECORDED.match(line):
             unrecorded = int(count[1])
-    made = tuple(_job(rule, fields) for rule, fields in jobs if "output" in fields)
-    return DryRun(made, tuple(notes), unrecorded)
+    made = [(rule, *(told.get(name, "") for name in _FIELDS)) for rule, told in jobs if "output" in told]
+    return DryRun(tuple(_job(*each) for each in made), tuple(notes), unrecorded)
 
 
-def _job(rule: str, fields: dict[str, str]) -> PendingJob:
-    return PendingJob(
-        rule=rule,
-        wildcards=fields.get("wildcards", ""),
-        inputs=_files(fields.get("input", "")),
-        outputs=_files(fields["output"]),
-        reasons=parse_reason(fields.get("reason", "")),
-    )
+def _job(rule: str, reads: str, writes: str, reason: str, wildcards: str) -> PendingJob:
+    return PendingJob(rule, wildcards, _files(reads), _files(writes), parse_reason(reason))
 
 
 def parse_reason(text: str) -> dict[str, tuple[str, ...]]:

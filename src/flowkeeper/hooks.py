@@ -43,15 +43,11 @@ def before_planning(results: ResultSet, say: Say) -> None:
     if restored.restored:
         say(f"provenance: {restored.restored} published files of {name} have their records and times.")
     if restored.own:
-        say(
-            f"note: the records of {restored.own} files of {name} that were made here were gone from .snakemake;"
-            " they are back."
-        )
+        told = f"records of {restored.own} files of {name} that were made here had gone from .snakemake"
+        say(f"note: {told}; they are back.")
     if restored.gone:
-        say(
-            f"note: published files are gone: {listed(restored.gone, _NAMED)}; "
-            f"{results.type('repair', '--deleted')} brings them back."
-        )
+        back = results.type("repair", "--deleted")
+        say(f"note: published files are gone: {listed(restored.gone, _NAMED)}; {back} brings them back.")
 
 
 def before_running(results: ResultSet, plan: Plan, say: Say) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from flowkeeper.code import Code
 
+Words = Sequence[str]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -75,7 +77,7 @@ class Workflow:
 
     command: str
     code: Code
-    load_plan: Callable[[Path, Sequence[str], Sequence[str]], Plan]
+    load_plan: Callable[[Path, Words, Words], Plan]
     steps: Callable[[Any], Iterable[Step]]
     default_name: Callable[[Path], str | None]
     kinds: Mapping[str, Callable[[str], bool]]

@@ -14,7 +14,7 @@ from flowkeeper.closures import read_closure, save_closures
 from flowkeeper.dry_run import words_of
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path, md5_file, sha256_file
-from flowkeeper.interface import ResultSet, Workflow
+from flowkeeper.interface import ResultSet, Words, Workflow
 from flowkeeper.ledger import Entry, Ledger, build_ledger, read_ledger, write_ledger
 from flowkeeper.patches import pointer_to_files
 from flowkeeper.programs import Say, dvc, dvc_transfer, run, shown
@@ -26,15 +26,7 @@ _AGAIN = "nothing is lost: publish again, it goes on from here"
 _PASSING = ("created", "commit")  # of a header: a set that is published again unchanged keeps its ledger
 
 
-def publish(
-    workflow: Workflow,
-    root: Path,
-    configfiles: Sequence[str],
-    pairs: Sequence[str],
-    bulk: bool,
-    dry: bool,
-    say: Say,
-) -> None:
+def publish(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, bulk: bool, dry: bool, say: Say) -> None:
     """Publish the result set of a configuration (as given to snakemake).
 
     bulk: with its bulk files. dry: only say what would be published. Raises UserError that lists every reason against

@@ -88,7 +88,8 @@ def repair(workflow: Workflow, root: Path, name: str | None, bring_deleted: bool
     repaired = _put_back(checkout, {path: published[path] for path in wanted if path in published}, say)
     beyond = [path for path in wanted if path not in repaired]
     for path in beyond:
-        _tell_beyond(results, path, say)
+        way = f"`snakemake -- {path}`, publish" if path in entries else workflow.bulk.again
+        say(f"{path}: no good copy in DVC's cache or on the remote; `rm {path}`, {way}")
     if deleted and not bring_deleted:
         say(f"deleted here: {listed(deleted)}; {results.type('repair', '--deleted')} brings {count(deleted)} back")
     if not any(path in entries for path in beyond):
@@ -132,11 +133,3 @@ def _put_back(checkout: Checkout, md5s: dict[str, str], say: Say) -> list[str]:
         shown = copy.relative_to(checkout.root) if copy.is_relative_to(checkout.root) else copy
         say(f"{path}: put back, a copy of {shown}")
     return list(good)
-
-
-def _tell_beyond(results: ResultSet, path: str, say: Say) -> None:
-    bulk = results.workflow.bulk
-    if Path(path).name == bulk.file:
-        say(f"{path}: no good copy; `rm {path}`, {bulk.again}")
-    else:
-        say(f"{path}: no good copy in DVC's cache or on the remote; `rm {path}`, `snakemake -- {path}`, publish")

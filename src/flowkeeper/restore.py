@@ -127,9 +127,7 @@ def restore(results: ResultSet) -> Restored:
     everything as the last one left it reads no published ledger. No snakemake may run meanwhile.
     """
     now, recorded = stat_of(results.ledger), recorded_files(results.root)
-    if now is None:
-        return Restored(0, 0, [], _restore_own(results, recorded, ()))
-    memory = read_memory(results)
+    memory = read_memory(results) if now is not None else Memory()
     if memory.ledger == now and _unchanged(results.root, memory, recorded):
         own = _restore_own(results, recorded, memory.files)
         return Restored(0, sum(seen.stat is not None for seen in memory.files.values()), [], own)
@@ -165,9 +163,8 @@ def _has_bytes(path: Path, entry: Entry) -> bool:
 
 def _unchanged(root: Path, memory: Memory, recorded: set[str]) -> bool:
     """Whether files and the presence of records are as they are remembered."""
-    if any(stat_of(root / path) != seen.stat for path, seen in memory.files.items()):
-        return False
-    return recorded.issuperset(memory.files)
+    same = all(stat_of(root / path) == seen.stat for path, seen in memory.files.items())
+    return same and recorded.issuperset(memory.files)
 
 
 def look_at_all(results: ResultSet, entries: dict[str, Entry], memory: Memory) -> dict[str, LedgerFile]:
@@ -191,8 +188,7 @@ def _stop_at_damage(results: ResultSet, files: list[LedgerFile]) -> None:
     if not wrong:
         return
     lines = [f"  {file.entry.path}: {file.wrong(results)}" for file in wrong[:NAMED]]
-    if len(wrong) > NAMED:
-        lines.append(f"  and {len(wrong) - NAMED} more")
+    lines += [f"  and {len(wrong) - NAMED} more"] if len(wrong) > NAMED else []
     command = "repair" if any(file.state is State.DAMAGED for file in wrong) else "fetch"
     count = "1 file is" if len(wrong) == 1 else f"{len(wrong)} files are"
     raise UserError(
@@ -218,15 +214,14 @@ def _without_record(ledger: Ledger, files: dict[str, LedgerFile], news: bool) ->
 
 def _put_right(root: Path, file: LedgerFile) -> Seen:
     """Bring back record and time of one file, the record first; returns what is to be remembered of it."""
-    if file.state not in _REPAIRED:
-        return _seen(file)
-    record = file.entry.record
+    if file.state is State.MADE_HERE:
+        return UNSEEN if file.unfinished else Seen(file.stat)
+    path, record = root / file.entry.path, file.local
     if file.state is State.UNRECORDED:
+        record = file.entry.record
         write_record(root, file.entry.path, record)
-    elif file.local is not None:
-        record = file.local
-    path = root / file.entry.path
-    _set_time(path, record["endtime"])
+    if file.state in _REPAIRED and record is not None:
+        _set_time(path, record["endtime"])
     return Seen(stat_of(path), file.md5)
 
 
@@ -234,9 +229,3 @@ def _set_time(path: Path, seconds: float) -> None:
     # The owner alone may set a time. Snakemake then compares contents, which are right.
     with suppress(PermissionError):
         os.utime(path, (seconds, seconds), follow_symlinks=False)
-
-
-def _seen(file: LedgerFile) -> Seen:
-    if file.state is State.MADE_HERE:
-        return UNSEEN if file.unfinished else Seen(file.stat)
-    return Seen(file.stat, file.md5)

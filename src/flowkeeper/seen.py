@@ -72,15 +72,11 @@ def read_memory(results: ResultSet) -> Memory:
     """The memory of a result set; an empty one, which vouches for nothing, when there is none that can be read."""
     try:
         content = json.loads(memory_file(results).read_bytes())
-        time_ns, size = content["ledger"]
-        files = {path: Seen(None) if seen is None else _seen(*seen) for path, seen in content["files"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        (time_ns, size), files = content["ledger"], content["files"]
+        seen = {path: Seen((each[0], each[1]), each[2]) if each else Seen(None) for path, each in files.items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return Memory()
-    return Memory((time_ns, size), files)
-
-
-def _seen(time_ns: int, size: int, md5: str | None) -> Seen:
-    return Seen((time_ns, size), md5)
+    return Memory((time_ns, size), seen)
 
 
 def write_memory(results: ResultSet, memory: Memory) -> None:

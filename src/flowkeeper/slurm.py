@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowkeeper.errors import UserError
+from flowkeeper.programs import TIMED_OUT, run
 
 ANSWER_S = 60.0  # how long one command of Slurm may take
 CANCEL_S = 120.0  # how long cancelled jobs may take to end: Slurm kills them KillWait seconds after a polite word
@@ -88,14 +88,12 @@ def cancel(jobs: Sequence[Queued], pause: Callable[[float], None] = time.sleep) 
 def _ask(command: Sequence[str]) -> str:
     """What a command of Slurm prints; raises UserError with its complaint."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=ANSWER_S, stdin=subprocess.DEVNULL
-        )
-    except FileNotFoundError as error:
+        done = run(command, None, lambda line: None, timeout_s=ANSWER_S)
+    except UserError as error:
         raise UserError(f"{command[0]}: no such program; start snakemake on a login node of the cluster.") from error
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"{command[0]} has not answered for {ANSWER_S:.0f} s") from error
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"exit status {done.returncode} without a word"
+    if done.status == TIMED_OUT:
+        raise UserError(f"{command[0]} has not answered for {ANSWER_S:.0f} s")
+    if done.status != 0:
+        said = " ".join(done.errors.split()) or done.fault
         raise UserError(said if command[0] in said else f"{command[0]}: {said}")
-    return done.stdout
+    return done.output

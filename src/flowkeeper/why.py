@@ -16,7 +16,7 @@ from flowkeeper.changes import Change, code_change, settings_changes
 from flowkeeper.closures import read_closure, shortened
 from flowkeeper.dry_run import DryRun, PendingJob, dry_run, words_of
 from flowkeeper.files import canonical_json
-from flowkeeper.interface import Plan, ResultSet, Step, Workflow
+from flowkeeper.interface import Plan, ResultSet, Step, Words, Workflow
 from flowkeeper.ledger import Entry, read_ledger
 from flowkeeper.records import incomplete_files, read_record
 from flowkeeper.words import listed
@@ -26,14 +26,7 @@ _FILES = 3  # files named in one line
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
-def why(
-    workflow: Workflow,
-    root: Path,
-    configfiles: Sequence[str],
-    pairs: Sequence[str],
-    targets: Sequence[str],
-    whole: bool,
-) -> list[str]:
+def why(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, targets: Words, whole: bool) -> list[str]:
     """Lines that say why each pending job is pending, and how many there are; nothing is run or written.
 
     configfiles, pairs, targets: as given to snakemake. whole: lists in full. Raises UserError when Snakemake cannot

@@ -32,6 +32,13 @@ _REMEMBERED_S = 240  # the executor looks at least every 180 s
 _POLL_S = 5.0
 
 
+def _queue() -> Any:
+    """flowkeeper's module on Slurm's queue; see above."""
+    from flowkeeper import slurm as queue
+
+    return queue
+
+
 @dataclass
 class ExecutorSettings(slurm.ExecutorSettings):  # type: ignore[misc]
     """Settings of the executor for Slurm, and how long it is waited for."""
@@ -66,18 +73,18 @@ class Executor(slurm.Executor):  # type: ignore[misc]
             raise WorkflowError(str(error)) from error
 
     def _cancel_leftovers(self, prefix: str) -> None:
-        from flowkeeper import drivers, slurm
+        from flowkeeper import drivers
 
         if not prefix or not drivers.alone():
             return  # they may belong to a snakemake that makes other files of this folder
-        left = slurm.left_behind(Path.cwd(), prefix)
+        left = _queue().left_behind(Path.cwd(), prefix)
         if left:
             numbers = ", ".join(job.number for job in left)
             self.logger.info(
                 f"note: Slurm still had jobs of an earlier snakemake in this folder ({numbers}); they are cancelled,"
                 " and their work goes on from its saved state."
             )
-            slurm.cancel(left)
+            _queue().cancel(left)
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
         """The account of a job; without one Slurm takes the user's default, where the other class guesses."""
@@ -97,10 +104,8 @@ class Executor(slurm.Executor):  # type: ignore[misc]
             self._report_job_error_threadsafe(SubmittedJobInfo(job), f"The submission failed: {reason}")
 
     def _wait_for_answer(self) -> None:
-        from flowkeeper.slurm import complaint
-
         end = time.monotonic() + self.workflow.executor_settings.patience
-        while (said := complaint("squeue")) is not None:
+        while (said := _queue().complaint("squeue")) is not None:
             if time.monotonic() > end:
                 raise WorkflowError(f"Slurm does not answer ({said})")
             time.sleep(_POLL_S)
@@ -122,9 +127,9 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         accounted = self._told.union(map(id, kept))
         forgotten = [job for job in active_jobs if id(job) not in accounted]
         if forgotten:
-            self._bear_silence()
+            self._wait_or_end()
         elif active_jobs:
-            self._bear_in_mind(kept)
+            self._look_for_forgotten(kept)
         for job in (*kept, *forgotten):
             yield job
 
@@ -133,28 +138,25 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         longest = self.workflow.remote_execution_settings.seconds_between_status_checks
         await asyncio.sleep(min(self.next_seconds_between_status_checks, longest))
 
-    def _bear_silence(self) -> None:
+    def _wait_or_end(self) -> None:
         """Slurm did not answer: say so once, and end when it has been so for too long."""
-        from flowkeeper.slurm import complaint
-
         command, patience = self.workflow.executor_settings.status_command, self.workflow.executor_settings.patience
-        said = complaint(command) or "no reason given"
+        said = _queue().complaint(command) or "no reason given"
         if self._silent_since is None:
             self._silent_since = time.monotonic()
             self.logger.warning(f"Slurm does not answer ({said}); waiting for it, {patience} s at most.")
         elif time.monotonic() - self._silent_since > patience:
             raise WorkflowError(f"Slurm has not answered for {patience} s ({said}); {_AGAIN}.")
 
-    def _bear_in_mind(self, kept: list[SubmittedJobInfo]) -> None:
+    def _look_for_forgotten(self, kept: list[SubmittedJobInfo]) -> None:
         """Slurm answered: after a long silence find out whether it has forgotten jobs that ended meanwhile."""
         from flowkeeper.errors import UserError
-        from flowkeeper.slurm import own_jobs
 
         before, self._looked, self._silent_since = self._looked, time.monotonic(), None
         if self._looked - before < _REMEMBERED_S or self.workflow.executor_settings.status_command != "squeue":
             return
         try:
-            known = {job.number for job in own_jobs()}
+            known = {job.number for job in _queue().own_jobs()}
         except UserError:
             return  # the next look tells
         gone = sorted(job.external_jobid for job in kept if job.external_jobid not in known)
@@ -164,17 +166,15 @@ class Executor(slurm.Executor):  # type: ignore[misc]
 
 def _refuse_unless_answered(command: str) -> None:
     """Raise WorkflowError unless Slurm answers with the command that will ask for the state of jobs."""
-    from flowkeeper.slurm import complaint, remembered_s
-
-    said = complaint(command)
-    if said is not None and command == "sacct" and complaint("squeue") is None:
+    said = _queue().complaint(command)
+    if said is not None and command == "sacct" and _queue().complaint("squeue") is None:
         raise WorkflowError(
             f"sacct, by which the state of jobs would be asked for, does not answer ({said}); set"
             " `slurm-guarded-status-command: squeue` in the profile."
         )
     if said is not None:
         raise WorkflowError(f"Slurm does not answer ({said}); start again when `squeue` does.")
-    age = remembered_s()
+    age = _queue().remembered_s()
     if command == "squeue" and age is not None and age < _REMEMBERED_S:
         raise WorkflowError(
             f"squeue shows jobs only for {age} s after their end (MinJobAge), which may be over before snakemake looks;"

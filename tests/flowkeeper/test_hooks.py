@@ -52,7 +52,7 @@ def test_records_that_somebody_deleted_are_told(tmp_path: Path) -> None:
     assert set(own_entries(made.results)) == set(FILES)
     shutil.rmtree(made.root / ".snakemake")
     assert plan(made) == [
-        f"note: the records of {len(FILES)} files of demo that were made here were gone from .snakemake; they are back."
+        f"note: records of {len(FILES)} files of demo that were made here had gone from .snakemake; they are back."
     ]
 
 

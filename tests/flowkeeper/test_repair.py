@@ -171,7 +171,9 @@ def test_an_array_comes_back_only_if_it_was_published(
 ) -> None:
     publisher.damage(ARRAY)
     assert publisher.repair().beyond == [ARRAY]
-    assert f"{ARRAY}: no good copy; `rm {ARRAY}`, the next training that needs it makes it again" in publisher.said
+    assert any(
+        line.endswith(f"`rm {ARRAY}`, the next training that needs it makes it again") for line in publisher.said
+    )
     (publisher.root / ARRAY).write_bytes(good[ARRAY])
     publisher.publish(bulk=True)
     publisher.damage(ARRAY)

@@ -23,7 +23,7 @@ def test_records_that_were_deleted_come_back_so_that_an_edit_is_still_noticed(wo
     shutil.rmtree(workspace.root / ".snakemake")
     planned = workspace.plan()
     assert planned.idle
-    assert "files of smoke that were made here were gone from .snakemake; they are back" in planned.output
+    assert "files of smoke that were made here had gone from .snakemake; they are back" in planned.output
     workspace.edit("src/avbalance/methods/greedy.py", "math.log10(bypass / main)", "math.log2(bypass / main)")
     assert workspace.plan().kinds["train"] == 1
 
