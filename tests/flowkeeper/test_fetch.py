@@ -1,4 +1,7 @@
-"""Fetching, with real git and DVC: all, parts, on top of own work, and everything that can be wrong."""
+"""Fetching, with real git and DVC: all, parts, on top of own work, and everything that can be wrong.
+
+Long, since whatever a publisher, a remote or a colleague can do wrong ends here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What restore makes of every state of a file; a row of the decision table in flowkeeper/states.py is a test."""
+"""What restore makes of every state of a file. Long, since every row of one decision table, `State`, is a test."""
 
 from __future__ import annotations
 
