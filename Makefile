@@ -37,12 +37,13 @@ test: $(READY) ## the tests (about 20 minutes)
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
 	$(PYTEST) -n 2 --dist loadgroup
 
-lint: $(READY) ## style, formats, the workflow's own linter, types
+lint: $(READY) ## style, formats, the workflow's own linter, types, which packages may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 mutants: $(READY) ## break one line per item of the fidelity checklists and see a test fail
 	$(BIN)/python tests/mutants.py

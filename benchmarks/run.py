@@ -32,12 +32,14 @@ from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
 from avbalance.models.dropout import dropout
 from avbalance.plan.commandline import load_plan_for
-from avbalance.provenance.ledger import build_ledger, ledger_path, write_ledger
-from avbalance.provenance.records import write_record
-from avbalance.provenance.restore import restore
-from avbalance.provenance.stamp import md5_file
 from avbalance.training.data import BatchSource, load_clips
 from avbalance.training.transforms import FrameOptions, training_frames
+from avbalance.workflow import WORKFLOW
+from flowkeeper.files import md5_file
+from flowkeeper.interface import ResultSet
+from flowkeeper.ledger import build_ledger, write_ledger
+from flowkeeper.records import write_record
+from flowkeeper.restore import restore
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FRAMES = FrameOptions(frames=3, crop=224, crop_scale=(0.08, 1.0), crop_ratio=(0.75, 4 / 3), flip=0.5, same_crop=False)
@@ -144,8 +146,8 @@ def restoring(folder: Path) -> None:
         file.write_bytes(np.random.default_rng(number).bytes(20_000))
         own = {**record, "rule": f"train_{number}", "starttime": 1e9, "endtime": file.stat().st_mtime}
         write_record(root, path, own)
-    ledger = build_ledger(root, "many", artifacts, {"commit": "none"})
-    write_ledger(ledger_path(root, "many"), ledger)
+    results = ResultSet(WORKFLOW, root, "many")
+    write_ledger(results.ledger, build_ledger(results, artifacts, {"commit": "none"}))
     shutil.rmtree(root / ".snakemake")
 
     def seconds(work: Callable[[], object]) -> float:
@@ -154,7 +156,7 @@ def restoring(folder: Path) -> None:
         return time.process_time() - start
 
     hashing = seconds(lambda: [md5_file(root / path) for path in artifacts])
-    times = [seconds(lambda: restore(root, "many")) for _ in range(3)]
+    times = [seconds(lambda: restore(results)) for _ in range(3)]
     row(f"restoring {files} fetched files, against hashing them", times[0] / hashing, 20, "times the time", most=True)
     row("restoring them again when nothing changed", 1000 * times[-1], 500, "ms", most=True)
 

@@ -1,6 +1,8 @@
 """The command line: wrong settings on standard input end in one sentence, exit status 2 and no file."""
 
+import errno
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from avbalance import cli
 from avbalance.cli import _parser, main
 
 MEASURES = ["--measurements", "m.parquet"]
@@ -97,3 +100,43 @@ def test_how_often_states_are_saved_comes_from_the_option_the_environment_or_the
     with pytest.raises(SystemExit):
         main(command)
     assert "--checkpoint-every: invalid float value: 'often'" in capsys.readouterr().err
+
+
+def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/smoke")
+
+    monkeypatch.setattr(cli, "_methods", refuse)
+    assert main(["methods"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or mend the rights.\n"
+    )
+
+
+def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(options: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "gone", "somewhere")
+
+    monkeypatch.setattr(cli, "_methods", fail)
+    with pytest.raises(FileNotFoundError):
+        main(["methods"])
+
+
+def test_the_command_line_of_another_checkout_runs_the_code_of_the_one_it_is_typed_in(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "avbalance"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text("import sys\nprint('the code here', sys.argv[1:])\n")
+    command = [sys.executable, "-c", "from avbalance.cli import main; main()", "why", "--all"]
+    environment = {name: value for name, value in os.environ.items() if name != "AVBALANCE_SOURCE"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "the code here ['why', '--all']\n", done.stderr
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, avbalance.cli, avbalance.workflow\n"
+    code += "print(sorted({'dvc', 'torch', 'numpy', 'pandas', 'pyarrow', 'snakemake', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -42,7 +42,7 @@ def note():
         "pid": os.getpid(),
         "parent": os.getppid(),
         "log": log,
-        "modules": sorted(name for name in sys.modules if name.split(".")[0] == "avbalance"),
+        "modules": sorted(name for name in sys.modules if name.split(".")[0] in ("avbalance", "flowkeeper")),
         "argv": sys.argv,
         "python": sys.executable,
         "torch": torch is not None,

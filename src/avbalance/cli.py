@@ -1,4 +1,4 @@
-"""The command line: one subcommand per step of the workflow, and a few for people.
+"""The command line: one subcommand per step of the workflow, and a few for whoever types them.
 
 Steps read their settings, JSON, from the file that `--settings DIGEST` names, as the workflow's rules give it, or from
 standard input. Everything heavy is imported inside the subcommands: `avbalance --help` and planning never import torch.
@@ -17,28 +17,32 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avbalance import people
+from avbalance import user_commands
 from avbalance.errors import UserError
-from avbalance.files import DISK_ERRORS
 from avbalance.gpus import own_gpu
-from avbalance.provenance.closures import check_code
+from avbalance.workflow import STATE, WORKFLOW
+from flowkeeper import commands
+from flowkeeper.closures import check_code
+from flowkeeper.files import DISK_ERRORS
+from flowkeeper.writers import Writer, only_writer
 
 if TYPE_CHECKING:
     from avbalance.evaluation.paper import Paper
     from avbalance.stopping import StopRule
-    from avbalance.turns import Turn
 
-_FEATURES = Path(".avbalance/features")  # unfinished feature stores, and the locks of all who write stores
+_FEATURES = Path(STATE, "features")  # unfinished feature stores, and the locks of all who write stores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a sentence on standard error."""
+    if arguments is None:
+        _use_code_of_this_checkout()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
         with _ended_by_sigterm():
             if getattr(options, "code", None):
-                check_code(Path.cwd(), options.code)
+                check_code(WORKFLOW, Path.cwd(), options.code)
             return options.run(options) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error.filename}: {error.strerror}; free the disk or mend the rights.", file=sys.stderr)
         return 2
+
+
+def _use_code_of_this_checkout() -> None:
+    """Where the command is typed in another checkout than the installed one, start again with the code there."""
+    source = Path.cwd() / "src"
+    elsewhere = (source / "avbalance").is_dir() and not Path(__file__).parent.samefile(source / "avbalance")
+    if elsewhere and "AVBALANCE_SOURCE" not in os.environ:
+        variables = {**os.environ, "PYTHONPATH": str(source), "AVBALANCE_SOURCE": str(source)}
+        os.execve(sys.executable, [sys.executable, "-m", "avbalance", *sys.argv[1:]], variables)
 
 
 @contextmanager
@@ -119,15 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--job", action="store_true", help="print the job as JSON, for the step that made it")
     step.add_argument("--json", action="store_true", help="print the record as it is")
 
-    step = _step(steps, "why", _why, "say in words why each pending job would run, or that nothing is pending")
-    _configured(step)
-    step.add_argument("--all", action="store_true", help="show lists in full")
-    step.add_argument("targets", nargs="*", metavar="TARGET", help="files, by default everything")
-
     step = _step(steps, "estimate", _estimate, "say what a plan costs on a cluster: jobs, GPU-hours, disk, load")
-    _configured(step)
+    commands.take_configuration(step)
 
-    people.add_commands(steps, _step, _configured)
+    user_commands.add_commands(steps, _step)
+    commands.add_commands(steps, _step, WORKFLOW)
     return parser
 
 
@@ -150,17 +159,9 @@ def _job(steps: Any, name: str, run: Any, text: str, **paths: str) -> argparse.A
     return step
 
 
-def _configured(step: argparse.ArgumentParser) -> None:
-    """Let a command take a configuration as snakemake does."""
-    step.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as given to snakemake")
-    step.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as given to snakemake")
-
-
-def _turn(*paths: Path) -> AbstractContextManager[Turn]:
-    """The turn of this process to write `paths`, see turns.py."""
-    from avbalance.turns import turn
-
-    return turn(paths, Path(".avbalance/locks"))
+def _writer(*paths: Path) -> AbstractContextManager[Writer]:
+    """Let no other process write `paths`, see flowkeeper/writers.py."""
+    return only_writer(paths, Path(STATE, "locks"))
 
 
 def _settings(options: argparse.Namespace, *keys: str, jobs: bool = False) -> Any:
@@ -185,10 +186,10 @@ def _settings(options: argparse.Namespace, *keys: str, jobs: bool = False) -> An
 
 def _settings_text(digest: str | None) -> tuple[str, str]:
     """Where settings come from, and the settings as they are there."""
-    from avbalance.provenance.settings import read_settings
+    from flowkeeper.settings import read_settings
 
     if digest is not None:
-        text = read_settings(Path.cwd(), digest)
+        text = read_settings(WORKFLOW, Path.cwd(), digest)
         if text is None:
             raise UserError(f"settings {digest} are not here; snakemake writes them when it runs the jobs of a plan.")
         return f"settings {digest}", text
@@ -211,7 +212,7 @@ def _dataset(options: argparse.Namespace) -> None:
 
     spec = _settings(options, "name", "spec")
     check_dataset(spec["spec"], f"data set {spec['name']}")
-    with _turn(options.out):
+    with _writer(options.out):
         if spec["spec"]["kind"] == "built":
             from avbalance.balancing.build import build_balanced
 
@@ -230,17 +231,17 @@ def _features(options: argparse.Namespace) -> None:
         state_dir=_FEATURES,
         workers=options.workers,
         timeout_s=options.timeout,
-        turn=_turn(options.out),  # waits inside: what another process has made meanwhile is taken over
+        turn=_writer(options.out),  # waits inside: what another process has made meanwhile is taken over
     )
 
 
 def _train(options: argparse.Namespace) -> None:
     jobs = _settings(options, "run", "seed", "method", "settings", "folder", "inputs", "outputs", jobs=True)
-    with _turn(*(options.out / job["folder"] for job in jobs)) as turn, own_gpu(options.device != "cpu"):
-        _train_jobs(jobs, options, turn)
+    with _writer(*(options.out / job["folder"] for job in jobs)) as writer, own_gpu(options.device != "cpu"):
+        _train_jobs(jobs, options, writer)
 
 
-def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, turn: Turn) -> None:
+def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, writer: Writer) -> None:
     from avbalance.features.store import array_is_there
     from avbalance.training.cell import CellOptions, train_cell
 
@@ -262,7 +263,7 @@ def _train_jobs(jobs: list[dict[str, Any]], options: argparse.Namespace, turn: T
             device=options.device,
             threads=options.threads,
             checkpoint_every_s=options.checkpoint_every,
-            after_save=turn.check,
+            after_save=writer.check,
         )
     )
 
@@ -271,7 +272,7 @@ def _combine(options: argparse.Namespace) -> None:
     from avbalance.evaluation.combine import combine_runs
 
     jobs = _settings(options, "run", "seed", "method", "folder", "predictions", jobs=True)
-    with _turn(*(options.out / job["folder"] for job in jobs)):
+    with _writer(*(options.out / job["folder"] for job in jobs)):
         combine_runs(jobs, options.code, options.out)
 
 
@@ -279,7 +280,7 @@ def _confidence(options: argparse.Namespace) -> None:
     from avbalance.analysis.confidence import estimate_confidence
 
     rule = _stop_rule(_settings(options))
-    with _turn(options.out):
+    with _writer(options.out):
         estimate_confidence(options.audio, options.visual, options.manifest, options.out, rule)
 
 
@@ -288,7 +289,7 @@ def _subsets(options: argparse.Namespace) -> None:
 
     spec = _settings(options, "pairs", "rule")
     pairs = {definition: (pair[0], pair[1]) for definition, pair in spec["pairs"].items()}
-    with _turn(options.out):
+    with _writer(options.out):
         build_subsets(pairs, options.manifest, options.out, _stop_rule(spec["rule"]))
 
 
@@ -296,7 +297,7 @@ def _measure(options: argparse.Namespace) -> None:
     from avbalance.evaluation.measure import measure
 
     paper, declarations = _paper(options)
-    with _turn(options.out):
+    with _writer(options.out):
         measure(paper, declarations["measures"], options.out)
 
 
@@ -312,7 +313,7 @@ def _table(options: argparse.Namespace) -> None:
     from avbalance.reporting.tables import render_tables
 
     paper, declarations = _paper(options)
-    with _turn(*(options.out / table["id"] for table in declarations["tables"])):
+    with _writer(*(options.out / table["id"] for table in declarations["tables"])):
         render_tables(paper, declarations, options.measurements, options.out)
 
 
@@ -320,7 +321,7 @@ def _figure(options: argparse.Namespace) -> None:
     from avbalance.reporting.figures import render_figures
 
     paper, declarations = _paper(options)
-    with _turn(*(options.out / figure["id"] for figure in declarations["figures"])):
+    with _writer(*(options.out / figure["id"] for figure in declarations["figures"])):
         render_figures(paper, declarations, options.measurements, options.out)
 
 
@@ -328,7 +329,7 @@ def _claims(options: argparse.Namespace) -> None:
     from avbalance.reporting.claims_report import render_claims
 
     paper, declarations = _paper(options)
-    with _turn(options.out / "claims"):
+    with _writer(options.out / "claims"):
         render_claims(paper, declarations, options.out, options.measurements)
 
 
@@ -336,7 +337,7 @@ def _overview(options: argparse.Namespace) -> None:
     from avbalance.reporting.overview import render_overview
 
     spec = _settings(options, "name", "claims")
-    with _turn(options.out):
+    with _writer(options.out):
         render_overview(spec["name"], spec["claims"], options.out)
 
 
@@ -344,7 +345,7 @@ def _losses(options: argparse.Namespace) -> None:
     from avbalance.reporting.facts import write_lost_clips
 
     paper, _ = _paper(options)
-    with _turn(options.out):
+    with _writer(options.out):
         write_lost_clips(paper, options.out)
 
 
@@ -358,7 +359,7 @@ def _methods(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from avbalance.provenance import show
-    from avbalance.provenance.settings import DIGEST
+    from flowkeeper.settings import DIGEST
 
     if DIGEST.fullmatch(options.what):
         print(json.dumps(json.loads(_settings_text(options.what)[1]), indent=2, sort_keys=True))
@@ -371,12 +372,6 @@ def _show(options: argparse.Namespace) -> None:
     else:
         print("\n".join([*show.lines(run), "", show.code_note(run), "This run again, and a comparison of its bytes:"]))
         print("\n".join(f"  {command}" for command in show.commands(run)))
-
-
-def _why(options: argparse.Namespace) -> None:
-    from avbalance.provenance.why import why
-
-    print("\n".join(why(Path.cwd(), options.configfile, options.config, options.targets, options.all)))
 
 
 def _estimate(options: argparse.Namespace) -> None:

@@ -1,12 +1,8 @@
 """The exception that a user is meant to read, and the one that costs a single clip."""
 
+from flowkeeper.errors import UserError
 
-class UserError(Exception):
-    """Bad input, told in one sentence that names the file, the row and the fix.
-
-    The command line prints the sentence alone and exits with status 2; any other exception is a defect of avbalance and
-    keeps its traceback.
-    """
+__all__ = ["LostClip", "UserError"]
 
 
 class LostClip(Exception):

@@ -7,18 +7,19 @@ to a job are dealt out among the processes of this job alone.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
-from avbalance.errors import UserError
+from filelock import FileLock, Timeout
+
+from flowkeeper.errors import UserError
+from flowkeeper.files import writing
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ def devices(environment: Mapping[str, str], nodes: Path = _NODES) -> list[str]:
     if given is not None:
         names = [name.strip() for name in given.split(",")]
         return [] if any(name in ("", "-1", "NoDevFiles") for name in names) else names
-    found = [path for path in nodes.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
-    return [str(number) for number in range(len(found))]
+    files = [path for path in nodes.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    return [str(number) for number in range(len(files))]
 
 
 @contextmanager
@@ -56,17 +57,17 @@ def own_gpu(wanted: bool = True, folder: Path | None = None) -> Iterator[str | N
         yield None
         return
     before = os.environ.get(VISIBLE)
-    handle, name = _take(names, folder or _folder(os.environ), _limit(os.environ))
-    with handle:
-        os.environ[VISIBLE] = name
-        log.info("uses GPU %s", name)
-        try:
-            yield name
-        finally:
-            if before is None:
-                del os.environ[VISIBLE]
-            else:
-                os.environ[VISIBLE] = before
+    lock, name = _take(names, folder or _folder(os.environ), _limit(os.environ))
+    os.environ[VISIBLE] = name
+    log.info("uses GPU %s", name)
+    try:
+        yield name
+    finally:
+        lock.release()
+        if before is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = before
 
 
 def _limit(environment: Mapping[str, str]) -> int | None:
@@ -84,31 +85,19 @@ def _folder(environment: Mapping[str, str]) -> Path:
     return Path(tempfile.gettempdir()) / f"avbalance-gpus-{os.getuid()}" / re.sub(r"[^\w.-]", "_", job)
 
 
-def _take(names: Sequence[str], folder: Path, limit: int | None) -> tuple[BinaryIO, str]:
+def _take(names: Sequence[str], folder: Path, limit: int | None) -> tuple[FileLock, str]:
     """The lock of a free slot and its GPU, waiting for one while each GPU has `limit` processes."""
     told = False
     while True:
         for slot in range(limit or _ANY):  # first all GPUs that no other process uses, then those with one, ...
             for name in names:
-                handle = _locked(folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.{slot}.lock")
-                if handle is not None:
-                    return handle, name
+                path = folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.{slot}.lock"
+                lock = FileLock(path, fallback_to_soft=False)
+                with writing(path), suppress(Timeout):
+                    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    lock.acquire(blocking=False)
+                    return lock, name
         if not told:
             log.info("waiting: %s processes on each of %d GPUs, see %s", limit, len(names), PER_GPU)
             told = True
         time.sleep(_POLL_S)
-
-
-def _locked(path: Path) -> BinaryIO | None:
-    """The file `path`, locked for this process; None while another one has it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = path.open("ab")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        return None
-    return handle

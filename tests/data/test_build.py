@@ -106,9 +106,20 @@ def _without_digest(manifest: Manifest) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["folder", "of-my-own"])
 def test_clips_of_other_sources_are_left_to_be_counted_as_lost(fetched: Path, kind: str) -> None:
     manifest = read_manifest(fetched)
-    write_manifest(Manifest(manifest.frame, {**manifest.card, "kind": kind}), fetched)
+    card = {**_without_digest(manifest), "kind": kind}
+    write_manifest(make_manifest(manifest.frame.to_dict("records"), card, "toy"), fetched)
     ensure_media(fetched)
     assert not (fetched.parent / "media").exists()
+
+
+@pytest.mark.parametrize("root", ["{outside}", "../../elsewhere"])
+def test_generated_clips_are_written_beside_their_manifest_alone(fetched: Path, tmp_path: Path, root: str) -> None:
+    manifest = read_manifest(fetched)
+    card = {**manifest.card, "media_root": root.format(outside=tmp_path / "outside")}
+    write_manifest(Manifest(manifest.frame, card), fetched)
+    with pytest.raises(UserError, match="generated clips are written to media/ beside their manifest and nowhere else"):
+        ensure_media(fetched)
+    assert not (tmp_path / "outside").exists() and not (tmp_path / "elsewhere").exists()
 
 
 def test_clips_that_come_to_others_of_unknown_settings_leave_no_mark(fetched: Path) -> None:

@@ -52,6 +52,13 @@ def test_write_then_read_returns_the_same_rows_and_card(tmp_path: Path) -> None:
     assert again.card == manifest.card
 
 
+def test_rows_that_were_altered_are_refused(tmp_path: Path) -> None:
+    manifest = make_manifest(_rows(), CARD, "toy")
+    write_manifest(Manifest(manifest.frame.assign(label=["dog", "dog", "cat"]), manifest.card), tmp_path / "m.parquet")
+    with pytest.raises(UserError, match=r"m\.parquet: its rows are not those that its digest was made of"):
+        read_manifest(tmp_path / "m.parquet")
+
+
 def test_absent_paths_are_none_and_the_group_defaults_to_the_id(tmp_path: Path) -> None:
     write_manifest(make_manifest(_rows(), CARD, "toy"), tmp_path / "m.parquet")
     frame = read_manifest(tmp_path / "m.parquet").frame

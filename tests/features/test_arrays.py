@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from clip_files import grey_steps, tone, write_clip_manifest, write_mp4
 
-from avbalance.data.manifest import Manifest, read_manifest, write_manifest
+from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
 from avbalance.errors import UserError
 from avbalance.features import arrays
 from avbalance.features.arrays import ensure_arrays
@@ -130,7 +130,8 @@ def test_an_array_that_does_not_belong_to_the_card_is_made_again(tmp_path, made,
 def another_manifest(path, clips):
     manifest = read_manifest(path)
     frame = manifest.frame.assign(sha256=["another"] * clips)
-    write_manifest(Manifest(frame, manifest.card), path)
+    card = {key: value for key, value in manifest.card.items() if key != "digest"}
+    write_manifest(make_manifest(frame.to_dict("records"), card, "toy"), path)
 
 
 def shorten(path):

@@ -1,8 +1,12 @@
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from avbalance.errors import UserError
+from avbalance.features import store as store_module
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import StoreWriter, array_is_there, open_store, row_bytes
 from avbalance.files import read_json, write_json
@@ -129,3 +133,20 @@ def test_an_array_of_other_bytes_is_named_as_what_it_is(tmp_path):
     assert read_json(folder / "array.json")["libraries"] == {"av": "99"}
     assert array_is_there(folder)
     assert "made_again" not in open_store(write_store(tmp_path / "published", [1, 2])).card
+
+
+def test_a_finished_array_moves_to_a_folder_of_the_same_disk_that_is_mounted_a_second_time(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def refuse(source, target):
+        if source == tmp_path / "partial" / "features.npy":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(source, target)
+
+    monkeypatch.setattr(store_module.os, "replace", refuse)
+    writer = StoreWriter(tmp_path / "partial", RECIPE)
+    writer.append(block(1))
+    card = writer.seal(index([0]), {"dataset": "toy"})
+    writer.publish(tmp_path / "store", index([0]), card)
+    assert open_store(tmp_path / "store").array[:, 0, 0].tolist() == [1]
+    assert not (tmp_path / "partial" / "features.npy").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +26,11 @@ from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.files import digest_json, exclusive, read_json, sha256_file
-from avbalance.plan.digest import closure
+from avbalance.plan.digest import closure_digests
 from avbalance.plan.entries import training_entries
 from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
-from avbalance.training.cell import CellOptions, train_cell
+from avbalance.training.cell import CellOptions, recorded_key, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.outputs import read_need
 from avbalance.training.planned import PlannedRun, run_key
@@ -94,7 +95,7 @@ def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, 
     loaded = set(json.loads(done.stdout)["modules"])
     entries = training_entries(["greedy"], ["mmtm-net"], [None])
     assert len(loaded) > 15
-    assert loaded - closure(*entries) == set()
+    assert loaded - set(closure_digests(*entries)) == set()
 
 
 def test_files_of_a_run(undisturbed: Path) -> None:
@@ -213,6 +214,25 @@ def test_a_finished_run_is_not_trained_again(
         job = {**tiny_job("baseline", RUNS["baseline"]), **changes}
         with pytest.raises(AssertionError, match="trained again"):
             train_cell(options(tiny_data, undisturbed, [job]))
+
+
+def test_a_run_that_lies_under_the_key_of_another_is_not_believed(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a record that came with another run's key would leave it, see RunCache.adopt."""
+    records = {name: read_json(undisturbed / f"out/paper/tiny/{name}/seed0/record.json") for name in RUNS}
+    assert all(recorded_key(record) == record["key"] for record in records.values())
+    assert recorded_key({**records["greedy"], "versions": {"torch": "0"}}) == recorded_key({}) == recorded_key([]) == ""
+    runs, wrong = tmp_path / "cache" / "runs", records["greedy"]["key"]
+    shutil.copytree(undisturbed / "cache" / "runs" / records["baseline"]["key"], runs / wrong)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(cell_module, "make_trainer", refuse)
+    with pytest.raises(AssertionError, match="trained again"):
+        train_cell(options(tiny_data, tmp_path, [tiny_job("greedy", RUNS["greedy"])]))
+    assert not (runs / wrong).exists()
 
 
 def test_a_run_under_a_pinned_instruction_set_is_no_other_run(

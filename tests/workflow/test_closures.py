@@ -17,15 +17,20 @@ from workspace import Workspace
 from avbalance.plan.commandline import load_plan_for
 from avbalance.plan.digest import DIGEST_CACHE, closure_digests, module_file
 from avbalance.plan.plan import Plan
-from avbalance.plan.steps import Step, steps
-from avbalance.provenance.records import read_record
-from avbalance.provenance.settings import settings_digest
+from avbalance.plan.steps import steps
+from flowkeeper.interface import Step
+from flowkeeper.records import read_record
+from flowkeeper.settings import settings_digest
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
-    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.people", "avbalance.turns", "avbalance.gpus"),
-    *("avbalance.plan", "avbalance.plan.digest", "avbalance.papers"),
-    *("avbalance.provenance", "avbalance.provenance.closures", "avbalance.provenance.settings"),
+    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
+    *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
+    *(
+        "flowkeeper",
+        *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "settings", "writers")),
+    ),
+    *("flowkeeper.errors", "flowkeeper.files"),
 }
 
 
@@ -82,7 +87,7 @@ def test_rules_give_their_jobs_what_the_plan_says(smoke: Workspace, plan: Plan) 
     for path, step in known.items():
         record = read_record(smoke.root, path)
         assert record is not None, path
-        assert sorted(record["params"]) == sorted([repr(settings_digest(step.spec)), repr(step.code)]), path
+        assert sorted(record["params"]) == sorted([repr(settings_digest(step.settings)), repr(step.code)]), path
 
 
 def test_no_step_loads_a_module_that_its_digest_does_not_cover(smoke: Workspace, plan: Plan) -> None:

@@ -21,7 +21,7 @@ from snakemake.persistence.file import FilePersistence
 from snakemake_interface_executor_plugins.settings import ExecMode
 from workspace import Workspace
 
-from avbalance.provenance.records import mark_incomplete, record_path
+from flowkeeper.records import mark_incomplete, record_path
 
 TABLE = [f"{PAPER}/table2.{suffix}" for suffix in ("csv", "md", "tex")]
 
@@ -64,8 +64,8 @@ def test_a_job_whose_record_was_being_written_is_done_again(workspace: Workspace
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from avbalance.provenance import drivers
-drivers.register(Path())
+from flowkeeper import drivers
+drivers.register(Path(".avbalance/drivers"))
 Path(".snakemake/locks").mkdir(exist_ok=True)
 Path(".snakemake/locks/0.output.lock").write_text("\\n".join(sys.argv[1:]))
 os.kill(os.getpid(), signal.SIGKILL)

@@ -42,7 +42,7 @@ def deleted(*paths: str) -> Edit:
 
 def interrupted(workspace: Workspace) -> None:
     """What a kill leaves while the table of lost clips is made."""
-    from avbalance.provenance.records import record_path
+    from flowkeeper.records import record_path
 
     path = f"{PAPER}/lost_clips.csv"
     mark = record_path(workspace.root, path).relative_to(workspace.root / ".snakemake/metadata")

@@ -23,7 +23,7 @@ from smoke_tier import EVERYTHING, PAPER, RUNS, TRAINED, cell_log, contents, job
 from workspace import REPOSITORY, Workspace
 
 from avbalance.plan.commandline import load_plan_for
-from avbalance.provenance.dryrun import dry_run
+from flowkeeper.dry_run import dry_run
 
 MOST_TORCH = 25
 

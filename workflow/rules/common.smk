@@ -13,8 +13,10 @@ from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
 from avbalance.names import rule_name
 from avbalance.plan.plan import load_plan
-from avbalance.provenance.hooks import before_planning, before_running
-from avbalance.provenance.settings import settings_digest
+from avbalance.workflow import WORKFLOW
+from flowkeeper.hooks import after_running, before_planning, before_running
+from flowkeeper.interface import ResultSet
+from flowkeeper.settings import settings_digest
 
 
 def say(sentence):
@@ -31,7 +33,7 @@ def load_or_exit():
             from avbalance.reporting.check import check_reports
 
             check_reports(plan)
-            before_planning(Path.cwd(), plan.name, say)
+            before_planning(ResultSet(WORKFLOW, Path.cwd(), plan.name), say)
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")
             if asks_for_dry_run(sys.argv):
@@ -46,9 +48,14 @@ def start():
     """Before the first job."""
     stop_if_media_are_missing()
     try:
-        before_running(Path.cwd(), PLAN)
+        before_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def finish():
+    """After the last job, or when one has failed."""
+    after_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
 
 
 def stop_if_media_are_missing():

@@ -212,7 +212,7 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """Read and check a manifest; raises UserError when the file is absent, foreign or malformed."""
+    """Read and check a manifest; raises UserError when the file is absent, foreign, malformed or altered."""
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:
@@ -224,6 +224,10 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise UserError(f"{path}: a Parquet file without a data set card; build the manifest again.")
     manifest = Manifest(_with_none(table.to_pandas()), json.loads(metadata[_METADATA_KEY]))
     check_manifest(manifest, str(path))
+    if manifest.card["digest"] != _content_digest(manifest.frame, manifest.card):
+        raise UserError(
+            f"{path}: its rows are not those that its digest was made of; build or fetch the manifest again."
+        )
     return manifest
 
 

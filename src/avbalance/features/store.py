@@ -6,6 +6,7 @@ recipe; array.json, which never leaves the machine, says which array lies here.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -248,9 +249,12 @@ class StoreWriter:
 
 def _move(source: Path, target: Path) -> None:
     """Rename; across disks copy beside the target first, so that it appears whole or not at all."""
-    if source.stat().st_dev == target.parent.stat().st_dev:
+    try:
         os.replace(source, target)
         return
+    except OSError as error:  # told by trying: a folder that is mounted a second time is of the same disk
+        if error.errno != errno.EXDEV:
+            raise
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
     source.unlink()

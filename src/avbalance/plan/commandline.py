@@ -25,12 +25,6 @@ def load_plan_for(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) 
     return load_plan(root, merge(config, _parsed(pairs)))
 
 
-def arguments(configfiles: Sequence[str], pairs: Sequence[str]) -> list[str]:
-    """The same configuration as arguments for snakemake."""
-    given = ["--configfile", *configfiles] if configfiles else []
-    return [*given, "--config", *pairs] if pairs else given
-
-
 def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
     """Pairs as Snakemake reads them: what looks like a number is one."""
     from snakemake.cli import parse_config

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from avbalance.plan.plan import Plan
-
-
-@dataclass(frozen=True)
-class Step:
-    """One job: its files, its settings (JSON, as on its standard input) and the digest of its code."""
-
-    outputs: tuple[str, ...]
-    spec: str
-    code: str
+from flowkeeper.interface import Step
 
 
 def steps(plan: Plan) -> Iterator[Step]:

@@ -1,1 +1,1 @@
-"""How results came to be: records of runs and of Snakemake, the ledger of a result set, and what they are used for."""
+"""How a run came to be: its record, and how to make exactly this run again."""

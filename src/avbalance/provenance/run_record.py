@@ -60,13 +60,13 @@ def peak_memory_mb() -> float:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that bear on results."""
-    found = {"python": platform.python_version()}
+    known = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            known[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            known[package] = "not installed"
+    return known
 
 
 def code_state(folder: Path) -> dict[str, Any]:

@@ -33,6 +33,11 @@ class Run:
         """The folder results/<name>/runs."""
         return self.folder.parents[3]
 
+    @property
+    def instruction_set(self) -> dict[str, Any]:
+        """Empty for a run that was recorded before records had it."""
+        return dict(self.record["device"].get("instruction_set", {}))
+
 
 def find_run(given: str) -> Run:
     """The run whose folder or record.json is `given`.
@@ -42,7 +47,7 @@ def find_run(given: str) -> Run:
     path = Path(given)
     path = path.parent if path.name == RECORD else path
     if not (path / RECORD).is_file():
-        below = sorted(str(found.parent) for found in path.glob(f"**/{RECORD}"))
+        below = sorted(str(record.parent) for record in path.glob(f"**/{RECORD}"))
         hint = f"; name one of its {len(below)} runs, such as {below[0]}" if below else ""
         raise UserError(f"{path}: no folder of a run (it has no {RECORD}){hint}.")
     record = read_json(path / RECORD)
@@ -71,51 +76,33 @@ def job_of(run: Run) -> str:
 def commands(run: Run) -> list[str]:
     """Shell commands, run at the root of the checkout, that make this run again beside it and compare the bytes."""
     record, job = run.record, run.record["job"]
-    show = shlex.join(["avbalance", "show", str(run.folder), "--job"])
-    pins = [f"{name}={value}" for name, value in _instruction_set(run).get("pinned", {}).items()]
-    step = [
-        *pins,
-        "avbalance",
-        "train" if run.trained else "combine",
-        "--code",
-        record["code"]["digest"],
-        "--out",
-        RERUN,
-    ]
+    step = [f"{name}={value}" for name, value in run.instruction_set.get("pinned", {}).items()]
+    step += ["avbalance", "train" if run.trained else "combine", "--code", record["code"]["digest"], "--out", RERUN]
     if run.trained:
-        paths, device = record["paths"], record["device"]
-        step += [
-            word for name in ("manifest", "audio", "visual") if name in paths for word in (f"--{name}", paths[name])
-        ]
+        for name in ("manifest", "audio", "visual"):
+            step += [f"--{name}", record["paths"][name]] if name in record["paths"] else []
+        device = record["device"]
         step += ["--inputs", str(run.runs), "--cache", f"{RERUN}/cache"]
         step += ["--device", device["kind"], "--threads", str(device["threads"])]
-    again = f"{RERUN}/{job['folder']}/predictions.parquet"
-    return [
-        f"{show} | {shlex.join(step)}",
-        *([shlex.join(["cmp", f"{run.folder}/predictions.parquet", again])] if _predicts(run) else []),
-    ]
+    made = [f"{shlex.join(['avbalance', 'show', str(run.folder), '--job'])} | {shlex.join(step)}"]
+    if run.trained and "predictions.parquet" not in job["writes"]:
+        return made
+    files = [f"{folder}/predictions.parquet" for folder in (run.folder, f"{RERUN}/{job['folder']}")]
+    return [*made, shlex.join(["cmp", *files])]
 
 
-def _instruction_set(run: Run) -> dict[str, Any]:
-    """Empty for a run that was recorded before records had it."""
-    found: dict[str, Any] = run.record["device"].get("instruction_set", {})
-    return found
-
-
-def _predicts(run: Run) -> bool:
-    return not run.trained or "predictions.parquet" in run.record["job"]["writes"]
-
-
-def _training(run: Run) -> list[str]:
-    settings = run.record["settings"]
-    return training_entries([run.record["job"]["method"]], [settings["model"]["name"]], [settings["data"].get("task")])
+def _entries(run: Run) -> list[str]:
+    """Modules behind the run."""
+    method, settings = run.record["job"]["method"], run.record["settings"]
+    if not run.trained:
+        return combining_entries(method)
+    return training_entries([method], [settings["model"]["name"]], [settings["data"].get("task")])
 
 
 def code_note(run: Run) -> str:
     """Whether the code of this checkout is the one that made the run, and what to check out if it is not."""
-    code, job = run.record["code"], run.record["job"]
-    entries = _training(run) if run.trained else combining_entries(job["method"])
-    if code_digest(*entries) == code["digest"]:
+    code = run.record["code"]
+    if code_digest(*_entries(run)) == code["digest"]:
         return "The code of this checkout is the one that made it."
     if code["dirty"] is not False:
         where = "outside git" if code["dirty"] is None else f"with uncommitted changes on commit {code['commit']}"
@@ -147,11 +134,16 @@ def lines(run: Run) -> list[str]:
     for name, digest in sorted(record["inputs"].items()):
         facts[f"input {name}"] = f"sha256 {digest[:16]}"
     width = max(len(name) for name in facts)
-    return [str(run.folder), *(f"  {name:<{width}}  {text}" for name, text in facts.items()), *_settings(record)]
+    settings = [
+        f"  {part}.{name}: {canonical_json(value)}"
+        for part, values in record["settings"].items()
+        for name, value in values.items()
+    ]
+    return [str(run.folder), *(f"  {name:<{width}}  {text}" for name, text in facts.items()), *settings]
 
 
 def _instructions(run: Run) -> str:
-    known = _instruction_set(run)
+    known = run.instruction_set
     pins = ", ".join(f"{name}={value}" for name, value in known.get("pinned", {}).items())
     return f"{known.get('torch', 'not recorded')}, {f'pinned by {pins}' if pins else 'not pinned'}"
 
@@ -168,11 +160,3 @@ def _data_facts(run: Run) -> dict[str, str]:
         "training": f"{record['epochs_run']} epochs, epoch {record['selected_epoch']} selected, "
         f"{record['parameters']:,} parameters",
     }
-
-
-def _settings(record: dict[str, Any]) -> list[str]:
-    found = []
-    for part, values in record["settings"].items():
-        for name, value in values.items():
-            found.append(f"  {part}.{name}: {canonical_json(value)}")
-    return found

@@ -20,14 +20,21 @@ from avbalance.streams import torch_stream
 from avbalance.training.data import BatchSource, Clips, audio_scale, load_clips
 from avbalance.training.loop import Trainer, parameter_count
 from avbalance.training.outputs import facts_of, learning, read_need, train_and_predict
-from avbalance.training.planned import PlannedRun, check_inputs, check_recipes, chosen_settings, run_key
+from avbalance.training.planned import (
+    READABLE,
+    PlannedRun,
+    check_inputs,
+    check_recipes,
+    chosen_settings,
+    recorded_key,
+    run_key,
+)
 from avbalance.training.progress import Progress
 from avbalance.training.runcache import RunCache, link_files
 from avbalance.training.settings import read_settings
 from avbalance.training.state import Checkpoints
 
 log = logging.getLogger(__name__)
-READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def train_cell(options: CellOptions) -> None:
                 continue
             busy = 0
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
-            if cache.find(key) is None:
+            if cache.find(key, recorded_key) is None:
                 with cache.create(key) as draft:
                     _train(run, needs, key, options, clips, device, checkpoints, draft)
             else:

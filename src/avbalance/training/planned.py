@@ -13,9 +13,10 @@ import torch
 from avbalance.errors import UserError
 from avbalance.features.store import open_store
 from avbalance.files import digest_json, sha256_file
-from avbalance.provenance.run_record import pinned
+from avbalance.provenance.run_record import pinned, versions
 from avbalance.training.protocol import Protocol
 
+READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
 _PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items() if not field.is_required()}
 
 
@@ -51,17 +52,46 @@ def run_key(run: PlannedRun, needs: dict[str, Path], data: str, device: torch.de
     part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
     runs that a colleague finished on another processor stay valid, and their records name it.
     """
-    pins = pinned()
+    known = {name: sha256_file(path) for name, path in needs.items()}
+    return _key(run.method, run.seed, run.settings, known, run.code, data, device.type, pinned())
+
+
+def recorded_key(record: Any) -> str:
+    """The key of a run by what its record says of it: the key that stands there may be another run's.
+
+    "" for a record that says too little, or that tells of another torch than this one.
+    """
+    try:
+        job, device = record["job"], record["device"]
+        needs = {name: record["inputs"][name] for name, path in job["reads"].items() if path.endswith(READABLE)}
+        pins = device.get("instruction_set", {}).get("pinned", {})
+        facts = (needs, record["code"]["digest"], record["data"]["digest"], device["kind"], pins)
+        same_torch = record["versions"]["torch"] == versions()["torch"]
+        return _key(job["method"], job["seed"], record["settings"], *facts) if same_torch else ""
+    except (KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _key(
+    method: str,
+    seed: int,
+    settings: dict[str, Any],
+    needs: dict[str, str],
+    code: str,
+    data: str,
+    device: str,
+    pins: dict[str, str],
+) -> str:
     return digest_json(
         {
-            "code": run.code,
-            "method": run.method,
-            "settings": {**run.settings, "protocol": {**_PROTOCOL, **run.settings["protocol"]}},
-            "seed": run.seed,
-            "needs": {name: sha256_file(path) for name, path in needs.items()},
+            "code": code,
+            "method": method,
+            "settings": {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}},
+            "seed": seed,
+            "needs": needs,
             "data": data,
             "torch": torch.__version__,
-            "device": device.type,
+            "device": device,
             **({"instruction_set": pins} if pins else {}),
         }
     )

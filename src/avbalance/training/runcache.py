@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.files import exclusive, read_json, sha256_file, write_json
@@ -28,12 +29,16 @@ class RunCache:
 
     root: Path
 
-    def find(self, key: str) -> Path | None:
-        """The folder of a finished run, or None; a folder whose files do not match their hashes is removed."""
+    def find(self, key: str, key_of: Callable[[Any], str] | None = None) -> Path | None:
+        """The folder of a finished run, or None; a folder whose files do not match their hashes is removed.
+
+        key_of: tells the key of a run by its record. A folder whose record is that of another run is removed, too: what
+        `adopt` took over came from elsewhere.
+        """
         folder = self.root / key
         if not (folder / _CONTENTS).is_file():
             return None
-        if not _intact(folder):
+        if not _intact(folder) or (key_of is not None and key_of(read_json(folder / RECORD)) != key):
             shutil.rmtree(folder)
             return None
         return folder

@@ -97,8 +97,12 @@ class Generator:
         """Make the clips of a manifest that are absent from the folder `media`; the others stay.
 
         Returns the ids of new clips whose bytes are not those of the manifest. Raises UserError when the generator now
-        plans other clips than the manifest lists.
+        plans other clips than the manifest lists, or when these do not lie beside it.
         """
+        if manifest.card["media_root"] != _MEDIA:
+            raise UserError(
+                f"{media}: generated clips are written to {_MEDIA}/ beside their manifest and nowhere else."
+            )
         spec = {"kind": manifest.card["kind"], "options": manifest.card["options"]}
         options = read_options(self.options, spec).model_copy(update={"workers": workers})
         planned = self.plan(options)

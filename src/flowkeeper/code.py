@@ -1,0 +1,200 @@
+"""A digest of exactly the code that a step uses, blind to comments, docstrings and layout.
+
+Snakemake sees the command line of a rule, not the modules behind it. Every rule therefore carries, as a parameter, the
+digest of the import closure of its entry modules; an edited module re-runs the steps that use it and no others.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import tokenize
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowkeeper.errors import UserError
+from flowkeeper.files import atomic_path
+
+DIGEST_VERSION = "1"
+_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+_BLOCK = {tokenize.INDENT: "<indent>", tokenize.DEDENT: "<dedent>", tokenize.NEWLINE: "<newline>"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The packages whose modules count as code of the workflow, each with its folder.
+
+    cache: file that keeps what was read of each module, relative to the folder that snakemake works in; every call of
+    snakemake asks for all digests again. elsewhere: tells the place, without suffix, of modules that do not lie in
+    their package's folder; None for others.
+    """
+
+    packages: Mapping[str, Path]
+    cache: Path | None = None
+    elsewhere: Callable[[str], Path | None] = lambda name: None
+    _files: dict[str, Path | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def digest(self, *entries: str) -> str:
+        """Digest (16 hex digits) of the import closure of the modules `entries`.
+
+        Dynamically imported modules are invisible to the closure and must be named as entries. Raises UserError when
+        an entry does not exist.
+        """
+        return digest_of(self.closure(*entries))
+
+    def closure(self, *entries: str) -> dict[str, str]:
+        """Module -> token digest, for every module that `entries` import, directly or not, packages included."""
+        absent = next((entry for entry in entries if self.file(entry) is None), None)
+        if absent is not None:
+            raise UserError(f"{absent}: no such module; a rule or a declaration names code that does not exist.")
+        facts = _Facts(self)
+        pending, digests = list(entries), dict[str, str]()
+        while pending:
+            name = pending.pop()
+            if name not in digests and self.file(name) is not None:
+                digests[name], imported = facts.of(name)
+                parts = name.split(".")
+                pending += [".".join(parts[:depth]) for depth in range(1, len(parts))] + imported
+        facts.save()
+        return dict(sorted(digests.items()))
+
+    def modules(self, names: Iterable[str]) -> dict[str, str]:
+        """Module -> token digest, for those of `names` that exist."""
+        facts = _Facts(self)
+        digests = {name: facts.of(name)[0] for name in names if self.file(name) is not None}
+        facts.save()
+        return digests
+
+    def file(self, name: str) -> Path | None:
+        """Source file of a module, or None when there is none (the name is an attribute, or foreign)."""
+        if name not in self._files:
+            self._files[name] = self._find(name)
+        return self._files[name]
+
+    def _find(self, name: str) -> Path | None:
+        package, *rest = name.split(".")
+        if package not in self.packages:
+            return None
+        base = self.elsewhere(name) or self.packages[package].joinpath(*rest)
+        candidates = [base / "__init__.py", *([base.with_suffix(".py")] if rest else [])]
+        return next((path for path in candidates if path.is_file()), None)
+
+
+def digest_of(modules: Mapping[str, str]) -> str:
+    """The code digest of a closure, given as module -> token digest."""
+    text = "\n".join([DIGEST_VERSION, *(f"{name} {modules[name]}" for name in sorted(modules))])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _Facts:
+    """Token digest and imports of modules, by the content of their files."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._known: dict[str, tuple[str, list[str]]] = {}
+        self._new = False
+        if code.cache is not None and code.cache.is_file():
+            try:
+                self._known = {key: (value[0], value[1]) for key, value in json.loads(code.cache.read_text()).items()}
+            except (ValueError, AttributeError, IndexError, TypeError):
+                self._known = {}
+
+    def of(self, name: str) -> tuple[str, list[str]]:
+        file = self._code.file(name)
+        assert file is not None, name
+        source = file.read_bytes()
+        is_package = file.name == "__init__.py"
+        key = hashlib.sha256(f"{DIGEST_VERSION} {name} {is_package}\n".encode() + source).hexdigest()
+        if key not in self._known:
+            text = source.decode("utf-8")
+            imported = imported_modules(text, name, is_package)
+            own = sorted(each for each in imported if each.split(".")[0] in self._code.packages)
+            self._known[key] = (token_digest(text), own)
+            self._new = True
+        return self._known[key]
+
+    def save(self) -> None:
+        if self._code.cache is not None and self._new:
+            with atomic_path(self._code.cache) as temporary:
+                temporary.write_text(json.dumps(self._known))
+
+
+def token_digest(source: str) -> str:
+    """sha256 over the tokens of `source` without comments, docstrings, blank lines and line wrapping."""
+    docstrings = _docstrings(ast.parse(source))
+    hasher = hashlib.sha256()
+    last_line = 0  # of the docstring that is being skipped, with the line end that belongs to it
+    for start, text in _tokens(source):
+        last_line = docstrings.get(start, last_line)
+        if last_line:
+            if text in (_BLOCK[tokenize.NEWLINE], ";") and start[0] >= last_line:
+                last_line = 0
+            continue
+        hasher.update(text.encode() + b"\0")
+    return hasher.hexdigest()
+
+
+def _docstrings(tree: ast.Module) -> dict[tuple[int, int], int]:
+    """Start position (line from 1, column) -> last line of every docstring."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    texts = [node.body[0] for node in nodes if ast.get_docstring(node, clean=False) is not None]
+    values = [text.value for text in texts if isinstance(text, ast.Expr)]
+    return {(value.lineno, value.col_offset): value.end_lineno or value.lineno for value in values}
+
+
+def _tokens(source: str) -> Iterator[tuple[tuple[int, int], str]]:
+    """Tokens as (start, text); an f-string is one token on every Python version (3.12 splits it)."""
+    lines = source.splitlines(keepends=True)
+    depth, opened = 0, (0, 0)
+    start_type, end_type = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == start_type:
+            if depth == 0:
+                opened = token.start
+            depth += 1
+        elif token.type == end_type:
+            depth -= 1
+            if depth == 0:
+                yield opened, _slice(lines, opened, token.end)
+        elif depth == 0 and token.type not in _LAYOUT:
+            yield token.start, _BLOCK.get(token.type, token.string)
+
+
+def _slice(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    whole = "".join(lines[start[0] - 1 : end[0]])
+    return whole[start[1] : len(whole) - len(lines[end[0] - 1]) + end[1]]
+
+
+def imported_modules(source: str, name: str, is_package: bool) -> set[str]:
+    """Names that `source` (of module `name`) imports anywhere, except for type checking only: modules or attributes."""
+    names: set[str] = set()
+    for node in _runtime_nodes(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, name, is_package)
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def _absolute(node: ast.ImportFrom, name: str, is_package: bool) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parts = name.split(".")
+    anchor = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    return ".".join([*anchor, node.module] if node.module else anchor)
+
+
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in node.orelse:
+                yield other
+                yield from _runtime_nodes(other)
+            continue
+        yield node
+        yield from _runtime_nodes(node)

@@ -1,0 +1,154 @@
+"""Get a published result set, or part of it, beside what was made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flowkeeper.bring import Shortage, bring_into_cache, place_all, shortage_error
+from flowkeeper.checkout import Checkout, open_checkout
+from flowkeeper.errors import UserError
+from flowkeeper.files import md5_file, sha256_file
+from flowkeeper.interface import Workflow
+from flowkeeper.programs import Say
+from flowkeeper.restore import Restored, restore
+from flowkeeper.seen import read_memory, stat_of
+from flowkeeper.sets import SharedSet, chosen, is_here, read_shared, refuse_while_running
+from flowkeeper.words import count, listed, size_text
+
+
+def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str], bulk: bool, say: Say) -> Restored:
+    """Get the result set `name` (default: see `sets.chosen`) and give its files their records and times.
+
+    only: kinds of files (Workflow.kinds); none: all but bulk files. bulk: these too. Files that are here in an earlier
+    published version are brought up to date in any case; what was made here is not overwritten. Raises UserError,
+    having changed nothing among results and inputs, when something cannot be had.
+    """
+    checkout = open_checkout(workflow, root, say)
+    results = chosen(workflow, root, name)
+    refuse_while_running(workflow, root)
+    shared = read_shared(checkout, results, say)
+    memory = read_memory(results)
+    wanted = _wanted(shared, only, bulk)
+    lacking = {path: md5 for path, md5 in wanted.items() if not is_here(root, memory, path, md5)}
+    _refuse_to_overwrite(checkout, shared, lacking)
+    others = {path: md5 for path, md5 in shared.files.items() if path not in wanted and path not in shared.bulk}
+    old = {path: md5 for path, md5 in others.items() if (root / path).exists() and not is_here(root, memory, path, md5)}
+    lacking |= {path: md5 for path, md5 in old.items() if checkout.cache.has(md5_file(root / path))}
+    _announce(checkout, shared, wanted, lacking, say)
+    _bring_and_place(checkout, shared, lacking, say)
+    restored = restore(results)
+    for line in _told(shared, restored):
+        say(line)
+    return restored
+
+
+def _wanted(shared: SharedSet, only: Sequence[str], bulk: bool) -> dict[str, str]:
+    """Path -> md5 of what is asked for: the ledger first, then the inputs."""
+    results, workflow = shared.results, shared.results.workflow
+    if bulk and not shared.bulk:
+        raise UserError(
+            f"{results.folder}.dvc: was published without {workflow.bulk.file}; {workflow.bulk.again} where it is"
+            f" absent, or ask the publisher to run `{workflow.command} publish {workflow.bulk.option}`."
+        )
+    wanted = {results.ledger_file: shared.files[results.ledger_file], **shared.inputs}
+    for path, md5 in shared.files.items():
+        inner = path.removeprefix(f"{results.folder}/")
+        if path not in shared.bulk and (not only or any(workflow.kinds[kind](inner) for kind in only)):
+            wanted[path] = md5
+    return wanted | (shared.bulk if bulk else {})
+
+
+def _refuse_to_overwrite(checkout: Checkout, shared: SharedSet, lacking: Iterable[str]) -> None:
+    """Raise UserError when files that were never published stand where published ones are to be placed."""
+    own = []
+    for path in lacking:
+        here = checkout.root / path
+        derived = path in shared.bulk or path == shared.results.ledger_file  # made from the others, at any time again
+        if stat_of(here) is not None and not derived and not checkout.cache.has(md5_file(here)):
+            own.append(path)
+    if own:
+        raise UserError(
+            f"{count(own)} here would be overwritten and never {'was' if len(own) == 1 else 'were'} published:"
+            f" {listed(own)}; publish your results, or move or delete these files (one that is damaged is put right by"
+            f" {shared.results.type('repair')})."
+        )
+
+
+def _announce(
+    checkout: Checkout, shared: SharedSet, wanted: Mapping[str, str], lacking: Mapping[str, str], say: Say
+) -> None:
+    """Say what will be got, before it is."""
+    far = [path for path, md5 in lacking.items() if not checkout.cache.has(md5)]
+    header = shared.ledger.header
+    say(
+        f"{shared.results.folder}: published {header.get('created', 'some time')} from commit"
+        f" {str(header.get('commit', '?'))[:12]}"
+    )
+    say(
+        f"{len(wanted)} of its {len(shared.files) + len(shared.inputs)} files are asked for,"
+        f" {size_text(shared.size_of(wanted))}; to download: {count(far)}, {size_text(shared.size_of(far))}; from DVC's"
+        f" cache: {len(lacking) - len(far)}; here already: {len(wanted) - len(set(lacking).intersection(wanted))}."
+    )
+
+
+def _bring_and_place(checkout: Checkout, shared: SharedSet, lacking: Mapping[str, str], say: Say) -> None:
+    """Bring files of a set (path -> md5) into the cache and then, when all are there, into place, in this order.
+
+    Inputs that the commit does not have in the set's version are left out, and named. Raises UserError before the
+    first file is placed.
+    """
+    inputs = checkout.workflow.inputs
+    if shared.inputs:
+        checkout.pointer(inputs)
+    shortage = bring_into_cache(checkout, lacking, targets(lacking, shared.files, inputs), say)
+    known = checkout.listing(inputs)
+    foreign = [path for path in shortage.damaged if path.startswith(f"{inputs}/") and known.get(path) != lacking[path]]
+    damaged = [path for path in shortage.damaged if path not in foreign]
+    shortage = Shortage(shortage.missing, damaged, shortage.refused)
+    if shortage:
+        raise shortage_error(checkout, shortage, lacking)
+    if foreign:
+        say(
+            f"note: {inputs}.dvc of this commit has not the {listed(foreign)} that this set was made with; left out."
+            f" Take {inputs}.dvc from the commit that published the set, or let snakemake make it again where a job"
+            " needs it."
+        )
+    place_all(checkout, {path: md5 for path, md5 in lacking.items() if path not in foreign}, say)
+
+
+def targets(wanted: Iterable[str], listed: Iterable[str], inputs: str) -> list[str]:
+    """The files of `wanted`; where all `listed` files of a folder of results are wanted, the folder instead."""
+    files = set(wanted)
+    partial = {parent for path in set(listed) - files for parent in Path(path).parents}
+    asked = []
+    for path in sorted(files):
+        above = [] if path.startswith(f"{inputs}/") else list(reversed(Path(path).parents))[2:]
+        asked.append(str(next((folder for folder in above if folder not in partial), path)))
+    return list(dict.fromkeys(asked))
+
+
+def _told(shared: SharedSet, restored: Restored) -> Iterator[str]:
+    said = f"files with record and time restored: {restored.restored}; left as they were: {restored.kept}"
+    if restored.gone:
+        said += f"; here before and absent now: {listed(restored.gone)}"
+    yield f"{said}."
+    other = list(_other_environment(shared))
+    if other:
+        yield (
+            f"note: made with {', '.join(other)}; what is made here beside it may differ in its last digits, unless the"
+            " environment of the commit that published it is installed."
+        )
+    yield "next: `snakemake -n`, with the --configfile or --config of the set, says what would be done here."
+
+
+def _other_environment(shared: SharedSet) -> Iterator[str]:
+    """Packages, and the lock of all, that were of another version where the set was published."""
+    header, workflow, here = shared.ledger.header, shared.results.workflow, shared.results.workflow.versions()
+    known = header.get("versions")
+    for package, version in known.items() if isinstance(known, dict) else ():
+        if here.get(package) not in (None, version):
+            yield f"{package} {version} (here {here[package]})"
+    lock = shared.results.root / workflow.lock
+    if header.get("lock_sha256") and lock.is_file() and sha256_file(lock) != header["lock_sha256"]:
+        yield f"another {workflow.lock}"
