@@ -26,11 +26,8 @@ from flowkeeper.settings import settings_digest
 COMMAND_LINE = {
     *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
     *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
-    *(
-        "flowkeeper",
-        *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "settings", "writers")),
-    ),
-    *("flowkeeper.errors", "flowkeeper.files"),
+    *("flowkeeper", *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "writers"))),
+    *("flowkeeper.errors", "flowkeeper.files", "flowkeeper.settings"),
 }
 
 

@@ -59,7 +59,8 @@ class PaperFiles:
             paper = load_yaml(path)
             if parent := paper.pop("extends", None):
                 inherited = load_paper(self.root, parent, self)
-                for key in ("datasets", "tables", "figures", "claims", "checks", "illustrations", "published"):
+                own_files = ("tables", "figures", "claims", "checks", "illustrations", "published")
+                for key in ("folder", "datasets", *own_files):
                     inherited.pop(key, None)
                 builds_on = [parent, *inherited.pop("builds_on", [])]
                 paper = {**merge(inherited, paper), "builds_on": builds_on}
