@@ -151,5 +151,5 @@ def test_the_real_digits_build(tmp_path: Path) -> None:
 def test_the_user_s_own_column_names_appear_in_complaints(tmp_path: Path) -> None:
     _write(tmp_path / "in", "clip,film,class,part\na,a.mp4,x,train\nb,a.mp4,x,holdout\n", "a.mp4")
     columns = {"id": "clip", "video": "film", "label": "class", "split": "part"}
-    with pytest.raises(UserError, match=r"row 2: column 'part': 'holdout' is not one of"):
+    with pytest.raises(UserError, match=r"row 2: column 'part' is 'holdout'; use 'train'"):
         _build(tmp_path / "in", columns=columns)

@@ -15,6 +15,7 @@ from flowkeeper.dry_run import DryRun, PendingJob
 from flowkeeper.interface import Step
 from flowkeeper.ledger import Job, Ledger, Output, write_ledger
 from flowkeeper.records import mark_incomplete, write_record
+from flowkeeper.settings import save_settings, settings_digest
 from flowkeeper.why import Pending, ending, told
 
 MEASURES = "results/demo/measures.csv"
@@ -62,6 +63,17 @@ def pending(clone: Clone, *jobs: PendingJob, unrecorded: int = 0) -> Pending:
 
 def lines(clone: Clone, *jobs: PendingJob, limit: int | None = 8) -> list[str]:
     return list(told(pending(clone, *jobs), limit))
+
+
+def test_settings_that_a_rule_names_by_digest_are_told(clone: Clone) -> None:
+    former = SETTINGS.replace('"epochs":3', '"epochs":99')
+    record(clone, PREDICTIONS, settings_digest(SETTINGS))
+    assert "settings changed" not in "".join(lines(clone, job(PREDICTIONS, updated=("data/a",))))
+    record(clone, PREDICTIONS, settings_digest(former))
+    changed = job(PREDICTIONS, params=("before",))
+    assert "  settings changed (what they were before is not recorded here)" in lines(clone, changed)
+    save_settings(clone.workflow, clone.root, [former])
+    assert "  settings changed: settings.epochs: 99 -> 3 (greedy seed 0)" in lines(clone, changed)
 
 
 def test_settings_code_and_files_of_one_job_are_all_told(clone: Clone) -> None:
