@@ -49,16 +49,16 @@ from full_size import (
 )
 
 from avbalance.errors import UserError
-from avbalance.files import write_json
-from avbalance.frames import write_text
 from avbalance.plan.sheet import Row
 from avbalance.provenance.run_record import machine
 from avbalance.streams import derive, torch_stream
+from avbalance.table_files import write_text
 from avbalance.training.cell import prepare_torch
 from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
+from flowkeeper.files import write_json
 
 LIMIT_S = 450.0  # of 8 minutes, with what starting and writing take
 ROWS_SHARE = 0.5  # of the budget, kept for the rows of the paper tier

@@ -16,7 +16,7 @@ from avbalance.evaluation.kinds import Block
 from avbalance.evaluation.outcomes import Outcome, judged
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.frames import write_parquet
+from avbalance.table_files import write_parquet
 
 N = 200
 SEEDS = (0, 1, 2)

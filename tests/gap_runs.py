@@ -12,8 +12,8 @@ import pandas as pd
 from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.files import write_json
 from avbalance.plan.config import load_paper
+from flowkeeper.files import write_json
 
 REPOSITORY = Path(__file__).parents[1]
 SLUG = "gmm-adaptive-loss"

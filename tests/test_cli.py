@@ -55,7 +55,7 @@ def test_an_unknown_kind_of_data_set_is_named(
 HALF_THROUGH = """
 import sys, time
 from avbalance import cli
-from avbalance.files import atomic_path
+from flowkeeper.files import atomic_path
 
 def write(options):
     with atomic_path(sys.argv[1]) as temporary:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avbalance.errors import UserError
-from avbalance.files import atomic_path
+from flowkeeper.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = "balanced-audiovisual/table2.md"

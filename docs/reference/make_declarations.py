@@ -15,11 +15,11 @@ import yaml
 from avbalance.data.sources import DatasetFile, kinds, source_of
 from avbalance.data.sources.folder import ClipRow
 from avbalance.declared import Declared
-from avbalance.files import atomic_path
 from avbalance.models import base as models
 from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper, SettingsLayer
 from avbalance.training.protocol import Protocol
 from avbalance.training.tasks import base as tasks
+from flowkeeper.files import atomic_path
 
 PAGE = Path(__file__).with_name("declarations.md")
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from avbalance.files import atomic_path
 from avbalance.methods import base
 from avbalance.methods.base import MethodCard
+from flowkeeper.files import atomic_path
 
 PAGE = Path(__file__).with_name("methods.md")
 HEAD = """# Methods

@@ -19,7 +19,7 @@ from avbalance.analysis.confidence import (
     stopping_epoch,
 )
 from avbalance.errors import UserError
-from avbalance.files import read_json
+from flowkeeper.files import read_json
 
 RULE = StopRule(min_delta=0.1, patience=10, floor=5)
 

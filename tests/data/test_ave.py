@@ -11,7 +11,7 @@ import pytest
 
 from avbalance.data.ave import BACKGROUND, CLASSES, read_annotations, read_orders, videos_in_two_splits
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
 HEADER = "Category&VideoID&Quality&StartTime&EndTime\n"

@@ -20,7 +20,7 @@ from avbalance.data.build import ensure_media
 from avbalance.data.manifest import Manifest, make_manifest, read_manifest, write_manifest
 from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
-from avbalance.files import exclusive, read_json, sha256_file, write_json
+from flowkeeper.files import exclusive, read_json, sha256_file, write_json
 
 OPTIONS = {
     "seed": 11,

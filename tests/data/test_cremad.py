@@ -11,7 +11,7 @@ import pytest
 from avbalance.data.annotations import refuse_repeats
 from avbalance.data.cremad import CLASSES, actor, read_split
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 SHA256 = {
     "train": "68d0d3fd253830328fc92c68f3cf2e215db8c5b86757ad9c5112d2c76ba68bde",

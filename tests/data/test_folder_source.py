@@ -11,7 +11,7 @@ import pytest
 from avbalance.data.manifest import Manifest
 from avbalance.data.sources import folder
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 
 def _spec(root: Path | str, **options: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from avbalance.data.word_timelines import WORDS, SplicedClip, make_clip, part_se
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 RATE, SIDE, FPS = 8000, 16, 4
 EXCERPT = Excerpt((0.0, 0.0, 1.0, 1.0), SIDE, FPS, RATE)

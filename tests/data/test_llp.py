@@ -12,7 +12,7 @@ import pytest
 from avbalance.data.annotations import ListedPart, refuse_repeats
 from avbalance.data.llp import AUDIO_VERSIONS, CLASSES, audio_version, read_segments, read_split
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 A, B, C = "-_aaaaaaaaa_20_30", "bbbbbb_bbbb_0_10", "cccccccccc-_101.8_111.8"  # ids hold dashes and underscores
 SPLIT_HEADER = "filename\tevent_labels\n"

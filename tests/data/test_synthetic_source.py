@@ -13,7 +13,7 @@ from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 
 def _spec(**changes: Any) -> dict[str, Any]:

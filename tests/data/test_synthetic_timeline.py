@@ -15,7 +15,7 @@ from avbalance.data.sources import synthetic_timeline
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import VisualRecipe, get_audio_recipe
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 FRAMES = VisualRecipe("all", "first", 2.0, 32, 20, 4)
 

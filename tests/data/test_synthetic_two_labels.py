@@ -11,7 +11,7 @@ from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.scenes import JointLaw, TwoLabelClip, plan_two_labels
 from avbalance.data.sources import synthetic_two_labels
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 
 def _spec(**changes: Any) -> dict[str, Any]:

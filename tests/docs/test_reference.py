@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from avbalance.cli import _parser
-from avbalance.files import digest_json
 from avbalance.plan.config import load_yaml
+from flowkeeper.files import digest_json
 
 REPOSITORY = Path(__file__).parents[2]
 REFERENCE = REPOSITORY / "docs" / "reference"

@@ -16,8 +16,8 @@ from avbalance.evaluation.claims import assess, published_signs, summary
 from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import Paper
-from avbalance.frames import read_parquet, write_parquet
 from avbalance.reporting.claims_report import claims_markdown
+from avbalance.table_files import read_parquet, write_parquet
 
 
 def claim(name: str, *blocks: dict[str, Any], **more: Any) -> dict[str, Any]:

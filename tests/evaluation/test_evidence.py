@@ -12,7 +12,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.outcomes import UNTESTABLE
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.frames import read_parquet, write_parquet
+from avbalance.table_files import read_parquet, write_parquet
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, UNTESTABLE
-from avbalance.frames import read_parquet, write_parquet
+from avbalance.table_files import read_parquet, write_parquet
 
 CHOSEN = {"audio": "audio", "visual": "other", "rule": {"min_delta": 0.1, "patience": 5, "floor": 2}}
 SHARE = {"kind": "share", "datasets": ["set"], "higher": "audio_preferred", "lower": "visual_preferred", "factor": 0.5}

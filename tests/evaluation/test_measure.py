@@ -23,7 +23,7 @@ from avbalance.evaluation.measure import FURTHER, Measures, assert_identity, mea
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.frames import write_parquet
+from avbalance.table_files import write_parquet
 
 HALF_MODELS = {"cross_fitted": {"audio": {"a": "audio-half-a", "b": "audio-half-b"}}}
 MEASURES = {"thresholds": [0, 0.2], **HALF_MODELS}

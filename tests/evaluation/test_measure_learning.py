@@ -12,7 +12,7 @@ from avbalance.evaluation.measure import Measures
 from avbalance.evaluation.measure_learning import rows
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.files import read_json, write_json
+from flowkeeper.files import read_json, write_json
 
 BLOCK = {
     "metric": "accuracy", "validation_clips": 40, "value": 60.0, "chance": 25.0, "margin": 35.0, "margin_error": 5.0,

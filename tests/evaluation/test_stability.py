@@ -12,9 +12,9 @@ import pytest
 from avbalance.cli import main
 from avbalance.errors import UserError
 from avbalance.evaluation.stability import CLAIM, COMPARISON, TableCell, compare
-from avbalance.files import read_json, write_json
-from avbalance.frames import write_csv
 from avbalance.reporting.stability import as_json, markdown
+from avbalance.table_files import write_csv
+from flowkeeper.files import read_json, write_json
 
 TABLE = "papers/paper/table2.csv"
 RIGHT, WRONG, OPEN, ABSENT = "as claimed", "contrary", "inconclusive", "not testable here"

@@ -16,7 +16,7 @@ from avbalance.features import arrays
 from avbalance.features.arrays import ensure_arrays
 from avbalance.features.extract import extract
 from avbalance.features.store import array_is_there, open_store
-from avbalance.files import read_json, sha256_file, write_json
+from flowkeeper.files import read_json, sha256_file, write_json
 
 SMALL = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
 

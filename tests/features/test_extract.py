@@ -20,7 +20,7 @@ from avbalance.errors import UserError
 from avbalance.features.extract import extract, prepare, stores_locked, unfinished
 from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import open_store
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 SMALL = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
 

@@ -18,7 +18,7 @@ from avbalance.features.networks import frames_of_clips, log_mel_patches
 from avbalance.features.pool import DEFAULT_FUNCTION
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import open_store
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 
 def seen(path, name):

@@ -9,7 +9,7 @@ from avbalance.errors import UserError
 from avbalance.features import store as store_module
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import StoreWriter, array_is_there, open_store, row_bytes
-from avbalance.files import read_json, write_json
+from flowkeeper.files import read_json, write_json
 
 RECIPE = get_audio_recipe("logmel2x4-1s")
 COLUMNS = {"status": "ok", "reason": "", "n_frames": 4, "width": 0, "height": 0, "duration": 1.0}

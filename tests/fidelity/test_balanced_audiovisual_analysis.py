@@ -17,14 +17,14 @@ from avbalance.analysis.subsets import check_nested, read_subsets, subset_mask
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import assert_identity, read_measurements
 from avbalance.evaluation.paper import Paper
-from avbalance.files import read_json
-from avbalance.frames import write_parquet
 from avbalance.plan.config import load_paper
 from avbalance.plan.trees import plain
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.facts import write_lost_clips
 from avbalance.reporting.kinds import read_kind
 from avbalance.reporting.tables import render_tables
+from avbalance.table_files import write_parquet
+from flowkeeper.files import read_json
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "workflow" / "papers" / "balanced-audiovisual"

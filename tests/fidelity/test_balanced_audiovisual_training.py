@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import nn
 
-from avbalance.files import digest_json, read_json
 from avbalance.methods.base import load as load_method
 from avbalance.models.base import Batch, Model, ModelOutput, build
 from avbalance.plan.plan import load_plan
@@ -23,6 +22,7 @@ from avbalance.training.loop import Trainer
 from avbalance.training.protocol import Protocol
 from avbalance.training.tasks.base import load as load_task
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames
+from flowkeeper.files import digest_json, read_json
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "balanced-audiovisual"

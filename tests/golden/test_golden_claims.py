@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from avbalance.evaluation.paper import Paper
-from avbalance.files import read_json
 from avbalance.reporting.claims_report import render_claims
+from flowkeeper.files import read_json
 
 PATH = Path(__file__).with_name("claims_fabricated.json")
 LETTERS = {"as claimed": "+", "contrary": "-", "inconclusive": "?", "not testable here": "x"}

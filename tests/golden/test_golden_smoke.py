@@ -23,8 +23,8 @@ import pandas as pd
 import pytest
 from workspace import Workspace
 
-from avbalance.files import digest_json
 from avbalance.plan.plan import load_plan
+from flowkeeper.files import digest_json
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[1]

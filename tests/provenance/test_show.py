@@ -10,9 +10,9 @@ import pytest
 from workspace import Workspace
 
 from avbalance.errors import UserError
-from avbalance.files import write_json
 from avbalance.provenance import show
 from avbalance.provenance.run_record import RECORD_VERSION
+from flowkeeper.files import write_json
 
 RUNS = "results/smoke/runs/balanced-audiovisual/synthetic-balanced-smoke"
 

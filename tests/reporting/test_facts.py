@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.files import write_json
 from avbalance.reporting.facts import clip_line, lost_clips, notes, preference_line, write_lost_clips
+from flowkeeper.files import write_json
 
 
 def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) -> None:

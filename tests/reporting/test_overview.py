@@ -9,8 +9,8 @@ import pytest
 
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import COUNTED
-from avbalance.files import write_json
 from avbalance.reporting.overview import evidence, render_overview
+from flowkeeper.files import write_json
 
 
 def outcome(verdict: str, effect: float | None, text: str = "A > B", width: float = 1.0, **more: Any) -> dict[str, Any]:

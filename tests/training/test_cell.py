@@ -25,7 +25,6 @@ from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
-from avbalance.files import digest_json, exclusive, read_json, sha256_file
 from avbalance.plan.digest import closure_digests
 from avbalance.plan.entries import training_entries
 from avbalance.provenance.run_record import PINS
@@ -34,6 +33,7 @@ from avbalance.training.cell import CellOptions, recorded_key, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.outputs import read_need
 from avbalance.training.planned import PlannedRun, run_key
+from flowkeeper.files import digest_json, exclusive, read_json, sha256_file
 
 SAME = ("predictions.parquet", "history.csv", "model.safetensors")
 RUNS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from avbalance.files import write_json
 from avbalance.training import runcache
 from avbalance.training.runcache import RunCache, link_files
+from flowkeeper.files import write_json
 
 
 def fill(cache: RunCache, key: str = "k", text: str = "numbers") -> Path:

@@ -15,10 +15,10 @@ from tiny_vectors import CLASSES, MODELS, vector_job, vector_manifest, vector_se
 from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.errors import UserError
 from avbalance.features.recipes import get_audio_recipe
-from avbalance.files import read_json
 from avbalance.models.base import Batch, build
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
+from flowkeeper.files import read_json
 
 RECIPE = get_audio_recipe("seconds10-vggish-pca")
 SIZES = {"train": 60, "val": 18, "test": 60}

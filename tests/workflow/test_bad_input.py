@@ -24,10 +24,10 @@ from avbalance.errors import UserError
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.paper import DatasetInfo
 from avbalance.features.extract import extract
-from avbalance.files import read_json
 from avbalance.plan.plan import load_plan
 from avbalance.reporting.facts import lost_clips, write_lost_clips
 from avbalance.training.cell import CellOptions, train_cell
+from flowkeeper.files import read_json
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "training")]

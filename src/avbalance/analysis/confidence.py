@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.flatness import audio_share, flatness_measures, grid_counts
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, write_json
-from avbalance.frames import write_csv, write_parquet
 from avbalance.stopping import StopRule, early_stop
+from avbalance.table_files import write_csv, write_parquet
+from flowkeeper.files import atomic_path, write_json
 
 SPLITS = ("train", "val", "test")
 BINS = 100

@@ -27,7 +27,7 @@ from avbalance.analysis.confidence import (
 )
 from avbalance.data.manifest import ANNOTATED
 from avbalance.errors import UserError
-from avbalance.frames import read_parquet, write_parquet
+from avbalance.table_files import read_parquet, write_parquet
 
 OVERALL = "overall"
 TIE = "tie"

@@ -31,11 +31,11 @@ from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, wr
 from avbalance.data.sources.built import BuiltOptions
 from avbalance.data.sources.common import card_for, read_options
 from avbalance.errors import UserError
-from avbalance.files import write_json
-from avbalance.frames import write_csv, write_parquet
 from avbalance.plan.digest import code_digest
+from avbalance.table_files import write_csv, write_parquet
 from avbalance.training.cell import prepare_torch
 from avbalance.training.data import Clips
+from flowkeeper.files import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from avbalance.analysis.confidence import mean_confidence, stopping_epoch
 from avbalance.balancing.candidates import grouped_split
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, digest_json
 from avbalance.methods.unimodal import Unimodal
 from avbalance.stopping import StopRule
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer
+from flowkeeper.files import atomic_path, digest_json
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.features.recipes import VisualRecipe, get_visual_recipe
-from avbalance.files import read_json
-from avbalance.frames import write_csv
+from avbalance.table_files import write_csv
+from flowkeeper.files import read_json
 
 logger = logging.getLogger(__name__)
 

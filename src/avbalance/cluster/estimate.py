@@ -16,12 +16,12 @@ from avbalance.cluster.inventory import building, gaps, table, take_inventory
 from avbalance.data.sources.built import BuiltOptions
 from avbalance.data.sources.common import read_options
 from avbalance.errors import UserError
-from avbalance.files import read_json
 from avbalance.plan.cells import RunCell, SeededRun
 from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan
 from avbalance.plan.sheet import Row
 from avbalance.provenance.run_record import RECORD
+from flowkeeper.files import read_json
 
 COSTS = "config/costs.yaml"
 PROFILE = "profiles/slurm/config.yaml"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, exclusive
+from flowkeeper.files import atomic_path, exclusive
 
 GRID_RECORD = "https://zenodo.org/api/records/3625687"  # never tried from here
 _TIMINGS = "alignments.zip"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avbalance.data.annotations import ListedPart, ListLine, Oddity, read_columns, refuse_repeats
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 CLASSES = (
     "Speech",

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, digest_json
+from flowkeeper.files import atomic_path, digest_json
 
 SPLITS = ("train", "val", "test")
 MODALITIES = ("audio", "visual")

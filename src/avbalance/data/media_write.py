@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from avbalance.files import atomic_path
+from flowkeeper.files import atomic_path
 
 _VIDEO_OPTIONS = {"preset": "ultrafast", "crf": "23", "threads": "1"}
 _AUDIO_OPTIONS = {"threads": "1"}

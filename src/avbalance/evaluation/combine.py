@@ -7,9 +7,9 @@ from typing import Any
 
 from avbalance.analysis.learning import joined
 from avbalance.evaluation.predictions import read_predictions, write_predictions
-from avbalance.files import digest_json, read_json, sha256_file, write_json
 from avbalance.methods import base as methods
 from avbalance.provenance.run_record import RECORD, Clock, circumstances
+from flowkeeper.files import digest_json, read_json, sha256_file, write_json
 
 
 def combine_runs(jobs: list[dict[str, Any]], code: str, out: Path) -> None:

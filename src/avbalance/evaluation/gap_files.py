@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
-from avbalance.files import read_json
+from flowkeeper.files import read_json
 
 MIXTURES, GAPS, FINE_TUNING = "mixtures.json", "gaps.json", "fine_tuning.json"
 _Content = TypeVar("_Content")

@@ -66,7 +66,7 @@ from avbalance.evaluation.rows import (
     Row,
     majority,
 )
-from avbalance.frames import read_parquet, write_parquet
+from avbalance.table_files import read_parquet, write_parquet
 
 GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint", "metric"]
 COLUMNS = (

@@ -15,8 +15,8 @@ from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.subsets import OVERALL
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.rows import CROSS_FITTED, NO_SUBSET, Row
-from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
+from flowkeeper.files import read_json
 
 if TYPE_CHECKING:
     from avbalance.evaluation.measure import Measures

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
-from avbalance.frames import read_parquet, write_parquet
+from avbalance.table_files import read_parquet, write_parquet
 
 SCHEMA = pa.schema(
     [

@@ -16,8 +16,8 @@ import pandas as pd
 
 from avbalance.errors import UserError
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, SHOWN
-from avbalance.files import read_json
 from avbalance.provenance.run_record import RECORD
+from flowkeeper.files import read_json
 
 UNTESTED = "not testable"  # how the verdict on what a set cannot test begins
 LEAST_EQUAL = 0.95  # share of verdicts that must be the same

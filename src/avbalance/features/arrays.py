@@ -15,8 +15,8 @@ from avbalance.features.extract import manifest_digest, prepare, stores_locked, 
 from avbalance.features.pool import DEFAULT_FUNCTION
 from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import ARRAY, CARD, INDEX, array_is_there, vouch
-from avbalance.files import canonical_json, read_json, sha256_file
 from avbalance.names import rule_name
+from flowkeeper.files import canonical_json, read_json, sha256_file
 
 log = logging.getLogger(__name__)
 

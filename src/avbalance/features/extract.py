@@ -48,8 +48,8 @@ from avbalance.features.store import (
     row_bytes,
     store_name,
 )
-from avbalance.files import digest_json, exclusive
 from avbalance.plan.digest import code_digest
+from flowkeeper.files import digest_json, exclusive
 
 log = logging.getLogger(__name__)
 

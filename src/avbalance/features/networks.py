@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from avbalance.errors import UserError
 from avbalance.features.decode import Keep, shrink
 from avbalance.features.recipes import SegmentRecipe
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.features.recipes import USABLE, Recipe
-from avbalance.files import atomic_path, read_json, sha256_file, write_json
+from flowkeeper.files import atomic_path, read_json, sha256_file, write_json
 
 ARRAY, INDEX, CARD = "features.npy", "index.parquet", "card.json"
 FACTS = "array.json"  # on the array that lies here: see `StoreWriter.place_array`

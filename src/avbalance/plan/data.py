@@ -8,11 +8,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from avbalance.files import canonical_json
 from avbalance.plan.config import load_dataset
 from avbalance.plan.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.entries import members, source_entries, source_module
 from avbalance.plan.sheet import Row
+from flowkeeper.files import canonical_json
 
 MODALITIES = ("audio", "visual")
 STORE_FILES = ("index.parquet", "card.json")  # the array beside them is known by the card and can be made again

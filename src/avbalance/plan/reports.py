@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from avbalance.files import canonical_json
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.data import recipes_of
 from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
 from avbalance.reporting.kinds import module_name
+from flowkeeper.files import canonical_json
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.files import canonical_json
 from avbalance.plan.cells import RunCell, SeededRun, combinations, training_rules
 from avbalance.plan.data import MODALITIES, DataPlan, recipes_of
 from avbalance.plan.entries import combining_entries, members, training_entries
 from avbalance.plan.trees import plain
+from flowkeeper.files import canonical_json
 
 
 class TrainingPlan(DataPlan):

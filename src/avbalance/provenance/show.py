@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.files import canonical_json, read_json
 from avbalance.plan.digest import code_digest
 from avbalance.plan.entries import combining_entries, training_entries
 from avbalance.provenance.run_record import RECORD, RECORD_VERSION, code_state
+from flowkeeper.files import canonical_json, read_json
 
 RERUN = "rerun"  # folder into which the shown commands train
 

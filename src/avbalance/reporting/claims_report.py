@@ -17,11 +17,11 @@ from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
-from avbalance.files import write_json
-from avbalance.frames import write_text
 from avbalance.reporting.cells import SMALL
 from avbalance.reporting.escape import escape_markdown
 from avbalance.reporting.facts import CROSS_FITTED_NOTE, cut_lines
+from avbalance.table_files import write_text
+from flowkeeper.files import write_json
 
 WORDS = {  # on the paper's own data and on others -> verdict on a claim -> its words
     own: {CLAIMED: claimed, CONTRARY: contrary, INCONCLUSIVE: INCONCLUSIVE, UNTESTABLE: UNTESTABLE}

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.files import read_json
-from avbalance.frames import read_parquet, write_csv
+from avbalance.table_files import read_parquet, write_csv
+from flowkeeper.files import read_json
 
 ABSENT = "not made in this tier"
 OK = "ok"

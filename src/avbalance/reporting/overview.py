@@ -11,9 +11,9 @@ from avbalance.analysis.statistics import TINY
 from avbalance.errors import UserError
 from avbalance.evaluation.declarations import PROTOCOLS
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE
-from avbalance.files import read_json
-from avbalance.frames import write_text
 from avbalance.reporting.claims_report import WORDS, interval_text, render_page, verdict_text
+from avbalance.table_files import write_text
+from flowkeeper.files import read_json
 
 
 def render_overview(name: str, claims: Sequence[str | Path], out: str | Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.evaluation.stability import CLAIM, COMPARISON, LEAST_EQUAL, Comparison
-from avbalance.files import write_json
-from avbalance.frames import write_text
 from avbalance.reporting.escape import escape_markdown, markdown_table
+from avbalance.table_files import write_text
+from flowkeeper.files import write_json
 
 
 def write_stability(sets: Comparison, out: Path) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbalance.frames import write_csv, write_text
 from avbalance.reporting.cells import NOT_CONVERGED, NOT_LEARNED, CellValue
 from avbalance.reporting.declared_tables import AxisEntry, DeclaredTable
 from avbalance.reporting.escape import escape_markdown, escape_tex, markdown_table
+from avbalance.table_files import write_csv, write_text
 
 ABSENT = "–"
 SMALL_MARK = "†"

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from avbalance.errors import UserError
-from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.models.base import build
 from avbalance.provenance.run_record import RECORD, Clock, circumstances
 from avbalance.streams import torch_stream
@@ -33,6 +32,7 @@ from avbalance.training.progress import Progress
 from avbalance.training.runcache import RunCache, link_files
 from avbalance.training.settings import read_settings
 from avbalance.training.state import Checkpoints
+from flowkeeper.files import digest_json, exclusive, read_json, sha256_file, write_json
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from avbalance.data.manifest import EVENTS, LABELLING, TIMELINE, Manifest, read_manifest
 from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
-from avbalance.files import digest_json
 from avbalance.models.base import MODALITIES, Batch
 from avbalance.training.data_settings import DataSettings
 from avbalance.training.partition import Indices, partition
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames, training_frames
+from flowkeeper.files import digest_json
 
 _SCALED_AT_ONCE = 256  # clips
 IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones stay memory-mapped

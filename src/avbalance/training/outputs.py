@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 
 from avbalance.analysis.learning import exempt, guessing_loss, judged
 from avbalance.errors import UserError
-from avbalance.files import atomic_path, canonical_json, read_json
 from avbalance.methods.base import Indices
 from avbalance.training.data import Clips
 from avbalance.training.loop import Trainer
 from avbalance.training.tasks.base import Place
+from flowkeeper.files import atomic_path, canonical_json, read_json
 
 _METADATA = "avbalance"  # key of the facts about a run in the header of its weights
 _FEATURES = ("audio_recipe", "visual_recipe", "standardise")

@@ -12,9 +12,9 @@ import torch
 
 from avbalance.errors import UserError
 from avbalance.features.store import open_store
-from avbalance.files import digest_json, sha256_file
 from avbalance.provenance.run_record import pinned, versions
 from avbalance.training.protocol import Protocol
+from flowkeeper.files import digest_json, sha256_file
 
 READABLE = (".json", ".safetensors")  # of the files that a run needs of others, those that its method gets to read
 _PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items() if not field.is_required()}

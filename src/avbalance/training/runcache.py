@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-from avbalance.files import exclusive, read_json, sha256_file, write_json
 from avbalance.provenance.run_record import RECORD
+from flowkeeper.files import exclusive, read_json, sha256_file, write_json
 
 _CONTENTS = "contents.json"
 _KEY = re.compile(r"[0-9a-f]{64}")

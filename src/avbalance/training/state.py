@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from avbalance.files import atomic_path
+from flowkeeper.files import atomic_path
 
 
 @dataclass

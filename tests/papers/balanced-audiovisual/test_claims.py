@@ -12,8 +12,8 @@ from avbalance.analysis.flatness import grid_counts, square_divergence
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, Outcome
 from avbalance.evaluation.paper import Paper
-from avbalance.frames import read_parquet, write_parquet
 from avbalance.papers.balanced_audiovisual.claims.share import implied_share
+from avbalance.table_files import read_parquet, write_parquet
 
 
 @pytest.fixture

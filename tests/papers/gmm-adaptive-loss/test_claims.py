@@ -15,7 +15,7 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import Paper
-from avbalance.files import read_json, write_json
+from flowkeeper.files import read_json, write_json
 
 OURS = "Adaptive loss (our formulation)"
 

@@ -11,11 +11,11 @@ from relevance_files import CONFUSIONS, FOLDER, declarations, labels, made_up_pa
 
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.evaluation.published import load_published
-from avbalance.frames import write_parquet
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.table_text import BuiltTable, long_frame, markdown
 from avbalance.reporting.tables import build_table
+from avbalance.table_files import write_parquet
 
 TABLES = {entry["id"]: entry for entry in declarations()["tables"]}
 

@@ -30,7 +30,7 @@ from avbalance.data.sources.common import (
 )
 from avbalance.data.sources.options import ClipOptions, FilePath
 from avbalance.errors import UserError
-from avbalance.files import read_json
+from flowkeeper.files import read_json
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest

@@ -55,7 +55,7 @@ def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
     from avbalance.balancing.candidates import grouped_split
     from avbalance.balancing.recalibration import hashes
     from avbalance.data.manifest import make_manifest, read_manifest
-    from avbalance.frames import read_parquet
+    from avbalance.table_files import read_parquet
 
     options = read_options(OPTIONS, spec)
     folder = out_dir.parent / options.built

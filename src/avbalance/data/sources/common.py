@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from avbalance.data.sources.options import ClipOptions, MediaOptions
 from avbalance.declared import Declared, read
 from avbalance.errors import UserError
-from avbalance.files import sha256_file
+from flowkeeper.files import sha256_file
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
 

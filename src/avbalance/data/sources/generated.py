@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from avbalance.data.sources.common import card_for, plain_options, read_options, ready_options
 from avbalance.data.sources.options import MadeOptions
 from avbalance.errors import LostClip, UserError
-from avbalance.files import digest_json, exclusive, read_json, sha256_file, write_json
 from avbalance.names import rule_name
 from avbalance.plan.digest import code_digest
+from flowkeeper.files import digest_json, exclusive, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
     import numpy as np

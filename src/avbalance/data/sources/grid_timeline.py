@@ -10,7 +10,7 @@ from avbalance.data.sources.grid import CorpusOptions, missing_corpus
 from avbalance.data.sources.options import FlipOptions, Side
 from avbalance.data.sources.synthetic_timeline import BACKGROUND, Scheme, timeline_columns
 from avbalance.declared import Size
-from avbalance.files import digest_json
+from flowkeeper.files import digest_json
 
 if TYPE_CHECKING:
     import numpy as np

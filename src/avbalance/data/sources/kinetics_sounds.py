@@ -30,7 +30,7 @@ from avbalance.data.sources.common import (
 from avbalance.data.sources.options import FilePath, MediaOptions
 from avbalance.declared import Once
 from avbalance.errors import UserError
-from avbalance.files import read_json
+from flowkeeper.files import read_json
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest

@@ -21,12 +21,12 @@ from avbalance.declared import Declared, Known, Run, refusal
 from avbalance.evaluation.histories import read_history
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
-from avbalance.files import atomic_path
-from avbalance.frames import write_csv
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
 from avbalance.reporting.facts import ABSENT, data_of
 from avbalance.reporting.kinds import entries, folders_of, read_kind
+from avbalance.table_files import write_csv
+from flowkeeper.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes

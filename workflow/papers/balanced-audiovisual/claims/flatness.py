@@ -16,7 +16,7 @@ from avbalance.evaluation.evidence import LACKING, Evidence
 from avbalance.evaluation.kinds import Block, Some
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.rows import ESTIMATED, PLANTED
-from avbalance.frames import read_parquet
+from avbalance.table_files import read_parquet
 
 
 class Flatness(Block):

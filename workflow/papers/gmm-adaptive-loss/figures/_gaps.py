@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from avbalance.declared import Declared, Run
 from avbalance.evaluation.gap_files import GapFit, read_gaps, read_mixtures
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.frames import read_parquet
 from avbalance.reporting import figures
+from avbalance.table_files import read_parquet
 
 BALANCED, IMBALANCED = "#3b6fd4", "#d62728"
 PLANTED = ("planted_audio", "planted_visual")

@@ -6,10 +6,10 @@ import pandas as pd
 
 from avbalance.declared import Role, Run
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.frames import read_parquet
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.table_files import read_parquet
 
 COLUMNS = ("dataset", "method", "seed", "epoch", "rank", "id", "label", "s_audio", "s_visual", "d", "g", "planted")
 
