@@ -27,7 +27,7 @@ from avbalance.analysis.parsing_scores import METRICS, active_segments, evaluate
 from avbalance.data import llp
 from avbalance.features.recipes import get_audio_recipe
 from avbalance.methods import base as methods
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.jomold import denoised
 from avbalance.methods.parts import modulation
 from avbalance.methods.parts.parsing import (
@@ -104,8 +104,8 @@ def make_batch(classes: int = CLASSES, audio: int = 1, visual: int = 2) -> Batch
     return Batch(sound, sight, label, torch.arange(VIDEOS))
 
 
-def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> Step:
-    return Step(epoch, index, 10, torch.Generator().manual_seed(seed))
+def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> TrainingStep:
+    return TrainingStep(epoch, index, 10, torch.Generator().manual_seed(seed))
 
 
 def prepared(method: Any, model: Any, ratio: float = 0.5, classes: int = CLASSES) -> Any:
@@ -708,9 +708,7 @@ def test_item_19_modulation_stands_between_backward_and_the_optimiser(
 
 
 def test_item_20_noise_has_the_spread_of_the_unmodulated_gradient_and_also_where_nothing_is_damped() -> None:
-    assert {method_of(run).options.noise for run in ("ours", "jomold-dgm", "han-ours", "ogm", "psp-dgm")} == {
-        "added"
-    }
+    assert {method_of(run).options.noise for run in ("ours", "jomold-dgm", "han-ours", "ogm", "psp-dgm")} == {"added"}
     gradient = 0.3 * random(400, 400) + 0.1
     for mu in (1.0, 0.1):
         changed, state = gradient.clone(), torch.get_rng_state()
