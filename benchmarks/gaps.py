@@ -10,7 +10,7 @@ import torch
 from side_by_side import ratio
 
 from avbalance.analysis.modality_gap import fit, posterior
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.head_losses import HeadLosses
 from avbalance.models.base import Batch, build
 
@@ -28,7 +28,7 @@ def epoch(generator: torch.Generator) -> None:
     batch = Batch(audio, visual, torch.arange(BATCH) % CLASSES, torch.arange(BATCH))
     method = HeadLosses()
     for index in range(CLIPS // BATCH):
-        loss = method.loss(model, model(batch), batch, Step(0, index, CLIPS // BATCH, generator))
+        loss = method.loss(model, model(batch), batch, TrainingStep(0, index, CLIPS // BATCH, generator))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

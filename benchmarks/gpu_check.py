@@ -197,7 +197,7 @@ def exactness(options: Options, load: Load) -> dict[str, Any]:
 
 def steps_of(trainer: Trainer, loading: bool) -> Iterator[int]:
     """Optimiser steps without end, yielding the clips of each; `loading`: batches are read and augmented anew."""
-    from avbalance.methods.base import Step
+    from avbalance.methods.base import TrainingStep
 
     indices = trainer.parts["train"]
     count = trainer.source.batches(indices)
@@ -209,7 +209,7 @@ def steps_of(trainer: Trainer, loading: bool) -> Iterator[int]:
         for index, batch in enumerate(batches if loading or kept is None else [kept] * count):
             kept = batch
             generator = torch_stream(trainer.device, trainer.seed, "check", epoch, index)
-            trainer._step(batch, Step(epoch=epoch, index=index, batches=count, generator=generator))
+            trainer._step(batch, TrainingStep(epoch=epoch, index=index, batches=count, generator=generator))
             yield len(batch.label)
 
 

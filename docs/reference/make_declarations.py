@@ -111,8 +111,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Name of a file of workflow/schemas -> its JSON schema."""
     files = {"config": Configuration, "paper": DeclaredPaper, **FILES}
     found = {name: with_settings(model.model_json_schema()) for name, model in files.items()}
+    pair = {"value": {}, "source": {"type": "string"}}
     for name in ("paper", *FILES):
         found[name] = sourced(found[name])
+        found[name].setdefault("$defs", {})["Sourced"] = {
+            "type": "object", "required": list(pair), "additionalProperties": False, "properties": pair,
+        }  # fmt: skip
     return {**found, "dataset": dataset_schema(), "manifest": ClipRow.model_json_schema()}
 
 
@@ -170,15 +174,15 @@ def with_source(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") in ("object", "array") or "$ref" in schema or "allOf" in schema:
         return schema
     described = {"description": schema["description"]} if "description" in schema else {}
-    pair = {"type": "object", "required": ["value", "source"], "additionalProperties": False}
-    return {"anyOf": [schema, {**pair, "properties": {"value": {}, "source": {"type": "string"}}}], **described}
+    plain = {key: value for key, value in schema.items() if key != "description"}
+    return {**described, "anyOf": [*plain.pop("anyOf", []), *([plain] if plain else []), {"$ref": "#/$defs/Sourced"}]}
 
 
 def schema_text(schema: Mapping[str, Any]) -> str:
     """A schema as it stands in its file."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     told = "# Made by docs/reference/make_declarations.py; do not edit.\n"
-    return told + yaml.safe_dump({**head, **untitled(schema)}, sort_keys=False, width=120, allow_unicode=True)
+    return told + yaml.safe_dump({**head, **untitled(schema)}, sort_keys=False, default_flow_style=None, width=120)
 
 
 def files() -> dict[Path, str]:

@@ -142,9 +142,8 @@ def test_what_training_writes_is_what_is_read(tmp_path: Path) -> None:
     import torch
 
     from avbalance.models.parsing import ParsingOutput
+    from avbalance.training.tasks import base as tasks
     from avbalance.training.tasks.base import Place
-    from avbalance.training.tasks.localisation import Localisation
-    from avbalance.training.tasks.parsing import Parsing
 
     frames = torch.as_tensor(np.where(FOUND.transpose(0, 3, 1, 2), 0.9, 0.1), dtype=torch.float32)
     video = torch.full((N, len(CLASSES)), 0.7)
@@ -153,7 +152,7 @@ def test_what_training_writes_is_what_is_read(tmp_path: Path) -> None:
     truth = {"events_audio": TRUTH[:, 0], "events_visual": TRUTH[:, 1]}
     clips: Any = SimpleNamespace(ids=np.array(IDS), truth=truth, classes=list(CLASSES))
     outputs: Any = [(SimpleNamespace(label=torch.zeros(N, len(CLASSES))), output)]
-    table = Parsing({"gate": "global"}).predictions(clips, np.arange(N), Place("test"), outputs)
+    table = tasks.load({"task": "parsing", "gate": "global"}).predictions(clips, np.arange(N), Place("test"), outputs)
     read = read_parsing(write(tmp_path / "p.parquet", table))
     assert (read.gate, read.truth_audio_repaired) == ("global", None)
     np.testing.assert_array_equal(read.segments(np.arange(N)), FOUND)
@@ -164,7 +163,7 @@ def test_what_training_writes_is_what_is_read(tmp_path: Path) -> None:
     clips.classes = [*CLASSES, "Background"]
     logits = torch.randn(N, SEGMENTS, 4)
     outputs = [(SimpleNamespace(label=None), SimpleNamespace(logits=logits, scores={}))]
-    table = Localisation({}).predictions(clips, np.arange(N), Place("test"), outputs)
+    table = tasks.load({"task": "localisation"}).predictions(clips, np.arange(N), Place("test"), outputs)
     located = read_localisation(write(tmp_path / "l.parquet", table))
     np.testing.assert_array_equal(located.logits, logits.numpy())
     assert (located.label[~TRUTH[:, 1].any(axis=1)] == 3).all()

@@ -27,7 +27,7 @@ from avbalance.analysis.parsing_scores import METRICS, active_segments, evaluate
 from avbalance.data import llp
 from avbalance.features.recipes import get_audio_recipe
 from avbalance.methods import base as methods
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.jomold import denoised
 from avbalance.methods.parts import modulation
 from avbalance.methods.parts.parsing import (
@@ -105,8 +105,8 @@ def make_batch(classes: int = CLASSES, audio: int = 1, visual: int = 2) -> Batch
     return Batch(sound, sight, label, torch.arange(VIDEOS))
 
 
-def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> Step:
-    return Step(epoch, index, 10, torch.Generator().manual_seed(seed))
+def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> TrainingStep:
+    return TrainingStep(epoch, index, 10, torch.Generator().manual_seed(seed))
 
 
 def prepared(method: Any, model: Any, ratio: float = 0.5, classes: int = CLASSES) -> Any:

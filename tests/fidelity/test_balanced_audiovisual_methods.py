@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.gradient_blending import GradientBlending, estimate
 from avbalance.methods.greedy import Curation, Greedy, learning_speed, next_curation
 from avbalance.methods.ogm_ge import OGMGE, confidence_sum, modulation_coefficients
@@ -40,8 +40,8 @@ def make_batch(frames: int = 2, seed: int = 1) -> Any:
     return Batch(audio, visual, torch.tensor([0, 1, 2, 0]), torch.arange(4))
 
 
-def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> Step:
-    return Step(epoch, index, 10, torch.Generator().manual_seed(seed))
+def make_step(epoch: int = 0, index: int = 0, seed: int = 5) -> TrainingStep:
+    return TrainingStep(epoch, index, 10, torch.Generator().manual_seed(seed))
 
 
 def after_backward(model: Model) -> tuple[Batch, Any]:

@@ -36,7 +36,7 @@ from avbalance.methods.adaptive_loss import (
     imbalance,
     signed_gap,
 )
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts import gaps
 from avbalance.models.base import Batch, ModelOutput, build
 from avbalance.plan.config import load_paper
@@ -256,10 +256,10 @@ def test_item_09_warm_up_uses_no_term_of_the_gap(clips: Any) -> None:
     output = ModelOutput(AUDIO + VISUAL, {"audio": AUDIO, "visual": VISUAL}, {})
     batch = Batch(None, None, LABEL, torch.arange(4))
     for epoch in (0, 19):
-        found = method.loss(model, output, batch, Step(epoch, 0, 1, torch.Generator()))
+        found = method.loss(model, output, batch, TrainingStep(epoch, 0, 1, torch.Generator()))
         assert found.item() == pytest.approx(1.723019, abs=1e-6)
     second = AdaptiveLoss(method.options)
-    after = second.loss(model, output, batch, Step(20, 0, 1, torch.Generator()))
+    after = second.loss(model, output, batch, TrainingStep(20, 0, 1, torch.Generator()))
     assert after.item() > 3
     history = trained(clips, "ours", warm_up_epochs=2).history
     assert [("loss_gap" in row, "loss_align" in row) for row in history] == [(False, False)] * 2 + [(True, True)]
@@ -310,7 +310,7 @@ def test_item_14_the_heads_cross_entropies_are_unweighted_in_both_stages(clips: 
     warm = methods.load("head-losses")(options("heads"))
     output = ModelOutput(AUDIO + VISUAL, {"audio": AUDIO, "visual": VISUAL}, {})
     model = adaptive.model
-    loss = warm.loss(model, output, Batch(None, None, LABEL, torch.arange(4)), Step(0, 0, 1, torch.Generator()))
+    loss = warm.loss(model, output, Batch(None, None, LABEL, torch.arange(4)), TrainingStep(0, 0, 1, torch.Generator()))
     assert loss.item() == pytest.approx(expected + cross_entropy(AUDIO + VISUAL, LABEL).item())
 
 

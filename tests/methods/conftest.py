@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from avbalance.methods.base import Method, Step
+from avbalance.methods.base import Method, TrainingStep
 from avbalance.models.base import Batch, Model, build
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes the helper modules of this folder importable
@@ -85,7 +85,7 @@ class TinyTrainer:
             self.method.epoch_end(self, epoch, self.logs[-1])
 
     def step(self, epoch: int, index: int) -> None:
-        step = Step(epoch, index, 3, torch.Generator().manual_seed(1000 * epoch + index))
+        step = TrainingStep(epoch, index, 3, torch.Generator().manual_seed(1000 * epoch + index))
         batch = self.method.batch(self.model, tiny_batch(10 * epoch + index), step)
         self.optimiser.zero_grad()
         output = self.model(batch)

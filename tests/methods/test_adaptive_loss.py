@@ -34,7 +34,7 @@ from avbalance.methods.adaptive_loss import (
     imbalance,
     signed_gap,
 )
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.fine_tuning import high_quality
 from avbalance.methods.parts.three_heads import cross_entropies
 from avbalance.models.base import Batch, build
@@ -280,7 +280,9 @@ def test_during_an_epoch_the_mixture_is_the_last_fitted_one(clips: Any, monkeypa
     (batch, output), *_ = trainer.outputs(trainer.parts["train"])
     heads = (output.logits, output.scores["audio"], output.scores["visual"], batch.label)
     expected = adaptive_terms(*heads, fits[2], trainer.method.options).total(trainer.method.options)
-    assert torch.equal(trainer.method.loss(trainer.model, output, batch, Step(1, 0, 6, torch.Generator())), expected)
+    assert torch.equal(
+        trainer.method.loss(trainer.model, output, batch, TrainingStep(1, 0, 6, torch.Generator())), expected
+    )
 
 
 def test_the_parts_in_the_history_add_up_to_the_loss(adaptive: Any) -> None:

@@ -12,7 +12,7 @@ from tiny_parsing import CLASSES, NAMES, equal, hand_batch, make_clips, parsing_
 from torch.nn.functional import binary_cross_entropy
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.cvcms import CVCMS, cross_video_contrastive, partners
 from avbalance.methods.parts.labels import refined, removed_labels
 from avbalance.methods.parts.parsing import Pair
@@ -52,8 +52,8 @@ def clips() -> Any:
     return make_clips()
 
 
-def step(epoch: int, seed: int = 0) -> Step:
-    return Step(epoch, 0, 5, torch.Generator().manual_seed(seed))
+def step(epoch: int, seed: int = 0) -> TrainingStep:
+    return TrainingStep(epoch, 0, 5, torch.Generator().manual_seed(seed))
 
 
 def model() -> Any:

@@ -14,7 +14,7 @@ from tiny_parsing import CLASSES, STEPS, equal, hand_batch, kill_after, make_cli
 
 from avbalance.errors import UserError
 from avbalance.methods import load
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.han import ma_contrastive
 from avbalance.methods.parts.parsing import binary_cross_entropy, parsing_terms, targets
 from avbalance.models.base import build
@@ -36,8 +36,8 @@ def network(name: str = "han", **settings: Any) -> Any:
     return build({"name": name, "width": 16, "dropout": 0.0, **settings}, CLASSES, torch.Generator().manual_seed(0))
 
 
-def step(epoch: int = 0, index: int = 0) -> Step:
-    return Step(epoch, index, STEPS, torch.Generator().manual_seed(9))
+def step(epoch: int = 0, index: int = 0) -> TrainingStep:
+    return TrainingStep(epoch, index, STEPS, torch.Generator().manual_seed(9))
 
 
 def losses(method: Any, model: Any, batch: Any) -> dict[str, float]:

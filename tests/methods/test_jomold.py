@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from avbalance.errors import UserError
 from avbalance.methods import load
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.jomold import denoised, jomold_nce
 from avbalance.methods.parts.parsing import Pair, binary_cross_entropy, targets
 from avbalance.models.base import build
@@ -35,8 +35,8 @@ def network(**settings: Any) -> Any:
     return build({"name": "han", "width": 16, "dropout": 0.0, **settings}, CLASSES, torch.Generator().manual_seed(0))
 
 
-def step(epoch: int = 1, index: int = 0) -> Step:
-    return Step(epoch, index, STEPS, torch.Generator().manual_seed(9))
+def step(epoch: int = 1, index: int = 0) -> TrainingStep:
+    return TrainingStep(epoch, index, STEPS, torch.Generator().manual_seed(9))
 
 
 def trained(clips: Any, options: dict[str, Any], **settings: Any) -> Any:
@@ -127,7 +127,7 @@ LABEL = column(1, 1, 1, 1, 0, 1)
 ORACLE = (column(0.9, 0.8, 0.2, 0.7, 0.1, 0.6), column(0.1, 0.7, 0.9, 0.2, 0.3, 0.8))
 
 
-def worked(clips: Any, where: Step, **options: Any) -> tuple[Pair, Oracle]:
+def worked(clips: Any, where: TrainingStep, **options: Any) -> tuple[Pair, Oracle]:
     """Targets and model of one class, six videos, ratios .4 and .6."""
     trainer = parsing_trainer("jomold", options, clips=clips, needs={"ratios": ratios(0.4, 0.6)})
     method: Any = trainer.method
@@ -138,7 +138,7 @@ def worked(clips: Any, where: Step, **options: Any) -> tuple[Pair, Oracle]:
 
 
 @pytest.mark.parametrize("where", [step(1, 0), step(1, 4), step(20, 2)])
-def test_denoising_worked_case(where: Step, clips: Any) -> None:
+def test_denoising_worked_case(where: TrainingStep, clips: Any) -> None:
     target, oracle = worked(clips, where)
     assert target.audio[:, 0].tolist() == [1, 1, 0, 1, 0, 0]
     assert target.visual[:, 0].tolist() == pytest.approx([0, 0, 0.95, 0, 0.05, 0.95])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts.modulation import (
     COLUMNS,
     OFF,
@@ -130,11 +130,11 @@ def modulation(**options: Any) -> Modulation:
     return Modulation(ModulationOptions(**{"dgm": True, **options}))
 
 
-def step(epoch: int = 0, index: int = 0, seed: int = 5) -> Step:
-    return Step(epoch, index, 3, generator(seed))
+def step(epoch: int = 0, index: int = 0, seed: int = 5) -> TrainingStep:
+    return TrainingStep(epoch, index, 3, generator(seed))
 
 
-def apply(part: Modulation, model: Any, where: Step | None = None, audio: Tensor = AUDIO) -> dict[str, float]:
+def apply(part: Modulation, model: Any, where: TrainingStep | None = None, audio: Tensor = AUDIO) -> dict[str, float]:
     """Modulate the model's gradients; returns what the epoch logs."""
     part.gradients(model, (audio, VISUAL), LABEL, None, where or step())
     return part.means.close()

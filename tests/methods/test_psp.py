@@ -9,7 +9,7 @@ import torch
 from tiny_localisation import CLASSES, SMALL
 from torch.nn.functional import one_hot
 
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts.modulation import coefficients, imbalance
 from avbalance.methods.psp import PSP, pair_similarity_loss, similarity_targets
 from avbalance.models.base import Batch, build
@@ -27,8 +27,8 @@ def model() -> Any:
     return build(SMALL, CLASSES, torch.Generator().manual_seed(0)).eval()
 
 
-def step(epoch: int = 0) -> Step:
-    return Step(epoch, 0, 4, torch.Generator().manual_seed(3))
+def step(epoch: int = 0) -> TrainingStep:
+    return TrainingStep(epoch, 0, 4, torch.Generator().manual_seed(3))
 
 
 def test_targets_share_one_among_the_seconds_of_the_event() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.jomold import denoised
 from avbalance.methods.parts.parsing import Pair
 from avbalance.methods.parts.selection import RATIO_VIDEOS, RecentVideos, largest_losses, mean_kept, warmed
@@ -38,7 +38,7 @@ def test_warm_up_of_ratios() -> None:
     ratio = torch.tensor([0.4, 0.2], dtype=torch.float64)
 
     def at(epoch: int, index: int, warmup: Any = "step") -> Tensor:
-        return warmed(ratio, Step(epoch, index, 10, torch.Generator()), warmup)
+        return warmed(ratio, TrainingStep(epoch, index, 10, torch.Generator()), warmup)
 
     assert at(0, 0).tolist() == at(0, 9).tolist() == [0.0, 0.0]
     assert torch.equal(at(1, 0), ratio) and torch.equal(at(7, 3), ratio)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avbalance.errors import UserError
 from avbalance.methods import load
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.co_teaching import left_out
 from avbalance.methods.jocor import joint_loss, symmetric_divergence
 from avbalance.methods.parts.parsing import Pair, elementwise_cross_entropy, parsing_terms, targets
@@ -43,8 +43,8 @@ def with_ratio(name: str, audio: float, visual: float, **options: Any) -> Any:
     return method
 
 
-def step(epoch: int) -> Step:
-    return Step(epoch, 0, 5, torch.Generator())
+def step(epoch: int) -> TrainingStep:
+    return TrainingStep(epoch, 0, 5, torch.Generator())
 
 
 def han_loss(output: Any, label: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from tiny_parsing import CLASSES, hand_batch, make_clips, parsing_trainer
 from torch.nn.functional import binary_cross_entropy
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.weak_parsing import WeakParsing
 from avbalance.models.base import build
 
@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "avsdn": {"width": 16, "hidden": 8},
 }
 SEEN = {"talnet": {"audio"}, "stpn": {"visual"}, "cmcs": {"visual"}}
-STEP = Step(0, 0, 1, torch.Generator())
+STEP = TrainingStep(0, 0, 1, torch.Generator())
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 
 from avbalance import methods
 from avbalance.errors import UserError
-from avbalance.methods.base import Step
+from avbalance.methods.base import TrainingStep
 from avbalance.models.base import Batch, build
 from avbalance.models.encoders import ConvolutionalEncoder
 from avbalance.models.resnet import encode
@@ -64,7 +64,7 @@ def test_frames_are_averaged() -> None:
 )
 def test_methods_of_late_fusion_train_every_convolution_of_it(method: str, options: dict[str, Any]) -> None:
     model, given = make(unimodal_heads=True), batch()
-    hooks, step = methods.load(method)(options), Step(0, 0, 1, torch.Generator().manual_seed(0))
+    hooks, step = methods.load(method)(options), TrainingStep(0, 0, 1, torch.Generator().manual_seed(0))
     output = model(hooks.batch(model, given, step))
     hooks.loss(model, output, given, step).backward()
     kernels = [part.weight for part in model.encoders.modules() if isinstance(part, nn.Conv2d)]

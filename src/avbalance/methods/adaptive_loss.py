@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avbalance.analysis.gap_mixture import Mixture, log_odds
 from avbalance.declared import Weight
-from avbalance.methods.base import Given, MethodCard, NoOp, Step, Training
+from avbalance.methods.base import Given, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.gaps import GapMethod, GapOptions
 from avbalance.methods.parts.three_heads import cross_entropies
 from avbalance.models.base import Batch, Model, ModelOutput
@@ -207,7 +207,7 @@ class AdaptiveLoss(GapMethod):
         """At the boundary and after every adaptive epoch; constant in between (our formulation)."""
         return finished >= self.options.warm_up_epochs
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The loss of the epoch's stage; raises UserError when the model has not all three heads."""
         if step.epoch < self.options.warm_up_epochs:
             return super().loss(model, output, batch, step)

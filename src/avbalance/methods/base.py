@@ -29,7 +29,7 @@ Given = Mapping[str, Any] | Declared | None  # options as they are written, or a
 
 
 @dataclass
-class Step:
+class TrainingStep:
     """Where training stands: 0-based `epoch` and `index` of the batch within it, `batches` per epoch.
 
     `generator` is fresh for this step, lives on the model's device and depends on the run's seed, epoch and index only.
@@ -221,20 +221,20 @@ class Method:
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Called before the batches of a 0-based epoch."""
 
-    def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
+    def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """The batch to train on."""
         return batch
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The scalar loss; by default the mean cross-entropy of the prediction logits."""
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(output.logits, batch.label)
 
-    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Called after backward and before the optimiser's step; may change gradients in place."""
 
-    def after_step(self, model: Model, step: Step) -> None:
+    def after_step(self, model: Model, step: TrainingStep) -> None:
         """Called after the optimiser's step."""
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from avbalance.methods.base import Method, MethodCard, Step
+from avbalance.methods.base import Method, MethodCard, TrainingStep
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
@@ -27,7 +27,7 @@ class BranchLosses(Method):
         deviations=("A control of this repository; Xia et al. 2023 do not print it.",),
     )
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The sum of the branches' cross-entropies."""
         return branch_loss(output.scores, batch.label)
 

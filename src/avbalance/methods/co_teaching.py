@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from avbalance.methods.base import MethodCard, Step
+from avbalance.methods.base import MethodCard, TrainingStep
 from avbalance.methods.parts.parsing import Pair, binary_cross_entropy, elementwise_cross_entropy, targets
 from avbalance.methods.parts.selection import mean_kept
 from avbalance.methods.parts.twins import DEVIATIONS, TwinMethod, TwinOptions, both_outputs
@@ -59,7 +59,7 @@ class CoTeaching(TwinMethod):
         ),
     )
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The sum of both networks' objectives, each less what its peer leaves out."""
         pair = both_outputs(output, self.name)
         self.watch(pair[0], batch.label, targets(batch.label))

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from avbalance.declared import Above0, Count, Declared, Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import MethodCard, Step, Training
+from avbalance.methods.base import MethodCard, Training, TrainingStep
 from avbalance.methods.parts.labels import refined, removed_labels
 from avbalance.methods.parts.parsing import (
     VISUAL_SMOOTHING,
@@ -95,7 +95,7 @@ class CVCMS(WatchedMethod):
         if self.options.labels == "refined":
             self.gone = removed_labels(self, trainer)
 
-    def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
+    def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """The batch followed by its audio with the pictures of other videos, whose label and index it bears."""
         audio, visual = batch.modality("audio"), batch.modality("visual")
         other = partners(len(audio), step.generator)
@@ -106,7 +106,7 @@ class CVCMS(WatchedMethod):
             index=torch.cat([batch.index, batch.index[other]]),
         )
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The cross-entropies of the unmixed half and, in its time, the contrast over both halves."""
         options, parsed, half = self.options, parsing_output(self, output), len(batch.label) // 2
         known = Pair(batch.label, batch.label) if self.gone is None else refined(batch.label, self.gone, batch.index)

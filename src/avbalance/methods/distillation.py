@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.declared import Above0, Declared, Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step, Training
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.teachers import teacher_logits
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
@@ -103,7 +103,7 @@ class Distillation(Method):
         """Let both teachers predict the training clips; raises UserError when one does not fit the student's data."""
         self.teachers = {name: teacher_logits(self, trainer, name) for name in MODALITIES}
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The weighted sum of the three losses; the history gets their means, unweighted."""
         audio, visual = (self.teachers[name][batch.index] for name in MODALITIES)
         terms = distillation_terms(output.logits, audio, visual, batch.label, self.options.temperature)

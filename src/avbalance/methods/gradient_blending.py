@@ -15,7 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from avbalance.declared import Declared, Size, Weight, refusal
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step, Training
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
 from avbalance.models.base import Batch, Model, ModelOutput
 
 HEADS = ("audio", "visual", "joint")
@@ -97,12 +97,12 @@ class SingleHead(Method):
     )
     options: SingleHeadOptions
 
-    def batch(self, model: Model, batch: Batch, step: Step) -> Batch:
+    def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """Drop the modality that the head does not use."""
         unused = {"audio": "visual", "visual": "audio"}.get(self.options.head)
         return replace(batch, **{unused: None}) if unused else batch
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The cross-entropy of the head alone."""
         return blended_loss(output, batch.label, [float(head == self.options.head) for head in HEADS])
 
@@ -221,7 +221,7 @@ class GradientBlending(Method):
         self.trajectory.append(record)
         self.weights = [record["weights"][head] for head in HEADS]
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The blended loss; raises UserError when the model lacks unimodal heads."""
         if getattr(model, "unimodal_heads", None) is None:
             raise UserError("method gradient-blending: set the model's unimodal_heads to true.")

@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 
 from avbalance.declared import Declared, Size, Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, TrainingStep
 from avbalance.methods.branch_losses import branch_loss
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
@@ -146,7 +146,7 @@ class Greedy(Method):
         self.curation = Curation()
         self._curated = dict.fromkeys(MODALITIES, 0)
 
-    def batch(self, model: Any, batch: Batch, step: Step) -> Batch:
+    def batch(self, model: Any, batch: Batch, step: TrainingStep) -> Batch:
         """Tell the model whose gates to replace in this forward; raises UserError without MMTM blocks."""
         if not hasattr(model, "cared"):
             raise UserError("method greedy: the model has no MMTM blocks to curate; use mmtm-net.")
@@ -158,13 +158,13 @@ class Greedy(Method):
             self._curated[model.cared] += 1
         return batch
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The sum of the branches' cross-entropies, or with `losses: joint` that of the prediction."""
         if self.options.losses == "joint":
             return cross_entropy(output.logits, batch.label)
         return branch_loss(output.scores, batch.label)
 
-    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Measure the speeds, unless this step was curated, and decide about the next forward."""
         if not self.curation.active:
             self.speeds.accumulate(model)

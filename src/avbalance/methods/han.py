@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from avbalance.declared import Weight
-from avbalance.methods.base import MethodCard, NoOp, Step, Training
+from avbalance.methods.base import MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.labels import removed_labels
 from avbalance.methods.parts.modulation import OFF
 from avbalance.methods.parts.parsing import (
@@ -63,7 +63,7 @@ class HAN(ParsingMethod):
         if self.options.labels == "refined":
             self.gone = removed_labels(self, trainer)
 
-    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: Step) -> Pair:
+    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
         """HAN's targets, removed labels 0 exactly."""
         whole = super().targets(model, output, batch, step)
         return whole if self.gone is None else removed(whole, Pair(*(gone[batch.index] for gone in self.gone)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from avbalance.declared import Weight
-from avbalance.methods.base import MethodCard, Step
+from avbalance.methods.base import MethodCard, TrainingStep
 from avbalance.methods.parts.parsing import PROBABILITY_FLOOR, Pair, elementwise_cross_entropy, targets
 from avbalance.methods.parts.selection import mean_kept
 from avbalance.methods.parts.twins import DEVIATIONS, TwinMethod, TwinOptions, both_outputs
@@ -50,7 +50,7 @@ class JoCoR(TwinMethod):
 
     options: JoCoROptions
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The joint loss of the video, audio and visual probabilities, the latter two over what is kept."""
         first, second = both_outputs(output, self.name)
         label, weight = batch.label, self.options.weight

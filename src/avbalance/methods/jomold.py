@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avbalance.declared import Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, MethodCard, NoOp, Step, Training
+from avbalance.methods.base import Given, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.modulation import OFF
 from avbalance.methods.parts.parsing import (
     DEVIATIONS,
@@ -116,7 +116,7 @@ class JoMoLD(ParsingMethod):
             raise UserError("method jomold: denoising needs a model that runs without cross attention; use han.")
         self.ratio = needed_ratios(self, trainer)
 
-    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: Step) -> Pair:
+    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
         """HAN's targets, noisy labels 0 exactly.
 
         Noisy is judged by the model as it is, dropout included, without cross attention and without gradient. The

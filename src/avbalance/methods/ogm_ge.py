@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from avbalance.declared import Count, Declared, Weight
-from avbalance.methods.base import Given, Method, MethodCard, NoOp, Step, Training
+from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.modulation import modulate_groups
 from avbalance.methods.parts.single_label import both_scores
 from avbalance.models.base import Batch, Model, ModelOutput
@@ -79,7 +79,7 @@ class OGMGE(Method):
         super().__init__(options)
         self.damped: dict[str, list[float]] = {"audio": [], "visual": []}  # coefficients of the unfinished epoch
 
-    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Modulate within the window of epochs; raises UserError when there is nothing to modulate."""
         if not self.options.start_epoch <= step.epoch <= self.options.end_epoch:
             return

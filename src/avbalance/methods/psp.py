@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 
 from avbalance.declared import Weight
-from avbalance.methods.base import MethodCard, Step
+from avbalance.methods.base import MethodCard, TrainingStep
 from avbalance.methods.parts.modulation import ModulationOptions
 from avbalance.methods.parts.single_label import SingleLabelModulation
 from avbalance.models.base import Batch, Model, ModelOutput
@@ -57,7 +57,7 @@ class PSP(SingleLabelModulation):
 
     options: PSPOptions
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The cross-entropy over all seconds and the weighted pair similarity loss."""
         loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
         weight = self.options.similarity_weight

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from avbalance.methods.base import MethodCard, Step, Training
+from avbalance.methods.base import MethodCard, Training, TrainingStep
 from avbalance.methods.parts.parsing import Pair, WatchedMethod, binary_cross_entropy, parsing_output
 from avbalance.models.base import Batch, Model, ModelOutput
 
@@ -28,7 +28,7 @@ class WeakParsing(WatchedMethod):
         ),
     )
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """BCE(P, Y), with P that of the only modality where there is one, plus the network's regulariser."""
         parsed = parsing_output(self, output)
         self.watch(parsed, batch.label, Pair(batch.label, batch.label))

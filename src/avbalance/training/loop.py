@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Indices, Method, Step
+from avbalance.methods.base import Indices, Method, TrainingStep
 from avbalance.models.base import Batch, Model
 from avbalance.streams import derive, seed_globally, torch_stream
 from avbalance.training.course import Course, Losses, Weights, copied, row_of_history
@@ -142,7 +142,7 @@ class Trainer:
         order = derive(self.seed, self.stream, "order", epoch)
         for batch in self.source.training(indices, order, seeds, first=index):
             generator = torch_stream(self.device, self.seed, self.stream, "step", epoch, index)
-            losses += self._step(batch, Step(epoch, index, limit, generator))
+            losses += self._step(batch, TrainingStep(epoch, index, limit, generator))
             index += 1
             if index >= limit:
                 break
@@ -156,7 +156,7 @@ class Trainer:
             )
         return mean, prediction
 
-    def _step(self, batch: Batch, step: Step) -> Tensor:
+    def _step(self, batch: Batch, step: TrainingStep) -> Tensor:
         """One optimiser step; returns two losses, still on the device: the method's, and that of its prediction."""
         label = batch.label
         seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))

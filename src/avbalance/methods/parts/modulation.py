@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from avbalance.declared import Count, Declared, Weight, refusal
 from avbalance.errors import UserError
-from avbalance.methods.base import EpochMeans, Step
+from avbalance.methods.base import EpochMeans, TrainingStep
 from avbalance.models.base import MODALITIES, Model
 
 COLUMNS = ("omega_va", "mu_a", "mu_v", "share_visual_damped")
@@ -159,7 +159,7 @@ class Modulation:
         scores: tuple[Tensor, Tensor],
         label: Tensor,
         groups: Mapping[str, Sequence[nn.Parameter]] | None,
-        step: Step,
+        step: TrainingStep,
     ) -> None:
         """Measure, and modulate in place; to be called between backward and the optimiser's step.
 

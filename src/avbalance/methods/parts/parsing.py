@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from avbalance.declared import Weight
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Method, Step, Training
+from avbalance.methods.base import Given, Method, Training, TrainingStep
 from avbalance.methods.parts.modulation import Modulation, ModulationOptions
 from avbalance.models.base import Batch, Model, ModelOutput
 from avbalance.models.parsing import ParsingOutput
@@ -148,7 +148,7 @@ class ParsingMethod(WatchedMethod):
         """Weights of the terms of audio, visual and video; by default HAN's."""
         return HAN_WEIGHTS
 
-    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: Step) -> Pair:
+    def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
         """The targets `(B, C)` of both modalities; by default HAN's. That of the video is always the label."""
         return targets(batch.label)
 
@@ -158,7 +158,7 @@ class ParsingMethod(WatchedMethod):
         total = terms.total(self.weights)
         return total if output.auxiliary is None else total + output.auxiliary
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The objective plus, with MSDU, `lambda_ms` times the loss of the measuring heads."""
         parsed, weight = parsing_output(self, output), self.options.lambda_ms
         target = self.targets(model, parsed, batch, step)
@@ -168,11 +168,11 @@ class ParsingMethod(WatchedMethod):
         self.watch(parsed, batch.label, target)
         return total
 
-    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Modulate by the imbalance of the scores, MSDU's or else p_a and p_v, under the clean labels."""
         self.modulation.gradients(model, parsing_output(self, output).measured, batch.label, None, step)
 
-    def after_step(self, model: Model, step: Step) -> None:
+    def after_step(self, model: Model, step: TrainingStep) -> None:
         self.modulation.after_step()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, Step, Training
+from avbalance.methods.base import Method, Training, TrainingStep
 from avbalance.methods.parts.parsing import Pair
 
 RATIO_VIDEOS = 128
@@ -71,7 +71,7 @@ def needed_ratios(method: Method, trainer: Training) -> Pair:
     return Pair(audio, visual)
 
 
-def warmed(ratio: Tensor, step: Step, warmup: Warmup) -> Tensor:
+def warmed(ratio: Tensor, step: TrainingStep, warmup: Warmup) -> Tensor:
     """The noise ratios `(C,)` in force at a step.
 
     "step": none in the first epoch, full from then on. This is the net effect of JoMoLD's code, whose ratios shrink in

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Method, Step, Training
+from avbalance.methods.base import Given, Method, Training, TrainingStep
 from avbalance.methods.parts.modulation import Modulation, ModulationOptions
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
@@ -39,7 +39,7 @@ class SingleLabelModulation(Method):
         """Parameters to modulate by modality; None, by default, for the model's own groups."""
         return None
 
-    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> None:
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Modulate by the imbalance of the softmax scores over all samples of the batch.
 
         Raises UserError when there is nothing to measure or to modulate.
@@ -49,7 +49,7 @@ class SingleLabelModulation(Method):
             label = one_hot(batch.label.flatten(), output.logits.shape[-1])
             self.modulation.gradients(model, (audio, visual), label, self.groups(model), step)
 
-    def after_step(self, model: Model, step: Step) -> None:
+    def after_step(self, model: Model, step: TrainingStep) -> None:
         self.modulation.after_step()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:

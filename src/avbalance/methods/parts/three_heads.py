@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from avbalance.errors import UserError
-from avbalance.methods.base import Method, Step
+from avbalance.methods.base import Method, TrainingStep
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
@@ -23,7 +23,7 @@ class ThreeHeadMethod(Method):
     A subclass with another loss calls `watch` with its parts.
     """
 
-    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """`L_warm = mean_i (CE_f + CE_a + CE_v)`; raises UserError when the model has not all three heads."""
         uni, fusion = (each.mean() for each in cross_entropies(*self.heads(model, output), batch.label))
         self.watch(uni=uni, fusion=fusion)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avbalance.declared import Declared
 from avbalance.errors import UserError
-from avbalance.methods.base import Given, Step, Training
+from avbalance.methods.base import Given, Training, TrainingStep
 from avbalance.methods.parts.parsing import Pair, WatchedMethod
 from avbalance.methods.parts.selection import RecentVideos, Warmup, largest_losses, needed_ratios, warmed
 from avbalance.models.base import ModelOutput
@@ -47,7 +47,7 @@ class TwinMethod(WatchedMethod):
         """Take up the noise ratios; raises UserError without them."""
         self.ratio = needed_ratios(self, trainer)
 
-    def hardest(self, losses: Sequence[Pair], label: Tensor, step: Step) -> list[Pair]:
+    def hardest(self, losses: Sequence[Pair], label: Tensor, step: TrainingStep) -> list[Pair]:
         """Per pair of losses: boolean `(B, C)` of the batch's labels that are among the shares with the largest ones.
 
         Losses and label `(B, C)`; the shares are taken of RATIO_VIDEOS videos. To be called once a step.
