@@ -206,8 +206,18 @@ class Trainer:
     def _maybe_save(self, epoch: int, index: int, losses: Tensor) -> None:
         if self.checkpoints is None or not self.checkpoints.due():
             return
-        place = {"first_epoch": self._first_epoch, "epoch": epoch, "index": index, "totals": losses.tolist()}
-        parts = {"model": self.model, "optimiser": self.optimiser, "method": self.method, "course": self.course}
+        place: dict[str, Any] = {
+            "first_epoch": self._first_epoch,
+            "epoch": epoch,
+            "index": index,
+            "totals": losses.tolist(),
+        }
+        parts: dict[str, Any] = {
+            "model": self.model,
+            "optimiser": self.optimiser,
+            "method": self.method,
+            "course": self.course,
+        }
         self.checkpoints.save(self.stream, {**place, **{name: each.state_dict() for name, each in parts.items()}})
 
     def _resume(self, first: int) -> tuple[int, int, Losses]:
