@@ -182,7 +182,7 @@ def test_a_broken_recording_gives_way_to_another_and_other_sentences_make_other_
         ({"scheme": "guessing"}, "kind grid-timeline, options, scheme: is 'guessing'; use"),
         ({"side": 15}, "kind grid-timeline, options, side: is 15"),
         ({"region": [0.5, 0.0, 0.5, 1.0]}, "kind grid-timeline, options, region"),
-        ({"clips": {"train": 1, "dev": 1}}, "clips.dev: is 'dev'"),
+        ({"clips": {"train": 1, "dev": 1}}, "clips: has the part 'dev'"),
         ({"root": "nowhere"}, "nowhere: no such folder"),
     ],
 )

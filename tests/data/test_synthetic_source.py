@@ -125,7 +125,7 @@ def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
         ({"sed": 1}, "unknown key 'sed'; did you mean 'seed'"),
         ({"side": 33}, "side: is 33; it must be even"),
         ({"classes": 1}, "classes: is 1; it must be"),
-        ({"clips": {"dev": 3}}, "clips.dev: is 'dev'"),
+        ({"clips": {"dev": 3}}, "clips: has the part 'dev'"),
         ({"discrepancy_beta": [0.0, 1.0]}, "discrepancy_beta\\[1\\]: is 0.0"),
         ({"slow": "both"}, "slow: is 'both'; use"),
         ({"slow": "visual", "classes": 33}, "tell at most 32 apart"),

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.confidence import (
     PLANTED,
-    StopRule,
     join_modalities,
     read_unimodal,
     stopping_epoch,
@@ -27,6 +26,7 @@ from avbalance.analysis.confidence import (
 )
 from avbalance.data.manifest import ANNOTATED
 from avbalance.errors import UserError
+from avbalance.stopping import StopRule
 from avbalance.table_files import read_parquet, write_parquet
 
 OVERALL = "overall"

@@ -99,8 +99,12 @@ class SingleHead(Method):
 
     def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """Drop the modality that the head does not use."""
-        unused = {"audio": "visual", "visual": "audio"}.get(self.options.head)
-        return replace(batch, **{unused: None}) if unused else batch
+        used = self.options.head
+        return replace(
+            batch,
+            audio=None if used == "visual" else batch.audio,
+            visual=None if used == "audio" else batch.visual,
+        )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The cross-entropy of the head alone."""

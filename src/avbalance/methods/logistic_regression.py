@@ -48,16 +48,16 @@ class LogisticRegression(Method):
     def _pooled(self, trainer: Training, model: PooledLinear, part: str, fit: bool) -> NDArray[np.float64]:
         """Standardised features (N, D) of a part; with `fit` they are first standardised by itself."""
         parts: dict[str, list[Any]] = {name: [] for name in model.modalities}
+        encoders: dict[str, Any] = dict(model.encoders.items())
         with torch.no_grad():
             for batch in trainer.source.evaluation(trainer.parts[part]):
                 for name, found in parts.items():
-                    found.append(model.encoders[name].pool(batch.modality(name)))
+                    found.append(encoders[name].pool(batch.modality(name)))
             for name, found in parts.items():
                 if fit:
-                    model.encoders[name].fit(torch.cat(found))
+                    encoders[name].fit(torch.cat(found))
             whole = [
-                (torch.cat(found) - model.encoders[name].mean) / model.encoders[name].deviation
-                for name, found in parts.items()
+                (torch.cat(found) - encoders[name].mean) / encoders[name].deviation for name, found in parts.items()
             ]
         standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
         return standardised

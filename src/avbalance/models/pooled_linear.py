@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from avbalance.errors import UserError
-from avbalance.models.base import MODALITIES, ReferenceSettings
+from avbalance.models.base import ReferenceSettings
 from avbalance.models.relevance import CutModel
 
 PICTURE = 8  # pixels a side to which frames are averaged
@@ -21,7 +21,7 @@ class PooledLinearSettings(ReferenceSettings):
 
     name: Literal["pooled-linear"] = "pooled-linear"
     """which network"""
-    modalities: Annotated[list[Literal["audio", "visual"]], Field(min_length=1)] = Field(default=list(MODALITIES))
+    modalities: Annotated[list[Literal["audio", "visual"]], Field(min_length=1)] = Field(default=["audio", "visual"])
     """what is read, in order"""
 
 

@@ -16,13 +16,15 @@ from torch import Tensor
 from avbalance.data.manifest import EVENTS, LABELLING, TIMELINE, Manifest, read_manifest
 from avbalance.errors import UserError
 from avbalance.features.store import FeatureStore, open_store
+from avbalance.methods.base import Indices
 from avbalance.models.base import MODALITIES, Batch
 from avbalance.training.data_settings import DataSettings
-from avbalance.training.partition import Indices, partition
+from avbalance.training.partition import partition
 from avbalance.training.transforms import FrameOptions, audio_window, choose_frames, evaluation_frames, training_frames
 from flowkeeper.files import digest_json
 
 _SCALED_AT_ONCE = 256  # clips
+_Raw = tuple[Indices, torch.Generator | None, Tensor | None, Tensor | None]  # clips, draws, sound and pictures
 IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones stay memory-mapped
 
 
@@ -73,8 +75,7 @@ class Clips:
             known = ", ".join(self.labellings) or "no further labellings"
             raise UserError(f"setting data.labelling is {labelling!r}; the data set has {known}.")
         classes, labels = self.labellings[labelling]
-        matrix = np.zeros((len(labels), len(classes)), dtype=bool)
-        matrix[np.arange(len(labels)), labels] = True
+        matrix = np.eye(len(classes), dtype=bool)[labels]
         return replace(self, classes=classes, labels=labels, label_matrix=matrix, labelling=labelling)
 
     def parts(self, settings: DataSettings) -> dict[str, Indices]:
@@ -244,20 +245,20 @@ class BatchSource:
 
     def batch_of(self, indices: Indices, visual_indices: Indices | None = None) -> Batch:
         """The clips at `indices` as one batch with test-time transforms; with the pictures of other clips, if given."""
-        return self._transform(self._read(indices, None, visual_indices))
+        return self._transform(*self._read(indices, None, visual_indices))
 
     def _ahead(self, work: Sequence[tuple[Indices, int | None]]) -> Iterator[Batch]:
         """Read in a thread, two batches ahead, when a store is memory-mapped; transform on the device."""
         if not isinstance(self.clips.visual, np.memmap) and not isinstance(self.clips.audio, np.memmap):
-            yield from (self._transform(self._read(*item)) for item in work)
+            yield from (self._transform(*self._read(*item)) for item in work)
             return
         with ThreadPoolExecutor(1) as pool:
             waiting = [pool.submit(self._read, *item) for item in work[:2]]
             for item in work[2:]:
-                yield self._transform(waiting.pop(0).result())
+                yield self._transform(*waiting.pop(0).result())
                 waiting.append(pool.submit(self._read, *item))
             for rest in waiting:
-                yield self._transform(rest.result())
+                yield self._transform(*rest.result())
 
     def _read(self, indices: Indices, seed: int | None, visual_indices: Indices | None = None) -> _Raw:
         """Stored values of the clips at `indices`; `seed` chooses training frames, None those of evaluation."""
@@ -273,33 +274,24 @@ class BatchSource:
             else:
                 position = choose_frames(self.clips.counts[torch.as_tensor(seen)], self.frames.frames, generator)
                 visual = torch.from_numpy(self.clips.visual[rows[:, None], position.numpy()])
-        return _Raw(indices, generator, audio, visual)
+        return indices, generator, audio, visual
 
-    def _transform(self, raw: _Raw) -> Batch:
-        where = torch.as_tensor(raw.indices)
-        audio = visual = None
-        if raw.audio is not None:
-            audio = raw.audio.to(self.device).float()
+    def _transform(
+        self, indices: Indices, generator: torch.Generator | None, audio: Tensor | None, visual: Tensor | None
+    ) -> Batch:
+        where = torch.as_tensor(indices)
+        if audio is not None:
+            audio = audio.to(self.device).float()
             if self.scale is not None:
                 audio = (audio - self.scale.mean) / self.scale.deviation
             if self.clips.spectrograms:
-                audio = audio_window(audio, self.clips.window, raw.generator)
-        if raw.visual is not None:
-            stored = raw.visual.to(self.device)
+                audio = audio_window(audio, self.clips.window, generator)
+        if visual is not None:
+            visual = visual.to(self.device)
             if self.frames is None:
-                visual = stored.float()
-            elif raw.generator is None:
-                visual = evaluation_frames(stored, self.frames.crop)
+                visual = visual.float()
+            elif generator is None:
+                visual = evaluation_frames(visual, self.frames.crop)
             else:
-                visual = training_frames(stored, self.clips.sizes[where], self.frames, raw.generator)
+                visual = training_frames(visual, self.clips.sizes[where], self.frames, generator)
         return Batch(audio, visual, label=self.targets[where].to(self.device), index=where.to(self.device))
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """What was read of one batch, before transforms; `generator` is None in evaluation."""
-
-    indices: Indices
-    generator: torch.Generator | None
-    audio: Tensor | None
-    visual: Tensor | None

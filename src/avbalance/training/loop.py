@@ -22,6 +22,7 @@ from avbalance.training.state import Checkpoints
 from avbalance.training.tasks.base import Evaluation, Outputs, Task
 
 _NONE_YET: Losses = (0.0, 0.0)
+_KEPT = ("model", "optimiser", "method", "course")  # what a resumed training takes up
 
 
 @dataclass
@@ -207,18 +208,16 @@ class Trainer:
         if self.checkpoints is None or not self.checkpoints.due():
             return
         place = {"first_epoch": self._first_epoch, "epoch": epoch, "index": index, "totals": losses.tolist()}
-        parts = {"model": self.model, "optimiser": self.optimiser, "method": self.method, "course": self.course}
-        self.checkpoints.save(self.stream, {**place, **{name: each.state_dict() for name, each in parts.items()}})
+        parts = {name: getattr(self, name).state_dict() for name in _KEPT}
+        self.checkpoints.save(self.stream, {**place, **parts})
 
     def _resume(self, first: int) -> tuple[int, int, Losses]:
         """Take up the last state of this training; a state of an earlier one on the same stream is passed over."""
         state = self.checkpoints.load(self.stream) if self.checkpoints else None
         if state is None or state["first_epoch"] != first:
             return first, 0, _NONE_YET
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.method.load_state_dict(state["method"])
-        self.course.load_state_dict(state["course"])
+        for name in _KEPT:
+            getattr(self, name).load_state_dict(state[name])
         self.progress.note(f"resumed at epoch {state['epoch'] + 1}, step {state['index'] + 1}")
         loss, prediction = state["totals"]
         return state["epoch"], state["index"], (loss, prediction)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from avbalance.training.partition import Indices
+from avbalance.methods.base import Indices
 
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer

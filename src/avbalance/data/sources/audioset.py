@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SegmentList = Literal["balanced_train_segments.csv", "unbalanced_train_segments.csv", "eval_segments.csv"]
 # List -> folder of its records in the release of features.
-FOLDERS = {
+FOLDERS: dict[SegmentList, str] = {
     "balanced_train_segments.csv": "bal_train",
     "unbalanced_train_segments.csv": "unbal_train",
     "eval_segments.csv": "eval",
 }
 NAMES = "class_labels_indices.csv"
-SegmentList = Literal["balanced_train_segments.csv", "unbalanced_train_segments.csv", "eval_segments.csv"]
 
 
 class AudioSetOptions(FeatureOrMediaOptions):

@@ -161,10 +161,11 @@ def _read_row(row: Mapping[str | None, Any], names: Mapping[Column, str], where:
     try:
         return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, where)
     except UserError as error:  # told by the names of the user's own columns
-        column, _, told = str(error).removeprefix(f"{where}, ").partition(": ")
-        if column not in names:
+        key, _, told = str(error).removeprefix(f"{where}, ").partition(": ")
+        theirs = dict[str, str](names.items()).get(key)
+        if theirs is None:
             raise
-        raise UserError(f"{where}: column {names[column]!r} {told}") from error
+        raise UserError(f"{where}: column {theirs!r} {told}") from error
 
 
 def _manifest_row(row: ClipRow, root: Path, where: str) -> dict[str, Any]:

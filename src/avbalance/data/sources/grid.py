@@ -114,8 +114,8 @@ def _plan(options: GridOptions) -> list[GridClip]:
     law = None
     if options.discrepancy_beta and options.snr_audio_db and options.snr_visual_db:
         law = JointLaw(*options.discrepancy_beta, options.snr_audio_db, options.snr_visual_db, options.flip)
-    parts = ([found[name] for name in names] for names in (options.talkers, options.test_talkers))
-    return plan_clips(*parts, options.clips, options.label, options.seed, law)
+    talkers, others = ([found[name] for name in names] for names in (options.talkers, options.test_talkers))
+    return plan_clips(talkers, others, options.clips, options.label, options.seed, law)
 
 
 def _classes(options: GridOptions) -> list[str]:
@@ -128,7 +128,7 @@ def _labellings(options: GridOptions) -> dict[str, list[str]]:
     """The further labellings: those that are asked for, else all of whole sentences and none of words."""
     from avbalance.data.grid import KINDS, VOCABULARY
 
-    asked = options.labellings
+    asked: Sequence[str] | None = options.labellings
     if asked is None:
         asked = KINDS if options.window == "clip" else ()
     return {kind: list(VOCABULARY[kind]) for kind in asked if kind != options.label}
@@ -154,7 +154,7 @@ def _render(clip: GridClip, options: GridOptions) -> tuple[np.ndarray, np.ndarra
 
 
 def _columns(clip: GridClip, options: GridOptions) -> dict[str, Any]:
-    classes = {"label": (options.label, _classes(options))}
+    classes: dict[str, tuple[str, list[str]]] = {"label": (options.label, _classes(options))}
     classes |= {f"label_{kind}": (kind, words) for kind, words in _labellings(options).items()}
     columns: dict[str, Any] = {name: words[clip.utterance.cls(kind)] for name, (kind, words) in classes.items()}
     if clip.planted is not None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from avbalance.declared import Above0, Count, Declared, Pair, Size, refusal
+from avbalance.declared import Above0, Count, Declared, Pair, Size, nearest, refusal
 
 if TYPE_CHECKING:
     from avbalance.data.scenes import JointLaw
 
+PARTS = ("train", "val", "test")
 FilePath = Annotated[str, Field(min_length=1)]
 
 
@@ -74,6 +75,9 @@ def _even(side: int) -> int:
 
 
 def _parts(clips: dict[str, int]) -> dict[str, int]:
+    for part in clips:
+        if part not in PARTS:
+            raise refusal(f"has the part {part!r}{nearest(part, PARTS)}; there are {', '.join(PARTS)}")
     absent = [part for part in ("train", "test") if not clips.get(part)]
     if absent:
         raise refusal(f"is {clips}; it needs clips of the part {absent[0]!r}")
@@ -82,7 +86,7 @@ def _parts(clips: dict[str, int]) -> dict[str, int]:
 
 Beta = Annotated[tuple[Above0, Above0], Field(strict=False)]  # alpha and beta: u_audio - u_visual is 2 Beta - 1
 Side = Annotated[int, Field(ge=16), AfterValidator(_even)]
-PartSizes = Annotated[dict[Literal["train", "val", "test"], Count], AfterValidator(_parts)]
+PartSizes = Annotated[dict[str, Count], AfterValidator(_parts)]
 
 
 class MadeOptions(Declared):

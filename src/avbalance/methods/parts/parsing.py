@@ -6,7 +6,7 @@ and Xu, Eq. 11).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -136,7 +136,7 @@ class ParsingMethod(WatchedMethod):
     Subclasses override `weights`, `targets` and `objective`.
     """
 
-    kept = ("means", "modulation")
+    kept: ClassVar[tuple[str, ...]] = ("means", "modulation")
     options: ParsingOptions
 
     def __init__(self, options: Given = None) -> None:
