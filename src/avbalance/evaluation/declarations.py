@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
-from avbalance.analysis.confidence import StopRule
 from avbalance.analysis.statistics import DRAWS, LEVEL
 from avbalance.declared import Declared, Known, Run, among, nearest, read, refusal
 from avbalance.errors import UserError
@@ -22,6 +21,7 @@ from avbalance.evaluation.kinds import Block, Some, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
 from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
+from avbalance.stopping import StopRule
 
 MAP_METRIC = "j2"  # how flat a confidence map is: published, never measured
 PARTS = ("train", "val", "test")
