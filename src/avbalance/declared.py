@@ -167,7 +167,7 @@ Size = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Pair = Annotated[tuple[float, float], Field(strict=False)]  # a list of two numbers
+TwoNumbers = Annotated[tuple[float, float], Field(strict=False)]  # a list of two numbers
 
 
 def _once(values: list[_Item]) -> list[_Item]:

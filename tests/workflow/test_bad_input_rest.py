@@ -220,10 +220,9 @@ def test_a_recipe_that_the_network_was_not_set_up_for_is_refused(tmp_path: Path)
 def test_recipes_of_two_kinds_are_refused(tmp_path: Path) -> None:
     """Frames for a network of vectors, and a vector for one of frames."""
     vectors, frames = make_vector_data(tmp_path / "vectors"), make_data(tmp_path / "frames", SIZES)
-    declared = {name: tiny_settings()["data"][name] for name in ("audio_recipe", "visual_recipe")}
-    job = vector_job("teacher", "unimodal", vector_settings("visual-teacher", data=declared))
+    job = vector_job("teacher", "unimodal", vector_settings("visual-teacher", data=tiny_settings()["data"]))
     refused(tmp_path, frames, job, "task relevance needs a whole spectrogram and one visual vector per clip; set data")
-    declared = {name: vector_settings()["data"][name] for name in declared}
+    declared = {name: vector_settings()["data"][name] for name in ("audio_recipe", "visual_recipe")}
     job = tiny_job("head-losses", tiny_settings(**HEADS, data=declared))
     said = "the network takes frames per clip, and the visual store has vectors; set data.visual_recipe to a recipe"
     refused(tmp_path, vectors, job, said)

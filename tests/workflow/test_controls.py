@@ -98,7 +98,7 @@ def audio_preferred_share(audio: Any, visual: Any) -> float:
     """Share of test clips with u_a > u_v among those without a tie, by the models' own confidence."""
     from avbalance.analysis.confidence import mean_confidence
 
-    rows = [np.stack(trainer.confidence["test"]) for trainer in (audio, visual)]
+    rows = [np.stack(trainer.course.confidence["test"]) for trainer in (audio, visual)]
     discrepancy = np.subtract(*(mean_confidence(each, len(each)) for each in rows))
     return float((discrepancy > 0).sum() / (discrepancy != 0).sum())
 

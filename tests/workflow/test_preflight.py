@@ -64,7 +64,7 @@ STEPS = {
     "balanced": [
         ((), f"{BALANCED}/annotation.json: no such file; ", "GeWu-Lab/Balanced-Audiovisual-Dataset"),
         ((f"{BALANCED}/annotation.json",), f"{BALANCED}/video: no such folder; ", "by hand"),
-        ((f"{BALANCED}/video/",), f"{BALANCED}/audio: no such folder; ", "set allow_missing"),
+        ((f"{BALANCED}/video/",), f"{BALANCED}/audio: no such folder; ", "set the option allow_missing"),
         ((f"{BALANCED}/audio/",), "", ""),
     ],
     "avdigits": [
@@ -118,7 +118,7 @@ def test_a_data_set_that_is_built_already_is_not_asked_for_again() -> None:
     ("own", "message"),
     [
         ({"kinetics-sounds": {"options": {"media_rot": "x"}}}, r"data set kinetics-sounds.*media_rot"),
-        ({"kinetics-sounds": {"options": {"classes": "all"}}}, r"data set kinetics-sounds, options\.classes"),
+        ({"kinetics-sounds": {"options": {"classes": "all"}}}, r"data set kinetics-sounds, .*options, classes: is 'all'"),
     ],
 )
 def test_a_misspelt_option_is_named(own: dict[str, Any], message: str) -> None:

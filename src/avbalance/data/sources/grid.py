@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.data.sources import generated
 from avbalance.data.sources.options import Beta, FilePath, MadeOptions, PartSizes, Side
-from avbalance.declared import Count, Once, Pair, Share, refusal
+from avbalance.declared import Count, Once, Share, TwoNumbers, refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,9 +74,9 @@ class GridOptions(CorpusOptions):
     """what is done to pictures"""
     discrepancy_beta: Beta | None = None
     """as of synthetic; without it, as without the two ranges, nothing is planted"""
-    snr_audio_db: Pair | None = None
+    snr_audio_db: TwoNumbers | None = None
     """SNR of sound at informativeness 0 and 1 in dB"""
-    snr_visual_db: Pair | None = None
+    snr_visual_db: TwoNumbers | None = None
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
     @model_validator(mode="after")

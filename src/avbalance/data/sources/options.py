@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from avbalance.declared import Above0, Count, Declared, Pair, Size, nearest, refusal
+from avbalance.declared import Above0, Count, Declared, Size, TwoNumbers, nearest, refusal
 
 if TYPE_CHECKING:
     from avbalance.data.scenes import JointLaw
@@ -107,9 +107,9 @@ class LawOptions(Declared):
 
     discrepancy_beta: Beta
     """alpha and beta: u_audio - u_visual is 2 Beta(alpha, beta) - 1"""
-    snr_audio_db: Pair
+    snr_audio_db: TwoNumbers
     """SNR of sound at informativeness 0 and 1 in dB"""
-    snr_visual_db: Pair
+    snr_visual_db: TwoNumbers
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
     def law(self, flip: bool = False) -> JointLaw:

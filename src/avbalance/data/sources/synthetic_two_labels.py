@@ -13,7 +13,7 @@ from pydantic import Field
 
 from avbalance.data.sources import generated
 from avbalance.data.sources.options import Beta, LawOptions, MadeOptions, Side
-from avbalance.declared import Above0, Count, Pair, Size
+from avbalance.declared import Above0, Count, Size, TwoNumbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +30,9 @@ class SyntheticTwoLabelsOptions(MadeOptions, LawOptions):
     """number of clips, in parts of 70, 20 and 10 %"""
     speech_discrepancy_beta: Beta
     """alpha and beta of speech"""
-    speech_snr_audio_db: Pair
+    speech_snr_audio_db: TwoNumbers
     """SNR of its sound at informativeness 0 and 1 in dB"""
-    speech_snr_visual_db: Pair
+    speech_snr_visual_db: TwoNumbers
     """SNR of its pictures at informativeness 0 and 1 in dB"""
     speech_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """share of clips with speech"""
