@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from avbalance.errors import UserError
 from avbalance.plan.plan import Plan, load_plan
-from avbalance.reporting.check import check_reports
+from avbalance.reporting.check import check_reports, check_settings
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "gmm-adaptive-loss"
@@ -49,3 +50,39 @@ def test_what_the_papers_declare_passes(plan: Plan) -> None:
 def test_a_wrong_key_value_or_name_is_told_with_file_and_place(plan: Plan, change: tuple[Any, ...], told: str) -> None:
     with pytest.raises(UserError, match=told):
         check_reports(changed(plan, *change))
+
+
+def told(plan: Plan, part: str, change: dict[str, Any]) -> Plan:
+    """The plan with further keys in one part of the settings of its adaptive loss."""
+    rows = [
+        replace(row, settings=row.settings | {part: {**row.settings[part], **change}}) if row.run == "ours" else row
+        for row in plan.rows[SLUG]
+    ]
+    return replace(plan, rows={SLUG: rows})
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "sentence"),
+    [
+        ("method", {"alhpa": 2.0}, r"run ours on .*settings\.method: unknown key 'alhpa'; did you mean 'alpha'"),
+        ("method", {"alpha": "much"}, r"run ours on .*settings\.method, alpha"),
+        ("model", {"widht": 8}, r"settings\.model: unknown key 'widht'; did you mean 'width'"),
+        ("protocol", {"ephocs": 3}, r"settings\.protocol: unknown key 'ephocs'; did you mean 'epochs'"),
+        ("data", {"task": "classificaton"}, r"run ours on .*'classificaton'"),
+    ],
+)
+def test_a_wrong_setting_of_a_run_is_told_before_it_is_trained(
+    plan: Plan, part: str, change: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        check_settings(told(plan, part, change))
+
+
+def test_right_settings_are_read_once(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_settings(plan)
+    monkeypatch.setitem(sys.modules, "avbalance.training.settings", None)  # reading them again would raise ImportError
+    check_settings(plan)
+    with pytest.raises(ImportError):
+        check_settings(told(plan, "protocol", {"epochs": 77}))

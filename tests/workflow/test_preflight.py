@@ -118,7 +118,10 @@ def test_a_data_set_that_is_built_already_is_not_asked_for_again() -> None:
     ("own", "message"),
     [
         ({"kinetics-sounds": {"options": {"media_rot": "x"}}}, r"data set kinetics-sounds.*media_rot"),
-        ({"kinetics-sounds": {"options": {"classes": "all"}}}, r"data set kinetics-sounds, .*options, classes: is 'all'"),
+        (
+            {"kinetics-sounds": {"options": {"classes": "all"}}},
+            r"data set kinetics-sounds, .*options, classes: is 'all'",
+        ),
     ],
 )
 def test_a_misspelt_option_is_named(own: dict[str, Any], message: str) -> None:

@@ -30,9 +30,10 @@ def load_or_exit():
         plan = load_plan(ROOT, config)
         if workflow.is_main_process:
             # Imports pandas: the processes of jobs need not wait for it.
-            from avbalance.reporting.check import check_reports
+            from avbalance.reporting.check import check_reports, check_settings
 
             check_reports(plan)
+            check_settings(plan)
             before_planning(ResultSet(WORKFLOW, Path.cwd(), plan.name), say)
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
+from avbalance.errors import UserError
 from avbalance.evaluation.declarations import known_names
+from avbalance.plan.entries import training_entries
 from avbalance.plan.plan import Plan
 from avbalance.reporting.figures import check_figures
 from avbalance.reporting.tables import check_tables
+from flowkeeper.files import atomic_path, canonical_json
+
+CHECKED = Path(".avbalance/checked")  # digest of the settings found right last, and of the code that reads them
 
 
 def check_reports(plan: Plan) -> None:
@@ -15,3 +23,32 @@ def check_reports(plan: Plan) -> None:
         known = known_names(paper)
         check_tables(paper, known, f"{paper['folder']}/tables.yaml")
         check_figures(paper, known, f"{paper['folder']}/figures.yaml")
+
+
+def check_settings(plan: Plan) -> None:
+    """Raise UserError, naming paper and run, for the first run whose method, model, task or protocol is told nonsense.
+
+    Reading settings needs the code of the methods, which imports torch and takes seconds: what was found right is
+    remembered and not read again until settings or that code change.
+    """
+    digest = _digest(plan)
+    if digest and CHECKED.is_file() and CHECKED.read_text(encoding="utf-8") == digest:
+        return
+    from avbalance.training.settings import check
+
+    for row in (row for sheet in plan.rows.values() for row in sheet):
+        check(row.method, row.settings, f"paper {row.paper}, run {row.run} on {row.dataset}")
+    with atomic_path(CHECKED) as temporary:
+        temporary.write_text(digest, encoding="utf-8")
+
+
+def _digest(plan: Plan) -> str:
+    """Of all settings of a plan and of the code that reads them; empty when code is named that does not exist."""
+    rows = [row for sheet in plan.rows.values() for row in sheet if not row.combine]
+    methods, models, tasks = ({row.parts[part] for row in rows} for part in range(3))
+    try:
+        code = plan.code(*training_entries(methods, models - {"None"}, [None if t == "None" else t for t in tasks]))
+    except UserError:
+        return ""  # reading the settings says which name is wrong, and where
+    told = canonical_json([code, *([row.method, row.settings] for row in rows)])
+    return hashlib.sha256(told.encode()).hexdigest()
