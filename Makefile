@@ -43,7 +43,7 @@ lint: $(READY) ## style, formats, the workflow's own linter, types, which packag
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=src $(BIN)/lint-imports
 
 mutants: $(READY) ## break one line per item of the fidelity checklists and see a test fail
 	$(BIN)/python tests/mutants.py
