@@ -25,6 +25,7 @@ from flowkeeper.settings import settings_digest
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
     *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
+    *("avbalance.provenance", "avbalance.provenance.run_record"),  # of which only the versions are asked for
     *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
     *("flowkeeper", *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "writers"))),
     *("flowkeeper.errors", "flowkeeper.files", "flowkeeper.settings"),
