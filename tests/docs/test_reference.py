@@ -30,10 +30,14 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
+def written_pages() -> list[Path]:
+    """The pages of docs/ that people wrote: none of the gallery, none of a site that was built."""
+    return [page for page in (REPOSITORY / "docs").rglob("*.md") if not {"gallery", "_build"} & {*page.parts}]
+
+
 def markdown_pages() -> list[str]:
     found = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", REPOSITORY / "config/README.md"]
-    written = [page for page in (REPOSITORY / "docs").rglob("*.md") if "gallery" not in page.parts]  # made there
-    found += [*written, *(REPOSITORY / "workflow/papers").rglob("*.md")]
+    found += [*written_pages(), *(REPOSITORY / "workflow/papers").rglob("*.md")]
     return sorted(str(path.relative_to(REPOSITORY)) for path in found)
 
 
@@ -45,9 +49,18 @@ def test_links_lead_somewhere(page):
     assert not dead, f"{page}: {dead}; pictures of docs/gallery are made by `make gallery`"
 
 
+def test_every_page_is_in_the_list_of_pages():
+    index = REPOSITORY / "docs/index.md"
+    listed = {link["target"] for link in LINK.finditer(index.read_text(encoding="utf-8"))}
+    pages = {str(page.relative_to(index.parent)) for page in written_pages() if page != index}
+    assert pages <= listed
+
+
 def test_list_of_methods_is_that_of_the_cards():
     made = module_at(REFERENCE / "make_methods.py").page()
     assert (REFERENCE / "methods.md").read_text(encoding="utf-8") == made, "run python docs/reference/make_methods.py"
+    without = [part.partition("\n")[0] for part in made.split("\n## ")[1:] if "\n- Equation: .\n" in part or "\n- Equation: " not in part]
+    assert without == [], "no line Equation: in the docstring"
 
 
 def test_declarations_and_schemas_are_those_of_the_classes():
