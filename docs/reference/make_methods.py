@@ -45,7 +45,7 @@ def section(method: type[Method]) -> str:
     lines = [f"## {card.label} (`{card.name}`)", "", one_line(f"{card.summary} {idea}"), ""]
     lines += [f"- Equation: {one_line(equation)}", f"- Reference: {card.reference}.", f"- Hooks: {hooks(method)}."]
     lines += [f"- {text}" for text in facts(card)]
-    lines += [f"- Deviation: {text}" for text in card.deviations]
+    lines += [f"- {text}" if text.startswith("Decision: ") else f"- Deviation: {text}" for text in card.deviations]
     lines += [f"- Result: {text}" for text in results(card)]
     fields = card.options.model_fields
     if fields:
