@@ -32,7 +32,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for number, path in enumerate(records):
         Path(path).parent.mkdir(parents=True)
         code = {"commit": "c0ffee", "dirty": bool(number)}
-        write_json(path, {"code": code, "finished": f"2026-11-2{number}T10:00:00+00:00"})
+        write_json(path, {"code": code, "finished": f"2026-11-2{number + 4}T10:00:00+00:00"})
     paper = {"title": "Balanced data", "reference": "Xia et al.; arXiv:2302.10912"}
     return {
         "name": "demo", "papers": {"balanced-audiovisual": paper}, "files": files, "records": records,
@@ -52,7 +52,7 @@ def test_the_crate_can_be_read_and_leads_to_every_file(spec):
     assert action["result"] == [table]
     assert [code.id for code in action["instrument"]] == ["#code-c0ffee", "#code-c0ffee-dirty"]
     root = crate.root_dataset
-    assert root["datePublished"] == "2026-11-21", "when the last run ended"
+    assert root["datePublished"] == "2026-11-25", "when the last run ended"
     assert {work["name"].split()[0] for work in root["citation"]} == {"Balanced", "An"}  # the paper, and GRID
     assert root["license"] == "https://spdx.org/licenses/MIT"
 
@@ -78,6 +78,15 @@ def test_the_same_results_are_described_by_the_same_bytes(spec):
         made.append([Path(f"results/demo/{name}").read_bytes() for name in ("ro-crate-metadata.json", "codecheck.yml")])
     assert made[0] == made[1]
     assert json.loads(made[0][0])["@context"] == "https://w3id.org/ro/crate/1.1/context"
+
+
+def test_who_has_no_records_is_told_of_no_code(spec):
+    for path in spec["records"]:
+        Path(path).unlink()
+    describe(spec, Path("results/demo"))
+    crate = ROCrate("results/demo")
+    assert crate.root_dataset["datePublished"] == "2026-11-21", "the release of the software"
+    assert "instrument" not in crate.get("#balanced-audiovisual").as_jsonld()
 
 
 def test_a_record_that_cannot_be_read_is_named(spec):

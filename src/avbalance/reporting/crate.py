@@ -6,24 +6,23 @@ declarations alone, so that the same results are described by the same bytes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from avbalance.reporting.bibliography import Bibliography, Work
-from avbalance.table_files import write_text
-from flowkeeper.files import read_json, sha256_file
+from flowkeeper.files import atomic_path, read_json, sha256_file, write_json
 
 FORMATS = {
     ".csv": "text/csv", ".md": "text/markdown", ".tex": "application/x-tex", ".png": "image/png",
     ".pdf": "application/pdf", ".json": "application/json", ".html": "text/html",
 }  # fmt: skip
-CHECKED = (".csv", ".png", ".md", ".html")  # of a table, figure or claim: what somebody who checks compares
+CHECKED = (".csv", ".png", ".html")  # what somebody who checks compares; of claims the page
 TITLES = {"claims": "Verdicts on the claims", "lost_clips": "Clips that were not used", "report": "Report"}
 CODECHECK = "https://codecheck.org.uk/spec/config/1.0/"
 CODECHECK_HEAD = """\
@@ -36,13 +35,13 @@ def describe(spec: Mapping[str, Any], out: Path) -> None:
     """Write ro-crate-metadata.json and codecheck.yml of a result set into `out`, its folder.
 
     spec: name; papers, title and reference of each; titles of tables and figures, by "<slug>/<id>"; datasets, what each
-    is; sources, what is known of where they come from; files of the set; records of its runs. Raises UserError for a
-    file that cannot be read.
+    is; sources, what is known of where they come from; files of the set; records of its runs, of which some may be
+    absent. Raises UserError for a file that cannot be read.
     """
     books = Bibliography.of(Path.cwd())
-    write_text(out / "codecheck.yml", codecheck(spec, books, out))
-    metadata = crate(spec, books, out).metadata.generate()
-    write_text(out / "ro-crate-metadata.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    with atomic_path(out / "codecheck.yml") as temporary:
+        temporary.write_text(codecheck(spec, books, out), encoding="utf-8")
+    write_json(out / "ro-crate-metadata.json", crate(spec, books, out).metadata.generate())
 
 
 def _title(spec: Mapping[str, Any], path: Path) -> str:
@@ -54,7 +53,7 @@ def _title(spec: Mapping[str, Any], path: Path) -> str:
 
 def codecheck(spec: Mapping[str, Any], books: Bibliography, out: Path) -> str:
     """The text of codecheck.yml: the files that whoever checks makes again, each with its title."""
-    files = [Path(path) for path in spec["files"] if Path(path).suffix in CHECKED]
+    files = [Path(path) for path in spec["files"] if Path(path).suffix in CHECKED or Path(path).name == "claims.md"]
     software = books.software()
     papers = "; ".join(f"{paper['title']} ({paper['reference']})" for paper in spec["papers"].values())
     content = {
@@ -69,7 +68,7 @@ def codecheck(spec: Mapping[str, Any], books: Bibliography, out: Path) -> str:
 
 def crate(spec: Mapping[str, Any], books: Bibliography, out: Path) -> ROCrate:
     """The result set as a research object: its files, the code and the runs that made them, and what they stand on."""
-    records = [read_json(path) for path in spec["records"]]
+    records = [read_json(path) for path in spec["records"] if Path(path).is_file()]
     made = ROCrate(version="1.1")
     software, root = books.software(), made.root_dataset
     made.name = f"{spec['name']}: results of {software.title}"
@@ -77,7 +76,7 @@ def crate(spec: Mapping[str, Any], books: Bibliography, out: Path) -> ROCrate:
     made.license = f"https://spdx.org/licenses/{software.entry['license']}"
     ended = [str(record["finished"]) for record in records if "finished" in record]
     root["datePublished"] = max(ended, default=str(software.entry["date-released"]))[:10]
-    root["author"] = [_add(made, f"#{name}", "Organization", name=name) for name in software.authors]
+    root["author"] = [_add(made, f"#{quote(name)}", "Organization", name=name) for name in software.authors]
     root["citation"] = [_work(made, work) for work in _stands_on(spec, books)]
     code = [_code(made, software, commit) for commit in sorted({_commit(record) for record in records})]
     if (out / "runs").is_dir():
