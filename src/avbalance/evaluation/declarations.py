@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
+from avbalance import kinds
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.statistics import DRAWS, LEVEL
-from avbalance.declared import Declared, Known, Run, among, nearest, read, refusal
+from avbalance.declared import Declared, Known, Run, among, read, refusal
 from avbalance.errors import UserError
-from avbalance.evaluation import kinds
 from avbalance.evaluation.kinds import Block, Some, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
@@ -182,19 +182,16 @@ def _claims(model: type[Claim], key: str, entries: Any, where: str, known: Known
 @functools.cache
 def claim_model(papers: tuple[str, ...]) -> type[Claim]:
     """The class of claims whose tests may be of the kinds that some papers, by slug, and all papers have."""
-    modules = kinds.modules(papers)
-    classes = [kinds.block_class(kind, module) for kind, module in modules.items()]
+    known = kinds.modules(papers, "claims")
 
     def check_kind(given: Any) -> Any:
-        kind = given.get("kind") if isinstance(given, Mapping) else None
-        if kind not in modules:
-            told = "lacks the key 'kind'" if kind is None else f"unknown kind {kind!r}{nearest(str(kind), modules)}"
-            elsewhere = kinds.papers_with(str(kind))
-            hint = f"; copy claims/{kind}.py from the folder of {elsewhere[0]} to have its kind" if elsewhere else ""
-            raise refusal(f"{told}; known are {', '.join(modules)}{hint}")
+        if not isinstance(given, Mapping) or "kind" not in given:
+            raise refusal("lacks the key 'kind'")
+        if given["kind"] not in known:
+            raise refusal(kinds.unknown(papers, "claims", str(given["kind"])))
         return given
 
-    any_kind: Any = functools.reduce(operator.or_, classes)
+    any_kind: Any = functools.reduce(operator.or_, [kinds.class_in(module, "claims") for module in known.values()])
     block = Annotated[any_kind, Field(discriminator="kind"), BeforeValidator(check_kind)]
     tests = Field(min_length=1, description=Claim.model_fields["tests"].description)
     return create_model("Claim", __base__=Claim, tests=(list[block], tests))
