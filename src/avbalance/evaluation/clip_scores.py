@@ -13,7 +13,7 @@ from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, sco
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, PARSING, kind_of, read_localisation, read_parsing
-from avbalance.evaluation.predictions import logits_array, read_predictions
+from avbalance.evaluation.predictions import matrix, read_predictions
 from avbalance.evaluation.rows import ACCURACY, HEADS, Coordinates
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def _classified(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
         answers, classes = {}, 0
         for head, column in heads.items():
             if part[column].notna().all():
-                logits = logits_array(part[column], run.predictions)
+                logits = matrix(part, column, run.predictions)
                 answers[head], classes = logits.argmax(axis=1), max(classes, logits.shape[1])
         scores = {f"{ACCURACY}_{head}" if head else ACCURACY: 100.0 * (own == truth) for head, own in answers.items()}
         guess = {ACCURACY: 100.0 * (truth == np.bincount(truth).argmax())}
