@@ -15,23 +15,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 from avbalance import kinds
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.statistics import DRAWS, LEVEL
-from avbalance.declared import Declared, Known, Run, among, read, refusal
+from avbalance.declared import Declared, Known, among, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.kinds import Block, Some, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
 from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
-from avbalance.stopping import StopRule
+from avbalance.plan.declarations import DeclaredConfidence
+from avbalance.plan.trees import plain
 
 MAP_METRIC = "j2"  # how flat a confidence map is: published, never measured
 PARTS = ("train", "val", "test")
 PROTOCOLS = ("estimated", "cross-fitted", "planted", "annotated")  # who chooses subsets; not all data are annotated
 Protocol = Literal["estimated", "cross-fitted", "planted", "annotated", "none"]
-
-
-def _value(given: Any) -> Any:
-    """A setting without its source."""
-    return given["value"] if isinstance(given, Mapping) and {"value"} <= set(given) <= {"value", "source"} else given
 
 
 class PublishedPlace(Declared):
@@ -54,39 +50,6 @@ class Statistics(Declared):
     """seed of the drawings"""
     min_n: Annotated[int, Field(ge=1)] = 20
     """clips below which nothing is tested"""
-
-
-class StoppingRule(Declared):
-    """When a unimodal model counts as stopped."""
-
-    min_delta: Annotated[float, BeforeValidator(_value)]
-    """points of validation accuracy that count as a gain"""
-    patience: Annotated[int, BeforeValidator(_value)]
-    """epochs without a gain"""
-    floor: Annotated[int, BeforeValidator(_value)]
-    """the least number of epochs averaged"""
-
-
-class UnimodalRuns(Declared):
-    """Two unimodal runs."""
-
-    audio: Run
-    """the one that hears"""
-    visual: Run
-    """the one that sees"""
-
-
-class Confidence(UnimodalRuns):
-    """The runs that say how well each clip is known from each modality (`confidence` of paper.yaml)."""
-
-    rule: StoppingRule
-    """up to which epoch their confidences are averaged"""
-    halves: dict[Literal["a", "b"], UnimodalRuns] = Field(default={})
-    """the same of half the training part, for cross-fitting"""
-
-    @property
-    def stop_rule(self) -> StopRule:
-        return StopRule(**dict(self.rule))
 
 
 class Claim(Declared):
@@ -122,7 +85,7 @@ class Declarations:
     published: list[PublishedFile] = field(default_factory=list)
     measures: Measures = field(default_factory=Measures)
     statistics: Statistics = field(default_factory=Statistics)
-    confidence: Confidence | None = None
+    confidence: DeclaredConfidence | None = None
 
     @property
     def blocks(self) -> list[Block]:
@@ -154,7 +117,7 @@ def check_claims(
     if known is not None:
         for key in load_published(Path(folder) / "published", published):
             read(PublishedPlace, {"subset": key[2], "metric": key[3]}, f"{tables}, published")
-    model, confidence = claim_model(tuple(papers)), declared.get("confidence")
+    model, confidence = claim_model(tuple(papers)), plain(declared.get("confidence"))
     return Declarations(
         **{
             key: tuple(_claims(model, key, declared.get(key) or (), claims, known))
@@ -163,7 +126,9 @@ def check_claims(
         published=published,
         measures=read(Measures, declared.get("measures") or {}, f"{tables}, measures", known),
         statistics=read(Statistics, declared.get("statistics") or {}, f"{claims}, statistics", known),
-        confidence=read(Confidence, confidence, f"{folder}/paper.yaml, confidence", known) if confidence else None,
+        confidence=read(DeclaredConfidence, confidence, f"{folder}/paper.yaml, confidence", known)
+        if confidence
+        else None,
     )
 
 
@@ -202,7 +167,7 @@ def known_names(paper: Mapping[str, Any]) -> Known:
     runs = list(paper["runs"])
     entries = [*paper["runs"].values(), *paper["datasets"].values()]
     settings = [entry.get("settings", {}).get("data", {}) for entry in entries]
-    labellings = {str(_value(data["labelling"])): None for data in settings if data.get("labelling")}
+    labellings = {str(plain(data["labelling"])): None for data in settings if data.get("labelling")}
     references = [MAJORITY, *map(majority, labellings), NO_EVENT]
     return {
         "data set": list(paper["datasets"]),

@@ -14,33 +14,18 @@ from avbalance.analysis.relevance import Metrics, Tally, tally
 from avbalance.analysis.statistics import Floats, clip_weights, weighted_mean
 from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, read_subsets, subset_mask
 from avbalance.errors import UserError
+from avbalance.evaluation import rows
 from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
-from avbalance.evaluation.context import load_context
 from avbalance.evaluation.failed_trainings import FailedTrainings
 from avbalance.evaluation.outcomes import NotTestable
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.evaluation.published import load_published, published_key
-from avbalance.evaluation.rows import (
-    ACCURACY,
-    BOTH,
-    CROSS_FITTED,
-    ESTIMATED,
-    HALVES,
-    MAJORITY,
-    NO_SUBSET,
-    PLANTED,
-    REPAIRED,
-    SEED_MATCHED,
-    USUAL,
-    Coordinates,
-    is_majority,
-)
+from avbalance.evaluation.published import load_context, load_published, published_key
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
 
 LACKING = {
-    PLANTED: "the data carry no planted informativeness",
+    rows.PLANTED: "the data carry no planted informativeness",
     ANNOTATIONS: "nobody said which clips are heard and seen",
 }  # definition -> why a data set has none
 
@@ -95,10 +80,11 @@ class Evidence:
         generator = np.random.default_rng([self.statistics.seed, zlib.crc32(place.encode())])
         return clip_weights(clips, self.statistics.draws, generator)
 
-    def scores(self, run: RunFile, place: Coordinates) -> ClipScores | None:
+    def scores(self, run: RunFile, place: rows.Coordinates) -> ClipScores | None:
         """What a run scores on each clip, None where it was not tested so; UserError for other clips than before."""
         # Protocols that choose subsets are about the first version of the truth.
-        whole = place._replace(subset=OVERALL, protocol=REPAIRED if place.protocol == REPAIRED else NO_SUBSET)
+        version = place.protocol if place.protocol == rows.REPAIRED else rows.NO_SUBSET
+        whole = place._replace(subset=OVERALL, protocol=version)
         scores = self._clip_scores(run).get(whole)
         if scores is not None:
             self._same.check(run, whole, ("ids",), scores.ids)
@@ -107,7 +93,7 @@ class Evidence:
 
     # Values
 
-    def measured(self, role: str, run: str, metric: str, place: Coordinates = USUAL) -> dict[int, DrawnValue]:
+    def measured(self, role: str, run: str, metric: str, place: rows.Coordinates = rows.USUAL) -> dict[int, DrawnValue]:
         """Seed -> value of a run, in percent; raises NotTestable when the tier has no such run or the run none.
 
         Under subsets by estimate each seed has those of its own unimodal models, where there are any.
@@ -133,34 +119,34 @@ class Evidence:
             for seed in common
         }
 
-    def guessed(self, role: str, run: str, metric: str, place: Coordinates) -> DrawnValue:
+    def guessed(self, role: str, run: str, metric: str, place: rows.Coordinates) -> DrawnValue:
         """The value of a row of no run: the most frequent class (of a labelling), or no event."""
-        labelling = run.removeprefix(MAJORITY).removeprefix("-") if is_majority(run) else ""
-        name = ACCURACY if is_majority(run) else metric
+        labelling = run.removeprefix(rows.MAJORITY).removeprefix("-") if rows.is_majority(run) else ""
+        name = rows.ACCURACY if rows.is_majority(run) else metric
         for each in self.paper.runs_on(self.info(role).data):
             scores = self.scores(each, place) if each.labelling == labelling else None
-            if scores is not None and name in scores.guess and is_majority(run) == (name == ACCURACY):
+            if scores is not None and name in scores.guess and rows.is_majority(run) == (name == rows.ACCURACY):
                 weights = self.weights(role, len(scores.ids), place.split)
                 return DrawnValue(weighted_mean(weights, scores.guess[name]), len(scores.ids))
         raise NotTestable(self._lacking(role, run, metric, place))
 
-    def tallies(self, role: str, run: str, condition: str = BOTH) -> dict[int, tuple[Tally, int]]:
+    def tallies(self, role: str, run: str, condition: str = rows.BOTH) -> dict[int, tuple[Tally, int]]:
         """Seed -> the test clips of a run that classifies, counted under every drawing; and their number."""
-        place = Coordinates(condition=condition)
+        place = rows.Coordinates(condition=condition)
         of_seed = {
             each.seed: (self._tally(role, each, place, ""), len(scores.ids))
             for each in self.runs(role, run)
             if (scores := self.scores(each, place)) is not None and scores.classes
         }
         if not of_seed:
-            raise NotTestable(self._lacking(role, run, ACCURACY, place))
+            raise NotTestable(self._lacking(role, run, rows.ACCURACY, place))
         return of_seed
 
     def _value(
         self,
         role: str,
         run: RunFile,
-        place: Coordinates,
+        place: rows.Coordinates,
         scores: ClipScores,
         metric: str,
         mask: NDArray[np.bool_] | None,
@@ -177,14 +163,14 @@ class Evidence:
         values: Floats = getattr(self._tally(role, run, place, head).metrics(), name)
         return values
 
-    def _tally(self, role: str, run: RunFile, place: Coordinates, head: str) -> Tally:
+    def _tally(self, role: str, run: RunFile, place: rows.Coordinates, head: str) -> Tally:
         scores = self.scores(run, place)
         assert scores is not None
         weights = self.weights(role, len(scores.ids), place.split)
         return tally(scores.truth, scores.answers[head], scores.classes, weights)
 
-    def _lacking(self, role: str, run: str, metric: str, place: Coordinates) -> str:
-        missing = [] if place.condition in (BOTH, NO_SUBSET) else [place.condition]
+    def _lacking(self, role: str, run: str, metric: str, place: rows.Coordinates) -> str:
+        missing = [] if place.condition in (rows.BOTH, rows.NO_SUBSET) else [place.condition]
         where = ", ".join([place.split, *missing, place.protocol, place.checkpoint])
         return f"{run} has no {metric} on {self.info(role).label} ({where})"
 
@@ -195,18 +181,18 @@ class Evidence:
         """Whether any data set of the paper has subsets by what people heard and saw."""
         return any(ANNOTATIONS in read_subsets(path) for path in self.paper.subsets().values())
 
-    def definitions(self, place: Coordinates) -> list[str]:
+    def definitions(self, place: rows.Coordinates) -> list[str]:
         """Subset definitions that a place averages over."""
         if place.subset == OVERALL:
-            return [NO_SUBSET]
-        return list(HALVES) if place.protocol == CROSS_FITTED else [place.protocol]
+            return [rows.NO_SUBSET]
+        return list(rows.HALVES) if place.protocol == rows.CROSS_FITTED else [place.protocol]
 
     def mask(self, role: str, subset: str, definition: str, seed: int) -> NDArray[np.bool_] | None:
         """Test clips (N,) of a subset under a seed, None for all of them; raises NotTestable when there is none."""
-        if definition == NO_SUBSET:
+        if definition == rows.NO_SUBSET:
             return None
-        own = f"{SEED_MATCHED}-{seed}"  # by the seed's own unimodal models, in place of the reference's
-        if definition == ESTIMATED and own in self._discrepancies(role):
+        own = f"{rows.SEED_MATCHED}-{seed}"  # by the seed's own unimodal models, in place of the reference's
+        if definition == rows.ESTIMATED and own in self._discrepancies(role):
             definition = own
         if definition == ANNOTATIONS and "dominated" in canonical_subset(subset):
             raise NotTestable("people say heard or seen, not by how much")
@@ -217,9 +203,9 @@ class Evidence:
 
     def matched_seeds(self, role: str, definition: str) -> dict[int, str]:
         """Seed -> definition: all seeds that have subsets by estimate; else the definition itself, under seed 0."""
-        prefix = f"{SEED_MATCHED}-"
+        prefix = f"{rows.SEED_MATCHED}-"
         own = {int(name.removeprefix(prefix)): name for name in self._discrepancies(role) if name.startswith(prefix)}
-        return own if definition == ESTIMATED and own else {0: definition}
+        return own if definition == rows.ESTIMATED and own else {0: definition}
 
     def discrepancy(self, role: str, definition: str) -> Floats:
         """Discrepancy (N,) of the test clips under a definition; raises NotTestable where there is none."""
@@ -233,7 +219,7 @@ class Evidence:
         info = self.info(role)
         if info.subsets is None:
             raise NotTestable(f"no subsets of {info.label} in this tier")
-        _, ids = self._same.first.get((info.data, "test", NO_SUBSET, "ids"), ("", None))
+        _, ids = self._same.first.get((info.data, "test", rows.NO_SUBSET, "ids"), ("", None))
         discrepancies = {}
         for name, frame in read_subsets(info.subsets).items():
             if ids is not None and not np.array_equal(frame["id"].to_numpy().astype(str), ids):
@@ -244,15 +230,20 @@ class Evidence:
     # What was published, and which trainings choose subsets
 
     def published_value(
-        self, role: str, run: str, subset: str, metric: str = ACCURACY, condition: str = BOTH
+        self, role: str, run: str, subset: str, metric: str = rows.ACCURACY, condition: str = rows.BOTH
     ) -> float | None:
         """The paper's own accuracy (or another metric) of a run on a subset, in percent; None when it prints none."""
         return self.published.get(published_key(self.label(role), self.paper.label(run), subset, metric, condition))
 
+    def context_value(self, role: str, run: str, metric: str) -> float | None:
+        """The first number of another paper for a run, in percent; None when none prints one."""
+        place = self.label(role), self.paper.label(run), metric
+        return next((each.value for each in self.context if each[:3] == place), None)
+
     def estimators(self, protocol: str) -> list[str]:
         """The unimodal runs that choose subsets and draw maps under a protocol; none where no training does."""
         whole = [self.confidence.audio, self.confidence.visual] if self.confidence else []
-        if protocol == CROSS_FITTED:
+        if protocol == rows.CROSS_FITTED:
             pairs = [self.measures.cross_fitted[run] for run in whole if run in self.measures.cross_fitted]
             return [run for pair in pairs for run in (pair.a, pair.b)]
-        return whole if protocol == ESTIMATED else []
+        return whole if protocol == rows.ESTIMATED else []

@@ -272,12 +272,12 @@ def assert_identity(frame: pd.DataFrame) -> None:
     two parts. Raises UserError naming the first group where it fails.
     """
     chosen = frame[(frame["metric"] == ACCURACY) & ~frame["protocol"].isin([NO_SUBSET, CROSS_FITTED])]
-    parts = ("audio_preferred", "visual_preferred", TIE)
-    for group, rows in chosen.groupby(GROUP, sort=True):
-        cells = {
-            row.subset: np.array([round(float(str(row.value)) * int(str(row.n)) / 100), int(str(row.n))])
-            for row in rows.itertuples()
-        }
-        total = sum((cells[name] for name in parts if name in cells), start=np.zeros(2, dtype=np.int64))
-        if OVERALL not in cells or not np.array_equal(total, cells[OVERALL]):
-            raise UserError(f"measurements: the subsets of {group} do not add up to overall; measure again.")
+    counts = chosen.assign(right=(chosen["value"] * chosen["n"] / 100).round())
+    overall, parts = (
+        counts[counts["subset"].isin(names)].groupby(GROUP)[["right", "n"]].sum()
+        for names in ([OVERALL], ["audio_preferred", "visual_preferred", TIE])
+    )
+    groups = overall.index.union(parts.index)
+    wrong = (overall.reindex(groups) != parts.reindex(groups, fill_value=0)).any(axis=1)
+    if wrong.any():
+        raise UserError(f"measurements: the subsets of {wrong.idxmax()} do not add up to overall; measure again.")

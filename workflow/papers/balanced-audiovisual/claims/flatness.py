@@ -102,7 +102,7 @@ def confidences(evidence: Evidence, role: str, split: str, protocol: str) -> dic
 
 def _estimated(evidence: Evidence, role: str, split: str) -> dict[int, pd.DataFrame]:
     assert evidence.confidence is not None
-    rule = evidence.confidence.stop_rule
+    rule = evidence.confidence.rule
     audio, visual = (
         {each.seed: read_unimodal(each.beside("confidence.npz")) for each in evidence.runs(role, run)}
         for run in (evidence.confidence.audio, evidence.confidence.visual)

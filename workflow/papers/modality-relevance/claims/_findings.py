@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,8 +47,13 @@ def of_claim(findings: Iterable[Finding], claim: str) -> list[Finding]:
     return [each for each in findings if claim in ("", each.claim)]
 
 
-def table_findings(name: str, tables: Sequence[Table], classes: int) -> tuple[Finding, ...]:
-    """The findings of a table, by its name in claims.yaml; tables: that one, of task those of both tasks."""
+def table_findings(name: str, tables: Sequence[Mapping[str, Any]], classes: int) -> tuple[Finding, ...]:
+    """The findings of a table, by its name in claims.yaml; tables: that one, of task those of both tasks.
+
+    Of name classes, those of figure 4, a table is row -> accuracies of the classes.
+    """
+    if name == "classes":
+        return class_findings(tables[0])
     if name == "task":
         return (task_contrast(tables[0], tables[1]),)
     if name == "kinetics-sounds":
