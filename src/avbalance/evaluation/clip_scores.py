@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, score_segments
+from avbalance.analysis.subsets import read_subsets
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, PARSING, kind_of, read_localisation, read_parsing
@@ -54,6 +55,15 @@ class SameClips:
                 f"{run.predictions}: {place.split} has other clips or labels than {path}; a comparison needs the same "
                 "data: run one of them again."
             )
+
+
+def read_discrepancies(path: str, ids: NDArray[np.str_] | None) -> dict[str, Floats]:
+    """Definition -> discrepancies (N,) of a subsets file; raises UserError for other clips than `ids`, if known."""
+    frames = read_subsets(path)
+    for name, frame in frames.items():
+        if ids is not None and not np.array_equal(frame["id"].to_numpy().astype(str), ids):
+            raise UserError(f"{path}: {name} covers other test clips than the predictions; make it again.")
+    return {name: frame["discrepancy"].to_numpy(dtype=np.float64) for name, frame in frames.items()}
 
 
 def clip_scores(run: RunFile) -> dict[Coordinates, ClipScores]:

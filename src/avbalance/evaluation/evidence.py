@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from avbalance.analysis.relevance import Metrics, Tally, tally
 from avbalance.analysis.statistics import Floats, clip_weights, weighted_mean
 from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, read_subsets, subset_mask
-from avbalance.errors import UserError
 from avbalance.evaluation import rows
-from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
+from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores, read_discrepancies
 from avbalance.evaluation.failed_trainings import FailedTrainings
 from avbalance.evaluation.outcomes import NotTestable
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
@@ -220,12 +219,7 @@ class Evidence:
         if info.subsets is None:
             raise NotTestable(f"no subsets of {info.label} in this tier")
         _, ids = self._same.first.get((info.data, "test", rows.NO_SUBSET, "ids"), ("", None))
-        discrepancies = {}
-        for name, frame in read_subsets(info.subsets).items():
-            if ids is not None and not np.array_equal(frame["id"].to_numpy().astype(str), ids):
-                raise UserError(f"{info.subsets}: {name} covers other test clips than the predictions; make it again.")
-            discrepancies[name] = frame["discrepancy"].to_numpy(dtype=np.float64)
-        return discrepancies
+        return read_discrepancies(info.subsets, ids)
 
     # What was published, and which trainings choose subsets
 
