@@ -90,16 +90,13 @@ class Paper:
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
         """Build from plain JSON; raises UserError naming the key that is missing or unknown."""
         try:
-            return cls(
-                slug=str(record["slug"]),
-                title=str(record["title"]),
-                published=str(record["published"]),
-                datasets={role: DatasetInfo.from_dict(role, info) for role, info in record["datasets"].items()},
-                labels=dict(record["labels"]),
-                runs=tuple(RunFile(**run) for run in record["runs"]),
-                cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
-                builds_on=tuple(record.get("builds_on") or ()),
-            )
+            typed = {
+                "datasets": {role: DatasetInfo.from_dict(role, info) for role, info in record["datasets"].items()},
+                "runs": tuple(RunFile(**run) for run in record["runs"]),
+                "cuts": tuple(record.get("cuts", ())),
+                "builds_on": tuple(record.get("builds_on", ())),
+            }
+            return cls(**{**record, **typed})
         except (KeyError, TypeError) as error:
             raise UserError(f"the paper's description is not whole: {error}.") from error
 
@@ -126,8 +123,7 @@ class Paper:
 
     def subsets(self) -> dict[str, str]:
         """Name on disk -> subsets file, for every data set that has one, generator seeds included."""
-        files = {info.data: info.subsets for info in self.all_datasets()}
-        return {data: path for data, path in files.items() if data is not None and path is not None}
+        return {str(info.data): info.subsets for info in self.all_datasets() if info.subsets is not None}
 
     def all_datasets(self) -> list[DatasetInfo]:
         """Every data set that the tier makes, each followed by those of further generator seeds."""

@@ -12,20 +12,11 @@ from gap_runs import declarations, fit, made_up_paper
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import Paper
 from flowkeeper.files import read_json, write_json
 
 OURS = "Adaptive loss (our formulation)"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paper, Path]:
-    folder = tmp_path_factory.mktemp("gap-claims")
-    paper = made_up_paper(folder)
-    measure(paper, declarations()["measures"], folder / "measurements.parquet")
-    return paper, folder / "measurements.parquet"
 
 
 @pytest.fixture(scope="module")
