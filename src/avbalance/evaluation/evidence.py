@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,6 +35,14 @@ class DrawnValue(NamedTuple):
 
     values: Floats
     n: int
+
+
+def mean_of(series: Sequence[Mapping[int, DrawnValue]]) -> dict[int, DrawnValue]:
+    """Mean of several values of each seed that all have, and the smallest n."""
+    return {
+        seed: DrawnValue(np.mean([each[seed].values for each in series], axis=0), min(each[seed].n for each in series))
+        for seed in set.intersection(*map(set, series))
+    }
 
 
 class Evidence:
@@ -99,24 +108,12 @@ class Evidence:
         """
         parts = []
         for definition in self.definitions(place):
-            of_seed = {}
-            for each in self.runs(role, self.measures.scorer(run, definition)):
-                scores = self.scores(each, place)
-                if scores is not None:
-                    mask = self.mask(role, place.subset, definition, each.seed)
-                    values = self._value(role, each, place, scores, metric, mask)
-                    if values is not None:
-                        of_seed[each.seed] = DrawnValue(values, len(scores.ids) if mask is None else int(mask.sum()))
-            if not of_seed:
+            files = self.runs(role, self.measures.scorer(run, definition))
+            values = {each.seed: self._value(role, each, place, metric, definition) for each in files}
+            parts.append({seed: value for seed, value in values.items() if value is not None})
+            if not parts[-1]:
                 raise NotTestable(self._lacking(role, run, metric, place))
-            parts.append(of_seed)
-        common = set.intersection(*map(set, parts))
-        return {
-            seed: DrawnValue(
-                np.mean([part[seed].values for part in parts], axis=0), min(part[seed].n for part in parts)
-            )
-            for seed in common
-        }
+        return mean_of(parts)
 
     def guessed(self, role: str, run: str, metric: str, place: rows.Coordinates) -> DrawnValue:
         """The value of a row of no run: the most frequent class (of a labelling), or no event."""
@@ -142,25 +139,23 @@ class Evidence:
         return of_seed
 
     def _value(
-        self,
-        role: str,
-        run: RunFile,
-        place: rows.Coordinates,
-        scores: ClipScores,
-        metric: str,
-        mask: NDArray[np.bool_] | None,
-    ) -> Floats | None:
-        """One value under every drawing; None for a metric that the run does not have."""
+        self, role: str, run: RunFile, place: rows.Coordinates, metric: str, definition: str
+    ) -> DrawnValue | None:
+        """One value on the clips of a subset; None for a metric that the run does not have there."""
+        scores = self.scores(run, place)
+        if scores is None:
+            return None
+        mask = self.mask(role, place.subset, definition, run.seed)
+        n = len(scores.ids) if mask is None else int(mask.sum())
         if metric in scores.of:
-            weights = self.weights(role, len(scores.ids), place.split)
-            own = scores.of[metric]
-            return weighted_mean(weights, own) if mask is None else weighted_mean(weights[:, mask], own[mask])
+            weights, own = self.weights(role, len(scores.ids), place.split), scores.of[metric]
+            inside = slice(None) if mask is None else mask
+            return DrawnValue(weighted_mean(weights[:, inside], own[inside]), n)
         head = next((head for head in scores.answers if head and metric.endswith(f"_{head}")), "")
         name = metric.removesuffix(f"_{head}") if head else metric
         if mask is not None or not scores.classes or name not in Metrics.__annotations__:
             return None
-        values: Floats = getattr(self._tally(role, run, place, head).metrics(), name)
-        return values
+        return DrawnValue(getattr(self._tally(role, run, place, head).metrics(), name), n)
 
     def _tally(self, role: str, run: RunFile, place: rows.Coordinates, head: str) -> Tally:
         scores = self.scores(run, place)

@@ -6,7 +6,7 @@ reported is the alternative that decides. The published effect is that of the pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from avbalance.analysis.parsing_scores import MEANS, METRICS
 from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
 from avbalance.evaluation import rows
-from avbalance.evaluation.evidence import DrawnValue, Evidence
+from avbalance.evaluation.evidence import Evidence, mean_of
 from avbalance.evaluation.outcomes import SHOWN, NotTestable, Outcome, Trial, best, trial_of
 
 
@@ -80,10 +80,10 @@ class WeightedSum:
             place = self.place._replace(subset=piece.subset, condition=piece.condition or self.place.condition)
             if rows.is_reference(piece.run):
                 guesses = [{0: evidence.guessed(self.role, piece.run, metric, place)} for metric in self.metrics]
-                offset = offset + piece.coefficient * _mean(guesses)[0].values
+                offset = offset + piece.coefficient * mean_of(guesses)[0].values
             else:
                 values = [evidence.measured(self.role, piece.run, metric, place) for metric in self.metrics]
-                series.append((piece, _mean(values)))
+                series.append((piece, mean_of(values)))
         common = set.intersection(*(set(of_seed) for _, of_seed in series))
         effects = {
             seed: offset + np.sum([piece.coefficient * of_seed[seed].values for piece, of_seed in series], axis=0)
@@ -120,14 +120,6 @@ class WeightedSum:
                 return None, False
             total += piece.coefficient * float(np.mean(known))
         return total, borrowed
-
-
-def _mean(series: Sequence[Mapping[int, DrawnValue]]) -> dict[int, DrawnValue]:
-    """Mean over metrics of each seed that all have, and the smallest n."""
-    return {
-        seed: DrawnValue(np.mean([each[seed].values for each in series], axis=0), min(each[seed].n for each in series))
-        for seed in set.intersection(*map(set, series))
-    }
 
 
 # Words
