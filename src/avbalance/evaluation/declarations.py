@@ -17,7 +17,7 @@ from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.statistics import DRAWS, LEVEL
 from avbalance.declared import Declared, Known, among, read, refusal
 from avbalance.errors import UserError
-from avbalance.evaluation.kinds import Block, Some, check_subset
+from avbalance.evaluation.kinds import AtLeastOne, Block, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
 from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
@@ -65,7 +65,7 @@ class Claim(Declared):
     """how it was read, where that is not plain"""
     protocols: list[Protocol] = Field(default=[])
     """who chooses the subsets; by default all protocols, or none where no subset occurs"""
-    tests: Some[Block]
+    tests: AtLeastOne[Block]
     """the comparisons that must hold"""
 
     @model_validator(mode="after")

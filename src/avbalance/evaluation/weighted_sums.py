@@ -70,7 +70,7 @@ class WeightedSum:
                 return each
         chosen = best(trials)
         outcome = replace(trials[chosen].outcome, text=f"{self.text}{SHOWN}{self.names[chosen]}")
-        return replace(trials[chosen], outcome=outcome, looks=len(trials))
+        return replace(trials[chosen], outcome=outcome, alternatives=len(trials))
 
     def _alternative(self, evidence: Evidence, pieces: Sequence[Piece], bare: Outcome) -> Trial:
         """The sum under each seed that all runs have."""

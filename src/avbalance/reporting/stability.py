@@ -30,7 +30,7 @@ Records = dict[str, dict[str, Any]]  # folder of a run below results/<name>/runs
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Differences:
     """Everything that was compared; `sets` and `instructions`: name and instruction sets of both.
 
     verdicts: kind (of a whole claim or check, or of one of its comparisons), paper, name, first, second (the verdict in
@@ -54,14 +54,14 @@ class Comparison:
         return not self.verdicts["flips"].any() and self.share_equal(CLAIM) >= LEAST_EQUAL
 
 
-def compare(first: Path, second: Path, table: str) -> Comparison:
+def compare(first: Path, second: Path, table: str) -> Differences:
     """Compare two folders results/<name>; `table`: path of a table's CSV below them.
 
     Raises UserError for a missing file, and unless both are of the same runs, settings, data, code, claims and seeds.
     """
     mine, others = _records(first), _records(second)
     _check_runs(first, second, mine, others)
-    return Comparison(
+    return Differences(
         sets=(str(first), str(second)),
         instructions=(_instructions(mine), _instructions(others)),
         verdicts=_verdicts(first, second),
@@ -179,7 +179,7 @@ def _table(path: Path) -> pd.DataFrame:
 # Files
 
 
-def write_stability(sets: Comparison, out: Path) -> str:
+def write_stability(sets: Differences, out: Path) -> str:
     """Write stability.json and stability.md into the folder `out`; returns the page."""
     page = markdown(sets)
     write_json(out / "stability.json", as_json(sets))
@@ -187,7 +187,7 @@ def write_stability(sets: Comparison, out: Path) -> str:
     return page
 
 
-def as_json(sets: Comparison) -> dict[str, Any]:
+def as_json(sets: Differences) -> dict[str, Any]:
     """Shares, and everything that differs; a share or number that is absent is null."""
     shares = {kind: sets.share_equal(kind) for kind in (CLAIM, COMPARISON)}
     cells = sets.cells[sets.cells["differs"]].drop(columns="differs").astype(object)
@@ -203,7 +203,7 @@ def as_json(sets: Comparison) -> dict[str, Any]:
     }
 
 
-def markdown(sets: Comparison) -> str:
+def markdown(sets: Differences) -> str:
     """One page: the answer, the verdicts that differ, the numbers that differ."""
     lines = ["# Stability", "", *_answer(sets), ""]
     for kind, title in ((CLAIM, "Claims and checks"), (COMPARISON, "Single comparisons")):
@@ -230,7 +230,7 @@ def _table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
     return [*markdown_table(heads, rows, len(heads)), ""] if rows else []
 
 
-def _answer(sets: Comparison) -> list[str]:
+def _answer(sets: Differences) -> list[str]:
     first, second = (
         escape_markdown(f"{name} ({known})") for name, known in zip(sets.sets, sets.instructions, strict=True)
     )

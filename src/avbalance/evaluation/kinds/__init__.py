@@ -23,8 +23,8 @@ from avbalance.evaluation.weighted_sums import WeightedSum
 
 SUBSETS = (OVERALL, *(f"{side}_preferred" for side in SIDES), TIE, *(f"{side}_dominated@0.4" for side in SIDES))
 _Item = TypeVar("_Item")
-Some = Annotated[list[_Item], Field(min_length=1)]
-Two = Annotated[list[_Item], Field(min_length=2, max_length=2)]
+AtLeastOne = Annotated[list[_Item], Field(min_length=1)]
+Pair = Annotated[list[_Item], Field(min_length=2, max_length=2)]
 
 
 def check_subset(name: str) -> str:
@@ -79,7 +79,7 @@ class OnOneSet(Block):
         return [self.dataset]
 
 
-class Placed(OnOneSet):
+class UnderOneCondition(OnOneSet):
     """A comparison under one condition, at one checkpoint."""
 
     split: Literal["train", "val", "test"] = "test"
@@ -100,7 +100,7 @@ class Placed(OnOneSet):
 class OnSets(Block):
     """Comparisons on each of some data sets, about subsets of their clips."""
 
-    datasets: Some[Role]
+    datasets: AtLeastOne[Role]
     """roles of the data sets, of which each is compared by itself"""
 
     @property
@@ -129,11 +129,11 @@ class OnSets(Block):
 class LeftAndRight(OnSets):
     """Runs against others on subsets of the clips."""
 
-    subsets: Some[Subset]
+    subsets: AtLeastOne[Subset]
     """subsets of the test clips, for example audio_preferred"""
-    left: Some[Run]
+    left: AtLeastOne[Run]
     """runs that are claimed to be better"""
-    right: Some[Run]
+    right: AtLeastOne[Run]
     """runs that they are compared with"""
 
     @property

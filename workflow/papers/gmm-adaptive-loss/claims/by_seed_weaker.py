@@ -6,12 +6,12 @@ import numpy as np
 
 from avbalance.declared import Metric, Run
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import Placed, Two
+from avbalance.evaluation.kinds import Pair, UnderOneCondition
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.weighted_sums import metric_text
 
 
-class BySeedWeaker(Placed):
+class BySeedWeaker(UnderOneCondition):
     """Gains of the modalities' own heads; the weaker one is weaker before, on the mean over the common seeds."""
 
     kind: Literal["by_seed_weaker"]
@@ -20,7 +20,7 @@ class BySeedWeaker(Placed):
     """run from which the heads gain"""
     after: Run
     """run to which they gain"""
-    metrics: Two[Metric]
+    metrics: Pair[Metric]
     """score of the audio head, score of the visual head"""
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
