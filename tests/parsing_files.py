@@ -37,11 +37,7 @@ def cells(masks: np.ndarray) -> list[list[int]]:
 
 
 def parsing_table(
-    ids: Sequence[str],
-    segments: np.ndarray,
-    truth: np.ndarray,
-    repaired: np.ndarray | None = None,
-    **changes: Any,
+    ids: Sequence[str], segments: np.ndarray, truth: np.ndarray, repaired: np.ndarray | None = None, **changes: Any
 ) -> pa.Table:
     """Predictions that find `segments` (N, 2, C, T) where `truth` (N, 2, C, T) is right, all gates open."""
     n = len(ids)

@@ -89,6 +89,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
     """What the paper says of Table 1: video tells more, and the student hardly uses audio."""
     audio, video, both = three_models(table, BALANCED)
     without_audio, without_video = (sum(lost(table, modality)) / 2 for modality in ("audio", "visual"))
+    dominance = without_video - 3 * np.maximum(without_audio, 0.5)
     return (
         Finding("teachers", "video teacher at least 5 points above audio teacher", video - audio - 5),
         Finding("teachers", "audio teacher above chance", audio - 50, True),
@@ -97,9 +98,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
         *_each_loss(table, "audio", "without-audio", "at most", 3),
         *_each_loss(table, "visual", "without-video", "at least", 5),
         Finding(
-            "video-dominates",
-            "mean loss without video at least 1.5 and three times that without audio",
-            without_video - 3 * np.maximum(without_audio, 0.5),
+            "video-dominates", "mean loss without video at least 1.5 and three times that without audio", dominance
         ),
     )
 
@@ -111,22 +110,17 @@ def speech_findings(table: Table) -> tuple[Finding, ...]:
     are compared, the latter as "between-balanced".
     """
     audio, video, both = three_models(table, BALANCED)
-    without = {modality: lost(table, modality) for modality in DEFAULT_AND_NOISE}
+    without_audio, without_video = (lost(table, modality) for modality in ("audio", "visual"))
+    by_accuracy = _between(*three_models(table, ACCURACY))
     return (
         Finding("teachers", "teachers within 4 points", 4 - abs(audio - video)),
-        Finding(
-            "between",
-            "accuracy of the student between those of the teachers",
-            _between(*three_models(table, ACCURACY)),
-        ),
+        Finding("between", "accuracy of the student between those of the teachers", by_accuracy),
         Finding("between-balanced", "balanced accuracy of the student between those", _between(audio, video, both)),
-        Finding(
-            "no-catastrophe", "no loss above 8 points", 8 - np.maximum.reduce(without["audio"] + without["visual"])
-        ),
+        Finding("no-catastrophe", "no loss above 8 points", 8 - np.maximum.reduce(without_audio + without_video)),
         Finding(
             "audio-hurts",
             "greatest loss without audio at least that without video",
-            np.maximum(*without["audio"]) - np.maximum(*without["visual"]),
+            np.maximum(*without_audio) - np.maximum(*without_video),
         ),
         Finding("representation", "silence above noise as audio", representation_gap(table, "audio"), True),
         Finding("representation", "noise not below black as video", -representation_gap(table, "visual")),
@@ -144,27 +138,24 @@ def kinetics_sounds_findings(table: Table, classes: int) -> tuple[Finding, ...]:
     chance = 100 / classes
     audio, video, both = three_models(table, ACCURACY)
     left = {CONDITIONS[row].label: table[row].accuracy for row in DEFAULT_AND_NOISE["visual"]}  # without video
+    silence_or_noise = representation_gap(table, "audio", ACCURACY)
+    black_or_noise = {
+        word: representation_gap(table, "visual", metric)
+        for metric, word in {ACCURACY: "accuracy", "recall": "recall", "macro_f1": "F1"}.items()
+    }
     return (
         Finding("unimodal", "audio model above twice chance", audio - 2 * chance, True),
         Finding("unimodal", "video model at least 30 points above audio model", video - audio - 30),
         Finding("marginal-gain", "late fusion at most 1 point below video model", both - video + 1),
         Finding("marginal-gain", "late fusion at most 3 points above video model", 3 - (both - video)),
         Finding("without-audio", "silence costs at most 3 points", 3 - lost(table, "audio", ACCURACY)[0]),
-        Finding(
-            "without-audio",
-            "silence and noise as audio within 1 point",
-            1 - abs(representation_gap(table, "audio", ACCURACY)),
-        ),
+        Finding("without-audio", "silence and noise as audio within 1 point", 1 - abs(silence_or_noise)),
         *_each_loss(table, "visual", "without-video", "at least", 40, ACCURACY),
         *(Finding("near-chance", f"{name}: within three times chance", 3 * chance - own) for name, own in left.items()),
         *(Finding("unused-audio", f"{name}: below the audio model", audio - own, True) for name, own in left.items()),
         *(
-            Finding(
-                "video-representation",
-                f"black and noise as video within 3 points of {word}",
-                3 - abs(representation_gap(table, "visual", metric)),
-            )
-            for metric, word in {ACCURACY: "accuracy", "recall": "recall", "macro_f1": "F1"}.items()
+            Finding("video-representation", f"black and noise as video within 3 points of {word}", 3 - abs(gap))
+            for word, gap in black_or_noise.items()
         ),
     )
 
