@@ -89,7 +89,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
     """What the paper says of Table 1: video tells more, and the student hardly uses audio."""
     audio, video, both = three_models(table, BALANCED)
     without_audio, without_video = (sum(lost(table, modality)) / 2 for modality in ("audio", "visual"))
-    dominance = without_video - 3 * np.maximum(without_audio, 0.5)
+    margin = without_video - 3 * np.maximum(without_audio, 0.5)
     return (
         Finding("teachers", "video teacher at least 5 points above audio teacher", video - audio - 5),
         Finding("teachers", "audio teacher above chance", audio - 50, True),
@@ -97,9 +97,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
         Finding("between", "student below video teacher", video - both, True),
         *_each_loss(table, "audio", "without-audio", "at most", 3),
         *_each_loss(table, "visual", "without-video", "at least", 5),
-        Finding(
-            "video-dominates", "mean loss without video at least 1.5 and three times that without audio", dominance
-        ),
+        Finding("video-dominates", "mean loss without video at least 1.5 and three times that without audio", margin),
     )
 
 
