@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from paper_files import REPOSITORY as REPOSITORY
-from paper_files import declarations_in, labels_in, loaded
+from paper_files import labels_in, loaded
 
 from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.paper import Paper
@@ -32,7 +32,7 @@ GAP_RUNS = ("heads", "ours")
 
 
 def declarations() -> dict[str, Any]:
-    return declarations_in(SLUG)
+    return loaded(SLUG)
 
 
 def made_up_paper(

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from avbalance.evaluation.paper import declarations_of
 from avbalance.plan.config import load_paper
 
 REPOSITORY = Path(__file__).parents[1]
@@ -16,11 +15,6 @@ REPOSITORY = Path(__file__).parents[1]
 def loaded(slug: str) -> dict[str, Any]:
     """All YAML files of a paper; not to be changed."""
     return load_paper(REPOSITORY, slug)
-
-
-def declarations_in(slug: str) -> dict[str, Any]:
-    """What a paper declares, as the commands read it."""
-    return declarations_of(loaded(slug))
 
 
 def labels_in(slug: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from paper_files import REPOSITORY, declarations_in, labels_in
+from paper_files import REPOSITORY, labels_in, loaded
 
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.predictions import write_predictions
@@ -90,7 +90,7 @@ def write(path: Path, *tables: pa.Table) -> str:
 
 
 def declarations() -> dict[str, Any]:
-    return declarations_in(FOLDER.name)
+    return loaded(FOLDER.name)
 
 
 def labels() -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from paper_files import REPOSITORY, declarations_in, labels_in
+from paper_files import REPOSITORY, labels_in, loaded
 
 from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
@@ -49,7 +49,7 @@ CONTROLS = {"mean-audio": "both", "shuffled-audio": "gaussian-audio", "mean-vide
 
 
 def declarations() -> dict[str, Any]:
-    return declarations_in(FOLDER.name)
+    return loaded(FOLDER.name)
 
 
 def labels() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What evaluation and reporting know about a paper: its data sets, run labels, files and declarations."""
+"""What evaluation and reporting know about a paper: its data sets, run labels and files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-
-LISTS = ("published", "tables", "figures", "claims", "checks", "illustrations")
-MAPPINGS = ("measures", "statistics", "confidence")
 
 
 @dataclass(frozen=True)
@@ -129,11 +126,3 @@ class Paper:
         """Every data set that the tier makes, each followed by those of further generator seeds."""
         made = [info for info in self.datasets.values() if info.data is not None]
         return [each for info in made for each in (info, *info.generators.values())]
-
-
-def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """The declarations that evaluation and reporting read, with empty ones where a paper has none.
-
-    declared: the merged content of a paper's YAML files; other keys are ignored.
-    """
-    return {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}

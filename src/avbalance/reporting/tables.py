@@ -143,7 +143,7 @@ def render_tables(
 ) -> list[Path]:
     """Write <id>.csv, .md and .tex of every declared table; returns the paths."""
     measured = MeasuredCells(paper, read_measurements(measurements), published_numbers(paper, declarations))
-    context = load_context(paper.published, declarations["published"])
+    context = load_context(paper.published, declarations.get("published", ()))
     written: list[Path] = []
     for given, where in entries(declarations, "tables", paper.slug):
         table = build_table(paper, read_table(given, paper.folders, where), measured, context)
