@@ -250,12 +250,3 @@ def test_accuracy_of_localisation_counts_every_second(tmp_path: Path) -> None:
     frame = measured(tmp_path, [parsed(tmp_path, table)], {}).set_index("run")
     assert (frame.loc["han", "value"], frame.loc["han", "n"]) == (50.0, 4)
     assert (frame.loc["majority-label", "value"], frame.loc["majority-label", "metric"]) == (50.0, "chance")
-
-
-def test_runs_on_other_videos_or_another_truth_are_refused(tmp_path: Path) -> None:
-    first, other = parsed(tmp_path, parsing_table(IDS, TRUTH, TRUTH)), TRUTH.copy()
-    other[2, 1, 0] = ~other[2, 1, 0]
-    for ids, truth in ((["a", "b", "c", "x"], TRUTH), (IDS, other)):
-        second = parsed(tmp_path, parsing_table(ids, TRUTH, truth), 2)
-        with pytest.raises(UserError, match=r"2\.parquet: test has other clips or labels than .*1\.parquet"):
-            measured(tmp_path, [first, second], {})

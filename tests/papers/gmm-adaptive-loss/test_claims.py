@@ -83,11 +83,6 @@ def test_fits_without_a_mixture(tmp_path: Path) -> None:
     assert of([unfitted], "bic").reason == "nothing could be fitted, because made up"
 
 
-def test_what_cannot_be_compared_says_why(evidence: Evidence) -> None:
-    assert mixture(evidence, "bic", dataset="ave").reason == "AVE is not made in this tier"
-    assert mixture(evidence, "bic", ("warm-up-0",)).reason == "warm-up-0 was not run on CREMA-D in this tier"
-
-
 def test_another_papers_number_counts_where_it_is_asked_for_and_says_so(evidence: Evidence) -> None:
     block = {"kind": "by_seed", "dataset": "cremad", "metrics": ["accuracy"], "left": ["ours"], "right": ["concat"]}
     plain = outcome_of(evidence, **block)
