@@ -126,11 +126,11 @@ class Evidence:
                 return DrawnValue(weighted_mean(weights, scores.guess[name]), len(scores.ids))
         raise NotTestable(self._lacking(role, run, metric, place))
 
-    def tallies(self, role: str, run: str, condition: str = rows.BOTH) -> dict[int, tuple[Tally, int]]:
-        """Seed -> the test clips of a run that classifies, counted under every drawing; and their number."""
+    def tallies(self, role: str, run: str, condition: str = rows.BOTH) -> dict[int, Tally]:
+        """Seed -> the test clips of a run that classifies, counted as they are and under every drawing."""
         place = rows.Coordinates(condition=condition)
         of_seed = {
-            each.seed: (self._tally(role, each, place, ""), len(scores.ids))
+            each.seed: self._tally(role, each, place, "")
             for each in self.runs(role, run)
             if (scores := self.scores(each, place)) is not None and scores.classes
         }

@@ -131,21 +131,20 @@ class BySeedFinding(OnOneSet):
 
         alone: whether only the multimodal models must have learned.
         """
-        series, n = [], []
-        for models in groups:
-            places = models.rows(self.stand_ins)
-            tallies = {row: evidence.tallies(self.dataset, *place) for row, place in places.items()}
-            series.append({row: {seed: own for seed, (own, _) in of.items()} for row, of in tallies.items()})
-            n += [clips for of_seed in tallies.values() for _, clips in of_seed.values()]
+        series = [
+            {row: evidence.tallies(self.dataset, *place) for row, place in models.rows(self.stand_ins).items()}
+            for models in groups
+        ]
+        every = [of_seed for rows in series for of_seed in rows.values()]
+        n = min(int(own.true[0].sum()) for of_seed in every for own in of_seed.values())
         first = next(iter(series[0][BOTH].values()))
         classes = first.true.shape[1]
         if self.table == CLASSES and np.isfinite(first.recalls[0]).sum() < findings.FEWEST_CLASSES:
             raise NotTestable(f"the test part has fewer than {findings.FEWEST_CLASSES} classes")
-        common = set.intersection(*(set(of_seed) for rows in series for of_seed in rows.values()))
-        evidence.failed.check(
-            self.dataset, [run for each in groups for run in ([each.both] if alone else dict(each).values())], common
-        )
-        return {seed: self._findings([self._table(rows, seed) for rows in series], classes) for seed in common}, min(n)
+        common = set.intersection(*map(set, every))
+        runs = [run for each in groups for run in ([each.both] if alone else dict(each).values())]
+        evidence.failed.check(self.dataset, runs, common)
+        return {seed: self._findings([self._table(rows, seed) for rows in series], classes) for seed in common}, n
 
     def _table(self, rows: Mapping[str, Mapping[int, Tally]], seed: int) -> dict[str, Any]:
         """Row -> its metrics, or the accuracies of its classes, under every drawing."""
