@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowkeeper.checkout import Cache, Checkout, Pointer
+from flowkeeper.checkout import Cache, Checkout
 from flowkeeper.errors import UserError
 from flowkeeper.files import place_copy
-from flowkeeper.programs import Say, dvc_transfer, run
+from flowkeeper.patches import pointer_to_objects
+from flowkeeper.programs import Finished, Say, dvc_transfer, run
 from flowkeeper.words import count, listed
 
 _FAILED = re.compile(r"failed to transfer '([0-9a-f]{32}(?:\.dir)?)' - (.*)")
@@ -34,11 +35,18 @@ class Shortage:
         return bool(self.missing or self.damaged or self.refused)
 
 
-def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], targets: Iterable[str], say: Say) -> Shortage:
-    """Have the objects of `wanted` (path -> md5) in the cache and whole; those that lack come from the remote.
+def bring_all(checkout: Checkout, wanted: Mapping[str, str], say: Say) -> None:
+    """Have the objects of `wanted` (path -> md5) in the cache and whole; raises UserError when one cannot be had."""
+    shortage = bring_into_cache(checkout, wanted, say)
+    if shortage:
+        raise shortage_error(checkout, shortage, wanted)
 
-    targets: what DVC is asked for then, files and folders. Bad objects are removed from the cache. Raises UserError
-    when the remote cannot be asked.
+
+def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None) -> Shortage:
+    """Bring the objects of `wanted` (path -> md5) that the cache lacks from the remote; returns what cannot be had.
+
+    target: what DVC is asked for in place of these. Bad objects are removed from the cache. Raises UserError when the
+    remote cannot be asked.
     """
     lacking = {path: md5 for path, md5 in wanted.items() if not _whole(checkout.cache, md5)}
     if not lacking:
@@ -46,14 +54,23 @@ def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], targets: Ite
     reason = checkout.reach_remote(say)
     if reason:
         raise UserError(f"{reason}.")
-    done = dvc_transfer(["fetch", *targets], checkout.root, say)
+    if target is None:
+        done = transfer(checkout, "fetch", lacking.values(), say)
+    else:
+        done = dvc_transfer(["fetch", target], checkout.root, say)
     absent = {path: md5 for path, md5 in lacking.items() if not _whole(checkout.cache, md5)}
     failed = dict(_FAILED.findall(done.errors))
     refused = {path: failed[md5] for path, md5 in absent.items() if md5 in failed and not _ABSENT.search(failed[md5])}
     missing = [path for path, md5 in absent.items() if md5 in done.errors and path not in refused]
     if absent and not missing and not refused and done.status != 0:
-        raise UserError(f"`dvc fetch` from the remote {checkout.remote} ({checkout.url}) failed: {done.fault}.")
+        raise UserError(f"`dvc fetch` from {checkout.remote_text} failed: {done.fault}.")
     return Shortage(missing, [path for path in absent if path not in missing and path not in refused], refused)
+
+
+def transfer(checkout: Checkout, command: str, md5s: Iterable[str], say: Say) -> Finished:
+    """Have DVC fetch or push single objects of its cache."""
+    with pointer_to_objects(checkout.root / checkout.workflow.results, md5s) as pointer:
+        return dvc_transfer([command, str(pointer.relative_to(checkout.root))], checkout.root, say)
 
 
 def _whole(cache: Cache, md5: str) -> bool:
@@ -67,37 +84,22 @@ def _whole(cache: Cache, md5: str) -> bool:
     return False
 
 
-def bring_listing(checkout: Checkout, pointer: Pointer, some_file: str, say: Say) -> dict[str, str]:
-    """The listing of a folder, from the remote where the cache lacks it; `some_file` of the folder comes with it."""
-    wanted = {pointer.folder: pointer.listing}
-    shortage = bring_into_cache(checkout, wanted, [some_file], say)
-    if shortage.refused:
-        raise shortage_error(checkout, shortage, wanted)
-    if shortage:
-        raise UserError(
-            f"the remote {checkout.remote} ({checkout.url}) does not have what {pointer.folder}.dvc points to;"
-            f" {checkout.publish_again}."
-        )
-    return checkout.cache.listing(pointer)
-
-
 def shortage_error(checkout: Checkout, shortage: Shortage, md5s: Mapping[str, str]) -> UserError:
     """What to tell of files that the remote could not give."""
-    remote = f"the remote {checkout.remote} ({checkout.url})"
     if shortage.refused:
         path, reason = next(iter(shortage.refused.items()))
         return UserError(
-            f"{remote} has {count(shortage.refused)} that cannot be read: {listed(list(shortage.refused))} ({path}:"
-            f" {reason.rstrip('.')}); mend rights or disk there, and fetch again."
+            f"{checkout.remote_text} has {count(shortage.refused)} that cannot be read:"
+            f" {listed(list(shortage.refused))} ({path}: {reason.rstrip('.')}); mend rights or disk there, and fetch"
+            " again."
         )
     if shortage.missing:
-        return UserError(
-            f"{remote} lacks {count(shortage.missing)}: {listed(shortage.missing)}; {checkout.publish_again}."
-        )
+        lost = f"{count(shortage.missing)}: {listed(shortage.missing)}"
+        return UserError(f"{checkout.remote_text} lacks {lost}; {checkout.publish_again}.")
     places = [f"{path} (files/md5/{md5s[path][:2]}/{md5s[path][2:]})" for path in shortage.damaged]
     return UserError(
-        f"{remote} has {count(places)} damaged: {listed(places)}; delete there what stands in brackets, and"
-        f" {checkout.publish_again}."
+        f"{checkout.remote_text} has {count(places)} damaged: {listed(places)}; delete there what stands in brackets,"
+        f" and {checkout.publish_again}."
     )
 
 

@@ -22,6 +22,7 @@ from flowkeeper.programs import Say, dvc
 _LEVELS = {".dvc/config": [], ".dvc/config.local": ["--local"]}
 _LISTING = re.compile(r"[0-9a-f]{32}\.dir")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,6 @@ class Pointer:
     folder: str
     listing: str
     size: int
-
-
-NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,8 @@ def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
             raise ValueError("its entry is not that of a folder")
         return Pointer(folder, out["md5"], int(out["size"]))
     except FileNotFoundError as error:
-        names = published_sets(workflow, root)
-        told = f"published result sets are {', '.join(names)}" if names else "no result set is published in this commit"
+        names = ", ".join(published_sets(workflow, root))
+        told = f"published result sets are {names}" if names else "no result set is published in this commit"
         raise UserError(f"{folder}.dvc: no such file; {told}.") from error
     except (KeyError, ValueError, TypeError, yaml.YAMLError) as error:
         said = f"no {error.args[0]}" if isinstance(error, KeyError) else " ".join(str(error).split())
@@ -112,9 +110,12 @@ class Checkout:
     settings: dict[str, tuple[str, str]]
     answered: list[str] = field(default_factory=list)
 
+    def _setting(self, key: str) -> str:
+        return self.settings.get(key, ("", ""))[0]
+
     @cached_property
     def cache(self) -> Cache:
-        return Cache(self.root / self.settings.get("cache.dir", (".dvc/cache", ""))[0])
+        return Cache(self.root / (self._setting("cache.dir") or ".dvc/cache"))
 
     def pointer(self, folder: str) -> Pointer:
         """What <folder>.dvc says; raises UserError when it is absent or no pointer to a folder."""
@@ -134,18 +135,22 @@ class Checkout:
     @property
     def remote(self) -> str | None:
         """Name of the default remote."""
-        name = self.settings.get("core.remote", ("", ""))[0]
+        name = self._setting("core.remote")
         return name if f"remote.{name}.url" in self.settings else None
 
     @property
     def url(self) -> str:
         """Where the default remote is; a folder's path is absolute."""
-        return self.settings[f"remote.{self.remote}.url"][0]
+        return self._setting(f"remote.{self.remote}.url")
+
+    @property
+    def remote_text(self) -> str:
+        return f"the remote {self.remote} ({self.url})"
 
     @property
     def checks_arrivals(self) -> bool:
         """Whether DVC is told to check the md5 of what it gets from the default remote."""
-        return self.settings.get(f"remote.{self.remote}.verify", ("", ""))[0].lower() == "true"
+        return self._setting(f"remote.{self.remote}.verify").lower() == "true"
 
     @property
     def remote_level(self) -> list[str]:
@@ -159,12 +164,14 @@ class Checkout:
                 "no DVC remote is chosen; name the one to share through: `dvc remote add --default NAME URL`"
                 f" ({self.workflow.guide})"
             )
-        if "://" not in self.url and not Path(self.url).is_dir():
+        if "://" not in self.url:
+            if Path(self.url).is_dir():
+                return None
             return (
                 f"the folder of the DVC remote {self.remote}, {self.url}, is not there; mount it, or say where it is:"
                 f" `dvc remote modify --local {self.remote} url PATH`"
             )
-        if "://" in self.url and self.url not in self.answered:
+        if self.url not in self.answered:
             prefix = f"remote.{self.remote}."
             own = {key[len(prefix) :]: value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
             said = servers.obstacle(self.url, own, say)
@@ -185,10 +192,5 @@ def open_checkout(workflow: Workflow, root: Path, say: Say) -> Checkout:
     done = dvc(["config", "--list", "--show-origin"], root, say)
     if done.status != 0:
         raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); mend the file.")
-    settings = {}
-    for line in done.output.splitlines():
-        origin, _, setting = line.partition("\t")
-        key, equals, value = setting.partition("=")
-        if equals:
-            settings[key] = (value, origin)
-    return Checkout(workflow, root, settings)
+    lines = (re.fullmatch(r"([^\t]*)\t([^=]*)=(.*)", line) for line in done.output.splitlines())
+    return Checkout(workflow, root, {line[2]: (line[3], line[1]) for line in lines if line})

@@ -72,7 +72,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from flowkeeper.repair import check
+    from flowkeeper.verify import check
 
     well, lines = check(options.workflow, Path.cwd(), options.name)
     print("\n".join(lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from flowkeeper.bring import Shortage, bring_into_cache, place_all, shortage_error
+from flowkeeper.bring import bring_all, place_all
 from flowkeeper.checkout import Checkout, open_checkout
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file, sha256_file
@@ -36,7 +36,8 @@ def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str],
     old = {path: md5 for path, md5 in others.items() if (root / path).exists() and not is_here(root, memory, path, md5)}
     lacking |= {path: md5 for path, md5 in old.items() if checkout.cache.has(md5_file(root / path))}
     _announce(checkout, shared, wanted, lacking, say)
-    _bring_and_place(checkout, shared, lacking, say)
+    bring_all(checkout, lacking, say)
+    place_all(checkout, lacking, say)
     restored = restore(results)
     for line in _told(shared, restored):
         say(line)
@@ -61,12 +62,9 @@ def _wanted(shared: SharedSet, only: Sequence[str], bulk: bool) -> dict[str, str
 
 def _refuse_to_overwrite(checkout: Checkout, shared: SharedSet, lacking: Iterable[str]) -> None:
     """Raise UserError when files that were never published stand where published ones are to be placed."""
-    own = []
-    for path in lacking:
-        here = checkout.root / path
-        derived = path in shared.bulk or path == shared.results.ledger_file  # made from the others, at any time again
-        if stat_of(here) is not None and not derived and not checkout.cache.has(md5_file(here)):
-            own.append(path)
+    derived = {*shared.bulk, shared.results.ledger_file}  # made from the others, at any time again
+    there = [path for path in lacking if path not in derived and stat_of(checkout.root / path) is not None]
+    own = [path for path in there if not checkout.cache.has(md5_file(checkout.root / path))]
     if own:
         raise UserError(
             f"{count(own)} here would be overwritten and never {'was' if len(own) == 1 else 'were'} published:"
@@ -90,42 +88,6 @@ def _announce(
         f" {size_text(shared.size_of(wanted))}; to download: {count(far)}, {size_text(shared.size_of(far))}; from DVC's"
         f" cache: {len(lacking) - len(far)}; here already: {len(wanted) - len(set(lacking).intersection(wanted))}."
     )
-
-
-def _bring_and_place(checkout: Checkout, shared: SharedSet, lacking: Mapping[str, str], say: Say) -> None:
-    """Bring files of a set (path -> md5) into the cache and then, when all are there, into place, in this order.
-
-    Inputs that the commit does not have in the set's version are left out, and named. Raises UserError before the
-    first file is placed.
-    """
-    inputs = checkout.workflow.inputs
-    if shared.inputs:
-        checkout.pointer(inputs)
-    shortage = bring_into_cache(checkout, lacking, targets(lacking, shared.files, inputs), say)
-    known = checkout.listing(inputs)
-    foreign = [path for path in shortage.damaged if path.startswith(f"{inputs}/") and known.get(path) != lacking[path]]
-    damaged = [path for path in shortage.damaged if path not in foreign]
-    shortage = Shortage(shortage.missing, damaged, shortage.refused)
-    if shortage:
-        raise shortage_error(checkout, shortage, lacking)
-    if foreign:
-        say(
-            f"note: {inputs}.dvc of this commit has not the {listed(foreign)} that this set was made with; left out."
-            f" Take {inputs}.dvc from the commit that published the set, or let snakemake make it again where a job"
-            " needs it."
-        )
-    place_all(checkout, {path: md5 for path, md5 in lacking.items() if path not in foreign}, say)
-
-
-def targets(wanted: Iterable[str], listed: Iterable[str], inputs: str) -> list[str]:
-    """The files of `wanted`; where all `listed` files of a folder of results are wanted, the folder instead."""
-    files = set(wanted)
-    partial = {parent for path in set(listed) - files for parent in Path(path).parents}
-    asked = []
-    for path in sorted(files):
-        above = [] if path.startswith(f"{inputs}/") else list(reversed(Path(path).parents))[2:]
-        asked.append(str(next((folder for folder in above if folder not in partial), path)))
-    return list(dict.fromkeys(asked))
 
 
 def _told(shared: SharedSet, restored: Restored) -> Iterator[str]:

@@ -38,25 +38,28 @@ def _refused(path: str | os.PathLike[str], reason: str | None) -> UserError:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
-    Parent folders are made. The content is flushed to disk before the rename, so that a killed machine leaves
-    either the old file or the new one; what a killed process left of its temporary file, the next writer of the same
-    file takes over. Two writers wait for each other. Raises UserError when the folder cannot be written to or the
-    disk is full.
+    Parent folders are made. What a killed process left of its temporary file, the next writer of the same file takes
+    over; two writers wait for each other. durable: flush the content to disk before the rename, so that a machine
+    that loses its power leaves the old file or the new one; False for callers that write a thousand files and notice
+    lost ones. Raises UserError when the folder cannot be written to or the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.partial")
+    begin = os.fsdecode(os.fsencode(target.name)[:100])  # a name may be of full length already
+    temporary = target.with_name(f".{begin}.partial")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         claim = _claim(temporary)
     with claim:
         try:
             yield temporary
-            with open(temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
+            with writing(target):
+                if durable:
+                    with open(temporary, "rb") as handle:
+                        os.fsync(handle.fileno())
+                os.replace(temporary, target)
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             reason = _disk_reason(error, target.parent) if isinstance(error, Exception) else None
@@ -92,18 +95,9 @@ def _disk_reason(error: Exception, folder: Path) -> str | None:
 
 
 def place_copy(source: Path, target: Path) -> None:
-    """Copy a file so that it appears whole; raises UserError when the disk refuses.
-
-    Unlike `atomic_path` it does not wait for the disk, for callers that place a thousand files and notice lost ones.
-    """
-    temporary = target.with_name(f".{os.getpid()}.partial")  # short: the name of the target may be of full length
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source, temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Copy a file so that it appears whole; raises UserError when the disk refuses."""
+    with atomic_path(target, durable=False) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @contextmanager

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from flowkeeper import drivers
-from flowkeeper.closures import save_closures
+from flowkeeper.digests import save_closures, save_settings
 from flowkeeper.errors import UserError
 from flowkeeper.files import check_writable
 from flowkeeper.interface import Plan, ResultSet
 from flowkeeper.ledger import remember_own
-from flowkeeper.patches import patch_snakemake
+from flowkeeper.patches import answer_in_a_thread
 from flowkeeper.restore import restore
-from flowkeeper.settings import save_settings
 from flowkeeper.verify import verify
 from flowkeeper.words import listed
 
@@ -57,7 +57,7 @@ def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
     Files that are damaged are not kept. Raises UserError when one of the folders that the jobs are to write to
     refuses, before any of them has worked in vain.
     """
-    patch_snakemake()
+    answer_in_a_thread(signal.SIGTERM)
     coming = _coming(results.root)
     for folder in sorted({results.root / "logs", *((results.root / path).parent for path in coming)}):
         check_writable(folder)

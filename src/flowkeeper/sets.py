@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from flowkeeper import drivers
-from flowkeeper.bring import bring_into_cache, bring_listing, shortage_error
+from flowkeeper.bring import bring_all, bring_into_cache, shortage_error
 from flowkeeper.checkout import Checkout, published_sets, read_pointer
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file, place_copy
@@ -98,15 +98,21 @@ def read_shared(checkout: Checkout, results: ResultSet, say: Say) -> SharedSet:
     Raises UserError when they cannot be had, are of another version, or contradict each other.
     """
     pointer, path = checkout.pointer(results.folder), results.ledger_file
-    files = bring_listing(checkout, pointer, path, say)
+    wanted = {pointer.folder: pointer.listing}
+    shortage = bring_into_cache(checkout, wanted, say, target=path)
+    if shortage.missing or shortage.damaged:
+        raise UserError(
+            f"{checkout.remote_text} does not have what {results.folder}.dvc points to; {checkout.publish_again}."
+        )
+    if shortage:
+        raise shortage_error(checkout, shortage, wanted)
+    files = checkout.cache.listing(pointer)
     if path not in files:
         raise UserError(
             f"{results.folder}.dvc: has no {Path(path).name}; it was not published with"
             f" `{checkout.workflow.command} publish`, {checkout.publish_again}."
         )
-    shortage = bring_into_cache(checkout, {path: files[path]}, [path], say)
-    if shortage:
-        raise shortage_error(checkout, shortage, files)
+    bring_all(checkout, {path: files[path]}, say)
     shared = SharedSet(results, pointer.size, files, _arrived_ledger(checkout, results, files[path]))
     other = [path for path, entry in shared.entries.items() if files.get(path, entry.md5) != entry.md5]
     if other:

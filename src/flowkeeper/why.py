@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from flowkeeper.changes import Change, code_change, settings_changes
-from flowkeeper.closures import read_closure, shortened
+from flowkeeper.digests import CODE_DIGEST, SETTINGS_DIGEST, read_closure, read_settings, settings_digest, shortened
 from flowkeeper.dry_run import DryRun, PendingJob, dry_run, words_of
 from flowkeeper.files import canonical_json
 from flowkeeper.interface import Plan, ResultSet, Step, Words, Workflow
 from flowkeeper.ledger import Entry, read_ledger
 from flowkeeper.records import incomplete_files, read_record
-from flowkeeper.settings import DIGEST as SETTINGS
-from flowkeeper.settings import read_settings, settings_digest
 from flowkeeper.words import listed
 
 SHOWN = 8  # lines of a list, without --all
 _FILES = 3  # files named in one line
-_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
 def why(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, targets: Words, whole: bool) -> list[str]:
@@ -151,7 +147,7 @@ class Pending:
         return reasons
 
     def _code(self, old: list[str], step: Step) -> Iterator[Reason]:
-        digests = [text for text in old if _DIGEST.fullmatch(text)]
+        digests = [text for text in old if CODE_DIGEST.fullmatch(text)]
         if step.code in digests or not digests:
             return
         entries = next(entries for entries, digest in self.plan.codes.items() if digest == step.code)
@@ -163,8 +159,8 @@ class Pending:
         """A rule has the settings themselves as a parameter, or their digest."""
         if step.settings in old or settings_digest(step.settings) in old:
             return
-        digest = next((text for text in old if SETTINGS.fullmatch(text)), None)
-        before = next((text for text in old if not _DIGEST.fullmatch(text) and text != digest), None)
+        digest = next((text for text in old if SETTINGS_DIGEST.fullmatch(text)), None)
+        before = next((text for text in old if not CODE_DIGEST.fullmatch(text) and text != digest), None)
         if digest is not None:
             before = read_settings(self.results.workflow, self.results.root, digest)
             if before is None:

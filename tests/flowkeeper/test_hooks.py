@@ -18,7 +18,7 @@ from flowkeeper.ledger import own_entries
 @pytest.fixture(autouse=True)
 def _as_snakemake_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of this process is changed by patches or registrations."""
-    monkeypatch.setattr(hooks, "patch_snakemake", lambda: None)
+    monkeypatch.setattr(hooks, "answer_in_a_thread", lambda number: None)
     monkeypatch.setattr(drivers, "register", lambda folder: None)
 
 

@@ -72,7 +72,7 @@ def test_the_set_goes_to_the_remote_and_its_pointers_to_git(
         "dvc add results/demo",
         "dvc add data",
         "dvc push results/demo.dvc data.dvc",
-        "dvc data status --granular --json --not-in-remote results/demo data",
+        "dvc push results/transfer.dvc",
         "git add -- results/demo.dvc data.dvc .dvcignore .dvc/config",
         "git diff --cached --quiet -- results/demo.dvc data.dvc .dvcignore .dvc/config",
     ]

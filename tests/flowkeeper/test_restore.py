@@ -475,7 +475,7 @@ def test_a_file_that_cannot_be_read_is_named(reader: Clone, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"format":1', '"format":2'), ('"path":"results/demo/papers', '"path":"results/demo/../..')]
+    ("old", "new"), [('"format":2', '"format":1'), ('"path":"results/demo/papers', '"path":"results/demo/../..')]
 )
 def test_a_foreign_ledger_ends_in_one_sentence_and_writes_nothing(reader: Clone, old: str, new: str) -> None:
     text = (reader.root / LEDGER).read_text()
