@@ -20,6 +20,7 @@ from flowkeeper.programs import Finished, Say, dvc_transfer, run
 from flowkeeper.words import count, listed
 
 _FAILED = re.compile(r"failed to transfer '([0-9a-f]{32}(?:\.dir)?)' - (.*)")
+_PLACE = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _ABSENT = re.compile(r"No such file|Errno 2\]|not found|404|does not exist|NoSuchKey", re.IGNORECASE)
 
 
@@ -59,7 +60,8 @@ def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], say: Say, ta
     else:
         done = dvc_transfer(["fetch", target], checkout.root, say)
     absent = {path: md5 for path, md5 in lacking.items() if not _whole(checkout.cache, md5)}
-    failed = dict(_FAILED.findall(done.errors))
+    failed = {"".join(place): done.fault for place in _PLACE.findall(done.fault)}  # DVC gave up at this one
+    failed |= dict(_FAILED.findall(done.errors))
     refused = {path: failed[md5] for path, md5 in absent.items() if md5 in failed and not _ABSENT.search(failed[md5])}
     missing = [path for path, md5 in absent.items() if md5 in done.errors and path not in refused]
     if absent and not missing and not refused and done.status != 0:

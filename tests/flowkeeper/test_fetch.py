@@ -312,18 +312,20 @@ def test_what_dvc_says_of_an_object(colleague: Clone, monkeypatch: pytest.Monkey
     assert told in said or (told.startswith("lacks") and "does not have what results/demo.dvc points to" in said)
 
 
-@pytest.mark.parametrize("checks", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_files_that_the_remote_has_damaged_are_named(
-    colleague: Clone, publisher: Clone, remote: Path, checks: bool
+def test_a_damaged_file_on_the_remote_is_named_and_put_right_by_publishing_again(
+    colleague: Clone, publisher: Clone, remote: Path
 ) -> None:
-    bad = spoil(remote, (publisher.root / TABLE).read_bytes())
-    if not checks:
-        colleague.dvc("remote", "modify", "store", "verify", "false")
-    assert f"has 1 file damaged: {TABLE} ({bad.relative_to(remote)}); delete there" in refusal(colleague)
-    bad.unlink()
+    spoil(remote, (publisher.root / TABLE).read_bytes())
+    assert f"lacks 1 file: {TABLE}; ask the publisher" in refusal(colleague), "DVC takes damaged files away"
     publisher.publish()
     colleague.fetch()
     assert colleague.contents(TABLE) == publisher.contents(TABLE)
+
+
+def test_files_that_arrive_damaged_are_named(colleague: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a server, where DVC looks at them on arrival."""
+    monkeypatch.setattr(bring, "transfer", lambda *given: Finished(0, "", ""))
+    assert re.search(r"has 6 files damaged: \S+ \(files/md5/\w\w/\w{30}\), .*; delete there", refusal(colleague))
 
 
 def test_a_damaged_copy_in_the_cache_is_got_again(colleague: Clone, publisher: Clone) -> None:

@@ -215,9 +215,7 @@ def test_damage_on_the_remote_is_named_and_nothing_of_it_is_taken(publisher: Wor
     assert done.status != 0
     assert path in done.output and "avbalance publish" in done.output
     assert not (clone.root / path).exists()
-    # As the sentence says: the bad object away, and the publisher, who still has good bytes, publishes again.
-    (bad,) = re.findall(r"\((files/md5/[\w/]+)\)", done.output)
-    (tmp_path / "remote" / bad).unlink()
+    # As the sentence says: the publisher, who still has good bytes, publishes again.
     shutil.copytree(publisher.root, tmp_path / "publisher", symlinks=True)
     again = Workspace(tmp_path / "publisher").run(f"{PATHS}\navbalance publish")
     assert again.status == 0, again.output
