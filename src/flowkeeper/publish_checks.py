@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,16 +73,14 @@ class Publication:
     def _pending(self, say: Say) -> Iterator[str]:
         say(f"$ {shown(['snakemake', '-n', *self.words])}")
         try:
-            jobs = dry_run(self.root, self.words, []).jobs
+            run = dry_run(self.root, self.words, [])
         except UserError as error:
             yield str(error).replace("\n", "\n    ")
             return
-        if jobs:
-            kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(job.kind for job in jobs).items())
-            yield (
-                f"{len(jobs)} {'jobs are' if len(jobs) > 1 else 'job is'} pending ({kinds}): {self._type('snakemake')}"
-                f" does what is to be done, {self._type(f'{self.results.workflow.command} why')} says why"
-            )
+        if run.jobs:
+            number = f"{len(run.jobs)} {'jobs are' if len(run.jobs) > 1 else 'job is'} pending ({run.kinds})"
+            why = self._type(f"{self.results.workflow.command} why")
+            yield f"{number}: {self._type('snakemake')} does what is to be done, {why} says why"
 
     def _uncommitted(self, say: Say) -> Iterator[str]:
         workflow = self.results.workflow
