@@ -40,15 +40,14 @@ def before_planning(results: ResultSet, say: Say) -> None:
         say(note)
     if not drivers.alone(results.drivers):
         return
-    restored = restore(results)
-    if restored.restored:
-        say(f"provenance: {restored.restored} published files of {name} have their records and times.")
-    if restored.own:
-        told = f"records of {restored.own} files of {name} that were made here had gone from .snakemake"
-        say(f"note: {told}; they are back.")
-    if restored.gone:
+    done = restore(results)
+    if done.restored:
+        say(f"provenance: {done.restored} published files of {name} have their records and times.")
+    if done.own:
+        say(f"note: records of {done.own} files of {name} that were made here had gone from .snakemake; they are back.")
+    if done.gone:
         back = results.type("repair", "--deleted")
-        say(f"note: published files are gone: {listed(restored.gone, _NAMED)}; {back} brings them back.")
+        say(f"note: published files are gone: {listed(done.gone, _NAMED)}; {back} brings them back.")
 
 
 def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
@@ -58,19 +57,19 @@ def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
     refuses, before any of them has worked in vain.
     """
     answer_in_a_thread(signal.SIGTERM)
-    coming = _coming(results.root)
-    for folder in sorted({results.root / "logs", *((results.root / path).parent for path in coming)}):
+    root, workflow, coming = results.root, results.workflow, _coming(results.root)
+    for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
         check_writable(folder)
-    save_settings(results.workflow, results.root, (step.settings for step in results.workflow.steps(plan)))
-    save_closures(results.workflow, results.root, plan.codes)
-    there = {path for path in coming if (results.root / path).exists()}
+    save_settings(workflow, root, (step.settings for step in workflow.steps(plan)))
+    save_closures(workflow, root, plan.codes)
+    there = {path for path in coming if (root / path).exists()}
     damaged = [path for path, _ in verify(results, there).damaged] if there else []
     if damaged:
         say(
             f"note: damaged, and made again: {listed(damaged, _NAMED)}. To have published copies instead, end this and"
             f" type {results.type('repair')}."
         )
-    results.workflow.keep(results.root, plan, there.difference(damaged))
+    workflow.keep(root, plan, there.difference(damaged))
 
 
 def after_running(results: ResultSet, plan: Plan, say: Say) -> None:

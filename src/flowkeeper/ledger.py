@@ -171,7 +171,7 @@ def _foreign(results: ResultSet, header: Any) -> str | None:
     if header["format"] != FORMAT:
         return (
             f"a ledger of format {header['format']}, this {results.workflow.command} reads format {FORMAT}; check out"
-            " the commit that published it, or delete the ledger, run snakemake and publish the set again."
+            f" the commit that published it, or delete {results.ledger_file}, run snakemake and publish the set again."
         )
     if header["record_format_version"] != RECORD_FORMAT_VERSION:
         return (

@@ -89,6 +89,7 @@ def _header(publication: Publication, say: Say) -> dict[str, Any]:
 
 
 def _tell_sizes(publication: Publication, ledger: Ledger, say: Say) -> None:
+    """What is about to be published, and what of it is new."""
     results, checkout, root = publication.results, publication.checkout, publication.root
     workflow, bulk, before = results.workflow, results.workflow.bulk, checkout.listing(results.folder)
     own = [entry for path, entry in ledger.entries.items() if path.startswith(f"{results.folder}/")]

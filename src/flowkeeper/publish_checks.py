@@ -107,8 +107,8 @@ class Publication:
             yield f"{count(begun)} of jobs that did not end: {listed(begun)}; {again} makes them again"
 
     def _stale(self) -> Iterator[str]:
-        paths = [file.path for file in stale_files(self.results, self.plan)]
-        paths = [path for path in paths if not Path(path).name.startswith(".")]  # half written: DVC ignores these
+        stale = stale_files(self.results, self.plan)
+        paths = [path for path in stale if not Path(path).name.startswith(".")]  # half written: DVC ignores these
         if paths:
             remove = self._type(f"{self.results.workflow.command} clean --stale")
             yield f"{count(paths)} that no job of this configuration makes: {listed(paths)}; {remove} removes them"

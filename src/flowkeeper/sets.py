@@ -13,7 +13,7 @@ from flowkeeper.checkout import Checkout, published_sets, read_pointer
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file, place_copy
 from flowkeeper.interface import ResultSet, Workflow
-from flowkeeper.ledger import Entry, Ledger, read_ledger
+from flowkeeper.ledger import Ledger, read_ledger
 from flowkeeper.programs import Say
 from flowkeeper.records import locked
 from flowkeeper.seen import Memory, stat_of
@@ -33,15 +33,11 @@ class SharedSet:
     files: dict[str, str]
     ledger: Ledger
 
-    @property
-    def entries(self) -> dict[str, Entry]:
-        return self.ledger.entries
-
     @cached_property
     def inputs(self) -> dict[str, str]:
         """md5 of the inputs behind the set, which it shares with others, by their path."""
         folder = f"{self.results.workflow.inputs}/"
-        return {path: entry.md5 for path, entry in self.entries.items() if path.startswith(folder)}
+        return {path: entry.md5 for path, entry in self.ledger.entries.items() if path.startswith(folder)}
 
     @cached_property
     def bulk(self) -> dict[str, str]:
@@ -50,11 +46,10 @@ class SharedSet:
 
     def size_of(self, paths: Iterable[str]) -> int:
         """Bytes of some files; of bulk files only the sum is known, so they count when all are among them."""
-        wanted = set(paths)
-        known = sum(self.entries[path].size for path in wanted if path in self.entries)
-        if not self.bulk or not wanted.issuperset(self.bulk):
-            return known
-        return known + self.size - sum(entry.size for path, entry in self.entries.items() if path in self.files)
+        wanted, sizes = set(paths), {path: entry.size for path, entry in self.ledger.entries.items()}
+        known = sum(size for path, size in sizes.items() if path in wanted)
+        all_bulk = self.size - sum(size for path, size in sizes.items() if path in self.files)
+        return known + all_bulk if self.bulk and wanted.issuperset(self.bulk) else known
 
 
 def chosen(workflow: Workflow, root: Path, name: str | None, unpublished: bool = False) -> ResultSet:
@@ -114,7 +109,7 @@ def read_shared(checkout: Checkout, results: ResultSet, say: Say) -> SharedSet:
         )
     bring_all(checkout, {path: files[path]}, say)
     shared = SharedSet(results, pointer.size, files, _arrived_ledger(checkout, results, files[path]))
-    other = [path for path, entry in shared.entries.items() if files.get(path, entry.md5) != entry.md5]
+    other = [path for path, entry in shared.ledger.entries.items() if files.get(path, entry.md5) != entry.md5]
     if other:
         raise UserError(
             f"{results.folder}.dvc: its ledger is that of another publication ({listed(other)});"

@@ -6,7 +6,6 @@ Long, since whatever a publisher, a remote or a colleague can do wrong ends here
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -14,14 +13,11 @@ from pathlib import Path
 import pytest
 from small import (
     ARRAY,
-    CARD,
     FILES,
     HISTORY,
-    INDEX,
     LATER,
     LEDGER,
     MANIFEST,
-    NAME,
     TABLE,
     Clone,
     address,
@@ -356,7 +352,8 @@ def publish_by_hand(publisher: Clone) -> None:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ({"record_format_version": 5}, "Snakemake's record format 5, here it is 6"),
+        ({"format": 1}, "a ledger of format 1, this keep reads format 2; check out the commit that published it"),
+        pytest.param({"record_format_version": 5}, "Snakemake's record format 5, here it is 6", marks=pytest.mark.slow),
         pytest.param({"name": "elsewhere"}, "the ledger of another result set, elsewhere", marks=pytest.mark.slow),
     ],
 )
@@ -376,16 +373,3 @@ def test_files_that_were_added_by_hand_after_the_ledger_or_without_one(publisher
     publish_by_hand(publisher)
     late.git("pull", "-q")
     assert "not published with `keep publish`" in refusal(late)
-
-
-@pytest.mark.slow
-def test_damage_that_was_there_before_is_left_to_repair(colleague: Clone) -> None:
-    colleague.fetch()
-    colleague.damage(CARD, keep_times=False)
-    said = refusal(colleague)
-    assert f"{CARD}; publish your results, or move or delete" in said and "`keep repair demo`" in said
-    with pytest.raises(UserError, match="content differs"):
-        colleague.restore()
-    colleague.delete(CARD)
-    colleague.fetch()
-    assert os.path.isfile(colleague.root / INDEX) and colleague.results.name == NAME

@@ -148,17 +148,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         write(tmp_path / "results" / "table.csv")
 
 
-def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        if os.access(tmp_path, os.W_OK):
-            pytest.skip("this user (root) may write everywhere: a read-only folder cannot be tried")
-        with pytest.raises(UserError, match=SENTENCE):
-            write(tmp_path / "table.csv")
-    finally:
-        tmp_path.chmod(0o700)
-
-
 def test_a_copy_may_have_a_name_of_full_length(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("new")
     place_copy(tmp_path / "source", tmp_path / "a" / ("n" * 255))

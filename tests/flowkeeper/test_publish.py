@@ -205,12 +205,6 @@ def test_a_push_that_fails_is_finished_by_publishing_again(newcomer: Clone, remo
     assert colleague.contents(TABLE) == newcomer.contents(TABLE)
 
 
-def test_dvc_that_cannot_add_is_told_in_one_sentence(newcomer: Clone) -> None:
-    (newcomer.root / ".dvc/cache").write_text("in the way\n")
-    said = refusal(newcomer)
-    assert said.startswith("`dvc add results/demo` failed: ") and "\n" not in said and "Traceback" not in said
-
-
 # --- Manifests of other configurations ---
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from local_servers import SshServer, WebdavServer, free_port, need_ssh, silent_port, wait_for
+from local_servers import SshServer, WebdavServer, need_ssh, silent_port, wait_for
 from small import LEDGER, TABLE, Clone, address
 
 from flowkeeper import servers
@@ -168,12 +168,6 @@ def test_a_server_with_another_key_or_an_unknown_one_gets_nothing(
 def test_a_wrong_key_of_the_client_is_told(newcomer: Clone, ssh: SshServer) -> None:
     choose(newcomer, ssh.settings(key="stranger"))
     assert "does not accept your key" in refused(newcomer)
-
-
-@real
-def test_a_port_where_nobody_listens_is_told(newcomer: Clone, ssh: SshServer) -> None:
-    choose(newcomer, ssh.settings(port=free_port()))
-    assert "Connection refused" in refused(newcomer)
 
 
 @real
