@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowkeeper.checkout import Cache, Checkout
@@ -21,37 +20,31 @@ from flowkeeper.words import count, listed
 
 _FAILED = re.compile(r"failed to transfer '([0-9a-f]{32}(?:\.dir)?)' - (.*)")
 _PLACE = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
+_NOT_THERE, _DAMAGED = "not there", "damaged: delete "
 _ABSENT = re.compile(r"No such file|Errno 2\]|not found|404|does not exist|NoSuchKey", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Shortage:
-    """Files that the remote could not give: it lacks them, has them damaged, or refuses them (path -> reason)."""
-
-    missing: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.damaged or self.refused)
+def bring_all(checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None) -> None:
+    """As `bring_into_cache`; raises UserError when one of the objects cannot be had."""
+    lacking = bring_into_cache(checkout, wanted, say, target)
+    if lacking:
+        told = listed([f"{path} ({reason})" for path, reason in lacking.items()])
+        ours = all(reason == _NOT_THERE or reason.startswith(_DAMAGED) for reason in lacking.values())
+        mend = checkout.publish_again if ours else "mend rights or disk there, and fetch again"
+        raise UserError(f"{checkout.remote_text} cannot give {count(lacking)}: {told}; {mend}.")
 
 
-def bring_all(checkout: Checkout, wanted: Mapping[str, str], say: Say) -> None:
-    """Have the objects of `wanted` (path -> md5) in the cache and whole; raises UserError when one cannot be had."""
-    shortage = bring_into_cache(checkout, wanted, say)
-    if shortage:
-        raise shortage_error(checkout, shortage, wanted)
-
-
-def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None) -> Shortage:
-    """Bring the objects of `wanted` (path -> md5) that the cache lacks from the remote; returns what cannot be had.
+def bring_into_cache(
+    checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None
+) -> dict[str, str]:
+    """Bring the objects of `wanted` (path -> md5) that the cache lacks from the remote; returns path -> why not.
 
     target: what DVC is asked for in place of these. Bad objects are removed from the cache. Raises UserError when the
     remote cannot be asked.
     """
     lacking = {path: md5 for path, md5 in wanted.items() if not _whole(checkout.cache, md5)}
     if not lacking:
-        return Shortage()
+        return {}
     reason = checkout.reach_remote(say)
     if reason:
         raise UserError(f"{reason}.")
@@ -60,13 +53,22 @@ def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], say: Say, ta
     else:
         done = dvc_transfer(["fetch", target], checkout.root, say)
     absent = {path: md5 for path, md5 in lacking.items() if not _whole(checkout.cache, md5)}
-    failed = {"".join(place): done.fault for place in _PLACE.findall(done.fault)}  # DVC gave up at this one
-    failed |= dict(_FAILED.findall(done.errors))
-    refused = {path: failed[md5] for path, md5 in absent.items() if md5 in failed and not _ABSENT.search(failed[md5])}
-    missing = [path for path, md5 in absent.items() if md5 in done.errors and path not in refused]
-    if absent and not missing and not refused and done.status != 0:
+    return _reasons(checkout, done, absent)
+
+
+def _reasons(checkout: Checkout, done: Finished, absent: Mapping[str, str]) -> dict[str, str]:
+    """Why DVC did not bring each of the absent objects (path -> md5), by what it said."""
+    said = {"".join(place): done.fault for place in _PLACE.findall(done.fault)}  # it gave up at this one
+    said |= dict(_FAILED.findall(done.errors))
+    refused = {path: said[md5].rstrip(".") for path, md5 in absent.items() if not _ABSENT.search(said.get(md5, "404"))}
+    if refused:
+        return refused  # of the others nothing is known then
+    if absent and done.status != 0 and not any(md5 in done.errors for md5 in absent.values()):
         raise UserError(f"`dvc fetch` from {checkout.remote_text} failed: {done.fault}.")
-    return Shortage(missing, [path for path in absent if path not in missing and path not in refused], refused)
+    return {
+        path: _NOT_THERE if md5 in done.errors else f"{_DAMAGED}files/md5/{md5[:2]}/{md5[2:]} there"
+        for path, md5 in absent.items()
+    }
 
 
 def transfer(checkout: Checkout, command: str, md5s: Iterable[str], say: Say) -> Finished:
@@ -84,25 +86,6 @@ def _whole(cache: Cache, md5: str) -> bool:
     except OSError as error:
         raise UserError(f"{cache.path(md5)}: damaged, and cannot be removed ({error.strerror}).") from error
     return False
-
-
-def shortage_error(checkout: Checkout, shortage: Shortage, md5s: Mapping[str, str]) -> UserError:
-    """What to tell of files that the remote could not give."""
-    if shortage.refused:
-        path, reason = next(iter(shortage.refused.items()))
-        return UserError(
-            f"{checkout.remote_text} has {count(shortage.refused)} that cannot be read:"
-            f" {listed(list(shortage.refused))} ({path}: {reason.rstrip('.')}); mend rights or disk there, and fetch"
-            " again."
-        )
-    if shortage.missing:
-        lost = f"{count(shortage.missing)}: {listed(shortage.missing)}"
-        return UserError(f"{checkout.remote_text} lacks {lost}; {checkout.publish_again}.")
-    places = [f"{path} (files/md5/{md5s[path][:2]}/{md5s[path][2:]})" for path in shortage.damaged]
-    return UserError(
-        f"{checkout.remote_text} has {count(places)} damaged: {listed(places)}; delete there what stands in brackets,"
-        f" and {checkout.publish_again}."
-    )
 
 
 def place_all(checkout: Checkout, files: Mapping[str, str], say: Say) -> None:

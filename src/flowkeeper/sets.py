@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from flowkeeper import drivers
-from flowkeeper.bring import bring_all, bring_into_cache, shortage_error
+from flowkeeper.bring import bring_all
 from flowkeeper.checkout import Checkout, published_sets, read_pointer
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file, place_copy
@@ -93,14 +93,7 @@ def read_shared(checkout: Checkout, results: ResultSet, say: Say) -> SharedSet:
     Raises UserError when they cannot be had, are of another version, or contradict each other.
     """
     pointer, path = checkout.pointer(results.folder), results.ledger_file
-    wanted = {pointer.folder: pointer.listing}
-    shortage = bring_into_cache(checkout, wanted, say, target=path)
-    if shortage.missing or shortage.damaged:
-        raise UserError(
-            f"{checkout.remote_text} does not have what {results.folder}.dvc points to; {checkout.publish_again}."
-        )
-    if shortage:
-        raise shortage_error(checkout, shortage, wanted)
+    bring_all(checkout, {pointer.folder: pointer.listing}, say, target=path)
     files = checkout.cache.listing(pointer)
     if path not in files:
         raise UserError(

@@ -239,7 +239,7 @@ def test_they_come_from_the_remote_and_are_never_dropped_in_silence(
         address(store, content).unlink()
     publisher.delete(OTHER)
     pointer = (publisher.root / "data.dvc").read_bytes()
-    assert f"lacks 1 file: {OTHER}" in refusal(publisher)
+    assert f"cannot give 1 file: {OTHER} (not there)" in refusal(publisher)
     assert (publisher.root / "data.dvc").read_bytes() == pointer
 
 
