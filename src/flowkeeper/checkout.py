@@ -19,7 +19,6 @@ from flowkeeper.files import md5_file
 from flowkeeper.interface import Workflow
 from flowkeeper.programs import Say, dvc
 
-_LEVELS = {".dvc/config": [], ".dvc/config.local": ["--local"]}
 _LISTING = re.compile(r"[0-9a-f]{32}\.dir")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
@@ -102,20 +101,17 @@ def published_sets(workflow: Workflow, root: Path) -> list[str]:
 class Checkout:
     """A repository under git and DVC.
 
-    settings: DVC's, key -> (value, file that says so). answered: addresses of remotes that turned out well.
+    settings: DVC's. answered: addresses of remotes that turned out well.
     """
 
     workflow: Workflow
     root: Path
-    settings: dict[str, tuple[str, str]]
+    settings: dict[str, str]
     answered: list[str] = field(default_factory=list)
-
-    def _setting(self, key: str) -> str:
-        return self.settings.get(key, ("", ""))[0]
 
     @cached_property
     def cache(self) -> Cache:
-        return Cache(self.root / (self._setting("cache.dir") or ".dvc/cache"))
+        return Cache(self.root / self.settings.get("cache.dir", ".dvc/cache"))
 
     def pointer(self, folder: str) -> Pointer:
         """What <folder>.dvc says; raises UserError when it is absent or no pointer to a folder."""
@@ -135,27 +131,17 @@ class Checkout:
     @property
     def remote(self) -> str | None:
         """Name of the default remote."""
-        name = self._setting("core.remote")
+        name = self.settings.get("core.remote")
         return name if f"remote.{name}.url" in self.settings else None
 
     @property
     def url(self) -> str:
         """Where the default remote is; a folder's path is absolute."""
-        return self._setting(f"remote.{self.remote}.url")
+        return self.settings[f"remote.{self.remote}.url"]
 
     @property
     def remote_text(self) -> str:
         return f"the remote {self.remote} ({self.url})"
-
-    @property
-    def checks_arrivals(self) -> bool:
-        """Whether DVC is told to check the md5 of what it gets from the default remote."""
-        return self._setting(f"remote.{self.remote}.verify").lower() == "true"
-
-    @property
-    def remote_level(self) -> list[str]:
-        """The option with which `dvc remote modify` finds the default remote."""
-        return _LEVELS.get(self.settings[f"remote.{self.remote}.url"][1], ["--global"])
 
     def reach_remote(self, say: Say) -> str | None:
         """Why there is no use in asking the default remote; None when there may be. A server is asked but once."""
@@ -173,7 +159,7 @@ class Checkout:
             )
         if self.url not in self.answered:
             prefix = f"remote.{self.remote}."
-            own = {key[len(prefix) :]: value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
+            own = {key[len(prefix) :]: value for key, value in self.settings.items() if key.startswith(prefix)}
             said = servers.obstacle(self.url, own, say)
             if said:
                 return f"the DVC remote {self.remote}: {said}"
@@ -189,8 +175,8 @@ def open_checkout(workflow: Workflow, root: Path, say: Say) -> Checkout:
             f"{root.absolute()}: not the root of a {what} checkout; results are shared from a clone of the repository"
             " (`git clone`), in its topmost folder."
         )
-    done = dvc(["config", "--list", "--show-origin"], root, say)
+    done = dvc(["config", "--list"], root, say)
     if done.status != 0:
         raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); mend the file.")
-    lines = (re.fullmatch(r"([^\t]*)\t([^=]*)=(.*)", line) for line in done.output.splitlines())
-    return Checkout(workflow, root, {line[2]: (line[3], line[1]) for line in lines if line})
+    lines = (line.partition("=") for line in done.output.splitlines())
+    return Checkout(workflow, root, {key: value for key, equals, value in lines if equals})

@@ -48,7 +48,6 @@ def publish(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, bu
             temporary.write_text(f"{publication.ignored}{publication.bulk_line}\n", encoding="utf-8")
         say(f"{IGNORED}: new line {publication.bulk_line}")
     _keep_inputs(checkout, say)
-    _check_arrivals(checkout, say)
     _upload(checkout, [results.folder, workflow.inputs], say)
     restore(results)  # so that the next look is a short one
     _stage(results, say)
@@ -137,14 +136,6 @@ def _keep_inputs(checkout: Checkout, say: Say) -> None:
         say(f"{count(absent)} of other configurations brought, to stay published: {listed(list(absent))}")
 
 
-def _check_arrivals(checkout: Checkout, say: Say) -> None:
-    """Have DVC check what the default remote gives, for everyone: else it takes a damaged file without a word."""
-    if checkout.checks_arrivals or checkout.remote is None:
-        return
-    say(f"DVC does not check what comes from the remote {checkout.remote}; from now on it does:")
-    _done(checkout, ["remote", "modify", *checkout.remote_level, checkout.remote, "verify", "true"], say)
-
-
 def _done(checkout: Checkout, words: list[str], say: Say) -> None:
     """Run a command of DVC; raises UserError when it fails."""
     done = dvc(words, checkout.root, say)
@@ -166,7 +157,7 @@ def _upload(checkout: Checkout, folders: Sequence[str], say: Say) -> None:
 def _stage(results: ResultSet, say: Say) -> None:
     """Hand the changed files to git, and say what is left to the user."""
     root, folder = results.root, results.folder
-    paths = (f"{folder}.dvc", f"{results.workflow.inputs}.dvc", IGNORED, ".dvc/config")
+    paths = (f"{folder}.dvc", f"{results.workflow.inputs}.dvc", IGNORED)
     files = [file for file in paths if (root / file).is_file()]
     done = run(["git", "add", "--", *files], root, say)
     if done.status != 0:
