@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        print(f"error: {error.filename}: {error.strerror}; free the disk or mend the rights.", file=sys.stderr)
+        print(f"error: {error.filename}: {error.strerror}; free the disk or fix permissions.", file=sys.stderr)
         return 2
 
 

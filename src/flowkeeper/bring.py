@@ -30,8 +30,8 @@ def bring_all(checkout: Checkout, wanted: Mapping[str, str], say: Say, target: s
     if lacking:
         told = listed([f"{path} ({reason})" for path, reason in lacking.items()])
         ours = all(reason == _NOT_THERE or reason.startswith(_DAMAGED) for reason in lacking.values())
-        mend = checkout.publish_again if ours else "mend rights or disk there, and fetch again"
-        raise UserError(f"{checkout.remote_text} cannot give {count(lacking)}: {told}; {mend}.")
+        advice = checkout.publish_again if ours else "fix permissions or disk there, and fetch again"
+        raise UserError(f"{checkout.remote_text} cannot give {count(lacking)}: {told}; {advice}.")
 
 
 def bring_into_cache(

@@ -73,11 +73,11 @@ def _entry(folder: str, path: str, md5: str) -> tuple[str, str]:
 
 def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
     """Read <folder>.dvc; raises UserError when it is absent or no pointer to a folder."""
-    mend = f"take the committed one with `git checkout -- {folder}.dvc`"
+    advice = f"take the committed one with `git checkout -- {folder}.dvc`"
     try:
         text = (root / f"{folder}.dvc").read_text(encoding="utf-8")
         if "<<<<<<< " in text:
-            mend = f"choose a side, see {workflow.guide}"
+            advice = f"choose a side, see {workflow.guide}"
             raise ValueError("a merge left both sides in it")
         (out,) = yaml.safe_load(text)["outs"]
         if out["path"] != Path(folder).name or not _LISTING.fullmatch(out["md5"]):
@@ -89,7 +89,7 @@ def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
         raise UserError(f"{folder}.dvc: no such file; {told}.") from error
     except (KeyError, ValueError, TypeError, yaml.YAMLError) as error:
         said = f"no {error.args[0]}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise UserError(f"{folder}.dvc: not a DVC pointer ({said}); {mend}.") from error
+        raise UserError(f"{folder}.dvc: not a DVC pointer ({said}); {advice}.") from error
 
 
 def published_sets(workflow: Workflow, root: Path) -> list[str]:
@@ -177,6 +177,6 @@ def open_checkout(workflow: Workflow, root: Path, say: Say) -> Checkout:
         )
     done = dvc(["config", "--list"], root, say)
     if done.status != 0:
-        raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); mend the file.")
+        raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); fix the file.")
     lines = (line.partition("=") for line in done.output.splitlines())
     return Checkout(workflow, root, {key: value for key, equals, value in lines if equals})

@@ -28,5 +28,5 @@ def remove_stale(results: ResultSet, plan: Plan) -> dict[str, int]:
                     break
                 folder.rmdir()
         except OSError as error:
-            raise UserError(f"{name}: cannot be removed ({error.strerror}); mend the rights.") from error
+            raise UserError(f"{name}: cannot be removed ({error.strerror}); fix permissions.") from error
     return stale

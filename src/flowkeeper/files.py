@@ -34,7 +34,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _refused(path: str | os.PathLike[str], reason: str | None) -> UserError:
-    return UserError(f"{path}: cannot be written ({reason}); free the disk or mend the rights.")
+    return UserError(f"{path}: cannot be written ({reason}); free the disk or fix permissions.")
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def exclusive(path: str | os.PathLike[str], what: str, wait: bool = True) -> Ite
                 lock.acquire()
     except OSError as error:
         raise UserError(
-            f"{target}: cannot be locked ({error.strerror}); mend the rights, or work on a disk that knows locks."
+            f"{target}: cannot be locked ({error.strerror}); fix permissions, or work on a disk that knows locks."
         ) from error
     try:
         yield lock.is_locked
@@ -134,7 +134,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     path = Path(folder).absolute()
     existing = next(each for each in (path, *path.parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"{existing}: cannot be written to; mend the rights, or mount the disk for writing.")
+        raise UserError(f"{existing}: cannot be written to; fix permissions, or mount the disk for writing.")
 
 
 def canonical_json(value: Any) -> str:
@@ -175,4 +175,4 @@ def md5_file(path: str | os.PathLike[str]) -> str:
         with open(path, "rb") as handle:
             return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend the rights or delete it.") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); fix permissions or delete it.") from error

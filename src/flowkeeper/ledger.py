@@ -144,7 +144,7 @@ def read_ledger(results: ResultSet, path: Path | None = None) -> Ledger:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; get the set with {get}, or make it and publish it.") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend the rights, or {again}.") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); fix permissions, or {again}.") from error
     try:
         header = json.loads(lines[0])
         foreign = _foreign(results, header)

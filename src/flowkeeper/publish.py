@@ -140,7 +140,7 @@ def _done(checkout: Checkout, words: list[str], say: Say) -> None:
     """Run a command of DVC; raises UserError when it fails."""
     done = dvc(words, checkout.root, say)
     if done.status != 0:
-        raise UserError(f"`dvc {shown(words)}` failed: {done.fault}; mend that; {_AGAIN}.")
+        raise UserError(f"`dvc {shown(words)}` failed: {done.fault}; fix that; {_AGAIN}.")
 
 
 def _upload(checkout: Checkout, folders: Sequence[str], say: Say) -> None:
@@ -161,7 +161,7 @@ def _stage(results: ResultSet, say: Say) -> None:
     files = [file for file in paths if (root / file).is_file()]
     done = run(["git", "add", "--", *files], root, say)
     if done.status != 0:
-        raise UserError(f"all is on the remote, but `git add` failed: {done.fault}; mend that and publish again.")
+        raise UserError(f"all is on the remote, but `git add` failed: {done.fault}; fix that and publish again.")
     if run(["git", "diff", "--cached", "--quiet", "--", *files], root, say).status == 0:
         say(f"{folder} is on the remote, and git has nothing new to commit.")
         return

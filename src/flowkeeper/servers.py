@@ -29,7 +29,7 @@ def obstacle(url: str, settings: Mapping[str, str], say: Say) -> str | None:
     try:
         port = settings.get("port") or parts.port
     except ValueError:
-        return f"{url}: not an address with a port; mend it with `dvc remote modify NAME url ssh://HOST:PORT/PATH`"
+        return f"{url}: not an address with a port; fix it with `dvc remote modify NAME url ssh://HOST:PORT/PATH`"
     words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", f"ConnectTimeout={ANSWER_S}"]
     words += ["-p", str(port)] if port else []
     user = settings.get("user") or parts.username

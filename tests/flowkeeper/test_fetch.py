@@ -288,15 +288,15 @@ def test_a_file_that_the_remote_cannot_read_is_not_taken_for_absent(
     stored.unlink()
     stored.mkdir()  # the same to DVC as an object without rights, which root could read
     said = refusal(colleague)
-    assert f"cannot give 1 file: {TABLE} ([Errno 21] Is a directory" in said and "mend rights or disk there" in said
+    assert f"cannot give 1 file: {TABLE} ([Errno 21] Is a directory" in said and "fix permissions or disk there" in said
     assert "publish" not in said
 
 
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("[Errno 13] Permission denied: 'x'", "([Errno 13] Permission denied: 'x'); mend rights or disk there"),
-        ("[Errno 5] Input/output error", "([Errno 5] Input/output error); mend rights or disk there"),
+        ("[Errno 13] Permission denied: 'x'", "([Errno 13] Permission denied: 'x'); fix permissions or disk there"),
+        ("[Errno 5] Input/output error", "([Errno 5] Input/output error); fix permissions or disk there"),
         ("[Errno 2] No such file or directory: 'x'", "(not there); ask the publisher"),
         ("404 Not Found", "(not there); ask the publisher"),
     ],

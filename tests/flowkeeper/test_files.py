@@ -18,7 +18,7 @@ from processes import Other, other
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path, check_writable, exclusive, place_copy
 
-SENTENCE = r"^\S+table\.csv: cannot be written \(.+\); (free the disk or mend the rights)\.$"
+SENTENCE = r"^\S+table\.csv: cannot be written \(.+\); (free the disk or fix permissions)\.$"
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -135,10 +135,10 @@ def test_folders_are_asked_before_work_begins(tmp_path: Path, monkeypatch: pytes
     check_writable(tmp_path / "results" / "demo")
     assert os.listdir(tmp_path) == []
     (tmp_path / "a file").write_text("where a folder should be")
-    with pytest.raises(UserError, match=r"a file: cannot be written to; mend the rights"):
+    with pytest.raises(UserError, match=r"a file: cannot be written to; fix permissions"):
         check_writable(tmp_path / "a file" / "demo")
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be written to; mend the rights"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be written to; fix permissions"):
         check_writable(tmp_path / "results" / "demo")
 
 
@@ -205,6 +205,6 @@ def test_a_failure_inside_the_block_releases_the_lock_and_stays_what_it_is(tmp_p
 
 def test_a_lock_that_cannot_be_had_ends_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where a folder should be")
-    sentence = r"sheep\.lock: cannot be locked \(.+\); mend the rights"
+    sentence = r"sheep\.lock: cannot be locked \(.+\); fix permissions"
     with pytest.raises(UserError, match=sentence), exclusive(tmp_path / "locks" / "sheep.lock", "counts sheep"):
         pass

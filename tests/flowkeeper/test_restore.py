@@ -452,6 +452,6 @@ def test_a_file_that_cannot_be_read_is_named(reader: Clone, monkeypatch: pytest.
 
     monkeypatch.setattr(file_tools.hashlib, "file_digest", fail)
     before = reader.state()
-    with pytest.raises(UserError, match=r"^\S+: cannot be read \(Input/output error\); mend the rights or delete it\."):
+    with pytest.raises(UserError, match=r"^\S+: cannot be read \(Input/output error\); fix permissions or delete it\."):
         reader.restore()
     assert reader.state() == before
