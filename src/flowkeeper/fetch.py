@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from flowkeeper.bring import bring_all, place_all
 from flowkeeper.checkout import Checkout, open_checkout
 from flowkeeper.errors import UserError
-from flowkeeper.files import md5_file, sha256_file
-from flowkeeper.interface import Workflow
+from flowkeeper.files import md5_file, place_copy, sha256_file
+from flowkeeper.interface import ResultSet, Workflow
+from flowkeeper.ledger import Ledger, read_ledger
 from flowkeeper.programs import Say
 from flowkeeper.restore import Restored, restore
-from flowkeeper.seen import read_memory, stat_of
-from flowkeeper.sets import SharedSet, chosen, is_here, read_shared, refuse_while_running
+from flowkeeper.seen import Memory, read_memory, stat_of
+from flowkeeper.sets import chosen, refuse_while_running
 from flowkeeper.words import count, listed, size_text
+
+
+@dataclass(frozen=True)
+class SharedSet:
+    """A published result set.
+
+    size: bytes of all its files. files: md5 of each by its path, inputs that sets share not among them, the ledger and
+    bulk files among them if they were published.
+    """
+
+    results: ResultSet
+    size: int
+    files: dict[str, str]
+    ledger: Ledger
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """md5 of the inputs behind the set, which it shares with others, by their path."""
+        folder = f"{self.results.workflow.inputs}/"
+        return {path: entry.md5 for path, entry in self.ledger.entries.items() if path.startswith(folder)}
+
+    @cached_property
+    def bulk(self) -> dict[str, str]:
+        name = self.results.workflow.bulk.file
+        return {path: md5 for path, md5 in self.files.items() if Path(path).name == name}
+
+    def size_of(self, paths: Iterable[str]) -> int:
+        """Bytes of some files; of bulk files only the sum is known, so they count when all are among them."""
+        wanted, sizes = set(paths), {path: entry.size for path, entry in self.ledger.entries.items()}
+        known = sum(size for path, size in sizes.items() if path in wanted)
+        all_bulk = self.size - sum(size for path, size in sizes.items() if path in self.files)
+        return known + all_bulk if self.bulk and wanted.issuperset(self.bulk) else known
 
 
 def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str], bulk: bool, say: Say) -> Restored:
@@ -27,13 +62,15 @@ def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str],
     checkout = open_checkout(workflow, root, say)
     results = chosen(workflow, root, name)
     refuse_while_running(workflow, root)
-    shared = read_shared(checkout, results, say)
+    shared = _read_shared(checkout, results, say)
     memory = read_memory(results)
     wanted = _wanted(shared, only, bulk)
-    lacking = {path: md5 for path, md5 in wanted.items() if not is_here(root, memory, path, md5)}
+    lacking = {path: md5 for path, md5 in wanted.items() if not _is_here(root, memory, path, md5)}
     _refuse_to_overwrite(checkout, shared, lacking)
     others = {path: md5 for path, md5 in shared.files.items() if path not in wanted and path not in shared.bulk}
-    old = {path: md5 for path, md5 in others.items() if (root / path).exists() and not is_here(root, memory, path, md5)}
+    old = {
+        path: md5 for path, md5 in others.items() if (root / path).exists() and not _is_here(root, memory, path, md5)
+    }
     lacking |= {path: md5 for path, md5 in old.items() if checkout.cache.has(md5_file(root / path))}
     _announce(checkout, shared, wanted, lacking, say)
     bring_all(checkout, lacking, say)
@@ -114,3 +151,42 @@ def _other_environment(shared: SharedSet) -> Iterator[str]:
     lock = shared.results.root / workflow.lock
     if header.get("lock_sha256") and lock.is_file() and sha256_file(lock) != header["lock_sha256"]:
         yield f"another {workflow.lock}"
+
+
+def _read_shared(checkout: Checkout, results: ResultSet, say: Say) -> SharedSet:
+    """Listing and ledger of a published set, fetched where they are not in DVC's cache; nothing is placed.
+
+    Raises UserError when they cannot be had, are of another version, or contradict each other.
+    """
+    pointer, path = checkout.pointer(results.folder), results.ledger_file
+    bring_all(checkout, {pointer.folder: pointer.listing}, say, target=path)
+    files = checkout.cache.listing(pointer)
+    if path not in files:
+        raise UserError(
+            f"{results.folder}.dvc: has no {Path(path).name}; it was not published with"
+            f" `{checkout.workflow.command} publish`, {checkout.publish_again}."
+        )
+    bring_all(checkout, {path: files[path]}, say)
+    shared = SharedSet(results, pointer.size, files, _arrived_ledger(checkout, results, files[path]))
+    other = [path for path, entry in shared.ledger.entries.items() if files.get(path, entry.md5) != entry.md5]
+    if other:
+        raise UserError(
+            f"{results.folder}.dvc: its ledger is that of another publication ({listed(other)});"
+            f" {checkout.publish_again}."
+        )
+    return shared
+
+
+def _arrived_ledger(checkout: Checkout, results: ResultSet, md5: str) -> Ledger:
+    """The ledger in DVC's cache, read from a copy with its proper name, so that messages can name it."""
+    copy = results.state / "arriving" / results.ledger_file
+    place_copy(checkout.cache.path(md5), copy)
+    ledger = read_ledger(results, copy)
+    copy.unlink()
+    return ledger
+
+
+def _is_here(root: Path, memory: Memory, path: str, md5: str) -> bool:
+    """Whether a file has these bytes; it is read only when it has changed since it was seen."""
+    stat = stat_of(root / path)
+    return stat is not None and (memory.md5(path, stat) or md5_file(root / path)) == md5
