@@ -17,6 +17,7 @@ from flowkeeper import servers
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file
 from flowkeeper.interface import Workflow
+from flowkeeper.patches import TRANSFER
 from flowkeeper.programs import Say, dvc
 
 _LISTING = re.compile(r"[0-9a-f]{32}\.dir")
@@ -93,8 +94,8 @@ def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
 
 
 def published_sets(workflow: Workflow, root: Path) -> list[str]:
-    """Names of the result sets that this commit has."""
-    return sorted(path.stem for path in (root / workflow.results).glob("*.dvc"))
+    """Names of the result sets that this commit has; what a killed transfer left is none."""
+    return sorted(path.stem for path in (root / workflow.results).glob("*.dvc") if path.stem != TRANSFER)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TRANSFER = "flowkeeper-transfer"  # no result set has this name
+
 
 def answer_in_a_thread(number: int) -> None:
     """Let a thread run the handler of a signal, so that it may wait for locks that the interrupted thread holds.
@@ -65,8 +67,8 @@ def pointer_to_objects(folder: Path, md5s: Iterable[str]) -> Iterator[Path]:
     that the remote lost are sent through this pointer; without it they would have to be copied there by hand. Single
     files are fetched through it, too, whichever version of a folder this commit has.
     """
-    pointer = folder / "transfer.dvc"
-    outs = [{"md5": md5, "hash": "md5", "path": f"transfer/{md5}"} for md5 in sorted(set(md5s))]
+    pointer = folder / f"{TRANSFER}.dvc"
+    outs = [{"md5": md5, "hash": "md5", "path": f"{TRANSFER}/{md5}"} for md5 in sorted(set(md5s))]
     try:
         pointer.write_text(json.dumps({"outs": outs}), encoding="utf-8")  # JSON is YAML, too
         yield pointer

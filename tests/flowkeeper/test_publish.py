@@ -71,7 +71,7 @@ def test_the_set_goes_to_the_remote_and_its_pointers_to_git(
         "dvc add results/demo",
         "dvc add data",
         "dvc push results/demo.dvc data.dvc",
-        "dvc push results/transfer.dvc",
+        "dvc push results/flowkeeper-transfer.dvc",
         "git add -- results/demo.dvc data.dvc .dvcignore",
         "git diff --cached --quiet -- results/demo.dvc data.dvc .dvcignore",
     ]

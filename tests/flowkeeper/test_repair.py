@@ -109,7 +109,7 @@ def test_a_damaged_cache_is_passed_by(publisher: Clone, good: dict[str, bytes]) 
     spoil(publisher.root / ".dvc/cache", good[TABLE])
     assert publisher.repair().repaired == [TABLE]
     assert publisher.files() == good
-    assert publisher.commands == ["dvc fetch results/transfer.dvc"]
+    assert publisher.commands == ["dvc fetch results/flowkeeper-transfer.dvc"]
     assert address(publisher.root / ".dvc/cache", good[TABLE]).read_bytes() == good[TABLE]
 
 
