@@ -5,21 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import (
-    ARRAY,
-    CARD,
-    FILES,
-    INDEX,
-    LATER,
-    LEDGER,
-    MANIFEST,
-    NAME,
-    PREDICTIONS,
-    TABLE,
-    Clone,
-    address,
-    spoil,
-)
+from small import ARRAY, CARD, FILES, INDEX, LATER, LEDGER, MANIFEST, NAME, PREDICTIONS, TABLE, Clone, address, spoil
 
 from flowkeeper.errors import UserError
 from flowkeeper.ledger import Ledger, read_ledger, remember_own, write_ledger
