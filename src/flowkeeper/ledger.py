@@ -1,8 +1,9 @@
 """The ledger of a result set: how each of its files was made, kept among them, so that it travels with them.
 
-results/<name>/provenance.jsonl: a header, then one line per file with its bytes and what Snakemake recorded of it. The
-md5 is DVC's own address of the bytes; it guards against damage, not against forgery. A second one, in the state folder,
-tells of everything that was made here.
+results/<name>/provenance.jsonl: a header, then one line per file with its bytes, its times and what Snakemake recorded
+of it; a line without a record has that of the line above it, which is of the same job. The md5 is DVC's own address of
+the bytes; it guards against damage, not against forgery. A second ledger, in the state folder, tells of everything that
+was made here.
 """
 
 from __future__ import annotations
@@ -126,8 +127,13 @@ def _outside(path: str, results: ResultSet) -> str:
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
     """Write a ledger; equal ledgers give equal bytes, in whatever order their files come."""
-    lines = [{**ledger.header, "files": len(ledger.entries)}]
-    lines += [ledger.entries[name].model_dump() for name in sorted(ledger.entries)]
+    lines, above = [{**ledger.header, "files": len(ledger.entries)}], None
+    for entry in sorted(ledger.entries.values(), key=lambda entry: (entry.job, entry.path)):
+        record = dict(entry.record)
+        times = {name: record.pop(name) for name in TIMES}
+        told = {} if record == above else {"record": record}
+        lines.append({"path": entry.path, "size": entry.size, "md5": entry.md5, **times, **told})
+        above = record
     with atomic_path(path) as temporary:
         temporary.write_text("".join(f"{canonical_json(line)}\n" for line in lines), encoding="utf-8")
 
@@ -150,15 +156,17 @@ def read_ledger(results: ResultSet, path: Path | None = None) -> Ledger:
         foreign = _foreign(results, header)
         if foreign is not None:
             raise UserError(f"{path}: {foreign}")
-        last, entries = header.pop("files") + 1, dict[str, Entry]()
+        last, entries, record = header.pop("files") + 1, dict[str, Entry](), None
         for number in range(2, last + 1):
-            entry = Entry.model_validate_json(lines[number - 1])
+            line = json.loads(lines[number - 1])
+            times, record = {name: line.pop(name) for name in TIMES}, line.pop("record", record)
+            entry = Entry.model_validate({**line, "record": {**record, **times}})
             if not _is_inside(entry.path, results):
                 raise ValueError(_outside(entry.path, results))
             if entry.path in entries:
                 raise ValueError(f"{entry.path} is listed twice")
             entries[entry.path] = entry
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         told = _first_fault(error) if isinstance(error, ValidationError) else error
         raise UserError(f"{path}: line {number} is not that of a ledger ({told}); {again}.") from error
     if lines[last:] != [b""]:
