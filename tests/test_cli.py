@@ -111,7 +111,7 @@ def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
     monkeypatch.setattr(cli, "_methods", refuse)
     assert main(["methods"]) == 2
     assert capsys.readouterr().err == (
-        f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or mend the rights.\n"
+        f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or fix permissions.\n"
     )
 
 

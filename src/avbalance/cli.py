@@ -22,7 +22,7 @@ from avbalance.errors import UserError
 from avbalance.gpus import own_gpu
 from avbalance.workflow import STATE, WORKFLOW
 from flowkeeper import commands
-from flowkeeper.closures import check_code
+from flowkeeper.digests import check_code
 from flowkeeper.files import DISK_ERRORS
 from flowkeeper.writers import Writer, only_writer
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        print(f"error: {error.filename}: {error.strerror}; free the disk or mend the rights.", file=sys.stderr)
+        print(f"error: {error.filename}: {error.strerror}; free the disk or fix permissions.", file=sys.stderr)
         return 2
 
 
@@ -188,7 +188,7 @@ def _settings(options: argparse.Namespace, *keys: str, jobs: bool = False) -> An
 
 def _settings_text(digest: str | None) -> tuple[str, str]:
     """Where settings come from, and the settings as they are there."""
-    from flowkeeper.settings import read_settings
+    from flowkeeper.digests import read_settings
 
     if digest is not None:
         text = read_settings(WORKFLOW, Path.cwd(), digest)
@@ -368,9 +368,9 @@ def _methods(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from avbalance.provenance import show
-    from flowkeeper.settings import DIGEST
+    from flowkeeper.digests import SETTINGS_DIGEST
 
-    if DIGEST.fullmatch(options.what):
+    if SETTINGS_DIGEST.fullmatch(options.what):
         print(json.dumps(json.loads(_settings_text(options.what)[1]), indent=2, sort_keys=True))
         return
     run = show.find_run(options.what)

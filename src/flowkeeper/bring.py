@@ -9,51 +9,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowkeeper.checkout import Cache, Checkout, Pointer
+from flowkeeper.checkout import Cache, Checkout
 from flowkeeper.errors import UserError
 from flowkeeper.files import place_copy
-from flowkeeper.programs import Say, dvc_transfer, run
+from flowkeeper.patches import pointer_to_objects
+from flowkeeper.programs import Finished, Say, dvc_transfer, run
 from flowkeeper.words import count, listed
 
 _FAILED = re.compile(r"failed to transfer '([0-9a-f]{32}(?:\.dir)?)' - (.*)")
+_PLACE = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
+_NOT_THERE, _DAMAGED = "not there", "damaged: delete "
 _ABSENT = re.compile(r"No such file|Errno 2\]|not found|404|does not exist|NoSuchKey", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Shortage:
-    """Files that the remote could not give: it lacks them, has them damaged, or refuses them (path -> reason)."""
-
-    missing: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.damaged or self.refused)
+def bring_all(checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None) -> None:
+    """As `bring_into_cache`; raises UserError when one of the objects cannot be had."""
+    lacking = bring_into_cache(checkout, wanted, say, target)
+    if lacking:
+        told = listed([f"{path} ({reason})" for path, reason in lacking.items()])
+        ours = all(reason == _NOT_THERE or reason.startswith(_DAMAGED) for reason in lacking.values())
+        advice = checkout.publish_again if ours else "fix permissions or disk there, and fetch again"
+        raise UserError(f"{checkout.remote_text} cannot give {count(lacking)}: {told}; {advice}.")
 
 
-def bring_into_cache(checkout: Checkout, wanted: Mapping[str, str], targets: Iterable[str], say: Say) -> Shortage:
-    """Have the objects of `wanted` (path -> md5) in the cache and whole; those that lack come from the remote.
+def bring_into_cache(
+    checkout: Checkout, wanted: Mapping[str, str], say: Say, target: str | None = None
+) -> dict[str, str]:
+    """Bring the objects of `wanted` (path -> md5) that the cache lacks from the remote; returns path -> why not.
 
-    targets: what DVC is asked for then, files and folders. Bad objects are removed from the cache. Raises UserError
-    when the remote cannot be asked.
+    target: what DVC is asked for in place of these. Bad objects are removed from the cache. Raises UserError when the
+    remote cannot be asked.
     """
     lacking = {path: md5 for path, md5 in wanted.items() if not _whole(checkout.cache, md5)}
     if not lacking:
-        return Shortage()
+        return {}
     reason = checkout.reach_remote(say)
     if reason:
         raise UserError(f"{reason}.")
-    done = dvc_transfer(["fetch", *targets], checkout.root, say)
+    if target is None:
+        done = transfer(checkout, "fetch", lacking.values(), say)
+    else:
+        done = dvc_transfer(["fetch", target], checkout.root, say)
     absent = {path: md5 for path, md5 in lacking.items() if not _whole(checkout.cache, md5)}
-    failed = dict(_FAILED.findall(done.errors))
-    refused = {path: failed[md5] for path, md5 in absent.items() if md5 in failed and not _ABSENT.search(failed[md5])}
-    missing = [path for path, md5 in absent.items() if md5 in done.errors and path not in refused]
-    if absent and not missing and not refused and done.status != 0:
-        raise UserError(f"`dvc fetch` from the remote {checkout.remote} ({checkout.url}) failed: {done.fault}.")
-    return Shortage(missing, [path for path in absent if path not in missing and path not in refused], refused)
+    return _reasons(checkout, done, absent)
+
+
+def _reasons(checkout: Checkout, done: Finished, absent: Mapping[str, str]) -> dict[str, str]:
+    """Why DVC did not bring each of the absent objects (path -> md5), by what it said."""
+    said = {"".join(place): done.fault for place in _PLACE.findall(done.fault)}  # it gave up at this one
+    said |= dict(_FAILED.findall(done.errors))
+    refused = {path: said[md5].rstrip(".") for path, md5 in absent.items() if not _ABSENT.search(said.get(md5, "404"))}
+    if refused:
+        return refused  # of the others nothing is known then
+    if absent and done.status != 0 and not any(md5 in done.errors for md5 in absent.values()):
+        raise UserError(f"`dvc fetch` from {checkout.remote_text} failed: {done.fault}.")
+    return {
+        path: _NOT_THERE if md5 in done.errors else f"{_DAMAGED}files/md5/{md5[:2]}/{md5[2:]} there"
+        for path, md5 in absent.items()
+    }
+
+
+def transfer(checkout: Checkout, command: str, md5s: Iterable[str], say: Say) -> Finished:
+    """Have DVC fetch or push single objects of its cache."""
+    with pointer_to_objects(checkout.root / checkout.workflow.results, md5s) as pointer:
+        return dvc_transfer([command, str(pointer.relative_to(checkout.root))], checkout.root, say)
 
 
 def _whole(cache: Cache, md5: str) -> bool:
@@ -65,40 +86,6 @@ def _whole(cache: Cache, md5: str) -> bool:
     except OSError as error:
         raise UserError(f"{cache.path(md5)}: damaged, and cannot be removed ({error.strerror}).") from error
     return False
-
-
-def bring_listing(checkout: Checkout, pointer: Pointer, some_file: str, say: Say) -> dict[str, str]:
-    """The listing of a folder, from the remote where the cache lacks it; `some_file` of the folder comes with it."""
-    wanted = {pointer.folder: pointer.listing}
-    shortage = bring_into_cache(checkout, wanted, [some_file], say)
-    if shortage.refused:
-        raise shortage_error(checkout, shortage, wanted)
-    if shortage:
-        raise UserError(
-            f"the remote {checkout.remote} ({checkout.url}) does not have what {pointer.folder}.dvc points to;"
-            f" {checkout.publish_again}."
-        )
-    return checkout.cache.listing(pointer)
-
-
-def shortage_error(checkout: Checkout, shortage: Shortage, md5s: Mapping[str, str]) -> UserError:
-    """What to tell of files that the remote could not give."""
-    remote = f"the remote {checkout.remote} ({checkout.url})"
-    if shortage.refused:
-        path, reason = next(iter(shortage.refused.items()))
-        return UserError(
-            f"{remote} has {count(shortage.refused)} that cannot be read: {listed(list(shortage.refused))} ({path}:"
-            f" {reason.rstrip('.')}); mend rights or disk there, and fetch again."
-        )
-    if shortage.missing:
-        return UserError(
-            f"{remote} lacks {count(shortage.missing)}: {listed(shortage.missing)}; {checkout.publish_again}."
-        )
-    places = [f"{path} (files/md5/{md5s[path][:2]}/{md5s[path][2:]})" for path in shortage.damaged]
-    return UserError(
-        f"{remote} has {count(places)} damaged: {listed(places)}; delete there what stands in brackets, and"
-        f" {checkout.publish_again}."
-    )
 
 
 def place_all(checkout: Checkout, files: Mapping[str, str], say: Say) -> None:

@@ -53,10 +53,10 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     if isinstance(old, list) and isinstance(new, list):
         old, new = _as_mappings(old, new)
         if isinstance(old, dict):
-            came, went = [key for key in new if key not in old], [key for key in old if key not in new]
-            yield from (
-                f"{path}: {word}: {listed(names, _NAMES)}" for word, names in (("new", came), ("gone", went)) if names
-            )
+            for word, these, others in (("new", new, old), ("gone", old, new)):
+                names = [str(key) for key in these if key not in others]
+                if names:
+                    yield f"{path}: {word}: {listed(names, _NAMES)}"
             old, new = {key: old[key] for key in old if key in new}, {key: new[key] for key in new if key in old}
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
@@ -98,30 +98,16 @@ def _are_runs(value: Any) -> bool:
 
 
 def _run_changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    """Changes of a cell: runs and seeds that came or went, then settings with the runs that they concern."""
-    yield from _membership(old, new, "new")
-    yield from _membership(new, old, "no longer wanted:")
-    concerned: dict[str, list[str]] = {}
+    """Changes of a cell: runs and seeds that came or went, then settings, each with the runs that it concerns."""
     common = [name for name in new if name in old]
+    concerned: dict[str, list[str]] = {}
+    for word, these, others in (("new", new, old), ("no longer wanted:", old, new)):
+        known = {item["run"] for item in others.values()}
+        for run, seed in ((these[name]["run"], these[name]["seed"]) for name in these if name not in others):
+            concerned.setdefault(f"{word} seed {seed}" if run in known else f"{word} run {run}", []).append(run)
     for name in common:
         for what in differences(old[name], new[name]):
             concerned.setdefault(what, []).append(name)
     for what, names in concerned.items():
-        everywhere = len(names) == len(common) > 1
-        yield Change(what, f"all {len(common)} runs" if everywhere else listed(names, _NAMES))
-
-
-def _membership(old: dict[str, Any], new: dict[str, Any], word: str) -> Iterator[Change]:
-    """Runs of `new` that `old` lacks: further seeds of known runs by number, others by name."""
-    known = {item["run"] for item in old.values()}
-    came: dict[str, list[Any]] = {}
-    for name, item in new.items():
-        if name not in old:
-            came.setdefault(item["run"], []).append(item["seed"])
-    by_seeds: dict[tuple[Any, ...], list[str]] = {}
-    for run in [run for run in came if run in known]:
-        by_seeds.setdefault(tuple(came[run]), []).append(run)
-    for seeds, runs in by_seeds.items():
-        yield Change(f"{word} seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}", listed(runs, _NAMES))
-    for run in [run for run in came if run not in known]:
-        yield Change(f"{word} run {run}")
+        everywhere = len(names) == len(common) > 1 and names == common
+        yield Change(what, f"all {len(common)} runs" if everywhere else listed(list(dict.fromkeys(names)), _NAMES))

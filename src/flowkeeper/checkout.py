@@ -17,11 +17,12 @@ from flowkeeper import servers
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file
 from flowkeeper.interface import Workflow
+from flowkeeper.patches import TRANSFER
 from flowkeeper.programs import Say, dvc
 
-_LEVELS = {".dvc/config": [], ".dvc/config.local": ["--local"]}
 _LISTING = re.compile(r"[0-9a-f]{32}\.dir")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,6 @@ class Pointer:
     folder: str
     listing: str
     size: int
-
-
-NO_FILES = "d751713988987e9331980363e24189ce.dir"  # DVC's listing of an empty folder, md5 of "[]"
 
 
 @dataclass(frozen=True)
@@ -76,45 +74,45 @@ def _entry(folder: str, path: str, md5: str) -> tuple[str, str]:
 
 def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
     """Read <folder>.dvc; raises UserError when it is absent or no pointer to a folder."""
-    mend = f"take the committed one with `git checkout -- {folder}.dvc`"
+    advice = f"take the committed one with `git checkout -- {folder}.dvc`"
     try:
         text = (root / f"{folder}.dvc").read_text(encoding="utf-8")
         if "<<<<<<< " in text:
-            mend = f"choose a side, see {workflow.guide}"
+            advice = f"choose a side, see {workflow.guide}"
             raise ValueError("a merge left both sides in it")
         (out,) = yaml.safe_load(text)["outs"]
         if out["path"] != Path(folder).name or not _LISTING.fullmatch(out["md5"]):
             raise ValueError("its entry is not that of a folder")
         return Pointer(folder, out["md5"], int(out["size"]))
     except FileNotFoundError as error:
-        names = published_sets(workflow, root)
-        told = f"published result sets are {', '.join(names)}" if names else "no result set is published in this commit"
+        names = ", ".join(published_sets(workflow, root))
+        told = f"published result sets are {names}" if names else "no result set is published in this commit"
         raise UserError(f"{folder}.dvc: no such file; {told}.") from error
     except (KeyError, ValueError, TypeError, yaml.YAMLError) as error:
         said = f"no {error.args[0]}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise UserError(f"{folder}.dvc: not a DVC pointer ({said}); {mend}.") from error
+        raise UserError(f"{folder}.dvc: not a DVC pointer ({said}); {advice}.") from error
 
 
 def published_sets(workflow: Workflow, root: Path) -> list[str]:
-    """Names of the result sets that this commit has."""
-    return sorted(path.stem for path in (root / workflow.results).glob("*.dvc"))
+    """Names of the result sets that this commit has; what a killed transfer left is none."""
+    return sorted(path.stem for path in (root / workflow.results).glob("*.dvc") if path.stem != TRANSFER)
 
 
 @dataclass(frozen=True)
 class Checkout:
     """A repository under git and DVC.
 
-    settings: DVC's, key -> (value, file that says so). answered: addresses of remotes that turned out well.
+    settings: DVC's. answered: addresses of remotes that turned out well.
     """
 
     workflow: Workflow
     root: Path
-    settings: dict[str, tuple[str, str]]
+    settings: dict[str, str]
     answered: list[str] = field(default_factory=list)
 
     @cached_property
     def cache(self) -> Cache:
-        return Cache(self.root / self.settings.get("cache.dir", (".dvc/cache", ""))[0])
+        return Cache(self.root / self.settings.get("cache.dir", ".dvc/cache"))
 
     def pointer(self, folder: str) -> Pointer:
         """What <folder>.dvc says; raises UserError when it is absent or no pointer to a folder."""
@@ -134,23 +132,17 @@ class Checkout:
     @property
     def remote(self) -> str | None:
         """Name of the default remote."""
-        name = self.settings.get("core.remote", ("", ""))[0]
+        name = self.settings.get("core.remote")
         return name if f"remote.{name}.url" in self.settings else None
 
     @property
     def url(self) -> str:
         """Where the default remote is; a folder's path is absolute."""
-        return self.settings[f"remote.{self.remote}.url"][0]
+        return self.settings[f"remote.{self.remote}.url"]
 
     @property
-    def checks_arrivals(self) -> bool:
-        """Whether DVC is told to check the md5 of what it gets from the default remote."""
-        return self.settings.get(f"remote.{self.remote}.verify", ("", ""))[0].lower() == "true"
-
-    @property
-    def remote_level(self) -> list[str]:
-        """The option with which `dvc remote modify` finds the default remote."""
-        return _LEVELS.get(self.settings[f"remote.{self.remote}.url"][1], ["--global"])
+    def remote_text(self) -> str:
+        return f"the remote {self.remote} ({self.url})"
 
     def reach_remote(self, say: Say) -> str | None:
         """Why there is no use in asking the default remote; None when there may be. A server is asked but once."""
@@ -159,14 +151,16 @@ class Checkout:
                 "no DVC remote is chosen; name the one to share through: `dvc remote add --default NAME URL`"
                 f" ({self.workflow.guide})"
             )
-        if "://" not in self.url and not Path(self.url).is_dir():
+        if "://" not in self.url:
+            if Path(self.url).is_dir():
+                return None
             return (
                 f"the folder of the DVC remote {self.remote}, {self.url}, is not there; mount it, or say where it is:"
                 f" `dvc remote modify --local {self.remote} url PATH`"
             )
-        if "://" in self.url and self.url not in self.answered:
+        if self.url not in self.answered:
             prefix = f"remote.{self.remote}."
-            own = {key[len(prefix) :]: value for key, (value, _) in self.settings.items() if key.startswith(prefix)}
+            own = {key[len(prefix) :]: value for key, value in self.settings.items() if key.startswith(prefix)}
             said = servers.obstacle(self.url, own, say)
             if said:
                 return f"the DVC remote {self.remote}: {said}"
@@ -182,13 +176,8 @@ def open_checkout(workflow: Workflow, root: Path, say: Say) -> Checkout:
             f"{root.absolute()}: not the root of a {what} checkout; results are shared from a clone of the repository"
             " (`git clone`), in its topmost folder."
         )
-    done = dvc(["config", "--list", "--show-origin"], root, say)
+    done = dvc(["config", "--list"], root, say)
     if done.status != 0:
-        raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); mend the file.")
-    settings = {}
-    for line in done.output.splitlines():
-        origin, _, setting = line.partition("\t")
-        key, equals, value = setting.partition("=")
-        if equals:
-            settings[key] = (value, origin)
-    return Checkout(workflow, root, settings)
+        raise UserError(f".dvc/config: DVC cannot read its settings ({done.fault}); fix the file.")
+    lines = (line.partition("=") for line in done.output.splitlines())
+    return Checkout(workflow, root, {key: value for key, equals, value in lines if equals})

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowkeeper.errors import UserError
 from flowkeeper.interface import Plan, ResultSet
 from flowkeeper.sets import refuse_while_running
 
 
-@dataclass(frozen=True)
-class Stale:
-    """A file that no planned job makes, and its bytes."""
-
-    path: str
-    size: int
-
-
-def stale_files(results: ResultSet, plan: Plan) -> list[Stale]:
-    """Files below results/<name>/ that no job of the plan makes and that do not lie beside one as plan.bulk() says."""
+def stale_files(results: ResultSet, plan: Plan) -> dict[str, int]:
+    """Path -> bytes of what lies below results/<name>/ and no job of the plan makes, nor is bulk beside its files."""
     known = {*plan.artifacts(), *plan.unasked(), *plan.bulk(), results.ledger_file}
     below = sorted((results.root / results.folder).rglob("*"))
-    paths = [path for path in below if path.is_symlink() or not path.is_dir()]
-    files = [Stale(str(path.relative_to(results.root)), path.lstat().st_size) for path in paths]
-    return [file for file in files if file.path not in known]
+    files = {str(path.relative_to(results.root)): path for path in below if path.is_symlink() or not path.is_dir()}
+    return {name: path.lstat().st_size for name, path in files.items() if name not in known}
 
 
-def remove_stale(results: ResultSet, plan: Plan) -> list[Stale]:
+def remove_stale(results: ResultSet, plan: Plan) -> dict[str, int]:
     """Remove what `stale_files` lists, and the folders that are empty then; raises UserError while snakemake runs."""
     refuse_while_running(results.workflow, results.root)
     stale = stale_files(results, plan)
-    for file in stale:
-        path = results.root / file.path
+    for name in stale:
+        path = results.root / name
         try:
             path.unlink()
             for folder in path.parents:
@@ -39,5 +28,5 @@ def remove_stale(results: ResultSet, plan: Plan) -> list[Stale]:
                     break
                 folder.rmdir()
         except OSError as error:
-            raise UserError(f"{file.path}: cannot be removed ({error.strerror}); mend the rights.") from error
+            raise UserError(f"{name}: cannot be removed ({error.strerror}); fix permissions.") from error
     return stale

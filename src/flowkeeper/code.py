@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import io
 import json
-import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path
 
-DIGEST_VERSION = "1"
-_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
-_BLOCK = {tokenize.INDENT: "<indent>", tokenize.DEDENT: "<dedent>", tokenize.NEWLINE: "<newline>"}
+DIGEST_VERSION = "2"  # how code is compared; another one trains everything again
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Code:
         return digest_of(self.closure(*entries))
 
     def closure(self, *entries: str) -> dict[str, str]:
-        """Module -> token digest, for every module that `entries` import, directly or not, packages included."""
+        """Module -> digest, for every module that `entries` import, directly or not, packages included."""
         absent = next((entry for entry in entries if self.file(entry) is None), None)
         if absent is not None:
             raise UserError(f"{absent}: no such module; a rule or a declaration names code that does not exist.")
@@ -62,7 +59,7 @@ class Code:
         return dict(sorted(digests.items()))
 
     def modules(self, names: Iterable[str]) -> dict[str, str]:
-        """Module -> token digest, for those of `names` that exist."""
+        """Module -> digest, for those of `names` that exist."""
         facts = _Facts(self)
         digests = {name: facts.of(name)[0] for name in names if self.file(name) is not None}
         facts.save()
@@ -84,13 +81,13 @@ class Code:
 
 
 def digest_of(modules: Mapping[str, str]) -> str:
-    """The code digest of a closure, given as module -> token digest."""
+    """The code digest of a closure, given as module -> digest."""
     text = "\n".join([DIGEST_VERSION, *(f"{name} {modules[name]}" for name in sorted(modules))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _Facts:
-    """Token digest and imports of modules, by the content of their files."""
+    """Digest and imports of single modules, by the content of their files."""
 
     def __init__(self, code: Code) -> None:
         self._code = code
@@ -109,10 +106,10 @@ class _Facts:
         is_package = file.name == "__init__.py"
         key = hashlib.sha256(f"{DIGEST_VERSION} {name} {is_package}\n".encode() + source).hexdigest()
         if key not in self._known:
-            text = source.decode("utf-8")
-            imported = imported_modules(text, name, is_package)
+            tree = ast.parse(source)
+            imported = imported_modules(tree, name, is_package)  # first: the docstrings are taken out of the tree then
             own = sorted(each for each in imported if each.split(".")[0] in self._code.packages)
-            self._known[key] = (token_digest(text), own)
+            self._known[key] = (module_digest(tree), own)
             self._new = True
         return self._known[key]
 
@@ -122,57 +119,29 @@ class _Facts:
                 temporary.write_text(json.dumps(self._known))
 
 
-def token_digest(source: str) -> str:
-    """sha256 over the tokens of `source` without comments, docstrings, blank lines and line wrapping."""
-    docstrings = _docstrings(ast.parse(source))
-    hasher = hashlib.sha256()
-    last_line = 0  # of the docstring that is being skipped, with the line end that belongs to it
-    for start, text in _tokens(source):
-        last_line = docstrings.get(start, last_line)
-        if last_line:
-            if text in (_BLOCK[tokenize.NEWLINE], ";") and start[0] >= last_line:
-                last_line = 0
-            continue
-        hasher.update(text.encode() + b"\0")
-    return hasher.hexdigest()
+def module_digest(tree: ast.Module) -> str:
+    """sha256 of a module's syntax tree, from which the docstrings are removed."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            del node.body[: ast.get_docstring(node, clean=False) is not None]
+    return hashlib.sha256(ascii(_shape(tree)).encode()).hexdigest()
 
 
-def _docstrings(tree: ast.Module) -> dict[tuple[int, int], int]:
-    """Start position (line from 1, column) -> last line of every docstring."""
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
-    texts = [node.body[0] for node in nodes if ast.get_docstring(node, clean=False) is not None]
-    values = [text.value for text in texts if isinstance(text, ast.Expr)]
-    return {(value.lineno, value.col_offset): value.end_lineno or value.lineno for value in values}
+def _shape(node: Any) -> Any:
+    """A syntax tree as nested lists. Unlike `ast.dump` it is the same on every version of Python.
+
+    Versions differ in the empty fields that they have, so these are left out.
+    """
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return [type(node).__name__, *((name, _shape(value)) for name, value in fields)]
+    return [_shape(each) for each in node] if isinstance(node, list) else node
 
 
-def _tokens(source: str) -> Iterator[tuple[tuple[int, int], str]]:
-    """Tokens as (start, text); an f-string is one token on every Python version (3.12 splits it)."""
-    lines = source.splitlines(keepends=True)
-    depth, opened = 0, (0, 0)
-    start_type, end_type = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == start_type:
-            if depth == 0:
-                opened = token.start
-            depth += 1
-        elif token.type == end_type:
-            depth -= 1
-            if depth == 0:
-                yield opened, _slice(lines, opened, token.end)
-        elif depth == 0 and token.type not in _LAYOUT:
-            yield token.start, _BLOCK.get(token.type, token.string)
-
-
-def _slice(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
-    whole = "".join(lines[start[0] - 1 : end[0]])
-    return whole[start[1] : len(whole) - len(lines[end[0] - 1]) + end[1]]
-
-
-def imported_modules(source: str, name: str, is_package: bool) -> set[str]:
-    """Names that `source` (of module `name`) imports anywhere, except for type checking only: modules or attributes."""
+def imported_modules(tree: ast.Module, name: str, is_package: bool) -> set[str]:
+    """Names that the module `name` imports anywhere, except for type checking only: modules or attributes."""
     names: set[str] = set()
-    for node in _runtime_nodes(ast.parse(source)):
+    for node in _nodes_that_run(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -185,16 +154,13 @@ def _absolute(node: ast.ImportFrom, name: str, is_package: bool) -> str:
     if node.level == 0:
         return node.module or ""
     parts = name.split(".")
-    anchor = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    anchor = parts[: len(parts) - node.level + is_package]
     return ".".join([*anchor, node.module] if node.module else anchor)
 
 
-def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            for other in node.orelse:
-                yield other
-                yield from _runtime_nodes(other)
-            continue
+            node = ast.Module(node.orelse, [])
         yield node
-        yield from _runtime_nodes(node)
+        yield from _nodes_that_run(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from flowkeeper.errors import UserError
 from flowkeeper.interface import ResultSet, Workflow
 
 AddCommand = Callable[[Any, str, Any, str], argparse.ArgumentParser]
+_say = partial(print, flush=True)
 
 
 def add_commands(commands: Any, add: AddCommand, workflow: Workflow) -> None:
@@ -47,60 +49,52 @@ def take_configuration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as given to snakemake")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _why(options: argparse.Namespace) -> None:
+def _why(given: argparse.Namespace) -> None:
     from flowkeeper.why import why
 
-    lines = why(options.workflow, Path.cwd(), options.configfile, options.config, options.targets, options.all)
-    print("\n".join(lines))
+    print("\n".join(why(given.workflow, Path.cwd(), given.configfile, given.config, given.targets, given.all)))
 
 
-def _publish(options: argparse.Namespace) -> None:
+def _publish(given: argparse.Namespace) -> None:
     from flowkeeper.publish import publish
 
-    words = options.configfile, options.config
-    publish(options.workflow, Path.cwd(), *words, options.bulk, options.dry_run, _say)
+    publish(given.workflow, Path.cwd(), given.configfile, given.config, given.bulk, given.dry_run, _say)
 
 
-def _fetch(options: argparse.Namespace) -> None:
+def _fetch(given: argparse.Namespace) -> None:
     from flowkeeper.fetch import fetch
 
-    fetch(options.workflow, Path.cwd(), options.name, options.only, options.bulk, _say)
+    fetch(given.workflow, Path.cwd(), given.name, given.only, given.bulk, _say)
 
 
-def _verify(options: argparse.Namespace) -> int:
-    from flowkeeper.repair import check
+def _verify(given: argparse.Namespace) -> int:
+    from flowkeeper.verify import check
 
-    well, lines = check(options.workflow, Path.cwd(), options.name)
+    well, lines = check(given.workflow, Path.cwd(), given.name)
     print("\n".join(lines))
     return 0 if well else 1
 
 
-def _repair(options: argparse.Namespace) -> int:
+def _repair(given: argparse.Namespace) -> int:
     from flowkeeper.repair import repair
 
-    done = repair(options.workflow, Path.cwd(), options.name, options.deleted, _say)
+    done = repair(given.workflow, Path.cwd(), given.name, given.deleted, _say)
     _say(f"put right: {len(done.repaired)}, without a good copy: {len(done.beyond)}, deleted here: {len(done.deleted)}")
     return 1 if done.beyond else 0
 
 
-def _clean(options: argparse.Namespace) -> None:
+def _clean(given: argparse.Namespace) -> None:
     from flowkeeper.clean import remove_stale, stale_files
 
-    workflow, root = options.workflow, Path.cwd()
-    if not options.stale:
+    if not given.stale:
         raise UserError(
-            f"say what to clean: `{workflow.command} clean --stale` removes the files of a result set that no job of"
-            " its configuration makes, --dry-run only lists them."
+            f"say what to clean: `{given.workflow.command} clean --stale` removes the files of a result set that no job"
+            " of its configuration makes, --dry-run only lists them."
         )
-    plan = workflow.load_plan(root, options.configfile, options.config)
-    results = ResultSet(workflow, root, plan.name)
-    files = stale_files(results, plan) if options.dry_run else remove_stale(results, plan)
-    for file in files:
-        print(f"{file.size:>12,}  {file.path}")
-    done = "would be removed" if options.dry_run else "removed"
-    size = sum(file.size for file in files)
+    plan = given.workflow.load_plan(Path.cwd(), given.configfile, given.config)
+    results = ResultSet(given.workflow, Path.cwd(), plan.name)
+    files = stale_files(results, plan) if given.dry_run else remove_stale(results, plan)
+    for path, size in files.items():
+        print(f"{size:>12,}  {path}")
+    size, done = sum(files.values()), "would be removed" if given.dry_run else "removed"
     print(f"{len(files)} files of {size:,} bytes that no job of {results.folder} makes: {done}.")

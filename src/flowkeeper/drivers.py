@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from flowkeeper.files import exclusive
 from flowkeeper.records import mark_incomplete, read_record
 
+HERE = socket.gethostname()
 _LOCKS = Path(".snakemake/locks")
 _BELIEVED_S = 3600.0  # how long a process of another machine is believed while it holds no lock: planning takes less
 _registered: dict[Path, ExitStack] = {}  # the lock file of this process, and what holds it
@@ -41,19 +42,14 @@ class Driver:
         """Whether it lives, or cannot be judged from here."""
         try:
             with FileLock(self.path, blocking=False, fallback_to_soft=False):
-                return self.host != socket.gethostname()
+                return self.host != HERE
         except (Timeout, OSError):
             return True
-
-    def believed(self, locked: bool) -> bool:
-        """Whether it is taken for living; one of another machine only while there are locks, or for a while."""
-        here = self.host == socket.gethostname()
-        return self.lives() and (locked or here or time.time() - self.since < _BELIEVED_S)
 
 
 def register(folder: Path) -> None:
     """Hold a lock file in `folder` for as long as this process lives; raises UserError when the disk refuses."""
-    name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
+    name = f"{HERE}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
     held = ExitStack()
     held.enter_context(exclusive(folder.absolute() / name, "has this name"))
     _registered[folder.absolute() / name] = held
@@ -81,8 +77,9 @@ def release_dead_locks(root: Path, folder: Path) -> str | None:
     driver: these belong to a snakemake that never registered, of which Snakemake itself speaks. What dead processes
     left in `folder` is removed.
     """
-    locks, others = _locks(root), _others(folder)
-    alive = [driver for driver in others if driver.believed(bool(locks))]
+    locks, others, now = _locks(root), _others(folder), time.time()
+    believed = [driver for driver in others if locks or driver.host == HERE or now - driver.since < _BELIEVED_S]
+    alive = [driver for driver in believed if driver.lives()]
     dead = [driver for driver in others if driver not in alive]
     free = {
         lock

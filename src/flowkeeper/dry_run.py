@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,11 @@ class DryRun:
     jobs: tuple[PendingJob, ...]
     notes: tuple[str, ...] = ()
     unrecorded: int = 0
+
+    @property
+    def kinds(self) -> str:
+        """How many jobs of each kind: "1 train, 2 measure"."""
+        return ", ".join(f"{number} {kind}" for kind, number in Counter(job.kind for job in self.jobs).items())
 
 
 def words_of(configfiles: Sequence[str], pairs: Sequence[str]) -> list[str]:

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from flowkeeper.bring import Shortage, bring_into_cache, place_all, shortage_error
+from flowkeeper.bring import bring_all, place_all
 from flowkeeper.checkout import Checkout, open_checkout
 from flowkeeper.errors import UserError
-from flowkeeper.files import md5_file, sha256_file
-from flowkeeper.interface import Workflow
+from flowkeeper.files import md5_file, place_copy, sha256_file
+from flowkeeper.interface import ResultSet, Workflow
+from flowkeeper.ledger import Ledger, read_ledger
 from flowkeeper.programs import Say
 from flowkeeper.restore import Restored, restore
-from flowkeeper.seen import read_memory, stat_of
-from flowkeeper.sets import SharedSet, chosen, is_here, read_shared, refuse_while_running
+from flowkeeper.seen import Memory, read_memory, stat_of
+from flowkeeper.sets import chosen, refuse_while_running
 from flowkeeper.words import count, listed, size_text
+
+
+@dataclass(frozen=True)
+class SharedSet:
+    """A published result set.
+
+    size: bytes of all its files. files: md5 of each by its path, inputs that sets share not among them, the ledger and
+    bulk files among them if they were published.
+    """
+
+    results: ResultSet
+    size: int
+    files: dict[str, str]
+    ledger: Ledger
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """md5 of the inputs behind the set, which it shares with others, by their path."""
+        folder = f"{self.results.workflow.inputs}/"
+        return {path: entry.md5 for path, entry in self.ledger.entries.items() if path.startswith(folder)}
+
+    @cached_property
+    def bulk(self) -> dict[str, str]:
+        name = self.results.workflow.bulk.file
+        return {path: md5 for path, md5 in self.files.items() if Path(path).name == name}
+
+    def size_of(self, paths: Iterable[str]) -> int:
+        """Bytes of some files; of bulk files only the sum is known, so they count when all are among them."""
+        wanted, sizes = set(paths), {path: entry.size for path, entry in self.ledger.entries.items()}
+        known = sum(size for path, size in sizes.items() if path in wanted)
+        all_bulk = self.size - sum(size for path, size in sizes.items() if path in self.files)
+        return known + all_bulk if self.bulk and wanted.issuperset(self.bulk) else known
 
 
 def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str], bulk: bool, say: Say) -> Restored:
@@ -27,16 +62,19 @@ def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str],
     checkout = open_checkout(workflow, root, say)
     results = chosen(workflow, root, name)
     refuse_while_running(workflow, root)
-    shared = read_shared(checkout, results, say)
+    shared = _read_shared(checkout, results, say)
     memory = read_memory(results)
     wanted = _wanted(shared, only, bulk)
-    lacking = {path: md5 for path, md5 in wanted.items() if not is_here(root, memory, path, md5)}
+    lacking = {path: md5 for path, md5 in wanted.items() if not _is_here(root, memory, path, md5)}
     _refuse_to_overwrite(checkout, shared, lacking)
     others = {path: md5 for path, md5 in shared.files.items() if path not in wanted and path not in shared.bulk}
-    old = {path: md5 for path, md5 in others.items() if (root / path).exists() and not is_here(root, memory, path, md5)}
+    old = {
+        path: md5 for path, md5 in others.items() if (root / path).exists() and not _is_here(root, memory, path, md5)
+    }
     lacking |= {path: md5 for path, md5 in old.items() if checkout.cache.has(md5_file(root / path))}
     _announce(checkout, shared, wanted, lacking, say)
-    _bring_and_place(checkout, shared, lacking, say)
+    bring_all(checkout, lacking, say)
+    place_all(checkout, lacking, say)
     restored = restore(results)
     for line in _told(shared, restored):
         say(line)
@@ -61,12 +99,9 @@ def _wanted(shared: SharedSet, only: Sequence[str], bulk: bool) -> dict[str, str
 
 def _refuse_to_overwrite(checkout: Checkout, shared: SharedSet, lacking: Iterable[str]) -> None:
     """Raise UserError when files that were never published stand where published ones are to be placed."""
-    own = []
-    for path in lacking:
-        here = checkout.root / path
-        derived = path in shared.bulk or path == shared.results.ledger_file  # made from the others, at any time again
-        if stat_of(here) is not None and not derived and not checkout.cache.has(md5_file(here)):
-            own.append(path)
+    derived = {*shared.bulk, shared.results.ledger_file}  # made from the others, at any time again
+    there = [path for path in lacking if path not in derived and stat_of(checkout.root / path) is not None]
+    own = [path for path in there if not checkout.cache.has(md5_file(checkout.root / path))]
     if own:
         raise UserError(
             f"{count(own)} here would be overwritten and never {'was' if len(own) == 1 else 'were'} published:"
@@ -90,42 +125,6 @@ def _announce(
         f" {size_text(shared.size_of(wanted))}; to download: {count(far)}, {size_text(shared.size_of(far))}; from DVC's"
         f" cache: {len(lacking) - len(far)}; here already: {len(wanted) - len(set(lacking).intersection(wanted))}."
     )
-
-
-def _bring_and_place(checkout: Checkout, shared: SharedSet, lacking: Mapping[str, str], say: Say) -> None:
-    """Bring files of a set (path -> md5) into the cache and then, when all are there, into place, in this order.
-
-    Inputs that the commit does not have in the set's version are left out, and named. Raises UserError before the
-    first file is placed.
-    """
-    inputs = checkout.workflow.inputs
-    if shared.inputs:
-        checkout.pointer(inputs)
-    shortage = bring_into_cache(checkout, lacking, targets(lacking, shared.files, inputs), say)
-    known = checkout.listing(inputs)
-    foreign = [path for path in shortage.damaged if path.startswith(f"{inputs}/") and known.get(path) != lacking[path]]
-    damaged = [path for path in shortage.damaged if path not in foreign]
-    shortage = Shortage(shortage.missing, damaged, shortage.refused)
-    if shortage:
-        raise shortage_error(checkout, shortage, lacking)
-    if foreign:
-        say(
-            f"note: {inputs}.dvc of this commit has not the {listed(foreign)} that this set was made with; left out."
-            f" Take {inputs}.dvc from the commit that published the set, or let snakemake make it again where a job"
-            " needs it."
-        )
-    place_all(checkout, {path: md5 for path, md5 in lacking.items() if path not in foreign}, say)
-
-
-def targets(wanted: Iterable[str], listed: Iterable[str], inputs: str) -> list[str]:
-    """The files of `wanted`; where all `listed` files of a folder of results are wanted, the folder instead."""
-    files = set(wanted)
-    partial = {parent for path in set(listed) - files for parent in Path(path).parents}
-    asked = []
-    for path in sorted(files):
-        above = [] if path.startswith(f"{inputs}/") else list(reversed(Path(path).parents))[2:]
-        asked.append(str(next((folder for folder in above if folder not in partial), path)))
-    return list(dict.fromkeys(asked))
 
 
 def _told(shared: SharedSet, restored: Restored) -> Iterator[str]:
@@ -152,3 +151,42 @@ def _other_environment(shared: SharedSet) -> Iterator[str]:
     lock = shared.results.root / workflow.lock
     if header.get("lock_sha256") and lock.is_file() and sha256_file(lock) != header["lock_sha256"]:
         yield f"another {workflow.lock}"
+
+
+def _read_shared(checkout: Checkout, results: ResultSet, say: Say) -> SharedSet:
+    """Listing and ledger of a published set, fetched where they are not in DVC's cache; nothing is placed.
+
+    Raises UserError when they cannot be had, are of another version, or contradict each other.
+    """
+    pointer, path = checkout.pointer(results.folder), results.ledger_file
+    bring_all(checkout, {pointer.folder: pointer.listing}, say, target=path)
+    files = checkout.cache.listing(pointer)
+    if path not in files:
+        raise UserError(
+            f"{results.folder}.dvc: has no {Path(path).name}; it was not published with"
+            f" `{checkout.workflow.command} publish`, {checkout.publish_again}."
+        )
+    bring_all(checkout, {path: files[path]}, say)
+    shared = SharedSet(results, pointer.size, files, _arrived_ledger(checkout, results, files[path]))
+    other = [path for path, entry in shared.ledger.entries.items() if files.get(path, entry.md5) != entry.md5]
+    if other:
+        raise UserError(
+            f"{results.folder}.dvc: its ledger is that of another publication ({listed(other)});"
+            f" {checkout.publish_again}."
+        )
+    return shared
+
+
+def _arrived_ledger(checkout: Checkout, results: ResultSet, md5: str) -> Ledger:
+    """The ledger in DVC's cache, read from a copy with its proper name, so that messages can name it."""
+    copy = results.state / "arriving" / results.ledger_file
+    place_copy(checkout.cache.path(md5), copy)
+    ledger = read_ledger(results, copy)
+    copy.unlink()
+    return ledger
+
+
+def _is_here(root: Path, memory: Memory, path: str, md5: str) -> bool:
+    """Whether a file has these bytes; it is read only when it has changed since it was seen."""
+    stat = stat_of(root / path)
+    return stat is not None and (memory.md5(path, stat) or md5_file(root / path)) == md5

@@ -34,29 +34,32 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _refused(path: str | os.PathLike[str], reason: str | None) -> UserError:
-    return UserError(f"{path}: cannot be written ({reason}); free the disk or mend the rights.")
+    return UserError(f"{path}: cannot be written ({reason}); free the disk or fix permissions.")
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
-    Parent folders are made. The content is flushed to disk before the rename, so that a killed machine leaves
-    either the old file or the new one; what a killed process left of its temporary file, the next writer of the same
-    file takes over. Two writers wait for each other. Raises UserError when the folder cannot be written to or the
-    disk is full.
+    Parent folders are made. What a killed process left of its temporary file, the next writer of the same file takes
+    over; two writers wait for each other. durable: flush the content to disk before the rename, so that a machine
+    that loses its power leaves the old file or the new one; False for callers that write a thousand files and notice
+    lost ones. Raises UserError when the folder cannot be written to or the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.partial")
+    begin = os.fsdecode(os.fsencode(target.name)[:100])  # a name may be of full length already
+    temporary = target.with_name(f".{begin}.partial")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         claim = _claim(temporary)
     with claim:
         try:
             yield temporary
-            with open(temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
+            with writing(target):
+                if durable:
+                    with open(temporary, "rb") as handle:
+                        os.fsync(handle.fileno())
+                os.replace(temporary, target)
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             reason = _disk_reason(error, target.parent) if isinstance(error, Exception) else None
@@ -92,18 +95,9 @@ def _disk_reason(error: Exception, folder: Path) -> str | None:
 
 
 def place_copy(source: Path, target: Path) -> None:
-    """Copy a file so that it appears whole; raises UserError when the disk refuses.
-
-    Unlike `atomic_path` it does not wait for the disk, for callers that place a thousand files and notice lost ones.
-    """
-    temporary = target.with_name(f".{os.getpid()}.partial")  # short: the name of the target may be of full length
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source, temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Copy a file so that it appears whole; raises UserError when the disk refuses."""
+    with atomic_path(target, durable=False) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @contextmanager
@@ -127,7 +121,7 @@ def exclusive(path: str | os.PathLike[str], what: str, wait: bool = True) -> Ite
                 lock.acquire()
     except OSError as error:
         raise UserError(
-            f"{target}: cannot be locked ({error.strerror}); mend the rights, or work on a disk that knows locks."
+            f"{target}: cannot be locked ({error.strerror}); fix permissions, or work on a disk that knows locks."
         ) from error
     try:
         yield lock.is_locked
@@ -140,7 +134,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     path = Path(folder).absolute()
     existing = next(each for each in (path, *path.parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"{existing}: cannot be written to; mend the rights, or mount the disk for writing.")
+        raise UserError(f"{existing}: cannot be written to; fix permissions, or mount the disk for writing.")
 
 
 def canonical_json(value: Any) -> str:
@@ -181,4 +175,4 @@ def md5_file(path: str | os.PathLike[str]) -> str:
         with open(path, "rb") as handle:
             return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend the rights or delete it.") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); fix permissions or delete it.") from error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from flowkeeper import drivers
-from flowkeeper.closures import save_closures
+from flowkeeper.digests import save_closures, save_settings
 from flowkeeper.errors import UserError
 from flowkeeper.files import check_writable
 from flowkeeper.interface import Plan, ResultSet
 from flowkeeper.ledger import remember_own
-from flowkeeper.patches import patch_snakemake
+from flowkeeper.patches import answer_in_a_thread
 from flowkeeper.restore import restore
-from flowkeeper.settings import save_settings
 from flowkeeper.verify import verify
 from flowkeeper.words import listed
 
@@ -40,15 +40,14 @@ def before_planning(results: ResultSet, say: Say) -> None:
         say(note)
     if not drivers.alone(results.drivers):
         return
-    restored = restore(results)
-    if restored.restored:
-        say(f"provenance: {restored.restored} published files of {name} have their records and times.")
-    if restored.own:
-        told = f"records of {restored.own} files of {name} that were made here had gone from .snakemake"
-        say(f"note: {told}; they are back.")
-    if restored.gone:
+    done = restore(results)
+    if done.restored:
+        say(f"provenance: {done.restored} published files of {name} have their records and times.")
+    if done.own:
+        say(f"note: records of {done.own} files of {name} that were made here had gone from .snakemake; they are back.")
+    if done.gone:
         back = results.type("repair", "--deleted")
-        say(f"note: published files are gone: {listed(restored.gone, _NAMED)}; {back} brings them back.")
+        say(f"note: published files are gone: {listed(done.gone, _NAMED)}; {back} brings them back.")
 
 
 def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
@@ -57,20 +56,20 @@ def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
     Files that are damaged are not kept. Raises UserError when one of the folders that the jobs are to write to
     refuses, before any of them has worked in vain.
     """
-    patch_snakemake()
-    coming = _coming(results.root)
-    for folder in sorted({results.root / "logs", *((results.root / path).parent for path in coming)}):
+    answer_in_a_thread(signal.SIGTERM)
+    root, workflow, coming = results.root, results.workflow, _coming(results.root)
+    for folder in sorted({root / "logs", *((root / path).parent for path in coming)}):
         check_writable(folder)
-    save_settings(results.workflow, results.root, (step.settings for step in results.workflow.steps(plan)))
-    save_closures(results.workflow, results.root, plan.codes)
-    there = {path for path in coming if (results.root / path).exists()}
+    save_settings(workflow, root, (step.settings for step in workflow.steps(plan)))
+    save_closures(workflow, root, plan.codes)
+    there = {path for path in coming if (root / path).exists()}
     damaged = [path for path, _ in verify(results, there).damaged] if there else []
     if damaged:
         say(
             f"note: damaged, and made again: {listed(damaged, _NAMED)}. To have published copies instead, end this and"
             f" type {results.type('repair')}."
         )
-    results.workflow.keep(results.root, plan, there.difference(damaged))
+    workflow.keep(root, plan, there.difference(damaged))
 
 
 def after_running(results: ResultSet, plan: Plan, say: Say) -> None:

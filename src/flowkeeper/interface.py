@@ -22,19 +22,18 @@ class Step:
 
 
 class Plan(Protocol):
-    """What one configuration makes; paths are relative to the folder in which snakemake works."""
+    """What one configuration makes; paths are relative to the folder in which snakemake works.
+
+    name: of the result set, whose files lie below results/<name>/. config: all of it, for the ledger. codes: entry
+    modules -> digest, for the code of every step that was asked for so far.
+    """
 
     @property
-    def name(self) -> str:
-        """Of the result set: its files lie below results/<name>/."""
-
+    def name(self) -> str: ...
     @property
-    def config(self) -> Mapping[str, Any]:
-        """The whole configuration, for the ledger of published results."""
-
+    def config(self) -> Mapping[str, Any]: ...
     @property
-    def codes(self) -> Mapping[tuple[str, ...], str]:
-        """Entry modules -> digest, for the code of every step that was asked for so far."""
+    def codes(self) -> Mapping[tuple[str, ...], str]: ...
 
     def artifacts(self) -> list[str]:
         """Every file that `snakemake` without a target makes."""
@@ -48,16 +47,12 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Bulk:
-    """Large files beside the outputs of jobs that can be made again from these; published only when asked for.
+    """Large files beside the outputs of jobs that can be made again from these; published only when asked for."""
 
-    file: their name. below: the folder of results/<name>/ that has them at any depth. option: of publish and fetch.
-    again: what makes them again.
-    """
-
-    file: str = "features.npy"
-    below: str = "features"
+    file: str = "features.npy"  # their name
+    below: str = "features"  # the folder of results/<name>/ that has them at any depth
     called: str = "arrays of feature stores"
-    option: str = "--features"
+    option: str = "--features"  # of publish and fetch
     again: str = "the next training that needs it makes it again"
 
 
@@ -65,18 +60,16 @@ class Bulk:
 class Workflow:
     """A repository with a Snakemake workflow, under git and DVC.
 
-    command: what users type before `fetch`, `repair` and so on. code: where the Python of the jobs lies.
     load_plan(root, configfiles, pairs): the plan of a configuration, in the words of snakemake's --configfile and
     --config. steps(plan): its steps. default_name(root): the result set that is meant when none is named. kinds:
     what `fetch --only` offers -> whether a file, its path below results/<name>/, is of that kind. versions(): of the
     packages that bear on results. checksums(root, name): the sha256 of files (path, sha256) that something other
     than a ledger knows; "" for a bulk file of which nothing is known. keep(root, plan, paths): called before jobs make
-    these files again, which removes them first. state: folder of what is remembered on this machine; git must ignore
-    it. inputs: folder that the result sets share, of which DVC carries `input_files`.
+    these files again, which removes them first.
     """
 
-    command: str
-    code: Code
+    command: str  # what users type before `fetch`, `repair` and so on
+    code: Code  # where the Python of the jobs lies
     load_plan: Callable[[Path, Words, Words], Plan]
     steps: Callable[[Any], Iterable[Step]]
     default_name: Callable[[Path], str | None]
@@ -85,10 +78,10 @@ class Workflow:
     versions: Callable[[], dict[str, str]] = dict
     checksums: Callable[[Path, str], Iterable[tuple[str, str]]] = lambda root, name: ()
     keep: Callable[[Path, Any, set[str]], None] = lambda root, plan, paths: None
-    state: str = ".flowkeeper"
+    state: str = ".flowkeeper"  # folder of what is remembered on this machine; git must ignore it
     results: str = "results"
-    inputs: str = "data"
-    input_files: str = "*/manifest.parquet"
+    inputs: str = "data"  # folder that the result sets share
+    input_files: str = "*/manifest.parquet"  # what DVC carries of it
     inputs_called: str = "manifests"
     lock: str = "requirements.lock"
     guide: str = "docs/how-to/share-artifacts.md"

@@ -1,20 +1,21 @@
 """The ledger of a result set: how each of its files was made, kept among them, so that it travels with them.
 
-results/<name>/provenance.jsonl: a header, then one line per job with what Snakemake recorded of it and its outputs.
-The md5 of an output is DVC's own address of its bytes; it guards against damage, not against forgery. A second one, in
-the state folder, tells of everything that was made here.
+results/<name>/provenance.jsonl: a header, then one line per file with its bytes, its times and what Snakemake recorded
+of it; a line without a record has that of the line above it, which is of the same job. The md5 is DVC's own address of
+the bytes; it guards against damage, not against forgery. A second ledger, in the state folder, tells of everything that
+was made here.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path, canonical_json, md5_file
@@ -23,55 +24,43 @@ from flowkeeper.records import RECORD_FORMAT_VERSION, TIMES, Record, incomplete_
 from flowkeeper.seen import has_time, read_memory, stat_of
 from flowkeeper.words import listed
 
-FORMAT = 1
+FORMAT = 2  # 1: one line per job
 
 
-class Output(BaseModel):
-    """One output of a job: its bytes, and Snakemake's two times of it (seconds since 1970)."""
+def _checked(record: Record) -> Record:
+    for name in TIMES:
+        if not isinstance(record.get(name), int | float) or not math.isfinite(record[name]):
+            raise ValueError(f"{name} is no time")
+    if record.get("record_format_version") != RECORD_FORMAT_VERSION:
+        raise ValueError(f"of format {record.get('record_format_version')}")
+    return record
+
+
+class Entry(BaseModel):
+    """One file of the set: its bytes, and Snakemake's record of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     path: str
     size: int = Field(ge=0)
     md5: str = Field(pattern=r"^[0-9a-f]{32}$")
-    starttime: FiniteFloat
-    endtime: FiniteFloat
+    record: Annotated[dict[str, Any], AfterValidator(_checked)]
 
+    @property
+    def endtime(self) -> float:
+        """Modification time of the file (seconds since 1970)."""
+        return float(self.record["endtime"])
 
-class Job(BaseModel):
-    """What Snakemake recorded of a job, without the times, which each output has of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    record: dict[str, Any]
-    outputs: tuple[Output, ...] = Field(min_length=1)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file of the set; `record` is Snakemake's whole record of it."""
-
-    path: str
-    size: int
-    md5: str
-    endtime: float
-    record: Record
+    @property
+    def job(self) -> str:
+        """The same for all files of one job."""
+        return f"{self.record.get('rule')} {self.record.get('job_hash')}"
 
 
 @dataclass(frozen=True)
 class Ledger:
     header: dict[str, Any]
-    jobs: tuple[Job, ...]
-
-    @cached_property
-    def entries(self) -> dict[str, Entry]:
-        """Every file of the set by its path."""
-        return {output.path: _entry(job, output) for job in self.jobs for output in job.outputs}
-
-
-def _entry(job: Job, output: Output) -> Entry:
-    record = {**job.record, "starttime": output.starttime, "endtime": output.endtime}
-    return Entry(output.path, output.size, output.md5, output.endtime, record)
+    entries: dict[str, Entry]  # by path
 
 
 def build_ledger(results: ResultSet, artifacts: Iterable[str], header: dict[str, Any]) -> Ledger:
@@ -84,43 +73,36 @@ def build_ledger(results: ResultSet, artifacts: Iterable[str], header: dict[str,
     outside = [path for path in paths if not _is_inside(path, results)]
     if outside:
         raise UserError(_outside(outside[0], results))
-    ledger, unknown = _ledger_of(results, paths, header)
+    entries = _entries(results, paths)
+    unknown = [path for path in paths if path not in entries and stat_of(results.root / path) is not None]
     if unknown:
         raise UserError(f"{listed(unknown)}: no record of how this was made; delete it and run `snakemake`.")
-    return ledger
+    return Ledger({**header, **_identity(results)}, entries)
+
+
+def _identity(results: ResultSet) -> dict[str, Any]:
+    return {"format": FORMAT, "name": results.name, "record_format_version": RECORD_FORMAT_VERSION}
 
 
 def remember_own(results: ResultSet, artifacts: Iterable[str]) -> None:
     """Write the ledger of what is here and finished, published or not; files without a record are left out."""
-    unfinished = set(incomplete_files(results.root))
-    paths = sorted(path for path in set(artifacts) - unfinished if _is_inside(path, results))
-    ledger, _ = _ledger_of(results, paths, {})
-    write_ledger(results.own_ledger, ledger)
+    finished = set(artifacts).difference(incomplete_files(results.root))
+    entries = _entries(results, sorted(path for path in finished if _is_inside(path, results)))
+    write_ledger(results.own_ledger, Ledger(_identity(results), entries))
 
 
-def _ledger_of(results: ResultSet, paths: list[str], header: dict[str, Any]) -> tuple[Ledger, list[str]]:
-    """The ledger of those files that exist and have a record, and the files that have none."""
-    memory, own = read_memory(results), own_entries(results)
-    jobs: dict[str, tuple[Record, list[Output]]] = {}
-    unknown = []
+def _entries(results: ResultSet, paths: list[str]) -> dict[str, Entry]:
+    """Those of the files that exist and have a record."""
+    memory, own, entries = read_memory(results), own_entries(results), dict[str, Entry]()
     for path in paths:
-        stat = stat_of(results.root / path)
-        if stat is None:
+        stat, record = stat_of(results.root / path), read_record(results.root, path)
+        if stat is None or record is None or record.get("record_format_version") != RECORD_FORMAT_VERSION:
             continue
-        record = read_record(results.root, path)
-        if record is None or record.get("record_format_version") != RECORD_FORMAT_VERSION:
-            unknown.append(path)
-            continue
-        times = {name: record.pop(name) for name in TIMES}
-        earlier = own.get(path)
-        md5 = memory.md5(path, stat)
+        md5, earlier = memory.md5(path, stat), own.get(path)
         if md5 is None and earlier and earlier.size == stat[1] and has_time(stat, earlier.endtime):
             md5 = earlier.md5
-        _, outputs = jobs.setdefault(canonical_json(record), (record, []))
-        outputs.append(Output(path=path, size=stat[1], md5=md5 or md5_file(results.root / path), **times))
-    fixed = {"format": FORMAT, "name": results.name, "record_format_version": RECORD_FORMAT_VERSION}
-    made = tuple(Job(record=record, outputs=tuple(outputs)) for record, outputs in jobs.values())
-    return Ledger({**header, **fixed}, made), unknown
+        entries[path] = Entry(path=path, size=stat[1], md5=md5 or md5_file(results.root / path), record=record)
+    return entries
 
 
 def own_entries(results: ResultSet) -> dict[str, Entry]:
@@ -144,11 +126,14 @@ def _outside(path: str, results: ResultSet) -> str:
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
-    """Write a ledger; equal ledgers give equal bytes, in whatever order their jobs and outputs come."""
-    jobs = [(job.record, sorted(job.outputs, key=lambda output: output.path)) for job in ledger.jobs]
-    jobs.sort(key=lambda job: job[1][0].path)
-    lines = [{**ledger.header, "jobs": len(jobs)}]
-    lines += [{"record": record, "outputs": [output.model_dump() for output in outputs]} for record, outputs in jobs]
+    """Write a ledger; equal ledgers give equal bytes, in whatever order their files come."""
+    lines, above = [{**ledger.header, "files": len(ledger.entries)}], None
+    for entry in sorted(ledger.entries.values(), key=lambda entry: (entry.job, entry.path)):
+        record = dict(entry.record)
+        times = {name: record.pop(name) for name in TIMES}
+        told = {} if record == above else {"record": record}
+        lines.append({"path": entry.path, "size": entry.size, "md5": entry.md5, **times, **told})
+        above = record
     with atomic_path(path) as temporary:
         temporary.write_text("".join(f"{canonical_json(line)}\n" for line in lines), encoding="utf-8")
 
@@ -165,24 +150,28 @@ def read_ledger(results: ResultSet, path: Path | None = None) -> Ledger:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; get the set with {get}, or make it and publish it.") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend the rights, or {again}.") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); fix permissions, or {again}.") from error
     try:
         header = json.loads(lines[0])
         foreign = _foreign(results, header)
         if foreign is not None:
             raise UserError(f"{path}: {foreign}")
-        count, jobs = range(header.pop("jobs")), list[Job]()
-        for number in (number + 2 for number in count):
-            jobs.append(_job(results, lines[number - 1]))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        told = _told(error) if isinstance(error, ValidationError) else error
+        last, entries, record = header.pop("files") + 1, dict[str, Entry](), None
+        for number in range(2, last + 1):
+            line = json.loads(lines[number - 1])
+            times, record = {name: line.pop(name) for name in TIMES}, line.pop("record", record)
+            entry = Entry.model_validate({**line, "record": {**record, **times}})
+            if not _is_inside(entry.path, results):
+                raise ValueError(_outside(entry.path, results))
+            if entry.path in entries:
+                raise ValueError(f"{entry.path} is listed twice")
+            entries[entry.path] = entry
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        told = _first_fault(error) if isinstance(error, ValidationError) else error
         raise UserError(f"{path}: line {number} is not that of a ledger ({told}); {again}.") from error
-    ledger = Ledger(header, tuple(jobs))
-    if lines[len(jobs) + 1 :] != [b""]:
-        raise UserError(f"{path}: it ends after line {len(lines) - 1}, {len(jobs) + 1} were written; {again}.")
-    if len(ledger.entries) < sum(len(job.outputs) for job in jobs):
-        raise UserError(f"{path}: a file is listed twice; {again}.")
-    return ledger
+    if lines[last:] != [b""]:
+        raise UserError(f"{path}: it ends after line {len(lines) - 1}, {last} were written; {again}.")
+    return Ledger(header, entries)
 
 
 def _foreign(results: ResultSet, header: Any) -> str | None:
@@ -190,7 +179,7 @@ def _foreign(results: ResultSet, header: Any) -> str | None:
     if header["format"] != FORMAT:
         return (
             f"a ledger of format {header['format']}, this {results.workflow.command} reads format {FORMAT}; check out"
-            " the commit that published it, or delete the ledger, run snakemake and publish the set again."
+            f" the commit that published it, or delete {results.ledger_file}, run snakemake and publish the set again."
         )
     if header["record_format_version"] != RECORD_FORMAT_VERSION:
         return (
@@ -202,17 +191,7 @@ def _foreign(results: ResultSet, header: Any) -> str | None:
     return None
 
 
-def _job(results: ResultSet, line: bytes) -> Job:
-    job = Job.model_validate_json(line)
-    if job.record.get("record_format_version") != RECORD_FORMAT_VERSION:
-        raise ValueError(f"a record of format {job.record.get('record_format_version')}")
-    for output in job.outputs:
-        if not _is_inside(output.path, results):
-            raise ValueError(_outside(output.path, results))
-    return job
-
-
-def _told(error: ValidationError) -> str:
+def _first_fault(error: ValidationError) -> str:
     """The first thing that is wrong with a line."""
     first = error.errors(include_url=False)[0]
     return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))

@@ -10,22 +10,11 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-_PENDING = "_flowkeeper_pending_look"
-
-
-def patch_snakemake() -> None:
-    """Apply the patches that a running workflow needs; others are applied where they are used."""
-    answer_in_a_thread(signal.SIGTERM)
-    try:
-        from snakemake.scheduling.job_scheduler import JobScheduler
-    except ImportError:
-        return
-    look_once_at_a_time(JobScheduler)
+TRANSFER = "flowkeeper-transfer"  # no result set has this name
 
 
 def answer_in_a_thread(number: int) -> None:
@@ -44,32 +33,6 @@ def answer_in_a_thread(number: int) -> None:
         threading.Thread(target=handler, args=(received, frame), daemon=True).start()
 
     signal.signal(number, answer)
-
-
-def look_once_at_a_time(scheduler: type[Any]) -> None:
-    """Let a scheduler of Snakemake have one pending look at its ready jobs at a time.
-
-    For Snakemake 9.27: while ready jobs wait for a core it asks for another look one second later, after every look,
-    and every job that ends starts a further such chain. After a hundred jobs it looks a hundred times a second, which
-    takes a tenth of a core from the jobs; that is all that happens without. A class without the method stays as it is.
-    """
-    if hasattr(scheduler, "_schedule_reevalutation"):
-        scheduler._schedule_reevalutation = _ask_for_a_look
-
-
-def _ask_for_a_look(scheduler: Any, delay: float) -> None:
-    # A shorter wait than the pending one's is not needed: looks are at most one limit's timespan apart.
-    if getattr(scheduler, _PENDING, False):
-        return
-
-    def look() -> None:
-        setattr(scheduler, _PENDING, False)  # before the scheduler wakes, which may ask again at once
-        scheduler._open_jobs.release()
-
-    timer = threading.Timer(delay, look)
-    timer.daemon = True  # the end of snakemake need not wait for it
-    setattr(scheduler, _PENDING, True)
-    timer.start()
 
 
 def shorten_names_of_groups() -> None:
@@ -97,14 +60,15 @@ def dvc_without_memory() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def pointer_to_files(folder: Path, md5s: Mapping[str, str]) -> Iterator[Path]:
-    """A pointer of DVC's, in `folder` for as long as the block runs, to single files (path -> md5) of its cache.
+def pointer_to_objects(folder: Path, md5s: Iterable[str]) -> Iterator[Path]:
+    """A pointer of DVC's, in `folder` for as long as the block runs, to single objects of its cache.
 
     For DVC 3.67: where a remote has the listing of a folder, `dvc push` believes that it has every file of it. Files
-    that the remote lost are sent through this pointer; without it they would have to be copied there by hand.
+    that the remote lost are sent through this pointer; without it they would have to be copied there by hand. Single
+    files are fetched through it, too, whichever version of a folder this commit has.
     """
-    pointer = folder / "sent-alone.dvc"
-    outs = [{"md5": md5, "hash": "md5", "path": f"sent-alone/{path}"} for path, md5 in md5s.items()]
+    pointer = folder / f"{TRANSFER}.dvc"
+    outs = [{"md5": md5, "hash": "md5", "path": f"{TRANSFER}/{md5}"} for md5 in sorted(set(md5s))]
     try:
         pointer.write_text(json.dumps({"outs": outs}), encoding="utf-8")  # JSON is YAML, too
         yield pointer

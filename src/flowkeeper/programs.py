@@ -33,12 +33,9 @@ class Finished:
     def fault(self) -> str:
         """What it complained of, in short: its lines that say ERROR, else its last one."""
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
-        said = [_plain(line) for line in lines if line.startswith("ERROR:")] or lines[-1:]
+        told = (line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:"))
+        said = [line.removeprefix("unexpected error - ").rstrip(".") for line in told] or lines[-1:]
         return "; ".join(dict.fromkeys(said[:_SHOWN_ERRORS])) or f"exit status {self.status} without a word"
-
-
-def _plain(line: str) -> str:
-    return line.removeprefix("ERROR:").strip().removeprefix("unexpected error - ").rstrip(".")
 
 
 def run(
@@ -67,15 +64,15 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def dvc(arguments: Sequence[str], root: Path, say: Say) -> Finished:
+def dvc(arguments: Sequence[str], root: Path, say: Say, **environment: str) -> Finished:
     """Run dvc, which sends no statistics."""
-    return run(["dvc", *arguments], root, say, DVC_NO_ANALYTICS="1")
+    return run(["dvc", *arguments], root, say, None, DVC_NO_ANALYTICS="1", **environment)
 
 
 def dvc_transfer(arguments: Sequence[str], root: Path, say: Say) -> Finished:
     """Run a dvc command that talks to a remote, without what DVC believes to know of the remote from earlier calls."""
     with dvc_without_memory() as variables:
-        return run(["dvc", *arguments], root, say, None, DVC_NO_ANALYTICS="1", **variables)
+        return dvc(arguments, root, say, **variables)
 
 
 def program(name: str) -> str:

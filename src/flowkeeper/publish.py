@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowkeeper.bring import bring_into_cache, place_all, shortage_error
+from flowkeeper.bring import bring_all, bring_into_cache, place_all, transfer
 from flowkeeper.checkout import Checkout, open_checkout
-from flowkeeper.closures import read_closure, save_closures
+from flowkeeper.digests import read_closure, save_closures, settings_digest
 from flowkeeper.dry_run import words_of
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path, md5_file, sha256_file
 from flowkeeper.interface import ResultSet, Words, Workflow
 from flowkeeper.ledger import Entry, Ledger, build_ledger, read_ledger, write_ledger
-from flowkeeper.patches import pointer_to_files
 from flowkeeper.programs import Say, dvc, dvc_transfer, run, shown
 from flowkeeper.publish_checks import IGNORED, Publication
 from flowkeeper.restore import restore
-from flowkeeper.settings import for_ledger
 from flowkeeper.words import count, listed, size_text
 
 _AGAIN = "nothing is lost: publish again, it goes on from here"
@@ -50,7 +48,6 @@ def publish(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, bu
             temporary.write_text(f"{publication.ignored}{publication.bulk_line}\n", encoding="utf-8")
         say(f"{IGNORED}: new line {publication.bulk_line}")
     _keep_inputs(checkout, say)
-    _check_arrivals(checkout, say)
     _upload(checkout, [results.folder, workflow.inputs], say)
     restore(results)  # so that the next look is a short one
     _stage(results, say)
@@ -75,7 +72,7 @@ def _content(ledger: Ledger) -> tuple[dict[str, Any], dict[str, Entry]]:
 def _header(publication: Publication, say: Say) -> dict[str, Any]:
     """When and from what the set is published: commit, environment, configuration, the code behind each digest."""
     root, plan, workflow = publication.root, publication.plan, publication.results.workflow
-    settings = for_ledger(step.settings for step in workflow.steps(plan))  # asks for every code, for plan.codes
+    texts = [step.settings for step in workflow.steps(plan)]  # asks for every code, for plan.codes
     save_closures(workflow, root, plan.codes)
     known = {code: read_closure(workflow, root, code) for code in sorted(set(plan.codes.values()))}
     lock = root / workflow.lock
@@ -86,11 +83,12 @@ def _header(publication: Publication, say: Say) -> dict[str, Any]:
         "lock_sha256": sha256_file(lock) if lock.is_file() else None,
         "config": dict(plan.config),
         "closures": {code: closure for code, closure in known.items() if closure},
-        "settings": settings,
+        "settings": {settings_digest(text): json.loads(text) for text in texts},
     }
 
 
 def _tell_sizes(publication: Publication, ledger: Ledger, say: Say) -> None:
+    """What is about to be published, and what of it is new."""
     results, checkout, root = publication.results, publication.checkout, publication.root
     workflow, bulk, before = results.workflow, results.workflow.bulk, checkout.listing(results.folder)
     own = [entry for path, entry in ledger.entries.items() if path.startswith(f"{results.folder}/")]
@@ -125,34 +123,24 @@ def _keep_inputs(checkout: Checkout, say: Say) -> None:
     if not (checkout.root / f"{inputs}.dvc").exists():
         return
     pointer = checkout.pointer(inputs)
-    if bring_into_cache(checkout, {inputs: pointer.listing}, [inputs], say):
+    if bring_into_cache(checkout, {inputs: pointer.listing}, say, target=inputs):
         raise UserError(
             f"{inputs}.dvc: what it points to is neither in DVC's cache nor on the remote {checkout.remote}; take the"
             f" file from an earlier publication's commit, or delete it if nobody needs the {called} that it lists."
         )
     known = checkout.cache.listing(pointer)
     absent = {path: md5 for path, md5 in known.items() if not (checkout.root / path).exists()}
-    shortage = bring_into_cache(checkout, absent, list(absent), say)
-    if shortage:
-        raise shortage_error(checkout, shortage, absent)
+    bring_all(checkout, absent, say)
     place_all(checkout, absent, say)
     if absent:
         say(f"{count(absent)} of other configurations brought, to stay published: {listed(list(absent))}")
-
-
-def _check_arrivals(checkout: Checkout, say: Say) -> None:
-    """Have DVC check what the default remote gives, for everyone: else it takes a damaged file without a word."""
-    if checkout.checks_arrivals or checkout.remote is None:
-        return
-    say(f"DVC does not check what comes from the remote {checkout.remote}; from now on it does:")
-    _done(checkout, ["remote", "modify", *checkout.remote_level, checkout.remote, "verify", "true"], say)
 
 
 def _done(checkout: Checkout, words: list[str], say: Say) -> None:
     """Run a command of DVC; raises UserError when it fails."""
     done = dvc(words, checkout.root, say)
     if done.status != 0:
-        raise UserError(f"`dvc {shown(words)}` failed: {done.fault}; mend that; {_AGAIN}.")
+        raise UserError(f"`dvc {shown(words)}` failed: {done.fault}; fix that; {_AGAIN}.")
 
 
 def _upload(checkout: Checkout, folders: Sequence[str], say: Say) -> None:
@@ -160,36 +148,20 @@ def _upload(checkout: Checkout, folders: Sequence[str], say: Say) -> None:
     for folder in folders:
         _done(checkout, ["add", folder], say)
     done = dvc_transfer(["push", *(f"{folder}.dvc" for folder in folders)], checkout.root, say)
-    lost = _lost(checkout, folders, say) if done.status == 0 else []
-    if lost:
-        say(f"{checkout.remote} lost {count(lost)} that it had: {listed(lost)}")
-        md5s = {path: md5 for folder in folders for path, md5 in checkout.listing(folder).items() if path in lost}
-        with pointer_to_files(checkout.root / checkout.workflow.results, md5s) as pointer:
-            done = dvc_transfer(["push", str(pointer.relative_to(checkout.root))], checkout.root, say)
-        lost = _lost(checkout, folders, say) if done.status == 0 else []
-    if done.status != 0 or lost:
-        fault = f"it lacks {listed(lost)}" if lost else done.fault
-        raise UserError(f"the remote {checkout.remote} ({checkout.url}) did not get everything: {fault}; {_AGAIN}.")
-
-
-def _lost(checkout: Checkout, folders: Sequence[str], say: Say) -> list[str]:
-    """Files that the remote lacks. `dvc push` cannot tell: where a folder's listing is, it believes all files are."""
-    words = ["data", "status", "--granular", "--json", "--not-in-remote", *folders]
-    done = dvc_transfer(words, checkout.root, say)
+    if done.status == 0:  # and what the remote lost of these files, see patches.pointer_to_objects
+        done = transfer(checkout, "push", [md5 for folder in folders for md5 in checkout.listing(folder).values()], say)
     if done.status != 0:
-        raise UserError(f"the remote {checkout.remote} cannot be asked what it has: {done.fault}; {_AGAIN}.")
-    paths: list[str] = json.loads(done.output).get("not_in_remote", [])
-    return [path for path in paths if not path.endswith("/")]
+        raise UserError(f"{checkout.remote_text} did not get everything: {done.fault}; {_AGAIN}.")
 
 
 def _stage(results: ResultSet, say: Say) -> None:
     """Hand the changed files to git, and say what is left to the user."""
     root, folder = results.root, results.folder
-    paths = (f"{folder}.dvc", f"{results.workflow.inputs}.dvc", IGNORED, ".dvc/config")
+    paths = (f"{folder}.dvc", f"{results.workflow.inputs}.dvc", IGNORED)
     files = [file for file in paths if (root / file).is_file()]
     done = run(["git", "add", "--", *files], root, say)
     if done.status != 0:
-        raise UserError(f"all is on the remote, but `git add` failed: {done.fault}; mend that and publish again.")
+        raise UserError(f"all is on the remote, but `git add` failed: {done.fault}; fix that and publish again.")
     if run(["git", "diff", "--cached", "--quiet", "--", *files], root, say).status == 0:
         say(f"{folder} is on the remote, and git has nothing new to commit.")
         return

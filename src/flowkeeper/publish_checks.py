@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,20 +73,18 @@ class Publication:
     def _pending(self, say: Say) -> Iterator[str]:
         say(f"$ {shown(['snakemake', '-n', *self.words])}")
         try:
-            jobs = dry_run(self.root, self.words, []).jobs
+            run = dry_run(self.root, self.words, [])
         except UserError as error:
             yield str(error).replace("\n", "\n    ")
             return
-        if jobs:
-            kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(job.kind for job in jobs).items())
-            yield (
-                f"{len(jobs)} {'jobs are' if len(jobs) > 1 else 'job is'} pending ({kinds}): {self._type('snakemake')}"
-                f" does what is to be done, {self._type(f'{self.results.workflow.command} why')} says why"
-            )
+        if run.jobs:
+            number = f"{len(run.jobs)} {'jobs are' if len(run.jobs) > 1 else 'job is'} pending ({run.kinds})"
+            why = self._type(f"{self.results.workflow.command} why")
+            yield f"{number}: {self._type('snakemake')} does what is to be done, {why} says why"
 
     def _uncommitted(self, say: Say) -> Iterator[str]:
         workflow = self.results.workflow
-        own = (IGNORED, ".dvc/config", f"{workflow.inputs}.dvc", f"{workflow.results}/*.dvc")  # changed by publishing
+        own = (IGNORED, f"{workflow.inputs}.dvc", f"{workflow.results}/*.dvc")  # changed by publishing
         words = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."]
         done = run([*words, *(f":(exclude,glob){path}" for path in own)], self.root, say)
         changed = [entry[3:] for entry in done.output.split("\0") if entry]
@@ -110,8 +107,8 @@ class Publication:
             yield f"{count(begun)} of jobs that did not end: {listed(begun)}; {again} makes them again"
 
     def _stale(self) -> Iterator[str]:
-        paths = [file.path for file in stale_files(self.results, self.plan)]
-        paths = [path for path in paths if not Path(path).name.startswith(".")]  # half written: DVC ignores these
+        stale = stale_files(self.results, self.plan)
+        paths = [path for path in stale if not Path(path).name.startswith(".")]  # half written: DVC ignores these
         if paths:
             remove = self._type(f"{self.results.workflow.command} clean --stale")
             yield f"{count(paths)} that no job of this configuration makes: {listed(paths)}; {remove} removes them"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowkeeper.files import write_json, writing
+from flowkeeper.files import atomic_path, write_json, writing
 
 RECORD_FORMAT_VERSION = 6
 TIMES = ("starttime", "endtime")  # they differ between the outputs of one job; endtime is the file's own time
@@ -52,20 +52,12 @@ def read_record(root: Path, path: str) -> Record | None:
 
 def write_record(root: Path, path: str, record: Record) -> None:
     """Make `record` Snakemake's record of the output `path`; raises UserError when the disk refuses."""
-    target = record_path(root, path)
-    # Not files.atomic_path: its temporary name is longer than the record's, which may be of the greatest length, and
-    # it waits for the disk each time, a thousand times here. A record lost with the machine is written again.
-    temporary = target.parent / f".{os.getpid()}.partial"
-    with writing(target):
-        # In this order: Snakemake takes a metadata folder without the other one for a layout of long ago.
-        (root / ".snakemake" / "incomplete").mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(json.dumps(record), encoding="utf-8")
-            temporary.chmod(0o660)  # as Snakemake does: a group may share a checkout
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    incomplete = root / ".snakemake" / "incomplete"
+    with writing(incomplete):  # first: Snakemake takes a metadata folder without it for a layout of long ago
+        incomplete.mkdir(parents=True, exist_ok=True)
+    with atomic_path(record_path(root, path), durable=False) as temporary:
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+        temporary.chmod(0o660)  # as Snakemake does: a group may share a checkout
 
 
 def recorded_files(root: Path) -> set[str]:

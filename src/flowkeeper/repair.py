@@ -1,64 +1,21 @@
-"""Check a result set, and put back the published bytes of files that are damaged or were deleted."""
+"""Put back the published bytes of files that are damaged or were deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowkeeper.bring import bring_into_cache, place_all
-from flowkeeper.checkout import Cache, Checkout, open_checkout
+from flowkeeper.checkout import Checkout, open_checkout
 from flowkeeper.errors import UserError
-from flowkeeper.files import md5_file
 from flowkeeper.interface import ResultSet, Workflow
-from flowkeeper.ledger import Entry, Ledger, read_ledger
+from flowkeeper.ledger import Ledger, read_ledger
 from flowkeeper.programs import Say
 from flowkeeper.restore import restore
 from flowkeeper.seen import read_memory
 from flowkeeper.sets import chosen, refuse_while_running
-from flowkeeper.verify import Verified, verify
+from flowkeeper.verify import verify
 from flowkeeper.words import count, listed
-
-
-def check(workflow: Workflow, root: Path, name: str | None) -> tuple[bool, list[str]]:
-    """Whether all of a result set is well, and lines that tell of it; raises UserError when nothing is known of it."""
-    results = chosen(workflow, root, name, unpublished=True)
-    verified = verify(results)
-    foreign = _contradictions(results, verified)
-    return not (verified.wrong or foreign), list(_report(results, verified, foreign))
-
-
-def _report(results: ResultSet, verified: Verified, foreign: list[str]) -> Iterator[str]:
-    begin, other = ("", "made here since and not published") if verified.published else ("not published, ", "unknown")
-    yield (
-        f"{results.folder}: {begin}good: {verified.good}, absent: {len(verified.absent)}, damaged:"
-        f" {len(verified.wrong)}" + (f", {other}: {len(verified.made_here)}" if verified.made_here else "")
-    )
-    if verified.good_bulk or verified.damaged_bulk:
-        bulk = results.workflow.bulk.called
-        yield f"{bulk}: good: {verified.good_bulk}, damaged: {len(verified.damaged_bulk)}"
-    yield from (f"  {path}: {wrong}" for path, wrong in verified.wrong)
-    yield from (f"  {line}" for line in foreign)
-    if verified.wrong and verified.published:
-        yield f"repair them with: {results.type('repair').strip('`')}"
-    elif verified.wrong:
-        yield "nothing is published, so no good copy is known: delete them, and snakemake makes them again."
-
-
-def _contradictions(results: ResultSet, verified: Verified) -> list[str]:
-    """What the ledger says otherwise than the pointer of this commit, where DVC's cache knows what that stands for."""
-    try:
-        known = open_checkout(results.workflow, results.root, lambda line: None).listing(results.folder)
-    except UserError:  # no checkout, or without DVC: the bytes can be verified all the same
-        known = {}
-    if not known or not verified.published:
-        return []
-    get = f"get the published one with {results.type('fetch')}"
-    if known.get(results.ledger_file) != md5_file(results.ledger):
-        return [f"{results.ledger_file}: not the ledger that {results.folder}.dvc stands for; {get}"]
-    entries = read_ledger(results).entries
-    other = [path for path, entry in entries.items() if known.get(path, entry.md5) != entry.md5]
-    return [f"{path}: {results.folder}.dvc and the ledger tell of different bytes; {get}" for path in other]
 
 
 @dataclass(frozen=True)
@@ -80,11 +37,11 @@ def repair(workflow: Workflow, root: Path, name: str | None, bring_deleted: bool
     results = chosen(workflow, root, name)
     refuse_while_running(workflow, root)
     entries = _usable_ledger(checkout, results, say).entries
-    verified = verify(results)
-    deleted = _deleted(checkout.cache, results, verified.absent, entries)
-    damaged = [path for path, _ in verified.wrong]
+    verified, memory = verify(results), read_memory(results)
+    # Those of the absent files that were here once: DVC's cache has them, or they were seen.
+    deleted = [path for path in verified.absent if checkout.cache.has(entries[path].md5) or memory.was_here(path)]
     published = checkout.listing(results.folder) | {path: entry.md5 for path, entry in entries.items()}
-    wanted = [*damaged, *(deleted if bring_deleted else [])]
+    wanted = [*(path for path, _ in verified.wrong), *(deleted if bring_deleted else [])]
     repaired = _put_back(checkout, {path: published[path] for path in wanted if path in published}, say)
     beyond = [path for path in wanted if path not in repaired]
     for path in beyond:
@@ -104,17 +61,11 @@ def _usable_ledger(checkout: Checkout, results: ResultSet, say: Say) -> Ledger:
     except UserError as error:
         say(f"{error}")
         pointer, file = checkout.pointer(results.folder), results.ledger_file
-        bring_into_cache(checkout, {pointer.folder: pointer.listing}, [file], say)
+        bring_into_cache(checkout, {pointer.folder: pointer.listing}, say, target=file)
         md5 = checkout.listing(results.folder).get(file)
         if md5 is None or not _put_back(checkout, {file: md5}, say):
             raise
         return read_ledger(results)
-
-
-def _deleted(cache: Cache, results: ResultSet, absent: list[str], entries: dict[str, Entry]) -> list[str]:
-    """Those of the absent files that were here once: DVC's cache has them, or they were seen."""
-    memory = read_memory(results)
-    return [path for path in absent if cache.has(entries[path].md5) or memory.was_here(path)]
 
 
 def _put_back(checkout: Checkout, md5s: dict[str, str], say: Say) -> list[str]:
@@ -123,13 +74,11 @@ def _put_back(checkout: Checkout, md5s: dict[str, str], say: Say) -> list[str]:
     A file of which there is no good copy is not touched.
     """
     try:
-        bring_into_cache(checkout, md5s, list(md5s), say)
+        bring_into_cache(checkout, md5s, say)
     except UserError as error:
         say(f"{error}")
     good = {path: md5 for path, md5 in md5s.items() if checkout.cache.good(md5)}
     place_all(checkout, good, say)
     for path, md5 in good.items():
-        copy = checkout.cache.path(md5)
-        shown = copy.relative_to(checkout.root) if copy.is_relative_to(checkout.root) else copy
-        say(f"{path}: put back, a copy of {shown}")
+        say(f"{path}: put back, a copy of {checkout.cache.path(md5)}")
     return list(good)

@@ -17,7 +17,7 @@ from pathlib import Path
 from flowkeeper.errors import UserError
 from flowkeeper.files import md5_file
 from flowkeeper.interface import ResultSet
-from flowkeeper.ledger import Entry, Ledger, own_entries, read_ledger
+from flowkeeper.ledger import Entry, own_entries, read_ledger
 from flowkeeper.records import TIMES, Record, incomplete_files, read_record, recorded_files, write_record
 from flowkeeper.seen import (
     NO_FILE,
@@ -31,7 +31,7 @@ from flowkeeper.seen import (
     stat_of,
     write_memory,
 )
-from flowkeeper.words import NAMED
+from flowkeeper.words import NAMED, count
 
 _PASSING = (*TIMES, "job_hash")  # what differs between two equal jobs
 
@@ -58,8 +58,8 @@ class LedgerFile:
     stat: Stat | None  # None: absent
     md5: str | None  # None: absent, or of another size than recorded
     local: Record | None  # Snakemake's record of it
-    unfinished: bool = False  # a job that makes it began and did not end: Snakemake will make it again
-    untouched: bool = False  # as it was when this ledger, or one before it, told its record: not made here since
+    unfinished: bool  # a job that makes it began and did not end: Snakemake will make it again
+    untouched: bool  # as it was when this ledger, or one before it, told its record: not made here since
 
     @property
     def recorded(self) -> bool:
@@ -75,12 +75,9 @@ class LedgerFile:
     def state(self) -> State:
         if self.stat is None:
             return State.ABSENT
-        if self.local is None:
-            newer = older = in_time = False
-        else:
-            newer = self.local["endtime"] > self.entry.endtime + SAME_TIME_S
-            older = self.local["endtime"] < self.entry.endtime - SAME_TIME_S
-            in_time = has_time(self.stat, self.local["endtime"])
+        own = self.local["endtime"] if self.local else self.entry.endtime
+        newer, older = own > self.entry.endtime + SAME_TIME_S, own < self.entry.endtime - SAME_TIME_S
+        in_time = self.local is not None and has_time(self.stat, own)
         if self.same:
             if self.recorded:
                 return State.PUBLISHED if in_time else State.RETIMED
@@ -130,11 +127,10 @@ def restore(results: ResultSet) -> Restored:
     memory = read_memory(results) if now is not None else Memory()
     if memory.ledger == now and _unchanged(results.root, memory, recorded):
         own = _restore_own(results, recorded, memory.files)
-        return Restored(0, sum(seen.stat is not None for seen in memory.files.values()), [], own)
-    ledger = read_ledger(results)
-    files = look_at_all(results, ledger.entries, memory)
-    _stop_at_damage(results, list(files.values()))
-    for file in _without_record(ledger, files, news=memory.ledger != now):
+        return Restored(0, sum(seen is not None for seen in memory.files.values()), [], own)
+    files = look_at_all(results, read_ledger(results).entries, memory)
+    _stop_at_damage(results, [file for file in files.values() if file.state in WRONG])
+    for file in _without_record(files, news=memory.ledger != now):
         write_record(results.root, file.entry.path, file.entry.record)
     seen = {path: _put_right(results.root, file) for path, file in files.items()}
     own = _restore_own(results, recorded, files)
@@ -147,82 +143,72 @@ def restore(results: ResultSet) -> Restored:
 
 def _restore_own(results: ResultSet, recorded: set[str], published: Collection[str]) -> int:
     """Write again the records of unpublished files whose bytes are those that were made here; returns their number."""
-    number = 0
-    for path, entry in own_entries(results).items():
-        if path not in recorded and path not in published and _has_bytes(results.root / path, entry):
-            write_record(results.root, path, entry.record)
-            _set_time(results.root / path, entry.endtime)
-            number += 1
-    return number
-
-
-def _has_bytes(path: Path, entry: Entry) -> bool:
-    stat = stat_of(path)
-    return stat is not None and stat[1] == entry.size and md5_file(path) == entry.md5
+    own = own_entries(results)
+    lost = {path: own[path] for path in own if path not in recorded and path not in published}
+    same = [file.entry for file in look_at_all(results, lost, Memory()).values() if file.same]
+    for entry in same:
+        write_record(results.root, entry.path, entry.record)
+        _set_time(results.root / entry.path, entry.endtime)
+    return len(same)
 
 
 def _unchanged(root: Path, memory: Memory, recorded: set[str]) -> bool:
     """Whether files and the presence of records are as they are remembered."""
-    same = all(stat_of(root / path) == seen.stat for path, seen in memory.files.items())
+    same = all(stat_of(root / path) == (seen and seen[:2]) for path, seen in memory.files.items())
     return same and recorded.issuperset(memory.files)
 
 
 def look_at_all(results: ResultSet, entries: dict[str, Entry], memory: Memory) -> dict[str, LedgerFile]:
     """Every file of a ledger; the bytes of those that changed since they were seen are read."""
     unfinished = set(incomplete_files(results.root))
-    return {path: _look(results, entry, memory, path in unfinished) for path, entry in entries.items()}
+    return {path: _look(results.root, entry, memory, path in unfinished) for path, entry in entries.items()}
 
 
-def _look(results: ResultSet, entry: Entry, memory: Memory, unfinished: bool) -> LedgerFile:
-    stat = stat_of(results.root / entry.path)
-    known = memory.md5(entry.path, stat)
-    md5 = known
+def _look(root: Path, entry: Entry, memory: Memory, unfinished: bool) -> LedgerFile:
+    stat = stat_of(root / entry.path)
+    known = md5 = memory.md5(entry.path, stat)
     if md5 is None and stat is not None and stat[1] == entry.size:
-        md5 = md5_file(results.root / entry.path)
-    local = read_record(results.root, entry.path)
-    return LedgerFile(entry, stat, md5, local, unfinished, untouched=known is not None)
+        md5 = md5_file(root / entry.path)
+    return LedgerFile(entry, stat, md5, read_record(root, entry.path), unfinished, untouched=known is not None)
 
 
-def _stop_at_damage(results: ResultSet, files: list[LedgerFile]) -> None:
-    wrong = [file for file in files if file.state in WRONG]
+def _stop_at_damage(results: ResultSet, wrong: list[LedgerFile]) -> None:
     if not wrong:
         return
     lines = [f"  {file.entry.path}: {file.wrong(results)}" for file in wrong[:NAMED]]
     lines += [f"  and {len(wrong) - NAMED} more"] if len(wrong) > NAMED else []
     command = "repair" if any(file.state is State.DAMAGED for file in wrong) else "fetch"
-    count = "1 file is" if len(wrong) == 1 else f"{len(wrong)} files are"
-    raise UserError(
-        f"{results.folder}: {count} not what was published:\n" + "\n".join(lines) + "\n"
-        f"run {results.type(command)}, or delete what is named here to have it computed again."
-    )
+    said = f"{results.folder}: {count(wrong)} {'are' if len(wrong) > 1 else 'is'} not what was published:"
+    way = f"run {results.type(command)}, or delete what is named here to have it computed again."
+    raise UserError("\n".join([said, *lines, way]))
 
 
-def _without_record(ledger: Ledger, files: dict[str, LedgerFile], news: bool) -> Iterator[LedgerFile]:
+def _without_record(files: dict[str, LedgerFile], news: bool) -> Iterator[LedgerFile]:
     """Absent files that need the ledger's record all the same.
 
     Snakemake looks for changed code and settings of a job only when all of its outputs have records, present or not:
     without these a partly fetched set would pass for up to date whatever changed. With a ledger that is news, other
     records of absent files are of another version of the set, unless the job was done here.
     """
-    for job in ledger.jobs:
-        own = [files[output.path] for output in job.outputs]
-        done_here = any(file.state is State.MADE_HERE for file in own)
-        for file in own:
-            if file.state is State.ABSENT and (file.local is None or (news and not done_here and not file.recorded)):
-                yield file
+    done_here = {file.entry.job for file in files.values() if file.state is State.MADE_HERE}
+    for file in files.values():
+        other_version = news and not file.recorded and file.entry.job not in done_here
+        if file.state is State.ABSENT and (file.local is None or other_version):
+            yield file
 
 
-def _put_right(root: Path, file: LedgerFile) -> Seen:
+def _put_right(root: Path, file: LedgerFile) -> Seen | None:
     """Bring back record and time of one file, the record first; returns what is to be remembered of it."""
     if file.state is State.MADE_HERE:
-        return UNSEEN if file.unfinished else Seen(file.stat)
+        return (*file.stat, None) if file.stat is not None and not file.unfinished else UNSEEN
     path, record = root / file.entry.path, file.local
     if file.state is State.UNRECORDED:
         record = file.entry.record
         write_record(root, file.entry.path, record)
     if file.state in _REPAIRED and record is not None:
         _set_time(path, record["endtime"])
-    return Seen(stat_of(path), file.md5)
+    stat = stat_of(path)
+    return (*stat, file.md5) if stat is not None else None
 
 
 def _set_time(path: Path, seconds: float) -> None:

@@ -20,33 +20,24 @@ NO_FILE = -1  # in place of the size of a folder or a device
 SAME_TIME_S = 1e-3  # a time that went through a float, or through a file system with coarser times
 
 Stat = tuple[int, int]  # modification time (ns) of the path itself, size of its content (bytes)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a file was like: `stat` is None for an absent one, `md5` None for one that was not as published."""
-
-    stat: Stat | None
-    md5: str | None = None
-
-
-UNSEEN = Seen((-1, -1))  # unlike any file: the next look is a real one
+Seen = tuple[int, int, str | None]  # the same, and the md5 of a file that was as published
+UNSEEN: Seen = (-1, -1, None)  # unlike any file: the next look is a real one
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Ledger and files of one result set as they were when all was well."""
+    """Ledger and files of one result set as they were when all was well; a file that was absent is None."""
 
     ledger: Stat | None = None
-    files: dict[str, Seen] = field(default_factory=dict)
+    files: dict[str, Seen | None] = field(default_factory=dict)
 
     def md5(self, path: str, stat: Stat | None) -> str | None:
         """The md5 of a file that has not changed since; None when it is not known."""
         seen = self.files.get(path)
-        return seen.md5 if seen is not None and seen.stat == stat else None
+        return seen[2] if seen is not None and seen[:2] == stat else None
 
     def was_here(self, path: str) -> bool:
-        return path in self.files and self.files[path].stat is not None
+        return self.files.get(path) is not None
 
 
 def stat_of(path: Path) -> Stat | None:
@@ -73,12 +64,11 @@ def read_memory(results: ResultSet) -> Memory:
     try:
         content = json.loads(memory_file(results).read_bytes())
         (time_ns, size), files = content["ledger"], content["files"]
-        seen = {path: Seen((each[0], each[1]), each[2]) if each else Seen(None) for path, each in files.items()}
+        seen = {path: (each[0], each[1], each[2]) if each else None for path, each in files.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return Memory()
     return Memory((time_ns, size), seen)
 
 
 def write_memory(results: ResultSet, memory: Memory) -> None:
-    files = {path: None if seen.stat is None else [*seen.stat, seen.md5] for path, seen in memory.files.items()}
-    write_json(memory_file(results), {"ledger": memory.ledger, "files": files})
+    write_json(memory_file(results), {"ledger": memory.ledger, "files": memory.files})

@@ -29,7 +29,7 @@ def obstacle(url: str, settings: Mapping[str, str], say: Say) -> str | None:
     try:
         port = settings.get("port") or parts.port
     except ValueError:
-        return f"{url}: not an address with a port; mend it with `dvc remote modify NAME url ssh://HOST:PORT/PATH`"
+        return f"{url}: not an address with a port; fix it with `dvc remote modify NAME url ssh://HOST:PORT/PATH`"
     words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", f"ConnectTimeout={ANSWER_S}"]
     words += ["-p", str(port)] if port else []
     user = settings.get("user") or parts.username
@@ -44,8 +44,9 @@ def obstacle(url: str, settings: Mapping[str, str], say: Say) -> str | None:
 
 def _told(done: Finished, server: str, secret: bool) -> str | None:
     """What OpenSSH's end means; secret: whether DVC has a password, without which nobody gets in here."""
-    said = done.errors
-    if done.status == 0:
+    said, denied = done.errors, ("Permission denied", "Too many authentication failures")
+    accepted = secret and any(word in done.errors for word in denied)  # the server's key was right
+    if done.status == 0 or accepted:
         return None
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said or "is revoked" in said:
         return (
@@ -57,13 +58,11 @@ def _told(done: Finished, server: str, secret: bool) -> str | None:
             f"the key of the server {server} is not in known_hosts; log in once with `ssh`, and compare the key that it"
             " shows with what the server's administrator says"
         )
-    if "Permission denied" in said or "Too many authentication failures" in said:
-        if secret:
-            return None  # the server's key was right, and DVC has what it takes
+    if any(word in said for word in denied):
         return (
             f"the server {server} does not accept your key ({done.fault}); name the right one:"
             " `dvc remote modify --local NAME keyfile PATH`"
         )
-    if done.status == TIMED_OUT or "timed out" in said.lower() or "timeout" in said.lower():
-        return f"the server {server} does not answer; try again when `ssh` to it works"
-    return f"the server {server} cannot be used ({done.fault}); try again when `ssh` to it works"
+    silent = done.status == TIMED_OUT or "timed out" in said.lower() or "timeout" in said.lower()
+    problem = "does not answer" if silent else f"cannot be used ({done.fault})"
+    return f"the server {server} {problem}; try again when `ssh` to it works"

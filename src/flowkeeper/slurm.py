@@ -66,9 +66,8 @@ def own_jobs() -> list[Queued]:
 
 def left_behind(root: Path, prefix: str) -> list[Queued]:
     """Jobs that were submitted from `root` under a name that begins with `prefix` and have not ended."""
-    here = os.path.realpath(root)
     jobs = [job for job in own_jobs() if job.name.startswith(f"{prefix}_") and not job.ended]
-    return [job for job in jobs if os.path.realpath(job.folder) == here]
+    return [job for job in jobs if os.path.realpath(job.folder) == os.path.realpath(root)]
 
 
 def cancel(jobs: Sequence[Queued], pause: Callable[[float], None] = time.sleep) -> None:

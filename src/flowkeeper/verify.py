@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from flowkeeper.files import sha256_file
-from flowkeeper.interface import ResultSet
+from flowkeeper.checkout import open_checkout
+from flowkeeper.errors import UserError
+from flowkeeper.files import md5_file, sha256_file
+from flowkeeper.interface import ResultSet, Workflow
 from flowkeeper.ledger import own_entries, read_ledger
 from flowkeeper.restore import WRONG, LedgerFile, State, look_at_all
 from flowkeeper.seen import Memory, stat_of
+from flowkeeper.sets import chosen
 
 Wrong = tuple[str, str]  # a file, and what is wrong with it
 _Value = TypeVar("_Value")
@@ -36,6 +39,47 @@ class Verified:
     @property
     def wrong(self) -> list[Wrong]:
         return [*self.damaged, *self.damaged_bulk]
+
+
+def check(workflow: Workflow, root: Path, name: str | None) -> tuple[bool, list[str]]:
+    """Whether all of a result set is well, and lines that tell of it; raises UserError when nothing is known of it."""
+    results = chosen(workflow, root, name, unpublished=True)
+    verified = verify(results)
+    foreign = _contradictions(results) if verified.published else []
+    return not (verified.wrong or foreign), list(_report(results, verified, foreign))
+
+
+def _report(results: ResultSet, verified: Verified, foreign: list[str]) -> Iterator[str]:
+    begin, other = ("", "made here since and not published") if verified.published else ("not published, ", "unknown")
+    yield (
+        f"{results.folder}: {begin}good: {verified.good}, absent: {len(verified.absent)}, damaged:"
+        f" {len(verified.wrong)}" + (f", {other}: {len(verified.made_here)}" if verified.made_here else "")
+    )
+    if verified.good_bulk or verified.damaged_bulk:
+        bulk = results.workflow.bulk.called
+        yield f"{bulk}: good: {verified.good_bulk}, damaged: {len(verified.damaged_bulk)}"
+    yield from (f"  {path}: {wrong}" for path, wrong in verified.wrong)
+    yield from (f"  {line}" for line in foreign)
+    if verified.wrong and verified.published:
+        yield f"repair them with: {results.type('repair').strip('`')}"
+    elif verified.wrong:
+        yield "nothing is published, so no good copy is known: delete them, and snakemake makes them again."
+
+
+def _contradictions(results: ResultSet) -> list[str]:
+    """What the ledger says otherwise than the pointer of this commit, where DVC's cache knows what that stands for."""
+    try:
+        known = open_checkout(results.workflow, results.root, lambda line: None).listing(results.folder)
+    except UserError:  # no checkout, or without DVC: the bytes can be verified all the same
+        known = {}
+    if not known:
+        return []
+    get = f"get the published one with {results.type('fetch')}"
+    if known.get(results.ledger_file) != md5_file(results.ledger):
+        return [f"{results.ledger_file}: not the ledger that {results.folder}.dvc stands for; {get}"]
+    entries = read_ledger(results).entries
+    other = [path for path, entry in entries.items() if known.get(path, entry.md5) != entry.md5]
+    return [f"{path}: {results.folder}.dvc and the ledger tell of different bytes; {get}" for path in other]
 
 
 def verify(results: ResultSet, only: Collection[str] | None = None) -> Verified:
@@ -64,7 +108,7 @@ def verify(results: ResultSet, only: Collection[str] | None = None) -> Verified:
     return verified
 
 
-def _only(paths: Collection[str] | None, files: dict[str, _Value]) -> dict[str, _Value]:
+def _only(paths: Collection[str] | None, files: Mapping[str, _Value]) -> dict[str, _Value]:
     return {path: value for path, value in files.items() if paths is None or path in paths}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from flowkeeper.changes import Change, code_change, settings_changes
-from flowkeeper.closures import read_closure, shortened
+from flowkeeper.digests import CODE_DIGEST, SETTINGS_DIGEST, read_closure, read_settings, settings_digest, shortened
 from flowkeeper.dry_run import DryRun, PendingJob, dry_run, words_of
 from flowkeeper.files import canonical_json
 from flowkeeper.interface import Plan, ResultSet, Step, Words, Workflow
 from flowkeeper.ledger import Entry, read_ledger
 from flowkeeper.records import incomplete_files, read_record
-from flowkeeper.settings import DIGEST as SETTINGS
-from flowkeeper.settings import read_settings, settings_digest
 from flowkeeper.words import listed
 
 SHOWN = 8  # lines of a list, without --all
 _FILES = 3  # files named in one line
-_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
 def why(workflow: Workflow, root: Path, configfiles: Words, pairs: Words, targets: Words, whole: bool) -> list[str]:
@@ -80,26 +75,18 @@ class Pending:
 
     def reasons(self, job: PendingJob) -> list[Reason]:
         """All reasons of a job: its own, then the pending jobs from which it follows."""
-        own = self.own[job]
         if "missing" in job.reasons or "follows" not in job.reasons:
-            return own
-        causes = self.causes(job)
-        return [*own, Reason(f"follows from: {listed([cause.name for cause in causes], _FILES)}")] if causes else own
+            return self.own[job]
+        causes = listed([cause.name for cause in self.causes(job)], _FILES)
+        return [*self.own[job], *([Reason(f"follows from: {causes}")] if causes else [])]
 
     @cached_property
     def own(self) -> dict[PendingJob, list[Reason]]:
-        """Reasons of each job other than pending jobs before it."""
-        return {job: self._own(job) for job in self.run.jobs}
+        """Reasons of each job other than pending jobs before it.
 
-    def _own(self, job: PendingJob) -> list[Reason]:
-        """Snakemake stops at the first reason that it finds; changed settings and code are told in any case."""
-        files = [Reason(f"content changed: {path}") for path in sorted(job.reasons.get("updated", ()))]
-        reasons = [*self._missing(job), *self._force(job), *files, *self._inputs(job)]
-        if "command" in job.reasons:
-            reasons.append(Reason(f"the command of its rule changed (workflow/rules, rule {job.rule})"))
-        if "environment" in job.reasons:
-            reasons.append(Reason("its software environment changed (envs)"))
-        return [*self._parameters(job), *reasons]
+        Snakemake stops at the first reason that it finds; changed settings and code are told in any case.
+        """
+        return {job: [*self._parameters(job), *self._files(job), *self._others(job)] for job in self.run.jobs}
 
     def causes(self, job: PendingJob) -> list[PendingJob]:
         """The pending jobs with reasons of their own that stand before `job`, in the order of the dry run."""
@@ -112,7 +99,7 @@ class Pending:
             waiting += new
         return [each for each in self.run.jobs if each in before and self.own[each]]
 
-    def _missing(self, job: PendingJob) -> Iterator[Reason]:
+    def _files(self, job: PendingJob) -> Iterator[Reason]:
         absent = sorted(job.reasons.get("missing", ()))
         gone = [path for path in absent if self.record(path)]
         new = [path for path in absent if path not in gone]
@@ -120,24 +107,26 @@ class Pending:
             yield Reason("never made", listed(new, 1))
         if gone:
             yield Reason("made before, but deleted or not fetched", listed(gone, 1))
+        for path in sorted(job.reasons.get("updated", ())):
+            yield Reason(f"content changed: {path}")
+        if "inputs" in job.reasons:
+            before = (self.former(job) or {}).get("input") or []
+            came = [path for path in job.inputs if path not in before]
+            went = [path for path in before if path not in job.inputs]
+            if came:
+                yield Reason(f"further input: {listed(came, _FILES)}")
+            if went or not came:
+                yield Reason(f"input no longer read: {listed(went, _FILES) or 'not recorded'}")
 
-    def _force(self, job: PendingJob) -> Iterator[Reason]:
-        """Snakemake calls it force when it does an interrupted job again."""
+    def _others(self, job: PendingJob) -> Iterator[Reason]:
         if "incomplete" in job.reasons or self.interrupted.intersection(job.outputs):
-            yield Reason("its last run was interrupted")
+            yield Reason("its last run was interrupted")  # Snakemake calls it force to do such a job again
         elif "forced" in job.reasons:
             yield Reason("forced on the command line")
-
-    def _inputs(self, job: PendingJob) -> Iterator[Reason]:
-        if "inputs" not in job.reasons:
-            return
-        before = (self.former(job) or {}).get("input") or []
-        came = [path for path in job.inputs if path not in before]
-        went = [path for path in before if path not in job.inputs]
-        if came:
-            yield Reason(f"further input: {listed(came, _FILES)}")
-        if went or not came:
-            yield Reason(f"input no longer read: {listed(went, _FILES) or 'not recorded'}")
+        if "command" in job.reasons:
+            yield Reason(f"the command of its rule changed (workflow/rules, rule {job.rule})")
+        if "environment" in job.reasons:
+            yield Reason("its software environment changed (envs)")
 
     def _parameters(self, job: PendingJob) -> list[Reason]:
         """What changed in code and settings since the job's files were made; nothing for files never made."""
@@ -151,31 +140,29 @@ class Pending:
         return reasons
 
     def _code(self, old: list[str], step: Step) -> Iterator[Reason]:
-        digests = [text for text in old if _DIGEST.fullmatch(text)]
-        if step.code in digests or not digests:
-            return
-        entries = next(entries for entries, digest in self.plan.codes.items() if digest == step.code)
-        workflow = self.results.workflow
-        now = shortened(workflow.code.closure(*entries))
-        yield Reason(code_change(read_closure(workflow, self.results.root, digests[0]), now))
+        digests = [text for text in old if CODE_DIGEST.fullmatch(text)]
+        if digests and step.code not in digests:
+            workflow = self.results.workflow
+            entries = next(entries for entries, digest in self.plan.codes.items() if digest == step.code)
+            now = shortened(workflow.code.closure(*entries))
+            yield Reason(code_change(read_closure(workflow, self.results.root, digests[0]), now))
 
     def _settings(self, old: list[str], step: Step) -> Iterator[Reason]:
         """A rule has the settings themselves as a parameter, or their digest."""
-        if step.settings in old or settings_digest(step.settings) in old:
+        before = next((text for text in old if not CODE_DIGEST.fullmatch(text)), None)
+        if before in (None, step.settings, settings_digest(step.settings)):
             return
-        digest = next((text for text in old if SETTINGS.fullmatch(text)), None)
-        before = next((text for text in old if not _DIGEST.fullmatch(text) and text != digest), None)
-        if digest is not None:
-            before = read_settings(self.results.workflow, self.results.root, digest)
-            if before is None:
-                yield Reason("settings changed (what they were before is not recorded here)")
-        if before is not None:
-            try:
-                changes = settings_changes(_without_code(before), _without_code(step.settings))
-            except ValueError:
-                changes = [Change(f"{before!r} -> {step.settings!r}")]
-            for change in changes:
-                yield Reason(f"settings changed: {change.what}", change.where)
+        if SETTINGS_DIGEST.fullmatch(before):
+            before = read_settings(self.results.workflow, self.results.root, before)
+        if before is None:
+            yield Reason("settings changed (what they were before is not recorded here)")
+            return
+        try:
+            changes = settings_changes(_without_code(before), _without_code(step.settings))
+        except ValueError:
+            changes = [Change(f"{before!r} -> {step.settings!r}")]
+        for change in changes:
+            yield Reason(f"settings changed: {change.what}", change.where)
 
 
 def _recorded(record: dict[str, Any]) -> list[str]:
@@ -226,18 +213,15 @@ def _cut(lines: list[str], limit: int | None, indent: str) -> list[str]:
 
 
 def ending(pending: Pending, targets: Sequence[str]) -> Iterator[str]:
-    run = pending.run
+    run, files = pending.run, pending.plan.artifacts()
     if run.unrecorded:
         yield (
             f"note: {run.unrecorded} finished jobs have no record, so that changed code or settings go unnoticed; "
             f"delete their files to have them made again, or type: {pending.results.type('fetch').strip('`')}"
         )
-    files = pending.plan.artifacts()
     absent = sum(not (pending.results.root / path).exists() for path in files)
     if run.jobs:
-        kinds = Counter(job.kind for job in run.jobs)
-        number = f"{len(run.jobs)} job{'s' * (len(run.jobs) > 1)} pending"
-        yield f"{number}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        yield f"{len(run.jobs)} job{'s' * (len(run.jobs) > 1)} pending: {run.kinds}"
     elif targets:
         yield "Nothing to be done: what you asked for is up to date."
     elif absent:

@@ -202,7 +202,7 @@ def test_more_than_half_lost_stops(corpus: Path, tmp_path: Path) -> None:
     write_corpus(root, "s1", NAMES)
     for name in NAMES[:5]:
         (root / f"s1/{name}.mp4").write_bytes(b"")
-    with pytest.raises(UserError, match=r"data set toy: 5 of 8 clips are lost; first: .*the file is empty; mend"):
+    with pytest.raises(UserError, match=r"data set toy: 5 of 8 clips are lost; first: .*the file is empty; fix"):
         _build(tmp_path / "out", root)
 
 

@@ -172,7 +172,7 @@ def test_mended_media_are_read_again_after_a_refusal(tmp_path, made):
     manifest, stores = made
     remove_arrays(stores)
     (tmp_path / "media" / "b.mp4").rename(tmp_path / "b.mp4")
-    with pytest.raises(UserError, match="mend the media, or type snakemake"):
+    with pytest.raises(UserError, match="fix the media, or type snakemake"):
         ensure_arrays(manifest, stores, tmp_path / "state")
     (tmp_path / "b.mp4").rename(tmp_path / "media" / "b.mp4")
     ensure_arrays(manifest, stores, tmp_path / "state")

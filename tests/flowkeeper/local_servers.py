@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 
@@ -65,13 +67,11 @@ class SshServer:
 
     def stop(self) -> None:
         """End the server at once, and with it every connection."""
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.daemon.process.pid)], capture_output=True)
+        connections = psutil.Process(self.daemon.process.pid).children()
         self.daemon.end()
-        for pid in map(int, children.stdout.split()):
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                continue
+        for connection in connections:
+            with suppress(psutil.NoSuchProcess):
+                connection.kill()
 
     def knows(self, name: str | None) -> None:
         """Let the client know the server by this key, or not at all."""

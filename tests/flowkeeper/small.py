@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flowkeeper.checkout import Cache, read_pointer
 from flowkeeper.code import Code
+from flowkeeper.errors import UserError
 from flowkeeper.fetch import fetch
 from flowkeeper.interface import ResultSet, Workflow
 from flowkeeper.ledger import Ledger, build_ledger, write_ledger
@@ -246,6 +249,17 @@ class Clone:
         lock = self.root / ".snakemake" / "locks" / "0.output.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
+
+
+def refusal(clone: Clone, *only: str, name: str | None = None, bulk: bool = False) -> str:
+    """Why nothing was fetched: one sentence, and nothing under data/ and results/ has changed."""
+    before = clone.files()
+    with pytest.raises(UserError) as caught:
+        clone.fetch(*only, name=name, bulk=bulk)
+    said = str(caught.value)
+    assert clone.files() == before
+    assert "\n" not in said and "Traceback" not in said
+    return said
 
 
 def record_of(rule: str, code: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from snakemake.jobs import Reason
 from snakemake.persistence import ParamsChange
 
-from flowkeeper.dry_run import REASONS, fault, parse, parse_reason, words_of
+from flowkeeper.dry_run import REASONS, fault, parse, parse_reason
 
 OUTPUT = """\
 Using workflow specific profile profiles/default for setting default command line arguments.
@@ -57,11 +57,6 @@ def test_jobs_with_their_files_and_reasons() -> None:
     assert run.unrecorded == 3
 
 
-def test_nothing_pending() -> None:
-    run = parse(["Building DAG of jobs...", "Nothing to be done (all requested files are present and up to date)."])
-    assert (run.jobs, run.unrecorded) == ((), 0)
-
-
 def every_reason() -> Reason:
     """Snakemake's own object with all that it can say of a job with files."""
     reason = Reason()
@@ -101,9 +96,3 @@ def test_the_installed_snakemake_words_its_reasons_as_expected() -> None:
 )  # fmt: skip
 def test_a_failure_is_told_in_one_line(output: str, errors: str, sentence: str) -> None:
     assert fault(output, errors) == sentence
-
-
-def test_a_configuration_is_given_to_snakemake_as_it_was_typed() -> None:
-    assert words_of([], []) == []
-    words = ["--configfile", "a.yaml", "b.yaml", "--config", "tier=smoke", "name=x"]
-    assert words_of(["a.yaml", "b.yaml"], ["tier=smoke", "name=x"]) == words

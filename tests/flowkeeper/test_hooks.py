@@ -18,7 +18,7 @@ from flowkeeper.ledger import own_entries
 @pytest.fixture(autouse=True)
 def _as_snakemake_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of this process is changed by patches or registrations."""
-    monkeypatch.setattr(hooks, "patch_snakemake", lambda: None)
+    monkeypatch.setattr(hooks, "answer_in_a_thread", lambda number: None)
     monkeypatch.setattr(drivers, "register", lambda folder: None)
 
 
@@ -61,7 +61,7 @@ def test_folders_that_refuse_end_it_and_a_plan_needs_no_results(reader: Clone, m
     monkeypatch.setattr(os, "access", lambda path, mode: path not in refusing)
     assert plan(reader)[0].startswith(f"preflight: {refusing[0]}: cannot be written to")
     refusing.append(reader.results.state)
-    with pytest.raises(UserError, match="cannot be written to; mend the rights"):
+    with pytest.raises(UserError, match="cannot be written to; fix permissions"):
         plan(reader)
 
 

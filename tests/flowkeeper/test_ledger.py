@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import FILES, HISTORY, INDEX, JOBS, LATER, MANIFEST, NAME, PREDICTIONS, TABLE, Clone
+from small import FILES, HISTORY, INDEX, LATER, NAME, TABLE, Clone
 
 from flowkeeper import ledger as ledgers
 from flowkeeper.errors import UserError
 from flowkeeper.interface import ResultSet
-from flowkeeper.ledger import Job, Ledger, build_ledger, own_entries, read_ledger, remember_own, write_ledger
+from flowkeeper.ledger import Ledger, build_ledger, own_entries, read_ledger, remember_own, write_ledger
 from flowkeeper.records import mark_incomplete, record_path, write_record
 from flowkeeper.restore import restore
 
@@ -30,7 +30,7 @@ def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 def test_every_file_stands_in_it_with_its_bytes_and_its_record(maker: Clone) -> None:
     ledger = read_ledger(maker.results)
-    assert ledger.header == {"format": 1, "name": NAME, "record_format_version": 6, "commit": "c0ffee"}
+    assert ledger.header == {"format": 2, "name": NAME, "record_format_version": 6, "commit": "c0ffee"}
     assert set(ledger.entries) == set(FILES)
     for path, entry in ledger.entries.items():
         content = (maker.root / path).read_bytes()
@@ -41,23 +41,13 @@ def test_every_file_stands_in_it_with_its_bytes_and_its_record(maker: Clone) -> 
     assert str(maker.root) not in maker.results.ledger.read_text()
 
 
-def test_outputs_of_a_job_share_a_line_unless_their_records_tell_of_other_settings(maker: Clone) -> None:
-    lines = lines_of(maker.results.ledger)
-    assert lines[0]["jobs"] == len(lines) - 1 == len(JOBS)
-    told = [[output["path"] for output in line["outputs"]] for line in lines[1:]]
-    assert sorted(told) == sorted(sorted(paths) for paths in JOBS.values())
-    write_record(maker.root, HISTORY, maker.record(HISTORY) | {"params": ["'other'"]})
-    assert len(maker.write_down().jobs) == len(JOBS) + 1
-
-
 def test_equal_ledgers_are_equal_bytes(maker: Clone, tmp_path: Path) -> None:
     ledger = maker.write_down()
-    jobs = [
-        Job(record=dict(reversed(job.record.items())), outputs=tuple(reversed(job.outputs)))
-        for job in reversed(ledger.jobs)
-    ]
-    write_ledger(tmp_path / "again.jsonl", Ledger(dict(reversed(ledger.header.items())), tuple(jobs)))
+    entries = dict(reversed(ledger.entries.items()))
+    write_ledger(tmp_path / "again.jsonl", Ledger(dict(reversed(ledger.header.items())), entries))
     assert (tmp_path / "again.jsonl").read_bytes() == maker.results.ledger.read_bytes()
+    told = [line for line in lines_of(maker.results.ledger) if "record" in line]
+    assert len(told) == len({entry.job for entry in entries.values()}) == 4, "files of one job share a record"
 
 
 def test_what_is_absent_is_left_out(maker: Clone) -> None:
@@ -148,7 +138,7 @@ OUTSIDE = [
 @pytest.mark.parametrize("path", OUTSIDE, ids=repr)
 def test_a_path_outside_the_set_is_refused(maker: Clone, path: str) -> None:
     lines = lines_of(maker.results.ledger)
-    lines[2]["outputs"][0]["path"] = path
+    lines[2]["path"] = path
     write_lines(maker.results.ledger, lines)
     with pytest.raises(UserError) as raised:
         read_ledger(maker.results)
@@ -159,34 +149,30 @@ def test_a_path_outside_the_set_is_refused(maker: Clone, path: str) -> None:
         build_ledger(maker.results, [path], {})
 
 
-def header(**changes: Any) -> Callable[[list[dict[str, Any]]], Any]:
-    return lambda lines: lines[0].update(changes)
-
-
-def output(**changes: Any) -> Callable[[list[dict[str, Any]]], Any]:
-    return lambda lines: lines[2]["outputs"][0].update(changes)
+def line(number: int, **changes: Any) -> Callable[[list[dict[str, Any]]], Any]:
+    return lambda lines: lines[number - 1].update(changes)
 
 
 DAMAGES = {
     "no name": (lambda lines: lines[0].pop("name"), "line 1 .+'name'"),
     "no format": (lambda lines: lines[0].pop("format"), "line 1 .+'format'"),
     "a header that is a list": (lambda lines: lines.__setitem__(0, []), "line 1 "),
-    "jobs that are no number": (header(jobs="many"), "line 1 "),
-    "a job too many": (lambda lines: lines.append(lines[1]), "it ends after line 6, 5 were written"),
-    "a job that is missing": (lambda lines: lines.pop(), "line 5 "),
+    "files that are no number": (line(1, files="many"), "line 1 "),
+    "a file too many": (lambda lines: lines.append(lines[1]), "it ends after line 8, 7 were written"),
+    "a file too few": (lambda lines: lines.pop(), "line 7 "),
     "a line that is a list": (lambda lines: lines.__setitem__(2, []), "line 3 "),
-    "a job without record": (lambda lines: lines[2].pop("record"), "line 3 .+record"),
-    "a job without outputs": (lambda lines: lines[2].update(outputs=[]), "line 3 .+outputs"),
-    "a record that is a list": (lambda lines: lines[2].update(record=[]), "line 3 .+record"),
-    "a record of format 7": (lambda lines: lines[2]["record"].update(record_format_version=7), "line 3 .+format 7"),
-    "an unknown key": (output(mode=493), "line 3 .+mode"),
-    "a path that is none": (output(path=7), "line 3 .+path"),
-    "a size below nothing": (output(size=-1), "line 3 .+size"),
-    "a size that is a word": (output(size="1"), "line 3 .+size"),
-    "an md5 that leads elsewhere": (output(md5="../../../../etc/passwd"), "line 3 .+md5"),
-    "a time that is none": (output(endtime=float("inf")), "line 3 .+endtime"),
-    "a time that is a word": (output(starttime="now"), "line 3 .+starttime"),
-    "a file twice": (lambda lines: lines[3]["outputs"].append(lines[2]["outputs"][0]), "listed twice"),
+    "a file without record": (lambda lines: lines[1].pop("record"), "line 2 "),
+    "a record that is a list": (line(3, record=[]), "line 3 "),
+    "a record of format 7": (line(3, record={"record_format_version": 7}), "line 3 .+format 7"),
+    "a time that is none": (line(3, endtime=float("inf")), "line 3 .+endtime"),
+    "a time that is a word": (line(3, starttime="now"), "line 3 .+starttime"),
+    "no time": (lambda lines: lines[2].pop("endtime"), "line 3 .+endtime"),
+    "an unknown key": (line(3, mode=493), "line 3 .+mode"),
+    "a path that is none": (line(3, path=7), "line 3 .+path"),
+    "a size below nothing": (line(3, size=-1), "line 3 .+size"),
+    "a size that is a word": (line(3, size="1"), "line 3 .+size"),
+    "an md5 that leads elsewhere": (line(3, md5="../../../../etc/passwd"), "line 3 .+md5"),
+    "a file twice": (lambda lines: lines.__setitem__(3, lines[2]), "listed twice"),
 }  # fmt: skip
 
 
@@ -220,8 +206,8 @@ def test_a_ledger_cut_short_anywhere_or_no_text_is_noticed(maker: Clone) -> None
 def test_other_versions_are_named_both_and_another_set_too(maker: Clone) -> None:
     file = maker.results.ledger
     lines = lines_of(file)
-    write_lines(file, [lines[0] | {"format": 2}, *lines[1:]])
-    with pytest.raises(UserError, match=r"a ledger of format 2, this keep reads format 1; [^.]+\.$"):
+    write_lines(file, [lines[0] | {"format": 1}, *lines[1:]])
+    with pytest.raises(UserError, match=r"a ledger of format 1, this keep reads format 2; [^;]+again\.$"):
         read_ledger(maker.results)
     write_lines(file, [lines[0] | {"record_format_version": 7}, *lines[1:]])
     with pytest.raises(UserError, match=r"Snakemake's record format 7, here it is 6; [^.]+\.$"):
@@ -234,8 +220,3 @@ def test_other_versions_are_named_both_and_another_set_too(maker: Clone) -> None
     file.unlink()
     with pytest.raises(UserError, match=r"no such file; get the set with `keep fetch demo`"):
         read_ledger(maker.results)
-
-
-def test_the_header_cannot_claim_another_set(maker: Clone) -> None:
-    ledger = build_ledger(maker.results, [MANIFEST, PREDICTIONS], {"name": "other", "format": 9, "closures": {}})
-    assert ledger.header == {"name": NAME, "format": 1, "record_format_version": 6, "closures": {}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import signal
 import threading
@@ -13,11 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from small import FILES, PREDICTIONS, TABLE, Clone, address
+from small import PREDICTIONS, TABLE, Clone, address
 from snakemake.jobs import GroupJob
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from flowkeeper.patches import answer_in_a_thread, look_once_at_a_time, pointer_to_files, shorten_names_of_groups
+from flowkeeper.patches import answer_in_a_thread, shorten_names_of_groups
 
 # --- SIGTERM ---
 
@@ -55,42 +54,6 @@ def test_snakemakes_handler_still_takes_the_lock_of_its_scheduler() -> None:
     assert "with self._lock" in inspect.getsource(JobScheduler.exit_gracefully), "answer_in_a_thread can go"
 
 
-# --- Looks of the scheduler ---
-
-
-class Scheduler:
-    def __init__(self) -> None:
-        self._open_jobs = threading.Semaphore(0)
-
-    def _schedule_reevalutation(self, delay: float) -> None:
-        raise AssertionError("replaced")
-
-
-def test_many_requests_are_one_look_and_each_look_may_ask_for_the_next() -> None:
-    look_once_at_a_time(Scheduler)
-    one, other = Scheduler(), Scheduler()
-    before = set(threading.enumerate())
-    for _ in range(20):
-        one._schedule_reevalutation(0.2)
-    other._schedule_reevalutation(0.2)
-    timers = set(threading.enumerate()) - before
-    assert len(timers) == 2 and all(timer.daemon for timer in timers), "the end of snakemake waits for none"
-    for _ in range(2):
-        assert one._open_jobs.acquire(timeout=10)
-        assert not one._open_jobs.acquire(blocking=False)
-        one._schedule_reevalutation(0.05)
-    assert other._open_jobs.acquire(timeout=10)
-
-
-def test_snakemakes_scheduler_still_starts_a_timer_for_every_request() -> None:
-    asked = JobScheduler.__dict__.get("_schedule_reevalutation")
-    assert asked is not None, "look whether the scheduler still wakes itself up"
-    assert "threading.Timer" in inspect.getsource(asked) and "if " not in inspect.getsource(asked)
-    without = type("Without", (), {})
-    look_once_at_a_time(without)
-    assert not hasattr(without, "_schedule_reevalutation")
-
-
 # --- Names of groups ---
 
 
@@ -123,14 +86,7 @@ def test_dvc_still_believes_that_a_remote_with_a_listing_has_every_file(
     lost = address(remote, (publisher.root / TABLE).read_bytes())
     lost.unlink()
     publisher.dvc("push", "--quiet", "results/demo.dvc", "data.dvc")
-    assert not lost.exists(), "pointer_to_files can go"
-    assert f"store lost 1 file that it had: {TABLE}" in publisher.publish().splitlines()
+    assert not lost.exists(), "pushing single objects can go"
+    publisher.publish()
     assert lost.read_bytes() == (publisher.root / TABLE).read_bytes()
-    assert publisher.git("status", "--porcelain") == ""
-
-
-def test_the_pointer_to_single_files_is_there_for_a_moment(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), pointer_to_files(tmp_path, {FILES[0]: "0" * 32}) as pointer:
-        assert json.loads(pointer.read_text())["outs"][0]["md5"] == "0" * 32
-        raise KeyError
-    assert list(tmp_path.iterdir()) == []
+    assert publisher.git("status", "--porcelain") == "", "nothing is left of the pointer to them"

@@ -10,7 +10,6 @@ from small import record_of
 from snakemake.persistence import RECORD_FORMAT_VERSION as INSTALLED
 from snakemake.persistence.file import FilePersistence
 
-from flowkeeper.errors import UserError
 from flowkeeper.records import (
     RECORD_FORMAT_VERSION,
     incomplete_files,
@@ -94,19 +93,6 @@ def test_a_record_without_times_is_none(tmp_path: Path, content: str) -> None:
     write_record(tmp_path, "out", RECORD)
     record_path(tmp_path, "out").write_text(content)
     assert read_record(tmp_path, "out") is None
-
-
-def test_a_record_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_record(tmp_path, "out", RECORD)
-
-    def fail(self: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(UserError, match=r"^\S+: cannot be written \(No space left on device\); free the disk"):
-        write_record(tmp_path, "out", RECORD | {"rule": "other"})
-    assert read_record(tmp_path, "out") == RECORD
-    assert os.listdir(record_path(tmp_path, "out").parent) == [record_path(tmp_path, "out").name]
 
 
 def test_unfinished_outputs_are_named(tmp_path: Path, persistence: FilePersistence) -> None:

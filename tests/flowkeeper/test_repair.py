@@ -5,25 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import (
-    ARRAY,
-    CARD,
-    FILES,
-    INDEX,
-    LATER,
-    LEDGER,
-    MANIFEST,
-    NAME,
-    PREDICTIONS,
-    TABLE,
-    Clone,
-    address,
-    spoil,
-)
+from small import ARRAY, CARD, FILES, INDEX, LATER, LEDGER, MANIFEST, NAME, PREDICTIONS, TABLE, Clone, address, spoil
 
 from flowkeeper.errors import UserError
 from flowkeeper.ledger import Ledger, read_ledger, remember_own, write_ledger
-from flowkeeper.repair import Repaired, check
+from flowkeeper.repair import Repaired
+from flowkeeper.verify import check
 
 
 def checked(clone: Clone, name: str | None = None) -> tuple[bool, list[str]]:
@@ -73,7 +60,7 @@ def test_an_unpublished_set_is_verified_too(newcomer: Clone) -> None:
 
 def test_a_ledger_that_is_not_the_commits_is_told(publisher: Clone) -> None:
     ledger = read_ledger(publisher.results)
-    write_ledger(publisher.results.ledger, Ledger({**ledger.header, "commit": "of somebody else"}, ledger.jobs))
+    write_ledger(publisher.results.ledger, Ledger({**ledger.header, "commit": "of somebody else"}, ledger.entries))
     well, lines = checked(publisher)
     assert not well
     assert lines[-1] == (
@@ -108,7 +95,7 @@ def test_a_damaged_cache_is_passed_by(publisher: Clone, good: dict[str, bytes]) 
     spoil(publisher.root / ".dvc/cache", good[TABLE])
     assert publisher.repair().repaired == [TABLE]
     assert publisher.files() == good
-    assert publisher.commands == [f"dvc fetch {TABLE}"]
+    assert publisher.commands == ["dvc fetch results/flowkeeper-transfer.dvc"]
     assert address(publisher.root / ".dvc/cache", good[TABLE]).read_bytes() == good[TABLE]
 
 

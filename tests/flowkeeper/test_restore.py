@@ -17,7 +17,6 @@ from small import (
     INDEX,
     JOBS,
     LATER,
-    LEDGER,
     MANIFEST,
     PREDICTIONS,
     TABLE,
@@ -181,22 +180,6 @@ def test_damage_is_named_with_the_repair_and_nothing_is_written(
             "run `keep repair demo`, or delete what is named here to have it computed again.",
         ]
     assert reader.state() == before
-
-
-def test_at_most_ten_damaged_files_are_named(tmp_path: Path) -> None:
-    made = Clone(tmp_path)
-    paths = [f"results/demo/n{number:02}.csv" for number in range(12)]
-    for path in paths:
-        made.write(path, b"right", BEGIN)
-        write_record(made.root, path, record_of("table", "v1") | {"starttime": BEGIN - 1, "endtime": BEGIN})
-    made.write_down(paths)
-    for path in paths:
-        made.write(path, b"wrong", BEGIN + 1)
-    with pytest.raises(UserError) as raised:
-        made.restore()
-    lines = str(raised.value).splitlines()
-    assert (len(lines), lines[11]) == (13, "  and 2 more")
-    assert "12 files are not" in lines[0]
 
 
 def test_a_damaged_file_that_was_deleted_no_longer_stands_in_the_way(restored: Clone) -> None:
@@ -469,20 +452,6 @@ def test_a_file_that_cannot_be_read_is_named(reader: Clone, monkeypatch: pytest.
 
     monkeypatch.setattr(file_tools.hashlib, "file_digest", fail)
     before = reader.state()
-    with pytest.raises(UserError, match=r"^\S+: cannot be read \(Input/output error\); mend the rights or delete it\."):
+    with pytest.raises(UserError, match=r"^\S+: cannot be read \(Input/output error\); fix permissions or delete it\."):
         reader.restore()
-    assert reader.state() == before
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [('"format":1', '"format":2'), ('"path":"results/demo/papers', '"path":"results/demo/../..')]
-)
-def test_a_foreign_ledger_ends_in_one_sentence_and_writes_nothing(reader: Clone, old: str, new: str) -> None:
-    text = (reader.root / LEDGER).read_text()
-    assert old in text
-    (reader.root / LEDGER).write_text(text.replace(old, new))
-    before = reader.state()
-    with pytest.raises(UserError) as raised:
-        reader.restore()
-    assert str(raised.value).startswith(f"{reader.root / LEDGER}: ") and "\n" not in str(raised.value)
     assert reader.state() == before

@@ -11,7 +11,6 @@ from small import ARRAY, ARRAY_BYTES, ARRAY_CARD, CARD, FILES, HISTORY, INDEX, P
 
 from flowkeeper.errors import UserError
 from flowkeeper.ledger import remember_own
-from flowkeeper.records import mark_incomplete
 from flowkeeper.verify import verify
 
 
@@ -42,18 +41,6 @@ def test_a_byte_that_changed_in_silence_is_noticed_here_alone(restored: Clone) -
     assert "content differs from its recorded md5" in verified.damaged[0][1]
     assert verified.good == len(FILES) - 1
     assert restored.state() == before, "looking changes nothing"
-
-
-def test_damaged_absent_good_and_made_here_are_told_apart(restored: Clone) -> None:
-    restored.job("table", code="v2")
-    mark_incomplete(restored.root, PREDICTIONS)
-    restored.damage(PREDICTIONS)  # a job is about to make it again
-    restored.delete(HISTORY)
-    (restored.root / CARD).write_bytes(b"cut")
-    verified = verify(restored.results)
-    assert [path for path, _ in verified.damaged] == [CARD]
-    assert (verified.absent, verified.good) == ([HISTORY], len(FILES) - 4)
-    assert sorted(verified.made_here) == sorted([TABLE, PREDICTIONS])
 
 
 def test_of_what_was_made_here_the_own_ledger_knows_the_bytes(restored: Clone) -> None:

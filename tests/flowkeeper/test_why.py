@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from small import HISTORY, PREDICTIONS, TABLE, Clone, SmallPlan
 
-from flowkeeper.closures import save_closures
 from flowkeeper.code import Code
+from flowkeeper.digests import save_closures, save_settings, settings_digest
 from flowkeeper.dry_run import DryRun, PendingJob
 from flowkeeper.interface import Step
-from flowkeeper.ledger import Job, Ledger, Output, write_ledger
+from flowkeeper.ledger import Entry, Ledger, write_ledger
 from flowkeeper.records import mark_incomplete, write_record
-from flowkeeper.settings import save_settings, settings_digest
 from flowkeeper.why import Pending, ending, told
 
 MEASURES = "results/demo/measures.csv"
@@ -103,10 +102,10 @@ def test_modules_are_named_once_their_closure_was_saved(clone: Clone) -> None:
 
 
 def test_a_file_that_only_the_ledger_knows_was_not_fetched(clone: Clone) -> None:
-    output = Output(path=PREDICTIONS, size=1, md5="0" * 32, starttime=1.0, endtime=2.0)
-    header = {"format": 1, "name": "demo", "record_format_version": 6}
-    known = Job(record={"params": [], "record_format_version": 6}, outputs=(output,))
-    write_ledger(clone.results.ledger, Ledger(header, (known,)))
+    header = {"format": 2, "name": "demo", "record_format_version": 6}
+    record = {"params": [], "record_format_version": 6, "starttime": 1.0, "endtime": 2.0}
+    entry = Entry(path=PREDICTIONS, size=1, md5="0" * 32, record=record)
+    write_ledger(clone.results.ledger, Ledger(header, {PREDICTIONS: entry}))
     absent = job(PREDICTIONS, missing=(PREDICTIONS,))
     assert lines(clone, absent)[1] == f"  made before, but deleted or not fetched ({PREDICTIONS})"
     clone.results.ledger.unlink()

@@ -97,6 +97,6 @@ def test_one_file_is_meant_however_it_is_called(locks: Path, tmp_path: Path, mon
 
 def test_locks_that_cannot_be_had_end_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where a folder should be")
-    sentence = r"locks: cannot be written \(.+\); free the disk or mend the rights\.$"
+    sentence = r"locks: cannot be written \(.+\); free the disk or fix permissions\.$"
     with pytest.raises(UserError, match=sentence), only_writer([tmp_path / "a"], tmp_path / "locks"):
         pass

@@ -18,17 +18,17 @@ from avbalance.plan.commandline import load_plan_for
 from avbalance.plan.digest import CODE, DIGEST_CACHE, closure_digests
 from avbalance.plan.plan import Plan
 from avbalance.plan.steps import steps
+from flowkeeper.digests import settings_digest
 from flowkeeper.interface import Step
 from flowkeeper.records import read_record
-from flowkeeper.settings import settings_digest
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
     *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
     *("avbalance.provenance", "avbalance.provenance.run_record"),  # of which only the versions are asked for
     *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
-    *("flowkeeper", *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "writers"))),
-    *("flowkeeper.errors", "flowkeeper.files", "flowkeeper.settings"),
+    *("flowkeeper", *(f"flowkeeper.{name}" for name in ("code", "commands", "digests", "interface", "writers"))),
+    *("flowkeeper.errors", "flowkeeper.files"),
 }
 
 

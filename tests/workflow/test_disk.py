@@ -71,7 +71,7 @@ def read_only(folder: str) -> tuple[str, str]:
     return spoil, f"mount -o remount,bind,rw {folder}"
 
 
-FULL = r"^error: \S+: cannot be written \(No space left on device\); free the disk or mend the rights\.$"
+FULL = r"^error: \S+: cannot be written \(No space left on device\); free the disk or fix permissions\.$"
 FORECAST = r"^error: \S+: the (extraction|feature store) needs [\d,]+ bytes but only [\d,]+ are free; free the disk"
 # Where the disk is small, its size, what is asked for, what is said. What lies in the folder otherwise is out of sight.
 FULL_DISKS = {
@@ -107,6 +107,6 @@ def test_a_read_only_folder_ends_in_one_sentence_before_any_work(workspace: Work
     target = READ_ONLY[folder]
     (workspace.root / target).unlink()
     said = on_a_bad_disk(workspace, *read_only(folder), f"-- {target}")
-    sentence = r"^(error|preflight): \S+: cannot be written to; mend the rights, or mount the disk for writing\.$"
+    sentence = r"^(error|preflight): \S+: cannot be written to; fix permissions, or mount the disk for writing\.$"
     assert re.search(sentence, said, re.MULTILINE), said[-5000:]
     assert "localrule" not in said

@@ -14,9 +14,9 @@ from avbalance.errors import UserError
 from avbalance.names import rule_name
 from avbalance.plan.plan import load_plan
 from avbalance.workflow import WORKFLOW
+from flowkeeper.digests import settings_digest
 from flowkeeper.hooks import after_running, before_planning, before_running
 from flowkeeper.interface import ResultSet
-from flowkeeper.settings import settings_digest
 
 
 def say(sentence):

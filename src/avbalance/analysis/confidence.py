@@ -120,7 +120,7 @@ def _check_shapes(run: UnimodalRun) -> None:
         if shape != (run.val_accuracy.size, size) or run.labels[split].shape != (size,):
             raise UserError(f"{run.path}: {split} has {size} ids but confidences of shape {shape}; make the run again.")
         if np.unique(run.ids[split]).size != size:
-            raise UserError(f"{run.path}: {split} names a clip twice; mend the manifest and make the run again.")
+            raise UserError(f"{run.path}: {split} names a clip twice; fix the manifest and make the run again.")
         values = run.confidence[split]
         if values.size and not ((values >= 0) & (values <= 1)).all():
             raise UserError(f"{run.path}: {split} has confidences outside [0, 1] or NaN; make the run again.")

@@ -203,9 +203,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype={"id": str, "label": str}) if path.suffix == ".csv" else pd.read_parquet(path)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: no such file of scores; let the network score the clips, or mend the path."
-        ) from error
+        raise UserError(f"{path}: no such file of scores; let the network score the clips, or fix the path.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as a table ({error}); write it as csv or Parquet.") from error
     lacking = [name for name in COLUMNS if name not in frame]

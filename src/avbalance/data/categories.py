@@ -70,7 +70,7 @@ def _read_table(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such table of categories; copy the one of balanced-audiovisual.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error}); mend the file.") from error
+        raise UserError(f"{path}: not readable as YAML ({error}); fix the file.") from error
     if not isinstance(table, dict) or not table:
         raise UserError(f"{path}: holds no categories; write category: {{audio: [...], visual: [...]}}.")
     return table

@@ -98,7 +98,7 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     for data in dict.fromkeys(run.dataset for run in paper.runs):
         runs = paper.runs_on(data)
         if len({(run.run, run.seed) for run in runs}) < len(runs):
-            raise UserError(f"{data}: a run is listed twice with one seed; correct the run sheet.")
+            raise UserError(f"{data}: a run is listed twice with one seed; fix the run sheet.")
         table += _DataSet(runs, subsets.get(data), declared).measured()
         table += measure_learning.rows(runs, declared)
     if not table:

@@ -89,7 +89,7 @@ def _difference(folder: Path, index: pd.DataFrame, made: dict[str, Any], card: d
         return None
     return (
         f"{folder}: {made['shape'][0]} of {len(index)} clips can be read now, {card['shape'][0]} when the store "
-        f"was made, or their frames differ; mend the media, or {_afresh(card)}."
+        f"was made, or their frames differ; fix the media, or {_afresh(card)}."
     )
 
 

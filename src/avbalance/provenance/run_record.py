@@ -30,10 +30,7 @@ class Clock:
     cpu: float = field(default_factory=time.process_time)
 
     def elapsed(self) -> dict[str, float]:
-        return {
-            "wall_s": round(time.monotonic() - self.wall, 3),
-            "cpu_s": round(time.process_time() - self.cpu, 3),
-        }
+        return {"wall_s": round(time.monotonic() - self.wall, 3), "cpu_s": round(time.process_time() - self.cpu, 3)}
 
 
 def circumstances(code: str, device: str, threads: int, clock: Clock) -> dict[str, Any]:
@@ -76,11 +73,9 @@ def code_state(folder: Path) -> dict[str, Any]:
     return {"commit": commit or "unknown", "dirty": bool(changes) if commit else None}
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=True
-        )
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -88,11 +83,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def machine() -> dict[str, Any]:
     """Processor, system and cores of this machine, without its name."""
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
+    system = f"{platform.system()} {platform.machine()}"
+    return {"system": system, "processor": _processor(), "cores": os.cpu_count()}
 
 
 def pinned() -> dict[str, str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from avbalance.errors import UserError
 from avbalance.plan.digest import code_digest
 from avbalance.plan.entries import combining_entries, training_entries
@@ -27,16 +29,6 @@ class Run:
     def trained(self) -> bool:
         """False for a combination of other runs."""
         return "predictions" not in self.record["job"]
-
-    @property
-    def runs(self) -> Path:
-        """The folder results/<name>/runs."""
-        return self.folder.parents[3]
-
-    @property
-    def instruction_set(self) -> dict[str, Any]:
-        """Empty for a run that was recorded before records had it."""
-        return dict(self.record["device"].get("instruction_set", {}))
 
 
 def find_run(given: str) -> Run:
@@ -75,14 +67,14 @@ def job_of(run: Run) -> str:
 
 def commands(run: Run) -> list[str]:
     """Shell commands, run at the root of the checkout, that make this run again beside it and compare the bytes."""
-    record, job = run.record, run.record["job"]
-    step = [f"{name}={value}" for name, value in run.instruction_set.get("pinned", {}).items()]
+    record, job, device = run.record, run.record["job"], run.record["device"]
+    pinned = device.get("instruction_set", {}).get("pinned", {})  # a record of before had none
+    step = [f"{name}={value}" for name, value in pinned.items()]
     step += ["avbalance", "train" if run.trained else "combine", "--code", record["code"]["digest"], "--out", RERUN]
     if run.trained:
         for name in ("manifest", "audio", "visual"):
             step += [f"--{name}", record["paths"][name]] if name in record["paths"] else []
-        device = record["device"]
-        step += ["--inputs", str(run.runs), "--cache", f"{RERUN}/cache"]
+        step += ["--inputs", str(run.folder.parents[3]), "--cache", f"{RERUN}/cache"]
         step += ["--device", device["kind"], "--threads", str(device["threads"])]
     made = [f"{shlex.join(['avbalance', 'show', str(run.folder), '--job'])} | {shlex.join(step)}"]
     if run.trained and "predictions.parquet" not in job["writes"]:
@@ -113,50 +105,6 @@ def code_note(run: Run) -> str:
 
 
 def lines(run: Run) -> list[str]:
-    """The record in words, one fact a line, settings last."""
-    record, job, code = run.record, run.record["job"], run.record["code"]
-    device = record["device"]
-    facts = {
-        "run": f"{job['run']}, seed {job['seed']}, method {job['method']}",
-        "finished": f"{record['finished']}, {record['wall_s']} s, {record['cpu_s']} s of CPU time, "
-        f"at most {record['peak_memory_mb']} MB",
-        "code": f"digest {code['digest']}, commit {code['commit']}"
-        + {True: " with uncommitted changes", False: "", None: " (no git)"}[code["dirty"]],
-        "settings": f"digest {record['settings_digest'][:16]}",
-        **_data_facts(run),
-        "device": f"{device['kind']}, {device['threads']} thread(s) of {device['cores']} cores, {device['processor']}, "
-        f"{device['system']}",
-        "instructions": _instructions(run),
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
-    }
-    if "made_as" in record:
-        facts["taken over"] = f"trained as {record['made_as']['folder']}, whose settings are the same"
-    for name, digest in sorted(record["inputs"].items()):
-        facts[f"input {name}"] = f"sha256 {digest[:16]}"
-    width = max(len(name) for name in facts)
-    settings = [
-        f"  {part}.{name}: {canonical_json(value)}"
-        for part, values in record["settings"].items()
-        for name, value in values.items()
-    ]
-    return [str(run.folder), *(f"  {name:<{width}}  {text}" for name, text in facts.items()), *settings]
-
-
-def _instructions(run: Run) -> str:
-    known = run.instruction_set
-    pins = ", ".join(f"{name}={value}" for name, value in known.get("pinned", {}).items())
-    return f"{known.get('torch', 'not recorded')}, {f'pinned by {pins}' if pins else 'not pinned'}"
-
-
-def _data_facts(run: Run) -> dict[str, str]:
-    record = run.record
-    if not run.trained:
-        return {"joins": ", ".join(f"{name}: {path}" for name, path in record["job"]["predictions"].items())}
-    data = record["data"]
-    lost = ", ".join(f"{name}: {count}" for name, count in data["losses"].items()) or "none"
-    return {
-        "data": f"{record['paths']['manifest']}, sha256 {data['manifest_sha256'][:16]}, features {data['digest'][:16]}",
-        "clips": f"{', '.join(f'{name} {count}' for name, count in data['clips'].items())}; lost: {lost}",
-        "training": f"{record['epochs_run']} epochs, epoch {record['selected_epoch']} selected, "
-        f"{record['parameters']:,} parameters",
-    }
+    """The record, one fact a line."""
+    record = yaml.safe_dump(run.record, sort_keys=False, allow_unicode=True, width=110)
+    return [str(run.folder), *(f"  {line}" for line in record.splitlines())]

@@ -135,7 +135,7 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("device cuda was asked for, but torch sees no GPU; use --device cpu or mend the driver.")
+        raise UserError("device cuda was asked for, but torch sees no GPU; use --device cpu or fix the driver.")
     return torch.device(device)
 
 

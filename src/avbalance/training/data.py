@@ -155,7 +155,7 @@ def _nothing_usable(manifest_path: Path, indices: dict[Path, Any]) -> str:
     first = index[index["row"] < 0].iloc[0]
     return (
         f"{manifest_path}: no clip has all modalities; the losses stand in {path}/card.json, the first is "
-        f"{first['id']} ({first['status']}: {first['reason']}); mend the files and delete {path} to have it made again."
+        f"{first['id']} ({first['status']}: {first['reason']}); fix the files and delete {path} to have it made again."
     )
 
 

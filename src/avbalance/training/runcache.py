@@ -103,7 +103,7 @@ def _place(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or mend the rights.") from error
+        raise UserError(f"{target}: cannot be written ({error.strerror}); free the disk or fix permissions.") from error
 
 
 def link_files(source: Path, target: Path, names: list[str]) -> None:

@@ -183,7 +183,7 @@ def preflight(spec: Mapping[str, Any]) -> str | None:
     """Say that a file of scores or the table of categories is missing; None when all are there."""
     for path in inputs(spec):
         if not Path(path).is_file():
-            return f"{path}: no such file; let the network score the clips of the pool, or mend the path."
+            return f"{path}: no such file; let the network score the clips of the pool, or fix the path."
     return None
 
 

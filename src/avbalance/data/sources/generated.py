@@ -242,7 +242,7 @@ def _tell_lost(name: str, planned: Sequence[PlannedLike], made: Sequence[Mapping
         return
     told = f"{len(lost)} of {len(made)} clips are lost; first: {lost[0][0]}: {lost[0][1]}"
     if 2 * len(lost) > len(made):
-        raise UserError(f"data set {name}: {told}; mend the files, or leave those clips out.")
+        raise UserError(f"data set {name}: {told}; fix the files, or leave those clips out.")
     logger.warning("data set %s: %s", name, told)
 
 
