@@ -111,8 +111,8 @@ def _frames(frames: Mapping[str, Any]) -> list[Gate]:
     return [
         Gate(
             "visual",
-            f"{fewer} of {frames['clips']} clips have fewer pictures than the {frames['wanted']} of the recipe; the last "
-            "one is repeated. Take a recipe with more pictures a second.",
+            f"{fewer} of {frames['clips']} clips have fewer pictures than the {frames['wanted']} of the recipe; the "
+            "last one is repeated. Take a recipe with more pictures a second.",
             False,
         )
     ]

@@ -43,8 +43,10 @@ class CutNote(Declared):
 
 
 class DatasetVariant(Declared):
-    """A data set that is another one with other options."""
+    """A data set that is another one with other options, or, with `kind`, one that no file of config/datasets holds."""
 
+    kind: str | None = None
+    """kind of data set; without it, what the file says"""
     base: Name | None = None
     """file of config/datasets; by default that of the data set's name"""
     stands_for: str | None = None
