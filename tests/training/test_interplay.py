@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_cell import UNIMODAL, tiny_settings
+from tiny_cell import tiny_settings
 
 from avbalance.errors import UserError
 from avbalance.training.interplay import CONDITIONS, interplay_logits
+
+UNIMODAL = {"name": "unimodal-net", "modality": "audio"}
 
 
 def trainer_of(make_trainer: Callable[..., Any], fusion: str) -> Any:

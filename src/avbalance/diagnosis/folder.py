@@ -73,13 +73,8 @@ def _from_table(root: Path, path: Path) -> Clips:
         raise UserError(f"{path}: no column of classes; name one 'label' (there are {', '.join(cells.columns)}).")
     own_id = guess(list(cells), "id")
     first = next(iter(media.values()))
-    ids = (
-        cells[own_id]
-        if own_id and cells[own_id].is_unique
-        else cells[first].map(lambda name: Path(name.replace("\\", "/")).stem)
-    )
-    if not ids.is_unique:
-        ids = cells[first]
+    stems = cells[first].map(lambda name: Path(name.replace("\\", "/")).stem)
+    ids = next((column for column in (cells[own_id] if own_id else stems, stems) if column.is_unique), cells[first])
     frame = pd.DataFrame({"id": ids, "label": cells[columns["label"]]})
     frame["split"] = _splits(cells[columns["split"]], path) if columns["split"] else ""
     frame["group"] = cells[columns["group"]] if columns["group"] else ""
