@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_cell import tiny_settings
 
 from avbalance.errors import UserError
 from avbalance.training.interplay import CONDITIONS, interplay_logits
@@ -17,7 +16,7 @@ UNIMODAL = {"name": "unimodal-net", "modality": "audio"}
 
 
 def trainer_of(make_trainer: Callable[..., Any], fusion: str) -> Any:
-    trainer = make_trainer("baseline", tiny_settings(model={"fusion": fusion}))
+    trainer = make_trainer("baseline", model={"fusion": fusion})
     trainer.train()
     return trainer
 
@@ -51,4 +50,4 @@ def test_answers_with_exchanged_clips_are_means_over_all_pairs(make_trainer: Cal
 
 def test_a_network_without_a_fusion_of_two_is_refused(make_trainer: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="does not join two features"):
-        interplay_logits(make_trainer("unimodal", tiny_settings(model=UNIMODAL)), "test")
+        interplay_logits(make_trainer("unimodal", model=UNIMODAL), "test")
