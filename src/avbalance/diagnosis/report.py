@@ -11,12 +11,11 @@ import pandas as pd
 
 from avbalance.data.manifest import read_manifest
 from avbalance.diagnosis.answers import read_answers
-from avbalance.diagnosis.findings import ENSEMBLE, JOINT, findings
+from avbalance.diagnosis.findings import ENSEMBLE, JOINT, findings, with_best_joint
 from avbalance.diagnosis.gates import Gate, gates
 from avbalance.diagnosis.verdict import Verdict, verdicts
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.features.store import open_store
 from flowkeeper.files import atomic_path, write_json
 
 NEEDED = ("audio", "visual", JOINT, ENSEMBLE)
@@ -30,7 +29,7 @@ def write_verdict(paper: Paper, role: str, out: Path) -> None:
     absent = [name for name in NEEDED if name not in runs]
     if absent:
         raise UserError(f"{paper.slug}: a verdict needs the run {absent[0]!r} on {info.data}; do not leave it out.")
-    answers = {name: read_answers(paper.run_files(role, name)) for name in runs}
+    answers = with_best_joint({name: read_answers(paper.run_files(role, name)) for name in runs})
     found = findings(answers, _groups(info))
     told = gates(answers, found, _frames(info))
     answered = verdicts(found, told)
@@ -79,7 +78,7 @@ def _frames(info: DatasetInfo) -> dict[str, int]:
     """How many clips have fewer pictures than their recipe keeps."""
     if "visual" not in info.features:
         return {}
-    store = open_store(Path(info.features["visual"]))
-    kept = store.index[store.index["row"] >= 0]["n_frames"]
+    index = pd.read_parquet(info.features["visual"], columns=["row", "n_frames"])
+    kept = index[index["row"] >= 0]["n_frames"]
     wanted = int(kept.max()) if len(kept) else 0
     return {"clips": len(kept), "wanted": wanted, "fewer": int((kept < wanted).sum())}

@@ -11,6 +11,7 @@ from avbalance.errors import UserError
 
 LISTS = ("published", "tables", "figures", "claims", "checks", "illustrations")
 MAPPINGS = ("measures", "statistics", "confidence")
+WORDS = ("verdict",)
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,5 @@ def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
 
     declared: the merged content of a paper's YAML files; other keys are ignored.
     """
-    return {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}
+    words = {key: declared.get(key) for key in WORDS}
+    return words | {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}

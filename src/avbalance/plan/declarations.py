@@ -228,6 +228,8 @@ class DeclaredPaper(Declared):
     """settings that all runs share"""
     confidence: DeclaredConfidence | None = None
     """how the discrepancy of clips is estimated, where it is"""
+    verdict: Role | None = None
+    """the data set about which avbalance.diagnosis answers in words"""
 
 
 class DeclaredTables(Declared):
