@@ -26,9 +26,7 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
     step = add(steps, "diagnose", _diagnose, "say of a folder of clips whether both modalities are needed, and used")
-    step.add_argument(
-        "folder", type=Path, help="videos, or sounds with pictures; a table of them, or a folder per class"
-    )
+    step.add_argument("folder", type=Path, help="videos, or sounds with pictures: a table, or a folder per class")
     step.add_argument("--name", help="of the results, by default the folder's")
     step.add_argument("--table", help="name of the file that lists the clips, where there are several")
     step.add_argument("--minutes", type=float, help="how long it may take on two cores")

@@ -37,8 +37,8 @@ SHOWN = 24  # clips in each list of striking ones
 def findings(answers: Mapping[str, Answers], groups: Mapping[str, str] | None = None) -> dict[str, Any]:
     """All instruments of one data set.
 
-    answers: run -> answers, with at least audio, visual, baseline and late-ensemble, see `with_best_joint`. groups: clip id -> group.
-    Values are in percent of the test clips, those of `information` in bits.
+    answers: run -> answers, with at least audio, visual, baseline and late-ensemble, see `with_best_joint`.
+    groups: clip id -> group. Values are in percent of the test clips, those of `information` in bits.
     """
     runs = answers
     labels, ids = runs[JOINT].labels, runs[JOINT].ids
