@@ -12,6 +12,7 @@ from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.command import Request, diagnose
 from avbalance.diagnosis.folder import read_folder
 from avbalance.diagnosis.proposal import propose
+from avbalance.errors import UserError
 from avbalance.plan.plan import load_plan
 from avbalance.reporting.check import check_settings
 
@@ -23,7 +24,7 @@ def test_recipes_follow_the_clips_and_minutes_bound_the_work(tmp_path: Path) -> 
     clips = with_parts(read_folder(tmp_path))
     proposal = propose("pets", clips, tmp_path / "pets.csv")
     data = proposal.configuration["papers"]["diagnosis"]["settings"]["data"]
-    assert (data["audio_recipe"], data["visual_recipe"]) == ("logmel64x32-1s", "still-64")
+    assert (data["audio_recipe"], data["visual_recipe"]) == ("logmel64x32-1s", "still-32")
     assert proposal.configuration["seeds"] == [0, 1, 2]
     shorter = propose("pets", clips, tmp_path / "pets.csv", minutes=0.01)
     assert shorter.minutes < proposal.minutes and shorter.configuration["seeds"] == [0, 1]
@@ -37,6 +38,9 @@ def test_the_configuration_is_planned(tmp_path: Path, monkeypatch: pytest.Monkey
     said: list[str] = []
     assert diagnose(Request(tmp_path / "pets", plan_only=True), said.append) == 0
     assert any("40 clips of 2 classes" in line for line in said) and "run it with" in said[-1]
+    with pytest.raises(UserError, match="not made by this command"):
+        Path("config/user/own.yaml").write_text("name: own\n")
+        diagnose(Request(tmp_path / "pets", name="own", plan_only=True), said.append)
     written = yaml.safe_load(Path("config/user/pets.yaml").read_text())
     plan = load_plan(REPOSITORY, written)
     check_settings(plan)

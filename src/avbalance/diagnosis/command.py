@@ -19,6 +19,7 @@ from avbalance.table_files import write_csv
 from flowkeeper.files import atomic_path
 
 Say = Callable[[str], None]
+MADE_BY = "# Made by avbalance diagnose; the next call writes it anew. Rename it before you change it."
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def diagnose(request: Request, say: Say) -> int:
     name = request.name or _name(request.folder)
     clips = with_parts(read_folder(request.folder, request.table))
     table, config = (Path("config/user") / f"{name}{suffix}" for suffix in (".csv", ".yaml"))
+    if config.is_file() and not config.read_text(encoding="utf-8").startswith(MADE_BY):
+        raise UserError(f"{config}: is there, and not made by this command; give the results another name: --name.")
     proposal = propose(name, clips, table, request.minutes)
     for sentence in (*clips.told, *proposal.told):
         say(sentence)
@@ -47,9 +50,7 @@ def diagnose(request: Request, say: Say) -> int:
     write_csv(table, clips.frame[columns])
     with atomic_path(config) as temporary:
         text = yaml.safe_dump(proposal.configuration, sort_keys=False, allow_unicode=True, width=110)
-        temporary.write_text(
-            f"# Made by avbalance diagnose; yours to change.\n#   snakemake --configfile {config}\n{text}"
-        )
+        temporary.write_text(f"{MADE_BY}\n#   snakemake --configfile {config}\n{text}", encoding="utf-8")
     say(f"wrote {table} and {config}; about {proposal.minutes:.0f} minutes on two cores")
     command = ["snakemake", "--configfile", str(config)]
     if request.plan_only:

@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+from PIL import Image
 
 from avbalance.diagnosis.folder import Clips
 from avbalance.errors import UserError
@@ -56,12 +57,25 @@ def lengths(clips: Clips) -> dict[str, float]:
     return {"seconds": float(np.median(seconds)), "rate": float(np.median(rates)) if rates else 0.0}
 
 
+def _side(clips: Clips) -> int:
+    """Pixels that are looked at: 64, or 32 where the first picture has no more."""
+    image = clips.frame.iloc[0]["image"]
+    if not image:
+        return 64
+    try:
+        with Image.open(clips.root / image) as picture:
+            return 32 if max(picture.size) <= 48 else 64
+    except OSError as error:
+        raise UserError(f"{clips.root / image}: cannot be opened as a picture ({error}).") from error
+
+
 def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) -> Proposal:
     """The configuration of a diagnosis; minutes: how long it may take on two cores, by fewer seeds and methods.
 
     table: the file into which the clips are written, with their parts.
     """
     known = lengths(clips)
+    side = _side(clips)
     whole = max(1, min(LONGEST, math.ceil(known["seconds"] - 0.25)))
     train = int((clips.frame["split"] == "train").sum())
     epochs = int(np.clip(math.ceil(STEPS * BATCH / max(train, 1) / 10) * 10, LEAST_EPOCHS, MOST_EPOCHS))
@@ -84,9 +98,9 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
     )
     data = {
         "audio_recipe": f"logmel64x{32 * whole}-{whole}s",
-        "visual_recipe": "still-64" if still else f"fps{rate}-middle-64-{whole}s",
+        "visual_recipe": f"still-{side}" if still else f"fps{rate}-middle-{side}-{whole}s",
         "frames": frames,
-        "crop": 64,
+        "crop": side,
         "crop_scale": [0.5, 1.0],
         "flip": 0.0,
     }
