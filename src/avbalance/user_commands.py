@@ -33,6 +33,10 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
     step.add_argument("--cores", type=int, help="by default all")
 
+    text = "try the instruments of diagnose on generated clips of which all is known, and write a table"
+    step = add(steps, "validate-instruments", _validate_instruments, text)
+    step.add_argument("--out", type=Path, default=Path("docs/reference/instruments.md"), help="the table, Markdown")
+
     step = add(steps, "compare", _compare, "say which verdicts and numbers of two result sets differ")
     step.add_argument("first", type=Path, help="results/<name>")
     step.add_argument("second", type=Path, help="results/<other name>, of the same plan")
@@ -73,6 +77,12 @@ def _diagnose(options: argparse.Namespace) -> int:
 
     asked = (options.name, options.table, options.minutes, options.plan_only, options.cores)
     return diagnose(Request(options.folder, *asked), _say)
+
+
+def _validate_instruments(options: argparse.Namespace) -> int:
+    from avbalance.diagnosis.validation import validate
+
+    return 0 if validate(options.out, _say) else 1
 
 
 def _compare(options: argparse.Namespace) -> int:
