@@ -54,7 +54,7 @@ def _job(run: str, seed: int) -> dict[str, Any]:
         model["fusion"] = "gated"
     settings = {
         "data": {
-            "audio_recipe": AUDIO, "visual_recipe": VISUAL, "frames": 1, "crop": 16, "crop_scale": [0.9, 1.0],
+            "audio_recipe": AUDIO, "visual_recipe": VISUAL, "frames": 1, "crop": 16, "crop_scale": [1.0, 1.0],
             "crop_ratio": [1.0, 1.0], "flip": 0.0, "same_crop": False, "train_part": "all", "estimation_holdout": 0.0,
             "validation_fraction": 0.1, "probes": True, "interplay": not lone,
         },

@@ -22,7 +22,7 @@ from avbalance.features.store import INDEX_COLUMNS, StoreWriter
 AUDIO, VISUAL = "logmel16x16-1s", "fps1-middle-16-3s"
 CLASSES = 4
 SIZES = {"train": 600, "val": 200, "test": 600}
-LOUD, FAINT = 1.0, 0.16  # of a pattern of unit power beside noise of unit power: nearly all, and half of clips are told
+LOUD, MIDDLE, FAINT = 16.0, 4.0, 2.5  # lengths of a pattern in standard deviations of the noise, alike for both
 
 Symbols = NDArray[np.int64]
 Found = Mapping[str, Any]
@@ -85,9 +85,9 @@ WORLDS: dict[str, World] = {
     "sound leads": World("sound is loud, pictures are faint", _same, (LOUD, FAINT), _leads("audio", "visual")),
     "pictures lead": World("the same, modalities exchanged", _same, (FAINT, LOUD), _leads("visual", "audio")),
     "even": World(
-        "both are faint alike",
+        "both are equally loud, and neither tells all",
         _same,
-        (2 * FAINT, 2 * FAINT),
+        (MIDDLE, MIDDLE),
         {
             "accuracy alone": lambda f: abs(_value(f, "differences", "audio_less_visual")) < 15,
             "Shapley value": lambda f: abs(_value(f, "shapley", "audio") - _value(f, "shapley", "visual")) < 15,
@@ -161,7 +161,9 @@ def write_world(world: World, folder: Path, seed: int = 0) -> Stores:
     clips = sum(SIZES.values())
     labels = np.arange(clips) % CLASSES
     sound, picture = world.symbols(labels, generator)
-    patterns = generator.normal(size=(CLASSES, 16, 16)), generator.normal(size=(CLASSES, 1, 16, 16, 3))
+    patterns = [
+        generator.normal(size=(CLASSES, *shape)) / np.sqrt(np.prod(shape)) for shape in ((16, 16), (1, 16, 16, 3))
+    ]
     maps = world.loud[0] * patterns[0][sound] + generator.normal(size=(clips, 16, 16))
     frames = world.loud[1] * patterns[1][picture] + generator.normal(size=(clips, 3, 16, 16, 3))
     split = np.repeat(list(SIZES), list(SIZES.values()))
