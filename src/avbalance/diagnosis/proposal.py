@@ -21,7 +21,7 @@ from avbalance.errors import UserError
 
 PROBED = 60  # clips whose length is read
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 700, 40, 120  # of the optimiser; a batch has BATCH clips
-BATCH = 64
+BATCH, RATE = 64, 0.05  # smaller batches have a rate that is smaller in proportion
 LONGEST = 10  # s that are looked at
 SECONDS_PER_STEP = 0.045  # of one core, one training: measured on clips of 4 s with the small network
 RUNS = 11  # trainings of one seed: models, methods and estimators of cross-fitting, in trainings of the joint model
@@ -82,7 +82,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
     still = (clips.frame["image"] != "").any()
     rate = 0 if still else max(1, math.ceil(4 / whole))
     frames = 1 if still else min(3, rate * whole)
-    small = BATCH if train >= 4 * BATCH else 16
+    small = BATCH if train >= 8 * BATCH else BATCH // 2
     told = [f"clips last {known['seconds']:.1f} s (median); the first {whole} s are looked at"]
     told.append("one picture a clip" if still else f"{rate} pictures a second, {frames} in each step of training")
     cost = _minutes(train, epochs, small)
@@ -107,7 +107,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
     protocol = {
         "epochs": epochs,
         "batch_size": small,
-        "learning_rate": 0.05,
+        "learning_rate": RATE * small / BATCH,
         "decay_every": round(0.7 * epochs),
         "patience": None,
     }
