@@ -88,3 +88,16 @@ def test_disagreement_goes_from_nothing_to_one() -> None:
 def test_only_clips_that_both_name_otherwise_look_mislabelled() -> None:
     audio, visual = sure(np.array([1, 1, 0, 1]), 3), sure(np.array([1, 2, 0, 1]), 3)
     assert mislabelled(audio, visual, np.array([0, 0, 0, 1])) == pytest.approx([1, 0, 0, 0])
+
+
+def test_two_different_bits_are_not_redundant() -> None:
+    labels = np.arange(400) % 4
+    knows = sure(labels, 4)
+    halves = [
+        50.0 * (bits[:, None] == options) for bits, options in ((labels // 2, [0, 0, 1, 1]), (labels % 2, [0, 1, 0, 1]))
+    ]
+    told = [information(logits, labels) for logits in (knows, *halves, np.zeros((400, 4)))]
+    parts = {name: float(values.mean()) for name, values in decomposed(*told).items()}
+    assert parts == pytest.approx(
+        {"redundant": 0, "unique_audio": LOG2, "unique_visual": LOG2, "synergistic": 0}, abs=1e-9
+    )

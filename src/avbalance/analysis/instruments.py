@@ -86,13 +86,16 @@ def information(logits: Floats, labels: Labels) -> Floats:
 def decomposed(both: Floats, audio: Floats, visual: Floats, prior: Floats) -> dict[str, Floats]:
     """What the modalities tell of the class together and apart, in nats by clip, from log probabilities of the truth.
 
-    i = log p(y | x) - log p(y) is the pointwise information of each model's input. redundant: the smaller of i(audio)
-    and i(visual); unique: the rest of each; synergistic: what `both` has beyond these three (the lattice of Williams
-    and Beer 2010, arXiv 1004.2515, with the pointwise minimum; means over clips add up to the information of `both`).
-    A model that has not learnt what its input holds makes its parts too small: these are lower bounds.
+    i = log p(y | x) - log p(y) is the pointwise information of each model's input. redundant: i(audio) + i(visual) -
+    i(both) of a clip where all four numbers have one sign, else 0 (common change in surprisal, Ince 2017, arXiv
+    1602.05063: the smaller of the two would call two different bits redundant); unique: the rest of each; synergistic:
+    what `both` has beyond these three. The means over clips add up to the information of `both`. A model that has not
+    learnt what its input holds makes its parts too small: these are lower bounds.
     """
     first, second, joint = audio - prior, visual - prior, both - prior
-    redundant = np.minimum(first, second)
+    common = first + second - joint
+    signs = np.sign([first, second, joint, common])
+    redundant = np.where((signs == signs[0]).all(axis=0), common, 0.0)
     return {
         "redundant": redundant,
         "unique_audio": first - redundant,

@@ -112,7 +112,7 @@ WORLDS: dict[str, World] = {
         _each_a_half,
         (LOUD, LOUD),
         {
-            "redundant information": lambda f: _value(f, "information", "redundant") < 0.4,
+            "redundant information": lambda f: _value(f, "information", "redundant") < 0.3,
             "unique information": lambda f: (
                 min(_value(f, "information", f"unique_{name}") for name in ("audio", "visual")) > 0.5
             ),
