@@ -6,7 +6,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 TIER ?= real
 
-.PHONY: reproduce real smoke why estimate test test-all lint mutants bench bench-gpu stability gallery lock help
+.PHONY: reproduce real smoke why estimate test test-all lint mutants bench bench-gpu stability gallery docs lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -63,8 +63,12 @@ stability: $(READY) ## whether verdicts stay the same under another instruction 
 bench-gpu: $(READY) ## what a GPU does: every row of the paper tier, resume, determinism, throughput (at most 8 minutes)
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
-gallery: $(READY) ## copy what docs/gallery and the README show from results/real and results/demo
+gallery: $(READY) ## copy what docs/gallery, the README and the list of methods show from results/real and results/demo
 	$(BIN)/python docs/gallery/update.py
+	$(BIN)/python docs/reference/make_methods.py
+
+docs: $(READY) ## the documentation as a site: docs/_build/index.html; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . docs/_build
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --extra remotes --no-header --no-annotate pyproject.toml -o requirements.lock

@@ -1,6 +1,6 @@
 """Copy results to docs/gallery, and put a table of the first folder into the README.
 
-Usage: python docs/gallery/update.py [folders of results, by default results/real and results/demo]
+Usage: python docs/gallery/update.py [folders of results, by default results/real, results/demo and results/grid-balanced]
 
 Of real recordings all tables, figures and claims are copied, of other results a few. No media are.
 """
@@ -22,7 +22,11 @@ SOME = (TABLE, "balanced-audiovisual/figure1.png")
 # Of a tier that builds its balanced set
 BUILDING = tuple(f"balanced-audiovisual/{name}" for name in ("tableS8.md", "tableS9.md", "figureS3.png"))
 ALL = ("*.md", "*/*.md", "*/*.png")
-MAKERS = {"real": "make real GRID=<folder>", "demo": "make reproduce"}
+MAKERS = {
+    "real": "make real GRID=<folder>",
+    "demo": "make reproduce",
+    "grid-balanced": "snakemake --configfile config/user/grid-balanced.yaml",
+}
 ROWS = 7  # the methods and the unimodal models; the controls stand in the whole table
 BLOCK = re.compile(r"(<!-- gallery:table -->\n).*?(<!-- /gallery -->)", re.DOTALL)
 

@@ -121,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     _job(steps, "overview", _overview, "one page of all claims of all papers", out="file")
     _job(steps, "losses", _losses, "list the clips that were not used, and why", out="file")
 
+    _job(steps, "crate", _crate, "describe a result set for archives and for whoever checks it", out="folder")
+
     step = _step(steps, "methods", _methods, "list the methods and what they are")
 
     step = _step(
@@ -356,6 +358,13 @@ def _losses(options: argparse.Namespace) -> None:
     paper, _ = _paper(options)
     with _writer(options.out):
         write_lost_clips(paper, options.out)
+
+
+def _crate(options: argparse.Namespace) -> None:
+    from avbalance.reporting.crate import describe
+
+    with _writer(options.out / "ro-crate-metadata.json"):
+        describe(_settings(options, "name", "papers", "titles", "datasets", "sources", "files", "records"), options.out)
 
 
 def _methods(options: argparse.Namespace) -> None:

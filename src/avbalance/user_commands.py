@@ -1,6 +1,6 @@
-"""Commands that are no step of the workflow: balancing a folder, comparing results, fetching data.
+"""Commands that are no step of the workflow: balancing a folder, comparing and citing results, fetching data.
 
-See docs/how-to/your-own-data.md, docs/how-to/check-stability.md and docs/reference/datasets.md.
+See docs/how-to/your-own-data.md, check-stability.md, cite.md and docs/reference/datasets.md.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flowkeeper import commands
 from flowkeeper.commands import AddCommand
 
 
 def add_commands(steps: Any, add: AddCommand) -> None:
-    """Add balance, compare and download to the command line; add(steps, name, run, help) makes one of them."""
+    """Add balance, compare, cite and download to the command line; add(steps, name, run, help) makes one of them."""
     step = add(steps, "balance", _balance, "say which clips of a folder to leave out so that both modalities matter")
     step.add_argument("folder", type=Path, help="your media and their manifest.csv, see docs/how-to/your-own-data.md")
     step.add_argument("--out", type=Path, help="folder for the lists, by default results/balance/<name of the folder>")
@@ -44,6 +45,10 @@ def add_commands(steps: Any, add: AddCommand) -> None:
         "--table", default="papers/balanced-audiovisual/table2.csv", help="CSV of a table below both, the README's"
     )
     step.add_argument("--out", type=Path, default=Path("results/stability"), help="folder for stability.json and .md")
+
+    step = add(steps, "cite", _cite, "say what to cite for a configuration's results, as BibTeX")
+    commands.take_configuration(step)
+    step.add_argument("--plain", action="store_true", help="as plain sentences")
 
     step = add(steps, "download", _download, "get real recordings from the host that offers them")
     step.add_argument("what", choices=("grid",), help="the GRID corpus, see docs/reference/datasets.md")
@@ -92,6 +97,14 @@ def _compare(options: argparse.Namespace) -> int:
     differences = compare(options.first, options.second, options.table)
     print(write_stability(differences, options.out), end="")
     return 0 if differences.stable else 1
+
+
+def _cite(options: argparse.Namespace) -> None:
+    from avbalance.plan.commandline import load_plan_for
+    from avbalance.reporting.citations import cited, text_of
+
+    plan = load_plan_for(Path.cwd(), options.configfile, options.config)
+    print(text_of(cited(Path.cwd(), plan), options.plain))
 
 
 def _download(options: argparse.Namespace) -> None:

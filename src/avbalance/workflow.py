@@ -85,8 +85,10 @@ WORKFLOW = Workflow(
     steps=_steps,
     default_name=_default_name,
     kinds={
-        "tables": lambda path: path.startswith("papers/"),
-        "predictions": lambda path: not path.startswith("papers/") and not path.endswith(".safetensors"),
+        "tables": lambda path: path.startswith("papers/") or "/" not in path,
+        "predictions": lambda path: (
+            "/" in path and not path.startswith("papers/") and not path.endswith(".safetensors")
+        ),
         "records": lambda path: path.startswith("runs/") and path.endswith((".json", ".csv")),
         "models": lambda path: path.endswith(".safetensors"),
     },

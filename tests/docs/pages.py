@@ -15,6 +15,7 @@ ADDITION = re.compile(r"# add to: (?P<path>\S+), below: (?P<line>.+)\n")
 # Not run: what takes long and is run otherwise, and fetching the repository, which the copy stands for.
 EXEMPT = (
     "make test", "make test-all", "make lint", "make mutants", "make bench", "make bench-gpu", "make stability",
+    "make docs",
     "git clone",
 )  # fmt: skip
 PLAYED = {  # elsewhere: by two people in tests/docs, and with a Slurm in tests/cluster
@@ -57,7 +58,7 @@ def _exempt(line: str) -> bool:
 
 def pages() -> list[str]:
     """README.md first, then the tutorial, then the rest."""
-    written = [path for path in (REPOSITORY / "docs").rglob("*.md") if "gallery" not in path.parts]
+    written = [path for path in (REPOSITORY / "docs").rglob("*.md") if not {"gallery", "_build"} & {*path.parts}]
     found = sorted(str(path.relative_to(REPOSITORY)) for path in written)
     return ["README.md", *sorted(found, key=lambda name: "tutorial" not in name), "config/README.md"]
 

@@ -30,10 +30,14 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
+def written_pages() -> list[Path]:
+    """The pages of docs/ that people wrote: none of the gallery, none of a site that was built."""
+    return [page for page in (REPOSITORY / "docs").rglob("*.md") if not {"gallery", "_build"} & {*page.parts}]
+
+
 def markdown_pages() -> list[str]:
     found = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", REPOSITORY / "config/README.md"]
-    written = [page for page in (REPOSITORY / "docs").rglob("*.md") if "gallery" not in page.parts]  # made there
-    found += [*written, *(REPOSITORY / "workflow/papers").rglob("*.md")]
+    found += [*written_pages(), *(REPOSITORY / "workflow/papers").rglob("*.md")]
     return sorted(str(path.relative_to(REPOSITORY)) for path in found)
 
 
@@ -45,9 +49,19 @@ def test_links_lead_somewhere(page):
     assert not dead, f"{page}: {dead}; pictures of docs/gallery are made by `make gallery`"
 
 
+def test_every_page_is_in_the_list_of_pages():
+    index = REPOSITORY / "docs/index.md"
+    listed = {link["target"] for link in LINK.finditer(index.read_text(encoding="utf-8"))}
+    pages = {str(page.relative_to(index.parent)) for page in written_pages() if page != index}
+    assert pages <= listed
+
+
 def test_list_of_methods_is_that_of_the_cards():
     made = module_at(REFERENCE / "make_methods.py").page()
     assert (REFERENCE / "methods.md").read_text(encoding="utf-8") == made, "run python docs/reference/make_methods.py"
+    told = {part.partition("\n")[0]: part for part in made.split("\n## ")[1:]}
+    without = [title for title, part in told.items() if not re.search(r"^- Equation: .{5,}", part, re.MULTILINE)]
+    assert without == [], "no line Equation: in the docstring"
 
 
 def test_declarations_and_schemas_are_those_of_the_classes():
@@ -96,13 +110,14 @@ def test_generator_settings_are_those_of_the_changelog(path):
     assert line in changes, f"the generator changed: add to CHANGELOG.md, with the old numbers,\n{line}"
 
 
-def test_readme_is_short_and_shows_the_table_of_the_gallery():
+def test_readme_is_short_and_shows_the_report_and_the_table_of_the_gallery():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert text.count("\n") <= 150
+    assert text.count("\n") <= 120
+    order = ["make reproduce", "](docs/images/report-first-screen.png)", "gallery:table", "avbalance cite"]
+    assert sorted(order, key=text.index) == order
     update = module_at(REPOSITORY / "docs/gallery/update.py")
     table = REPOSITORY / "docs/gallery/real" / update.TABLE
     assert update.with_table(text, table.read_text(encoding="utf-8"), "real") == text, "run make gallery"
-    assert text.index("<!-- /gallery -->") < text.index("make real") < text.index("make test")
 
 
 @pytest.mark.parametrize(

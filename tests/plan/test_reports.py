@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from avbalance.evaluation.paper import Paper
@@ -112,4 +113,15 @@ def test_one_page_joins_the_claims_of_all_papers() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     assert plan.overview_files() == ["results/demo/papers/claims.md"]
     assert plan.claims_files() == [f"results/demo/papers/{slug}/claims.json" for slug in plan.papers]
-    assert plan.artifacts()[-1] == "results/demo/papers/claims.md"
+    assert plan.overview_files()[0] in plan.described_files()
+
+
+def test_what_describes_the_set_is_told_of_all_that_is_made_of_the_papers() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    assert plan.artifacts()[-2:] == plan.crate_files()
+    told = json.loads(plan.crate_spec())
+    assert set(told["files"]) == {path for path in plan.artifacts() if "/papers/" in path} - {
+        f"{plan.paper_folder(slug)}/measurements.parquet" for slug in plan.papers
+    }
+    assert told["titles"][f"{SLUG}/table2"] == "Table 2. Accuracy (%) on the balanced data set"
+    assert set(told["records"]) <= set(plan.artifacts()) and len(told["records"]) > 100

@@ -118,12 +118,12 @@ AGAIN = {
     ),
     "the command of a rule": Again(
         replaced("workflow/rules/report.smk", "avbalance losses --settings", "avbalance losses  --settings"),
-        {"losses": 1},
+        {"losses": 1, "crate": 1},
         {"the command of its rule changed (workflow/rules, rule losses)": {"losses"}},
     ),
     "a deleted table, and an intermediate that nothing needs": Again(
         deleted(f"{PAPER}/table2.md", f"{RUNS}/greedy/seed0/predictions.parquet"),
-        {"table": 1},
+        {"table": 1, "crate": 1},
         {f"made before, but deleted or not fetched ({PAPER}/table2.md)": {"table"}},
     ),
     "intermediates that a deleted table needs": Again(
@@ -131,7 +131,9 @@ AGAIN = {
         ONE_METHOD,
         {"made before, but deleted or not fetched": {"table", "measure", cell_rule("greedy")}},
     ),
-    "a job that was killed": Again(interrupted, {"losses": 1}, {"its last run was interrupted": {"losses"}}),
+    "a job that was killed": Again(
+        interrupted, {"losses": 1, "crate": 1}, {"its last run was interrupted": {"losses"}}
+    ),
 }  # fmt: skip
 
 

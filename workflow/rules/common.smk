@@ -107,9 +107,8 @@ def cell_settings(training, wildcards):
 
 
 def final_files():
-    """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
-    files = [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
-    return [*files, *PLAN.overview_files()]
+    """Everything that `snakemake` without a target makes: what is made of every paper, and what describes it."""
+    return [*PLAN.described_files(), *PLAN.crate_files()]
 
 
 PLAN = load_or_exit()

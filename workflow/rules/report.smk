@@ -145,3 +145,23 @@ rule overview:
         code=PLAN.code("avbalance.reporting.overview"),
     shell:
         "python -m avbalance overview --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
+
+
+rule crate:
+    input:
+        # Not the records, which it reads where they are: who has fetched tables alone must not train for this.
+        files=PLAN.described_files(),
+        citation="CITATION.cff",
+    output:
+        PLAN.crate_files(),
+    log:
+        f"logs/{PLAN.name}/crate.log",
+    localrule: True
+    conda:
+        "../../envs/avbalance.yaml"
+    params:
+        settings=settings_digest(PLAN.crate_spec()),
+        code=PLAN.code("avbalance.reporting.crate"),
+        out=lambda wildcards, output: ancestor(1, output[0]),
+    shell:
+        "python -m avbalance crate --settings {params.settings} --out {params.out} --code {params.code} > {log} 2>&1"

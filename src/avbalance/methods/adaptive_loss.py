@@ -165,6 +165,10 @@ class AdaptiveLoss(GapMethod):
     The mixture of balanced and imbalanced clips is fitted at the boundary and after every adaptive epoch, and constant
     during an epoch; each step computes the posterior of its own gaps under it. An epoch whose mixture could not be
     fitted counts no clip as imbalanced and aligns nothing.
+
+    Equation: `L_uni + L_fus + lambda_gap L_gap + lambda_align L_align` with `L_uni = mean (CE_a + CE_v)`, `L_fus = mean
+    (1 + beta (1 - w)) CE_f`, `L_gap = mean (1 + alpha w) |d|`, `d = s_a - s_v` of the true class's softmax scores and
+    `w = P(imbalanced | d)`.
     """
 
     card = MethodCard(

@@ -6,7 +6,10 @@ from avbalance.methods.base import Method, MethodCard
 
 
 class Baseline(Method):
-    """Vanilla late fusion: no hook is overridden."""
+    """Vanilla late fusion: no hook is overridden.
+
+    Equation: `CE(z, y)` of the fused logits z.
+    """
 
     card = MethodCard(
         name="baseline",

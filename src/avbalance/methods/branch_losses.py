@@ -16,7 +16,10 @@ def branch_loss(scores: dict[str, Tensor], label: Tensor) -> Tensor:
 
 
 class BranchLosses(Method):
-    """The training objective of Greedy without re-balancing: a control for its network and loss."""
+    """The training objective of Greedy without re-balancing: a control for its network and loss.
+
+    Equation: `CE(z_a, y) + CE(z_v, y)`; the prediction is `(z_a + z_v) / 2`.
+    """
 
     card = MethodCard(
         name="branch-losses",

@@ -43,7 +43,11 @@ def loss_without(output: ParsingOutput, label: Tensor, gone: Pair) -> Tensor:
 
 
 class CoTeaching(TwinMethod):
-    """Two networks, one sum of two losses; no gradient passes between them."""
+    """Two networks, one sum of two losses; no gradient passes between them.
+
+    Equation: `BCE(P, Y)` plus the mean cross-entropies of p_a and p_v over the entries that are kept; of a class with k
+    positives and noise ratio r, the `floor(r k)` hardest of the peer leave where `p >= 0.5` of the two differ.
+    """
 
     card = MethodCard(
         name="co-teaching",

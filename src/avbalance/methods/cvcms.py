@@ -73,7 +73,11 @@ def cross_video_contrastive(
 
 
 class CVCMS(WatchedMethod):
-    """Train on a batch and its double with exchanged pictures; only the contrast between videos sees the double."""
+    """Train on a batch and its double with exchanged pictures; only the contrast between videos sees the double.
+
+    Equation: `BCE(P, Y) + BCE(p_a, Y_a) + BCE(p_v, Y_v) - contrastive_weight mean_i sum_j t_ij log softmax_j(a_i v_j /
+    temperature)`, where t_ij is spread evenly over the videos j that share a label with i.
+    """
 
     card = MethodCard(
         name="cvcms",

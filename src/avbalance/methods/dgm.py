@@ -29,6 +29,9 @@ class DGM(SingleLabelModulation):
     With the measure "score" this is OGM-GE but for two details. At omega = 1 exactly nobody is damped, where OGM-GE
     damps audio. The sums of Eq. 6 are taken in float64, where OGM-GE adds up float32: the coefficients agree to about 7
     digits, not to the bit. Noise and scaling of the gradients are the same operations on the same draws.
+
+    Equation: `g <- mu g + N(0, sd(g)^2)` with `mu = 1 - tanh(gamma omega)` for the modality whose omega exceeds 1, and
+    1 for the other; `omega_va = (S_v + D_v) / (S_a + D_a)`, `omega_av = 1 / omega_va` (Eqs. 6 to 9).
     """
 
     card = MethodCard(

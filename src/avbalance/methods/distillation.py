@@ -78,7 +78,10 @@ def distillation_terms(
 
 
 class Distillation(Method):
-    """Cross-entropy plus, per modality, the divergence of the prediction from that of a frozen teacher."""
+    """Cross-entropy plus, per modality, the divergence of the prediction from that of a frozen teacher.
+
+    Equation: `w_label CE(z, y) + w_audio KL(t_a || z) + w_visual KL(t_v || z)`, softmax at the temperature.
+    """
 
     card = MethodCard(
         name="distillation",

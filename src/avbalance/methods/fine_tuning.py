@@ -72,6 +72,8 @@ class FineTuning(ThreeHeadMethod):
 
     The need "checkpoint" is the model.safetensors of a run on the same clips. Whatever that run's loss was, this one's
     is that of the first stage.
+
+    Equation: `CE_f + CE_a + CE_v` over `S = {i: P(balanced | d_i) >= threshold}`.
     """
 
     card = MethodCard(

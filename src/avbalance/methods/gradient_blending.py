@@ -176,6 +176,9 @@ class GradientBlending(Method):
     Online, the weights are estimated anew at the start of every super-epoch; the learning rate then is the
     current one and the copies do not step the schedule. Offline, they come from a run of
     gradient-blending-weights.
+
+    Equation: `sum_k w_k CE_k` over the heads k, `w_k` proportional to `dG_k / dO_k^2`; `dG = L_V(N) - L_V(N + n)`, `dO
+    = O(N + n) - O(N)`, `O = L_V - L_T` of held-out and training losses (proposition 1).
     """
 
     card = MethodCard(

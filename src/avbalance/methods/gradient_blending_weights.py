@@ -21,6 +21,8 @@ class GradientBlendingWeights(Method):
 
     Checkpoint N is the initial model and N + n the end of the normal recipe, learning-rate schedule included.
     The run itself has no epochs of its own; gradient-blending with `weights: offline` reads its file.
+
+    Equation: `w_k = (dG_k / dO_k^2) / sum_j (dG_j / dO_j^2)` over a whole training of each head (proposition 1).
     """
 
     card = MethodCard(

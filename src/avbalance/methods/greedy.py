@@ -120,6 +120,9 @@ class Greedy(Method):
 
     A curated forward replaces the cared modality's gates by their running mean, so that its branch learns
     from its own input; loss, backward and optimiser step stay as they are.
+
+    Equation: `d_speed = s_audio - s_visual`, `s_m = log10(sum_t mu(bypass_m) / sum_t mu(main_m))`, `mu(theta) =
+    ||grad||^2 / ||theta||^2`; a window of curated steps opens where `|d_speed| > threshold`.
     """
 
     card = MethodCard(

@@ -43,7 +43,10 @@ def ma_contrastive(f_a: Tensor, e_v: Tensor, temperature: float = 0.2, smoothing
 
 
 class HAN(ParsingMethod):
-    """`BCE(P, Y) + BCE(p_a, Y_a) + BCE(p_v, Y_v)`, plus MA's contrastive loss where it has a weight."""
+    """The objective of HAN, plus MA's contrastive loss where it has a weight.
+
+    Equation: `BCE(P, Y) + BCE(p_a, Y) + BCE(p_v, 0.9 Y + 0.05)`.
+    """
 
     card = MethodCard(
         name="han",

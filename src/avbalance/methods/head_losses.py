@@ -15,7 +15,10 @@ class HeadLossesOptions(GapOptions):
 
 
 class HeadLosses(GapMethod):
-    """The first stage of the adaptive loss for all epochs; the modality gap is measured, the training unaware of it."""
+    """The first stage of the adaptive loss for all epochs; the modality gap is measured, the training unaware of it.
+
+    Equation: `mean (CE_f + CE_a + CE_v)`.
+    """
 
     card = MethodCard(
         name="head-losses",

@@ -32,7 +32,11 @@ def joint_loss(first: Tensor, second: Tensor, target: Tensor, weight: float) -> 
 
 
 class JoCoR(TwinMethod):
-    """Two networks are updated by one loss over the labels on which that loss is small."""
+    """Two networks are updated by one loss over the labels on which that loss is small.
+
+    Equation: `BCE(p, Y) + BCE(q, Y) + weight (KL(p || q) + KL(q || p))` of both networks' probabilities, mean over the
+    labels that are kept.
+    """
 
     card = MethodCard(
         name="jocor",

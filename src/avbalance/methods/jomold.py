@@ -75,6 +75,10 @@ class JoMoLD(ParsingMethod):
     the last whole batches that fit into so many.
     The noise estimator is this method with `denoise: false`, `weights: [1, 1, 1]` and the model setting
     `with_ca: false`. The global target is never denoised.
+
+    Equation: `w_a BCE(p_a, Y_a) + w_v BCE(p_v, Y_v) + w_P BCE(P, Y) + nce_weight L_nce`, where removed labels are 0 in
+    Y_a or Y_v; of a class with k positives and noise ratio r, a modality loses those among both its own `floor(r k)`
+    largest losses and the other's smallest.
     """
 
     card = MethodCard(

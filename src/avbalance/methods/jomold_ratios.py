@@ -41,7 +41,10 @@ def noise_ratio(
 
 
 class JoMoLDRatios(Estimation):
-    """Look over the training set with the noise estimator; write noise_ratios.json, which jomold reads."""
+    """Look over the training set with the noise estimator; write noise_ratios.json, which jomold reads.
+
+    Equation: `r = mean over positives of [q / mean confidence < threshold]`.
+    """
 
     card = MethodCard(
         name="jomold-ratios",

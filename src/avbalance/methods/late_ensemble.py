@@ -34,7 +34,10 @@ def average_probabilities(audio: np.ndarray, visual: np.ndarray) -> np.ndarray:
 
 
 class LateEnsemble(Method):
-    """Average of the class probabilities of the audio and the visual model."""
+    """Average of the class probabilities of the audio and the visual model.
+
+    Equation: `p = (softmax(z_a) + softmax(z_v)) / 2`.
+    """
 
     card = MethodCard(
         name="late-ensemble",

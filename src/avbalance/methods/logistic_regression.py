@@ -18,7 +18,10 @@ ITERATIONS = 1000
 
 
 class LogisticRegression(Method):
-    """Fitted by scikit-learn; the penalty is the one with the least loss on the validation part."""
+    """Fitted by scikit-learn; the penalty is the one with the least loss on the validation part.
+
+    Equation: `min over W, b of C sum CE(W x + b, y) + ||W||^2 / 2`.
+    """
 
     card = MethodCard(
         name="logistic-regression",

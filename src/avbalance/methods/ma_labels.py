@@ -62,7 +62,11 @@ def removable_labels(label: Tensor, own: Pair, with_other_visual: Pair, with_oth
 
 
 class MALabels(Estimation):
-    """Look over the training set, each video with a track of another one; write labels.json."""
+    """Look over the training set, each video with a track of another one; write labels.json.
+
+    Equation: a label leaves visual where `max(p_a, p_v)` of `(a_j, v_i)` is below `0.5 k_v`, and audio where that of
+    `(a_i, v_j)` is below `0.5 k_a`; k is a class's error over the greatest of all classes.
+    """
 
     card = MethodCard(
         name="ma-labels",

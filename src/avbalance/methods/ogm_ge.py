@@ -56,7 +56,11 @@ def modulated(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 
 class OGMGE(Method):
-    """Damp the convolution gradients of the stronger encoder, and add noise to those of both encoders."""
+    """Damp the convolution gradients of the stronger encoder, and add noise to those of both encoders.
+
+    Equation: `g <- k_m g + N(0, sd(g)^2)` with `k_m = 1 - tanh(alpha rho_m)` for the modality whose rho exceeds 1, and
+    1 for the other; `rho_a = s_a / s_v = 1 / rho_v`, `s_m = sum over the batch of softmax(z_m)[y]` (section 3.2).
+    """
 
     card = MethodCard(
         name="ogm-ge",

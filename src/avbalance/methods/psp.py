@@ -35,7 +35,11 @@ def pair_similarity_loss(audio: Tensor, visual: Tensor, target: Tensor) -> Tenso
 
 
 class PSP(SingleLabelModulation):
-    """Cross-entropy per second, and similar features of both modalities in the seconds of the event."""
+    """Cross-entropy per second, and similar features of both modalities in the seconds of the event.
+
+    Equation: `mean_t CE(z_t, y_t) + similarity_weight MSE(relu(cos_t) / sum_t relu(cos_t), e_t / sum_t e_t)`, e_t:
+    whether second t has the event (Eqs. 8 and 9).
+    """
 
     card = MethodCard(
         name="psp",

@@ -14,7 +14,10 @@ from avbalance.models.strong_reference import SecondsNet, fit_seconds
 
 
 class StrongReference(Method):
-    """A small network of single seconds per modality, trained with their truth."""
+    """A small network of single seconds per modality, trained with their truth.
+
+    Equation: `CE(z_t, y_t)` per second, or `BCE(p_t, Y_t)` where a second may have several classes.
+    """
 
     card = MethodCard(
         name="strong-reference",

@@ -17,7 +17,10 @@ class UnimodalOptions(Declared):
 
 
 class Unimodal(Method):
-    """Cross-entropy of a single modality's network."""
+    """Cross-entropy of a single modality's network.
+
+    Equation: `CE(z_m, y)` of one modality m.
+    """
 
     card = MethodCard(
         name="unimodal",

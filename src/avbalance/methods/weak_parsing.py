@@ -12,7 +12,10 @@ from avbalance.models.base import Batch, Model, ModelOutput
 
 
 class WeakParsing(WatchedMethod):
-    """Cross-entropy of the video's probability with its labels, and the network's own regulariser."""
+    """Cross-entropy of the video's probability with its labels, and the network's own regulariser.
+
+    Equation: `BCE(P, Y)` plus the network's regulariser.
+    """
 
     card = MethodCard(
         name="weak-parsing",

@@ -1,4 +1,4 @@
-"""Two unimodal branches joined by MMTM blocks between stages: the network of Greedy (Wu et al. 2022)."""
+"""Two unimodal branches joined by MMTM (Joze et al. 2020) between stages: the network of Greedy (Wu et al. 2022)."""
 
 from __future__ import annotations
 

@@ -43,6 +43,11 @@ def source_entries(kind: str) -> tuple[str, ...]:
     return (*BUILDER, source) if kind == "built" else ("avbalance.data.build", source)
 
 
+def source_text(kind: str) -> str:
+    """What the module of a kind of data sets says of it, its published source among other things."""
+    return str(source_module(kind).__doc__)
+
+
 def source_module(kind: str) -> Any:
     """The module of a kind of data set; raises UserError when there is none."""
     name = f"avbalance.data.sources.{module_name(kind)}"

@@ -29,7 +29,7 @@ class Plan(Reports):
             if self.prediction_files(slug):
                 files.append(f"{self.paper_folder(slug)}/measurements.parquet")
             files += self.report_files(slug)
-        return files + self.overview_files()
+        return [*files, *self.overview_files(), *self.crate_files()]
 
     def unasked(self) -> list[str]:
         """Files that are made only if somebody asks for them by name: confidences that no report reads."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.data import recipes_of
+from avbalance.plan.entries import source_text
 from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
 from avbalance.reporting.kinds import module_name
@@ -144,6 +145,31 @@ class Reports(TrainingPlan):
     def claims_files(self) -> list[str]:
         """claims.json of every paper that makes claims, in the order of the configuration."""
         return [f"{self.paper_folder(slug)}/claims.json" for slug in self.papers if self.papers[slug].get("claims")]
+
+    def crate_files(self) -> list[str]:
+        """What describes the whole result set to others."""
+        return [f"{self.results}/ro-crate-metadata.json", f"{self.results}/codecheck.yml"]
+
+    def described_files(self) -> list[str]:
+        """What these describe: everything that is made of the papers."""
+        return [*(path for slug in self.papers for path in self.report_files(slug)), *self.overview_files()]
+
+    def all_records(self) -> list[str]:
+        return self._distinct(path for slug in self.papers for path in self.record_files(slug))
+
+    def crate_spec(self) -> str:
+        """What the crate command reads."""
+        papers = {slug: {key: paper[key] for key in ("title", "reference")} for slug, paper in self.papers.items()}
+        titles = {
+            f"{slug}/{entry['id']}": entry["title"]
+            for slug, paper in self.papers.items()
+            for kind in ("tables", "figures")
+            for entry in paper.get(kind, [])
+        }
+        datasets = {name: spec["describe"] for name, spec in self.datasets.items()}
+        sources = self._distinct(source_text(spec["kind"]) for spec in self.datasets.values())
+        told = {"name": self.name, "papers": papers, "titles": titles, "datasets": datasets, "sources": sources}
+        return canonical_json({**told, "files": self.described_files(), "records": self.all_records()})
 
     def overview_spec(self) -> str:
         return canonical_json({"name": self.name, "claims": self.claims_files()})

@@ -23,6 +23,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         yield from _report_steps(plan, slug)
     for path in plan.overview_files():
         yield Step((path,), plan.overview_spec(), plan.code("avbalance.reporting.overview"))
+    yield Step(tuple(plan.crate_files()), plan.crate_spec(), plan.code("avbalance.reporting.crate"))
 
 
 def _subset_steps(plan: Plan, slug: str) -> Iterator[Step]:

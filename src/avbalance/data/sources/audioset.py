@@ -1,4 +1,4 @@
-"""AudioSet clips recorded outdoors: the published segment lists joined with downloaded clips or released embeddings.
+"""AudioSet (Gemmeke et al. 2017), clips recorded outdoors: lists joined with clips or released embeddings.
 
 The subset, its two labellings and its parts are those of the paper modality-relevance, section 3.1; see
 `avbalance.data.audioset`. The released embeddings are of sound alone: such a data set has no pictures.

@@ -1,4 +1,4 @@
-"""GRID: real recordings of spoken sentences, cut to a word or whole, as they are or with planted noise.
+"""GRID (Cooke et al. 2006): real recordings of spoken sentences, a word or whole, as they are or with planted noise.
 
 The label is the word of the kind `label`; further labellings are by other words of the sentence. The group is the
 talker. PartSizes without usable recording or timings stay in the manifest with a status and a reason.

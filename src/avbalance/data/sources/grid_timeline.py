@@ -1,4 +1,7 @@
-"""Real words on a timeline: mp4 clips of ten seconds, spliced from GRID, that record what is heard and seen."""
+"""Real words on a timeline: mp4 clips of ten seconds that record what is heard and seen.
+
+They are spliced from GRID (Cooke et al. 2006).
+"""
 
 from __future__ import annotations
 

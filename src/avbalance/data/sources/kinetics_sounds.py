@@ -1,4 +1,4 @@
-"""Kinetics-Sounds: the public split lists joined with whatever clips the user could download.
+"""Kinetics-Sounds: the public split lists joined with whatever clips of Kinetics (Kay et al. 2017) the user has.
 
 The lists are those of the OGM-GE code (my_train.txt, my_test.txt) and of its authors' later code
 (KS_train_val.json, which adds the class names and the validation part): 31 classes, against 34 in

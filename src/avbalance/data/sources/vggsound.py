@@ -1,8 +1,8 @@
 """VGG-Sound: the official list joined with whatever clips the user could download (Chen et al. 2020).
 
-Test clips may have what people heard and saw in them, by VGGSounder (see `avbalance.data.vggsounder`). Decision: only
-the clip's own class counts, since the label is what models are scored on. Clips whose annotators named other classes
-only have it in neither modality.
+Test clips may have what people heard and saw in them, by VGGSounder (Zverev et al. 2025; see
+`avbalance.data.vggsounder`). Decision: only the clip's own class counts, since the label is what models are scored on.
+Clips whose annotators named other classes only have it in neither modality.
 """
 
 from __future__ import annotations
