@@ -24,7 +24,7 @@ from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.loop import Trainer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "evaluation"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from plain_parsing import plain_evaluation
 

@@ -14,7 +14,7 @@ import pytest
 
 from avbalance.analysis.confidence import estimate_confidence
 from avbalance.analysis.subsets import build_subsets
-from avbalance.evaluation.paper import Paper, declarations_of
+from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.predictions import write_predictions
 from avbalance.stopping import StopRule
 
@@ -183,7 +183,7 @@ def balanced_declarations() -> dict[str, Any]:
         merged |= yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
     for name in ("tables", "figures"):  # the fabricated paper has further generators, and no set that was built
         merged[name] = [entry for entry in merged[name] if entry.get("requires") in (None, "generators")]
-    return declarations_of(merged | {"statistics": {"draws": 200, "seed": 0}})
+    return merged | {"statistics": {"draws": 200, "seed": 0}}
 
 
 @pytest.fixture(scope="session")

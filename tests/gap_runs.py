@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from paper_files import REPOSITORY as REPOSITORY
+from paper_files import labels_in, loaded
 
 from avbalance.data.manifest import make_manifest, write_manifest
-from avbalance.evaluation.paper import Paper, declarations_of
+from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.plan.config import load_paper
 from flowkeeper.files import write_json
 
-REPOSITORY = Path(__file__).parents[1]
 SLUG = "gmm-adaptive-loss"
 CLASSES = 6
 CLIPS = 240
@@ -32,15 +32,14 @@ GAP_RUNS = ("heads", "ours")
 
 
 def declarations() -> dict[str, Any]:
-    return declarations_of(load_paper(REPOSITORY, SLUG))
+    return loaded(SLUG)
 
 
 def made_up_paper(
     folder: Path, seeds: Sequence[int] = (0, 1, 2), right: Mapping[str, tuple[int, int, int]] = RIGHT
 ) -> Paper:
     """The paper with some of its runs on CREMA-D; AVE and KineticSound are left out of the tier."""
-    loaded = load_paper(REPOSITORY, SLUG)
-    labels = {run: entry["label"] for run, entry in loaded["runs"].items()}
+    declared, labels = loaded(SLUG), labels_in(SLUG)
     runs = []
     for run, counts in right.items():
         for seed in seeds:
@@ -60,10 +59,10 @@ def made_up_paper(
     made = {"data": "made-cremad", "describe": "synthetic stand-in for CREMA-D", "manifest": str(manifest)}
     return Paper.from_dict(
         {
-            "slug": SLUG, "title": loaded["title"], "published": str(REPOSITORY / loaded["folder"] / "published"),
+            "slug": SLUG, "title": declared["title"], "published": str(REPOSITORY / declared["folder"] / "published"),
             "datasets": {
                 role: {"label": entry["label"], **(made if role == "cremad" else left_out)}
-                for role, entry in loaded["datasets"].items()
+                for role, entry in declared["datasets"].items()
             },
             "labels": labels, "runs": runs,
         }

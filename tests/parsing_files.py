@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
+from paper_files import REPOSITORY, labels_in, loaded
 
-from avbalance.evaluation.paper import Paper, declarations_of
+from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.plan.config import load_paper
 
-REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "workflow" / "papers" / "avvp-gradient-modulation"
 CLASSES = ("Speech", "Car", "Frying_(food)")
 SEGMENTS = 10
@@ -39,11 +37,7 @@ def cells(masks: np.ndarray) -> list[list[int]]:
 
 
 def parsing_table(
-    ids: Sequence[str],
-    segments: np.ndarray,
-    truth: np.ndarray,
-    repaired: np.ndarray | None = None,
-    **changes: Any,
+    ids: Sequence[str], segments: np.ndarray, truth: np.ndarray, repaired: np.ndarray | None = None, **changes: Any
 ) -> pa.Table:
     """Predictions that find `segments` (N, 2, C, T) where `truth` (N, 2, C, T) is right, all gates open."""
     n = len(ids)
@@ -96,17 +90,11 @@ def write(path: Path, *tables: pa.Table) -> str:
 
 
 def declarations() -> dict[str, Any]:
-    """What the paper declares, as the commands read it."""
-    merged: dict[str, Any] = {}
-    for name in ("tables", "figures", "claims"):
-        merged |= yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return declarations_of(merged)
+    return loaded(FOLDER.name)
 
 
 def labels() -> dict[str, str]:
-    """Run -> label as in paper.yaml."""
-    paper = load_paper(REPOSITORY, FOLDER.name)
-    return {run: declared["label"] for run, declared in paper["runs"].items()}
+    return labels_in(FOLDER.name)
 
 
 def timelines(generator: np.random.Generator, videos: int = VIDEOS) -> np.ndarray:

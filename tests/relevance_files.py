@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
+from paper_files import REPOSITORY, labels_in, loaded
 
 from avbalance.data.manifest import make_manifest, write_manifest
-from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile, declarations_of
+from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.evaluation.predictions import write_predictions
-from avbalance.plan.config import load_paper
 
-REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "workflow" / "papers" / "modality-relevance"
 SEEDS = (0, 1, 2)
 # Run -> condition -> clips of class 0 named rightly and wrongly, of class 1 wrongly and rightly: counts that give the
@@ -51,17 +49,11 @@ CONTROLS = {"mean-audio": "both", "shuffled-audio": "gaussian-audio", "mean-vide
 
 
 def declarations() -> dict[str, Any]:
-    """What the paper declares, as the commands read it."""
-    merged: dict[str, Any] = {}
-    for name in ("tables", "figures", "claims"):
-        merged |= yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return declarations_of(merged)
+    return loaded(FOLDER.name)
 
 
 def labels() -> dict[str, str]:
-    """Run -> label as in paper.yaml."""
-    paper = load_paper(REPOSITORY, FOLDER.name)
-    return {run: declared["label"] for run, declared in paper["runs"].items()}
+    return labels_in(FOLDER.name)
 
 
 def logits_of(predicted: NDArray[np.int64], classes: int) -> list[list[float]]:

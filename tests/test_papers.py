@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avbalance import papers
+from avbalance.errors import UserError
+from avbalance.kinds import class_in, module_of, modules
 from avbalance.plan import digest
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(papers, "FOLDER", tmp_path)
-    monkeypatch.setattr(digest, "CODE", replace(digest.CODE, _files={}))
     (tmp_path / "a-paper" / "figures").mkdir(parents=True)
     (tmp_path / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 2\n")
     (tmp_path / "a-paper" / "figures" / "circle.py").write_text(
@@ -25,17 +25,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_kind_is_found_by_its_file_in_the_first_paper_that_has_it(folder: Path) -> None:
-    name = papers.module_of(["another", "a-paper"], "figures", "circle")
+    name = module_of(["another", "a-paper"], "figures", "circle", "figures.yaml, figure1")
     assert name == "avbalance.papers.a_paper.figures.circle"
     assert importlib.import_module(name).SIDES == 2
-    assert papers.kinds_of(["a-paper", "another"], "figures") == ["circle"]
-    assert papers.module_of(["a-paper"], "figures", "square") is None
-    assert papers.module_of(["a-paper"], "figures", "../figures/circle") is None
+    assert modules(["a-paper", "another"], "figures") == {"circle": name}
+    for kind in ("square", "../figures/circle"):
+        with pytest.raises(UserError, match=r"figure1, kind: there is no .* of figures; there are circle"):
+            module_of(["a-paper"], "figures", kind, "figures.yaml, figure1")
+    with pytest.raises(UserError, match=r"circle\.py: has no class CircleFigure, which this kind of figures needs"):
+        class_in(name, "figures")
 
 
 def test_the_digest_of_a_papers_code_covers_what_it_imports(folder: Path) -> None:
     name = "avbalance.papers.a_paper.figures.circle"
-    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= digest.closure_digests(name).keys()
+    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.closure_digests(name))
     before = digest.code_digest(name)
     (folder / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 3\n")
     assert digest.code_digest(name) != before

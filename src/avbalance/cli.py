@@ -306,10 +306,10 @@ def _measure(options: argparse.Namespace) -> None:
 
 def _paper(options: argparse.Namespace) -> tuple[Paper, dict[str, Any]]:
     """The paper and the declarations of a reporting step."""
-    from avbalance.evaluation.paper import Paper, declarations_of
+    from avbalance.evaluation.paper import Paper
 
     spec = _settings(options, "paper", "declarations")
-    return Paper.from_dict(spec["paper"]), declarations_of(spec["declarations"])
+    return Paper.from_dict(spec["paper"]), spec["declarations"]
 
 
 def _table(options: argparse.Namespace) -> None:

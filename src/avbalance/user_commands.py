@@ -91,8 +91,7 @@ def _validate_instruments(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from avbalance.evaluation.stability import compare
-    from avbalance.reporting.stability import write_stability
+    from avbalance.reporting.stability import compare, write_stability
 
     differences = compare(options.first, options.second, options.table)
     print(write_stability(differences, options.out), end="")

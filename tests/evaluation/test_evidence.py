@@ -65,9 +65,3 @@ def test_runs_on_other_clips_are_refused(evidence: Evidence) -> None:
     write_predictions(path, read_parquet(Path(path), ("id",), "train").iloc[1:])
     with pytest.raises(UserError, match=r"audio-1\.parquet: test has other clips or labels than .*audio-0\.parquet"):
         outcome_of(evidence, "estimated", **{**DIFFERENCE, "left": ["audio"], "right": ["fused"]})
-
-
-def test_a_seed_without_predictions_is_told(evidence: Evidence) -> None:
-    Path(evidence.paper.run_files("set", "audio")[1].predictions).unlink()
-    with pytest.raises(UserError, match=r"audio-1\.parquet: not a readable table"):
-        outcome_of(evidence, "estimated", **DIFFERENCE)

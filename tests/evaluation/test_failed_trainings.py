@@ -46,10 +46,7 @@ def evidence(folder: Path, protocol: str = "none", confidence: Any = None, **row
         ({"audio": {"learned": (1.0, 0.0, 1.0), "converged": (1.0, 1.0, 1.0)}}, "Audio did not learn with seed 1 on D"),
         ({"fused": {"converged": (1.0, 0.0, 0.0)}}, "Fused did not converge with seed 1 on D"),
         ({"fused": {"converged": (1.0, 1.0, 0.0)}}, ""),  # one of three: their mean is at rest
-        (
-            {"fused": {"learned": (1.0, 1.0, 0.0), "converged": (1.0, 1.0, 0.0)}},
-            "Fused did not learn with seed 2 on D",
-        ),
+        ({"fused": {"learned": (1.0, 1.0, 0.0), "converged": (1.0, 1.0, 0.0)}}, "Fused did not learn with seed 2 on D"),
         ({"other": {"learned": (0.0, 0.0, 0.0)}}, ""),
     ],
 )

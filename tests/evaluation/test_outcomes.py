@@ -20,10 +20,10 @@ from avbalance.evaluation.outcomes import (
 )
 
 
-def by_error(effect: float, error: float, headline: bool = False, looks: int = 1) -> Trial:
+def by_error(effect: float, error: float, headline: bool = False, alternatives: int = 1) -> Trial:
     """A comparison with that effect and a standard error from very many clips."""
     bare = Outcome(f"{effect} {error}", effect=effect, headline=headline)
-    return Trial(bare, EffectEstimate(effect, 0.0, 2, error**2, 10**6), looks)
+    return Trial(bare, EffectEstimate(effect, 0.0, 2, error**2, 10**6), alternatives)
 
 
 def test_the_rule() -> None:
@@ -41,7 +41,7 @@ def test_an_interval_excludes_0_exactly_if_the_comparison_is_decided() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         effects, seeds = generator.normal(0, 3, 6), generator.uniform(0, 0.3, 6)
-        trials = [Trial(Outcome(str(e)), EffectEstimate(e, s, 4, 1.0, 99), looks) for e, s, looks in
+        trials = [Trial(Outcome(str(e)), EffectEstimate(e, s, 4, 1.0, 99), number) for e, s, number in
                   zip(effects, seeds, (1, 1, 1, 2, 4, 1), strict=True)]  # fmt: skip
         for each in judged(trials, 0.95):
             assert each.low is not None and each.high is not None
@@ -97,4 +97,4 @@ def test_the_alternative_that_decides_is_reported() -> None:
     assert best([wide, narrow, wrong]) == 1
     assert best([by_error(-5, 1), by_error(-1, 1)]) == 1  # of negative ones, the one that is least sure
     # 2.24 standard errors for one of two, and both must be contrary for the comparison to be.
-    assert judged([by_error(2.1, 1, looks=2)], 0.95)[0].verdict == INCONCLUSIVE
+    assert judged([by_error(2.1, 1, alternatives=2)], 0.95)[0].verdict == INCONCLUSIVE

@@ -35,8 +35,8 @@ def test_round_trip_keeps_the_schema(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"id": ["a", "a"]}, "clip a is predicted twice"),
-        ({"logits": [[1.0, 2.0], [np.nan, 1.0]]}, "clip b has logits that are not finite"),
-        ({"logits": [[1.0, 2.0], [1.0]]}, "not equally long"),
+        ({"logits": [[1.0, 2.0], [np.nan, 1.0]]}, "logits of clip b are not finite"),
+        ({"logits": [[1.0, 2.0], [1.0]]}, "logits must be equally long lists; delete"),
         ({"label": [0, 2]}, "clip b has label 2, but there are 2 classes"),
     ],
 )

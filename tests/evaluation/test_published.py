@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gap_runs import REPOSITORY, SLUG, declarations
 
 from avbalance.errors import UserError
-from avbalance.evaluation.published import load_published
+from avbalance.evaluation.published import context_lines, load_context, load_published
 
-PUBLISHED = Path(__file__).parents[2] / "workflow" / "papers" / "balanced-audiovisual" / "published"
+PAPERS = REPOSITORY / "workflow" / "papers"
 
 
 def test_threshold_rows_meet_the_tables_at_zero(balanced_declarations: dict[str, Any]) -> None:
-    values = load_published(PUBLISHED, balanced_declarations["published"])
+    values = load_published(PAPERS / "balanced-audiovisual" / "published", balanced_declarations["published"])
     # The drawing shows 71.40 at T = 0, the table prints 71.41: the table counts.
     assert values["Balanced", "Greedy", "visual_preferred", "accuracy"] == 71.41
     assert values["Balanced", "Greedy", "visual_dominated@0.4", "accuracy"] == 86.83
@@ -59,3 +60,16 @@ def test_a_published_row_may_have_a_condition(tmp_path: Path) -> None:
     assert values == {("D", "M", "overall", "accuracy"): 1.5, ("D", "M", "overall", "accuracy", "silent-audio"): 2.5}
     with pytest.raises(UserError, match=r"line 3: 2\.5"):
         load_published(tmp_path, [spec])  # both rows would be the same number
+
+
+def test_what_other_papers_print_is_kept_apart() -> None:
+    specs, folder = declarations()["published"], PAPERS / SLUG / "published"
+    assert len(load_published(folder, specs)) == 5
+    context = load_context(folder, specs)
+    assert {each.source for each in context} == {"BalanceBenchmark", "CAL, arXiv:2510.26289"}
+    assert len(context) == 80 + 3
+    assert ("CREMA-D", "Concat", "macro_f1", 65.07, "BalanceBenchmark") in context
+    (line,) = context_lines(context, ["AVE"], ["accuracy"])
+    assert line == (
+        "Context, from another paper (CAL, arXiv:2510.26289), not numbers of this one: AVE, accuracy (%): CAL 74.21."
+    )

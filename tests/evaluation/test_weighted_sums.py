@@ -128,9 +128,7 @@ def test_what_looks_at_nothing_and_another_checkpoint(checkpoint: str, more: flo
 @pytest.mark.parametrize(
     ("block", "n", "reason"),
     [
-        ({"left": ["left"], "right": ["none"]}, 200, "none was not run on D in this tier"),
         ({"left": ["left"], "right": ["right"], "metrics": ["m3"]}, 200, r"left has no m3 on D \(test, .*\)"),
-        ({"left": ["left"], "right": ["right"], "dataset": "e"}, 200, "E is not made in this tier"),
         ({"left": ["left"], "right": ["no-event"]}, 200, r"no-event has no accuracy on D .*"),
         ({"left": ["left"], "right": ["right"]}, 19, "too few clips: 19 of D, fewer than 20"),
         ({"left": ["left"], "right": ["right"], "condition": "silent-audio"}, 200, r"left has no .*silent-audio.*"),

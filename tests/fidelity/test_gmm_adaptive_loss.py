@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.analysis import modality_gap
 from avbalance.analysis.gap_mixture import Mixture
-from avbalance.evaluation.paper import DatasetInfo, Paper, declarations_of
+from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.published import load_published
 from avbalance.methods import base as methods
 from avbalance.methods.adaptive_loss import (
@@ -417,7 +417,7 @@ def test_item_19_it_is_short_at_a_constant_rate_and_has_its_controls() -> None:
 
 
 def declared() -> dict[str, Any]:
-    return declarations_of(load_paper(REPOSITORY, SLUG))
+    return load_paper(REPOSITORY, SLUG)
 
 
 def paper_of(**more: Any) -> Paper:

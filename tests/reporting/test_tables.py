@@ -8,17 +8,16 @@ from typing import Any
 import pandas as pd
 import pytest
 from made_up_table import DECLARATION, measurement, paper_of
+from paper_files import REPOSITORY, loaded
 
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import Paper
-from avbalance.plan.config import load_paper
 from avbalance.reporting.cells import MeasuredCells
 from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE
 from avbalance.reporting.table_text import BuiltTable, grid_texts, latex, long_frame, markdown
 from avbalance.reporting.tables import COMMON_NOTE, SEEDS_NOTE, build_table, check_tables, render_tables
 
-REPOSITORY = Path(__file__).parents[2]
 PAPERS = sorted(path.parent.name for path in REPOSITORY.glob("workflow/papers/*/tables.yaml"))
 KNOWN = {"data set": ["set", "other"], "run": ["base_line", "extra"]}
 METHODS, SUBSETS = DECLARATION["rows"], DECLARATION["columns"]
@@ -33,7 +32,7 @@ def built(numbers: list[dict[str, Any]] | None = None, /, **changes: Any) -> Bui
 
 @pytest.mark.parametrize("slug", PAPERS)
 def test_nothing_is_wrong_with_the_tables_of_the_papers(slug: str) -> None:
-    paper = load_paper(REPOSITORY, slug)
+    paper = loaded(slug)
     check_tables(paper, {"data set": list(paper["datasets"]), "run": list(paper["runs"])}, "tables.yaml")
 
 
@@ -41,8 +40,6 @@ def test_nothing_is_wrong_with_the_tables_of_the_papers(slug: str) -> None:
     ("changes", "told"),
     [
         ({"sizes": "rowz"}, "table9, sizes: is 'rowz'; use 'columns', 'rows' or 'none'."),
-        ({"colums": 1}, "table9: unknown key 'colums'; did you mean 'columns'; known are id"),
-        ({"decimals": "2"}, "table9, decimals: is '2'; it must be a valid integer."),
         ({"id": "tabel9"}, "tabel9, id: is 'tabel9'; String should match pattern"),
         ({"rows": [{"key": "run", "vals": []}]}, "table9, rows[1]: unknown key 'vals'; did you mean 'values'"),
         ({"rows": [{"key": "run", "values": ["extre"]}]}, "table9, rows[1]: there is no run 'extre'; did you mean"),
@@ -186,8 +183,6 @@ def rendered(
 def test_declared_tables_name_their_data_and_losses(rendered: Path) -> None:
     text = (rendered / "table1.md").read_text(encoding="utf-8")
     assert "synthetic stand-in for Kinetics-Sounds (synthetic-kinetics-sounds)" in text
-    assert "320 of 321 used (train 160, val 40, test 120), 1 lost (manifest missing 1)" in text
-    assert "epochs averaged: audio 6, visual 6" in text
     assert "Cut in this tier: 6 epochs; reason: a fixture" in text and "no film" not in text
     assert "no film" in (rendered / "table2.md").read_text(encoding="utf-8")
     # What cross-fitting compares stands where it is shown.

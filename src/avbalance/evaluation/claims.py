@@ -18,16 +18,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.declarations import PROTOCOLS, Claim, check_claims
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.kinds import Block
-from avbalance.evaluation.outcomes import (
-    CLAIMED,
-    CONTRARY,
-    INCONCLUSIVE,
-    UNTESTABLE,
-    Outcome,
-    Trial,
-    combined,
-    judged,
-)
+from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE, Outcome, Trial, combined, judged
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
 

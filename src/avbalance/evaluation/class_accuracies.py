@@ -9,35 +9,35 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.relevance import per_class_accuracy
 from avbalance.errors import UserError
+from avbalance.evaluation.clip_scores import ClipScores, clip_scores
 from avbalance.evaluation.paper import RunFile
-from avbalance.evaluation.predictions import logits_array, read_predictions
 
 
 @dataclass(frozen=True)
 class ClassAccuracies:
-    """support (C,): test clips of each class; of_condition: condition -> percent (C,), NaN for a class without one."""
+    """A run's answers on the test part by condition of testing."""
 
-    support: NDArray[np.int64]
-    of_condition: dict[str, NDArray[np.float64]]
+    scores: dict[str, ClipScores]
+
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """Test clips of each class (C,)."""
+        first = next(iter(self.scores.values()))
+        return np.bincount(first.truth, minlength=first.classes)
 
     def under(self, condition: str) -> NDArray[np.float64]:
-        """Accuracies (C,) under a condition; raises UserError when the run was not tested under it."""
-        if condition not in self.of_condition:
-            known = ", ".join(self.of_condition)
+        """Percent (C,), NaN for a class without a clip; raises UserError when the run was not tested so."""
+        if condition not in self.scores:
+            known = ", ".join(self.scores)
             raise UserError(f"no predictions under condition {condition!r}, only {known}; add it to data.conditions.")
-        return self.of_condition[condition]
+        own = self.scores[condition]
+        return per_class_accuracy(own.truth, own.answers[""], own.classes)
 
 
 def class_accuracies(run: RunFile) -> ClassAccuracies:
     """Accuracies of the classes of one run; raises UserError when nothing of the test part was predicted."""
-    frame = read_predictions(run.predictions)
-    chosen = frame[(frame["split"] == "test") & (frame["checkpoint"] == "selected")]
-    if chosen.empty:
+    places = clip_scores(run).items()
+    scores = {place.condition: own for place, own in places if (place.split, place.checkpoint) == ("test", "selected")}
+    if not scores:
         raise UserError(f"{run.predictions}: nothing of the test part was predicted; run it again.")
-    support, of_condition = np.empty(0, dtype=np.int64), {}
-    for condition, part in chosen.groupby("condition", sort=True):
-        logits = logits_array(part["logits"], run.predictions)
-        label, classes = part["label"].to_numpy(), logits.shape[1]
-        support = np.bincount(label, minlength=classes)
-        of_condition[str(condition)] = per_class_accuracy(label, logits.argmax(axis=1), classes)
-    return ClassAccuracies(support, of_condition)
+    return ClassAccuracies(scores)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, score_segments
+from avbalance.analysis.subsets import read_subsets
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.parsing_predictions import CLASSIFICATION, PARSING, kind_of, read_localisation, read_parsing
-from avbalance.evaluation.predictions import logits_array, read_predictions
+from avbalance.evaluation.predictions import matrix, read_predictions
 from avbalance.evaluation.rows import ACCURACY, HEADS, Coordinates
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,15 @@ class SameClips:
             )
 
 
+def read_discrepancies(path: str, ids: NDArray[np.str_] | None) -> dict[str, Floats]:
+    """Definition -> discrepancies (N,) of a subsets file; raises UserError for other clips than `ids`, if known."""
+    frames = read_subsets(path)
+    for name, frame in frames.items():
+        if ids is not None and not np.array_equal(frame["id"].to_numpy().astype(str), ids):
+            raise UserError(f"{path}: {name} covers other test clips than the predictions; make it again.")
+    return {name: frame["discrepancy"].to_numpy(dtype=np.float64) for name, frame in frames.items()}
+
+
 def clip_scores(run: RunFile) -> dict[Coordinates, ClipScores]:
     """Everything that a run predicted; raises UserError for a file that is absent or malformed."""
     kind = kind_of(run.predictions)
@@ -73,7 +83,7 @@ def _classified(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
         answers, classes = {}, 0
         for head, column in heads.items():
             if part[column].notna().all():
-                logits = logits_array(part[column], run.predictions)
+                logits = matrix(part, column, run.predictions)
                 answers[head], classes = logits.argmax(axis=1), max(classes, logits.shape[1])
         scores = {f"{ACCURACY}_{head}" if head else ACCURACY: 100.0 * (own == truth) for head, own in answers.items()}
         guess = {ACCURACY: 100.0 * (truth == np.bincount(truth).argmax())}

@@ -12,26 +12,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
+from avbalance import kinds
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.statistics import DRAWS, LEVEL
-from avbalance.declared import Declared, Known, Run, among, nearest, read, refusal
+from avbalance.declared import Declared, Known, among, read, refusal
 from avbalance.errors import UserError
-from avbalance.evaluation import kinds
-from avbalance.evaluation.kinds import Block, Some, check_subset
+from avbalance.evaluation.kinds import AtLeastOne, Block, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
 from avbalance.evaluation.published import PublishedFile, load_published, published_files
 from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
-from avbalance.stopping import StopRule
+from avbalance.plan.declarations import DeclaredConfidence
+from avbalance.plan.trees import plain
 
 MAP_METRIC = "j2"  # how flat a confidence map is: published, never measured
 PARTS = ("train", "val", "test")
 PROTOCOLS = ("estimated", "cross-fitted", "planted", "annotated")  # who chooses subsets; not all data are annotated
 Protocol = Literal["estimated", "cross-fitted", "planted", "annotated", "none"]
-
-
-def _value(given: Any) -> Any:
-    """A setting without its source."""
-    return given["value"] if isinstance(given, Mapping) and {"value"} <= set(given) <= {"value", "source"} else given
 
 
 class PublishedPlace(Declared):
@@ -56,39 +52,6 @@ class Statistics(Declared):
     """clips below which nothing is tested"""
 
 
-class StoppingRule(Declared):
-    """When a unimodal model counts as stopped."""
-
-    min_delta: Annotated[float, BeforeValidator(_value)]
-    """points of validation accuracy that count as a gain"""
-    patience: Annotated[int, BeforeValidator(_value)]
-    """epochs without a gain"""
-    floor: Annotated[int, BeforeValidator(_value)]
-    """the least number of epochs averaged"""
-
-
-class UnimodalRuns(Declared):
-    """Two unimodal runs."""
-
-    audio: Run
-    """the one that hears"""
-    visual: Run
-    """the one that sees"""
-
-
-class Confidence(UnimodalRuns):
-    """The runs that say how well each clip is known from each modality (`confidence` of paper.yaml)."""
-
-    rule: StoppingRule
-    """up to which epoch their confidences are averaged"""
-    halves: dict[Literal["a", "b"], UnimodalRuns] = Field(default={})
-    """the same of half the training part, for cross-fitting"""
-
-    @property
-    def stop_rule(self) -> StopRule:
-        return StopRule(**dict(self.rule))
-
-
 class Claim(Declared):
     """A claim, check or illustration."""
 
@@ -102,7 +65,7 @@ class Claim(Declared):
     """how it was read, where that is not plain"""
     protocols: list[Protocol] = Field(default=[])
     """who chooses the subsets; by default all protocols, or none where no subset occurs"""
-    tests: Some[Block]
+    tests: AtLeastOne[Block]
     """the comparisons that must hold"""
 
     @model_validator(mode="after")
@@ -122,7 +85,7 @@ class Declarations:
     published: list[PublishedFile] = field(default_factory=list)
     measures: Measures = field(default_factory=Measures)
     statistics: Statistics = field(default_factory=Statistics)
-    confidence: Confidence | None = None
+    confidence: DeclaredConfidence | None = None
 
     @property
     def blocks(self) -> list[Block]:
@@ -154,7 +117,7 @@ def check_claims(
     if known is not None:
         for key in load_published(Path(folder) / "published", published):
             read(PublishedPlace, {"subset": key[2], "metric": key[3]}, f"{tables}, published")
-    model, confidence = claim_model(tuple(papers)), declared.get("confidence")
+    model, confidence = claim_model(tuple(papers)), plain(declared.get("confidence"))
     return Declarations(
         **{
             key: tuple(_claims(model, key, declared.get(key) or (), claims, known))
@@ -163,7 +126,9 @@ def check_claims(
         published=published,
         measures=read(Measures, declared.get("measures") or {}, f"{tables}, measures", known),
         statistics=read(Statistics, declared.get("statistics") or {}, f"{claims}, statistics", known),
-        confidence=read(Confidence, confidence, f"{folder}/paper.yaml, confidence", known) if confidence else None,
+        confidence=read(DeclaredConfidence, confidence, f"{folder}/paper.yaml, confidence", known)
+        if confidence
+        else None,
     )
 
 
@@ -182,19 +147,16 @@ def _claims(model: type[Claim], key: str, entries: Any, where: str, known: Known
 @functools.cache
 def claim_model(papers: tuple[str, ...]) -> type[Claim]:
     """The class of claims whose tests may be of the kinds that some papers, by slug, and all papers have."""
-    modules = kinds.modules(papers)
-    classes = [kinds.block_class(kind, module) for kind, module in modules.items()]
+    known = kinds.modules(papers, "claims")
 
     def check_kind(given: Any) -> Any:
-        kind = given.get("kind") if isinstance(given, Mapping) else None
-        if kind not in modules:
-            told = "lacks the key 'kind'" if kind is None else f"unknown kind {kind!r}{nearest(str(kind), modules)}"
-            elsewhere = kinds.papers_with(str(kind))
-            hint = f"; copy claims/{kind}.py from the folder of {elsewhere[0]} to have its kind" if elsewhere else ""
-            raise refusal(f"{told}; known are {', '.join(modules)}{hint}")
+        if not isinstance(given, Mapping) or "kind" not in given:
+            raise refusal("lacks the key 'kind'")
+        if given["kind"] not in known:
+            raise refusal(kinds.unknown(papers, "claims", str(given["kind"])))
         return given
 
-    any_kind: Any = functools.reduce(operator.or_, classes)
+    any_kind: Any = functools.reduce(operator.or_, [kinds.class_in(module, "claims") for module in known.values()])
     block = Annotated[any_kind, Field(discriminator="kind"), BeforeValidator(check_kind)]
     tests = Field(min_length=1, description=Claim.model_fields["tests"].description)
     return create_model("Claim", __base__=Claim, tests=(list[block], tests))
@@ -205,7 +167,7 @@ def known_names(paper: Mapping[str, Any]) -> Known:
     runs = list(paper["runs"])
     entries = [*paper["runs"].values(), *paper["datasets"].values()]
     settings = [entry.get("settings", {}).get("data", {}) for entry in entries]
-    labellings = {str(_value(data["labelling"])): None for data in settings if data.get("labelling")}
+    labellings = {str(plain(data["labelling"])): None for data in settings if data.get("labelling")}
     references = [MAJORITY, *map(majority, labellings), NO_EVENT]
     return {
         "data set": list(paper["datasets"]),

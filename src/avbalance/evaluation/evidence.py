@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,34 +14,18 @@ from numpy.typing import NDArray
 from avbalance.analysis.relevance import Metrics, Tally, tally
 from avbalance.analysis.statistics import Floats, clip_weights, weighted_mean
 from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, canonical_subset, read_subsets, subset_mask
-from avbalance.errors import UserError
-from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
-from avbalance.evaluation.context import load_context
+from avbalance.evaluation import rows
+from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores, read_discrepancies
 from avbalance.evaluation.failed_trainings import FailedTrainings
 from avbalance.evaluation.outcomes import NotTestable
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.evaluation.published import load_published, published_key
-from avbalance.evaluation.rows import (
-    ACCURACY,
-    BOTH,
-    CROSS_FITTED,
-    ESTIMATED,
-    HALVES,
-    MAJORITY,
-    NO_SUBSET,
-    PLANTED,
-    REPAIRED,
-    SEED_MATCHED,
-    USUAL,
-    Coordinates,
-    is_majority,
-)
+from avbalance.evaluation.published import load_context, load_published, published_key
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
 
 LACKING = {
-    PLANTED: "the data carry no planted informativeness",
+    rows.PLANTED: "the data carry no planted informativeness",
     ANNOTATIONS: "nobody said which clips are heard and seen",
 }  # definition -> why a data set has none
 
@@ -50,6 +35,14 @@ class DrawnValue(NamedTuple):
 
     values: Floats
     n: int
+
+
+def mean_of(series: Sequence[Mapping[int, DrawnValue]]) -> dict[int, DrawnValue]:
+    """Mean of several values of each seed that all have, and the smallest n."""
+    return {
+        seed: DrawnValue(np.mean([each[seed].values for each in series], axis=0), min(each[seed].n for each in series))
+        for seed in set.intersection(*map(set, series))
+    }
 
 
 class Evidence:
@@ -95,10 +88,11 @@ class Evidence:
         generator = np.random.default_rng([self.statistics.seed, zlib.crc32(place.encode())])
         return clip_weights(clips, self.statistics.draws, generator)
 
-    def scores(self, run: RunFile, place: Coordinates) -> ClipScores | None:
+    def scores(self, run: RunFile, place: rows.Coordinates) -> ClipScores | None:
         """What a run scores on each clip, None where it was not tested so; UserError for other clips than before."""
         # Protocols that choose subsets are about the first version of the truth.
-        whole = place._replace(subset=OVERALL, protocol=REPAIRED if place.protocol == REPAIRED else NO_SUBSET)
+        version = place.protocol if place.protocol == rows.REPAIRED else rows.NO_SUBSET
+        whole = place._replace(subset=OVERALL, protocol=version)
         scores = self._clip_scores(run).get(whole)
         if scores is not None:
             self._same.check(run, whole, ("ids",), scores.ids)
@@ -107,84 +101,70 @@ class Evidence:
 
     # Values
 
-    def measured(self, role: str, run: str, metric: str, place: Coordinates = USUAL) -> dict[int, DrawnValue]:
+    def measured(self, role: str, run: str, metric: str, place: rows.Coordinates = rows.USUAL) -> dict[int, DrawnValue]:
         """Seed -> value of a run, in percent; raises NotTestable when the tier has no such run or the run none.
 
         Under subsets by estimate each seed has those of its own unimodal models, where there are any.
         """
         parts = []
         for definition in self.definitions(place):
-            of_seed = {}
-            for each in self.runs(role, self.measures.scorer(run, definition)):
-                scores = self.scores(each, place)
-                if scores is not None:
-                    mask = self.mask(role, place.subset, definition, each.seed)
-                    values = self._value(role, each, place, scores, metric, mask)
-                    if values is not None:
-                        of_seed[each.seed] = DrawnValue(values, len(scores.ids) if mask is None else int(mask.sum()))
-            if not of_seed:
+            files = self.runs(role, self.measures.scorer(run, definition))
+            values = {each.seed: self._value(role, each, place, metric, definition) for each in files}
+            parts.append({seed: value for seed, value in values.items() if value is not None})
+            if not parts[-1]:
                 raise NotTestable(self._lacking(role, run, metric, place))
-            parts.append(of_seed)
-        common = set.intersection(*map(set, parts))
-        return {
-            seed: DrawnValue(
-                np.mean([part[seed].values for part in parts], axis=0), min(part[seed].n for part in parts)
-            )
-            for seed in common
-        }
+        return mean_of(parts)
 
-    def guessed(self, role: str, run: str, metric: str, place: Coordinates) -> DrawnValue:
+    def guessed(self, role: str, run: str, metric: str, place: rows.Coordinates) -> DrawnValue:
         """The value of a row of no run: the most frequent class (of a labelling), or no event."""
-        labelling = run.removeprefix(MAJORITY).removeprefix("-") if is_majority(run) else ""
-        name = ACCURACY if is_majority(run) else metric
+        labelling = run.removeprefix(rows.MAJORITY).removeprefix("-") if rows.is_majority(run) else ""
+        name = rows.ACCURACY if rows.is_majority(run) else metric
         for each in self.paper.runs_on(self.info(role).data):
             scores = self.scores(each, place) if each.labelling == labelling else None
-            if scores is not None and name in scores.guess and is_majority(run) == (name == ACCURACY):
+            if scores is not None and name in scores.guess and rows.is_majority(run) == (name == rows.ACCURACY):
                 weights = self.weights(role, len(scores.ids), place.split)
                 return DrawnValue(weighted_mean(weights, scores.guess[name]), len(scores.ids))
         raise NotTestable(self._lacking(role, run, metric, place))
 
-    def tallies(self, role: str, run: str, condition: str = BOTH) -> dict[int, tuple[Tally, int]]:
-        """Seed -> the test clips of a run that classifies, counted under every drawing; and their number."""
-        place = Coordinates(condition=condition)
+    def tallies(self, role: str, run: str, condition: str = rows.BOTH) -> dict[int, Tally]:
+        """Seed -> the test clips of a run that classifies, counted as they are and under every drawing."""
+        place = rows.Coordinates(condition=condition)
         of_seed = {
-            each.seed: (self._tally(role, each, place, ""), len(scores.ids))
+            each.seed: self._tally(role, each, place, "")
             for each in self.runs(role, run)
             if (scores := self.scores(each, place)) is not None and scores.classes
         }
         if not of_seed:
-            raise NotTestable(self._lacking(role, run, ACCURACY, place))
+            raise NotTestable(self._lacking(role, run, rows.ACCURACY, place))
         return of_seed
 
     def _value(
-        self,
-        role: str,
-        run: RunFile,
-        place: Coordinates,
-        scores: ClipScores,
-        metric: str,
-        mask: NDArray[np.bool_] | None,
-    ) -> Floats | None:
-        """One value under every drawing; None for a metric that the run does not have."""
+        self, role: str, run: RunFile, place: rows.Coordinates, metric: str, definition: str
+    ) -> DrawnValue | None:
+        """One value on the clips of a subset; None for a metric that the run does not have there."""
+        scores = self.scores(run, place)
+        if scores is None:
+            return None
+        mask = self.mask(role, place.subset, definition, run.seed)
+        n = len(scores.ids) if mask is None else int(mask.sum())
         if metric in scores.of:
-            weights = self.weights(role, len(scores.ids), place.split)
-            own = scores.of[metric]
-            return weighted_mean(weights, own) if mask is None else weighted_mean(weights[:, mask], own[mask])
+            weights, own = self.weights(role, len(scores.ids), place.split), scores.of[metric]
+            inside = slice(None) if mask is None else mask
+            return DrawnValue(weighted_mean(weights[:, inside], own[inside]), n)
         head = next((head for head in scores.answers if head and metric.endswith(f"_{head}")), "")
         name = metric.removesuffix(f"_{head}") if head else metric
         if mask is not None or not scores.classes or name not in Metrics.__annotations__:
             return None
-        values: Floats = getattr(self._tally(role, run, place, head).metrics(), name)
-        return values
+        return DrawnValue(getattr(self._tally(role, run, place, head).metrics(), name), n)
 
-    def _tally(self, role: str, run: RunFile, place: Coordinates, head: str) -> Tally:
+    def _tally(self, role: str, run: RunFile, place: rows.Coordinates, head: str) -> Tally:
         scores = self.scores(run, place)
         assert scores is not None
         weights = self.weights(role, len(scores.ids), place.split)
         return tally(scores.truth, scores.answers[head], scores.classes, weights)
 
-    def _lacking(self, role: str, run: str, metric: str, place: Coordinates) -> str:
-        missing = [] if place.condition in (BOTH, NO_SUBSET) else [place.condition]
+    def _lacking(self, role: str, run: str, metric: str, place: rows.Coordinates) -> str:
+        missing = [] if place.condition in (rows.BOTH, rows.NO_SUBSET) else [place.condition]
         where = ", ".join([place.split, *missing, place.protocol, place.checkpoint])
         return f"{run} has no {metric} on {self.info(role).label} ({where})"
 
@@ -195,18 +175,18 @@ class Evidence:
         """Whether any data set of the paper has subsets by what people heard and saw."""
         return any(ANNOTATIONS in read_subsets(path) for path in self.paper.subsets().values())
 
-    def definitions(self, place: Coordinates) -> list[str]:
+    def definitions(self, place: rows.Coordinates) -> list[str]:
         """Subset definitions that a place averages over."""
         if place.subset == OVERALL:
-            return [NO_SUBSET]
-        return list(HALVES) if place.protocol == CROSS_FITTED else [place.protocol]
+            return [rows.NO_SUBSET]
+        return list(rows.HALVES) if place.protocol == rows.CROSS_FITTED else [place.protocol]
 
     def mask(self, role: str, subset: str, definition: str, seed: int) -> NDArray[np.bool_] | None:
         """Test clips (N,) of a subset under a seed, None for all of them; raises NotTestable when there is none."""
-        if definition == NO_SUBSET:
+        if definition == rows.NO_SUBSET:
             return None
-        own = f"{SEED_MATCHED}-{seed}"  # by the seed's own unimodal models, in place of the reference's
-        if definition == ESTIMATED and own in self._discrepancies(role):
+        own = f"{rows.SEED_MATCHED}-{seed}"  # by the seed's own unimodal models, in place of the reference's
+        if definition == rows.ESTIMATED and own in self._discrepancies(role):
             definition = own
         if definition == ANNOTATIONS and "dominated" in canonical_subset(subset):
             raise NotTestable("people say heard or seen, not by how much")
@@ -217,9 +197,9 @@ class Evidence:
 
     def matched_seeds(self, role: str, definition: str) -> dict[int, str]:
         """Seed -> definition: all seeds that have subsets by estimate; else the definition itself, under seed 0."""
-        prefix = f"{SEED_MATCHED}-"
+        prefix = f"{rows.SEED_MATCHED}-"
         own = {int(name.removeprefix(prefix)): name for name in self._discrepancies(role) if name.startswith(prefix)}
-        return own if definition == ESTIMATED and own else {0: definition}
+        return own if definition == rows.ESTIMATED and own else {0: definition}
 
     def discrepancy(self, role: str, definition: str) -> Floats:
         """Discrepancy (N,) of the test clips under a definition; raises NotTestable where there is none."""
@@ -233,26 +213,26 @@ class Evidence:
         info = self.info(role)
         if info.subsets is None:
             raise NotTestable(f"no subsets of {info.label} in this tier")
-        _, ids = self._same.first.get((info.data, "test", NO_SUBSET, "ids"), ("", None))
-        discrepancies = {}
-        for name, frame in read_subsets(info.subsets).items():
-            if ids is not None and not np.array_equal(frame["id"].to_numpy().astype(str), ids):
-                raise UserError(f"{info.subsets}: {name} covers other test clips than the predictions; make it again.")
-            discrepancies[name] = frame["discrepancy"].to_numpy(dtype=np.float64)
-        return discrepancies
+        _, ids = self._same.first.get((info.data, "test", rows.NO_SUBSET, "ids"), ("", None))
+        return read_discrepancies(info.subsets, ids)
 
     # What was published, and which trainings choose subsets
 
     def published_value(
-        self, role: str, run: str, subset: str, metric: str = ACCURACY, condition: str = BOTH
+        self, role: str, run: str, subset: str, metric: str = rows.ACCURACY, condition: str = rows.BOTH
     ) -> float | None:
         """The paper's own accuracy (or another metric) of a run on a subset, in percent; None when it prints none."""
         return self.published.get(published_key(self.label(role), self.paper.label(run), subset, metric, condition))
 
+    def context_value(self, role: str, run: str, metric: str) -> float | None:
+        """The first number of another paper for a run, in percent; None when none prints one."""
+        place = self.label(role), self.paper.label(run), metric
+        return next((each.value for each in self.context if each[:3] == place), None)
+
     def estimators(self, protocol: str) -> list[str]:
         """The unimodal runs that choose subsets and draw maps under a protocol; none where no training does."""
         whole = [self.confidence.audio, self.confidence.visual] if self.confidence else []
-        if protocol == CROSS_FITTED:
+        if protocol == rows.CROSS_FITTED:
             pairs = [self.measures.cross_fitted[run] for run in whole if run in self.measures.cross_fitted]
             return [run for pair in pairs for run in (pair.a, pair.b)]
-        return whole if protocol == ESTIMATED else []
+        return whole if protocol == rows.ESTIMATED else []

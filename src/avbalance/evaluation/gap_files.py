@@ -28,7 +28,6 @@ class GapFit:
     epoch: int
     mixture: Mixture | None
     reason: str
-    samples: int
     bic_1: float | None
     bic_2: float | None
     gap_mean: float
@@ -84,7 +83,6 @@ def _fit(entry: Mapping[str, Any]) -> GapFit:
         epoch=int(entry["epoch"]),
         mixture=None if mixture is None else Mixture(**mixture),
         reason=str(entry["reason"]),
-        samples=int(entry["samples"]),
         bic_1=entry["bic_1"],
         bic_2=entry["bic_2"],
         gap_mean=float(entry["gap_mean"]),

@@ -37,47 +37,21 @@ from avbalance.analysis import parsing_scores as parsing
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
 from avbalance.analysis.parsing_scores import ParsingScores, score_segments
 from avbalance.analysis.relevance import Metrics, metrics
-from avbalance.analysis.subsets import (
-    ANNOTATIONS,
-    OVERALL,
-    SIDES,
-    TIE,
-    check_nested,
-    read_subsets,
-    subset_mask,
-    subset_names,
-)
+from avbalance.analysis.subsets import ANNOTATIONS, OVERALL, SIDES, TIE, check_nested, subset_mask, subset_names
 from avbalance.declared import Declared, Run, among, read
 from avbalance.errors import UserError
-from avbalance.evaluation import measure_learning
-from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores
+from avbalance.evaluation import measure_learning, rows
+from avbalance.evaluation.clip_scores import ClipScores, SameClips, clip_scores, read_discrepancies
 from avbalance.evaluation.paper import Paper, RunFile
-from avbalance.evaluation.rows import (
-    ACCURACY,
-    CHANCE,
-    CROSS_FITTED,
-    EVENTS,
-    HALVES,
-    HEADS,
-    NO_EVENT,
-    NO_SUBSET,
-    SEED_MATCHED,
-    Coordinates,
-    Row,
-    majority,
-)
 from avbalance.table_files import read_parquet, write_parquet
 
 GROUP = ["dataset", "run", "seed", "split", "condition", "protocol", "checkpoint", "metric"]
-COLUMNS = (
-    "dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n"
-)  # fmt: skip
-
+COLUMNS = ("dataset", "run", "seed", "split", "subset", "condition", "protocol", "checkpoint", "metric", "value", "n")
 
 METRICS = tuple(each.name for each in fields(Metrics))
-FURTHER = tuple(name for name in METRICS if name != ACCURACY)  # accuracy is always measured
-COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in HEADS), *parsing.METRICS, *parsing.MEANS)
-MEASURED = (*COMPARED, CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
+FURTHER = tuple(name for name in METRICS if name != rows.ACCURACY)  # accuracy is always measured
+COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in rows.HEADS), *parsing.METRICS, *parsing.MEANS)
+MEASURED = (*COMPARED, rows.CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
 
 
 class Halves(Declared):
@@ -108,7 +82,7 @@ class Measures(Declared):
         that no model is scored on a subset that its own confidence chose.
         """
         pair = self.cross_fitted.get(run)
-        return str(getattr(pair, HALVES[definition])) if pair and definition in HALVES else run
+        return str(getattr(pair, rows.HALVES[definition])) if pair and definition in rows.HALVES else run
 
 
 def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
@@ -120,16 +94,16 @@ def measure(paper: Paper, measures: Mapping[str, Any], out: str | Path) -> None:
     """
     declared = read(Measures, measures, "tables.yaml, measures")
     subsets = paper.subsets()
-    rows: list[Row] = []
+    table: list[rows.Row] = []
     for data in dict.fromkeys(run.dataset for run in paper.runs):
         runs = paper.runs_on(data)
         if len({(run.run, run.seed) for run in runs}) < len(runs):
-            raise UserError(f"{data}: a run is listed twice with one seed; mend the run sheet.")
-        rows.extend(_DataSet(runs, subsets.get(data), declared).rows())
-        rows.extend(measure_learning.rows(runs, declared))
-    if not rows:
+            raise UserError(f"{data}: a run is listed twice with one seed; correct the run sheet.")
+        table += _DataSet(runs, subsets.get(data), declared).measured()
+        table += measure_learning.rows(runs, declared)
+    if not table:
         raise UserError(f"{paper.slug}: no run has predictions to measure; train first.")
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(table, columns=list(COLUMNS))
     frame = pd.concat([frame, _cross_fitted_means(frame)], ignore_index=True)
     frame = frame.sort_values(["dataset", "run", "seed", *COLUMNS[3:9]], ignore_index=True)
     assert_identity(frame)
@@ -149,10 +123,10 @@ class _DataSet:
     def __init__(self, runs: list[RunFile], subsets: str | None, measures: Measures) -> None:
         self.runs, self.subsets, self.measures = runs, subsets, measures
         self._same = SameClips()
-        self._masks: dict[str, dict[str, NDArray[np.bool_]]] | None = None  # definition -> subset -> test clips
+        self._masks: dict[str, dict[str, NDArray[np.bool_]]] = {}  # definition -> subset -> test clips
         self._references: set[tuple[str, str, str, int]] = set()  # whose rows are there
 
-    def rows(self) -> Iterator[Row]:
+    def measured(self) -> Iterator[rows.Row]:
         for run in self.runs:
             for place, scores in clip_scores(run).items():
                 task = scores.truth.ndim
@@ -164,9 +138,9 @@ class _DataSet:
                 else:
                     yield from _parsing_rows(_row(run, place), scores, scores.parsing)
 
-    def _reference_rows(self, run: RunFile, place: Coordinates, scores: ClipScores) -> Iterator[Row]:
+    def _reference_rows(self, run: RunFile, place: rows.Coordinates, scores: ClipScores) -> Iterator[rows.Row]:
         """What needs no model, once for each part: the most frequent label, or no event at all."""
-        name = majority(run.labelling) if scores.parsing is None else NO_EVENT
+        name = rows.majority(run.labelling) if scores.parsing is None else rows.NO_EVENT
         key = (name, place.split, place.protocol, scores.truth.ndim)
         if key in self._references:
             return
@@ -174,72 +148,67 @@ class _DataSet:
         base = {**_row(run, place._replace(condition="none", checkpoint="none")), "run": name, "seed": 0}
         if scores.parsing is None:
             count = int(np.unique(scores.truth, return_counts=True)[1].max())
-            yield {**base, "metric": CHANCE, "value": 100.0 * count / scores.truth.size, "n": scores.truth.size}
+            yield {**base, "metric": rows.CHANCE, "value": 100.0 * count / scores.truth.size, "n": scores.truth.size}
         else:
             nothing = np.zeros_like(scores.truth[:, 0])
             none = score_segments(nothing, nothing, scores.truth[:, 0], scores.truth[:, 1])
             yield from _score_rows(base, none, (*parsing.METRICS, *parsing.MEANS))
 
-    def _accuracy_rows(self, run: RunFile, place: Coordinates, scores: ClipScores) -> Iterator[Row]:
+    def _accuracy_rows(self, run: RunFile, place: rows.Coordinates, scores: ClipScores) -> Iterator[rows.Row]:
         """Accuracies of a run that classifies or locates, on all clips and on subsets, and further metrics."""
         correct = scores.answers[""] == scores.truth
         base = _row(run, place)
-        yield {**base, "metric": ACCURACY, "value": 100.0 * int(correct.sum()) / correct.size, "n": correct.size}
+        yield {**base, "metric": rows.ACCURACY, "value": 100.0 * int(correct.sum()) / correct.size, "n": correct.size}
         if scores.classes and self.subsets is not None and place.split == "test":
-            yield from self._subset_rows(run, base, correct, scores)
+            self._masks = self._masks or self._read_masks(scores.ids)
+            yield from self._subset_rows(run, base, correct)
         for head, answers in scores.answers.items():
-            wanted = self.measures.metrics if not head else [ACCURACY, *self.measures.metrics]
+            wanted = self.measures.metrics if not head else [rows.ACCURACY, *self.measures.metrics]
             if scores.classes and wanted and (not head or self.measures.heads):
                 whole = metrics(scores.truth, answers)
                 for name in wanted:
                     metric = f"{name}_{head}" if head else name
                     yield {**base, "metric": metric, "value": getattr(whole, name), "n": correct.size}
 
-    def _subset_rows(self, run: RunFile, base: Row, correct: NDArray[np.bool_], scores: ClipScores) -> Iterator[Row]:
+    def _subset_rows(self, run: RunFile, base: rows.Row, correct: NDArray[np.bool_]) -> Iterator[rows.Row]:
         """Rows of a run, and of the run in whose place it is scored under cross-fitting."""
-        if self._masks is None:
-            self._masks = self._read_masks(scores)
         halves = {run for pair in self.measures.cross_fitted.values() for run in (pair.a, pair.b)}
         names = dict.fromkeys(each.run for each in self.runs if each.run not in halves)
         for definition, masks in self._masks.items():
             prefix, _, seed = definition.rpartition("-")
-            matched = prefix == SEED_MATCHED
+            matched = prefix == rows.SEED_MATCHED
             if matched and run.seed != int(seed):
                 continue
             for name in (name for name in names if self.measures.scorer(name, definition) == run.run):
-                own = {**base, "run": name, "protocol": SEED_MATCHED if matched else definition, "metric": ACCURACY}
+                protocol = rows.SEED_MATCHED if matched else definition
+                own = {**base, "run": name, "protocol": protocol, "metric": rows.ACCURACY}
                 for subset, mask in masks.items():
                     if n := int(mask.sum()):
                         yield {**own, "subset": subset, "value": 100.0 * int(correct[mask].sum()) / n, "n": n}
 
-    def _read_masks(self, scores: ClipScores) -> dict[str, dict[str, NDArray[np.bool_]]]:
-        """Definition -> subset -> test clips (N,); raises UserError when the file covers others than the scores."""
+    def _read_masks(self, ids: NDArray[np.str_]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """Definition -> subset -> test clips (N,); raises UserError when the file covers others than `ids`."""
         masks = {}
-        for definition, frame in read_subsets(str(self.subsets)).items():
-            if not np.array_equal(frame["id"].to_numpy().astype(str), scores.ids):
-                raise UserError(
-                    f"{self.subsets}: {definition} covers other test clips than the predictions; make it again."
-                )
-            discrepancy = frame["discrepancy"].to_numpy(dtype=np.float64)
+        for definition, discrepancy in read_discrepancies(str(self.subsets), ids).items():
             check_nested(discrepancy, self.measures.thresholds)
             names = subset_names([] if definition == ANNOTATIONS else self.measures.thresholds)
             masks[definition] = {name: subset_mask(discrepancy, name) for name in names}
         return masks
 
 
-def _row(run: RunFile, place: Coordinates) -> Row:
+def _row(run: RunFile, place: rows.Coordinates) -> rows.Row:
     return {"dataset": run.dataset, "run": run.run, "seed": run.seed, **place._asdict()}
 
 
-def _parsing_rows(base: Row, scores: ClipScores, whole: ParsingScores) -> Iterator[Row]:
+def _parsing_rows(base: rows.Row, scores: ClipScores, whole: ParsingScores) -> Iterator[rows.Row]:
     """Scores of all videos and, against the first version of the truth, of those on each side of their event lead."""
     yield from _score_rows(base, whole, scores.of)
-    if base["protocol"] == NO_SUBSET:
+    if base["protocol"] == rows.NO_SUBSET:
         lead = event_lead(scores.truth)
         for subset in (*(f"{side}_preferred" for side in SIDES), TIE):
             mask = subset_mask(lead, subset)
             if mask.any():
-                own = {**base, "protocol": EVENTS, "subset": subset}
+                own = {**base, "protocol": rows.EVENTS, "subset": subset}
                 yield from _score_rows(own, ParsingScores(whole.per_video[mask]), scores.of)
 
 
@@ -250,7 +219,7 @@ def event_lead(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
     return lead
 
 
-def _score_rows(base: Row, scores: ParsingScores, wanted: Iterable[str]) -> Iterator[Row]:
+def _score_rows(base: rows.Row, scores: ParsingScores, wanted: Iterable[str]) -> Iterator[rows.Row]:
     values = scores.dataset()
     values |= {name: float(np.mean([values[metric] for metric in members])) for name, members in parsing.MEANS.items()}
     for metric in wanted:
@@ -258,11 +227,11 @@ def _score_rows(base: Row, scores: ParsingScores, wanted: Iterable[str]) -> Iter
 
 
 def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:
-    halves = frame[frame["protocol"].isin(list(HALVES))]
+    halves = frame[frame["protocol"].isin(list(rows.HALVES))]
     keys = [name for name in COLUMNS if name not in ("protocol", "value", "n")]
     grouped = halves.groupby(keys, sort=True).agg(value=("value", "mean"), n=("n", "min"), parts=("value", "size"))
-    whole = grouped[grouped["parts"] == len(HALVES)].reset_index()
-    return whole.assign(protocol=CROSS_FITTED)[list(COLUMNS)]
+    whole = grouped[grouped["parts"] == len(rows.HALVES)].reset_index()
+    return whole.assign(protocol=rows.CROSS_FITTED)[list(COLUMNS)]
 
 
 def assert_identity(frame: pd.DataFrame) -> None:
@@ -271,13 +240,13 @@ def assert_identity(frame: pd.DataFrame) -> None:
     Holds for every run, seed and definition with subsets; the averaged cross-fitted rows are left to their
     two parts. Raises UserError naming the first group where it fails.
     """
-    chosen = frame[(frame["metric"] == ACCURACY) & ~frame["protocol"].isin([NO_SUBSET, CROSS_FITTED])]
-    parts = ("audio_preferred", "visual_preferred", TIE)
-    for group, rows in chosen.groupby(GROUP, sort=True):
-        cells = {
-            row.subset: np.array([round(float(str(row.value)) * int(str(row.n)) / 100), int(str(row.n))])
-            for row in rows.itertuples()
-        }
-        total = sum((cells[name] for name in parts if name in cells), start=np.zeros(2, dtype=np.int64))
-        if OVERALL not in cells or not np.array_equal(total, cells[OVERALL]):
-            raise UserError(f"measurements: the subsets of {group} do not add up to overall; measure again.")
+    chosen = frame[(frame["metric"] == rows.ACCURACY) & ~frame["protocol"].isin([rows.NO_SUBSET, rows.CROSS_FITTED])]
+    counts = chosen.assign(right=(chosen["value"] * chosen["n"] / 100).round())
+    overall, parts = (
+        counts[counts["subset"].isin(names)].groupby(GROUP)[["right", "n"]].sum()
+        for names in ([OVERALL], ["audio_preferred", "visual_preferred", TIE])
+    )
+    groups = overall.index.union(parts.index)
+    wrong = (overall.reindex(groups) != parts.reindex(groups, fill_value=0)).any(axis=1)
+    if wrong.any():
+        raise UserError(f"measurements: the subsets of {wrong.idxmax()} do not add up to overall; measure again.")

@@ -31,7 +31,7 @@ class Outcome:
     """What one comparison came to, in `unit`.
 
     low, high, detectable: the interval at its level, and the true effect that it would find in four of five
-    repetitions; error: standard error; p: corrected for `looks` alternatives of which one suffices; n: clips in the
+    repetitions; error: standard error; p: corrected for alternatives of which one suffices; n: clips in the
     smallest subset; seeds: the effects under the seeds `numbers`; published: the effect in the paper's numbers, of its
     best alternative; tie_agrees: a published effect of 0 has the right sign; context: `published` rests on a number of
     another paper; reason: why it is not testable.
@@ -61,17 +61,17 @@ class Outcome:
 class Trial:
     """A comparison before it is judged: its outcome so far, and its estimate unless it is not testable.
 
-    looks: alternatives of which one suffices; each is judged at its share of the level (Bonferroni).
+    alternatives: how many, of which one suffices; each is judged at its share of the level (Bonferroni).
     """
 
     outcome: Outcome
     estimate: EffectEstimate | None = None
-    looks: int = 1
+    alternatives: int = 1
 
     @property
     def p(self) -> float:
         """Two-sided p value; 1 for what is not testable."""
-        return 1.0 if self.estimate is None else min(self.looks * self.estimate.p, 1.0)
+        return 1.0 if self.estimate is None else min(self.alternatives * self.estimate.p, 1.0)
 
 
 def attempt(bare: Outcome, trial: Callable[[], Trial]) -> Trial:
@@ -139,7 +139,7 @@ def judged(trials: Sequence[Trial], level: float) -> list[Outcome]:
 
 def _judged(trial: Trial, alpha: float) -> Outcome:
     assert trial.estimate is not None
-    effect, single = trial.estimate.effect, alpha / trial.looks
+    effect, single = trial.estimate.effect, alpha / trial.alternatives
     decided = trial.p <= alpha
     width = trial.estimate.half_width(single)
     return replace(

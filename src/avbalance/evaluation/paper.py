@@ -1,4 +1,4 @@
-"""What evaluation and reporting know about a paper: its data sets, run labels, files and declarations."""
+"""What evaluation and reporting know about a paper: its data sets, run labels and files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
-
-LISTS = ("published", "tables", "figures", "claims", "checks", "illustrations")
-MAPPINGS = ("measures", "statistics", "confidence")
-WORDS = ("verdict",)
 
 
 @dataclass(frozen=True)
@@ -91,16 +87,13 @@ class Paper:
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
         """Build from plain JSON; raises UserError naming the key that is missing or unknown."""
         try:
-            return cls(
-                slug=str(record["slug"]),
-                title=str(record["title"]),
-                published=str(record["published"]),
-                datasets={role: DatasetInfo.from_dict(role, info) for role, info in record["datasets"].items()},
-                labels=dict(record["labels"]),
-                runs=tuple(RunFile(**run) for run in record["runs"]),
-                cuts=tuple(dict(cut) for cut in record.get("cuts") or ()),
-                builds_on=tuple(record.get("builds_on") or ()),
-            )
+            typed = {
+                "datasets": {role: DatasetInfo.from_dict(role, info) for role, info in record["datasets"].items()},
+                "runs": tuple(RunFile(**run) for run in record["runs"]),
+                "cuts": tuple(record.get("cuts", ())),
+                "builds_on": tuple(record.get("builds_on", ())),
+            }
+            return cls(**{**record, **typed})
         except (KeyError, TypeError) as error:
             raise UserError(f"the paper's description is not whole: {error}.") from error
 
@@ -127,19 +120,9 @@ class Paper:
 
     def subsets(self) -> dict[str, str]:
         """Name on disk -> subsets file, for every data set that has one, generator seeds included."""
-        files = {info.data: info.subsets for info in self.all_datasets()}
-        return {data: path for data, path in files.items() if data is not None and path is not None}
+        return {str(info.data): info.subsets for info in self.all_datasets() if info.subsets is not None}
 
     def all_datasets(self) -> list[DatasetInfo]:
         """Every data set that the tier makes, each followed by those of further generator seeds."""
         made = [info for info in self.datasets.values() if info.data is not None]
         return [each for info in made for each in (info, *info.generators.values())]
-
-
-def declarations_of(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """The declarations that evaluation and reporting read, with empty ones where a paper has none.
-
-    declared: the merged content of a paper's YAML files; other keys are ignored.
-    """
-    words = {key: declared.get(key) for key in WORDS}
-    return words | {key: declared.get(key) or [] for key in LISTS} | {key: declared.get(key) or {} for key in MAPPINGS}

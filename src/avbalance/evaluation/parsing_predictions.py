@@ -7,14 +7,14 @@ Axes: N rows (a video under one checkpoint), T segments, C classes; of an axis o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
@@ -30,11 +30,12 @@ from avbalance.analysis.parsing_scores import (
 )
 from avbalance.declared import Declared, read
 from avbalance.errors import UserError
+from avbalance.evaluation.predictions import KEY, check_rows, malformed, matrix
 from avbalance.evaluation.rows import NO_SUBSET, REPAIRED, Coordinates
+from avbalance.table_files import read_parquet
 
 CLASSIFICATION, PARSING, LOCALISATION = "classification", "parsing", "localisation"
 CARD = b"avbalance"
-COMMON = ("id", "split", "condition", "checkpoint")
 VIDEO_LEVEL = 3  # P, p_a, p_v
 
 Strings = NDArray[np.str_]
@@ -131,119 +132,78 @@ class LocalisationPredictions(Rows):
 
 def kind_of(path: str | Path) -> str:
     """The task whose predictions a file holds; raises UserError for a file that is none."""
-    card = _card(path, _opened(path, pq.read_schema))
+    card = _card(path)
     return card.task if card else CLASSIFICATION
 
 
 def read_parsing(path: str | Path) -> ParsingPredictions:
     """Read predictions of the task parsing; raises UserError for files that are absent, empty or malformed."""
-    columns = ("frame_prob", "video_prob", "truth_audio", "truth_visual", "truth_audio_repaired")
-    table, card, common = _read(path, PARSING, columns)
+    truths = ("truth_audio", "truth_visual", "truth_audio_repaired")
+    frame, card, common = _read(path, PARSING, ("frame_prob", "video_prob", *truths))
     classes, segments = len(card.classes), card.segments
-    frames = _matrix(path, table, "frame_prob", segments * 2 * classes)
-    videos = _matrix(path, table, "video_prob", VIDEO_LEVEL * classes)
-    audio, visual = (_cells(path, table, name, (classes, segments)) for name in ("truth_audio", "truth_visual"))
-    repaired, second = None, table["truth_audio_repaired"]
-    if second.null_count < table.num_rows:  # a video that has no second version keeps the first
-        known = pc.is_valid(second).to_numpy()[:, None, None]
-        repaired = np.where(known, _cells(path, table, "truth_audio_repaired", (classes, segments)), audio)
+    for name in truths[:2]:
+        if frame[name].isna().any():
+            raise malformed(path, f"{name} is not known for every video")
+    audio, visual, repaired = (_cells(frame, name, path, (classes, segments)) for name in truths)
+    known = frame["truth_audio_repaired"].notna().to_numpy()[:, None, None]
     return ParsingPredictions(
         **common,
         gate=card.gate,
-        frame_prob=frames.reshape(-1, segments, 2, classes),
-        video_prob=videos.reshape(-1, VIDEO_LEVEL, classes),
+        frame_prob=matrix(frame, "frame_prob", path, segments * 2 * classes).reshape(-1, segments, 2, classes),
+        video_prob=matrix(frame, "video_prob", path, VIDEO_LEVEL * classes).reshape(-1, VIDEO_LEVEL, classes),
         truth_audio=audio,
         truth_visual=visual,
-        truth_audio_repaired=repaired,
+        # a video that has no second version keeps the first
+        truth_audio_repaired=np.where(known, repaired, audio) if known.any() else None,
     )
 
 
 def read_localisation(path: str | Path) -> LocalisationPredictions:
     """Read predictions of the task localisation; raises UserError for files that are absent, empty or malformed."""
-    table, card, common = _read(path, LOCALISATION, ("label", "logits"))
+    frame, card, common = _read(path, LOCALISATION, ("label", "logits"))
     classes, segments = len(card.classes), card.segments
-    label = _matrix(path, table, "label", segments).astype(np.int16)
+    label = matrix(frame, "label", path, segments).astype(np.int16)
     if ((label < 0) | (label >= classes)).any():
-        raise _malformed(path, f"a label is not one of its {classes} classes")
-    logits = _matrix(path, table, "logits", segments * classes).reshape(-1, segments, classes)
+        raise malformed(path, f"a label is not one of its {classes} classes")
+    logits = matrix(frame, "logits", path, segments * classes).reshape(-1, segments, classes)
     return LocalisationPredictions(**common, label=label, logits=logits)
 
 
-def _opened(path: str | Path, read: Callable[[str | Path], Any]) -> Any:
+def _card(path: str | Path) -> PredictionCard | None:
+    """What the metadata of a file say; None for classification."""
     try:
-        return read(path)
+        text = (pq.read_schema(path).metadata or {}).get(CARD)
     except (OSError, pa.ArrowException) as error:
         said = " ".join(str(error).split())
         raise UserError(f"{path}: not a readable table ({said}); run the step that writes it: train.") from error
-
-
-def _malformed(path: str | Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}; delete the run's folder and run it again.")
-
-
-def _card(path: str | Path, schema: pa.Schema) -> PredictionCard | None:
-    """What the metadata say; None for classification."""
-    text = (schema.metadata or {}).get(CARD)
     if text is None:
         return None
     try:
         return read(PredictionCard, json.loads(text), f"{path}, metadata")
     except ValueError as error:
-        raise _malformed(path, f"its metadata are not JSON ({error})") from error
+        raise malformed(path, f"its metadata are not JSON ({error})") from error
 
 
-def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pa.Table, PredictionCard, dict[str, Any]]:
-    """The table of a file, its card, and the fields of Rows; raises UserError for a video twice at a checkpoint."""
-    table = _opened(path, pq.read_table).combine_chunks()
-    card = _card(path, table.schema)
+def _read(path: str | Path, task: str, columns: tuple[str, ...]) -> tuple[pd.DataFrame, PredictionCard, dict[str, Any]]:
+    """The rows of a file, its card, and the fields of Rows; raises UserError for those of another task."""
+    card = _card(path)
     if card is None or card.task != task:
         said = card.task if card else CLASSIFICATION
         raise UserError(
             f"{path}: holds predictions of {said}, not of {task}; give the run the task that it was made for."
         )
-    for name in (*COMMON, *columns):
-        if name not in table.column_names:
-            raise _malformed(path, f"has no column {name!r}")
-        if name in COMMON and table[name].null_count:
-            raise _malformed(path, f"the column {name} is not whole")
-    if table.num_rows == 0:
-        raise _malformed(path, "holds no predictions")
-    counted = table.group_by(list(COMMON)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1))
-    if twice.num_rows:
-        raise _malformed(path, f"video {twice['id'][0].as_py()} is predicted twice")
-    strings = {name: table[name].to_numpy().astype(str) for name in COMMON}
-    return table, card, {"path": str(path), "classes": tuple(card.classes), **strings}
+    frame = read_parquet(path, (*KEY, *columns), "train")
+    check_rows(frame, path)
+    strings = {name: frame[name].to_numpy().astype(str) for name in KEY}
+    return frame, card, {"path": str(path), "classes": tuple(card.classes), **strings}
 
 
-def _lists(path: str | Path, table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All values of a column of lists, and the lengths of the lists, -1 of a null."""
-    column = pa.concat_arrays(table[name].chunks)
-    if not pa.types.is_list(column.type):
-        raise _malformed(path, f"{name} does not hold lists")
-    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
-    return column.flatten().to_numpy(zero_copy_only=False), lengths
-
-
-def _matrix(path: str | Path, table: pa.Table, name: str, width: int) -> NDArray[Any]:
-    """A column of lists of `width` finite numbers, as (N, width)."""
-    values, lengths = _lists(path, table, name)
-    if (lengths != width).any():
-        raise _malformed(path, f"{name} must be lists of {width} numbers")
-    finite = np.isfinite(values.reshape(-1, width)).all(axis=1)
-    if not finite.all():
-        raise _malformed(path, f"{name} of video {table['id'][int(finite.argmin())].as_py()} is not finite")
-    return values.reshape(-1, width)
-
-
-def _cells(path: str | Path, table: pa.Table, name: str, shape: tuple[int, int]) -> BoolArray:
+def _cells(frame: pd.DataFrame, name: str, path: str | Path, shape: tuple[int, int]) -> BoolArray:
     """Lists of the numbers c * T + t of active cells as masks (N, C, T); a null list has none."""
-    values, lengths = _lists(path, table, name)
-    if name != "truth_audio_repaired" and (lengths < 0).any():
-        raise _malformed(path, f"{name} is not known for every video")
-    size = shape[0] * shape[1]
-    if len(values) and not (values.dtype.kind in "iu" and values.min() >= 0 and values.max() < size):
-        raise _malformed(path, f"{name} has cells outside its {shape[0]} classes x {shape[1]} segments")
-    masks = np.zeros((table.num_rows, size), dtype=bool)
-    masks[np.repeat(np.arange(table.num_rows), np.maximum(lengths, 0)), values.astype(np.intp)] = True
+    masks = np.zeros((len(frame), shape[0] * shape[1]), dtype=bool)
+    for mask, cells in zip(masks, frame[name], strict=True):
+        if cells is not None and len(cells):
+            if cells.min() < 0 or cells.max() >= len(mask):
+                raise malformed(path, f"{name} has cells outside its {shape[0]} classes x {shape[1]} segments")
+            mask[cells] = True
     return masks.reshape(-1, *shape)

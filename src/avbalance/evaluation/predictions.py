@@ -25,53 +25,62 @@ SCHEMA = pa.schema(
         ("logits_visual", pa.list_(pa.float32())),
     ]
 )
-KEY = ["id", "split", "condition", "checkpoint"]
+KEY = ["id", "split", "condition", "checkpoint"]  # of every task
 
 
 def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
     """Validate and write predictions; logits_audio and logits_visual may be absent (written as null)."""
-    whole = frame.copy()
-    for column in ("logits_audio", "logits_visual"):
-        if column not in whole.columns:
-            whole[column] = None
-    validate_predictions(whole, path)
+    absent = [name for name in ("logits_audio", "logits_visual") if name not in frame.columns]
+    whole = frame.assign(**dict.fromkeys(absent))
+    _validate(whole, path)
     write_parquet(path, whole[SCHEMA.names], SCHEMA)
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read and validate predictions; raises UserError for files that are absent, broken or empty."""
     frame = read_parquet(path, tuple(SCHEMA.names), "train")
-    validate_predictions(frame, path)
+    _validate(frame, path)
     return frame
 
 
-def validate_predictions(frame: pd.DataFrame, path: str | Path) -> None:
+def _validate(frame: pd.DataFrame, path: str | Path) -> None:
     """Raise UserError for no rows, a clip twice, logits missing or not finite, labels out of range."""
-    remedy = "delete the run's folder and run it again"
-    lacking = [name for name in SCHEMA.names if name not in frame.columns]
-    if lacking:
-        raise UserError(f"{path}: has no column {lacking[0]!r}; {remedy}.")
-    if frame.empty:
-        raise UserError(f"{path}: holds no predictions; {remedy}.")
-    twice = frame.duplicated(KEY)
-    if twice.any():
-        raise UserError(f"{path}: clip {frame.loc[twice, 'id'].iloc[0]} is predicted twice; {remedy}.")
-    logits = logits_array(frame["logits"], path)
-    broken = ~np.isfinite(logits).all(axis=1)
-    if broken.any():
-        raise UserError(f"{path}: clip {frame['id'].to_numpy()[broken][0]} has logits that are not finite; {remedy}.")
-    labels = frame["label"].to_numpy()
-    outside = (labels < 0) | (labels >= logits.shape[1])
+    check_rows(frame, path)
+    classes, labels = matrix(frame, "logits", path).shape[1], frame["label"].to_numpy()
+    outside = (labels < 0) | (labels >= classes)
     if outside.any():
         first = frame.loc[outside, ["id", "label"]].iloc[0]
-        raise UserError(
-            f"{path}: clip {first['id']} has label {first['label']}, but there are {logits.shape[1]} classes."
-        )
+        raise UserError(f"{path}: clip {first['id']} has label {first['label']}, but there are {classes} classes.")
 
 
-def logits_array(column: pd.Series, path: str | Path = "predictions") -> NDArray[np.float64]:
-    """A column of equally long lists as an array (N, C) in float64; raises UserError where they are not."""
-    rows: list[Any] = column.to_list()
-    if any(row is None or np.ndim(row) != 1 for row in rows) or len({len(row) for row in rows}) > 1:
-        raise UserError(f"{path}: the logits are not equally long lists; delete the run's folder and run it again.")
-    return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+def check_rows(frame: pd.DataFrame, path: str | Path) -> None:
+    """Raise UserError unless there are rows, each of another clip, part, condition or checkpoint."""
+    if frame.empty:
+        raise malformed(path, "holds no predictions")
+    for name in KEY:
+        if frame[name].isna().any():
+            raise malformed(path, f"the column {name} is not whole")
+    twice = frame.duplicated(KEY)
+    if twice.any():
+        raise malformed(path, f"clip {frame.loc[twice, 'id'].iloc[0]} is predicted twice")
+
+
+def matrix(frame: pd.DataFrame, name: str, path: str | Path, width: int | None = None) -> NDArray[Any]:
+    """A column of equally long lists (of `width` numbers) as an array (N, width); raises UserError where they are not.
+
+    And, naming the first clip, for numbers that are not finite.
+    """
+    rows: list[Any] = frame[name].to_list()
+    lengths = {len(row) if np.ndim(row) == 1 else None for row in rows}
+    if None in lengths or len(lengths) > 1 or (width is not None and lengths != {width}):
+        raise malformed(path, f"{name} must be equally long lists" + (f" of {width} numbers" if width else ""))
+    values = np.array(rows).reshape(len(rows), -1)
+    broken = ~np.isfinite(values).all(axis=1)
+    if broken.any():
+        raise malformed(path, f"{name} of clip {frame['id'].to_numpy()[broken][0]} are not finite")
+    return values
+
+
+def malformed(path: str | Path, what: str) -> UserError:
+    """What is wrong with a file of predictions, and what helps."""
+    return UserError(f"{path}: {what}; delete the run's folder and run it again.")

@@ -1,10 +1,16 @@
-"""Published numbers, read from a paper's CSV files and keyed like our measurements; none stands in code."""
+"""Published numbers, read from a paper's CSV files and keyed like our measurements; none stands in code.
+
+Numbers that other papers print for methods on the same data come from other networks, schedules and selections. They
+are context, never published numbers of this paper: a table names them in its notes and a claim's published verdict may
+use them where it says so; no cell holds them.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
@@ -84,14 +90,47 @@ def published_files(given: Given, where: str = "tables.yaml", known: Known | Non
 def load_published(folder: str | Path, given: Given) -> dict[Key, float]:
     """(dataset, run, subset, metric) -> published value, all in the paper's own names; see `published_key`.
 
-    Where two files give one cell the earlier file counts. Other papers' numbers are left out (see context.py). Raises
-    UserError when two files differ by more than the reading error of a drawing.
+    Where two files give one cell the earlier file counts. Other papers' numbers are left out. Raises UserError when
+    two files differ by more than the reading error of a drawing.
     """
-    return load_values(folder, [each for each in published_files(given) if not each.context])
+    return _load(folder, [each for each in published_files(given) if not each.context])
 
 
-def load_values(folder: str | Path, files: Iterable[PublishedFile]) -> dict[Key, float]:
-    """The same of all `files`."""
+class Elsewhere(NamedTuple):
+    """One number of another paper: data set and run in this paper's names, metric, value in percent, whose it is."""
+
+    dataset: str
+    run: str
+    metric: str
+    value: float
+    source: str
+
+
+def load_context(folder: str | Path, given: Given) -> list[Elsewhere]:
+    """All numbers of the files that say `context: <whose they are>`, in their order; raises as `load_published`."""
+    return [
+        Elsewhere(key[0], key[1], key[3], value, declared.context)
+        for declared in published_files(given)
+        if declared.context
+        for key, value in _load(folder, [declared]).items()
+    ]
+
+
+def context_lines(numbers: Sequence[Elsewhere], datasets: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    """A line per source, data set and metric, for the notes of a table."""
+    told: dict[tuple[str, ...], list[str]] = {}
+    for each in numbers:
+        told.setdefault((each.source, each.dataset, each.metric), []).append(f"{each.run} {each.value:.2f}")
+    sources = dict.fromkeys(each.source for each in numbers)
+    return [
+        f"Context, from another paper ({source}), not numbers of this one: {dataset}, "
+        f"{metric.replace('_', ' ')} (%): {'; '.join(told[source, dataset, metric])}."
+        for source, dataset, metric in itertools.product(sources, datasets, metrics)
+        if (source, dataset, metric) in told
+    ]
+
+
+def _load(folder: str | Path, files: Iterable[PublishedFile]) -> dict[Key, float]:
     values: dict[Key, float] = {}
     for declared in files:
         path = Path(folder) / declared.file

@@ -6,7 +6,7 @@ reported is the alternative that decides. The published effect is that of the pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,25 +15,9 @@ from avbalance.analysis.conditions import PROBES, find
 from avbalance.analysis.parsing_scores import MEANS, METRICS
 from avbalance.analysis.statistics import Floats
 from avbalance.analysis.subsets import OVERALL
-from avbalance.evaluation.context import context_value
-from avbalance.evaluation.evidence import DrawnValue, Evidence
+from avbalance.evaluation import rows
+from avbalance.evaluation.evidence import Evidence, mean_of
 from avbalance.evaluation.outcomes import SHOWN, NotTestable, Outcome, Trial, best, trial_of
-from avbalance.evaluation.rows import (
-    ACCURACY,
-    BOTH,
-    CROSS_FITTED,
-    HALVES,
-    MAJORITY,
-    NO_EVENT,
-    NO_SUBSET,
-    REPAIRED,
-    USUAL,
-    Coordinates,
-    is_majority,
-    is_reference,
-)
-
-REFERENCES = {MAJORITY: "the most frequent class", NO_EVENT: "no event at all"}
 
 
 @dataclass(frozen=True)
@@ -59,8 +43,8 @@ class WeightedSum:
     alternatives: tuple[tuple[Piece, ...], ...]
     names: tuple[str, ...] = ()
     role: str = ""
-    metrics: tuple[str, ...] = (ACCURACY,)
-    place: Coordinates = USUAL
+    metrics: tuple[str, ...] = (rows.ACCURACY,)
+    place: rows.Coordinates = rows.USUAL
     least: float = 0.0
     tie_agrees: bool = False
     context: bool = False
@@ -86,7 +70,7 @@ class WeightedSum:
                 return each
         chosen = best(trials)
         outcome = replace(trials[chosen].outcome, text=f"{self.text}{SHOWN}{self.names[chosen]}")
-        return replace(trials[chosen], outcome=outcome, looks=len(trials))
+        return replace(trials[chosen], outcome=outcome, alternatives=len(trials))
 
     def _alternative(self, evidence: Evidence, pieces: Sequence[Piece], bare: Outcome) -> Trial:
         """The sum under each seed that all runs have."""
@@ -94,20 +78,18 @@ class WeightedSum:
         series = []
         for piece in pieces:
             place = self.place._replace(subset=piece.subset, condition=piece.condition or self.place.condition)
-            if is_reference(piece.run):
+            if rows.is_reference(piece.run):
                 guesses = [{0: evidence.guessed(self.role, piece.run, metric, place)} for metric in self.metrics]
-                offset = offset + piece.coefficient * _mean(guesses)[0].values
+                offset = offset + piece.coefficient * mean_of(guesses)[0].values
             else:
                 values = [evidence.measured(self.role, piece.run, metric, place) for metric in self.metrics]
-                series.append((piece, _mean(values)))
+                series.append((piece, mean_of(values)))
         common = set.intersection(*(set(of_seed) for _, of_seed in series))
         effects = {
             seed: offset + np.sum([piece.coefficient * of_seed[seed].values for piece, of_seed in series], axis=0)
             for seed in common
         }
-        if len(series) == len(
-            pieces
-        ):  # against what looks at nothing, the comparison asks itself whether a run learned
+        if len(series) == len(pieces):  # against what looks at nothing, the very question is whether a run learned
             evidence.failed.check(self.role, self._trainings(evidence, pieces), common)
         sizes = [(of_seed[seed].n, piece.subset) for piece, of_seed in series for seed in common]
         n, subset = min(sizes, default=(0, OVERALL))
@@ -116,39 +98,28 @@ class WeightedSum:
 
     def _trainings(self, evidence: Evidence, pieces: Sequence[Piece]) -> list[str]:
         """The runs that are scored in place of those of the pieces, and those that chose the subsets."""
-        definitions = list(HALVES) if self.place.protocol == CROSS_FITTED else [NO_SUBSET]
+        definitions = list(rows.HALVES) if self.place.protocol == rows.CROSS_FITTED else [rows.NO_SUBSET]
         scored = [evidence.measures.scorer(piece.run, name) for piece in pieces for name in definitions]
         on_subsets = any(piece.subset != OVERALL for piece in pieces)
         return [*scored, *(evidence.estimators(self.place.protocol) if on_subsets else ())]
 
     def _published(self, evidence: Evidence, pieces: Sequence[Piece]) -> tuple[float | None, bool]:
         """The sum in printed numbers, and whether any of them is another paper's."""
-        if any(is_reference(piece.run) for piece in pieces) or self.place.protocol == REPAIRED:
+        if any(rows.is_reference(piece.run) for piece in pieces) or self.place.protocol == rows.REPAIRED:
             return None, False
         total, borrowed = 0.0, False
         for piece in pieces:
             condition = piece.condition or self.place.condition
-            values = [
-                evidence.published_value(self.role, piece.run, piece.subset, metric, condition)
-                for metric in self.metrics
-            ]
+            place = self.role, piece.run, piece.subset
+            values = [evidence.published_value(*place, metric, condition) for metric in self.metrics]
             if None in values and self.context:
-                names = evidence.label(self.role), evidence.paper.label(piece.run)
-                values = [context_value(evidence.context, *names, metric) for metric in self.metrics]
+                values = [evidence.context_value(self.role, piece.run, metric) for metric in self.metrics]
                 borrowed = True
             known = [value for value in values if value is not None]
             if len(known) < len(values):
                 return None, False
             total += piece.coefficient * float(np.mean(known))
         return total, borrowed
-
-
-def _mean(series: Sequence[Mapping[int, DrawnValue]]) -> dict[int, DrawnValue]:
-    """Mean over metrics of each seed that all have, and the smallest n."""
-    return {
-        seed: DrawnValue(np.mean([each[seed].values for each in series], axis=0), min(each[seed].n for each in series))
-        for seed in set.intersection(*map(set, series))
-    }
 
 
 # Words
@@ -165,17 +136,17 @@ def statement(evidence: Evidence, pieces: Sequence[Piece]) -> str:
 def _piece_text(evidence: Evidence, piece: Piece) -> str:
     factor = "" if abs(piece.coefficient) == 1 else f"{abs(piece.coefficient):g} "
     name, _, entering = piece.condition.partition("@")
-    missing = (
-        ""
-        if name in ("", BOTH)
-        else f" ({', '.join(filter(None, ((PROBES.get(name) or find(name)).label, entering)))})"
-    )
-    return f"{factor}{label_of(evidence, piece.run)}{missing}"
+    label = f"{factor}{label_of(evidence, piece.run)}"
+    if name in ("", rows.BOTH):
+        return label
+    return f"{label} ({', '.join(filter(None, ((PROBES.get(name) or find(name)).label, entering)))})"
 
 
 def label_of(evidence: Evidence, run: str) -> str:
     """A run's label, or what a row of no run stands for."""
-    return REFERENCES[MAJORITY if is_majority(run) else run] if is_reference(run) else evidence.paper.label(run)
+    if rows.is_reference(run):
+        return "no event at all" if run == rows.NO_EVENT else "the most frequent class"
+    return evidence.paper.label(run)
 
 
 def margin_text(least: float) -> str:

@@ -2,7 +2,7 @@
 
 A dash of a folder's name is written as an underscore: avbalance.papers.gmm_adaptive_loss.figures.gap_posterior lies in
 workflow/papers/gmm-adaptive-loss/figures/gap_posterior.py, beside what that paper declares. A new kind of figure or
-claim is a new file there.
+claim is a new file there, see avbalance/kinds.py.
 """
 
 from __future__ import annotations
@@ -38,19 +38,3 @@ sys.meta_path.append(_Finder())
 def folder_of(slug: str) -> Path:
     """The folder of a paper, by its slug or its name as a module."""
     return FOLDER / slug.replace("_", "-")
-
-
-def module_of(slugs: Sequence[str], part: str, kind: str) -> str | None:
-    """Name of the module <part>/<kind>.py of the first of some papers that has it; None where none has.
-
-    slugs: a paper, and those whose declarations it builds on.
-    """
-    for slug in slugs:
-        if kind.isidentifier() and (folder_of(slug) / part / f"{kind}.py").is_file():
-            return f"{_PREFIX}{slug.replace('-', '_')}.{part}.{kind}"
-    return None
-
-
-def kinds_of(slugs: Sequence[str], part: str) -> list[str]:
-    """All kinds that some papers have in a part of their folders, sorted."""
-    return sorted({path.stem for slug in slugs for path in folder_of(slug).glob(f"{part}/[!_]*.py")})

@@ -205,7 +205,7 @@ class DeclaredConfidence(UnimodalRuns):
 
     rule: StopRule
     """when a run counts as stopped"""
-    halves: dict[Name, UnimodalRuns] = Field(default={})
+    halves: dict[Literal["a", "b"], UnimodalRuns] = Field(default={})
     """runs on halves of the training part, for cross-fitting"""
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from avbalance.kinds import module_of
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.data import recipes_of
 from avbalance.plan.entries import source_text
 from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
-from avbalance.reporting.kinds import module_name
 from flowkeeper.files import canonical_json
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Reports(TrainingPlan):
         return self.code("avbalance.reporting.tables", *own)
 
     def _kind_module(self, slug: str, part: str, item: str, kind: str) -> str:
-        return module_name((slug, *self.papers[slug].get("builds_on", [])), part, kind, f"{slug}, {item}")
+        return module_of((slug, *self.papers[slug].get("builds_on", [])), part, kind, f"{slug}, {item}")
 
     @cached_property
     def claims(self) -> dict[str, Declarations]:

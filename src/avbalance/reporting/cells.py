@@ -130,4 +130,4 @@ def _culprits(measurements: pd.DataFrame) -> dict[tuple[str, ...], tuple[int, ..
 
 def published_numbers(paper: Paper, declarations: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
     """The paper's published numbers as its declarations map them."""
-    return load_published(paper.published, declarations["published"])
+    return load_published(paper.published, declarations.get("published", ()))

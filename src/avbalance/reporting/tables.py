@@ -12,9 +12,9 @@ from typing import Any
 from avbalance.analysis.subsets import ANNOTATIONS, canonical_subset
 from avbalance.declared import Known, listed, nearest
 from avbalance.errors import UserError
-from avbalance.evaluation.context import Elsewhere, context_lines, load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.published import Elsewhere, context_lines, load_context
 from avbalance.evaluation.rows import CROSS_FITTED
 from avbalance.reporting.cells import SMALL, CellValue, MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import SELECT, coordinates_of
@@ -143,7 +143,7 @@ def render_tables(
 ) -> list[Path]:
     """Write <id>.csv, .md and .tex of every declared table; returns the paths."""
     measured = MeasuredCells(paper, read_measurements(measurements), published_numbers(paper, declarations))
-    context = load_context(paper.published, declarations["published"])
+    context = load_context(paper.published, declarations.get("published", ()))
     written: list[Path] = []
     for given, where in entries(declarations, "tables", paper.slug):
         table = build_table(paper, read_table(given, paper.folders, where), measured, context)

@@ -12,20 +12,11 @@ from gap_runs import declarations, fit, made_up_paper
 from avbalance.errors import UserError
 from avbalance.evaluation.claims import assess
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.measure import measure
 from avbalance.evaluation.outcomes import CLAIMED, CONTRARY, INCONCLUSIVE, UNTESTABLE, Outcome
 from avbalance.evaluation.paper import Paper
 from flowkeeper.files import read_json, write_json
 
 OURS = "Adaptive loss (our formulation)"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paper, Path]:
-    folder = tmp_path_factory.mktemp("gap-claims")
-    paper = made_up_paper(folder)
-    measure(paper, declarations()["measures"], folder / "measurements.parquet")
-    return paper, folder / "measurements.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +81,6 @@ def test_fits_without_a_mixture(tmp_path: Path) -> None:
     assert of([bare, bare], "separation", at_least=0.2).seeds == (-0.2,)
     unfitted = {**bare, "bic_1": None, "bic_2": None}
     assert of([unfitted], "bic").reason == "nothing could be fitted, because made up"
-
-
-def test_what_cannot_be_compared_says_why(evidence: Evidence) -> None:
-    assert mixture(evidence, "bic", dataset="ave").reason == "AVE is not made in this tier"
-    assert mixture(evidence, "bic", ("warm-up-0",)).reason == "warm-up-0 was not run on CREMA-D in this tier"
 
 
 def test_another_papers_number_counts_where_it_is_asked_for_and_says_so(evidence: Evidence) -> None:

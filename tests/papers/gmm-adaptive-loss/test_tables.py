@@ -53,7 +53,3 @@ def test_clips_of_fine_tuning_by_hand(measured: MeasuredCells) -> None:
     expected = {"kept": 30, "share": 25, "high_quality_share": 50, "least_retention": 0, "largest_retention": 100}
     assert {name: quantity_of(record, name) for name in expected} == expected
     assert quantity_of(record, "lost_classes") == 1
-
-
-def test_published_numbers_stand_beside_the_best_epoch_on_test_alone(measured: MeasuredCells) -> None:
-    assert sum(cell.published is not None for line in built(measured, "table1").cells for cell in line) == 5

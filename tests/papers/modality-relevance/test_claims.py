@@ -22,8 +22,8 @@ from avbalance.evaluation.paper import Paper
 URBAN = {"audio": "urban-rural-audio", "visual": "urban-rural-visual", "both": "urban-rural-student"}
 SPEECH = {"audio": "speech-audio", "visual": "speech-visual", "both": "speech-student"}
 KS = {"audio": "ks-audio", "visual": "ks-visual", "both": "ks-fusion"}
-CLASSES = {"kind": "by_seed_classes", "dataset": "kinetics-sounds", "runs": KS}
-SOUNDS = {**CLASSES, "kind": "by_seed_finding", "table": "kinetics-sounds", "classes": 26}
+CLASSES = {"kind": "by_seed_finding", "dataset": "kinetics-sounds", "table": "classes", "runs": KS}
+SOUNDS = {**CLASSES, "table": "kinetics-sounds", "classes": 26}
 BETWEEN = {"kind": "by_seed_finding", "dataset": "audioset", "table": "urban-rural", "claim": "between", "runs": URBAN}
 
 

@@ -6,11 +6,9 @@ use it, here. A new kind is a new file.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -22,12 +20,11 @@ from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.outcomes import Trial
 from avbalance.evaluation.rows import BOTH, Coordinates
 from avbalance.evaluation.weighted_sums import WeightedSum
-from avbalance.papers import FOLDER, kinds_of, module_of
 
 SUBSETS = (OVERALL, *(f"{side}_preferred" for side in SIDES), TIE, *(f"{side}_dominated@0.4" for side in SIDES))
 _Item = TypeVar("_Item")
-Some = Annotated[list[_Item], Field(min_length=1)]
-Two = Annotated[list[_Item], Field(min_length=2, max_length=2)]
+AtLeastOne = Annotated[list[_Item], Field(min_length=1)]
+Pair = Annotated[list[_Item], Field(min_length=2, max_length=2)]
 
 
 def check_subset(name: str) -> str:
@@ -82,7 +79,7 @@ class OnOneSet(Block):
         return [self.dataset]
 
 
-class Placed(OnOneSet):
+class UnderOneCondition(OnOneSet):
     """A comparison under one condition, at one checkpoint."""
 
     split: Literal["train", "val", "test"] = "test"
@@ -103,7 +100,7 @@ class Placed(OnOneSet):
 class OnSets(Block):
     """Comparisons on each of some data sets, about subsets of their clips."""
 
-    datasets: Some[Role]
+    datasets: AtLeastOne[Role]
     """roles of the data sets, of which each is compared by itself"""
 
     @property
@@ -132,33 +129,13 @@ class OnSets(Block):
 class LeftAndRight(OnSets):
     """Runs against others on subsets of the clips."""
 
-    subsets: Some[Subset]
+    subsets: AtLeastOne[Subset]
     """subsets of the test clips, for example audio_preferred"""
-    left: Some[Run]
+    left: AtLeastOne[Run]
     """runs that are claimed to be better"""
-    right: Some[Run]
+    right: AtLeastOne[Run]
     """runs that they are compared with"""
 
     @property
     def uses_subsets(self) -> bool:
         return set(self.subsets) != {OVERALL}
-
-
-def modules(papers: Sequence[str]) -> dict[str, str]:
-    """Kind -> its module, of all kinds that some papers (by slug) and all papers have; a paper's own come first."""
-    core = {path.stem: f"{__name__}.{path.stem}" for path in sorted(Path(__file__).parent.glob("[!_]*.py"))}
-    return core | {kind: str(module_of(papers, "claims", kind)) for kind in kinds_of(papers, "claims")}
-
-
-def papers_with(kind: str) -> list[str]:
-    """Slugs of all papers whose own a kind is."""
-    return [path.name for path in sorted(FOLDER.iterdir()) if module_of([path.name], "claims", kind)]
-
-
-def block_class(kind: str, module: str) -> Any:
-    """The class of a kind in its module; raises UserError when the module lacks it."""
-    name = kind.title().replace("_", "")
-    loaded = importlib.import_module(module)
-    if not hasattr(loaded, name):
-        raise UserError(f"{loaded.__file__}: has no class {name}; the kind {kind!r} of claims needs it.")
-    return getattr(loaded, name)

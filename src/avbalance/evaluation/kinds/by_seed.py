@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from avbalance.declared import Condition, Declared, Metric, ScoredRun, refusal
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import Placed, Some
+from avbalance.evaluation.kinds import AtLeastOne, UnderOneCondition
 from avbalance.evaluation.outcomes import Trial
 from avbalance.evaluation.rows import USUAL, is_reference
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum, margin_text, metric_text, statement
@@ -25,12 +25,12 @@ class Summand(Declared):
     """condition of testing; that of the block where none is named"""
 
 
-class BySeed(Placed):
+class BySeed(UnderOneCondition):
     """Scores of runs on all clips, paired by seed. What is compared: left and right, chain, or pieces."""
 
     kind: Literal["by_seed"]
     """differences, orders and sums of metrics"""
-    metrics: Some[Metric]
+    metrics: AtLeastOne[Metric]
     """what is compared"""
     over: Literal["each", "mean"] = "each"
     """one comparison for each metric, or one of their mean"""

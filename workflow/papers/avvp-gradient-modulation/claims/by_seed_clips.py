@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.parsing_scores import METRICS
 from avbalance.declared import Run
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import OnOneSet, Some
+from avbalance.evaluation.kinds import AtLeastOne, OnOneSet
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
 from avbalance.papers.avvp_gradient_modulation.videos import parsing_predictions, shown_clips
 
@@ -24,9 +24,9 @@ class BySeedClips(OnOneSet):
 
     kind: Literal["by_seed_clips"]
     """mean score over the shown videos, left - right"""
-    clips: Some[str]
+    clips: AtLeastOne[str]
     """ids of the videos"""
-    metrics: Some[Score]
+    metrics: AtLeastOne[Score]
     """scores, of which each is one comparison"""
     left: Run
     """run that is claimed to be better"""

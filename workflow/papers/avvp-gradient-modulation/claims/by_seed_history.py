@@ -11,7 +11,7 @@ from avbalance.declared import Run
 from avbalance.errors import UserError
 from avbalance.evaluation.evidence import Evidence
 from avbalance.evaluation.histories import HISTORY, read_history
-from avbalance.evaluation.kinds import OnOneSet, Two
+from avbalance.evaluation.kinds import OnOneSet, Pair
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
 
 UNIT = "nats"
@@ -27,9 +27,9 @@ class BySeedHistory(OnOneSet):
     """mean over the last epochs, before - after"""
     file: Literal["history.csv"]
     """file of the runs that is read"""
-    runs: Two[Run]
+    runs: Pair[Run]
     """the run before, the run after"""
-    columns: Two[Column]
+    columns: Pair[Column]
     """columns of the file, one for each modality"""
     last: Annotated[int, Field(ge=1)]
     """epochs at the end that are averaged; all, where a training has fewer"""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from avbalance.declared import Run
-from avbalance.evaluation.kinds import OnSets, Some, Subset
+from avbalance.evaluation.kinds import AtLeastOne, OnSets, Subset
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -13,7 +13,7 @@ class BetweenSubsets(OnSets):
 
     kind: Literal["between_subsets"]
     """accuracy on `higher` - accuracy on `lower`"""
-    runs: Some[Run]
+    runs: AtLeastOne[Run]
     """runs, each compared with itself"""
     higher: Subset
     """subset on which the runs are claimed to be better"""

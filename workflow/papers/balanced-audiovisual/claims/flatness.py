@@ -13,7 +13,7 @@ from avbalance.analysis.flatness import GRID, grid_cells, jensen_shannon
 from avbalance.analysis.statistics import Floats
 from avbalance.declared import Role
 from avbalance.evaluation.evidence import LACKING, Evidence
-from avbalance.evaluation.kinds import Block, Some
+from avbalance.evaluation.kinds import AtLeastOne, Block
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.rows import ESTIMATED, PLANTED
 from avbalance.table_files import read_parquet
@@ -27,9 +27,9 @@ class Flatness(Block):
 
     kind: Literal["flatness"]
     """J2 of `larger` - J2 of `smaller`, in bits"""
-    larger: Some[Role]
+    larger: AtLeastOne[Role]
     """data sets whose map is claimed to be less flat"""
-    smaller: Some[Role]
+    smaller: AtLeastOne[Role]
     """data sets that they are compared with"""
     split: Literal["train", "val", "test"]
     """part whose samples are in the map"""
@@ -102,7 +102,7 @@ def confidences(evidence: Evidence, role: str, split: str, protocol: str) -> dic
 
 def _estimated(evidence: Evidence, role: str, split: str) -> dict[int, pd.DataFrame]:
     assert evidence.confidence is not None
-    rule = evidence.confidence.stop_rule
+    rule = evidence.confidence.rule
     audio, visual = (
         {each.seed: read_unimodal(each.beside("confidence.npz")) for each in evidence.runs(role, run)}
         for run in (evidence.confidence.audio, evidence.confidence.visual)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from avbalance.evaluation.kinds import LeftAndRight, Subset, Two
+from avbalance.evaluation.kinds import LeftAndRight, Pair, Subset
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -13,7 +13,7 @@ class Growth(LeftAndRight):
 
     kind: Literal["growth"]
     """(left - right) on the second subset minus the same on the first"""
-    subsets: Two[Subset]
+    subsets: Pair[Subset]
     """from which subset to which"""
 
     def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from avbalance.declared import Declared, Run
-from avbalance.evaluation.kinds import OnSets, Some, Subset
+from avbalance.evaluation.kinds import AtLeastOne, OnSets, Subset
 from avbalance.evaluation.weighted_sums import Piece, WeightedSum
 
 
@@ -22,9 +22,9 @@ class NeverBoth(OnSets):
 
     kind: Literal["never_both"]
     """accuracy on the subset of one of the sides, rival - run"""
-    runs: Some[Run]
+    runs: AtLeastOne[Run]
     """runs that never beat all rivals at once"""
-    sides: Some[Side]
+    sides: AtLeastOne[Side]
     """subsets and rivals"""
 
     def sums(self, label: Callable[[str], str]) -> Iterator[WeightedSum]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -81,28 +81,24 @@ class BySeedMixture(OnOneSet):
         if self.measure == "nulls":
             return {run.seed: _above_nulls(run) for run in runs[0]}
         fits = [{run.seed: read_mixtures(run)[1] for run in each} for each in runs]
+        return {seed: self._effect([own[seed] for own in fits]) for seed in set.intersection(*map(set, fits))}
+
+    def _effect(self, fits: Sequence[Sequence[GapFit]]) -> float:
+        """The effect under one seed, from the fits of each run in their order."""
+        first, last = fits[0][0], fits[-1][-1]
+        if self.measure == "bic":
+            if first.bic_1 is None or first.bic_2 is None:
+                raise NotTestable(f"nothing could be fitted, because {first.reason}")
+            return first.bic_1 - first.bic_2
+        if self.measure == "separation":
+            return first.separation - (self.at_least or 0.0)
         if self.measure == "mean":
-            before, after = fits
-            if not before.keys() & after.keys():
-                raise NotTestable("its runs have no seed in common")
-            kept = 1 - (self.lower_by or 0.0)
-            return {
-                seed: kept * before[seed][-1].gap_mean - after[seed][-1].gap_mean
-                for seed in before.keys() & after.keys()
-            }
-        measures: Mapping[str, Callable[[list[GapFit]], float]] = {
-            "bic": lambda own: _bic_gain(own[0]),
-            "separation": lambda own: own[0].separation - (self.at_least or 0.0),
-            "separation-shrinks": lambda own: _shrinks(own, lambda fit: fit.separation),
-            "share-shrinks": lambda own: _shrinks(own, lambda fit: fit.share),
-        }
-        return {seed: measures[self.measure](own) for seed, own in fits[0].items()}
-
-
-def _bic_gain(fit: GapFit) -> float:
-    if fit.bic_1 is None or fit.bic_2 is None:
-        raise NotTestable(f"nothing could be fitted, because {fit.reason}")
-    return fit.bic_1 - fit.bic_2
+            return (1 - (self.lower_by or 0.0)) * fits[0][-1].gap_mean - last.gap_mean
+        if len(fits[0]) < 2:
+            raise NotTestable("a training has one fit only")
+        if first.mixture is None:
+            raise NotTestable(f"there was no mixture after warm-up, because {first.reason}")
+        return first.separation - last.separation if self.measure == "separation-shrinks" else first.share - last.share
 
 
 def _above_nulls(run: RunFile) -> float:
@@ -114,12 +110,3 @@ def _above_nulls(run: RunFile) -> float:
     except UserError as error:
         raise NotTestable(str(error)) from error
     return observed - max(float(null.draws[-1]) for null in nulls)
-
-
-def _shrinks(fits: list[GapFit], value: Callable[[GapFit], float]) -> float:
-    """A value at the first fit less that at the last."""
-    if len(fits) < 2:
-        raise NotTestable("a training has one fit only")
-    if fits[0].mixture is None:
-        raise NotTestable(f"there was no mixture after warm-up, because {fits[0].reason}")
-    return value(fits[0]) - value(fits[-1])

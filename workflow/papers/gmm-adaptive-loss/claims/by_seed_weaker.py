@@ -6,12 +6,12 @@ import numpy as np
 
 from avbalance.declared import Metric, Run
 from avbalance.evaluation.evidence import Evidence
-from avbalance.evaluation.kinds import Placed, Two
-from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, trial_of
+from avbalance.evaluation.kinds import Pair, UnderOneCondition
+from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.weighted_sums import metric_text
 
 
-class BySeedWeaker(Placed):
+class BySeedWeaker(UnderOneCondition):
     """Gains of the modalities' own heads; the weaker one is weaker before, on the mean over the common seeds."""
 
     kind: Literal["by_seed_weaker"]
@@ -20,14 +20,15 @@ class BySeedWeaker(Placed):
     """run from which the heads gain"""
     after: Run
     """run to which they gain"""
-    metrics: Two[Metric]
+    metrics: Pair[Metric]
     """score of the audio head, score of the visual head"""
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         runs, metrics = [self.before, self.after], self.metrics
         label, names = evidence.label(self.dataset), [evidence.paper.label(run) for run in runs]
         change = f"from {names[0]} to {names[1]}"
-        try:
+
+        def trial() -> Trial:
             before, after = (
                 [evidence.measured(self.dataset, run, metric, self.place) for metric in metrics] for run in runs
             )
@@ -41,6 +42,6 @@ class BySeedWeaker(Placed):
             effects = {seed: gains[weak][seed] - gains[1 - weak][seed] for seed in common}
             weaker, other = metric_text([metrics[weak]]), metric_text([metrics[1 - weak]])
             bare = Outcome(f"{label}: {weaker}, the weaker before, gains more than {other} {change}")
-            return [trial_of(bare, effects, n, evidence.statistics.min_n, f"of {label}")]
-        except NotTestable as error:
-            return [Trial(Outcome(f"{label}: the weaker head gains more {change}", reason=str(error)))]
+            return trial_of(bare, effects, n, evidence.statistics.min_n, f"of {label}")
+
+        return [attempt(Outcome(f"{label}: the weaker head gains more {change}"), trial)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,8 +47,13 @@ def of_claim(findings: Iterable[Finding], claim: str) -> list[Finding]:
     return [each for each in findings if claim in ("", each.claim)]
 
 
-def table_findings(name: str, tables: Sequence[Table], classes: int) -> tuple[Finding, ...]:
-    """The findings of a table, by its name in claims.yaml; tables: that one, of task those of both tasks."""
+def table_findings(name: str, tables: Sequence[Mapping[str, Any]], classes: int) -> tuple[Finding, ...]:
+    """The findings of a table, by its name in claims.yaml; tables: that one, of task those of both tasks.
+
+    Of name classes, those of figure 4, a table is row -> accuracies of the classes.
+    """
+    if name == "classes":
+        return class_findings(tables[0])
     if name == "task":
         return (task_contrast(tables[0], tables[1]),)
     if name == "kinetics-sounds":
@@ -83,6 +89,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
     """What the paper says of Table 1: video tells more, and the student hardly uses audio."""
     audio, video, both = three_models(table, BALANCED)
     without_audio, without_video = (sum(lost(table, modality)) / 2 for modality in ("audio", "visual"))
+    margin = without_video - 3 * np.maximum(without_audio, 0.5)
     return (
         Finding("teachers", "video teacher at least 5 points above audio teacher", video - audio - 5),
         Finding("teachers", "audio teacher above chance", audio - 50, True),
@@ -90,11 +97,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
         Finding("between", "student below video teacher", video - both, True),
         *_each_loss(table, "audio", "without-audio", "at most", 3),
         *_each_loss(table, "visual", "without-video", "at least", 5),
-        Finding(
-            "video-dominates",
-            "mean loss without video at least 1.5 and three times that without audio",
-            without_video - 3 * np.maximum(without_audio, 0.5),
-        ),
+        Finding("video-dominates", "mean loss without video at least 1.5 and three times that without audio", margin),
     )
 
 
@@ -105,22 +108,17 @@ def speech_findings(table: Table) -> tuple[Finding, ...]:
     are compared, the latter as "between-balanced".
     """
     audio, video, both = three_models(table, BALANCED)
-    without = {modality: lost(table, modality) for modality in DEFAULT_AND_NOISE}
+    without_audio, without_video = (lost(table, modality) for modality in ("audio", "visual"))
+    by_accuracy = _between(*three_models(table, ACCURACY))
     return (
         Finding("teachers", "teachers within 4 points", 4 - abs(audio - video)),
-        Finding(
-            "between",
-            "accuracy of the student between those of the teachers",
-            _between(*three_models(table, ACCURACY)),
-        ),
+        Finding("between", "accuracy of the student between those of the teachers", by_accuracy),
         Finding("between-balanced", "balanced accuracy of the student between those", _between(audio, video, both)),
-        Finding(
-            "no-catastrophe", "no loss above 8 points", 8 - np.maximum.reduce(without["audio"] + without["visual"])
-        ),
+        Finding("no-catastrophe", "no loss above 8 points", 8 - np.maximum.reduce(without_audio + without_video)),
         Finding(
             "audio-hurts",
             "greatest loss without audio at least that without video",
-            np.maximum(*without["audio"]) - np.maximum(*without["visual"]),
+            np.maximum(*without_audio) - np.maximum(*without_video),
         ),
         Finding("representation", "silence above noise as audio", representation_gap(table, "audio"), True),
         Finding("representation", "noise not below black as video", -representation_gap(table, "visual")),
@@ -138,27 +136,24 @@ def kinetics_sounds_findings(table: Table, classes: int) -> tuple[Finding, ...]:
     chance = 100 / classes
     audio, video, both = three_models(table, ACCURACY)
     left = {CONDITIONS[row].label: table[row].accuracy for row in DEFAULT_AND_NOISE["visual"]}  # without video
+    silence_or_noise = representation_gap(table, "audio", ACCURACY)
+    black_or_noise = {
+        word: representation_gap(table, "visual", metric)
+        for metric, word in {ACCURACY: "accuracy", "recall": "recall", "macro_f1": "F1"}.items()
+    }
     return (
         Finding("unimodal", "audio model above twice chance", audio - 2 * chance, True),
         Finding("unimodal", "video model at least 30 points above audio model", video - audio - 30),
         Finding("marginal-gain", "late fusion at most 1 point below video model", both - video + 1),
         Finding("marginal-gain", "late fusion at most 3 points above video model", 3 - (both - video)),
         Finding("without-audio", "silence costs at most 3 points", 3 - lost(table, "audio", ACCURACY)[0]),
-        Finding(
-            "without-audio",
-            "silence and noise as audio within 1 point",
-            1 - abs(representation_gap(table, "audio", ACCURACY)),
-        ),
+        Finding("without-audio", "silence and noise as audio within 1 point", 1 - abs(silence_or_noise)),
         *_each_loss(table, "visual", "without-video", "at least", 40, ACCURACY),
         *(Finding("near-chance", f"{name}: within three times chance", 3 * chance - own) for name, own in left.items()),
         *(Finding("unused-audio", f"{name}: below the audio model", audio - own, True) for name, own in left.items()),
         *(
-            Finding(
-                "video-representation",
-                f"black and noise as video within 3 points of {word}",
-                3 - abs(representation_gap(table, "visual", metric)),
-            )
-            for metric, word in {ACCURACY: "accuracy", "recall": "recall", "macro_f1": "F1"}.items()
+            Finding("video-representation", f"black and noise as video within 3 points of {word}", 3 - abs(gap))
+            for word, gap in black_or_noise.items()
         ),
     )
 

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from avbalance.analysis.conditions import PUBLISHED
-from avbalance.analysis.relevance import Metrics
+from avbalance.analysis.relevance import Metrics, Tally
 from avbalance.analysis.subsets import OVERALL
 from avbalance.declared import Condition, Declared, Run, nearest, refusal
 from avbalance.evaluation.evidence import Evidence
@@ -18,15 +18,8 @@ from avbalance.evaluation.kinds import OnOneSet
 from avbalance.evaluation.measure import METRICS
 from avbalance.evaluation.outcomes import NotTestable, Outcome, Trial, attempt, trial_of
 from avbalance.evaluation.rows import BOTH
-from avbalance.papers.modality_relevance.claims._findings import (
-    AUDIO_MODEL,
-    ROWS,
-    VIDEO_MODEL,
-    Finding,
-    Table,
-    of_claim,
-    table_findings,
-)
+from avbalance.papers.modality_relevance.claims import _findings as findings
+from avbalance.papers.modality_relevance.claims._findings import Finding
 
 # Claims that compare the multimodal model with itself alone, whatever the models of one modality have learnt
 ONE_MODEL = frozenset({
@@ -34,6 +27,7 @@ ONE_MODEL = frozenset({
     "near-chance", "video-representation",
 })  # fmt: skip
 WORDS = {"urban-rural": "urban/rural", "task": "urban/rural against speech"}  # table -> its name in reports
+CLASSES = "classes"
 Findings = Sequence[Finding]
 
 
@@ -50,16 +44,19 @@ class Models(Declared):
     def rows(self, stand_ins: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         """Row of a table -> run and condition of testing."""
         conditions = {name: (self.both, stand_ins.get(name, name)) for name in PUBLISHED}
-        return {AUDIO_MODEL: (self.audio, BOTH), VIDEO_MODEL: (self.visual, BOTH), **conditions}
+        return {findings.AUDIO_MODEL: (self.audio, BOTH), findings.VIDEO_MODEL: (self.visual, BOTH), **conditions}
 
 
 class BySeedFinding(OnOneSet):
-    """Each finding of a table is one comparison; its margin is made again for every drawing of the test clips."""
+    """Each finding of a table, or of figure 4 on single classes, is one comparison.
+
+    Its margin is made again for every drawing of the test clips. The paper prints no number of classes.
+    """
 
     kind: Literal["by_seed_finding"]
     """margin by which a finding is right"""
-    table: Literal["urban-rural", "speech", "task", "kinetics-sounds"]
-    """which findings; task: those of urban-rural against those of speech"""
+    table: Literal["urban-rural", "speech", "task", "kinetics-sounds", "classes"]
+    """which findings; task: those of urban-rural against those of speech; classes: those of figure 4"""
     runs: Models
     """models of the table; of task, those of urban-rural"""
     claim: str = ""
@@ -79,79 +76,79 @@ class BySeedFinding(OnOneSet):
         for name in self.stand_ins:
             if name not in PUBLISHED:
                 raise refusal(f"stand_ins: the tables have no condition {name!r}{nearest(name, PUBLISHED)}")
-        zeros = dict.fromkeys(ROWS, Metrics(*[0.0] * len(METRICS)))
-        self._findings([zeros, zeros], 2)  # refuses a claim that the table has not
+        self._without_numbers()  # refuses a claim that the table has not
         return self
-
-    def _findings(self, tables: Sequence[Table], classes: int) -> Findings:
-        return of_claim(table_findings(self.table, tables, classes), self.claim)
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         groups = [self.runs] if self.against is None else [self.runs, self.against]
-        printed = self._findings([self._published(evidence, models) for models in groups], self.classes or 0)
+        printed = self._without_numbers()
+        if self.table != CLASSES and not self.stand_ins:
+            printed = self._findings([self._published(evidence, models) for models in groups], self.classes or 0)
+        label, words = evidence.label(self.dataset), WORDS.get(self.table, self.table)
+        where = f"{label}, {words}" if words.casefold() != self.dataset else label
+        outcomes = [
+            Outcome(
+                f"{where}: {each.text}",
+                published=None if math.isnan(each.margin) else float(each.margin),
+                tie_agrees=not each.strict,
+                unit=each.unit,
+            )
+            for each in printed
+        ]
+        alone = {each.claim for each in printed} <= ONE_MODEL
+        try:
+            of_seed, n = self._measured(evidence, groups, alone)
+        except NotTestable as error:
+            return [Trial(replace(each, reason=str(error))) for each in outcomes]
 
-        def measured() -> tuple[dict[int, Findings], int]:
-            series = [self._measured(evidence, models) for models in groups]
-            common = set.intersection(*(set(of_seed) for of_seed, _ in series))
-            alone = {each.claim for each in printed} <= ONE_MODEL
-            runs = [run for models in groups for run in ([models.both] if alone else dict(models).values())]
-            evidence.failed.check(self.dataset, runs, common)
-            counts, _ = next(iter(evidence.tallies(self.dataset, self.runs.both).values()))
-            classes = counts.true.shape[1]
-            of_seed = {seed: self._findings([tables[seed] for tables, _ in series], classes) for seed in common}
-            return of_seed, min(n for _, n in series)
+        def trial(place: int, bare: Outcome) -> Trial:
+            margins = {seed: np.atleast_1d(own[place].margin) for seed, own in of_seed.items()}
+            if any(math.isnan(values[0]) for values in margins.values()):
+                raise NotTestable("the accuracies of the classes do not vary")
+            return trial_of(bare, margins, n, evidence.statistics.min_n, f"of {label}")
 
-        return finding_trials(evidence, self.dataset, WORDS.get(self.table, self.table), printed, measured)
+        return [attempt(bare, partial(trial, place, bare)) for place, bare in enumerate(outcomes)]
 
-    def _published(self, evidence: Evidence, models: Models) -> Table:
-        """The printed table; NaN where it has no number, and throughout where other stand-ins are compared."""
+    def _findings(self, tables: Sequence[Mapping[str, Any]], classes: int) -> Findings:
+        return findings.of_claim(findings.table_findings(self.table, tables, classes), self.claim)
+
+    def _without_numbers(self) -> Findings:
+        """The findings, whose margins are NaN."""
+        zeros = np.zeros(findings.FEWEST_CLASSES) if self.table == CLASSES else Metrics(*[0.0] * len(METRICS))
+        table = dict.fromkeys(findings.ROWS, zeros)
+        return [replace(each, margin=math.nan) for each in self._findings([table, table], 2)]
+
+    def _published(self, evidence: Evidence, models: Models) -> findings.Table:
+        """The printed table; NaN where it has no number."""
         table = {}
         for row, (run, condition) in models.rows({}).items():
             values = [evidence.published_value(self.dataset, run, OVERALL, name, condition) for name in METRICS]
-            table[row] = Metrics(*(math.nan if value is None or self.stand_ins else value for value in values))
+            table[row] = Metrics(*(math.nan if value is None else value for value in values))
         return table
 
-    def _measured(self, evidence: Evidence, models: Models) -> tuple[dict[int, Table], int]:
-        """Seed -> our table, of the seeds that all rows have; the smallest n."""
-        rows = models.rows(self.stand_ins)
-        series = {row: evidence.tallies(self.dataset, run, condition) for row, (run, condition) in rows.items()}
-        common = set.intersection(*map(set, series.values()))
-        n = min(n for of_seed in series.values() for _, n in of_seed.values())
-        return {seed: {row: of_seed[seed][0].metrics() for row, of_seed in series.items()} for seed in common}, n
+    def _measured(self, evidence: Evidence, groups: Sequence[Models], alone: bool) -> tuple[dict[int, Findings], int]:
+        """Seed -> our findings, of the seeds that all rows have; the smallest number of clips.
 
+        alone: whether only the multimodal models must have learned.
+        """
+        series = [
+            {row: evidence.tallies(self.dataset, *place) for row, place in models.rows(self.stand_ins).items()}
+            for models in groups
+        ]
+        every = [of_seed for rows in series for of_seed in rows.values()]
+        n = min(int(own.true[0].sum()) for of_seed in every for own in of_seed.values())
+        first = next(iter(series[0][BOTH].values()))
+        classes = first.true.shape[1]
+        if self.table == CLASSES and np.isfinite(first.recalls[0]).sum() < findings.FEWEST_CLASSES:
+            raise NotTestable(f"the test part has fewer than {findings.FEWEST_CLASSES} classes")
+        common = set.intersection(*map(set, every))
+        runs = [run for each in groups for run in ([each.both] if alone else dict(each).values())]
+        evidence.failed.check(self.dataset, runs, common)
+        return {seed: self._findings([self._table(rows, seed) for rows in series], classes) for seed in common}, n
 
-def finding_trials(
-    evidence: Evidence,
-    role: str,
-    words: str,
-    printed: Findings,
-    measured: Callable[[], tuple[Mapping[int, Findings], int]],
-) -> list[Trial]:
-    """One comparison for each finding.
-
-    printed: findings of the published numbers, NaN where there are none; measured: makes seed -> the same findings of
-    ours, and the number of clips; may raise NotTestable.
-    """
-    label = evidence.label(role)
-    where = f"{label}, {words}" if words.casefold() != role else label
-    outcomes = [
-        Outcome(
-            f"{where}: {each.text}",
-            published=None if math.isnan(each.margin) else float(each.margin),
-            tie_agrees=not each.strict,
-            unit=each.unit,
-        )
-        for each in printed
-    ]
-    try:
-        of_seed, n = measured()
-    except NotTestable as error:
-        return [Trial(replace(each, reason=str(error))) for each in outcomes]
-
-    def trial(place: int, bare: Outcome) -> Trial:
-        margins = {seed: np.atleast_1d(own[place].margin) for seed, own in of_seed.items()}
-        if any(math.isnan(values[0]) for values in margins.values()):
-            raise NotTestable("the accuracies of the classes do not vary")
-        return trial_of(bare, margins, n, evidence.statistics.min_n, f"of {label}")
-
-    return [attempt(bare, partial(trial, place, bare)) for place, bare in enumerate(outcomes)]
+    def _table(self, rows: Mapping[str, Mapping[int, Tally]], seed: int) -> dict[str, Any]:
+        """Row -> its metrics, or the accuracies of its classes, under every drawing."""
+        return {
+            row: of_seed[seed].recalls if self.table == CLASSES else of_seed[seed].metrics()
+            for row, of_seed in rows.items()
+        }

@@ -11,8 +11,7 @@ import pytest
 
 from avbalance.cli import main
 from avbalance.errors import UserError
-from avbalance.evaluation.stability import CLAIM, COMPARISON, TableCell, compare
-from avbalance.reporting.stability import as_json, markdown
+from avbalance.reporting.stability import CLAIM, COMPARISON, as_json, compare, markdown
 from avbalance.table_files import write_csv
 from flowkeeper.files import read_json, write_json
 
@@ -26,7 +25,7 @@ def entry(name: str, **verdicts: str) -> dict[str, Any]:
     return {
         "id": name,
         "results": {
-            protocol: {"verdict": verdict, "outcomes": [{"text": "A - B", "verdict": verdict.removesuffix(" here")}]}
+            protocol: {"verdict": verdict, "outcomes": [{"text": "A - B", "verdict": verdict}]}
             for protocol, verdict in verdicts.items()
         },
     }
@@ -58,16 +57,6 @@ def make_set(
 ALIKE = [entry("K1", estimated=RIGHT), entry("C1", estimated=OPEN, planted=WRONG), entry("C2", estimated=ABSENT)]
 
 
-def test_alternatives_are_compared_by_what_is_asked_and_not_by_the_one_that_decides(tmp_path: Path) -> None:
-    sets = []
-    for shown in ("A - B", "A - C"):
-        claim = entry("C9", estimated=OPEN)
-        claim["results"]["estimated"]["outcomes"][0]["text"] = f"A beats one of them; shown: {shown}"
-        sets.append(make_set(tmp_path / shown[-1], [claim]))
-    found = compare(*sets, TABLE)
-    assert [verdict.name for verdict in found.verdicts if verdict.kind == COMPARISON] == ["C9, 1: A beats one of them"]
-
-
 def both(tmp_path: Path, second: list[dict[str, Any]], **changes: Any) -> tuple[Path, Path]:
     return make_set(tmp_path / "one", ALIKE), make_set(tmp_path / "two", second, **{"torch": "AVX2", **changes})
 
@@ -75,16 +64,27 @@ def both(tmp_path: Path, second: list[dict[str, Any]], **changes: Any) -> tuple[
 def test_equal_sets_are_stable_and_what_none_can_test_does_not_count(tmp_path: Path) -> None:
     found = compare(*both(tmp_path, ALIKE), TABLE)
     assert found.stable and found.share_equal(CLAIM) == 1.0
-    assert [each.name for each in found.of(CLAIM)] == ["K1", "C1, estimated", "C1, planted"]
-    assert len(found.of(COMPARISON)) == 3 and len(found.cells) == 2 and found.differing_cells == []
+    assert found.verdicts.query("kind == 'claim'")["name"].to_list() == ["K1", "C1, estimated", "C1, planted"]
+    assert as_json(found)["compared"] == {"claim": 3, "comparison": 3}
+    assert len(found.cells) == 2 and not found.cells["differs"].any()
     assert found.instructions == ("AVX512", "AVX2")
     assert "**stable**, 0 flips" in markdown(found) and "same instruction set" not in markdown(found)
+
+
+def test_alternatives_are_compared_by_what_is_asked_and_not_by_the_one_that_decides(tmp_path: Path) -> None:
+    sets = []
+    for shown in ("A - B", "A - C"):
+        claim = entry("C9", estimated=OPEN)
+        claim["results"]["estimated"]["outcomes"][0]["text"] = f"A beats one of them; shown: {shown}"
+        sets.append(make_set(tmp_path / shown[-1], [claim]))
+    found = compare(*sets, TABLE)
+    assert found.verdicts.query("kind == 'comparison'")["name"].to_list() == ["C9, 1: A beats one of them"]
 
 
 @pytest.mark.parametrize(("verdict", "flips"), [(WRONG, 2), (OPEN, 0), (ABSENT, 0)])
 def test_a_flip_is_from_as_claimed_to_contrary_only(tmp_path: Path, verdict: str, flips: int) -> None:
     found = compare(*both(tmp_path, [entry("K1", estimated=verdict), *ALIKE[1:]]), TABLE)
-    assert len(found.flips) == flips  # the check and its comparison
+    assert found.verdicts["flips"].sum() == flips  # the check and its comparison
     assert not found.stable  # two of three are less than 95 %
     assert found.share_equal(CLAIM) == found.share_equal(COMPARISON) == pytest.approx(2 / 3)
     assert f"| paper | K1 | as claimed | {verdict} | {'yes' if flips else ''} |" in markdown(found)
@@ -105,10 +105,17 @@ def test_numbers_are_compared_as_they_are_printed(
     tmp_path: Path, second: float | None, differs: int, apart: int
 ) -> None:
     found = compare(*both(tmp_path, ALIKE, means=(second, 60.0)), TABLE)
-    assert (len(found.differing_cells), sum(each.apart for each in found.cells)) == (differs, apart)
+    assert (found.cells["differs"].sum(), found.cells["apart"].sum()) == (differs, apart)
     assert f"{differs} of 2 differ, {apart} by more than" in markdown(found)
-    assert json.loads(json.dumps(as_json(found), allow_nan=False))["cells_compared"] == 2
-    assert TableCell("a", 80.0, 80.01, 0.0).apart  # a single seed has no deviation to hide behind
+    written = json.loads(json.dumps(as_json(found), allow_nan=False))
+    assert written["cells_compared"] == 2 and len(written["cells"]) == differs
+
+
+def test_a_single_seed_has_no_deviation_to_hide_behind(tmp_path: Path) -> None:
+    one, two = both(tmp_path, ALIKE, means=(80.01, 60.0))
+    for folder in (one, two):
+        write_csv(folder / TABLE, pd.read_csv(folder / TABLE).assign(ours_sd=None))
+    assert compare(one, two, TABLE).cells["apart"].to_list() == [True, False]
 
 
 def test_the_command_writes_both_files_and_its_status_says_whether_all_is_stable(
