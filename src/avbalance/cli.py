@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     _job(steps, "table", _table, "write one table as csv, md and tex", measurements=of_paper, out="folder")
     _job(steps, "figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
     _job(steps, "claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
+    _job(steps, "verdict", _verdict, "answer in words what was asked about a data set", out="folder")
     _job(steps, "overview", _overview, "one page of all claims of all papers", out="file")
     _job(steps, "losses", _losses, "list the clips that were not used, and why", out="file")
 
@@ -333,6 +334,14 @@ def _claims(options: argparse.Namespace) -> None:
     paper, declarations = _paper(options)
     with _writer(options.out / "claims"):
         render_claims(paper, declarations, options.out, options.measurements)
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from avbalance.diagnosis.report import write_verdict
+
+    paper, declarations = _paper(options)
+    with _writer(options.out / "verdict"):
+        write_verdict(paper, str(declarations["verdict"]), options.out)
 
 
 def _overview(options: argparse.Namespace) -> None:

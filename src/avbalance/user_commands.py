@@ -26,6 +26,18 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--folds", type=int, default=5, help="of cross-fitting, by default 5")
     step.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
+    step = add(steps, "diagnose", _diagnose, "say of a folder of clips whether both modalities are needed, and used")
+    step.add_argument("folder", type=Path, help="videos, or sounds with pictures: a table, or a folder per class")
+    step.add_argument("--name", help="of the results, by default the folder's")
+    step.add_argument("--table", help="name of the file that lists the clips, where there are several")
+    step.add_argument("--minutes", type=float, help="how long it may take on two cores")
+    step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
+    step.add_argument("--cores", type=int, help="by default all")
+
+    text = "try the instruments of diagnose on generated clips of which all is known, and write a table"
+    step = add(steps, "validate-instruments", _validate_instruments, text)
+    step.add_argument("--out", type=Path, default=Path("docs/reference/instruments.md"), help="the table, Markdown")
+
     step = add(steps, "compare", _compare, "say which verdicts and numbers of two result sets differ")
     step.add_argument("first", type=Path, help="results/<name>")
     step.add_argument("second", type=Path, help="results/<other name>, of the same plan")
@@ -63,6 +75,19 @@ def _balance(options: argparse.Namespace) -> None:
     )
     for sentence in balance_folder(options.folder, out, wanted, options.device):
         _say(sentence)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from avbalance.diagnosis.command import Request, diagnose
+
+    asked = (options.name, options.table, options.minutes, options.plan_only, options.cores)
+    return diagnose(Request(options.folder, *asked), _say)
+
+
+def _validate_instruments(options: argparse.Namespace) -> int:
+    from avbalance.diagnosis.validation import validate
+
+    return 0 if validate(options.out, _say) else 1
 
 
 def _compare(options: argparse.Namespace) -> int:

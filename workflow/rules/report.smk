@@ -90,6 +90,27 @@ rule claims:
         "python -m avbalance claims --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
+rule verdict:
+    input:
+        predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
+        records=lambda wildcards: PLAN.record_files(wildcards.slug),
+        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+    output:
+        multiext(f"{PLAN.results}/papers/{{slug}}/verdict", ".json", ".md"),
+    log:
+        f"logs/{PLAN.name}/verdict/{{slug}}.log",
+    group:
+        "report_{slug}"
+    conda:
+        "../../envs/avbalance.yaml"
+    params:
+        settings=lambda wildcards: settings_digest(PLAN.verdict_spec(wildcards.slug)),
+        code=PLAN.code("avbalance.diagnosis.report"),
+        out=lambda wildcards, output: ancestor(1, output[0]),
+    shell:
+        "python -m avbalance verdict --settings {params.settings} --out {params.out} --code {params.code} > {log} 2>&1"
+
+
 rule losses:
     input:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),

@@ -50,9 +50,14 @@ _ALL = (
     Condition("shuffled-video", "Shuffled Video", "visual", "shuffled"),
 )
 CONDITIONS: Mapping[str, Condition] = {condition.name: condition for condition in _ALL}
-PROBES: Mapping[str, Condition] = {  # nothing is withheld: linear probes of frozen encoders, see training/probe.py
-    f"probe-{name}": Condition(f"probe-{name}", f"probe of the {name} encoder") for name in ("audio", "visual")
-}
+_PROBES = (  # what else a finished model is asked, see training/probe.py and training/interplay.py
+    Condition("probe-audio", "probe of the audio encoder"),
+    Condition("probe-visual", "probe of the visual encoder"),
+    Condition("given-audio", "pictures of other clips"),
+    Condition("given-visual", "sound of other clips"),
+    Condition("additive", "without interaction"),
+)
+PROBES: Mapping[str, Condition] = {condition.name: condition for condition in _PROBES}
 PUBLISHED = tuple(condition.name for condition in _ALL[:5])  # in the order of the rows
 
 

@@ -71,6 +71,11 @@ class FusionNet(ImageModel):
             scores = {name: self.unimodal_heads[name](feature) for name, feature in features.items()}
         return ModelOutput(fused, scores, features)
 
+    def fuse(self, features: dict[str, Tensor]) -> Tensor:
+        """The fused logits `(B, C)` of pooled features `(B, D)` by modality, which may be of different clips."""
+        logits: Tensor = self.fusion(*(features[name] for name in self.modalities))[0]
+        return logits
+
     def _encode(self, name: str, batch: Batch) -> Tensor:
         return encode(self.encoders[name], name, batch.modality(name))
 

@@ -156,9 +156,13 @@ def _check_paper(folder: Path, paper: dict[str, Any], files: dict[str, dict[str,
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     """The specification of data set `name`: config/datasets/<base>.yaml with the options of the configuration.
 
-    `datasets: {synthetic-flat-g1: {base: synthetic-flat, options: {seed: 1}}}` in a tier makes a variant.
+    `datasets: {synthetic-flat-g1: {base: synthetic-flat, options: {seed: 1}}}` in a tier makes a variant. One with a
+    `kind` there is whole, and needs no file.
     """
     own = config.get("datasets", {}).get(name, {})
+    if "kind" in own:
+        check_dataset(own, f"data set {name}")
+        return own
     base = own.get("base", name)
     spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
     merged = merge(spec, {key: value for key, value in own.items() if key != "base"})

@@ -43,8 +43,10 @@ class CutNote(Declared):
 
 
 class DatasetVariant(Declared):
-    """A data set that is another one with other options."""
+    """A data set that is another one with other options, or, with `kind`, one that no file of config/datasets holds."""
 
+    kind: str | None = None
+    """kind of data set; without it, what the file says"""
     base: Name | None = None
     """file of config/datasets; by default that of the data set's name"""
     stands_for: str | None = None
@@ -226,6 +228,8 @@ class DeclaredPaper(Declared):
     """settings that all runs share"""
     confidence: DeclaredConfidence | None = None
     """how the discrepancy of clips is estimated, where it is"""
+    verdict: Role | None = None
+    """the data set about which avbalance.diagnosis answers in words"""
 
 
 class DeclaredTables(Declared):

@@ -128,7 +128,15 @@ class Reports(TrainingPlan):
             f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
         ]
         claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
-        return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
+        return [*tables, *figures, *claims, *self.verdict_files(slug), f"{folder}/lost_clips.csv"]
+
+    def verdict_files(self, slug: str) -> list[str]:
+        """Answers in words about one data set, where a paper asks for them (`verdict: <role>`)."""
+        made = [f"{self.paper_folder(slug)}/verdict.{suffix}" for suffix in ("json", "md")]
+        return made if self.papers[slug].get("verdict") else []
+
+    def verdict_spec(self, slug: str) -> str:
+        return self._report_spec(slug, None, {"verdict": self.papers[slug]["verdict"]})
 
     def overview_files(self) -> list[str]:
         """The page of all claims of all papers, where any paper makes claims."""

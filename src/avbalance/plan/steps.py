@@ -50,4 +50,6 @@ def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
         yield Step(files(figure, "png", "pdf", "csv"), plan.figure_spec(slug, figure), code)
     if plan.papers[slug].get("claims"):
         yield Step(files("claims", "json", "md"), plan.claims_spec(slug), plan.claims_code(slug))
+    if plan.verdict_files(slug):
+        yield Step(files("verdict", "json", "md"), plan.verdict_spec(slug), plan.code("avbalance.diagnosis.report"))
     yield Step(files("lost_clips", "csv"), plan.losses_spec(slug), plan.code("avbalance.reporting.facts"))

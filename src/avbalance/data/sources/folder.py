@@ -59,7 +59,7 @@ class ClipRow(Declared):
     group: str | None = None
     """speaker or source video, recorded for your own analysis; parts are carved by label, not by group"""
     video: str | None = None
-    """one file with pictures and sound"""
+    """one file with pictures and, where audio is empty, with the sound"""
     audio: str | None = None
     """a sound file"""
     image: str | None = None
@@ -69,10 +69,10 @@ class ClipRow(Declared):
 
     @model_validator(mode="after")
     def _sound_and_pictures(self) -> Self:
-        if tuple(self.media) not in (("video",), ("audio", "image"), ("audio", "frames")):
+        if tuple(self.media) not in (("video",), ("video", "audio"), ("audio", "image"), ("audio", "frames")):
             raise refusal(
                 f"media columns filled: {', '.join(self.media) or 'none'}; fill video alone, or audio with one of "
-                "image and frames"
+                "video, image and frames"
             )
         return self
 
@@ -84,7 +84,7 @@ class ClipRow(Declared):
 
     @property
     def sound(self) -> str:
-        return str(self.video or self.audio)
+        return str(self.audio or self.video)
 
     @property
     def pictures(self) -> str:

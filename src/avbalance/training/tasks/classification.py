@@ -16,6 +16,7 @@ from avbalance.methods.base import Indices
 from avbalance.models.base import Batch, ModelOutput
 from avbalance.training.data import Clips
 from avbalance.training.data_settings import DataSettings
+from avbalance.training.interplay import interplay_logits
 from avbalance.training.probe import probe_logits
 from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
 
@@ -28,6 +29,8 @@ class ClassificationSettings(DataSettings):
 
     probes: bool = False
     """also test linear probes of the selected model's encoders: conditions probe-audio, probe-visual"""
+    interplay: bool = False
+    """also test the joint model with one modality of other clips, see training/interplay.py"""
 
 
 class OneLabel(Task):
@@ -90,7 +93,7 @@ class OneLabel(Task):
 
 
 class Classification(OneLabel):
-    """One label per clip; the test part may also be predicted by linear probes (see training/probe.py)."""
+    """One label per clip; the test part may also be predicted by probes, or with one modality of other clips."""
 
     Settings = ClassificationSettings
     name = "classification"
@@ -98,11 +101,17 @@ class Classification(OneLabel):
 
     def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
         yield from super().conditions(trainer, split, checkpoint)
-        if self.data.probes and (split, checkpoint) == ("test", "selected"):
-            where = torch.as_tensor(trainer.parts[split])
-            named = Batch(None, None, trainer.source.targets[where], where)
-            for name, logits in probe_logits(trainer, split).items():
-                yield f"probe-{name}", [(named, ModelOutput(logits, {}, {}))]
+        if (split, checkpoint) != ("test", "selected"):
+            return
+        further: dict[str, Tensor] = {}
+        if self.data.probes:
+            further |= {f"probe-{name}": logits for name, logits in probe_logits(trainer, split).items()}
+        if self.data.interplay and len(trainer.model.modalities) > 1:
+            further |= interplay_logits(trainer, split)
+        where = torch.as_tensor(trainer.parts[split])
+        named = Batch(None, None, trainer.source.targets[where], where)
+        for condition, logits in further.items():
+            yield condition, [(named, ModelOutput(logits, {}, {}))]
 
 
 TASK = Classification

@@ -1,0 +1,72 @@
+"""`avbalance diagnose FOLDER`: understand the folder, write the configuration, run the workflow, say what came out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from avbalance.diagnosis.checks import with_parts
+from avbalance.diagnosis.folder import MEDIA, read_folder
+from avbalance.diagnosis.proposal import propose
+from avbalance.errors import UserError
+from avbalance.table_files import write_csv
+from flowkeeper.files import atomic_path
+
+Say = Callable[[str], None]
+MADE_BY = "# Made by avbalance diagnose; the next call writes it anew. Rename it before you change it."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the folder, a name for the results, the table among several, and how long it may take."""
+
+    folder: Path
+    name: str | None = None
+    table: str | None = None
+    minutes: float | None = None
+    plan_only: bool = False
+    cores: int | None = None
+
+
+def diagnose(request: Request, say: Say) -> int:
+    """Do all of it; returns the exit status of the workflow. Raises UserError before anything is computed."""
+    name = request.name or _name(request.folder)
+    clips = with_parts(read_folder(request.folder, request.table))
+    table, config = (Path("config/user") / f"{name}{suffix}" for suffix in (".csv", ".yaml"))
+    if config.is_file() and not config.read_text(encoding="utf-8").startswith(MADE_BY):
+        raise UserError(f"{config}: is there, and not made by this command; give the results another name: --name.")
+    proposal = propose(name, clips, table, request.minutes)
+    for sentence in (*clips.told, *proposal.told):
+        say(sentence)
+    for sentence in clips.odd:
+        say(f"look at this: {sentence}")
+    columns = ["id", "label", "split", "group", *(kind for kind in MEDIA if (clips.frame[kind] != "").any())]
+    write_csv(table, clips.frame[columns])
+    with atomic_path(config) as temporary:
+        text = yaml.safe_dump(proposal.configuration, sort_keys=False, allow_unicode=True, width=110)
+        temporary.write_text(f"{MADE_BY}\n#   snakemake --configfile {config}\n{text}", encoding="utf-8")
+    say(f"wrote {table} and {config}; about {proposal.minutes:.0f} minutes on two cores")
+    command = ["snakemake", "--configfile", str(config)]
+    if request.plan_only:
+        say(f"run it with: {' '.join(command)}")
+        return 0
+    cores = [] if request.cores is None else ["--cores", str(request.cores)]
+    status = subprocess.run([sys.executable, "-m", *command, *cores], check=False).returncode
+    if status == 0:
+        answer = Path("results") / name / "papers" / "diagnosis" / "verdict.md"
+        say(answer.read_text(encoding="utf-8"))
+    return status
+
+
+def _name(folder: Path) -> str:
+    """The folder's name as a name of results; raises UserError for one without letters or digits."""
+    name = re.sub(r"[^\w.-]+", "-", folder.absolute().name).strip("-.")
+    if not name:
+        raise UserError(f"{folder}: its name cannot serve as a name of results; give one with --name.")
+    return name

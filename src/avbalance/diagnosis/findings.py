@@ -1,0 +1,188 @@
+"""Everything that a diagnosis measures, as plain numbers with intervals; verdict.py says it in words.
+
+Models: `audio` and `visual` hear or see alone, `both` is trained on the two together (run baseline), `ensemble` is the
+mean of the two lone models' probabilities. All numbers are of the test part; where one of several models is chosen, the
+validation part chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avbalance.analysis.instruments import (
+    Interval,
+    calibration_error,
+    correct,
+    decomposed,
+    disagreement,
+    information,
+    mean_of,
+    mislabelled,
+    shapley,
+    temperature,
+)
+from avbalance.diagnosis.answers import Answers, Floats
+from avbalance.plan.data import MODALITIES
+
+JOINT, GATED, ENSEMBLE = "baseline", "baseline-gated", "late-ensemble"
+SHOWN = 24  # clips in each list of striking ones
+
+
+def findings(answers: Mapping[str, Answers], groups: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All instruments of one data set.
+
+    answers: run -> answers, with at least audio, visual, baseline and late-ensemble, see `with_best_joint`.
+    groups: clip id -> group. Values are in percent of the test clips, those of `information` in bits.
+    """
+    runs = answers
+    labels, ids = runs[JOINT].labels, runs[JOINT].ids
+    right = {name: correct(run.both, labels) for name, run in runs.items()}
+    alone = best_alone(runs)
+    chance = 100.0 * np.bincount(labels).max() / len(labels)
+    return {
+        "clips": len(labels),
+        "classes": int(runs[JOINT].both.shape[-1]),
+        "seeds": len(runs[JOINT].both),
+        "chance": chance,
+        "accuracy": {name: told(values) for name, values in right.items()},
+        "best_alone": alone,
+        "differences": {
+            "both_less_audio": told(right[JOINT] - right["audio"]),
+            "both_less_visual": told(right[JOINT] - right["visual"]),
+            "both_less_best_alone": told(right[JOINT] - right[alone]),
+            "both_less_ensemble": told(right[JOINT] - right[ENSEMBLE]),
+            "ensemble_less_best_alone": told(right[ENSEMBLE] - right[alone]),
+            "audio_less_visual": told(right["audio"] - right["visual"]),
+        },
+        **interplay(runs[JOINT], chance),
+        "information": decomposition(runs),
+        "under_trained": under_trained(runs),
+        "own_subset": own_subsets(runs, right),
+        "calibration": {name: expected_error(run) for name, run in runs.items()},
+        "by_class": by_kind(right, labels.astype(str)),
+        "by_group": by_kind(right, np.array([groups[name] for name in ids])) if groups else [],
+        "disagree": striking(ids, disagreement(mean_logits(runs["audio"]), mean_logits(runs["visual"]))),
+        "mislabelled": striking(ids, mislabelled(mean_logits(runs["audio"]), mean_logits(runs["visual"]), labels)),
+    }
+
+
+def told(values: Floats) -> dict[str, float | bool]:
+    """An interval as plain data."""
+    interval: Interval = mean_of(values)
+    return {**asdict(interval), "decided": interval.decided}
+
+
+def with_best_joint(answers: Mapping[str, Answers]) -> dict[str, Answers]:
+    """The answers with the better one, on validation, of both joint models under the name JOINT."""
+    runs = dict(answers)
+    gated = runs.pop(GATED, None)
+    if gated is not None and _on_validation(gated) > _on_validation(runs[JOINT]):
+        runs[JOINT] = gated
+    return runs
+
+
+def _on_validation(run: Answers) -> float:
+    return float(correct(run.validation, run.validation_labels).mean())
+
+
+def best_alone(runs: Mapping[str, Answers]) -> str:
+    """The modality whose lone model is right more often on the validation part; sound where they are equal."""
+    return max(MODALITIES, key=lambda name: _on_validation(runs[name]))
+
+
+def interplay(joint: Answers, chance: float) -> dict[str, Any]:
+    """What the joint model uses: nothing where its network cannot be asked (see training/interplay.py)."""
+    if "additive" not in joint.logits:
+        return {"uses": {}, "shapley": {}, "interaction": None}
+    right = {name: correct(logits, joint.labels) for name, logits in joint.logits.items()}
+    whole, sound, picture = right["both"], right["given-audio"], right["given-visual"]
+    values = shapley(whole, sound, picture, np.full_like(whole, chance))
+    return {
+        "uses": {"audio": told(whole - picture), "visual": told(whole - sound)},
+        "shapley": {name: told(each) for name, each in values.items()},
+        "interaction": told(whole - right["additive"]),
+    }
+
+
+def decomposition(runs: Mapping[str, Answers]) -> dict[str, Any]:
+    """Redundant, unique and synergistic information in bits, from predictions scaled by their temperature."""
+    labels = runs[JOINT].labels
+    classes = runs[JOINT].both.shape[-1]
+    counts = np.bincount(runs[JOINT].validation_labels, minlength=classes) + 1.0
+    prior = np.log(counts / counts.sum())[labels]
+    scaled = {name: information(_scaled(runs[name]), labels) for name in (JOINT, *MODALITIES)}
+    parts = decomposed(scaled[JOINT], scaled["audio"], scaled["visual"], prior)
+    return {name: told(values / np.log(2)) for name, values in parts.items()}
+
+
+def _scaled(run: Answers) -> Floats:
+    """Logits (S, N, C), each training's divided by the temperature that its validation clips want."""
+    heats = np.array([temperature(logits, run.validation_labels) for logits in run.validation])
+    scaled: Floats = run.both / heats[:, None, None]
+    return scaled
+
+
+def under_trained(runs: Mapping[str, Answers]) -> dict[str, Any]:
+    """How much more a linear probe reads from a lone model's encoder than from the joint model's, by modality."""
+    found = {}
+    for name in MODALITIES:
+        probe = f"probe-{name}"
+        if probe in runs[name].logits and probe in runs[JOINT].logits:
+            lone, joint = (correct(runs[run].logits[probe], runs[run].labels) for run in (name, JOINT))
+            found[name] = told(lone - joint)
+    return found
+
+
+def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
+    """Whether each lone model is the better one on the clips that prefer it (claim C7 of balanced-audiovisual).
+
+    A clip prefers the modality that is surer of its class, judged by the other seeds of the models, so that no training
+    judges itself; with one seed the check has nothing to say.
+    """
+    labels = runs[JOINT].labels
+    sure = {name: np.exp(information(runs[name].both, labels)) for name in MODALITIES}
+    seeds = min(len(values) for values in sure.values())
+    if seeds < 2:
+        return {}
+    found = {}
+    for name, other in (("audio", "visual"), ("visual", "audio")):
+        lead = sure[name][:seeds] - sure[other][:seeds]
+        by_others = (lead.sum(0) - lead) / (seeds - 1)
+        gain = right[name][:seeds] - right[other][:seeds]
+        shares = [(by_others[seed] > 0) for seed in range(seeds)]
+        held = [float(gain[seed][mask].mean()) for seed, mask in enumerate(shares) if mask.any()]
+        share = float(np.mean([mask.mean() for mask in shares]))
+        found[name] = {"share": 100 * share, "gain": float(np.mean(held)) if held else None}
+    return found
+
+
+def expected_error(run: Answers) -> float:
+    """Mean over trainings of the expected calibration error, in percent."""
+    return float(np.mean([calibration_error(logits, run.labels) for logits in run.both]))
+
+
+def mean_logits(run: Answers) -> Floats:
+    """Log of the mean over trainings of the predicted probabilities, (N, C)."""
+    chances = np.exp(run.both - run.both.max(-1, keepdims=True))
+    chances /= chances.sum(-1, keepdims=True)
+    return np.log(np.maximum(chances.mean(0), 1e-12))
+
+
+def by_kind(right: Mapping[str, Floats], kinds: NDArray[np.str_]) -> list[dict[str, Any]]:
+    """Accuracy of every model on the clips of each kind, with their number."""
+    columns = {name: values.mean(0) for name, values in right.items()}
+    frame = pd.DataFrame({"kind": kinds, **columns}).groupby("kind", sort=True)
+    table = frame.mean().assign(clips=frame.size()).reset_index()
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def striking(ids: NDArray[np.str_], values: Floats) -> list[dict[str, Any]]:
+    """The clips with the largest values above 0, at most SHOWN."""
+    order = np.argsort(-values, kind="stable")[:SHOWN]
+    return [{"id": str(ids[place]), "value": float(values[place])} for place in order if values[place] > 0]

@@ -1,0 +1,201 @@
+"""What a folder of clips holds, as far as it can be told without decoding: its clips, classes, parts and groups.
+
+Three kinds of folders are understood: one with a table of clips, one with a folder per class (under folders train, val
+and test, or without them), each clip a video or a sound and a picture of equal names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from avbalance.data.sources.common import IMAGE_SUFFIXES
+from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, merged_labels, read_table, split_of
+from avbalance.errors import UserError
+
+VIDEO = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".flv", ".m4v", ".ogv", ".ts", ".3gp")
+SOUND = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")
+KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE_SUFFIXES}
+MEDIA = ("video", "audio", "image", "frames")
+
+
+@dataclass
+class Clips:
+    """The clips of a folder: columns id, label, split (may be empty), group (may be empty) and those of MEDIA.
+
+    told: what was understood, a sentence each; odd: what a reader should look at.
+    """
+
+    root: Path
+    frame: pd.DataFrame
+    told: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+
+
+def read_folder(root: Path, table: str | None = None) -> Clips:
+    """The clips of a folder; table: the name of the file that lists them, where there are several.
+
+    Raises UserError, in one sentence, for a folder in which no clips are recognised.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name the folder that holds your clips.")
+    tables = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES and not _hidden(path))
+    if table is not None:
+        tables = [root / table]
+        if not tables[0].is_file():
+            raise UserError(f"{tables[0]}: no such file; give the name of a table in {root}.")
+    if len(tables) > 1:
+        raise UserError(
+            f"{root}: has several tables ({', '.join(path.name for path in tables)}); name one with --table."
+        )
+    clips = _from_table(root, tables[0]) if tables else _from_folders(root)
+    clips.frame["label"], merged = merged_labels(clips.frame["label"].tolist())
+    clips.odd += merged
+    return clips
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _from_table(root: Path, path: Path) -> Clips:
+    cells, told = read_table(path)
+    names = [str(name) for name in cells.columns]
+    media = _media_columns(root, cells, path)
+    columns = {
+        ours: guess([name for name in names if name not in media.values()], ours)
+        for ours in ("label", "split", "group")
+    }
+    if columns["label"] is None:
+        raise UserError(f"{path}: no column of classes; name one 'label' (there are {', '.join(names)}).")
+    own_id = guess(names, "id")
+    first = next(iter(media.values()))
+    stems = cells[first].map(lambda name: Path(name.replace("\\", "/")).stem)
+    ids = next((column for column in (cells[own_id] if own_id else stems, stems) if column.is_unique), cells[first])
+    frame = pd.DataFrame({"id": ids, "label": cells[columns["label"]]})
+    frame["split"] = _splits(cells[columns["split"]], path) if columns["split"] else ""
+    frame["group"] = cells[columns["group"]] if columns["group"] else ""
+    for kind in MEDIA:
+        frame[kind] = cells[media[kind]].map(_inside(root, path, media[kind])) if kind in media else ""
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        empty = next((key for key in ("id", "label") if not row[key]), None)
+        if empty:
+            raise UserError(
+                f"{path}, row {number}: column {columns.get(empty) or own_id or first!r} is empty; fill it in."
+            )
+    used = {**{ours: name for ours, name in columns.items() if name}, **media}
+    sentences = [told, "columns: " + ", ".join(f"{name!r} is the {ours}" for ours, name in used.items())]
+    unused = [name for name in names if name not in used.values() and name != own_id]
+    if unused:
+        sentences.append(f"not used: {', '.join(map(repr, unused))}")
+    return Clips(root, frame, sentences)
+
+
+def _inside(root: Path, table: Path, column: str) -> Callable[[str], str]:
+    """A path as given -> one relative to the folder; absolute and Windows ones are understood where they can be."""
+
+    def relative(cell: str) -> str:
+        text = cell.replace("\\", "/") if "\\" in cell and not (root / cell).exists() else cell
+        path = Path(text)
+        if path.is_absolute() and path.is_relative_to(root.resolve()):
+            return str(path.relative_to(root.resolve()))
+        if path.is_absolute() or ".." in path.parts:
+            raise UserError(
+                f"{table}: column {column!r}: {cell[:120]!r} leads out of {root}; give paths inside the folder."
+            )
+        return str(path)
+
+    return relative
+
+
+def _media_columns(root: Path, cells: pd.DataFrame, path: Path) -> dict[str, str]:
+    """Kind of medium -> column: by what its cells name, then by its name."""
+    by_content: dict[str, str] = {}
+    names = [str(name) for name in cells.columns]
+    for column in sorted(names, key=lambda name: name.strip().lower() not in FILE and guess([name], "id") is not None):
+        kind = _kind_of(root, cells[column].tolist()[:200])
+        if kind and kind not in by_content:
+            by_content[kind] = column
+    media = {kind: by_content[kind] for kind in MEDIA if kind in by_content}
+    if "video" in media and "audio" not in media:
+        return {"video": media["video"]}
+    if "audio" in media and ("image" in media or "frames" in media or "video" in media):
+        return media
+    named = [kind for kind in MEDIA if guess(names, kind)]
+    if media or named:
+        raise UserError(
+            f"{path}: found {' and '.join(media) or 'no files'} where video, or audio with image, frames or video is "
+            f"needed; are the paths relative to {root}?"
+        )
+    raise UserError(
+        f"{path}: no column names files below {root}; give one with videos, or two with sounds and pictures, as paths "
+        "relative to the folder."
+    )
+
+
+def _kind_of(root: Path, cells: Sequence[str]) -> str | None:
+    """The kind of medium that most cells of a column name; None when they name no files."""
+    kinds: Counter[str] = Counter()
+    for cell in cells:
+        text = cell if "\\" not in cell else cell.replace("\\", "/")
+        suffix = Path(text).suffix.lower()
+        kind = next((kind for kind, suffixes in KINDS.items() if suffix in suffixes), None)
+        if kind is None and 0 < len(text) < 255 and (root / text).is_dir():
+            kind = "frames"
+        if kind:
+            kinds[kind] += 1
+    most = kinds.most_common(1)
+    return most[0][0] if most and 2 * most[0][1] > len(cells) else None
+
+
+def _splits(column: pd.Series, path: Path) -> list[str]:
+    found = []
+    for number, word in enumerate(column, start=2):
+        split = split_of(word)
+        if split is None:
+            raise UserError(f"{path}, row {number}: the part is {word!r}; use train, val or test.")
+        found.append(split)
+    return found
+
+
+def _from_folders(root: Path) -> Clips:
+    """Clips of folders per class, below folders per part or not."""
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _hidden(path)]
+    parts = {path: split_of(path.name) for path in folders}
+    if folders and all(parts.values()) and any(_folders(path) for path in folders):
+        classes = [(label, parts[part] or "") for part in folders for label in _folders(part)]
+    else:
+        classes = [(label, "") for label in folders]
+    rows = [row for label, split in classes for row in _rows(root, label, split)]
+    if not rows:
+        raise UserError(
+            f"{root}: neither a table (.csv, .tsv) nor folders of videos, one per class, nor sounds with pictures of "
+            "equal names; see docs/how-to/your-own-data.md."
+        )
+    told = [f"no table: {len({label.name for label, _ in classes})} folders are the classes"]
+    pairs = sum(row["video"] == "" or row["audio"] != "" for row in rows)
+    told.append(f"{pairs} pairs of sound and pictures by name" if pairs else f"{len(rows)} videos")
+    return Clips(root, pd.DataFrame(rows), told)
+
+
+def _folders(path: Path) -> list[Path]:
+    return [each for each in sorted(path.iterdir()) if each.is_dir() and not _hidden(each)]
+
+
+def _rows(root: Path, folder: Path, split: str) -> Iterator[Mapping[str, str]]:
+    """The clips of one class: files of equal name are one clip."""
+    stems: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.rglob("*")):
+        kind = next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), None)
+        if kind and path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            stems.setdefault(str(path.relative_to(root).with_suffix("")), {})[kind] = str(path.relative_to(root))
+    for stem, media in stems.items():
+        if "video" in media or {"audio", "image"} <= media.keys():
+            files = {kind: media.get(kind, "") for kind in MEDIA}
+            if "video" in media and "audio" not in media:
+                files["image"] = ""
+            yield {"id": stem, "label": folder.name, "split": split, "group": "", **files}

@@ -1,0 +1,61 @@
+"""Parts, and what is odd about clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from diagnosis_clips import pairs
+
+from avbalance.diagnosis.checks import with_parts
+from avbalance.diagnosis.folder import Clips, read_folder
+from avbalance.errors import UserError
+
+
+def clips(rows: list[dict[str, str]], root: Path = Path("none")) -> Clips:
+    blank = dict.fromkeys(("id", "label", "split", "group", "video", "audio", "image", "frames"), "")
+    return Clips(root, pd.DataFrame([{**blank, "id": str(number), **row} for number, row in enumerate(rows)]))
+
+
+def test_parts_are_stratified_and_keep_groups_together() -> None:
+    rows = [{"label": "ab"[number % 2], "group": f"g{number % 10}"} for number in range(200)]
+    found = with_parts(clips(rows))
+    assert found.frame.groupby("group")["split"].nunique().max() == 1
+    shares = found.frame.groupby("label")["split"].value_counts(normalize=True).unstack()
+    assert (shares["test"] > 0.15).all() and (shares["val"] > 0.05).all()
+    assert not found.odd
+
+
+def test_a_validation_part_is_carved_from_train() -> None:
+    rows = [{"label": "ab"[number % 2], "split": "train" if number < 80 else "test"} for number in range(100)]
+    counts = with_parts(clips(rows)).frame["split"].value_counts()
+    assert counts["test"] == 20 and 8 <= counts["val"] <= 14
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"label": "a"}] * 30, "all clips are of one class, 'a'"),
+        ([{"label": "a"}] * 30 + [{"label": "b"}] * 2, "class 'b' has 2 clips"),
+        ([{"label": "a", "split": "train"}, {"label": "b", "split": "train"}] * 9, "no clip is in test"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(rows: list[dict[str, str]], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        with_parts(clips(rows))
+
+
+def test_unseen_labels_split_groups_and_unequal_classes_are_counted() -> None:
+    rows = [{"label": "a", "split": "train" if n % 2 else "val", "group": f"g{n}"} for n in range(60)]
+    rows += [{"label": "b", "split": "train", "group": f"h{n}"} for n in range(5)]
+    rows += [{"label": "b", "split": "test", "group": "h1"}, {"label": "c", "split": "test", "group": "z"}]
+    odd = " | ".join(with_parts(clips(rows)).odd)
+    assert "c: in test and not in train" in odd and "1 groups have clips in several parts (h1)" in odd
+    assert "differ by more than ten times: 'a' has 60 clips, 'c' 1" in odd
+
+
+def test_equal_files_in_two_parts_are_a_leak(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        pairs(tmp_path / part, each=4)
+    assert any("32 files are the same in two parts" in sentence for sentence in with_parts(read_folder(tmp_path)).odd)

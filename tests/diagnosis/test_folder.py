@@ -1,0 +1,71 @@
+"""What a folder holds: a table, folders per class, pairs by name; and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from diagnosis_clips import pairs, picture, sound
+
+from avbalance.diagnosis.folder import read_folder
+from avbalance.errors import UserError
+
+
+def test_folders_of_pairs_are_classes(tmp_path: Path) -> None:
+    pairs(tmp_path, each=3)
+    (tmp_path / "cat" / "._cat0.wav").write_bytes(b"x")
+    clips = read_folder(tmp_path)
+    assert clips.frame["label"].value_counts().to_dict() == {"cat": 3, "dog": 3}
+    assert clips.frame.loc[0, ["audio", "image", "video"]].tolist() == ["cat/cat0.wav", "cat/cat0.png", ""]
+    assert "6 pairs of sound and pictures by name" in clips.told
+
+
+def test_folders_per_part_give_the_parts(tmp_path: Path) -> None:
+    for part in ("training", "dev", "test"):
+        pairs(tmp_path / part, each=2)
+    assert read_folder(tmp_path).frame["split"].value_counts().to_dict() == {"train": 4, "val": 4, "test": 4}
+
+
+def test_a_table_with_other_names_is_understood(tmp_path: Path) -> None:
+    sound(tmp_path / "wavs" / "a.wav")
+    picture(tmp_path / "pics" / "a.png")
+    sound(tmp_path / "wavs" / "b.wav", 1)
+    picture(tmp_path / "pics" / "b.png", 1)
+    (tmp_path / "list.tsv").write_text(
+        "Sound\tPhoto\tEmotion\tTalker\tnote\n"
+        "wavs\\a.wav\tpics/a.png\tsad\tann\t-\nwavs/b.wav\tpics/b.png\tglad\tbob\t-\n"
+    )
+    clips = read_folder(tmp_path)
+    assert clips.frame.to_dict("records")[0] == {
+        "id": "a", "label": "sad", "split": "", "group": "ann", "video": "", "audio": "wavs/a.wav",
+        "image": "pics/a.png", "frames": "",
+    }  # fmt: skip
+    assert any("'Emotion' is the label" in sentence for sentence in clips.told) and "not used: 'note'" in clips.told
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("file,label\n/etc/passwd.mp4,x\n", "leads out of"),
+        ("file,label\n../a.mp4,x\n", "leads out of"),
+        ("label,x\na,b\n", "no column names files"),
+        ("file,kind\na.mp4,x\n", "no column of classes"),
+        ("file,label,split\na.mp4,x,half\n", "row 2: the part is 'half'"),
+        ("file,label\na.wav,x\n", "found audio where video"),
+        ("file,label\na.mp4,\n", "row 2: column 'label' is empty"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_one_sentence(tmp_path: Path, table: str, told: str) -> None:
+    (tmp_path / "clips.csv").write_text(table)
+    with pytest.raises(UserError, match=told) as error:
+        read_folder(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_clips_says_what_is_understood(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="neither a table"):
+        read_folder(tmp_path)
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "b.csv").write_text("x")
+    with pytest.raises(UserError, match=r"several tables \(a.csv, b.csv\); name one with --table"):
+        read_folder(tmp_path)
