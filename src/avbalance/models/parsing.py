@@ -261,22 +261,19 @@ def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tenso
     return prob, frame_att, av_att
 
 
+def loudest(frame_prob: Tensor, e_a: Tensor, e_v: Tensor, f_a: Tensor, f_v: Tensor) -> ParsingOutput:
+    """The output of a network in which a video's probability is that of its highest segment."""
+    p_a, p_v = frame_prob.amax(1).unbind(1)
+    return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, e_a, e_v, f_a, f_v)
+
+
 def one_modality(modality: str, frame_prob: Tensor, video_prob: Tensor, encoded: Tensor) -> ParsingOutput:
     """The output of a network that sees one modality: `frame_prob (B, T, C)`, `video_prob (B, C)`, `(B, T, D)`."""
-    unseen, nothing, empty = torch.zeros_like(frame_prob), torch.zeros_like(video_prob), encoded[..., :0]
-    audible = modality == "audio"
-    first, second = (frame_prob, unseen) if audible else (unseen, frame_prob)
-    e_a, e_v = (encoded, empty) if audible else (empty, encoded)
-    return ParsingOutput(
-        frame_prob=torch.stack([first, second], 2),
-        P=video_prob,
-        p_a=video_prob if audible else nothing,
-        p_v=nothing if audible else video_prob,
-        e_a=e_a,
-        e_v=e_v,
-        f_a=e_a,
-        f_v=e_v,
-    )
+    order = 1 if modality == "audio" else -1  # audio is the first of each pair
+    segments = torch.stack([frame_prob, torch.zeros_like(frame_prob)][::order], 2)
+    p_a, p_v = [video_prob, torch.zeros_like(video_prob)][::order]
+    e_a, e_v = [encoded, encoded[..., :0]][::order]
+    return ParsingOutput(segments, video_prob, p_a, p_v, e_a, e_v, f_a=e_a, f_v=e_v)
 
 
 def two_encoders(width: int) -> nn.ModuleDict:
