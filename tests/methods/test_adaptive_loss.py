@@ -36,7 +36,7 @@ from avbalance.methods.adaptive_loss import (
 )
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.fine_tuning import high_quality
-from avbalance.methods.parts.three_heads import cross_entropies
+from avbalance.methods.parts.gaps import cross_entropies
 from avbalance.models.base import Batch, build
 from avbalance.training.state import Checkpoints
 

@@ -14,8 +14,7 @@ from torch.nn.functional import binary_cross_entropy
 from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.cvcms import CVCMS, cross_video_contrastive, partners
-from avbalance.methods.parts.labels import refined, removed_labels
-from avbalance.methods.parts.parsing import Pair
+from avbalance.methods.parts.parsing import Pair, refined, removed_labels
 from avbalance.models.base import build
 
 MODEL = {"name": "cvcms", "width": 16, "token_width": 8}

@@ -22,8 +22,8 @@ from tiny_vectors import make_vector_data, vector_settings
 from torch import Tensor
 
 from avbalance.errors import UserError
+from avbalance.methods import distillation
 from avbalance.methods.distillation import DistillationOptions, distillation_terms, divergence
-from avbalance.methods.parts import teachers
 from avbalance.models.relevance import CutModel
 from avbalance.plan.digest import closure_digests
 from avbalance.training.cell import make_trainer
@@ -132,7 +132,7 @@ def test_without_labels_the_student_still_learns_from_its_teachers(clips: Any, n
 def test_the_loss_is_that_of_both_teachers_on_the_same_clips(
     device: str, clips: Any, needs: dict[str, Tensors], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teachers, "BATCH", 7)
+    monkeypatch.setattr(distillation, "BATCH", 7)
     options = {"temperature": 2.0, "w_label": 0.5, "w_audio": 2.0, "w_visual": 3.0}
     trainer = student_of(clips, needs, options, device=device)
     trainer.method.prepare(trainer)

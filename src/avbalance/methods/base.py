@@ -32,7 +32,7 @@ Given = Mapping[str, Any] | Declared | None  # options as they are written, or a
 class TrainingStep:
     """Where training stands: 0-based `epoch` and `index` of the batch within it, `batches` per epoch.
 
-    `generator` is fresh for this step, lives on the model's device and depends on the run's seed, epoch and index only.
+    `generator`, on the model's device, is fresh for this step and depends on the run's seed, epoch and index only.
     """
 
     epoch: int
@@ -59,9 +59,9 @@ class NoOp:
 class MethodCard:
     """What a reader must know of a method; each field of `options` says where its default comes from.
 
-    `models` and `fusions` name what the method can train. `trains` is False for a rule that combines the
-    predictions of other runs; `predicts` is False for a run made only for its artifacts; `fits` is True for a method
-    that fits its model in `prepare`, without epochs: a reference, of which nobody asks whether it converged.
+    `models`, `fusions`: what it can train. `trains`: False for a rule that combines predictions of other runs;
+    `predicts`: False for a run made for its artifacts; `fits`: True for a reference that is fitted in `prepare`,
+    without epochs.
     """
 
     name: str
@@ -267,11 +267,9 @@ def names() -> list[str]:
 
 
 def load(name: str, where: str = "") -> type[Method]:
-    """The METHOD class of the module that method `name` lives in.
+    """The METHOD class of the method `name`: `ogm-ge` lives in `avbalance.methods.ogm_ge`, a new file is a new method.
 
     Raises UserError, which begins with `where`, when there is none.
-
-    `ogm-ge` lives in `avbalance.methods.ogm_ge`: adding a file adds a method.
     """
     known = names()
     if name not in known:

@@ -9,8 +9,7 @@ from torch import nn
 from avbalance.declared import Count
 from avbalance.methods.base import MethodCard, NoOp
 from avbalance.methods.ogm_ge import modulated
-from avbalance.methods.parts.modulation import OFF, ModulationOptions
-from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.methods.parts.modulation import OFF, ModulationOptions, SingleLabelModulation
 from avbalance.models.base import MODALITIES, Model
 
 
@@ -26,9 +25,9 @@ class DGMOptions(ModulationOptions):
 class DGM(SingleLabelModulation):
     """Late fusion under one cross-entropy; convolution gradients are modulated by the measured imbalance.
 
-    With the measure "score" this is OGM-GE but for two details. At omega = 1 exactly nobody is damped, where OGM-GE
-    damps audio. The sums of Eq. 6 are taken in float64, where OGM-GE adds up float32: the coefficients agree to about 7
-    digits, not to the bit. Noise and scaling of the gradients are the same operations on the same draws.
+    With the measure "score" this is OGM-GE but for two details: at omega = 1 nobody is damped, and the sums of Eq. 6
+    are taken in float64, so that coefficients agree to about 7 digits. Noise and scaling are the same operations on the
+    same draws.
     """
 
     card = MethodCard(

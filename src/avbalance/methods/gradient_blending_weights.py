@@ -19,8 +19,8 @@ class GradientBlendingWeightsOptions(Declared):
 class GradientBlendingWeights(Method):
     """Train audio, visual and joint head separately from fresh initialisation; write weights.json.
 
-    Checkpoint N is the initial model and N + n the end of the normal recipe, learning-rate schedule included.
-    The run itself has no epochs of its own; gradient-blending with `weights: offline` reads its file.
+    Checkpoint N is the initial model, N + n the end of the normal recipe with its schedule; the run has no epochs of
+    its own.
     """
 
     card = MethodCard(

@@ -35,10 +35,9 @@ class GreedyOptions(Declared):
 
 
 def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
-    """`mu(theta; t) = ||grad||^2 / ||theta||^2` of a set of parameters.
+    """`mu(theta; t) = ||grad||^2 / ||theta||^2`, sums over all tensors before dividing; a missing gradient counts as 0.
 
-    Squared norms are summed over all tensors before dividing; a missing gradient counts as zero (Wu et al.
-    2022, definition of the conditional learning speed; reference code).
+    Wu et al. 2022, definition of the conditional learning speed; reference code.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
@@ -47,10 +46,9 @@ def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
 
 
 def learning_speed(bypass: float, main: float) -> float:
-    """`s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch.
+    """`s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch; 0 while either is 0.
 
-    The paper writes log; base 10 is the reference code's and matters, because the threshold is absolute. 0
-    while either sum is 0, when nothing can be said.
+    The paper writes log; base 10 is the reference code's and matters, because the threshold is absolute.
     """
     return math.log10(bypass / main) if bypass > 0 and main > 0 else 0.0
 
@@ -76,11 +74,10 @@ class Curation:
 
 
 def next_curation(curation: Curation, difference: float, epoch: int, options: GreedyOptions) -> Curation:
-    """The state for the next forward; `epoch` counts from 1, as `start_epoch` does.
+    """The state for the next forward; `epoch` counts from 1, as `start_epoch` does (Wu et al. 2022, algorithm 1).
 
-    Before the start epoch all steps are regular. Then a regular step with `|d_speed| > threshold` opens a
-    window of exactly `window` curated steps that care for visual when d_speed < 0 and for audio when d_speed
-    > 0. At least one regular step lies between two windows. Wu et al. 2022, algorithm 1; reference code.
+    From the start epoch on a regular step with `|d_speed| > threshold` opens a window of exactly `window` curated
+    steps, for visual when d_speed < 0, else for audio. At least one regular step lies between two windows.
     """
     if curation.active:
         counter = curation.counter + 1
@@ -118,8 +115,8 @@ class Speeds:
 class Greedy(Method):
     """Watch which branch learns faster from the other; let the neglected one train on its own for a while.
 
-    A curated forward replaces the cared modality's gates by their running mean, so that its branch learns
-    from its own input; loss, backward and optimiser step stay as they are.
+    A curated forward replaces the cared modality's gates by their running mean; loss, backward and step stay as they
+    are.
     """
 
     card = MethodCard(

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from avbalance.declared import Weight
 from avbalance.methods.base import MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.labels import removed_labels
 from avbalance.methods.parts.modulation import OFF
 from avbalance.methods.parts.parsing import (
     DEVIATIONS,
@@ -16,6 +15,7 @@ from avbalance.methods.parts.parsing import (
     ParsingMethod,
     ParsingOptions,
     removed,
+    removed_labels,
     segment_similarity,
     segment_targets,
 )

@@ -49,10 +49,9 @@ class LateEnsemble(Method):
     def combine(self, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """Average the predictions keyed "audio" and "visual", joined by id, split, condition and checkpoint.
 
-        Each frame has those columns, `label` and `logits` (a list of C numbers per row). Conditions of one frame only,
-        such as the probe of its encoder, are left out. The result follows the order of the audio frame; its logits are
-        the logarithm of the averaged probability, its logits_audio and logits_visual the two models' own. Raises
-        UserError when rows or labels differ.
+        Conditions of one frame only, such as its probe, are left out. Logits are the logarithm of the averaged
+        probability, in the order of the audio frame; logits_audio and logits_visual the models' own. Raises UserError
+        when rows or labels differ.
         """
         import numpy as np
 

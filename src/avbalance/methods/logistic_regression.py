@@ -70,10 +70,11 @@ class LogisticRegression(Method):
 def fitted(
     features: dict[str, NDArray[np.float64]], labels: dict[str, NDArray[np.int64]], classes: int
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The chosen inverse penalty, weights (C, D) and biases (C,).
+    """The chosen inverse penalty, weights (C, D) and biases (C,), of features (N, D) and labels (N,) of "train" and
+    "val".
 
-    features: (N, D) of "train" and "val"; labels: (N,). Of equal losses the stronger penalty is taken. A class that the
-    training part lacks is never predicted. Raises UserError when it has a single class.
+    Of equal losses the stronger penalty is taken; a class without a training clip is never predicted. Raises UserError
+    for one class alone.
     """
     from sklearn.linear_model import LogisticRegression as Fit
 

@@ -7,8 +7,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 
 from avbalance.declared import Weight
 from avbalance.methods.base import MethodCard, TrainingStep
-from avbalance.methods.parts.modulation import ModulationOptions
-from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.methods.parts.modulation import ModulationOptions, SingleLabelModulation
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
