@@ -5,12 +5,11 @@ MSDU's loss and modulation: tests/fidelity/test_avvp_gradient_modulation.py.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_parsing import CLASSES, STEPS, equal, hand_batch, kill_after, make_clips, parsing_trainer, weights
+from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, weights
 
 from avbalance.errors import UserError
 from avbalance.methods import load
@@ -98,20 +97,6 @@ def test_history_has_means_over_the_batches(clips: Any) -> None:
     assert log == pytest.approx({name: (singles[0][name] + singles[1][name]) / 2 for name in LOSSES})
 
 
-def test_a_run_whose_update_is_scaled_resumes_bit_equal_inside_an_epoch(clips: Any, tmp_path: Path) -> None:
-    def trainer(state: Path | None = None) -> Any:
-        options = {"dgm": True, "apply": "update", "contrastive_weight": 1.0}
-        return parsing_trainer("han", options, clips=clips, model=MSDU, state=state)
-
-    whole, resumed = trainer(), trainer(tmp_path)
-    kill_after(trainer(tmp_path), 1, 2)
-    for each in (whole, resumed):
-        each.train()
-    assert "resumed at epoch 2, step 3" in resumed.progress.out.getvalue()
-    assert equal(weights(resumed), weights(whole))
-    assert resumed.history == whole.history
-
-
 def record(**removed: dict[str, list[int]]) -> dict[str, Any]:
     return {"removed": {name.replace("_", "-"): lost for name, lost in removed.items()}}
 
@@ -148,14 +133,6 @@ def test_refined_labels_change_a_training_and_empty_ones_do_not(clips: Any) -> N
         trainer.train()
         runs.append(weights(trainer))
     assert equal(runs[0], runs[1]) and not equal(runs[0], runs[2])
-
-
-def test_refined_labels_that_are_missing_or_of_other_data_are_an_error(clips: Any) -> None:
-    with pytest.raises(UserError, match=r"labels\.json"):
-        parsing_trainer("han", {"labels": "refined"}, clips=clips).train()
-    for needs in (record(elsewhere={"audio": [0], "visual": []}), record(train_000={"audio": [9], "visual": []})):
-        with pytest.raises(UserError, match="does not have"):
-            parsing_trainer("han", {"labels": "refined"}, clips=clips, needs={"labels": needs}).train()
 
 
 def test_another_kind_of_network_is_refused() -> None:

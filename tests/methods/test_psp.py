@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts.modulation import coefficients, imbalance
-from avbalance.methods.psp import PSP, pair_similarity_loss, similarity_targets
+from avbalance.methods.psp import PSP, similarity_targets
 from avbalance.models.base import Batch, build
 
 DGM = {"dgm": True, "gamma": 0.1}
@@ -35,15 +35,6 @@ def test_targets_share_one_among_the_seconds_of_the_event() -> None:
     found = similarity_targets(torch.tensor([[3, 1, 1, 3, 1], [3, 3, 3, 3, 3]]), background=3)
     torch.testing.assert_close(found[0], torch.tensor([0, 1 / 3, 1 / 3, 0, 1 / 3]))
     assert not bool(found[1].any())
-
-
-def test_pair_similarity_by_hand() -> None:
-    audio = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
-    visual = torch.tensor([[[2.0, 0.0], [-1.0, 0.0], [3.0, 3.0]]])  # cosines 1, -1, 1 / sqrt 2
-    share = torch.tensor([1.0, 0.0, 0.5**0.5]) / (1 + 0.5**0.5)
-    target = torch.tensor([[1.0, 0.0, 0.0]])
-    torch.testing.assert_close(pair_similarity_loss(audio, visual, target), (share - target[0]).square().mean())
-    assert float(pair_similarity_loss(audio, -audio, torch.zeros(1, 3))) == 0.0
 
 
 def gradients(options: dict[str, Any]) -> tuple[dict[str, torch.Tensor], Any, Any, Any]:
@@ -70,9 +61,3 @@ def test_only_the_paths_are_modulated_by_the_imbalance_over_all_seconds(noise: s
             torch.testing.assert_close(gradient, mu[modality] * before[name])
         else:
             assert not torch.equal(gradient, before[name]), name
-
-
-def test_scores_have_no_gradient_of_their_own() -> None:
-    plain, network, _, _ = gradients({})
-    assert all(gradient is not None for gradient in plain.values())
-    assert all(not scores.requires_grad for scores in network(hand_batch()).scores.values())

@@ -99,9 +99,3 @@ def test_fitting_leaves_the_random_stream_alone_and_repeats_itself() -> None:
     torch.manual_seed(5)
     first, second = (fit_seconds(features, truth, 4, seed=2)(features) for _ in range(2))
     assert torch.equal(torch.rand(3), expected) and torch.equal(first, second)
-
-
-def test_features_of_the_paper_tier_are_pooled() -> None:
-    assert pool_audio(torch.rand(2, 1, 257, 1091)).shape == (2, 514)
-    assert pool_visual(torch.rand(2, 3, 3, 224, 224)).shape == (2, 192)
-    assert pool_visual(torch.rand(2, 10, 7, 7, 512)).shape == (2, 7 * 7 * 512)

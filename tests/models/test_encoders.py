@@ -13,7 +13,6 @@ from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.models.base import Batch, build
 from avbalance.models.encoders import ConvolutionalEncoder
-from avbalance.models.resnet import encode
 
 SMALL = {"encoder": "convolutional", "width": 4, "dimension": 24}
 
@@ -48,14 +47,6 @@ def test_one_modality_alone(name: str) -> None:
 def test_features_are_as_wide_as_those_of_resnet_by_default() -> None:
     assert make(width=3, dimension=None).fusion.linear.weight.shape == (3, 2 * 24)
     assert make(encoder="resnet18", width=3, dimension=None).fusion.linear.weight.shape == (3, 2 * 24)
-
-
-def test_frames_are_averaged() -> None:
-    encoder = ConvolutionalEncoder(3, 2, 5).eval()
-    frames = torch.randn(2, 3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
-    both = encode(encoder, "visual", frames)
-    each = [encode(encoder, "visual", frames[:, :, [number]]) for number in (0, 1)]
-    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
 
 
 @pytest.mark.parametrize(

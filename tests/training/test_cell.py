@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import load_file
 from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
-from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.plan.digest import closure_digests
@@ -31,7 +30,6 @@ from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, recorded_key, train_cell
 from avbalance.training.data import load_clips
-from avbalance.training.outputs import read_need
 from avbalance.training.planned import PlannedRun, run_key
 from flowkeeper.files import digest_json, exclusive, read_json, sha256_file
 
@@ -356,15 +354,6 @@ def test_a_missing_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="torch sees no GPU; use --device cpu"):
         cell_module.prepare_torch("cuda", 1)
-
-
-def test_weights_tell_what_they_were_trained_on(undisturbed: Path, tiny_data: TinyData) -> None:
-    path = next(undisturbed.rglob("model.safetensors"))
-    weights, record = read_need(path), read_json(path.with_name("record.json"))
-    assert weights.facts["train_ids"] == record["data"]["used_ids"]["train"]
-    assert weights.facts["classes"] == read_manifest(tiny_data.manifest).classes
-    assert weights.facts["labelling"] is None
-    assert set(weights) == set(load_file(path))
 
 
 def test_a_joined_cell_keeps_the_digest_of_each_run(tiny_data: TinyData, tmp_path: Path) -> None:

@@ -14,11 +14,9 @@ import pytest
 import torch
 from tiny_cell import kill_after
 
-from avbalance.analysis.confidence import stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
 from avbalance.methods.gradient_blending import GradientBlending
-from avbalance.stopping import StopRule
 from avbalance.training import progress as progress_module
 from avbalance.training.loop import Trainer
 from avbalance.training.progress import Progress
@@ -151,28 +149,6 @@ def test_a_watched_test_part_is_kept_beside_and_selects_nothing(
     assert trainer.states.keys() == {"selected", "last", "best-test"}
 
 
-def test_rates_fall_every_few_epochs_or_at_given_ones(make_trainer: MakeTrainer) -> None:
-    given = {"learning_rate": 1.0, "decay_factor": 0.5}
-    every = make_trainer(protocol={**given, "decay_every": 2}).protocol
-    assert [every.rate(epoch) for epoch in range(5)] == [1, 1, 0.5, 0.5, 0.25]
-    at = make_trainer(protocol={**given, "decay_every": None, "decay_at": [1, 4]}).protocol
-    assert [at.rate(epoch) for epoch in range(5)] == [1, 0.5, 0.5, 0.5, 0.25]
-    with pytest.raises(UserError, match="set one of decay_every and decay_at"):
-        make_trainer(protocol={**given, "decay_every": 2, "decay_at": [1]})
-
-
-def test_adam_and_dropped_last_batches(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(protocol={"optimiser": "adam", "batch_size": 40, "drop_last": True, "epochs": 1})
-    assert isinstance(trainer.optimiser, torch.optim.Adam)
-    assert trainer.source.batches(trainer.parts["train"]) == 2  # of 96 clips 16 are left
-    trainer.train()
-
-
-def test_a_metric_that_the_task_lacks_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(UserError, match="protocol, metric: is 'event_A'; task classification has accuracy"):
-        make_trainer(protocol={"metric": "event_A"})
-
-
 @pytest.mark.parametrize(
     ("patience", "accuracies", "epochs"),
     [
@@ -210,20 +186,6 @@ def test_a_training_ends_when_its_loss_has_come_to_rest(
     trainer = make_trainer(protocol={"epochs": len(losses), "stop_at_loss": 0.01})
     trainer.train()
     assert len(trainer.history) == epochs
-
-
-def test_patience_and_the_estimator_of_confidence_agree(
-    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_epochs(monkeypatch)
-    generator = np.random.default_rng(5)
-    for _ in range(20):
-        accuracies = np.round(50 + generator.normal(0, 0.3, 40).cumsum() * 0.3, 1).tolist()
-        script_accuracies(monkeypatch, accuracies)
-        trainer = make_trainer(protocol={"epochs": 40, "patience": 3})
-        trainer.train()
-        rule = StopRule(min_delta=0.1, patience=3, floor=1)
-        assert len(trainer.history) == stopping_epoch(accuracies, rule).stop_epoch
 
 
 def test_a_loss_that_is_not_finite_is_one_sentence(make_trainer: MakeTrainer) -> None:

@@ -120,14 +120,11 @@ def pair_discrepancy(audio_npz: str | Path, visual_npz: str | Path, rule: StopRu
 def build_subsets(
     pairs: Mapping[str, tuple[str | Path, str | Path]], manifest_path: str | Path, out: str | Path, rule: StopRule
 ) -> None:
-    """Write id, definition, discrepancy, preferred of the test split for every definition.
+    """Write id, definition, discrepancy, preferred of the test split for every definition, all of the same clips.
 
-    pairs: definition -> (audio confidence.npz, visual confidence.npz); "estimated" (the seed-0 unimodal
-    runs) is required, "cross-fitted-a", "cross-fitted-b" and "seed-matched-<k>" are optional. The
-    definition "planted" (planted_audio - planted_visual) is added where the manifest carries planted
-    informativeness, "annotated" where people said what they perceive: 1 for a label that is heard and not seen, -1 for
-    the reverse, 0 for both; clips whose label is neither, or that nobody annotated, are outside. All are of the same
-    clips.
+    pairs: definition -> (audio confidence.npz, visual confidence.npz); "estimated" (the seed-0 unimodal runs) is
+    required. "planted" is added where the manifest has planted informativeness, "annotated" where people said what they
+    perceive: 1 for a label that is heard and not seen, -1 for the reverse, 0 for both; other clips are outside.
     """
     if "estimated" not in pairs:
         raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
@@ -165,8 +162,8 @@ def _annotated_discrepancy(annotated: pd.DataFrame, ids: pd.Series) -> pd.DataFr
 def agreement(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     """How two definitions agree on the samples (N,) for which both name a side, given their `preferred`.
 
-    <side>_agreed counts those that both give to a side, <side>_denied those that `ours` gives to it and `theirs` to the
-    other; kappa is Cohen's, NaN where only one side is ever named.
+    <side>_agreed: both give them to a side; <side>_denied: `theirs` to the other; kappa is Cohen's, NaN with one side
+    only.
     """
     from sklearn.metrics import cohen_kappa_score
 

@@ -69,8 +69,7 @@ class ReferenceSettings(ModelSettings):
 class Model(nn.Module):
     """A network over named modalities; subclasses register one encoder per modality in `encoders`.
 
-    `Settings` is the class of the settings that the network is built of. A module of a network ends with
-    `MODEL = <its class>`.
+    `Settings`: of what it is built. A module of a network ends with `MODEL = <its class>`.
     """
 
     Settings: ClassVar[type[ModelSettings]]
@@ -112,10 +111,11 @@ class Model(nn.Module):
 
 
 class ImageModel(Model):
-    """A network of encoders of images, initialised as the OGM-GE reference code does (Peng et al. 2022).
+    """A network of encoders of images, initialised as the OGM-GE reference code does (Peng et al. 2022; Xia et al.
+    2023).
 
-    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1 and
-    bias 0. Xia et al. 2023 build upon that code. A module registered later never changes the draws of an earlier one.
+    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1, bias
+    0. A module registered later never changes the draws of an earlier one.
     """
 
     @classmethod
@@ -145,9 +145,10 @@ def names() -> list[str]:
 
 
 def load(name: str, where: str = "") -> type[Model]:
-    """The class of the network `name`; raises UserError, which begins with `where`, when there is none.
+    """The class of the network `name`: `fusion-net` lives in `avbalance.models.fusion_net`, a new file is a new
+    network.
 
-    `fusion-net` lives in `avbalance.models.fusion_net`: adding a file with a MODEL adds a network.
+    Raises UserError, which begins with `where`, when there is none.
     """
     known = names()
     if name not in known:

@@ -54,9 +54,9 @@ class ConcatFusion(nn.Module):
 class FilmFusion(nn.Module):
     """The first modality scales and shifts the second: `W (gamma(x_1) * x_2 + beta(x_1)) + b`.
 
-    A modality's logits come from the same head with a zero vector in the other's place. Decision of this
-    repository: the reference code's slices of W do not fit the features' width. While the biases of the
-    condition are still 0, as at initialisation, the second modality's logits are therefore constant.
+    A modality's logits come from the same head with a zero vector in the other's place (decision: the reference code's
+    slices of W do not fit). While the condition's biases are 0, as at initialisation, the second modality's logits are
+    constant.
     """
 
     def __init__(self, dimension: int, classes: int) -> None:

@@ -36,15 +36,13 @@ class WidthSettings(ModelSettings):
 class ParsingOutput(ModelOutput):
     """Segment and video probabilities of B videos, T segments, C classes; modality index 0 is audio, 1 visual.
 
-    `frame_prob (B, T, 2, C)`; video level `P`, `p_a`, `p_v` `(B, C)`: used as probabilities, without a further sigmoid,
-    though P may exceed 1. `e_a`, `e_v` `(B, T, D)`: encoder outputs; `f_a`, `f_v` `(B, T, D)`: after cross-modal
-    attention and before any dropout ahead of the heads. `s_a`, `s_v` `(B, C)`: scores of the measuring heads (MSDU), if
-    the model has them. `frame_att (B, T, 2, C)`: logits of the attention over time, if it has one. `auxiliary`: the
-    model's own weighted regulariser, a scalar to be added to the loss, if it has one.
+    `frame_prob (B, T, 2, C)`; video level `P`, `p_a`, `p_v` `(B, C)`, probabilities though P may exceed 1. `e_a`, `e_v`
+    `(B, T, D)`: encoder outputs; `f_a`, `f_v`: after cross-modal attention, before dropout. Where the model has them:
+    `s_a`, `s_v` `(B, C)`, scores of the measuring heads (MSDU); `frame_att (B, T, 2, C)`, logits of the attention over
+    time; `auxiliary`, a weighted regulariser to be added to the loss.
 
-    A modality that the model does not see has probabilities 0 and features of width 0. The fields of ModelOutput are
-    filled from these: logits and scores are log-odds of P, p_a and p_v (finite at 0 and 1), features are the encoder
-    outputs' means over time.
+    An unseen modality has probabilities 0 and features of width 0. logits and scores are log-odds of P, p_a and p_v
+    (finite at 0 and 1), features the encoder outputs' means over time.
     """
 
     logits: Tensor = field(init=False)
@@ -105,8 +103,7 @@ class AudioEncoder(nn.Module):
 class VisualEncoder(nn.Module):
     """Frame and clip features `(B, T, 2048 + 512)` to `(B, T, D)`; affine, no activation.
 
-    The reference code (YapengTian/AVVP-ECCV20) maps each of the 8 frames of a second and then averages. The map being
-    affine, averaging the frames first, as the batches do, gives the same up to rounding.
+    The reference code averages the mapped 8 frames of a second; averaging them first gives the same up to rounding.
     """
 
     def __init__(self, width: int) -> None:
@@ -124,9 +121,9 @@ class VisualEncoder(nn.Module):
 class HybridAttention(nn.Module):
     """A post-norm layer whose queries attend to their own sequence and to the other modality's (Tian et al. 2020).
 
-    `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each. The
-    same weights serve both directions. The two further LayerNorms that the encoders of the reference code own and never
-    apply (4 D parameters) are left out.
+    `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each; the
+    same weights serve both directions. Two further LayerNorms of the reference code, never applied (4 D parameters),
+    are left out.
     """
 
     def __init__(self, width: int, dropout: float) -> None:
@@ -161,8 +158,7 @@ class HybridAttention(nn.Module):
 def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
     """What `attention`, of one head and batch first, makes of `query (B, T, D)` and `memory (B, S, D)`.
 
-    Written out, since the module's own forward costs more than its mathematics here, and its fused kernels are not
-    deterministic everywhere.
+    Written out: the module's own forward costs more here, and its fused kernels are not deterministic everywhere.
     """
     width = query.shape[-1]
     if not attention.training and not torch.is_grad_enabled() and query.shape[:2].numel() > _MANY * width:

@@ -22,11 +22,11 @@ _PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items(
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run with one seed, as planned (see plan/trainings.py).
+    """One run with one seed, as planned (see plan/training.py).
 
-    settings: as written, read by training/settings.py. inputs: files of other runs by name; a run that finds an option
-    by validation has `choose`, the option and its value by the run that tried it. outputs: the files that are asked
-    for. code: digest of the code of this run alone, where the cell has several methods.
+    settings: as written. inputs: files of other runs by name. choose: of a run that finds an option by validation, the
+    option and its value by the run that tried it. code: digest of this run's own code, where the cell has several
+    methods.
     """
 
     run: str
@@ -48,9 +48,8 @@ class PlannedRun:
 def run_key(run: PlannedRun, needs: dict[str, Path], data: str, device: torch.device) -> str:
     """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
 
-    Defaults of the protocol are spelt out: a run that names one is the run that leaves it out. An instruction set is
-    part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
-    runs that a colleague finished on another processor stay valid, and their records name it.
+    Defaults of the protocol are spelt out. An instruction set is part of it where the environment pins one; otherwise
+    the runs that a colleague finished on another processor stay valid, and their records name it.
     """
     known = {name: sha256_file(path) for name, path in needs.items()}
     return _key(run.method, run.seed, run.settings, known, run.code, data, device.type, pinned())

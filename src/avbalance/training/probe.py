@@ -33,9 +33,8 @@ def encoder_features(trainer: Trainer, indices: Indices) -> dict[str, Tensor]:
 def probe_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     """Modality -> logits (n, C) for the clips of a part, by a probe of that modality's encoder.
 
-    Each probe is a multinomial logistic regression (scikit-learn, C = 1) on features standardised by the training part,
-    on which it is fitted. A class without training clips gets the lowest logit of the row less 1, so that it is
-    never named. The trainer's model is used as it is.
+    A multinomial logistic regression (scikit-learn, C = 1) on features standardised by the training part, on which it
+    is fitted. A class without training clips gets the row's lowest logit less 1, so that it is never named.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

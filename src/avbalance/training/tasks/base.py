@@ -57,8 +57,8 @@ class Place:
 class Task:
     """One task under the `data` settings of a run; subclasses say what it measures and predicts.
 
-    Settings: the class of those settings. parts, checkpoints: of which predictions are kept; the checkpoint "best-test"
-    is added to them where the test part was watched. A module of a task ends with `TASK = <its class>`.
+    parts, checkpoints: of which predictions are kept; "best-test" is added where the test part was watched. A module of
+    a task ends with `TASK = <its class>`.
     """
 
     Settings: ClassVar[type[DataSettings]] = DataSettings

@@ -83,10 +83,8 @@ class RelevanceSettings(DataSettings):
 
 
 class Relevance(OneLabel):
-    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per second.
-
-    Nothing is drawn when they are read.
-    """
+    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per
+    second."""
 
     Settings = RelevanceSettings
     name = "relevance"
