@@ -209,6 +209,6 @@ def test_stand_ins_at_the_fusion() -> None:
 
 
 def test_importing_the_analysis_imports_neither_torch_nor_scikit_learn() -> None:
-    modules = "avbalance.analysis.conditions, avbalance.analysis.relevance"
+    modules = "avbalance.analysis.conditions, avbalance.analysis.relevance, avbalance.analysis.modality_gap"
     command = f"import sys, {modules}; sys.exit(bool({{'torch', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

@@ -157,14 +157,6 @@ def test_refined_labels_are_needed_and_make_a_difference(clips: Any) -> None:
     assert equal(trained[0], weights(plain)) and not equal(*trained)
 
 
-def test_it_logs_the_unmixed_half(clips: Any) -> None:
-    trainer = parsing_trainer("cvcms", PLAIN, clips=clips, model=MODEL, epochs=3)
-    trainer.train()
-    first, last = trainer.history[0], trainer.history[-1]
-    assert first["loss_audio"] == first["loss_audio_target"] and first["loss_visual"] != first["loss_visual_target"]
-    assert last["loss_visual"] == last["loss_visual_target"]
-
-
 def test_a_model_without_attention_over_time_is_refused() -> None:
     network, method = build({"name": "talnet", "width": 8}, CLASSES, torch.Generator().manual_seed(0)), CVCMS(PLAIN)
     doubled = method.batch(network, hand_batch(), step(2))

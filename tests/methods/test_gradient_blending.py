@@ -92,21 +92,6 @@ def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_online_estimates_at_every_super_epoch(make_trainer: Any) -> None:
-    method = GradientBlending({"super_epoch": 2})
-    trainer = make_trainer(method, epochs=5, unimodal_heads=True)
-    trainer.fit()
-    assert [(entry["epoch"], entry["epochs"]) for entry in method.trajectory] == [(0, 2), (2, 2), (4, 1)]
-    assert [(fit["n"], fit["first_epoch"]) for clone in trainer.clones for fit in clone.fits] == (
-        [(2, 0)] * 3 + [(2, 2)] * 3 + [(1, 4)] * 3
-    )
-    assert not any(fit["schedule"] for clone in trainer.clones for fit in clone.fits)
-    logged = [[log[f"weight_{head}"] for head in ("audio", "visual", "joint")] for log in trainer.logs]
-    used = [list(method.trajectory[epoch // 2]["weights"].values()) for epoch in range(5)]
-    assert logged == used
-    assert method.artifacts()["blending.json"]["trajectory"] == method.trajectory
-
-
 def test_offline_is_two_runs_joined_by_a_file(make_trainer: Any) -> None:
     first = make_trainer(GradientBlendingWeights({"epochs": 3}), epochs=0, unimodal_heads=True)
     first.fit()
@@ -120,16 +105,6 @@ def test_offline_is_two_runs_joined_by_a_file(make_trainer: Any) -> None:
     assert second.clones == []
     assert second.method.weights == list(written["weights"].values())
     assert second.method.artifacts() == {}
-
-
-@pytest.mark.parametrize(("option", "expected"), [({}, 4), ({"epochs": None}, 4), ({"epochs": 2}, 2)])
-def test_stage_one_trains_as_long_as_the_protocol_unless_told_otherwise(
-    option: dict[str, Any], expected: int, make_trainer: Any
-) -> None:
-    trainer = make_trainer(GradientBlendingWeights(option), epochs=4, unimodal_heads=True)
-    trainer.method.prepare(trainer)
-    assert [fit["n"] for clone in trainer.clones for fit in clone.fits] == [expected] * 3
-    assert trainer.method.artifacts()["weights.json"]["epochs"] == expected
 
 
 def test_bad_input_is_refused(make_trainer: Any) -> None:

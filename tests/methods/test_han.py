@@ -21,8 +21,6 @@ from avbalance.models.base import build
 HAN = load("han")
 MSDU = {"msdu": True}
 LOSSES = {"loss_audio", "loss_visual", "loss_audio_target", "loss_visual_target"}
-MSDU_LOSSES = {"loss_audio_msdu", "loss_visual_msdu"}
-MODULATED = {"omega_va", "mu_a", "mu_v", "share_visual_damped"}
 
 
 @pytest.fixture(scope="module")
@@ -76,25 +74,6 @@ def test_logged_losses_are_unweighted_and_the_clean_ones_are_against_the_labels(
     values = {name: binary_cross_entropy(*pair).item() for name, pair in expected.items()}
     assert losses(HAN(), model, batch) == pytest.approx(values, rel=1e-5)
     assert set(losses(HAN(), network(), batch)) == LOSSES
-
-
-def test_history_has_means_over_the_batches(clips: Any) -> None:
-    trainer = parsing_trainer("han", {"dgm": True}, clips=clips, model=MSDU, epochs=1)
-    trainer.train()
-    row = trainer.history[0]
-    assert row.keys() >= LOSSES | MSDU_LOSSES | MODULATED
-    assert all(isinstance(value, (int, float)) for value in row.values())
-    assert row["mu_a"] <= 1 and row["mu_v"] <= 1 and 0 <= row["share_visual_damped"] <= 1
-    # HAN's loss and the measuring heads' are the sum of what is logged and of BCE(P, Y)
-    assert row["train_loss"] > row["loss_audio_target"] + row["loss_visual_target"] + row["loss_audio_msdu"]
-    first, second = hand_batch(seed=1), hand_batch(seed=2)
-    method, model = HAN(), network()
-    for batch in (first, second):
-        method.loss(model, model(batch), batch, step())
-    log: dict[str, float] = {}
-    method.epoch_end(None, 0, log)
-    singles = [losses(HAN(), model, batch) for batch in (first, second)]
-    assert log == pytest.approx({name: (singles[0][name] + singles[1][name]) / 2 for name in LOSSES})
 
 
 def record(**removed: dict[str, list[int]]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts.modulation import (
     COLUMNS,
-    OFF,
     Modulation,
     ModulationOptions,
     coefficients,
@@ -138,14 +137,6 @@ def test_worked_numbers_are_applied_and_logged(measure: str, omega: float, mu_a:
         torch.testing.assert_close(model.gradients()[name], before[name] * mu)
 
 
-def test_off_is_off() -> None:
-    model = TwoGroups()
-    before = model.backward()
-    assert apply(modulation(dgm=False), model) == {} and equal(model.gradients(), before)
-    log = apply(modulation(**OFF), model)
-    assert (log["mu_a"], log["mu_v"]) == (1.0, 1.0) and equal(model.gradients(), before)
-
-
 def test_outside_the_window_it_measures_only() -> None:
     part = modulation(start_epoch=1, end_epoch=2)
     for epoch, modulated in enumerate([False, True, True, False]):
@@ -167,15 +158,6 @@ def test_noise_comes_from_the_step_s_generator_alone() -> None:
         assert torch.equal(torch.get_rng_state(), state)
         found.append(model.gradients())
     assert equal(found[0], found[1]) and not equal(found[0], found[2])
-
-
-def test_groups_may_be_a_subset_chosen_by_the_caller() -> None:
-    model = TwoGroups()
-    before = model.backward()
-    groups = {"audio": [model.shared], "visual": [model.own["visual"]]}
-    modulation(noise="none").gradients(model, (AUDIO, VISUAL), LABEL, groups, step())  # type: ignore[arg-type]
-    changed = {name for name, value in model.gradients().items() if not torch.equal(value, before[name])}
-    assert changed == {"shared"}
 
 
 def test_update_scales_the_optimiser_s_step_and_not_the_gradient() -> None:

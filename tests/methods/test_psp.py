@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_localisation import CLASSES, SMALL
+from contract_data import SMALL
 from torch.nn.functional import one_hot
 
 from avbalance.methods.base import TrainingStep
@@ -15,16 +15,17 @@ from avbalance.methods.psp import PSP, similarity_targets
 from avbalance.models.base import Batch, build
 
 DGM = {"dgm": True, "gamma": 0.1}
+CLASSES = 4
 
 
 def hand_batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
-    audio, visual = torch.randn(4, 10, 128, generator=generator), torch.randn(4, 10, 7, 7, 6, generator=generator)
+    audio, visual = torch.randn(4, 10, 128, generator=generator), torch.randn(4, 10, 7, 7, 4, generator=generator)
     return Batch(audio, visual, torch.randint(0, CLASSES, (4, 10), generator=generator), torch.arange(4))
 
 
 def model() -> Any:
-    return build(SMALL, CLASSES, torch.Generator().manual_seed(0)).eval()
+    return build({"name": "psp", **SMALL["localisation"]}, CLASSES, torch.Generator().manual_seed(0)).eval()
 
 
 def step(epoch: int = 0) -> TrainingStep:

@@ -14,10 +14,9 @@ import torch
 from tiny_cell import make_data
 from tiny_vectors import MODELS, SIZES, make_vector_data, vector_job, vector_settings
 
-from avbalance.analysis.conditions import CONDITIONS, PUBLISHED, gaussian
+from avbalance.analysis.conditions import CONDITIONS, PUBLISHED
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
-from avbalance.streams import torch_stream
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.data_settings import DataSettings
@@ -121,27 +120,6 @@ def test_rows_do_not_depend_on_the_batch_size_and_change_nothing(
         assert not logits.requires_grad and logits.device.type == device
     assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_what_stands_in_at_the_fusion(clips: Any) -> None:
-    trainer = trainer_of(clips, "late-fusion", data={"missing_level": "fusion"})
-    model, source, train = trainer.model.eval(), trainer.source, trainer.parts["train"]
-    intact = fused(trainer, "both")
-    assert not fused(trainer, "silent-audio")["audio"].any()
-    black = model.encode("visual", torch.from_numpy(clips.black)[None]).detach()
-    torch.testing.assert_close(fused(trainer, "black-video")["visual"], black.expand(SIZES["test"], -1))
-    with torch.no_grad():
-        features = model.features(source.batch_of(train))
-    for name, condition in (("audio", "mean-audio"), ("visual", "mean-video")):
-        mean = features[name].mean(0, keepdim=True).expand(SIZES["test"], -1)
-        torch.testing.assert_close(fused(trainer, condition)[name], mean)
-    for condition, given in CONDITIONS.items():
-        found = fused(trainer, condition)
-        kept = {"audio", "visual"} - {given.modality}
-        assert all(torch.equal(found[name], intact[name]) for name in kept), condition
-    for condition, name in (("gaussian-audio", "audio"), ("gaussian-video", "visual")):
-        drawn = gaussian(intact[name], torch_stream("cpu", trainer.seed, "condition", condition))
-        assert torch.equal(fused(trainer, condition)[name], drawn)
 
 
 def test_what_stands_in_at_the_input(clips: Any) -> None:
