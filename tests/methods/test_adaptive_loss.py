@@ -20,7 +20,6 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import fit, gap, posterior
-from avbalance.analysis.modality_gap import signed_gap as measured_gap
 from avbalance.errors import UserError
 from avbalance.methods.adaptive_loss import (
     AdaptiveLossOptions,
@@ -278,8 +277,7 @@ def epoch_of(model: Any, batch: Batch, optimiser: Any, epoch: int, mixture: Mixt
 def gaps_of(model: Any, batch: Batch) -> np.ndarray:
     output = model.eval()(batch)
     model.train()
-    heads = (output.scores[name].numpy() for name in ("audio", "visual"))
-    return gap(measured_gap(*heads, batch.label.numpy()))
+    return gap(signed_gap(output.scores["audio"].double(), output.scores["visual"].double(), batch.label).numpy())
 
 
 def gaps_of_training(batch: Batch, adaptive: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri, softmax
 
 from avbalance.analysis.gap_mixture import Mixture, check_kind, log_odds, ordered
 from avbalance.errors import UserError
@@ -69,20 +69,8 @@ class Fit:
 
 def true_class_scores(logits: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> FloatArray:
     """Return the softmax score of the true class: logits (N, C), label (N,) to (N,) in [0, 1]."""
-    shifted = np.asarray(logits, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    scores: FloatArray = shifted[np.arange(len(shifted)), label] / shifted.sum(axis=1)
+    scores: FloatArray = softmax(np.asarray(logits, dtype=np.float64), axis=1)[np.arange(len(label)), label]
     return scores
-
-
-def signed_gap(
-    audio: NDArray[np.floating[Any]], visual: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]
-) -> FloatArray:
-    """Return d = s_a - s_v (N,) in [-1, 1] from each branch's own logits (N, C); positive where audio leads.
-
-    The fused logits have no part in it.
-    """
-    return true_class_scores(audio, label) - true_class_scores(visual, label)
 
 
 def gap(signed: FloatArray, kind: str = "abs") -> FloatArray:

@@ -76,8 +76,8 @@ class EffectEstimate:
             return 1.0
         if self.half_width(SMALLEST) < abs(self.effect):
             return SMALLEST
-        found = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
-        return float(np.exp(found))
+        exponent = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
+        return float(np.exp(exponent))
 
     def detectable(self, alpha: float) -> float:
         """The true effect that would be decided in about four of five repetitions."""

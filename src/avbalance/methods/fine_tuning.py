@@ -100,8 +100,8 @@ class FineTuning(ThreeHeadMethod):
         self._load(trainer)
         scores = training_scores(self, trainer, self.whole)
         values = gap(scores.signed)
-        found = fit(values, trainer.seed)
-        kept = high_quality(values, found.mixture, self.options.threshold)
+        fitted = fit(values, trainer.seed)
+        kept = high_quality(values, fitted.mixture, self.options.threshold)
         generator = np.random.default_rng(derive(trainer.seed, self.name, "subset"))
         chosen = fine_tuning_set(self.options.subset, kept, scores.label, generator)
         if not len(chosen):
@@ -116,7 +116,7 @@ class FineTuning(ThreeHeadMethod):
             "kept": len(chosen),
             "high_quality": int(kept.sum()),
             "retention": dict(zip(classes, retention(chosen, scores.label, len(classes)), strict=True)),
-            **fit_record(found, scores, values, monotone=False),
+            **fit_record(fitted, scores, values, monotone=False),
         }
 
     def _load(self, trainer: Training) -> None:

@@ -135,11 +135,8 @@ def estimate(
             "added_overfitting": overfitting,
             "added_generalisation": generalisation,
         }
-    raw = record["heads"].values()
-    weights = blending_weights(
-        [head["added_overfitting"] for head in raw], [head["added_generalisation"] for head in raw]
-    )
-    record["weights"] = dict(zip(HEADS, weights, strict=True))
+    raw = ([head[f"added_{name}"] for head in record["heads"].values()] for name in ("overfitting", "generalisation"))
+    record["weights"] = dict(zip(HEADS, blending_weights(*raw), strict=True))
     return record
 
 
@@ -207,8 +204,8 @@ class GradientBlending(Method):
     def prepare(self, trainer: Training) -> None:
         """Read the offline weights; raises UserError when they are not among the needs."""
         if self.options.weights == "offline":
-            found = self.needed(trainer, "weights", "weights.json of gradient-blending-weights")["weights"]
-            self.weights = [float(found[head]) for head in HEADS]
+            shares = self.needed(trainer, "weights", "weights.json of gradient-blending-weights")["weights"]
+            self.weights = [float(shares[head]) for head in HEADS]
 
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Estimate the weights at the start of a super-epoch, unless a resumed run has them already."""

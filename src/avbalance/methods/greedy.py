@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -53,12 +53,6 @@ def learning_speed(bypass: float, main: float) -> float:
     return math.log10(bypass / main) if bypass > 0 and main > 0 else 0.0
 
 
-def speed_difference(bypass: Mapping[str, float], main: Mapping[str, float]) -> float:
-    """`d_speed = s_audio - s_visual` of accumulated relative gradients keyed by modality."""
-    audio, visual = (learning_speed(bypass[modality], main[modality]) for modality in MODALITIES)
-    return audio - visual
-
-
 @dataclass(frozen=True)
 class Curation:
     """Whether the next forward is curated, for which modality, and how many curated steps are behind it."""
@@ -106,10 +100,14 @@ class Speeds:
             self.bypass[modality] += relative_gradient(model.bypass(modality))
             self.main[modality] += relative_gradient(model.main(modality))
 
+    def of(self, modality: str) -> float:
+        """The conditional learning speed s_m."""
+        return learning_speed(self.bypass[modality], self.main[modality])
+
     @property
     def difference(self) -> float:
-        """The current d_speed."""
-        return speed_difference(self.bypass, self.main)
+        """`d_speed = s_audio - s_visual`."""
+        return self.of("audio") - self.of("visual")
 
 
 class Greedy(Method):
@@ -171,7 +169,7 @@ class Greedy(Method):
     def epoch_end(self, trainer: Any, epoch: int, log: dict[str, Any]) -> None:
         """Log the conditional learning speeds, their difference and the epoch's curated steps."""
         for modality in MODALITIES:
-            log[f"speed_{modality}"] = learning_speed(self.speeds.bypass[modality], self.speeds.main[modality])
+            log[f"speed_{modality}"] = self.speeds.of(modality)
             log[f"curated_{modality}"] = self._curated[modality]
         log["speed_difference"] = self.speeds.difference
         self._curated = dict.fromkeys(MODALITIES, 0)

@@ -51,13 +51,13 @@ class LogisticRegression(Method):
         encoders: dict[str, Any] = dict(model.encoders.items())
         with torch.no_grad():
             for batch in trainer.source.evaluation(trainer.parts[part]):
-                for name, found in parts.items():
-                    found.append(encoders[name].pool(batch.modality(name)))
-            for name, found in parts.items():
+                for name, batches in parts.items():
+                    batches.append(encoders[name].pool(batch.modality(name)))
+            for name, batches in parts.items():
                 if fit:
-                    encoders[name].fit(torch.cat(found))
+                    encoders[name].fit(torch.cat(batches))
             whole = [
-                (torch.cat(found) - encoders[name].mean) / encoders[name].deviation for name, found in parts.items()
+                (torch.cat(batches) - encoders[name].mean) / encoders[name].deviation for name, batches in parts.items()
             ]
         standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
         return standardised

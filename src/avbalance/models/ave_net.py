@@ -59,7 +59,6 @@ class AVENet(ParsingModel):
     """
 
     Settings = AVENetSettings
-    approximate = True
     modalities = MODALITIES
 
     def __init__(self, settings: AVENetSettings, classes: int) -> None:

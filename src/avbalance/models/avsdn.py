@@ -29,7 +29,6 @@ class AVSDN(ParsingModel):
     """
 
     Settings = AVSDNSettings
-    approximate = True
     modalities = MODALITIES
 
     def __init__(self, settings: AVSDNSettings, classes: int) -> None:

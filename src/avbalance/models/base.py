@@ -140,8 +140,8 @@ class ImageModel(Model):
 
 def names() -> list[str]:
     """Names of all networks on disk, sorted: of the modules with a MODEL."""
-    found = (path for path in Path(__file__).parent.glob("*.py") if "\nMODEL = " in path.read_text(encoding="utf-8"))
-    return sorted(path.stem.replace("_", "-") for path in found)
+    networks = (path for path in Path(__file__).parent.glob("*.py") if "\nMODEL = " in path.read_text(encoding="utf-8"))
+    return sorted(path.stem.replace("_", "-") for path in networks)
 
 
 def load(name: str, where: str = "") -> type[Model]:

@@ -46,7 +46,6 @@ class CMCS(ParsingModel):
     """
 
     Settings = CMCSSettings
-    approximate = True
     modalities = ("visual",)
 
     def __init__(self, settings: CMCSSettings, classes: int) -> None:

@@ -7,7 +7,7 @@ which the events heard and the events seen are predicted, learnt from the video'
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -79,9 +79,7 @@ def _log_odds(probability: Tensor) -> Tensor:
 
 
 class ParsingModel(Model):
-    """A network that parses videos; `approximate` marks a re-implementation without public code to follow."""
-
-    approximate: ClassVar[bool] = False
+    """A network that parses videos."""
 
     def forward(self, batch: Batch) -> ParsingOutput:
         """Parse audio `(B, T, 128)` and visual `(B, T, 2560)`, the frame features followed by the clip features."""
@@ -228,22 +226,14 @@ def measured_scores(heads: Heads | MeasuringHeads, encoded: Tensor) -> Tensor:
     return scores
 
 
-class Pooled(NamedTuple):
-    """Video probabilities `(B, C)`: of both modalities together, of audio, of visual."""
+def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """P, p_a and p_v `(B, C)` of segment probabilities; all arguments `(B, T, 2, C)`, the latter two logits.
 
-    P: Tensor
-    p_a: Tensor
-    p_v: Tensor
-
-
-def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> Pooled:
-    """Pool segment probabilities, all arguments `(B, T, 2, C)`, the latter two logits (Tian et al. 2020, section 4.3).
-
-    Attention over time is a softmax over segments within each modality, attention over modalities a softmax over the
-    two. p_a and p_v are convex combinations over time; the weights of P need not sum to 1.
+    Attention over time is a softmax over segments within each modality, attention over modalities one over the two
+    (Tian et al. 2020, section 4.3). p_a and p_v are convex combinations over time; the weights of P need not sum to 1.
     """
     temporal = frame_att.softmax(1) * frame_prob
-    return Pooled((temporal * av_att.softmax(2)).sum((1, 2)), temporal[:, :, 0].sum(1), temporal[:, :, 1].sum(1))
+    return (temporal * av_att.softmax(2)).sum((1, 2)), temporal[:, :, 0].sum(1), temporal[:, :, 1].sum(1)
 
 
 def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor, Tensor]:

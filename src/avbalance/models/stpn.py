@@ -31,7 +31,6 @@ class STPN(ParsingModel):
     """
 
     Settings = STPNSettings
-    approximate = True
     modalities = ("visual",)
 
     def __init__(self, settings: STPNSettings, classes: int) -> None:

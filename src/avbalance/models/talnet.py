@@ -35,7 +35,6 @@ class TALNet(ParsingModel):
     """
 
     Settings = TALNetSettings
-    approximate = True
     modalities = ("audio",)
 
     def __init__(self, settings: TALNetSettings, classes: int) -> None:

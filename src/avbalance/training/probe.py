@@ -43,12 +43,12 @@ def probe_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     clips, train = trainer.source.clips, trainer.parts["train"]
     known = encoder_features(trainer, train)
     asked = encoder_features(trainer, trainer.parts[split])
-    found = {}
+    logits_of = {}
     for name, feature in known.items():
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_STEPS))
         model.fit(feature.double().numpy(), clips.labels[train])
         log_probability = torch.from_numpy(model.predict_log_proba(asked[name].double().numpy()))
         logits = (log_probability.min(dim=1, keepdim=True).values - 1).repeat(1, len(clips.classes))
         logits[:, model.classes_] = log_probability
-        found[name] = logits.float()
-    return found
+        logits_of[name] = logits.float()
+    return logits_of

@@ -132,10 +132,10 @@ class GapMethod(ThreeHeadMethod):
         finite."""
         scores = training_scores(self, trainer, trainer.parts["train"])
         values = gap(scores.signed, self.kind)
-        found = fit(values, trainer.seed, self.kind)
-        say = log.info if found.mixture is not None else log.warning
-        say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, found.describe())
-        self.fits.append({"epoch": finished, **fit_record(found, scores, values, self.monotone)})
+        fitted = fit(values, trainer.seed, self.kind)
+        say = log.info if fitted.mixture is not None else log.warning
+        say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, fitted.describe())
+        self.fits.append({"epoch": finished, **fit_record(fitted, scores, values, self.monotone)})
         if finished in (self.options.warm_up_epochs, trainer.epochs):
             self.gaps["epochs"].append(finished)
             self.gaps["ids"] = trainer.source.clips.ids[trainer.parts["train"]].tolist()
@@ -149,16 +149,16 @@ class GapMethod(ThreeHeadMethod):
         return {"mixtures.json": mixtures, "gaps.json": self.gaps}
 
 
-def fit_record(found: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
+def fit_record(fitted: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
     """A fit as numbers and text: its mixture, or None and the reason; gap_mean is that of the absolute gap."""
     return {
-        "mixture": None if found.mixture is None else asdict(found.mixture),
-        "reason": found.reason,
-        "samples": found.samples,
-        "bic_1": found.bic_1,
-        "bic_2": found.bic_2,
+        "mixture": None if fitted.mixture is None else asdict(fitted.mixture),
+        "reason": fitted.reason,
+        "samples": fitted.samples,
+        "bic_1": fitted.bic_1,
+        "bic_2": fitted.bic_2,
         "gap_mean": float(abs(scores.signed).mean()),
-        "share_imbalanced": float((posterior(values, found.mixture, monotone) > 0.5).mean()),
+        "share_imbalanced": float((posterior(values, fitted.mixture, monotone) > 0.5).mean()),
     }
 
 
