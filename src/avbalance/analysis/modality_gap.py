@@ -69,8 +69,7 @@ class Fit:
 
 def true_class_scores(logits: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> FloatArray:
     """Return the softmax score of the true class: logits (N, C), label (N,) to (N,) in [0, 1]."""
-    scores: FloatArray = softmax(np.asarray(logits, dtype=np.float64), axis=1)[np.arange(len(label)), label]
-    return scores
+    return softmax(np.asarray(logits, dtype=np.float64), axis=1)[np.arange(len(label)), label]
 
 
 def gap(signed: FloatArray, kind: str = "abs") -> FloatArray:
@@ -193,8 +192,7 @@ def posterior(values: NDArray[np.floating[Any]], mixture: Mixture | None, monoto
         return np.zeros_like(known)
     if monotone:
         known = np.clip(known, min(mixture.mu_B, mixture.mu_I), max(mixture.mu_B, mixture.mu_I))
-    odds: FloatArray = expit(log_odds(known, mixture))
-    return odds
+    return expit(log_odds(known, mixture))
 
 
 @dataclass(frozen=True)
@@ -252,8 +250,7 @@ def nulls(values: FloatArray) -> dict[str, Draw]:
 
 def _half_normal(size: int, generator: np.random.Generator) -> FloatArray:
     inside = ndtr(1 / HALF_NORMAL_SCALE) - 0.5
-    values: FloatArray = HALF_NORMAL_SCALE * ndtri(0.5 + inside * generator.random(size))
-    return values
+    return HALF_NORMAL_SCALE * ndtri(0.5 + inside * generator.random(size))
 
 
 def matched_beta(values: FloatArray) -> tuple[float, float]:

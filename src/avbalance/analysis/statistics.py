@@ -156,5 +156,4 @@ def _weighted_ranks(values: NDArray[Any], weights: Floats) -> Floats:
     _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
     ends = weights[:, order].cumsum(axis=1)[:, sizes.cumsum() - 1]
     starts = np.concatenate([np.zeros((len(weights), 1)), ends[:, :-1]], axis=1)
-    ranks: Floats = ((starts + ends + 1) / 2)[:, place]
-    return ranks
+    return ((starts + ends + 1) / 2)[:, place]

@@ -44,8 +44,7 @@ def side_mask(discrepancy: NDArray[np.floating[Any]], side: str, threshold: floa
     if side not in SIDES:
         raise UserError(f"unknown side {side!r}; use one of {', '.join(SIDES)}.")
     lead = discrepancy if side == "audio" else -discrepancy
-    beyond: BoolArray = lead > threshold
-    return beyond
+    return lead > threshold
 
 
 def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArray:
@@ -54,11 +53,9 @@ def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArra
     NaN is outside of all. <side>_dominated@0 equals <side>_preferred. Raises UserError for any other name.
     """
     if subset == OVERALL:
-        inside: BoolArray = ~np.isnan(discrepancy)
-        return inside
+        return ~np.isnan(discrepancy)
     if subset == TIE:
-        ties: BoolArray = discrepancy == 0
-        return ties
+        return discrepancy == 0
     side, _, kind = subset.partition("_")
     if kind == "preferred":
         return side_mask(discrepancy, side)

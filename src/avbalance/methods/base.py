@@ -272,5 +272,4 @@ def load(name: str, where: str = "") -> type[Method]:
         raise UserError(
             f"{where and f'{where}: '}no method named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
         )
-    method: type[Method] = importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD
-    return method
+    return importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD

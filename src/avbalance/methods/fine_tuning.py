@@ -37,8 +37,7 @@ def high_quality(values: NDArray[np.floating[Any]], mixture: Mixture | None, thr
 
     values: gaps (N,) of the kind that the mixture was fitted on. The threshold is our formulation.
     """
-    kept: Mask = 1 - posterior(values, mixture, monotone=False) >= threshold
-    return kept
+    return 1 - posterior(values, mixture, monotone=False) >= threshold
 
 
 def fine_tuning_set(name: Subset, kept: Mask, label: Indices, generator: np.random.Generator) -> Indices:

@@ -106,7 +106,6 @@ class SingleHead(Method):
         )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy of the head alone."""
         return blended_loss(output, batch.label, [float(head == self.options.head) for head in HEADS])
 
 
@@ -226,12 +225,10 @@ class GradientBlending(Method):
         return blended_loss(output, batch.label, self.weights)
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the three weights."""
         assert self.weights is not None
         log.update({f"weight_{head}": weight for head, weight in zip(HEADS, self.weights, strict=True)})
 
     def artifacts(self) -> dict[str, Any]:
-        """The weight trajectory with all raw values, for online weights."""
         return {"blending.json": {"trajectory": self.trajectory}} if self.trajectory else {}
 
 

@@ -175,7 +175,6 @@ class Greedy(Method):
         self._curated = dict.fromkeys(MODALITIES, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Accumulators, curation state and the epoch's counts."""
         return {
             "speeds": asdict(self.speeds),
             "curation": asdict(self.curation),
@@ -183,7 +182,6 @@ class Greedy(Method):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up accumulators, curation state and the epoch's counts."""
         self.speeds, self.curation = Speeds(**state["speeds"]), Curation(**state["curation"])
         self._curated = dict(state["curated"])
 

@@ -64,7 +64,6 @@ class HAN(ParsingMethod):
             self.gone = removed_labels(self, trainer)
 
     def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
-        """HAN's targets, removed labels 0 exactly."""
         whole = super().targets(model, output, batch, step)
         return whole if self.gone is None else removed(whole, Pair(*(gone[batch.index] for gone in self.gone)))
 

@@ -133,7 +133,6 @@ class JoMoLD(ParsingMethod):
         return removed(whole, Pair(*(each[-len(batch.label) :] for each in gone)))
 
     def objective(self, output: ParsingOutput, batch: Batch, target: Pair) -> Tensor:
-        """The weighted terms with the contrastive loss of both attended features."""
         total, weight = super().objective(output, batch, target), self.options.nce_weight
         return total + weight * jomold_nce(output.f_a, output.f_v) if weight > 0 else total
 

@@ -22,8 +22,7 @@ def average_probabilities(audio: np.ndarray, visual: np.ndarray) -> np.ndarray:
         raise UserError(
             f"late-ensemble: predictions are {audio.shape} and {visual.shape}; train both models on one set."
         )
-    average: np.ndarray = (softmax(audio.astype("float64"), axis=1) + softmax(visual.astype("float64"), axis=1)) / 2
-    return average
+    return (softmax(audio.astype("float64"), axis=1) + softmax(visual.astype("float64"), axis=1)) / 2
 
 
 class LateEnsemble(Method):

@@ -59,11 +59,9 @@ class LogisticRegression(Method):
             whole = [
                 (torch.cat(batches) - encoders[name].mean) / encoders[name].deviation for name, batches in parts.items()
             ]
-        standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
-        return standardised
+        return torch.cat(whole, 1).double().cpu().numpy()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the penalty that was chosen."""
         log["inverse_penalty"] = self._penalty
 
 

@@ -57,7 +57,6 @@ class PSP(SingleLabelModulation):
     options: PSPOptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy over all seconds and the weighted pair similarity loss."""
         loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
         weight = self.options.similarity_weight
         if weight == 0:

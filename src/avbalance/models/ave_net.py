@@ -46,8 +46,7 @@ class GuidedVisualMemory(nn.Module):
         seen = torch.stack([self.appearance(frames), self.motion(clips)], 2)
         heard = self.hear(audio).relu().unsqueeze(2)
         weight = self.score((self.see(seen).relu() + heard).tanh()).softmax(2)
-        encoded: Tensor = self.memory((weight * seen).sum(2))[0]
-        return encoded
+        return self.memory((weight * seen).sum(2))[0]
 
 
 class AVENet(ParsingModel):

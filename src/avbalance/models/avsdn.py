@@ -51,8 +51,7 @@ class AVSDN(ParsingModel):
 
     def _decode(self, name: str, encoded: Tensor, code: Tensor) -> Tensor:
         told = code.unsqueeze(1).expand(-1, encoded.shape[1], -1)
-        decoded: Tensor = self.decoders[name](torch.cat([encoded, told], -1))[0]
-        return decoded
+        return self.decoders[name](torch.cat([encoded, told], -1))[0]
 
 
 MODEL = AVSDN

@@ -155,8 +155,7 @@ def load(name: str, where: str = "") -> type[Model]:
         raise UserError(
             f"{where and f'{where}: '}no model named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
         )
-    model: type[Model] = importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
-    return model
+    return importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
 
 
 def read_settings(given: Mapping[str, Any], where: str = "model") -> ModelSettings:

@@ -55,8 +55,7 @@ class ConvolutionalEncoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps: Tensor = self.layers(images)
-        return maps
+        return self.layers(images)
 
 
 def build_encoder(modality: str, settings: EncoderSettings) -> ResNet18 | ConvolutionalEncoder:

@@ -78,8 +78,7 @@ class FilmFusion(_JoinedHead):
 
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
         gamma, beta = self.condition(first).chunk(2, dim=1)
-        logits: Tensor = self.linear(gamma * second + beta)
-        return logits
+        return self.linear(gamma * second + beta)
 
 
 class GatedFusion(_JoinedHead):
@@ -92,8 +91,7 @@ class GatedFusion(_JoinedHead):
         self.linear = nn.Linear(dimension, classes)
 
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
-        logits: Tensor = self.linear(torch.sigmoid(self.first(first)) * self.second(second))
-        return logits
+        return self.linear(torch.sigmoid(self.first(first)) * self.second(second))
 
 
 FUSIONS: dict[str, type[SumFusion] | type[ConcatFusion] | type[FilmFusion] | type[GatedFusion]] = {

@@ -55,7 +55,6 @@ class FusionNet(ImageModel):
             self.unimodal_heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in self.modalities})
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Fused logits and both modalities' scores, or those of one when the other is absent."""
         if self.unimodal_heads is not None and (batch.audio is None) != (batch.visual is None):
             present = "audio" if batch.visual is None else "visual"
             feature = self._encode(present, batch)

@@ -66,7 +66,6 @@ class MMTMNet(ImageModel):
             self.joint_head = ConcatFusion(dimension, classes)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Prediction logits, the branches' scores and their features."""
         features = self._features({name: batch.modality(name) for name in self.modalities})
         if self.joint_head is not None:
             logits, audio, visual = self.joint_head(features["audio"], features["visual"])

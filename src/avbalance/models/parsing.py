@@ -94,8 +94,7 @@ class AudioEncoder(nn.Module):
         self.fc_a = nn.Linear(AUDIO_WIDTH, width)
 
     def forward(self, audio: Tensor) -> Tensor:
-        encoded: Tensor = self.fc_a(audio)
-        return encoded
+        return self.fc_a(audio)
 
 
 class VisualEncoder(nn.Module):
@@ -112,8 +111,7 @@ class VisualEncoder(nn.Module):
 
     def forward(self, visual: Tensor) -> Tensor:
         frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
-        encoded: Tensor = self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
-        return encoded
+        return self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
 
 
 class HybridAttention(nn.Module):
@@ -141,8 +139,7 @@ class HybridAttention(nn.Module):
             attended = attended + self.dropout(_attend(self.cross_attention, query, other))
         attended = self.norm_attended(attended)
         step = self.contract(self.dropout(self.expand(attended).relu()))
-        result: Tensor = self.norm_out(attended + self.dropout(step))
-        return result
+        return self.norm_out(attended + self.dropout(step))
 
     def both(self, audio: Tensor, visual: Tensor, with_ca: bool = True) -> tuple[Tensor, Tensor]:
         """Return audio attending to visual and visual attending to audio, both from the unmodified inputs.
@@ -169,8 +166,7 @@ def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> 
         keys, values = linear(memory, weight[width:], bias[width:]).chunk(2, -1)
     share = torch.bmm(wanted * width**-0.5, keys.transpose(1, 2)).softmax(-1)
     share = dropout(share, attention.dropout, attention.training)
-    attended: Tensor = attention.out_proj(torch.bmm(share, values))
-    return attended
+    return attention.out_proj(torch.bmm(share, values))
 
 
 def _attend_folded(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
@@ -185,8 +181,7 @@ def _attend_folded(attention: nn.MultiheadAttention, query: Tensor, memory: Tens
     likeness = torch.bmm(query @ (to_query.T @ to_key), memory.transpose(1, 2))
     share = (likeness + (memory @ (to_key.T @ bias_query)).unsqueeze(1)) * query.shape[-1] ** -0.5
     values = memory @ (out.weight @ to_value).T
-    attended: Tensor = torch.bmm(share.softmax(-1), values) + (out.weight @ bias_value + out.bias)
-    return attended
+    return torch.bmm(share.softmax(-1), values) + (out.weight @ bias_value + out.bias)
 
 
 class Heads(nn.Module):
@@ -222,8 +217,7 @@ class MeasuringHeads(nn.Module):
 
 def measured_scores(heads: Heads | MeasuringHeads, encoded: Tensor) -> Tensor:
     """Pool what the heads say of encoder outputs `(B, T, D)`: scores `(B, C)`, by attention over time alone."""
-    scores: Tensor = (heads.frame_att(encoded).softmax(1) * heads.prob(encoded).sigmoid()).sum(1)
-    return scores
+    return (heads.frame_att(encoded).softmax(1) * heads.prob(encoded).sigmoid()).sum(1)
 
 
 def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -102,8 +102,7 @@ class GuidedAttention(nn.Module):
         heard = self.heard(self.hear(audio).relu()).unsqueeze(3 if self.guide == "position" else 2)
         seen = self.seen(self.see(positions).relu())
         weight = self.score((seen + heard).tanh()).softmax(2)
-        attended: Tensor = (weight * positions).sum(2)
-        return attended
+        return (weight * positions).sum(2)
 
 
 class VisualPath(nn.Module):
@@ -117,8 +116,7 @@ class VisualPath(nn.Module):
 
     def forward(self, audio: Tensor, maps: Tensor) -> Tensor:
         """The encoded seconds `(B, T, 2 W)`."""
-        encoded: Tensor = self.memory(self.project(self.attention(audio, maps)))[0]
-        return encoded
+        return self.memory(self.project(self.attention(audio, maps)))[0]
 
 
 class Propagation(nn.Module):
@@ -142,8 +140,7 @@ class Propagation(nn.Module):
         return self.norm(self._map("audio_out", seen)), self.norm(self._map("visual_out", heard))
 
     def _map(self, name: str, features: Tensor) -> Tensor:
-        mapped: Tensor = self.dropout(self.get_submodule(name)(features).relu())
-        return mapped
+        return self.dropout(self.get_submodule(name)(features).relu())
 
 
 def pruned(beta: Tensor, threshold: float) -> Tensor:
@@ -153,8 +150,7 @@ def pruned(beta: Tensor, threshold: float) -> Tensor:
     """
     shares = beta / (beta.sum(-1, keepdim=True) + 1e-8)
     kept = shares * (shares > threshold)
-    result: Tensor = kept / (kept.sum(-1, keepdim=True) + 1e-8)
-    return result
+    return kept / (kept.sum(-1, keepdim=True) + 1e-8)
 
 
 class PSPNet(Model):

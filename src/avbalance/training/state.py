@@ -51,8 +51,7 @@ class Checkpoints:
             return None
         if content.get("key") != self.key or content.get("stream") != stream:
             return None
-        state: dict[str, Any] = content["state"]
-        return state
+        return content["state"]
 
     def discard(self) -> None:
         """Remove all states of this run, and what a killed process left half written."""

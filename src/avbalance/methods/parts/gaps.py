@@ -144,7 +144,6 @@ class GapMethod(ThreeHeadMethod):
             self.gaps["visual"].append(scores.visual.round(DIGITS).tolist())
 
     def artifacts(self) -> dict[str, Any]:
-        """All fits, and the scores of the training clips after warm-up and at the end."""
         mixtures = {"warm_up_epochs": self.options.warm_up_epochs, "gap": self.kind, "fits": self.fits}
         return {"mixtures.json": mixtures, "gaps.json": self.gaps}
 

@@ -193,7 +193,6 @@ class Modulation:
         return self.means.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the sums of the unfinished epoch."""
         self.means.load_state_dict(state)
 
 

@@ -176,7 +176,6 @@ class ParsingMethod(WatchedMethod):
         self.modulation.after_step()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the mean losses of the modalities and the modulation."""
         super().epoch_end(trainer, epoch, log)
         log |= self.modulation.means.close()
 

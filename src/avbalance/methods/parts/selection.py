@@ -50,7 +50,6 @@ class RecentVideos:
         return [list(values) for values in self._batches]
 
     def load_state_dict(self, state: Sequence[Sequence[Tensor]]) -> None:
-        """Take up what `state_dict` returned."""
         self._batches = [tuple(values) for values in state]
 
 

@@ -120,8 +120,7 @@ def task_class(name: str, where: str) -> type[Task]:
     known = names()
     if name not in known:
         raise UserError(f"{where}, task: is {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
-    task: type[Task] = importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
-    return task
+    return importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
 
 
 def load(data: Mapping[str, Any], where: str = "data") -> Task:

@@ -75,8 +75,7 @@ def _classes_per_second(clips: Clips) -> NDArray[np.int64]:
     """Index (N, T) of the class in each second, the last class where there is no event."""
     active = clips.truth["events_visual"].copy()
     active[:, -1] = ~active[:, :-1].any(1)
-    classes: NDArray[np.int64] = active.argmax(1).astype(np.int64)
-    return classes
+    return active.argmax(1).astype(np.int64)
 
 
 TASK = Localisation

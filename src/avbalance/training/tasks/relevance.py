@@ -128,8 +128,7 @@ class Relevance(OneLabel):
         if metric != BALANCED:
             return super().weights(labels, metric)
         classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        weights: NDArray[np.float64] = 100.0 * len(labels) / (len(classes) * counts[place])
-        return weights
+        return 100.0 * len(labels) / (len(classes) * counts[place])
 
     def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
         """All conditions on the test part of the selected model, if it has several modalities; else "both" alone.
