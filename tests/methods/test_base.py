@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from one_step import network
 
 from avbalance import methods
 from avbalance.errors import UserError
@@ -40,11 +42,13 @@ def test_a_rule_that_combines_predictions_is_loaded_without_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_unimodal_refuses_another_network(make_trainer: Any) -> None:
-    unimodal = methods.load("unimodal")
-    make_trainer(unimodal(), "unimodal-net", modality="visual").fit()
-    make_trainer(unimodal({"modality": "visual"}), "unimodal-net", epochs=1, modality="visual").fit()
+def test_unimodal_refuses_another_network() -> None:
+    unimodal: Any = methods.load("unimodal")
+    visual, both = (SimpleNamespace(model=network(name)) for name in ("unimodal-net", "fusion-net"))
+    visual.model.modalities = ("visual",)
+    for options in ({}, {"modality": "visual"}):
+        unimodal(options).prepare(visual)
     with pytest.raises(UserError, match="wanted audio, the model has visual"):
-        make_trainer(unimodal({"modality": "audio"}), "unimodal-net", modality="visual").fit()
+        unimodal({"modality": "audio"}).prepare(visual)
     with pytest.raises(UserError, match="the model has audio, visual"):
-        make_trainer(unimodal()).fit()
+        unimodal().prepare(both)

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_vectors import make_vector_data, vector_settings

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from one_step import gradients, network
 
 from avbalance.errors import UserError
-from avbalance.methods.baseline import Baseline
 from avbalance.methods.ogm_ge import OGMGE, modulation_coefficients
 
 
@@ -27,23 +25,11 @@ def test_coefficient_table(audio: float, visual: float, alpha: float, expected: 
     assert modulation_coefficients(audio, visual, alpha) == pytest.approx(expected, abs=1e-6)
 
 
-def test_other_settings_are_not_the_baseline(make_trainer: Any, same_weights: Any) -> None:
-    trainers = [
-        make_trainer(method, epochs=1)
-        for method in (Baseline(), OGMGE({"alpha": 0.0}), OGMGE({"variant": "ogm"}), OGMGE())
-    ]
-    for trainer in trainers:
-        trainer.fit()
-    for first in range(4):
-        for second in range(first):
-            assert not same_weights(trainers[first].model, trainers[second].model)
-
-
-def test_an_empty_modulated_set_is_an_error(make_trainer: Any) -> None:
-    trainer = make_trainer(OGMGE())
-    for parameter in trainer.model.group("visual"):
+def test_an_empty_modulated_set_is_an_error() -> None:
+    model = network()
+    for parameter in model.group("visual"):
         parameter.requires_grad_(False)
     with pytest.raises(UserError, match="the visual group has no gradient to modulate"):
-        trainer.fit()
+        gradients(OGMGE(), model)
     with pytest.raises(UserError, match="no visual scores"):
-        make_trainer(OGMGE(), "unimodal-net", modality="audio").fit()
+        gradients(OGMGE(), network("unimodal-net", modality="audio"))
