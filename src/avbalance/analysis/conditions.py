@@ -27,8 +27,7 @@ ZERO_WAVEFORM_DB = -100.0  # every cell of a zero waveform's log-mel, 10 log10(1
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to test a model: which modality is withheld (None: neither), what stands in, the label of the paper's
-    row."""
+    """A way to test a model: which modality is withheld, if any, what stands in, and the label of its row."""
 
     name: str
     label: str
@@ -66,10 +65,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class StandIns:
-    """The constant stand-ins of one level, each a single clip's tensor; what was not given cannot be asked for.
+    """The constant stand-ins of one level, each a single clip's tensor.
 
-    silent: audio; black: visual, what the extractor makes of black frames, never zeros; mean: by modality, of the
-    training clips.
+    silent: audio; black: visual, what the extractor makes of black frames, never zeros; mean: by modality, of training.
     """
 
     silent: Tensor | None = None

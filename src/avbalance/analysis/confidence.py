@@ -220,8 +220,7 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
 def flatness(table: pd.DataFrame) -> pd.DataFrame:
     """How flat the map of each split is, by the estimate and, where it is planted, by truth.
 
-    table: id, split, u_audio, u_visual and perhaps PLANTED. Columns: definition, split, n and the measures of
-    flatness.py.
+    table: id, split, u_audio, u_visual and perhaps PLANTED. Columns: definition, split, n, flatness_measures.
     """
     definitions = {"estimated": ["u_audio", "u_visual"], "planted": list(PLANTED)}
     return pd.DataFrame([

@@ -32,8 +32,7 @@ Values = NDArray[np.float64]
 def guessing_loss(targets: NDArray[Any]) -> float:
     """Cross-entropy, in nats, of always answering with the base rates of the training labels.
 
-    `targets`: class indices of any shape, or (N, C) floats of 0 and 1, several labels. Raises UserError when there are
-    none.
+    `targets`: class indices of any shape, or (N, C) floats of 0 and 1, several labels. Raises UserError without any.
     """
     if targets.size == 0:
         raise UserError("no label to guess from: the training part is empty.")

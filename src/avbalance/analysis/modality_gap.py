@@ -2,8 +2,7 @@
 
 Liu, Yu and Liu, "Quantifying Multimodal Imbalance", arXiv 2510.21797. Its abstracts define the gap, of softmax scores
 of the true class, and model its distribution over the training set by two Gaussians. Estimator, starting values,
-fallbacks and null distributions are our formulation. All is float64. Importing this module imports neither torch nor
-scikit-learn.
+fallbacks and null distributions are our formulation. All is float64. It imports neither torch nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -145,8 +144,7 @@ def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs") -> Fit:
     """Fit the two Gaussians to the gaps (N,) of the whole training part, seen in evaluation mode.
 
     A Fit without mixture, for which w = 0, is returned for fewer than 20 samples, a variance below 1e-6, EM without
-    finite result, a component of weight below 0.01, and absolute means closer than 0.02. Raises UserError as `checked`
-    does.
+    finite result, a component of weight below 0.01, and absolute means closer than 0.02. Raises as `checked` does.
     """
     known = checked(values, kind)
     if known.size < FEWEST_SAMPLES:
@@ -184,8 +182,7 @@ def _unusable(weights: list[float], means: list[float]) -> str:
 def posterior(values: NDArray[np.floating[Any]], mixture: Mixture | None, monotone: bool = False) -> FloatArray:
     """Return w = P(I | g) by Bayes' theorem for gaps of any shape; 0 everywhere without a mixture.
 
-    Where the deviations differ, w may turn back in the tails; `monotone`, ours: gaps beyond the means count as the
-    nearer one.
+    Where the deviations differ, w may turn back in the tails; `monotone`, ours: gaps beyond the means count as these.
     """
     known = np.asarray(values, dtype=np.float64)
     if mixture is None:

@@ -159,8 +159,7 @@ def _annotated_discrepancy(annotated: pd.DataFrame, ids: pd.Series) -> pd.DataFr
 def agreement(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     """How two definitions agree on the samples (N,) for which both name a side, given their `preferred`.
 
-    <side>_agreed: both give them to a side; <side>_denied: `theirs` to the other; kappa is Cohen's, NaN with one side
-    only.
+    <side>_agreed: both give them to a side; <side>_denied: `theirs` to the other; kappa: Cohen's, NaN with one side.
     """
     from sklearn.metrics import cohen_kappa_score
 

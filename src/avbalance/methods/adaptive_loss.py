@@ -74,8 +74,7 @@ def true_class_score(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def signed_gap(audio: Tensor, visual: Tensor, label: Tensor, detach_strong: bool = False) -> Tensor:
-    """d = s_a - s_v `(B,)` from each branch's own logits `(B, C)`; `detach_strong`: no gradient into the larger
-    score."""
+    """d = s_a - s_v `(B,)` from each branch's own logits `(B, C)`; `detach_strong`: not into the larger."""
     s_a, s_v = true_class_score(audio, label), true_class_score(visual, label)
     if detach_strong:
         audio_leads, visual_leads = s_a > s_v, s_v > s_a
@@ -107,9 +106,10 @@ def imbalance(signed: Tensor, mixture: Mixture | None, options: AdaptiveLossOpti
 def alignment(value: Tensor, w: Tensor, mixture: Mixture, form: str = "w2") -> Tensor:
     """How far the batch's imbalanced group is from the balanced component, a scalar; 0 where `sum w < 1`.
 
-    value `(B,)`: gaps, with gradient; w `(B,)` without. With `m = sum w g / sum w`, `s = sqrt(sum w (g - m)^2 / sum w +
-    1e-8)`: "w2", squared 2-Wasserstein distance of Gaussians, `(m - mu_B)^2 + (s - sigma_B)^2`; "kl", `KL(N(m, s^2) ||
-    N(mu_B, sigma_B^2))`, which explodes for a narrow balanced component; "nll", `mean w (g - mu_B)^2 / (2 sigma_B^2)`.
+    value `(B,)`: gaps, with gradient; w `(B,)` without. With m and s, the mean and deviation of the gaps weighted by w
+    (1e-8 added to the variance): "w2", squared 2-Wasserstein distance of Gaussians, `(m - mu_B)^2 + (s - sigma_B)^2`;
+    "kl", `KL(N(m, s^2) || N(mu_B, sigma_B^2))`, which explodes for a narrow balanced component; "nll", `mean w (g -
+    mu_B)^2 / (2 sigma_B^2)`.
     """
     mass = w.sum()
     known = mass.clamp_min(LEAST_MASS)  # keeps the unused branch of `where` finite

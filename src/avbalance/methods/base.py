@@ -60,8 +60,7 @@ class MethodCard:
     """What a reader must know of a method; each field of `options` says where its default comes from.
 
     `models`, `fusions`: what it can train. `trains`: False for a rule that combines predictions of other runs;
-    `predicts`: False for a run made for its artifacts; `fits`: True for a reference that is fitted in `prepare`,
-    without epochs.
+    `predicts`: False for a run made for its artifacts; `fits`: True for a reference fitted in `prepare`.
     """
 
     name: str

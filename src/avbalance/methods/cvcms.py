@@ -60,8 +60,7 @@ def cross_video_contrastive(
     """CVCMS's contrastive loss between audio and visual of all videos of a batch, to a scalar.
 
     Features `(B, T, D)`, attention logits `(B, T, 2, C)`, refined labels `(B, C)`. A video's vector is the mean of its
-    segments, weighted by a softmax of the logits summed over its labels; audio i and visual j belong together when they
-    share a label.
+    segments, weighted by a softmax of the logits summed over its labels; i and j match when they share a label.
     """
     vectors = []
     for index, (feature, known) in enumerate(zip((f_a, f_v), label, strict=True)):

@@ -26,8 +26,7 @@ class DGM(SingleLabelModulation):
     """Late fusion under one cross-entropy; convolution gradients are modulated by the measured imbalance.
 
     With the measure "score" this is OGM-GE but for two details: at omega = 1 nobody is damped, and the sums of Eq. 6
-    are taken in float64, so that coefficients agree to about 7 digits. Noise and scaling are the same operations on the
-    same draws.
+    are taken in float64, so that coefficients agree to about 7 digits. Noise and scaling are the same.
     """
 
     card = MethodCard(

@@ -34,8 +34,7 @@ def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     """Logits `(N, C)` of the needed teacher of a modality, on the trainer's device; NaN for clips not trained on.
 
     The frozen teacher sees each clip once, with test-time transforms. Raises UserError when the need, the
-    model.safetensors of a run on one modality, is missing, another network's, or was trained on other clips or for
-    other labels.
+    model.safetensors of a run on one modality, is missing, another network's, or of other clips or labels.
     """
     teacher = _teacher(method, trainer, modality).to(trainer.device).eval()
     clips, train = trainer.source.clips, trainer.parts["train"]
@@ -106,8 +105,7 @@ class DistillationTerms(NamedTuple):
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, mean over the batch, without gradient into the
-    teacher.
+    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, batch mean, no gradient into t.
 
     Decisions: the teacher is the first argument, since the loss is to say how close the prediction is to it; T^2 keeps
     gradients of different temperatures comparable (Hinton, Vinyals and Dean 2015). Raises UserError for unequal shapes.
@@ -124,8 +122,7 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
 def distillation_terms(
     logits: Tensor, teacher_audio: Tensor, teacher_visual: Tensor, label: Tensor, temperature: float
 ) -> DistillationTerms:
-    """Parts of the student's objective; logits `(B, C)` of the same clips, label `(B,)`, to which no temperature
-    applies."""
+    """Parts of the student's objective; logits `(B, C)`, label `(B,)`; the cross-entropy has no temperature."""
     return DistillationTerms(
         cross_entropy(logits, label),
         divergence(teacher_audio, logits, temperature),

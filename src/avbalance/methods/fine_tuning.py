@@ -43,8 +43,7 @@ def high_quality(values: NDArray[np.floating[Any]], mixture: Mixture | None, thr
 def fine_tuning_set(name: Subset, kept: Mask, label: Indices, generator: np.random.Generator) -> Indices:
     """The positions, ascending, of one set: the high-quality samples, which are `kept` (N,), or a control.
 
-    "random" has as many samples of every class, drawn from all. A set may be empty, as the complement is without a
-    mixture.
+    "random" has as many samples of every class, drawn from all. A set may be empty.
     """
     if name == "random":
         drawn = [

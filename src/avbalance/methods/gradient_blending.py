@@ -53,8 +53,7 @@ class GradientBlendingOptions(Declared):
 def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[float, float]) -> tuple[float, float]:
     """(Added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
 
-    `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)`; L_T train, L_V held out (Wang et al. 2020,
-    section 3.1).
+    `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)`; T train, V held out (Wang et al. 2020, 3.1).
     """
     overfitting = (held_out[1] - train[1]) - (held_out[0] - train[0])
     return overfitting, held_out[0] - held_out[1]
@@ -115,8 +114,7 @@ def estimate(
     """Weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
 
     Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed sets of
-    equal size. batch_norm: see GradientBlendingOptions. Raises UserError when the model has no unimodal heads of its
-    own.
+    equal size. batch_norm: see GradientBlendingOptions. Raises UserError without unimodal heads.
     """
     if getattr(trainer.model, "unimodal_heads", None) is None:
         raise UserError("Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true.")

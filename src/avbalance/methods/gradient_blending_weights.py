@@ -19,8 +19,7 @@ class GradientBlendingWeightsOptions(Declared):
 class GradientBlendingWeights(Method):
     """Train audio, visual and joint head separately from fresh initialisation; write weights.json.
 
-    Checkpoint N is the initial model, N + n the end of the normal recipe with its schedule; the run has no epochs of
-    its own.
+    Checkpoint N is the initial model, N + n the end of the normal recipe with its schedule.
     """
 
     card = MethodCard(

@@ -113,8 +113,7 @@ class Speeds:
 class Greedy(Method):
     """Watch which branch learns faster from the other; let the neglected one train on its own for a while.
 
-    A curated forward replaces the cared modality's gates by their running mean; loss, backward and step stay as they
-    are.
+    A curated forward replaces the cared modality's gates by their running mean.
     """
 
     card = MethodCard(

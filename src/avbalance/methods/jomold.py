@@ -43,8 +43,7 @@ class JoMoLDOptions(ParsingOptions):
 def jomold_nce(f_a: Tensor, f_v: Tensor, temperature: float = 0.2, smoothing: float = 0.1) -> Tensor:
     """JoMoLD's contrastive loss, both features after attention and before dropout; `(B, T, D)` to a scalar.
 
-    `-mean ln sum_s d_s q_s`, softmax row q, smoothed target d: the log of the mixed probability, not smoothed
-    cross-entropy.
+    `-mean ln sum_s d_s q_s`, softmax row q, smoothed target d: the log of the mixed probability.
     """
     similarity = segment_similarity(f_a, f_v, temperature)
     return -(segment_targets(similarity, smoothing) * similarity.softmax(-1)).sum(-1).log().mean()
@@ -54,8 +53,7 @@ def denoised(label: Tensor, loss: Pair, ratio: Pair) -> Pair:
     """JoMoLD's denoising: boolean `(B, C)` of labels to remove from each modality in a mini-batch.
 
     label, loss (elementwise cross-entropies with the targets) `(B, C)`, ratio `(C,)`. Of the k positives of a class,
-    with `n = floor(ratio k)`: visual loses those among both its n largest losses and audio's n smallest, audio the
-    reverse.
+    with `n = floor(ratio k)`: visual loses those among its n largest losses and audio's n smallest, and vice versa.
     """
     positive = label > 0.5
     count = positive.sum(0)
@@ -72,8 +70,7 @@ class JoMoLD(ParsingMethod):
     """Weighted terms of audio, visual and video, a contrastive loss, and labels denoised in every mini-batch.
 
     Shares of noisy labels are taken of the last whole batches that fit into 128 videos, the batch of the reference
-    code. The noise estimator is this method with `denoise: false`, `weights: [1, 1, 1]` and the model setting `with_ca:
-    false`.
+    code. The noise estimator is this with `denoise: false`, `weights: [1, 1, 1]` and the model's `with_ca: false`.
     """
 
     card = MethodCard(

@@ -29,8 +29,8 @@ def noise_ratio(
     """JoMoLD's share of noisy positives of each class in one modality: `(N, C)` twice to `(C,)` float64.
 
     Noisy: `q / mean confidence < threshold`, q the probability times the smoothed target `(1 + smoothing) / 2`; the
-    confidence is the mean over batches of their mean probability, a short last one weighing as much. Without positives
-    the ratio is 0.
+    confidence is the mean over batches of their mean probability, a short last one counts as much. Without positives:
+    0.
     """
     known, positive = probability.double(), label > 0.5
     of_batches = [known[start : start + batch].mean(0) for start in range(0, len(known), batch)]

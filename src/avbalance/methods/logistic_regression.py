@@ -68,11 +68,10 @@ class LogisticRegression(Method):
 def fitted(
     features: dict[str, NDArray[np.float64]], labels: dict[str, NDArray[np.int64]], classes: int
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The chosen inverse penalty, weights (C, D) and biases (C,), of features (N, D) and labels (N,) of "train" and
-    "val".
+    """The chosen inverse penalty, weights (C, D), biases (C,), for features (N, D), labels (N,) of "train" and "val".
 
-    Of equal losses the stronger penalty is taken; a class without a training clip is never predicted. Raises UserError
-    for one class alone.
+    Of equal losses the stronger penalty is taken; a class without training clips is never named. Raises UserError for
+    one class.
     """
     from sklearn.linear_model import LogisticRegression as Fit
 

@@ -111,8 +111,7 @@ class Model(nn.Module):
 
 
 class ImageModel(Model):
-    """A network of encoders of images, initialised as the OGM-GE reference code does (Peng et al. 2022; Xia et al.
-    2023).
+    """A network of encoders of images, initialised as the OGM-GE code does (Peng et al. 2022, Xia et al. 2023).
 
     Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1, bias
     0. A module registered later never changes the draws of an earlier one.
@@ -145,8 +144,7 @@ def names() -> list[str]:
 
 
 def load(name: str, where: str = "") -> type[Model]:
-    """The class of the network `name`: `fusion-net` lives in `avbalance.models.fusion_net`, a new file is a new
-    network.
+    """The class of the network `name`: `fusion-net` lives in `avbalance.models.fusion_net`.
 
     Raises UserError, which begins with `where`, when there is none.
     """

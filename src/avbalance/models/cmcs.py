@@ -41,8 +41,7 @@ class CMCS(ParsingModel):
 
     Softmax over classes and background, so that two events of one segment compete; the video's are pooled by attention
     over time; `auxiliary` is `diversity` times the branches' mean pairwise cosine. Approximate: the adaptation to this
-    task whose numbers are published has no public code; pooling and the weight are decisions, the search for context
-    clips is left out.
+    task whose numbers are published has no public code; pooling and weight are decisions, context clips are left out.
     """
 
     Settings = CMCSSettings

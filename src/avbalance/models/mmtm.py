@@ -36,8 +36,7 @@ class MMTM(nn.Module):
     def forward(self, squeezes: dict[str, Tensor], cared: str | None = None) -> dict[str, Tensor]:
         """The gates `(B, C)` for squeeze vectors `(B, C)`, both keyed by modality.
 
-        In training every call updates the running means, and `cared` replaces that modality's gate by its own,
-        detached.
+        In training every call updates the running means, and `cared` replaces that modality's gate by its mean.
         """
         gates = self.gates(squeezes)
         if self.training:

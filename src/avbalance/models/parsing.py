@@ -118,8 +118,7 @@ class HybridAttention(nn.Module):
     """A post-norm layer whose queries attend to their own sequence and to the other modality's (Tian et al. 2020).
 
     `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each; the
-    same weights serve both directions. Two further LayerNorms of the reference code, never applied (4 D parameters),
-    are left out.
+    same weights serve both directions. Two more LayerNorms of the reference code are never applied (4 D parameters).
     """
 
     def __init__(self, width: int, dropout: float) -> None:

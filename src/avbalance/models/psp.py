@@ -74,8 +74,7 @@ class GuidedAttention(nn.Module):
 
     `z = w tanh(U relu(A v) + G relu(H a))` per position; a softmax over positions weighs the raw features v. `guide`: G
     relu(H a) has one value for each hidden "unit", the same at all positions, as Tian et al. write it (the default), or
-    one for each "position", the same in all units, as jasongief/PSP_CVPR_2021 computes it, where both axes have length
-    49.
+    one for each "position", the same in all units, as jasongief/PSP_CVPR_2021 computes it.
     """
 
     def __init__(self, settings: PSPSettings) -> None:
@@ -159,8 +158,7 @@ class PSPNet(Model):
     Output: logits `(B, T, C)`; scores, the same classifier on each modality's features, without gradient (decision: PSP
     has no unimodal scores); features a* and v* `(B, T, 2 W)`. 1,548,657 parameters at the default sizes and 29 classes;
     the 1,667,251 of the public code contain 118,594 of layers that nothing uses. PyTorch's default initialisation in
-    projections and memories, Xavier-uniform weights elsewhere. Groups: audio is its path; visual its path with the
-    guided attention.
+    projections and memories, Xavier-uniform elsewhere. Groups: audio's path; visual's with the guided attention.
     """
 
     Settings = PSPSettings

@@ -42,8 +42,7 @@ class ResNet18(nn.Module):
 
     Width 64 with the "imagenet" stem is the network of the papers: 11,170,240 parameters for one input channel,
     11,176,512 for three. The "small" stem (one 3x3 convolution of stride `stem_stride`, no pool) keeps resolution on
-    inputs of about 32x32, for generated data. Input `(N, in_channels, H, W)`, output of `forward` `(N, 8w, h, w')`, not
-    pooled.
+    inputs of about 32x32, for generated data. `forward`: `(N, in_channels, H, W)` to `(N, 8w, h, w')`, not pooled.
     """
 
     def __init__(self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2) -> None:

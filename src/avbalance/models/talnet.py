@@ -30,8 +30,7 @@ class TALNet(ParsingModel):
     """A bidirectional GRU over VGGish features and a sigmoid per class and segment; the visual input is never read.
 
     Approximate: the adaptation to this task whose numbers are published has no public code. Decision: a GRU on the
-    VGGish features that all methods get, in place of convolutions on spectrograms; the pooling is the method's key
-    part.
+    VGGish features that all methods get, in place of convolutions on spectrograms; pooling is its key part.
     """
 
     Settings = TALNetSettings

@@ -129,8 +129,7 @@ class Trainer:
     def _epoch(self, epoch: int, index: int, totals: Losses, main: bool) -> Losses:
         """Steps of one epoch from batch `index` on, where the losses sum to `totals`; returns the mean losses.
 
-        Without a clip to train on there is no step, and no mean (NaN). Raises UserError when the mean of steps is not
-        finite.
+        Without a clip to train on there is no step, and no mean (NaN). Raises UserError for a mean that is not finite.
         """
         losses = torch.tensor(totals, dtype=torch.float64, device=self.device)
         indices = self.parts["train"]

@@ -25,8 +25,7 @@ class PlannedRun:
     """One run with one seed, as planned (see plan/training.py).
 
     settings: as written. inputs: files of other runs by name. choose: of a run that finds an option by validation, the
-    option and its value by the run that tried it. code: digest of this run's own code, where the cell has several
-    methods.
+    option and its value by the run that tried it. code: digest of its own code, in a cell of several methods.
     """
 
     run: str

@@ -1,5 +1,4 @@
-"""Methods of three heads, fused, audio and visual: the sum of their losses, and the modality gap as training goes
-on."""
+"""Methods of a fused, an audio and a visual head: the sum of their losses, and the modality gap in training."""
 
 from __future__ import annotations
 
@@ -128,8 +127,7 @@ class GapMethod(ThreeHeadMethod):
             log |= _columns(self.fits[-1])
 
     def measure(self, trainer: Training, finished: int) -> None:
-        """Fit the mixture to the gaps of all training clips and record it; raises UserError for a gap that is not
-        finite."""
+        """Fit the mixture to the gaps of all training clips and record it; raises UserError if one is not finite."""
         scores = training_scores(self, trainer, trainer.parts["train"])
         values = gap(scores.signed, self.kind)
         fitted = fit(values, trainer.seed, self.kind)

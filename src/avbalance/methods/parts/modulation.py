@@ -56,8 +56,8 @@ class ModulationOptions(Declared):
 def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """The two parts of Eq. 6 of one modality, summed over a batch: S and D, detached float64 scalars.
 
-    scores `(N, C)` in (0, 1), label `(N, C)` clean and binary. `S = sum_n sum_{c positive} s`, a sum, not a mean; `D =
-    sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without a positive or a negative class count in neither.
+    scores `(N, C)` in (0, 1), label `(N, C)` clean and binary. S sums s over samples and their positive classes, no
+    mean; `D = sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without positives or negatives do not count.
     """
     known, positive = scores.detach().double(), label.detach().double()
     negative = 1 - positive
@@ -78,8 +78,7 @@ def side(scores: Tensor, label: Tensor, measure: Measure = "fusion") -> Tensor:
 def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measure: Measure = "fusion") -> float:
     """omega_va, visual over audio, of a mini-batch's scores and label `(N, C)`; omega_av is its inverse (Eq. 6).
 
-    Decision: both sides are at least 1e-6, since the discrepancy may be negative early; with both there nothing is
-    modulated.
+    Decision: both sides are at least 1e-6, since the discrepancy may be negative early; with both there, omega is 1.
     """
     sides = torch.stack([side(scores, label, measure) for scores in (scores_audio, scores_visual)])
     audio, visual = (max(value, FLOOR) for value in sides.tolist())
@@ -87,8 +86,7 @@ def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measur
 
 
 def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
-    """(mu_a, mu_v): `1 - tanh(gamma omega)` for the modality whose omega exceeds 1, just above it too; else 1 (Eq.
-    7)."""
+    """(mu_a, mu_v): `1 - tanh(gamma omega)` where a modality's omega exceeds 1, however little; else 1 (Eq. 7)."""
     omega_av = 1 / omega_va
     mu_a, mu_v = (1 - math.tanh(gamma * omega) if omega > 1 else 1.0 for omega in (omega_av, omega_va))
     return mu_a, mu_v
@@ -97,9 +95,8 @@ def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
 def modulate(gradient: Tensor, mu: float, noise: Noise = "added", generator: torch.Generator | None = None) -> None:
     """Scale a gradient g in place and add noise, iid over its elements (Eqs. 8 and 9; the GE part of OGM-GE).
 
-    "added": `mu g + N(0, sd^2)`, sd of the unmodulated g plus 1e-8, as OGM-GE's code has it. Decision: mu g itself
-    varies by mu^2 sd^2, which makes the (mu^2 + 1) sd^2 of Eq. 9. "literal": `g + N(0, (mu^2 + 1) sd^2)`. "none": `mu
-    g`.
+    "added": `mu g + N(0, sd^2)`, sd of the unmodulated g plus 1e-8, as in OGM-GE's code. Decision: mu g varies by mu^2
+    sd^2, which makes the (mu^2 + 1) sd^2 of Eq. 9. "literal": `g + N(0, (mu^2 + 1) sd^2)`. "none": `mu g`.
     """
     if noise == "none":
         gradient.mul_(mu)
@@ -137,8 +134,7 @@ class Modulation:
     """Modulate the gradients of two groups of parameters by the imbalance of a mini-batch.
 
     Measures and logs in every step; modulates from `start_epoch` to `end_epoch`. With `apply: update` the gradient
-    keeps its size and gets its noise, and the optimiser's step is scaled: Adam nearly cancels a slowly varying
-    coefficient.
+    keeps its size and gets its noise, and the optimiser's step is scaled: Adam nearly cancels a slow coefficient.
     """
 
     def __init__(self, options: ModulationOptions) -> None:

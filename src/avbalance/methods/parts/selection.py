@@ -25,8 +25,7 @@ Warmup = Literal["step", "linear"]
 class RecentVideos:
     """Labels and losses of the last batches, so that shares of noisy labels are taken of 128 videos at any batch size.
 
-    Remembers the last whole batches that fit, with the one at hand, into RATIO_VIDEOS; each loss is of the step it was
-    in.
+    Remembers the last whole batches that fit, with the one at hand, into RATIO_VIDEOS; each loss as it was then.
     """
 
     def __init__(self) -> None:

@@ -83,8 +83,7 @@ class RelevanceSettings(DataSettings):
 
 
 class Relevance(OneLabel):
-    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per
-    second."""
+    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, also per second."""
 
     Settings = RelevanceSettings
     name = "relevance"
