@@ -118,25 +118,6 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize(
-    ("measure", "omega", "mu_a", "mu_v"),
-    [
-        ("score", 0.842105, 0.881805, 1.0),
-        ("discrepancy", 1.133333, 1.0, 0.887149),
-        ("fusion", 0.924528, 0.892257, 1.0),
-    ],
-)
-def test_worked_numbers_are_applied_and_logged(measure: str, omega: float, mu_a: float, mu_v: float) -> None:
-    model = TwoGroups()
-    before = model.backward()
-    log = apply(modulation(measure=measure, noise="none"), model)
-    assert log == pytest.approx(
-        {"omega_va": omega, "mu_a": mu_a, "mu_v": mu_v, "share_visual_damped": float(mu_v < 1)}, abs=1e-6
-    )
-    for name, mu in (("own.audio", mu_a), ("own.visual", mu_v), ("shared", 1.0)):
-        torch.testing.assert_close(model.gradients()[name], before[name] * mu)
-
-
 def test_outside_the_window_it_measures_only() -> None:
     part = modulation(start_epoch=1, end_epoch=2)
     for epoch, modulated in enumerate([False, True, True, False]):
