@@ -126,15 +126,6 @@ def test_noise_does_not_depend_on_the_batch_size(sizes: list[int], shape: tuple[
     assert torch.equal(torch.cat(parts), whole)
 
 
-def test_noise_is_standard_normal_and_of_every_clip_its_own() -> None:
-    noise = gaussian(torch.full((40, 1, 16, 50), 9.0), generator())
-    assert float(noise.mean()) == pytest.approx(0, abs=5 / 32_000**0.5)
-    assert float(noise.std()) == pytest.approx(1, abs=0.02)
-    assert not torch.equal(noise[0], noise[1])
-    correlation = torch.corrcoef(noise.flatten(1))
-    assert float((correlation - torch.eye(40)).abs().max()) < 0.2  # 5.6 standard errors of 800 cells
-
-
 def test_noise_follows_its_generator_and_no_other() -> None:
     state = torch.get_rng_state()
     first, again, other = (under("gaussian-video", seed)["visual"] for seed in (1, 1, 2))
@@ -172,8 +163,6 @@ def test_silence() -> None:
     assert zeros.shape == (1, 64, 313) and not zeros.any()
     waveform = silent_audio((1, 4, 6), "zero_waveform", mean=-40.0, deviation=20.0)
     assert torch.equal(waveform, torch.full((1, 4, 6), -3.0))  # (-100 - -40) / 20
-    with pytest.raises(UserError, match="unknown silence 'quiet'; use one of zero_tensor, zero_waveform"):
-        silent_audio((1,), "quiet", 0.0, 1.0)
 
 
 def test_the_mean_clip_does_not_depend_on_batches() -> None:
@@ -217,11 +206,9 @@ def test_stand_ins_at_the_fusion() -> None:
     encoded = fusion_stand_ins(inputs, "zero_waveform", double_and_one).silent
     assert encoded is not None and torch.equal(encoded, torch.ones(24))
     assert fusion_stand_ins(StandIns(), "zero_tensor", double_and_one) == StandIns()
-    with pytest.raises(UserError, match="unknown silence"):
-        fusion_stand_ins(inputs, "", double_and_one)
 
 
 def test_importing_the_analysis_imports_neither_torch_nor_scikit_learn() -> None:
-    modules = "avbalance.analysis.conditions, avbalance.analysis.relevance"
+    modules = "avbalance.analysis.conditions, avbalance.analysis.relevance, avbalance.analysis.modality_gap"
     command = f"import sys, {modules}; sys.exit(bool({{'torch', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

@@ -55,13 +55,6 @@ def test_confusions_behind_the_published_tables(confusion: Confusion, expected: 
     assert found.precision_zd0 == pytest.approx(found.precision_zd1)  # both classes are predicted
 
 
-def test_worked_zero_division() -> None:
-    found = of([[3, 1, 0], [2, 2, 0], [0, 4, 0]])
-    expected = [0.41666667, 0.41666667, 0.62857143, 0.41666667, 0.34343434]
-    assert [value / 100 for value in main(found)] == pytest.approx(expected, abs=1e-7)
-    assert found.precision_zd0 / 100 == pytest.approx(0.29523810, abs=1e-7)
-
-
 def test_a_class_without_clip_is_left_out_of_the_means() -> None:
     with_gap = of([[3, 1, 1], [0, 0, 0], [0, 2, 2]])  # class 1 is predicted, but never true
     assert [with_gap.recall, with_gap.balanced_accuracy] == pytest.approx([55, 55])

@@ -14,7 +14,6 @@ from avbalance.analysis.subsets import (
     agreement,
     build_subsets,
     canonical_subset,
-    check_nested,
     read_subsets,
     subset_mask,
     subset_names,
@@ -43,10 +42,6 @@ def test_threshold_zero_is_the_preferred_subset() -> None:
     assert canonical_subset("visual_dominated@0.40") == "visual_dominated@0.4"
     same = subset_mask(DISCREPANCY, "visual_dominated@0") == subset_mask(DISCREPANCY, "visual_preferred")
     assert same.all()
-
-
-def test_subsets_are_nested_and_their_sizes_told() -> None:
-    assert check_nested(DISCREPANCY, [0.4, 0, 0.2]) == {"audio": [2, 2, 1], "visual": [2, 2, 1]}
 
 
 def test_names_follow_the_thresholds() -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from tiny_cell import kill_after, make_data, tiny_settings
 from tiny_segments import make_segment_data, segment_settings
 from tiny_vectors import MODELS, make_vector_data, vector_settings

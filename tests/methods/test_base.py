@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from one_step import network
 
 from avbalance import methods
 from avbalance.errors import UserError
-from avbalance.methods.base import Method
 
 
 def test_methods_are_found_on_disk() -> None:
@@ -35,46 +36,19 @@ def test_options_are_read_and_what_is_wrong_is_said_with_its_place(name: str) ->
             method({option: {"no": "value"}})
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "sentence"),
-    [
-        ("ogm-ge", {"alhpa": 1}, "method ogm-ge: unknown key 'alhpa'; did you mean 'alpha'"),
-        ("ogm-ge", {"alpha": -1}, "method ogm-ge, alpha: is -1; it must be greater than or equal to 0"),
-        ("adaptive-loss", {"lambda_align": float("nan")}, "method adaptive-loss, lambda_align: is nan"),
-        ("greedy", {"window": 0}, "method greedy, window: is 0; it must be"),
-        ("han", {"dgm": "yes"}, "method han, dgm: is 'yes'; it must be true or false"),
-        ("jomold", {"weights": [1, 1]}, "method jomold, weights: "),
-        ("gradient-blending", {"weights": "onlien"}, "method gradient-blending, weights: is 'onlien'; use 'online'"),
-    ],
-)
-def test_sentences_about_options(name: str, options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UserError) as raised:
-        methods.load(name)(options)
-    assert sentence in str(raised.value)
-
-
 def test_a_rule_that_combines_predictions_is_loaded_without_torch() -> None:
     code = "import sys; from avbalance.methods import load; load('late-ensemble'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_default_hooks_change_nothing(make_trainer: Any, same_weights: Any) -> None:
-    class Nothing(Method):
-        card = methods.load("baseline").card
-
-    first, second = make_trainer(Nothing(), epochs=1), make_trainer(methods.load("baseline")(), epochs=1)
-    first.fit()
-    second.fit()
-    assert same_weights(first.model, second.model)
-    assert (first.method.artifacts(), first.logs) == ({}, [{}])
-
-
-def test_unimodal_refuses_another_network(make_trainer: Any) -> None:
-    unimodal = methods.load("unimodal")
-    make_trainer(unimodal(), "unimodal-net", modality="visual").fit()
-    make_trainer(unimodal({"modality": "visual"}), "unimodal-net", epochs=1, modality="visual").fit()
+def test_unimodal_refuses_another_network() -> None:
+    unimodal: Any = methods.load("unimodal")
+    visual, both = (SimpleNamespace(model=network(name)) for name in ("unimodal-net", "fusion-net"))
+    visual.model.modalities = ("visual",)
+    for options in ({}, {"modality": "visual"}):
+        unimodal(options).prepare(visual)
     with pytest.raises(UserError, match="wanted audio, the model has visual"):
-        make_trainer(unimodal({"modality": "audio"}), "unimodal-net", modality="visual").fit()
+        unimodal({"modality": "audio"}).prepare(visual)
     with pytest.raises(UserError, match="the model has audio, visual"):
-        make_trainer(unimodal()).fit()
+        unimodal().prepare(both)

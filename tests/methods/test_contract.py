@@ -242,17 +242,6 @@ def test_a_run_for_its_artifacts_that_trains_resumes_and_leaves_its_model_alone(
     assert again.method.artifacts() == artifacts
 
 
-def test_blending_weights_are_shares_estimated_over_the_epochs_of_the_protocol(trainer_of: Callable[..., Any]) -> None:
-    name = "gradient-blending-weights"
-    trainer = trainer_of(name, settings_of(name, method={}))
-    trainer.method.prepare(trainer)
-    written = trainer.method.artifacts()["weights.json"]
-    assert set(written["weights"]) == {"audio", "visual", "joint"}
-    assert sum(written["weights"].values()) == pytest.approx(1.0)
-    assert min(written["weights"].values()) >= 0
-    assert written["epochs"] == trainer.epochs == 3
-
-
 @pytest.mark.parametrize("name", COMBINING)
 def test_a_combination_beats_the_majority_class_on_easy_data(name: str, finished: Callable[..., Finished]) -> None:
     rows = {row.run: row for rows in load_plan(REPOSITORY, {"tier": "smoke"}).rows.values() for row in rows}

@@ -71,26 +71,6 @@ def chosen(clips: Any, parent: Any, subset: str, **changes: Any) -> set[int]:
     return set(trainer.parts["train"].tolist())
 
 
-def balanced(parent: Any) -> set[int]:
-    """Training clips with P(balanced) of at least one half, from what the parent recorded at its end."""
-    gaps, last = parent.method.gaps, parent.method.fits[-1]["mixture"]
-    g = abs(np.array(gaps["audio"][-1]) - np.array(gaps["visual"][-1]))
-    density = [
-        last[f"pi_{name}"]
-        / last[f"sigma_{name}"]
-        * np.exp(-(((g - last[f"mu_{name}"]) / last[f"sigma_{name}"]) ** 2) / 2)
-        for name in ("B", "I")
-    ]
-    return set(parent.parts["train"][density[0] / sum(density) >= 0.5].tolist())
-
-
-def test_the_clips_of_high_quality_are_those_that_the_mixture_calls_balanced(clips: Any, parent: Any) -> None:
-    kept = chosen(clips, parent, "high-quality")
-    assert kept == balanced(parent)
-    assert 10 < len(kept) < 86
-    assert chosen(clips, parent, "high-quality", threshold=0.9) < kept
-
-
 def test_the_random_clips_follow_the_seed_of_the_run(clips: Any, parent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_tuning, "high_quality", lambda *_: np.arange(96) < 40)
     first, again, other = (chosen(clips, parent, "random", seed=seed) for seed in (0, 0, 1))
@@ -139,13 +119,6 @@ def test_without_a_mixture_every_clip_is_of_high_quality_and_the_complement_lear
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
     assert all(np.isnan(row["train_loss"]) and row["val_accuracy"] >= 0 for row in trainer.history)
     assert trainer.method.artifacts()["fine_tuning.json"]["kept"] == 0
-
-
-def test_a_checkpoint_is_needed(clips: Any, parent: Any) -> None:
-    trainer = tuner(clips, parent)
-    trainer.needs = {}
-    with pytest.raises(UserError, match=r"reads model\.safetensors; name the run that makes it in the run's needs, as"):
-        trainer.train()
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from one_step import gradients, network
+from three_head_runs import easy_clips, make
 
 from avbalance.errors import UserError
-from avbalance.methods.baseline import Baseline
 from avbalance.methods.gradient_blending import (
     GradientBlending,
     SingleHead,
@@ -19,23 +21,7 @@ from avbalance.methods.gradient_blending import (
     overfitting_and_generalisation,
     re_estimated,
 )
-from avbalance.methods.gradient_blending_weights import GradientBlendingWeights
-
-# head: (train before, after), (held out before, after) -> dO, dG, dG / dO^2
-# audio: O from 0.2 to 0.5, dO 0.3, dG 0.2, 2.2222; visual: O from 0.1 to 0.2, dO 0.1, dG 0.1, 10;
-# joint: O from 0 to 0.4, dO 0.4, dG 0.4, 2.5; sum 14.7222
-HISTORY = [((1.0, 0.5), (1.2, 1.0)), ((1.0, 0.8), (1.1, 1.0)), ((1.0, 0.2), (1.0, 0.6))]
-WEIGHTS = [0.150943, 0.679245, 0.169811]
-
-
-def weights_of(history: list[tuple[tuple[float, float], tuple[float, float]]]) -> list[float]:
-    pairs = [overfitting_and_generalisation(train, held_out) for train, held_out in history]
-    return blending_weights([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-
-
-def test_weights_by_hand() -> None:
-    assert overfitting_and_generalisation(*HISTORY[0]) == pytest.approx((0.3, 0.2))
-    assert weights_of(HISTORY) == pytest.approx(WEIGHTS, abs=1e-6)
+from avbalance.training.loop import Trainer
 
 
 def test_guards() -> None:
@@ -47,147 +33,76 @@ def test_guards() -> None:
     assert blending_weights([-0.1, 0.1], [1.0, 1.0]) == pytest.approx([0.5, 0.5])
 
 
-@pytest.mark.parametrize("fusion", ["concat", "gated"])
-def test_weight_on_the_joint_head_alone_is_the_baseline(fusion: str, make_trainer: Any, same_weights: Any) -> None:
-    ours = make_trainer(GradientBlending({"weights": [0, 0, 1]}), epochs=2, unimodal_heads=True, fusion=fusion)
-    baseline = make_trainer(Baseline(), epochs=2, fusion=fusion)
-    untouched = copy.deepcopy(ours.model.unimodal_heads)
-    for epoch in range(2):
-        for index in range(3):
-            ours.step(epoch, index)
-            baseline.step(epoch, index)
-            assert same_weights(baseline.model, ours.model), (epoch, index)
-    for before, after in zip(untouched.parameters(), ours.model.unimodal_heads.parameters(), strict=True):
-        assert torch.equal(before, after)
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return easy_clips(tmp_path_factory.mktemp("blending"))
 
 
-@pytest.mark.parametrize(("head", "moved", "still"), [("audio", "audio", "visual"), ("visual", "visual", "audio")])
-def test_a_single_head_trains_its_own_path_only(head: str, moved: str, still: str, make_trainer: Any) -> None:
-    trainer = make_trainer(SingleHead({"head": head}), epochs=1, unimodal_heads=True)
-    before = copy.deepcopy(trainer.model)
-    trainer.fit()
-
-    def changed(name: str) -> list[bool]:
-        return [not torch.equal(a, b) for a, b in zip(before.group(name), trainer.model.group(name), strict=True)]
-
-    assert all(changed(moved))
-    assert not any(changed(still))
-    for old, new in zip(before.fusion.parameters(), trainer.model.fusion.parameters(), strict=True):
-        assert torch.equal(old, new)
+def blending(clips: Any, **options: Any) -> Any:
+    resnet = {"encoder": "resnet18", "dimension": None, "stem": "small", "width": 4}
+    return make(clips, "gradient-blending", options, resnet, epochs=1, estimation_holdout=0.2)
 
 
-def test_estimation_reports_what_the_copies_measured(make_trainer: Any) -> None:
-    trainer = make_trainer(GradientBlending(), unimodal_heads=True)
-    record = estimate(trainer, 2, first_epoch=0, schedule=False)
-    for head, key, clone in zip(
-        ("audio", "visual", "joint"), ("audio", "visual", "logits"), trainer.clones, strict=True
-    ):
-        raw = record["heads"][head]
-        assert raw["train_loss"] == [each.evaluate("train-sample").loss[key] for each in (trainer, clone)]
-        assert raw["held_out_loss"] == [each.evaluate("estimation").loss[key] for each in (trainer, clone)]
+@pytest.mark.parametrize("head", ["audio", "visual"])
+def test_a_single_head_trains_its_own_path_only(head: str) -> None:
+    trained = gradients(SingleHead({"head": head}), network(unimodal_heads=True))
+    assert {name.split(".")[1] for name in trained} == {head}
+    assert {name.split(".")[0] for name in trained} == {"encoders", "unimodal_heads"}
+
+
+def test_estimation_reports_what_the_copies_measured(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, copies, clone = blending(clips), [], Trainer.clone
+    monkeypatch.setattr(Trainer, "clone", lambda *given: copies.append(clone(*given)) or copies[-1])
+    record = estimate(trainer, 1, first_epoch=0, schedule=False)
+    for (head, raw), key, copied in zip(record["heads"].items(), ("audio", "visual", "logits"), copies, strict=True):
+        assert raw["train_loss"] == [each.evaluate("train-sample").loss[key] for each in (trainer, copied)], head
+        assert raw["held_out_loss"] == [each.evaluate("estimation").loss[key] for each in (trainer, copied)]
         expected = overfitting_and_generalisation(tuple(raw["train_loss"]), tuple(raw["held_out_loss"]))
         assert (raw["added_overfitting"], raw["added_generalisation"]) == expected
 
 
-def test_with_statistics_of_the_present_weights_a_hardly_trained_network_is_near_guessing(
-    make_trainer: Any, same_weights: Any
-) -> None:
-    guessing, found = math.log(3), {}
+def test_with_statistics_of_the_present_weights_a_hardly_trained_network_is_near_guessing(clips: Any) -> None:
+    guessing, losses = math.log(4), {}
     for batch_norm in ("as trained", "re-estimated"):
-        trainer = make_trainer(GradientBlending({"batch_norm": batch_norm}), epochs=1, width=8, unimodal_heads=True)
+        trainer = blending(clips, batch_norm=batch_norm)
         for kernel in (weight for weight in trainer.model.encoders.parameters() if weight.ndim == 4):
             kernel.data *= 3  # statistics at initialisation, 0 and 1, are far from those of these weights
-        before = copy.deepcopy(trainer.model)
+        before = copy.deepcopy(trainer.model.state_dict())
         trainer.method.epoch_start(trainer, 0)
-        assert same_weights(before, trainer.model)
+        assert all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
         heads = trainer.method.trajectory[0]["heads"].values()
-        found[batch_norm] = [loss for head in heads for loss in (*head["train_loss"], *head["held_out_loss"])]
-    assert all(math.isfinite(loss) and loss < 3 * guessing for loss in found["re-estimated"])
-    assert max(found["as trained"]) > 100 * guessing
+        losses[batch_norm] = [loss for head in heads for loss in (*head["train_loss"], *head["held_out_loss"])]
+    assert all(math.isfinite(loss) and loss < 3 * guessing for loss in losses["re-estimated"])
+    assert max(losses["as trained"]) > 100 * guessing
 
 
-def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part(make_trainer: Any) -> None:
-    trainer = make_trainer(Baseline(), unimodal_heads=True)
-    encoder = trainer.model.encoders["audio"]
-    first = next(layer for layer in encoder.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+def test_re_estimated_statistics_are_means_over_the_batches_of_the_training_part(clips: Any) -> None:
+    trainer = blending(clips)
+    trainer.source = replace(trainer.source, eval_batch_size=20)
+    first = next(layer for layer in trainer.model.encoders.modules() if isinstance(layer, torch.nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda layer, given: seen.append(given[0].detach().mean((0, 2, 3))))
     before, training = copy.deepcopy(trainer.model.state_dict()), trainer.model.training
     with re_estimated(trainer):
-        assert len(seen) == 3
+        assert len(seen) == 4  # of 76 clips
         torch.testing.assert_close(first.running_mean, torch.stack(seen).mean(0))
-        assert not all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
         assert first.momentum == 0.1 and trainer.model.training == training
     assert all(torch.equal(value, before[key]) for key, value in trainer.model.state_dict().items())
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_online_estimates_at_every_super_epoch(make_trainer: Any) -> None:
-    method = GradientBlending({"super_epoch": 2})
-    trainer = make_trainer(method, epochs=5, unimodal_heads=True)
-    trainer.fit()
-    assert [(entry["epoch"], entry["epochs"]) for entry in method.trajectory] == [(0, 2), (2, 2), (4, 1)]
-    assert [(fit["n"], fit["first_epoch"]) for clone in trainer.clones for fit in clone.fits] == (
-        [(2, 0)] * 3 + [(2, 2)] * 3 + [(1, 4)] * 3
-    )
-    assert not any(fit["schedule"] for clone in trainer.clones for fit in clone.fits)
-    logged = [[log[f"weight_{head}"] for head in ("audio", "visual", "joint")] for log in trainer.logs]
-    used = [list(method.trajectory[epoch // 2]["weights"].values()) for epoch in range(5)]
-    assert logged == used
-    assert method.artifacts()["blending.json"]["trajectory"] == method.trajectory
+def test_offline_weights_come_from_a_file(clips: Any) -> None:
+    trainer = blending(clips, weights="offline")
+    with pytest.raises(UserError, match=r"reads weights\.json of gradient-blending-weights; name the run"):
+        trainer.train()
+    trainer.needs = {"weights": {"weights": {"joint": 0.5, "audio": 0.2, "visual": 0.3}}}
+    trainer.train()
+    assert trainer.method.weights == [0.2, 0.3, 0.5] and trainer.method.artifacts() == {}
 
 
-def test_a_resumed_run_does_not_estimate_twice(make_trainer: Any) -> None:
-    trainer = make_trainer(GradientBlending(), unimodal_heads=True)
-    trainer.method.epoch_start(trainer, 0)
-    resumed = GradientBlending()
-    resumed.load_state_dict(trainer.method.state_dict())
-    resumed.epoch_start(trainer, 0)
-    assert len(trainer.clones) == 3
-    assert resumed.weights == trainer.method.weights
-
-
-def test_offline_is_two_runs_joined_by_a_file(make_trainer: Any) -> None:
-    first = make_trainer(GradientBlendingWeights({"epochs": 3}), epochs=0, unimodal_heads=True)
-    first.fit()
-    written = first.method.artifacts()["weights.json"]
-    assert [clone.fits[0] | {"stream": ""} for clone in first.clones] == [
-        {"n": 3, "first_epoch": 0, "stream": "", "schedule": True}
-    ] * 3
-    second = make_trainer(GradientBlending({"weights": "offline"}), epochs=1, unimodal_heads=True)
-    second.needs = {"weights": written}
-    second.fit()
-    assert second.clones == []
-    assert second.method.weights == list(written["weights"].values())
-    assert second.method.artifacts() == {}
-
-
-@pytest.mark.parametrize(("option", "expected"), [({}, 4), ({"epochs": None}, 4), ({"epochs": 2}, 2)])
-def test_stage_one_trains_as_long_as_the_protocol_unless_told_otherwise(
-    option: dict[str, Any], expected: int, make_trainer: Any
-) -> None:
-    trainer = make_trainer(GradientBlendingWeights(option), epochs=4, unimodal_heads=True)
-    trainer.method.prepare(trainer)
-    assert [fit["n"] for clone in trainer.clones for fit in clone.fits] == [expected] * 3
-    assert trainer.method.artifacts()["weights.json"]["epochs"] == expected
-
-
-def test_resumed_stage_one_keeps_its_weights(make_trainer: Any) -> None:
-    trainer = make_trainer(GradientBlendingWeights({"epochs": 1}), epochs=0, unimodal_heads=True)
-    trainer.fit()
-    resumed = GradientBlendingWeights()
-    resumed.load_state_dict(trainer.method.state_dict())
-    resumed.prepare(trainer)
-    assert len(trainer.clones) == 3
-    assert resumed.artifacts() == trainer.method.artifacts()
-
-
-def test_bad_input_is_refused(make_trainer: Any) -> None:
+def test_bad_input_is_refused(clips: Any) -> None:
     with pytest.raises(UserError, match="sum to 1"):
         GradientBlending({"weights": [1, 1, 1]})
-    with pytest.raises(UserError, match=r"reads weights\.json of gradient-blending-weights; name the run"):
-        make_trainer(GradientBlending({"weights": "offline"}), unimodal_heads=True).fit()
-    with pytest.raises(UserError, match="unimodal_heads"):
-        make_trainer(GradientBlending()).fit()
-    with pytest.raises(UserError, match="unimodal_heads"):
-        make_trainer(GradientBlending({"weights": [0, 0, 1]})).fit()
+    for weights in ("online", [0, 0, 1]):
+        with pytest.raises(UserError, match="unimodal_heads"):
+            make(clips, "gradient-blending", {"weights": weights}, {"unimodal_heads": False}, 1).train()

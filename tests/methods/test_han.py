@@ -5,12 +5,11 @@ MSDU's loss and modulation: tests/fidelity/test_avvp_gradient_modulation.py.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_parsing import CLASSES, STEPS, equal, hand_batch, kill_after, make_clips, parsing_trainer, weights
+from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, weights
 
 from avbalance.errors import UserError
 from avbalance.methods import load
@@ -22,8 +21,6 @@ from avbalance.models.base import build
 HAN = load("han")
 MSDU = {"msdu": True}
 LOSSES = {"loss_audio", "loss_visual", "loss_audio_target", "loss_visual_target"}
-MSDU_LOSSES = {"loss_audio_msdu", "loss_visual_msdu"}
-MODULATED = {"omega_va", "mu_a", "mu_v", "share_visual_damped"}
 
 
 @pytest.fixture(scope="module")
@@ -79,39 +76,6 @@ def test_logged_losses_are_unweighted_and_the_clean_ones_are_against_the_labels(
     assert set(losses(HAN(), network(), batch)) == LOSSES
 
 
-def test_history_has_means_over_the_batches(clips: Any) -> None:
-    trainer = parsing_trainer("han", {"dgm": True}, clips=clips, model=MSDU, epochs=1)
-    trainer.train()
-    row = trainer.history[0]
-    assert row.keys() >= LOSSES | MSDU_LOSSES | MODULATED
-    assert all(isinstance(value, (int, float)) for value in row.values())
-    assert row["mu_a"] <= 1 and row["mu_v"] <= 1 and 0 <= row["share_visual_damped"] <= 1
-    # HAN's loss and the measuring heads' are the sum of what is logged and of BCE(P, Y)
-    assert row["train_loss"] > row["loss_audio_target"] + row["loss_visual_target"] + row["loss_audio_msdu"]
-    first, second = hand_batch(seed=1), hand_batch(seed=2)
-    method, model = HAN(), network()
-    for batch in (first, second):
-        method.loss(model, model(batch), batch, step())
-    log: dict[str, float] = {}
-    method.epoch_end(None, 0, log)
-    singles = [losses(HAN(), model, batch) for batch in (first, second)]
-    assert log == pytest.approx({name: (singles[0][name] + singles[1][name]) / 2 for name in LOSSES})
-
-
-def test_a_run_whose_update_is_scaled_resumes_bit_equal_inside_an_epoch(clips: Any, tmp_path: Path) -> None:
-    def trainer(state: Path | None = None) -> Any:
-        options = {"dgm": True, "apply": "update", "contrastive_weight": 1.0}
-        return parsing_trainer("han", options, clips=clips, model=MSDU, state=state)
-
-    whole, resumed = trainer(), trainer(tmp_path)
-    kill_after(trainer(tmp_path), 1, 2)
-    for each in (whole, resumed):
-        each.train()
-    assert "resumed at epoch 2, step 3" in resumed.progress.out.getvalue()
-    assert equal(weights(resumed), weights(whole))
-    assert resumed.history == whole.history
-
-
 def record(**removed: dict[str, list[int]]) -> dict[str, Any]:
     return {"removed": {name.replace("_", "-"): lost for name, lost in removed.items()}}
 
@@ -148,14 +112,6 @@ def test_refined_labels_change_a_training_and_empty_ones_do_not(clips: Any) -> N
         trainer.train()
         runs.append(weights(trainer))
     assert equal(runs[0], runs[1]) and not equal(runs[0], runs[2])
-
-
-def test_refined_labels_that_are_missing_or_of_other_data_are_an_error(clips: Any) -> None:
-    with pytest.raises(UserError, match=r"labels\.json"):
-        parsing_trainer("han", {"labels": "refined"}, clips=clips).train()
-    for needs in (record(elsewhere={"audio": [0], "visual": []}), record(train_000={"audio": [9], "visual": []})):
-        with pytest.raises(UserError, match="does not have"):
-            parsing_trainer("han", {"labels": "refined"}, clips=clips, needs={"labels": needs}).train()
 
 
 def test_another_kind_of_network_is_refused() -> None:

@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from three_head_runs import easy_clips, same, trained
-from torch.nn.functional import cross_entropy
 
 from avbalance.methods import head_losses
 from avbalance.methods.head_losses import HeadLosses
-
-COLUMNS = ("gap_mean", "mu_B", "mu_I", "pi_I", "share_imbalanced", "bic_difference")
 
 
 class Unobserved(HeadLosses):
@@ -33,24 +30,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def observed(clips: Any) -> Any:
     return trained(clips, "head-losses", {"warm_up_epochs": 1})
-
-
-def test_the_history_has_the_mean_parts_of_the_loss(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches: list[list[float]] = []
-    original = HeadLosses.loss
-
-    def loss(self: Any, model: Any, output: Any, batch: Any, step: Any) -> Any:
-        heads = (output.scores["audio"], output.scores["visual"], output.logits)
-        batches.append([float(cross_entropy(logits.detach().double(), batch.label)) for logits in heads])
-        return original(self, model, output, batch, step)
-
-    monkeypatch.setattr(HeadLosses, "loss", loss)
-    row = trained(clips, "head-losses", {}, epochs=1).history[0]
-    audio, visual, fused = np.mean(batches, axis=0)
-    assert len(batches) == 6
-    assert (row["loss_uni"], row["loss_fusion"]) == pytest.approx((audio + visual, fused), rel=1e-5)
-    assert row["loss_uni"] + row["loss_fusion"] == pytest.approx(row["train_loss"], rel=1e-6)
-    assert not {"loss_gap", "loss_align"} & set(row)
 
 
 def test_measuring_the_gap_changes_no_bit_of_the_training(
@@ -78,18 +57,6 @@ def test_the_recorded_fit_is_that_of_the_recorded_gaps(observed: Any) -> None:
         assert record["gap_mean"] == pytest.approx(values.mean(), abs=1e-6)
         share = (posterior(values, again.mixture) > 0.5).mean()
         assert record["share_imbalanced"] == pytest.approx(share, abs=1.5 / 96)
-
-
-def test_the_history_repeats_a_fit_in_its_epochs_row_alone(observed: Any) -> None:
-    rows = observed.history
-    assert [set(COLUMNS) <= set(row) for row in rows] == [True, False, True]
-    assert not set(COLUMNS) & set(rows[1])
-    for row, record in zip((rows[0], rows[2]), observed.method.fits, strict=True):
-        mixture = record["mixture"]
-        expected = {name: mixture[name] for name in ("mu_B", "mu_I", "pi_I")}
-        expected |= {"bic_difference": record["bic_2"] - record["bic_1"]}
-        expected |= {name: record[name] for name in ("gap_mean", "share_imbalanced")}
-        assert {name: row[name] for name in COLUMNS} == expected
 
 
 @pytest.mark.parametrize(("warm_up", "measured"), [(0, [0, 2]), (1, [1, 2]), (2, [2]), (40, [2])])

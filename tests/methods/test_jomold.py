@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tiny_parsing import CLASSES, STEPS, equal, hand_batch, make_clips, parsing_trainer, ratios, weights
-from torch import Tensor, nn
+from torch import Tensor
 
 from avbalance.errors import UserError
 from avbalance.methods import load
@@ -17,7 +16,6 @@ from avbalance.methods.base import TrainingStep
 from avbalance.methods.jomold import denoised, jomold_nce
 from avbalance.methods.parts.parsing import Pair, binary_cross_entropy, targets
 from avbalance.models.base import build
-from avbalance.models.parsing import ParsingOutput
 
 JOMOLD = load("jomold")
 PLAIN = {"denoise": False}
@@ -90,87 +88,9 @@ def test_denoising_against_plain_loops(seed: int) -> None:
     assert bool(found.audio.any()) and bool(found.visual.any())
 
 
-def test_ratios_of_zero_remove_nothing_and_of_one_everything() -> None:
-    loss = Pair(rand(6, 3), rand(6, 3, seed=1))
-    for ratio in (0.0, 1.0):
-        gone = denoised(torch.ones(6, 3), loss, Pair(torch.full((3,), ratio), torch.full((3,), ratio)))
-        assert all(bool((each == bool(ratio)).all()) for each in gone)
-
-
-class Oracle(nn.Module):
-    """Answers the denoising forward with given probabilities `(B, C)`, and remembers how it was asked."""
-
-    def __init__(self, p_a: Tensor, p_v: Tensor) -> None:
-        super().__init__()
-        self.p_a, self.p_v = p_a, p_v
-        self.asked: list[tuple[bool, bool, bool]] = []
-
-    def attend(self, e_a: Tensor, e_v: Tensor, with_ca: bool) -> ParsingOutput:
-        assert e_a is ENCODED.e_a and e_v is ENCODED.e_v
-        self.asked.append((with_ca, self.training, torch.is_grad_enabled()))
-        nothing = torch.zeros(len(self.p_a), 10, 2)
-        frame = torch.zeros(len(self.p_a), 10, 2, self.p_a.shape[1])
-        return ParsingOutput(frame, self.p_a, self.p_a, self.p_v, e_a=nothing, e_v=nothing, f_a=nothing, f_v=nothing)
-
-
-class Labelled:
-    def __init__(self, label: Tensor) -> None:
-        self.label = label
-
-
-def column(*values: float) -> Tensor:
-    return torch.tensor(values)[:, None]
-
-
-ENCODED: Any = SimpleNamespace(e_a=torch.ones(6, 10, 2), e_v=torch.zeros(6, 10, 2))
-LABEL = column(1, 1, 1, 1, 0, 1)
-ORACLE = (column(0.9, 0.8, 0.2, 0.7, 0.1, 0.6), column(0.1, 0.7, 0.9, 0.2, 0.3, 0.8))
-
-
-def worked(clips: Any, where: TrainingStep, **options: Any) -> tuple[Pair, Oracle]:
-    """Targets and model of one class, six videos, ratios .4 and .6."""
-    trainer = parsing_trainer("jomold", options, clips=clips, needs={"ratios": ratios(0.4, 0.6)})
-    method: Any = trainer.method
-    method.prepare(trainer)
-    method.ratio = Pair(*(ratio[:1] for ratio in method.ratio))
-    oracle = Oracle(*ORACLE)
-    return method.targets(oracle, ENCODED, Labelled(LABEL), where), oracle
-
-
-@pytest.mark.parametrize("where", [step(1, 0), step(1, 4), step(20, 2)])
-def test_denoising_worked_case(where: TrainingStep, clips: Any) -> None:
-    target, oracle = worked(clips, where)
-    assert target.audio[:, 0].tolist() == [1, 1, 0, 1, 0, 0]
-    assert target.visual[:, 0].tolist() == pytest.approx([0, 0, 0.95, 0, 0.05, 0.95])
-    assert (target.visual[[0, 1, 3]] == 0).all()  # exactly, not .05
-    assert oracle.asked == [(False, True, False)]  # no cross attention, dropout active, no gradient
-
-
-def test_the_linear_warmup_starts_within_the_first_epoch(clips: Any) -> None:
-    whole, full = targets(LABEL), worked(clips, step(1, 0))[0]
-    start, _ = worked(clips, step(0, 0), warmup="linear")
-    middle, _ = worked(clips, step(0, 3), warmup="linear")  # u = 2/3: n_a = floor(.27 * 5) = 1, n_v = floor(.4 * 5) = 2
-    later, _ = worked(clips, step(1, 0), warmup="linear")
-    assert torch.equal(start.visual, whole.visual) and torch.equal(later.visual, full.visual)
-    assert middle.audio[:, 0].tolist() == [1, 1, 0, 1, 0, 1]
-    assert middle.visual[:, 0].tolist() == pytest.approx([0, 0.95, 0.95, 0.95, 0.05, 0.95])
-
-
 def test_the_first_epoch_is_that_of_a_run_without_denoising(clips: Any) -> None:
     assert equal(weights(trained(clips, {}, epochs=1)), weights(trained(clips, PLAIN, epochs=1)))
     assert not equal(weights(trained(clips, {}, epochs=2)), weights(trained(clips, PLAIN, epochs=2)))
-
-
-def test_the_noise_estimator_trains_without_cross_attention(clips: Any) -> None:
-    options = {"denoise": False, "weights": [1, 1, 1]}
-    model = {"visual_dropout": 0.5, "with_ca": False}
-    trainer = parsing_trainer("jomold", options, clips=clips, model=model, epochs=1)
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    trainer.train()
-    after = weights(trainer)
-    cross = {name for name in before if "cross_attention" in name}
-    assert cross and all(torch.equal(before[name], after[name]) for name in cross)
-    assert not any(torch.equal(before[name], after[name]) for name in before if name.startswith("encoders."))
 
 
 def test_missing_or_foreign_ratios_are_an_error(clips: Any) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from tiny_parsing import CLASSES, make_clips, parsing_trainer
+from tiny_parsing import make_clips, parsing_trainer
 
 from avbalance.errors import UserError
 from avbalance.methods.jomold_ratios import noise_ratio
@@ -49,39 +48,6 @@ def estimate(clips: Any, estimator: Any, model: dict[str, Any] = MODEL, **option
     trainer = parsing_trainer("jomold-ratios", options, clips=clips, needs={"model": estimator}, model=model)
     trainer.method.prepare(trainer)
     return trainer, trainer.method.artifacts()["noise_ratios.json"]
-
-
-def by_loops(clips: Any, model: Any, thresholds: tuple[float, float]) -> list[tuple[int, float]]:
-    """Number of noisy positives and their share, of each modality and class in turn."""
-    model.eval()
-    train = np.flatnonzero(clips.split == "train")
-    audio, visual = (torch.as_tensor(values[train], dtype=torch.float32) for values in (clips.audio, clips.visual))
-    batch = type("Both", (), {"modality": lambda self, name: {"audio": audio, "visual": visual}[name]})()
-    with torch.no_grad():
-        output = model(batch)
-    found = []
-    for known, threshold, positive in ((output.p_a, thresholds[0], 1.0), (output.p_v, thresholds[1], 0.95)):
-        for index in range(CLASSES):
-            values, label = known[:, index].tolist(), clips.label_matrix[train, index]
-            mean = (np.mean(values[:128]) + np.mean(values[128:])) / 2
-            noisy = sum(
-                positive * value / mean < threshold for value, there in zip(values, label, strict=True) if there
-            )
-            found.append((int(noisy), noisy / max(label.sum(), 1)))
-    return found
-
-
-@pytest.mark.parametrize("thresholds", [(0.6, 1.8), (1.0, 1.0)])
-def test_ratios_against_plain_loops(thresholds: tuple[float, float], clips: Any, estimator: Any) -> None:
-    options = dict(zip(("threshold_audio", "threshold_visual"), thresholds, strict=True))
-    trainer, found = estimate(clips, estimator, **({} if thresholds == (0.6, 1.8) else options))
-    expected = by_loops(clips, trainer.model, thresholds)
-    assert found["audio"] + found["visual"] == pytest.approx([ratio for _, ratio in expected])
-    assert found["noisy"]["audio"] + found["noisy"]["visual"] == [count for count, _ in expected]
-    assert 0 < sum(count for count, _ in expected) < 2 * sum(found["positives"])
-    assert found["positives"] == clips.label_matrix[clips.split == "train"].sum(0).tolist()
-    assert found["positives"][3] == 0 and found["audio"][3] == found["visual"][3] == 0.0
-    assert (found["videos"], found["classes"]) == (VIDEOS, clips.classes)
 
 
 def test_nothing_is_drawn_and_the_estimator_stays_as_it_was(clips: Any, estimator: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_parsing import CLASSES, equal, make_clips, parsing_trainer, weights
+from tiny_parsing import CLASSES, make_clips, parsing_trainer
 
 from avbalance.errors import UserError
 from avbalance.methods.ma_labels import exchange_partners, relative_error
@@ -133,21 +132,6 @@ def test_partners_follow_the_run_s_seed(clips: Any, base: Any) -> None:
     assert first == again != other
     assert first["errors"] == other["errors"]  # they are of the videos as they are
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_han_trains_with_the_file(clips: Any, base: Any) -> None:
-    written = json.loads(json.dumps(estimate(clips, base)[1]))
-    options = {"contrastive_weight": 1.0, "labels": "refined"}
-    refined = parsing_trainer("han", options, clips=clips, needs={"labels": written}, epochs=1)
-    method: Any = refined.method
-    refined.train()
-    gone = method.gone
-    assert gone.audio.sum(0).tolist() == written["counts"]["audio"]
-    assert gone.visual.sum(0).tolist() == written["counts"]["visual"]
-    assert not (gone.audio.numpy() & ~clips.label_matrix).any()  # only what was there
-    plain = parsing_trainer("han", {"contrastive_weight": 1.0}, clips=clips, epochs=1)
-    plain.train()
-    assert not equal(weights(refined), weights(plain))
 
 
 def test_weights_that_are_missing_or_of_another_network_are_an_error(clips: Any, base: Any) -> None:

@@ -16,14 +16,11 @@ from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.parts.modulation import (
     COLUMNS,
-    OFF,
     Modulation,
     ModulationOptions,
     coefficients,
     imbalance,
     modulate,
-    scale_update,
-    score_and_discrepancy,
     side,
 )
 
@@ -39,35 +36,12 @@ def generator(seed: int = 0) -> torch.Generator:
 # The measure and its coefficients.
 
 
-@pytest.mark.parametrize("classes", [2, 6, 29])
-def test_single_label_fusion_is_affine_in_the_score(classes: int) -> None:
-    # rows sum to 1, so the negatives' mean is (1 - s) / (C - 1): S + D = (S (2C - 1) - N) / (C - 1)
-    logits = torch.randn(40, classes, generator=generator(), dtype=torch.float64)
-    label = torch.eye(classes, dtype=torch.float64)[torch.randint(0, classes, (40,), generator=generator(1))]
-    scores = logits.softmax(1)
-    score, discrepancy = score_and_discrepancy(scores, label)
-    closed = (score * (2 * classes - 1) - 40) / (classes - 1)
-    assert float(score + discrepancy) == pytest.approx(float(closed), abs=1e-9)
-
-
 def test_samples_with_labels_of_one_kind_only_do_not_count() -> None:
     label = torch.cat([LABEL, torch.zeros(1, 4), torch.ones(1, 4)])
     extra = torch.tensor([[0.9, 0.9, 0.9, 0.9], [0.7, 0.1, 0.2, 0.3]])
     for measure in ("score", "discrepancy", "fusion"):
         assert side(torch.cat([AUDIO, extra]), label, measure) == side(AUDIO, LABEL, measure)  # type: ignore[arg-type]
     assert imbalance(extra, extra / 2, label[2:]) == 1
-
-
-@pytest.mark.parametrize(
-    ("omega", "gamma", "mu"),
-    [
-        *[(1.2, 0.1, 0.8806), (1.5, 0.1, 0.8511), (2, 0.1, 0.8026), (3, 0.1, 0.7087), (1 + 1e-9, 0.1, 0.9003)],
-        *[(1.2, 0.8, 0.2557), (1.5, 0.8, 0.1663), (2, 0.8, 0.0783), (3, 0.8, 0.0163)],
-    ],
-)
-def test_coefficient_table(omega: float, gamma: float, mu: float) -> None:
-    assert coefficients(omega, gamma) == pytest.approx((1, mu), abs=6e-5)
-    assert coefficients(1 / omega, gamma) == pytest.approx((mu, 1), abs=6e-5)
 
 
 def test_coefficients_at_the_edges() -> None:
@@ -144,33 +118,6 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize(
-    ("measure", "omega", "mu_a", "mu_v"),
-    [
-        ("score", 0.842105, 0.881805, 1.0),
-        ("discrepancy", 1.133333, 1.0, 0.887149),
-        ("fusion", 0.924528, 0.892257, 1.0),
-    ],
-)
-def test_worked_numbers_are_applied_and_logged(measure: str, omega: float, mu_a: float, mu_v: float) -> None:
-    model = TwoGroups()
-    before = model.backward()
-    log = apply(modulation(measure=measure, noise="none"), model)
-    assert log == pytest.approx(
-        {"omega_va": omega, "mu_a": mu_a, "mu_v": mu_v, "share_visual_damped": float(mu_v < 1)}, abs=1e-6
-    )
-    for name, mu in (("own.audio", mu_a), ("own.visual", mu_v), ("shared", 1.0)):
-        torch.testing.assert_close(model.gradients()[name], before[name] * mu)
-
-
-def test_off_is_off() -> None:
-    model = TwoGroups()
-    before = model.backward()
-    assert apply(modulation(dgm=False), model) == {} and equal(model.gradients(), before)
-    log = apply(modulation(**OFF), model)
-    assert (log["mu_a"], log["mu_v"]) == (1.0, 1.0) and equal(model.gradients(), before)
-
-
 def test_outside_the_window_it_measures_only() -> None:
     part = modulation(start_epoch=1, end_epoch=2)
     for epoch, modulated in enumerate([False, True, True, False]):
@@ -192,15 +139,6 @@ def test_noise_comes_from_the_step_s_generator_alone() -> None:
         assert torch.equal(torch.get_rng_state(), state)
         found.append(model.gradients())
     assert equal(found[0], found[1]) and not equal(found[0], found[2])
-
-
-def test_groups_may_be_a_subset_chosen_by_the_caller() -> None:
-    model = TwoGroups()
-    before = model.backward()
-    groups = {"audio": [model.shared], "visual": [model.own["visual"]]}
-    modulation(noise="none").gradients(model, (AUDIO, VISUAL), LABEL, groups, step())  # type: ignore[arg-type]
-    changed = {name for name, value in model.gradients().items() if not torch.equal(value, before[name])}
-    assert changed == {"shared"}
 
 
 def test_update_scales_the_optimiser_s_step_and_not_the_gradient() -> None:
@@ -231,13 +169,6 @@ def test_update_keeps_the_noise_in_the_gradient() -> None:
         apply(modulation(**options), model)
         results.append(model.gradients())
     assert equal(*results)
-
-
-def test_scaling_the_update_takes_back_part_of_the_step() -> None:
-    parameter = nn.Parameter(torch.tensor([2.0, 5.0]))
-    scale_update([parameter], [torch.tensor([1.0, 7.0])], 0.25)
-    torch.testing.assert_close(parameter.detach(), torch.tensor([1.25, 6.5]))  # 1 + (2 - 1) / 4, 7 + (5 - 7) / 4
-    assert parameter.requires_grad
 
 
 def test_the_log_is_a_mean_over_batches_and_survives_a_restore() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_localisation
 import tiny_parsing
 import torch
 from contract_data import easy_clips, vector_settings
@@ -65,13 +64,13 @@ def test_one_modality_is_read_and_both_are_tested_under_conditions(tmp_path: Any
         assert ("silent-audio" in found) == (len(modalities) == 2)
 
 
-def test_strong_supervision_parses_and_locates() -> None:
+def test_strong_supervision_parses_and_locates(tmp_path: Any) -> None:
     parsed = tiny_parsing.parsing_trainer(
         "strong-reference", clips=tiny_parsing.make_clips(), model={"name": "strong-reference", "hidden": 32}
     )
     parsed.train()
     assert parsed.history[0]["val_segment_A"] > 80 and parsed.history[0]["val_event_V"] > 60
-    clips = tiny_localisation.make_clips()
+    clips = easy_clips(tmp_path)["localisation"]
     settings = {
         "data": {"task": "localisation"},
         "model": {"name": "strong-reference", "exclusive": True, "hidden": 32},
@@ -99,9 +98,3 @@ def test_fitting_leaves_the_random_stream_alone_and_repeats_itself() -> None:
     torch.manual_seed(5)
     first, second = (fit_seconds(features, truth, 4, seed=2)(features) for _ in range(2))
     assert torch.equal(torch.rand(3), expected) and torch.equal(first, second)
-
-
-def test_features_of_the_paper_tier_are_pooled() -> None:
-    assert pool_audio(torch.rand(2, 1, 257, 1091)).shape == (2, 514)
-    assert pool_visual(torch.rand(2, 3, 3, 224, 224)).shape == (2, 192)
-    assert pool_visual(torch.rand(2, 10, 7, 7, 512)).shape == (2, 7 * 7 * 512)

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from avbalance.methods.base import TrainingStep
-from avbalance.methods.jomold import denoised
-from avbalance.methods.parts.parsing import Pair
-from avbalance.methods.parts.selection import RATIO_VIDEOS, RecentVideos, largest_losses, mean_kept, warmed
+from avbalance.methods.parts.selection import RecentVideos, largest_losses, mean_kept, warmed
 
 
 def column(*values: float) -> Tensor:
@@ -45,56 +43,6 @@ def test_warm_up_of_ratios() -> None:
     # u = 3 / (.9 * 10) = 1/3; full from batch 9 on
     torch.testing.assert_close(at(0, 3, "linear"), ratio / 3)
     assert torch.equal(at(0, 9, "linear"), ratio) and torch.equal(at(1, 0, "linear"), ratio)
-
-
-LLP_LABELS = 1.64  # mean number of a video's labels in LLP; classes are as unequal as there
-
-
-def fabricated(videos: int = 10_000, classes: int = 25) -> tuple[Tensor, Pair]:
-    """Labels of videos and their losses: a part of the labels is heard only, a part is seen only, the rest both."""
-    generator = torch.Generator().manual_seed(5)
-    share = 1 / torch.arange(1, classes + 1)
-    share = (share * LLP_LABELS / share.sum()).clamp_max(0.6)
-    label = (torch.rand(videos, classes, generator=generator) < share).float()
-    kind = torch.rand(videos, classes, generator=generator)
-    wrong = torch.stack([kind < 0.06, kind > 0.74]).float()  # not heard, not seen
-    noise = 0.2 * torch.randn(2, videos, classes, generator=generator)
-    return label, Pair(*(1.0 + wrong - wrong.flip(0) + noise))  # who misses an event is unsure, the other is sure
-
-
-def touched(size: int, joined: bool, rule: Any) -> tuple[Tensor, list[float]]:
-    """What `rule(label, losses)` removes in an epoch in batches of `size`, as (modalities, N, C), and its shares."""
-    label, loss = fabricated()
-    recent, found = RecentVideos(), []
-    for start in range(0, len(label), size):
-        now = tuple(each[start : start + size] for each in (label, *loss))
-        known, audio, visual = recent.joined(*now) if joined else now
-        found.append(torch.stack([each[-len(now[0]) :] for each in rule(known, Pair(audio, visual))]))
-    gone = torch.cat(found, 1)
-    return gone, (gone.sum((1, 2)) / label.sum()).tolist()
-
-
-RATIOS = Pair(torch.full((25,), 0.08).double(), torch.full((25,), 0.3).double())
-
-
-def jomold_rule(label: Tensor, loss: Pair) -> Pair:
-    return denoised(label, loss, RATIOS)
-
-
-def small_loss_rule(label: Tensor, loss: Pair) -> Pair:
-    return Pair(*(largest_losses(each, label, ratio) for each, ratio in zip(loss, RATIOS, strict=True)))
-
-
-@pytest.mark.parametrize("rule", [jomold_rule, small_loss_rule])
-def test_the_share_of_labels_touched_is_that_of_batches_of_128_at_any_size(rule: Any) -> None:
-    whole, shares = touched(RATIO_VIDEOS, False, rule)
-    assert min(shares) > 0.008
-    for size in (128, 32, 16):
-        gone, found = touched(size, True, rule)
-        assert found == pytest.approx(shares, rel=0.1), size
-        assert torch.equal(gone, whole) == (size == RATIO_VIDEOS)  # the last batch is short: 10,000 = 78 * 128 + 16
-    alone = touched(16, False, rule)[1]
-    assert alone[0] < shares[0] / 4 and alone[1] < shares[1] / 2  # what the batch alone would leave of it
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [([128, 128, 16, 128], [128, 128, 16, 128]), ([200, 40], [200, 40]),

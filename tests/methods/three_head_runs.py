@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from tiny_cell import kill_after, make_data, tiny_settings
 
 __all__ = ["NETWORK", "easy_clips", "kill_after", "make", "same", "spied", "trained", "weights_of"]

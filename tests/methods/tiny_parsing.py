@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from tiny_cell import kill_after
 
 from avbalance.models.base import Batch

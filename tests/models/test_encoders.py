@@ -8,12 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from avbalance import methods
 from avbalance.errors import UserError
-from avbalance.methods.base import TrainingStep
 from avbalance.models.base import Batch, build
 from avbalance.models.encoders import ConvolutionalEncoder
-from avbalance.models.resnet import encode
 
 SMALL = {"encoder": "convolutional", "width": 4, "dimension": 24}
 
@@ -48,31 +45,6 @@ def test_one_modality_alone(name: str) -> None:
 def test_features_are_as_wide_as_those_of_resnet_by_default() -> None:
     assert make(width=3, dimension=None).fusion.linear.weight.shape == (3, 2 * 24)
     assert make(encoder="resnet18", width=3, dimension=None).fusion.linear.weight.shape == (3, 2 * 24)
-
-
-def test_frames_are_averaged() -> None:
-    encoder = ConvolutionalEncoder(3, 2, 5).eval()
-    frames = torch.randn(2, 3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
-    both = encode(encoder, "visual", frames)
-    each = [encode(encoder, "visual", frames[:, :, [number]]) for number in (0, 1)]
-    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
-
-
-@pytest.mark.parametrize(
-    ("method", "options"),
-    [("baseline", {}), ("ogm-ge", {}), ("dgm", {"gamma": 0.8}), ("gradient-blending", {"weights": [0.3, 0.3, 0.4]})],
-)
-def test_methods_of_late_fusion_train_every_convolution_of_it(method: str, options: dict[str, Any]) -> None:
-    model, given = make(unimodal_heads=True), batch()
-    hooks, step = methods.load(method)(options), TrainingStep(0, 0, 1, torch.Generator().manual_seed(0))
-    output = model(hooks.batch(model, given, step))
-    hooks.loss(model, output, given, step).backward()
-    kernels = [part.weight for part in model.encoders.modules() if isinstance(part, nn.Conv2d)]
-    before = [kernel.grad.clone() for kernel in kernels]
-    hooks.gradients(model, output, given, step)
-    assert len(kernels) == 2 * 4 and all(gradient.abs().sum() > 0 for gradient in before)
-    changed = sum(not torch.equal(kernel.grad, old) for kernel, old in zip(kernels, before, strict=True))
-    assert changed == {"ogm-ge": 8, "dgm": 8}.get(method, 0)  # noise reaches both encoders, damping one
 
 
 def test_mmtm_blocks_stand_between_the_layers_of_the_small_encoder() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from small_models import BINS, CLIPS, FEATURE, FRAMES, VECTORS, batch_for, full, make, parameters
+from small_models import BINS, CLIPS, FEATURE, FRAMES, VECTORS, batch_for, make
 from torch import nn
 
 from avbalance.errors import UserError
@@ -23,45 +21,6 @@ READS = {
 
 def batch(audio: int = 1, visual: int = 2) -> Batch:
     return batch_for("kd-student", audio, visual)
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "classes", "number"),
-    [
-        ("audio-teacher", {}, 2, 5_179_090),
-        ("visual-teacher", {}, 2, 51_586),
-        ("visual-teacher", {"visual_feature": 2048}, 2, 262_530),
-        ("kd-student", {}, 2, 10_419_122),
-        ("kd-student", {"visual_feature": 2048}, 2, 11_078_322),
-        ("late-fusion", {}, 26, 5_448_042),
-        ("late-fusion", {"modalities": ["visual"]}, 26, 138_906),
-        ("late-fusion", {"modalities": ["audio"]}, 26, 5_345_642),
-        ("late-fusion", {"visual_feature": 2048}, 26, 5_448_042 + 819_600),
-    ],
-)
-def test_parameters_at_full_size(name: str, settings: dict[str, Any], classes: int, number: int) -> None:
-    assert parameters(full(name, classes, **settings)) == number
-
-
-def test_shapes_at_full_size() -> None:
-    trunk = full("audio-teacher", 2).encoders["audio"]
-    sound = torch.empty(2, 1, 64, 313, device="meta")
-    assert trunk.convolution(sound).shape == (2, 8, 16, 79) and trunk.linear.in_features == 10_112
-    assert trunk(sound).shape == (2, 512)
-    student = full("kd-student", 2)
-    assert student.encoders["audio"].linear.in_features == 20_032 and student.head.in_features == 912
-    one_second = full("audio-teacher", 10, frames=32).encoders["audio"]
-    assert one_second(torch.empty(2, 1, 64, 32, device="meta")).shape == (2, 512)
-
-
-@pytest.mark.parametrize("name", VECTORS)
-def test_features_follow_a_relu_and_logits_none(name: str) -> None:
-    model = make(name)
-    output = model(batch())
-    assert tuple(output.features) == model.modalities == READS[name]
-    assert set(output.scores) == (set(READS[name]) if len(READS[name]) == 1 else set())
-    assert all(float(feature.detach().min()) == 0 for feature in output.features.values())  # after a ReLU
-    assert float(output.logits.detach().min()) < 0  # an output layer has none
 
 
 @pytest.mark.parametrize("name", VECTORS)

@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import load_file
 from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
-from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.plan.digest import closure_digests
@@ -31,7 +30,6 @@ from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
 from avbalance.training.cell import CellOptions, recorded_key, train_cell
 from avbalance.training.data import load_clips
-from avbalance.training.outputs import read_need
 from avbalance.training.planned import PlannedRun, run_key
 from flowkeeper.files import digest_json, exclusive, read_json, sha256_file
 
@@ -267,14 +265,6 @@ def test_a_run_with_the_settings_of_another_keeps_its_own_name(undisturbed: Path
     assert twin["key"] == first["key"]
 
 
-def test_a_run_that_spells_a_default_out_is_the_run_that_leaves_it_out() -> None:
-    def key(**protocol: Any) -> str:
-        run = PlannedRun(**tiny_job("baseline", tiny_settings(protocol=protocol)))
-        return run_key(run, {}, "data", torch.device("cpu"))
-
-    assert key(watch_test=False, optimiser="sgd", decay_at=None) == key() != key(watch_test=True)
-
-
 def test_while_another_process_trains_a_run_the_next_one_is_trained(
     tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,27 +291,6 @@ def test_while_another_process_trains_a_run_the_next_one_is_trained(
     assert trained == ["second", "first"]
 
 
-def test_the_chosen_option_is_the_candidate_of_the_best_validation_accuracy(
-    tiny_data: TinyData, tmp_path: Path
-) -> None:
-    base = tmp_path / "out" / "paper/tiny"
-    for run, accuracies in (("a", [60, 70]), ("b", [72, 50]), ("c", [71, 72])):
-        (base / run / "seed0").mkdir(parents=True)
-        text = "epoch,val_accuracy\n" + "".join(f"{epoch},{value}\n" for epoch, value in enumerate(accuracies, 1))
-        (base / run / "seed0" / "history.csv").write_text(text)
-    candidates = {"a": 0.1, "b": 0.3, "c": 0.5}
-    job = tiny_job(
-        "ogm-ge", tiny_settings(protocol={"epochs": 1}, method={"alpha": 0.9}),
-        choose={"option": "alpha", "candidates": candidates},
-        inputs={f"candidate {run}": f"paper/tiny/{run}/seed0/history.csv" for run in candidates},
-    )  # fmt: skip
-    train_cell(options(tiny_data, tmp_path, [job]))
-    record = read_json(base / "ogm-ge" / "seed0" / "record.json")
-    # the best are b and c with 72; the one declared first counts
-    assert record["settings"]["method"]["alpha"] == 0.3
-    assert record["inputs"]["candidate a"] == sha256_file(base / "a" / "seed0" / "history.csv")
-
-
 def test_confidences_are_those_of_the_true_class_on_all_parts(tiny_data: TinyData, tmp_path: Path) -> None:
     settings = tiny_settings(
         model={"name": "unimodal-net", "modality": "visual"}, protocol={"record_confidence": True, "epochs": 2}
@@ -343,28 +312,12 @@ def test_confidences_are_those_of_the_true_class_on_all_parts(tiny_data: TinyDat
     assert predictions["logits_audio"].isna().all()
 
 
-def test_missing_inputs_end_the_cell_before_it_trains(tiny_data: TinyData, tmp_path: Path) -> None:
-    job = tiny_job("baseline", RUNS["baseline"], inputs={"weights": "paper/tiny/w/seed0/weights.json"})
-    with pytest.raises(UserError, match=r"weights.json: missing, and run baseline \(seed 0\) needs it"):
-        train_cell(options(tiny_data, tmp_path, [tiny_job("greedy", RUNS["greedy"]), job]))
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_missing_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="torch sees no GPU; use --device cpu"):
         cell_module.prepare_torch("cuda", 1)
-
-
-def test_weights_tell_what_they_were_trained_on(undisturbed: Path, tiny_data: TinyData) -> None:
-    path = next(undisturbed.rglob("model.safetensors"))
-    weights, record = read_need(path), read_json(path.with_name("record.json"))
-    assert weights.facts["train_ids"] == record["data"]["used_ids"]["train"]
-    assert weights.facts["classes"] == read_manifest(tiny_data.manifest).classes
-    assert weights.facts["labelling"] is None
-    assert set(weights) == set(load_file(path))
 
 
 def test_a_joined_cell_keeps_the_digest_of_each_run(tiny_data: TinyData, tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""The training loop: rates, selection, patience, resuming, clones, progress."""
+"""The training loop: rates, selection, patience, resuming, clones."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +12,10 @@ import pytest
 import torch
 from tiny_cell import kill_after
 
-from avbalance.analysis.confidence import stopping_epoch
 from avbalance.errors import UserError
 from avbalance.methods.base import Method, MethodCard
 from avbalance.methods.gradient_blending import GradientBlending
-from avbalance.stopping import StopRule
-from avbalance.training import progress as progress_module
 from avbalance.training.loop import Trainer
-from avbalance.training.progress import Progress
 from avbalance.training.state import Checkpoints
 from avbalance.training.tasks.base import Evaluation
 
@@ -151,28 +145,6 @@ def test_a_watched_test_part_is_kept_beside_and_selects_nothing(
     assert trainer.states.keys() == {"selected", "last", "best-test"}
 
 
-def test_rates_fall_every_few_epochs_or_at_given_ones(make_trainer: MakeTrainer) -> None:
-    given = {"learning_rate": 1.0, "decay_factor": 0.5}
-    every = make_trainer(protocol={**given, "decay_every": 2}).protocol
-    assert [every.rate(epoch) for epoch in range(5)] == [1, 1, 0.5, 0.5, 0.25]
-    at = make_trainer(protocol={**given, "decay_every": None, "decay_at": [1, 4]}).protocol
-    assert [at.rate(epoch) for epoch in range(5)] == [1, 0.5, 0.5, 0.5, 0.25]
-    with pytest.raises(UserError, match="set one of decay_every and decay_at"):
-        make_trainer(protocol={**given, "decay_every": 2, "decay_at": [1]})
-
-
-def test_adam_and_dropped_last_batches(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(protocol={"optimiser": "adam", "batch_size": 40, "drop_last": True, "epochs": 1})
-    assert isinstance(trainer.optimiser, torch.optim.Adam)
-    assert trainer.source.batches(trainer.parts["train"]) == 2  # of 96 clips 16 are left
-    trainer.train()
-
-
-def test_a_metric_that_the_task_lacks_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(UserError, match="protocol, metric: is 'event_A'; task classification has accuracy"):
-        make_trainer(protocol={"metric": "event_A"})
-
-
 @pytest.mark.parametrize(
     ("patience", "accuracies", "epochs"),
     [
@@ -210,20 +182,6 @@ def test_a_training_ends_when_its_loss_has_come_to_rest(
     trainer = make_trainer(protocol={"epochs": len(losses), "stop_at_loss": 0.01})
     trainer.train()
     assert len(trainer.history) == epochs
-
-
-def test_patience_and_the_estimator_of_confidence_agree(
-    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_epochs(monkeypatch)
-    generator = np.random.default_rng(5)
-    for _ in range(20):
-        accuracies = np.round(50 + generator.normal(0, 0.3, 40).cumsum() * 0.3, 1).tolist()
-        script_accuracies(monkeypatch, accuracies)
-        trainer = make_trainer(protocol={"epochs": 40, "patience": 3})
-        trainer.train()
-        rule = StopRule(min_delta=0.1, patience=3, floor=1)
-        assert len(trainer.history) == stopping_epoch(accuracies, rule).stop_epoch
 
 
 def test_a_loss_that_is_not_finite_is_one_sentence(make_trainer: MakeTrainer) -> None:
@@ -318,40 +276,6 @@ def test_max_steps_cuts_every_epoch(make_trainer: MakeTrainer) -> None:
     with_method(make_trainer(protocol={"epochs": 2, "max_steps": 2}), probe).train()
     batches = [call for call in probe.calls if call[0] == "batch"]
     assert [(call[1], call[2], call[3]) for call in batches] == [(0, 0, 2), (0, 1, 2), (1, 0, 2), (1, 1, 2)]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_in_a_log_is_one_line_per_epoch(make_trainer: MakeTrainer) -> None:
-    out = io.StringIO()
-    make_trainer(progress=Progress("paper/run", out)).train()
-    lines = out.getvalue().split("\n")
-    assert len(lines) == 4 and lines[-1] == ""
-    assert "\x1b" not in out.getvalue() and "\r" not in out.getvalue()
-    assert lines[0].startswith("paper/run: epoch 1/3, loss ") and lines[0].endswith(" %")
-    assert lines[1].startswith("paper/run: epoch 2/3, loss ") and lines[1].endswith(" s left")
-
-
-def test_progress_on_a_terminal_rewrites_one_line_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    out = Terminal()
-    progress = Progress("run", out)
-    for index, seconds in ((1, 10.0), (2, 10.05), (3, 20.0)):
-        now[0] = seconds
-        progress.step("main", 0, index, 4, epochs=2)
-    # the second step comes within a tenth of a second of the first and is not shown; the clock starts at the
-    # first, at a quarter of an epoch: three quarters are done after 10 s, 1.25 epochs of 2 are left
-    assert out.getvalue().count("\n") == 0 and "step 2/4" not in out.getvalue()
-    assert out.getvalue().split("\r\x1b[2K")[1] == "run: epoch 1/2, step 1/4"
-    assert "step 3/4, " in out.getvalue() and out.getvalue().endswith(" left")
-    progress.note("resumed")
-    progress.epoch("main", {"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
-    assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation accuracy 50.00 %, 0 s left\n")
-    assert "\r\x1b[2Krun: resumed\n" in out.getvalue()
 
 
 def test_bf16_resumes_bit_for_bit_and_keeps_weights_and_evaluation_in_fp32(

@@ -13,7 +13,7 @@ from tiny_cell import CLASSES, SIZES, TinyData, tiny_job, tiny_settings
 
 from avbalance.evaluation.predictions import read_predictions
 from avbalance.training.cell import CellOptions, train_cell
-from avbalance.training.probe import encoder_features, probe_logits
+from avbalance.training.probe import probe_logits
 
 UNIMODAL = {"name": "unimodal-net", "modality": "visual"}
 
@@ -54,27 +54,6 @@ def test_probes_change_nothing_else(runs: Path) -> None:
     assert np.array_equal(np.stack(list(with_probes["logits"])), np.stack(list(without["logits"])))
     weights = [(runs / run / "seed0" / "model.safetensors").read_bytes() for run in ("baseline", "plain")]
     assert weights[0] == weights[1]
-
-
-def test_a_probe_is_the_logistic_regression_of_standardised_features(make_trainer: Callable[..., Any]) -> None:
-    trainer = make_trainer()
-    trainer.train()
-    logits = probe_logits(trainer, "test")
-    labels = trainer.source.clips.labels
-    train, test = (encoder_features(trainer, trainer.parts[part])["audio"].double() for part in ("train", "test"))
-    assert train.shape == (SIZES["train"], trainer.model.encoders["audio"].dimension)
-    mean, deviation = train.mean(0), train.std(0, unbiased=False)
-    known = (train - mean) / torch.where(deviation > 0, deviation, 1.0)
-    # gradient of sum of cross-entropies + |W|^2 / 2 at the solution is 0: then W = X^T (Y - P)
-    truth = torch.nn.functional.one_hot(torch.as_tensor(labels[trainer.parts["train"]]), CLASSES).double()
-    at_train = probe_logits(trainer, "train")["audio"].double().softmax(1)
-    weights = known.T @ (truth - at_train)
-    asked = (test - mean) / torch.where(deviation > 0, deviation, 1.0)
-    scores = asked @ weights
-    found = logits["audio"].double()
-    gap = found - scores
-    offset = gap.mean(0) - gap.mean()  # the intercept, which is not penalised
-    assert torch.allclose(found.softmax(1), (scores + offset).softmax(1), atol=0.02)
 
 
 def test_an_encoder_that_is_constant_tells_nothing(make_trainer: Callable[..., Any]) -> None:

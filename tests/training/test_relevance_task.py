@@ -12,12 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny_cell import make_data
-from tiny_vectors import CLASSES, FEATURE, FURTHER, MODELS, SIZES, make_vector_data, vector_job, vector_settings
+from tiny_vectors import MODELS, SIZES, make_vector_data, vector_job, vector_settings
 
-from avbalance.analysis.conditions import CONDITIONS, PUBLISHED, gaussian
+from avbalance.analysis.conditions import CONDITIONS, PUBLISHED
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
-from avbalance.streams import torch_stream
 from avbalance.training.cell import CellOptions, make_trainer, train_cell
 from avbalance.training.data import load_clips
 from avbalance.training.data_settings import DataSettings
@@ -91,20 +90,6 @@ def test_the_epoch_of_the_best_balanced_accuracy_is_kept_ties_the_earlier(clips:
 # Conditions
 
 
-@pytest.mark.parametrize(
-    ("network", "changes"),
-    [
-        ("audio-teacher", {}),
-        ("visual-teacher", {}),
-        ("late-fusion", {"model": {"modalities": ["audio"]}}),
-        ("late-fusion", {"model": {"modalities": ["visual"]}}),
-    ],
-)
-def test_unimodal_models_are_tested_as_they_are(network: str, changes: dict[str, Any], clips: Any) -> None:
-    trainer = trainer_of(clips, network, **changes)
-    assert set(rows(trainer)) == {"both"}
-
-
 @pytest.mark.parametrize("model", MULTIMODAL)
 def test_all_conditions_on_the_test_part_of_the_selected_model_only(model: str, clips: Any) -> None:
     trainer = trainer_of(clips, model)
@@ -135,37 +120,6 @@ def test_rows_do_not_depend_on_the_batch_size_and_change_nothing(
         assert not logits.requires_grad and logits.device.type == device
     assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_noise_and_partners_follow_the_seed(clips: Any) -> None:
-    first, again, other = (rows(trainer_of(clips, "late-fusion", seed=seed)) for seed in (0, 0, 1))
-    assert all(torch.equal(first[name], again[name]) for name in CONDITIONS)
-    models = [trainer_of(clips, "late-fusion", seed=seed) for seed in (0, 1)]
-    models[1].model.load_state_dict(models[0].model.state_dict())
-    first, other = map(rows, models)
-    equal = {name for name in CONDITIONS if torch.equal(first[name], other[name])}
-    assert equal == {name for name in CONDITIONS if not name.startswith(("gaussian", "shuffled"))}
-
-
-def test_what_stands_in_at_the_fusion(clips: Any) -> None:
-    trainer = trainer_of(clips, "late-fusion", data={"missing_level": "fusion"})
-    model, source, train = trainer.model.eval(), trainer.source, trainer.parts["train"]
-    intact = fused(trainer, "both")
-    assert not fused(trainer, "silent-audio")["audio"].any()
-    black = model.encode("visual", torch.from_numpy(clips.black)[None]).detach()
-    torch.testing.assert_close(fused(trainer, "black-video")["visual"], black.expand(SIZES["test"], -1))
-    with torch.no_grad():
-        features = model.features(source.batch_of(train))
-    for name, condition in (("audio", "mean-audio"), ("visual", "mean-video")):
-        mean = features[name].mean(0, keepdim=True).expand(SIZES["test"], -1)
-        torch.testing.assert_close(fused(trainer, condition)[name], mean)
-    for condition, given in CONDITIONS.items():
-        found = fused(trainer, condition)
-        kept = {"audio", "visual"} - {given.modality}
-        assert all(torch.equal(found[name], intact[name]) for name in kept), condition
-    for condition, name in (("gaussian-audio", "audio"), ("gaussian-video", "visual")):
-        drawn = gaussian(intact[name], torch_stream("cpu", trainer.seed, "condition", condition))
-        assert torch.equal(fused(trainer, condition)[name], drawn)
 
 
 def test_what_stands_in_at_the_input(clips: Any) -> None:
@@ -253,17 +207,6 @@ def test_without_a_black_vector_the_condition_is_refused(tmp_path: Path) -> None
     assert list(rows(trainer)) == ["both", "silent-audio", "mean-video"]
 
 
-def test_another_labelling_leaves_features_and_parts_alone(clips: Any) -> None:
-    first, second = (trainer_of(clips, data={"labelling": name}) for name in (None, "speech"))
-    assert all(np.array_equal(first.parts[name], second.parts[name]) for name in first.parts)
-    assert first.source.scale == second.source.scale
-    one, other = (trainer.source.batch_of(trainer.parts["test"]) for trainer in (first, second))
-    assert torch.equal(one.audio, other.audio) and torch.equal(one.visual, other.visual)
-    assert not torch.equal(one.label, other.label)
-    assert second.facts == {**first.facts, "labelling": "speech", "classes": list(FURTHER)}
-    assert first.facts["classes"] == list(CLASSES)
-
-
 def test_a_cell_leaves_one_row_per_clip_and_condition(data: Any, clips: Any, tmp_path: Path) -> None:
     settings = vector_settings("late-fusion", data={"sensitivity": ["silent-audio@fusion"]}, protocol={"epochs": 2})
     jobs = [
@@ -294,17 +237,6 @@ def test_a_cell_leaves_one_row_per_clip_and_condition(data: Any, clips: Any, tmp
     for name, logits in rows(again).items():
         kept = np.stack(test.query("condition == @name")["logits"])
         np.testing.assert_array_equal(kept, logits.numpy(), name)
-
-
-def test_what_is_tested_is_learnt(clips: Any) -> None:
-    """On patterns that both modalities show, the student is good at the class, and as bad as chance without either."""
-    trainer = trainer_of(clips, protocol={"epochs": 12})
-    trainer.train()
-    label = clips.labels[trainer.parts["test"]]
-    accuracy = {name: float((logits.argmax(1).numpy() == label).mean()) for name, logits in rows(trainer).items()}
-    assert accuracy["both"] > 0.9
-    assert min(accuracy["shuffled-audio"], accuracy["shuffled-video"]) < 0.8
-    assert clips.visual.shape[1] == FEATURE
 
 
 def test_a_clip_of_a_rare_class_counts_more_in_balanced_accuracy(clips: Any) -> None:

@@ -1,9 +1,9 @@
 """Withholding a modality at test time: what stands in for it, and where (modality-relevance, sections 3.3 and 4).
 
 The stand-ins of the paper are silence, a black video and Gaussian noise; "mean" and "shuffled" are controls of ours,
-since silence and black frames are unlike anything in training. A stand-in enters at one of two levels: "input", in
-place of what the network reads, or "fusion", in place of what its sub-network makes of it. The late-fusion model is
-tested at the fusion, as the paper says; the distilled student (decision) at the input.
+since silence and black frames are unlike anything in training. A stand-in enters at the "input", in place of what the
+network reads, or at the "fusion", in place of what its sub-network makes of it. The late-fusion model is tested at the
+fusion, as the paper says; the distilled student (decision) at the input.
 
 Pure functions on tensors whose first axis is clips. Importing this module does not import torch.
 """
@@ -27,10 +27,7 @@ ZERO_WAVEFORM_DB = -100.0  # every cell of a zero waveform's log-mel, 10 log10(1
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to test a model: which modality is withheld (None: neither) and what stands in for it.
-
-    `label` is the name of the row in the paper's tables, which names what was replaced, not what remains.
-    """
+    """A way to test a model: which modality is withheld, if any, what stands in, and the label of its row."""
 
     name: str
     label: str
@@ -73,10 +70,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class StandIns:
-    """The constant stand-ins of one level, each a single clip's tensor without the axis of clips.
+    """The constant stand-ins of one level, each a single clip's tensor.
 
-    silent: audio; black: visual, what the extractor makes of black frames, never zeros; mean: by modality, the mean
-    over the training clips. What is None, or not in `mean`, cannot be asked for.
+    silent: audio; black: visual, what the extractor makes of black frames, never zeros; mean: by modality, of training.
     """
 
     silent: Tensor | None = None
@@ -85,9 +81,8 @@ class StandIns:
 
     def of(self, condition: Condition) -> Tensor:
         """Return the clip that stands in under a condition; raises UserError when it was not given."""
-        means = self.mean or {}
-        clips = {"silent": self.silent, "black": self.black, "mean": means.get(str(condition.modality))}
-        clip = clips.get(condition.stand_in)
+        mean = (self.mean or {}).get(str(condition.modality))
+        clip = {"silent": self.silent, "black": self.black, "mean": mean}.get(condition.stand_in)
         if clip is None:
             raise UserError(f"condition {condition.name}: no {condition.stand_in} {condition.modality} was given.")
         return clip
@@ -125,11 +120,10 @@ def replaced(
 ) -> dict[str, Tensor]:
     """Tensors `(B, ...)` by modality under a condition, all of one level; what is not withheld is kept as it is.
 
-    generator, for "gaussian": on the CPU, of one condition and run, handed on from batch to batch, so that batches of 3
-    and 2 clips get the noise of one of 5. Decision: its stream depends on seed and condition only, as that of
-    `torch_stream("cpu", seed, "condition", condition.name)`. exchanged `(B, ...)`, for "shuffled": the same modality of
-    the clips that `shuffled_partners` drew for the whole part. Raises UserError when what the condition needs is not
-    there.
+    generator, for "gaussian": on the CPU, of one condition and run, handed on from batch to batch, so that batch size
+    does not matter; decision: its stream depends on seed and condition only. exchanged `(B, ...)`, for "shuffled": the
+    same modality of the clips that `shuffled_partners` drew for the whole part. Raises UserError when what the
+    condition needs is not there.
     """
     kept = dict(modalities)
     name = condition.modality
@@ -150,24 +144,19 @@ def replaced(
     else:
         clip = stand_ins.of(condition).to(withheld)
         others = clip[None].expand(len(withheld), *clip.shape)
-    kept[name] = _fitting(others, withheld.shape, condition)
-    return kept
-
-
-def _fitting(tensor: Tensor, shape: torch.Size, condition: Condition) -> Tensor:
-    if tensor.shape != shape:
+    if others.shape != withheld.shape:
         raise UserError(
-            f"condition {condition.name}: the stand-in has shape {tuple(tensor.shape)}, the {condition.modality} that "
-            f"it replaces {tuple(shape)}; take both from one feature recipe and one level."
+            f"condition {condition.name}: the stand-in has shape {tuple(others.shape)}, the {name} that it replaces "
+            f"{tuple(withheld.shape)}; take both from one feature recipe and one level."
         )
-    return tensor
+    kept[name] = others
+    return kept
 
 
 def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
     """Noise N(0, 1) of the shape, type and device of `like (B, ...)`, independent per clip and cell.
 
-    Drawn in float32 on the CPU, clip by clip, so that neither batch size nor device matters. Decision: mean 0 and
-    deviation 1 on standardised inputs and on features as they are.
+    Drawn in float32 on the CPU, clip by clip, so that neither batch size nor device matters.
     """
     import torch
 
@@ -176,9 +165,9 @@ def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shuffled_partners(clips: int, generator: torch.Generator) -> Tensor:
-    """For each of N clips another one, `(N,)` int64: every clip is taken once, none keeps its own.
+    """For each of N clips another one, `(N,)` int64, by a random cycle through all clips of a part.
 
-    A random cycle through all clips. Draw it for a whole part, not for a batch. Raises UserError for fewer than 2.
+    Raises UserError for fewer than 2.
     """
     import torch
 
@@ -193,14 +182,11 @@ def shuffled_partners(clips: int, generator: torch.Generator) -> Tensor:
 def silent_audio(shape: tuple[int, ...], silence: str, mean: float, deviation: float) -> Tensor:
     """One clip of silence at the input level: standardised log-mel of `shape`.
 
-    "zero_tensor": all 0 (the paper: "a tensor of all zero values"), which after standardisation is the mean of the
-    training part. "zero_waveform", an alternative of ours: the log-mel of a zero waveform, standardised by the `mean`
-    and `deviation` of the training part. At the fusion level, silence is all 0 itself or the sub-network's answer to
-    the latter. Raises UserError for another silence.
+    "zero_tensor": all 0 (the paper), the mean of the training part; "zero_waveform", ours: the log-mel of a zero
+    waveform, standardised by the `mean` and `deviation` of the training part.
     """
     import torch
 
-    _check_silence(silence)
     return torch.full(shape, 0.0 if silence == "zero_tensor" else (ZERO_WAVEFORM_DB - mean) / deviation)
 
 
@@ -209,24 +195,17 @@ def fusion_stand_ins(
 ) -> StandIns:
     """The constant stand-ins of the fusion level, from those of the input level.
 
-    `encode(modality, tensor (1, ...))` is the model's sub-network. Silence is all 0 with "zero_tensor", else the
-    sub-network's answer to the silent input; black is its answer to the black feature. mean: of the fusion's features,
-    since that of the inputs is not encoded to it. Raises UserError for another silence.
+    `encode(modality, tensor (1, ...))` is the model's sub-network, whose answers they are, but that silence is all 0
+    with "zero_tensor". mean: of the fusion's features, since that of the inputs is not encoded to it.
     """
     import torch
 
-    _check_silence(silence)
     with torch.no_grad():
         silent = None if inputs.silent is None else encode("audio", inputs.silent[None])[0]
         black = None if inputs.black is None else encode("visual", inputs.black[None])[0]
     if silent is not None and silence == "zero_tensor":
         silent = torch.zeros_like(silent)
     return StandIns(silent, black, mean)
-
-
-def _check_silence(silence: str) -> None:
-    if silence not in SILENCES:
-        raise UserError(f"unknown silence {silence!r}; use one of {', '.join(SILENCES)}.")
 
 
 def mean_clip(batches: Iterable[Tensor]) -> Tensor:

@@ -31,11 +31,10 @@ FloatArray = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Stopping:
-    """Where a unimodal run is cut: all counts are epochs, 1-based.
+    """Where a unimodal run is cut; counts of epochs, 1-based.
 
-    best_epoch is the last epoch with a real gain on validation, stop_epoch the epoch at which patience ran
-    out (or the last one), estimation_epochs = max(best_epoch, floor) the number of epochs that the mean
-    confidence runs over.
+    best_epoch: the last with a real gain on validation; stop_epoch: where patience ran out, or the last;
+    estimation_epochs = max(best_epoch, floor): those that the mean confidence runs over.
     """
 
     best_epoch: int
@@ -59,10 +58,9 @@ class UnimodalRun:
 
 
 def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
-    """Average true-class probability over the first `epochs` epochs.
+    """Average true-class probability (N,) float32 over the first `epochs` epochs of confidence (E, N) in [0, 1].
 
-    confidence: (E, N) in [0, 1]; returns (N,) float32, accumulated in float64 and cast once. Raises
-    UserError when `epochs` is not in 1..E. Xia et al. 2023, section 2.1, the equation for u.
+    Xia et al. 2023, section 2.1, the equation for u. Raises UserError when `epochs` is not in 1..E.
     """
     if confidence.ndim != 2 or not 1 <= epochs <= confidence.shape[0]:
         raise UserError(f"cannot average {epochs} epochs of a confidence array of shape {confidence.shape}.")
@@ -71,12 +69,10 @@ def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
 
 
 def stopping_epoch(val_accuracy: Sequence[float] | FloatArray, rule: StopRule) -> Stopping:
-    """Early-stop rule of the estimators, from validation accuracy (E,) in percent.
+    """Early-stop rule of the estimators, from validation accuracy (E,) in percent (see avbalance/stopping.py).
 
-    The best epoch is the last one whose accuracy beats every earlier one by at least `rule.min_delta` points;
-    training counts as stopped when `rule.patience` epochs pass without such a gain. The epochs averaged are
-    max(best epoch, rule.floor), at most those that were run. Xia et al. 2023, section 3.1 names an early stop
-    and gives no rule; this one is ours.
+    The epochs averaged are max(best epoch, rule.floor), at most those that were run. Xia et al. 2023, section 3.1 names
+    an early stop and gives no rule; this one is ours.
     """
     accuracy = np.asarray(val_accuracy, dtype=np.float64)
     if accuracy.size == 0 or not np.isfinite(accuracy).all():
@@ -89,8 +85,7 @@ def stopping_epoch(val_accuracy: Sequence[float] | FloatArray, rule: StopRule) -
 def histogram(u_audio: FloatArray, u_visual: FloatArray, bins: int = BINS) -> NDArray[np.int64]:
     """Joint counts of two confidences on a square grid: (bins, bins), rows audio, columns visual, sum N.
 
-    Bin k = min(floor(bins * u), bins - 1), so that u = 1 falls in the last bin. Xia et al. 2023, section
-    2.1 (bins of 0.01). Raises UserError for confidences outside [0, 1].
+    u = 1 falls in the last bin. Xia et al. 2023, section 2.1 (bins of 0.01). Raises UserError outside [0, 1].
     """
     for values in (u_audio, u_visual):
         if not ((values >= 0) & (values <= 1)).all():
@@ -129,9 +124,7 @@ def _check_shapes(run: UnimodalRun) -> None:
 def join_modalities(audio: UnimodalRun, visual: UnimodalRun, split: str, epochs: tuple[int, int]) -> pd.DataFrame:
     """One row per clip: id, label, u_audio, u_visual (float32), discrepancy = u_audio - u_visual (float64).
 
-    The two runs are joined by clip id, whatever the order of their rows; `epochs` = epochs averaged for
-    (audio, visual). Raises UserError when one run has a clip that the other lacks, or when they disagree
-    about a label.
+    Joined by clip id; `epochs`: averaged for (audio, visual). Raises UserError when the runs differ in clips or labels.
     """
     frames = [
         pd.DataFrame({"id": run.ids[split], "label": run.labels[split], "u": mean_confidence(run.confidence[split], n)})
@@ -169,9 +162,8 @@ def estimate_confidence(
 ) -> None:
     """Write confidence.parquet, histogram.npz, sensitivity.csv, flatness.csv and stopping.json of one data set.
 
-    audio_npz, visual_npz: confidence.npz of the two unimodal runs; manifest_path: the data set's manifest,
-    from which planted informativeness is copied where it has any; rule: when the runs count as stopped.
-    Xia et al. 2023, section 2.1 and figure 1.
+    audio_npz, visual_npz: of the two unimodal runs; manifest_path: from which planted informativeness is copied where
+    it has any; rule: when the runs count as stopped. Xia et al. 2023, section 2.1 and figure 1.
     """
     audio, visual = read_unimodal(audio_npz), read_unimodal(visual_npz)
     stops = (stopping_epoch(audio.val_accuracy, rule), stopping_epoch(visual.val_accuracy, rule))
@@ -208,8 +200,7 @@ def truth_columns(manifest_path: str | Path, names: Sequence[str]) -> pd.DataFra
 def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, Stopping]) -> pd.DataFrame:
     """Preference shares when averaging stops at half the best epoch, the chosen epoch, or the stop epoch.
 
-    Columns: rule (half | chosen | stop), split, epochs_audio, epochs_visual, n, audio, visual, ties,
-    audio_share.
+    Columns: rule (half | chosen | stop), split, epochs_audio, epochs_visual and those of `preference_counts`.
     """
     rules = {
         "half": [max(1, stop.best_epoch // 2) for stop in stops],
@@ -229,8 +220,7 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
 def flatness(table: pd.DataFrame) -> pd.DataFrame:
     """How flat the map of each split is, by the estimate and, where it is planted, by truth.
 
-    table: id, split, u_audio, u_visual and perhaps the columns PLANTED. Columns: definition, split, n and the measures
-    of analysis/flatness.py.
+    table: id, split, u_audio, u_visual and perhaps PLANTED. Columns: definition, split, n, flatness_measures.
     """
     definitions = {"estimated": ["u_audio", "u_visual"], "planted": list(PLANTED)}
     return pd.DataFrame([

@@ -32,8 +32,7 @@ Values = NDArray[np.float64]
 def guessing_loss(targets: NDArray[Any]) -> float:
     """Cross-entropy, in nats, of always answering with the base rates of the training labels.
 
-    `targets`: class indices of any shape (one label per clip or second), or (N, C) floats of 0 and 1 (several labels,
-    mean over the C of them). Raises UserError when there are none.
+    `targets`: class indices of any shape, or (N, C) floats of 0 and 1, several labels. Raises UserError without any.
     """
     if targets.size == 0:
         raise UserError("no label to guess from: the training part is empty.")
@@ -58,9 +57,8 @@ def margin(own: Values, guess: Values) -> tuple[float, float]:
 def late_change(values: Sequence[float]) -> tuple[float, float]:
     """Mean over the second half of the last quarter of the epochs less that over its first half; its standard error.
 
-    A half has at least one epoch. What lies before the last quarter does not count: there, a drop of the learning rate
-    may have lifted the curve to where it rests since. The error is that of two means of independent epochs; 0 where a
-    half is one epoch. Raises UserError for fewer than two epochs.
+    What lies before does not count: a drop of the learning rate may have lifted the curve there. The error is that of
+    two means of independent epochs; 0 where a half is one epoch. Raises UserError for fewer than two epochs.
     """
     if len(values) < 2:
         raise UserError("a history of one epoch shows no change; train for two at least.")
@@ -90,10 +88,9 @@ def judged(
 ) -> dict[str, Any]:
     """The block "learning" of a run's record.
 
-    history: a row per epoch; selected_epoch: from 1; epochs: as the schedule has them, of which fewer were run where
-    the training ended early; own, guess (N,): values of the metric, in percent, of every validation clip, by the
-    selected model and by guessing; guess_loss: see `guessing_loss`. Raises UserError for a history that cannot be
-    judged.
+    history: a row per epoch; selected_epoch: from 1; epochs: as the schedule has them; own, guess (N,): the metric, in
+    percent, of every validation clip, by the selected model and by guessing; guess_loss: see `guessing_loss`. Raises
+    UserError for a history that cannot be judged.
     """
     lead, error = margin(own, guess)
     losses, values = column(history, LOSS), column(history, f"val_{metric}")
@@ -127,8 +124,7 @@ def _plateau(
 ) -> dict[str, Any]:
     """Whether validation metric and training loss have come to rest, `converged`, with the numbers and the `reason`.
 
-    least: points that the metric must rise by to count as rising; stopped: patience, or a training loss near 0, ended
-    the training.
+    least: points that the metric must rise by to count as rising; stopped: the training ended before its last epoch.
     """
     if len(values) < 2:
         return {"converged": False, "reason": "a single epoch shows no plateau"}

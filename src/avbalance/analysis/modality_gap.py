@@ -1,9 +1,8 @@
 """The modality gap of every sample, the Gaussian mixture fitted to it, and whether two components are called for.
 
-Liu, Yu and Liu, "Quantifying Multimodal Imbalance", arXiv 2510.21797. Its abstracts define the gap as the difference of
-the softmax scores that audio and visual give to the true class, and model its distribution over the training set by a
-mixture of two Gaussians. Estimator, starting values, fallbacks and null distributions are our formulation. Everything
-here is float64. Importing this module imports neither torch nor scikit-learn.
+Liu, Yu and Liu, "Quantifying Multimodal Imbalance", arXiv 2510.21797. Its abstracts define the gap, of softmax scores
+of the true class, and model its distribution over the training set by two Gaussians. Estimator, starting values,
+fallbacks and null distributions are our formulation. All is float64. It imports neither torch nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri, softmax
 
 from avbalance.analysis.gap_mixture import Mixture, check_kind, log_odds, ordered
 from avbalance.errors import UserError
@@ -40,8 +39,8 @@ Draw = Callable[[int, np.random.Generator], FloatArray]
 class Fit:
     """A fitted mixture, or None with the reason why this epoch has none.
 
-    samples: gaps it was fitted on. bic_1, bic_2: Bayesian information criterion of one and of two Gaussians, lower is
-    better; None where nothing could be fitted. They gate nothing. converged: EM ended before its last iteration.
+    samples: gaps it was fitted on. bic_1, bic_2: of one and of two Gaussians, lower is better; None where nothing could
+    be fitted; they gate nothing. converged: EM ended before its last iteration.
     """
 
     mixture: Mixture | None
@@ -69,27 +68,14 @@ class Fit:
 
 def true_class_scores(logits: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> FloatArray:
     """Return the softmax score of the true class: logits (N, C), label (N,) to (N,) in [0, 1]."""
-    shifted = np.asarray(logits, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    scores: FloatArray = shifted[np.arange(len(shifted)), label] / shifted.sum(axis=1)
-    return scores
-
-
-def signed_gap(
-    audio: NDArray[np.floating[Any]], visual: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]
-) -> FloatArray:
-    """Return d = s_a - s_v (N,) in [-1, 1] from each branch's own logits (N, C); positive where audio leads.
-
-    The fused logits have no part in it.
-    """
-    return true_class_scores(audio, label) - true_class_scores(visual, label)
+    return softmax(np.asarray(logits, dtype=np.float64), axis=1)[np.arange(len(label)), label]
 
 
 def gap(signed: FloatArray, kind: str = "abs") -> FloatArray:
     """Return g = |d| in [0, 1] ("abs"), or d itself ("signed"), (N,) to (N,).
 
-    Our formulation: the abstracts say "difference". Balance is about the size of the gap, and with its sign an
-    imbalance towards either side would need a third component. Raises UserError for another kind.
+    Our formulation: balance is about the size of the gap, and with its sign an imbalance towards either side would need
+    a third component. Raises UserError for another kind.
     """
     check_kind(kind)
     return np.abs(signed) if kind == "abs" else signed
@@ -116,10 +102,9 @@ def checked(values: NDArray[np.floating[Any]], kind: str) -> FloatArray:
 
 
 def starting_means(values: FloatArray) -> tuple[float, float]:
-    """Return the means of the gaps up to and above their median.
+    """Return the means of the gaps up to and above their median; at least two values must differ.
 
     Where none lies above it, because more than half are equal to the largest, those equal to it are the upper group.
-    At least two values must differ.
     """
     middle = np.median(values)
     above = values > middle
@@ -131,8 +116,8 @@ def starting_means(values: FloatArray) -> tuple[float, float]:
 def estimator(values: FloatArray, seed: int) -> Any:
     """Return the scikit-learn mixture, yet to be fitted to gaps as a column (N, 1).
 
-    It starts from `starting_means`; k-means, seeded, gives the first weights and variances. Our formulation starts
-    every refit this way, so that a fit depends on the epoch's gaps alone and two components cannot change places.
+    It starts from `starting_means`; k-means, seeded, gives the first weights and variances: a fit depends on the
+    epoch's gaps alone and two components cannot change places (our formulation).
     """
     from sklearn.mixture import GaussianMixture
 
@@ -158,9 +143,8 @@ def single_bic(values: FloatArray) -> float:
 def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs") -> Fit:
     """Fit the two Gaussians to the gaps (N,) of the whole training part, seen in evaluation mode.
 
-    A Fit without mixture, for which every sample has w = 0, is returned for fewer than 20 samples, a variance below
-    1e-6, EM without finite result, a component of weight below 0.01, and means (absolute ones, as the components are
-    named by) closer than 0.02. Raises UserError as `checked` does.
+    A Fit without mixture, for which w = 0, is returned for fewer than 20 samples, a variance below 1e-6, EM without
+    finite result, a component of weight below 0.01, and absolute means closer than 0.02. Raises as `checked` does.
     """
     known = checked(values, kind)
     if known.size < FEWEST_SAMPLES:
@@ -198,24 +182,21 @@ def _unusable(weights: list[float], means: list[float]) -> str:
 def posterior(values: NDArray[np.floating[Any]], mixture: Mixture | None, monotone: bool = False) -> FloatArray:
     """Return w = P(I | g) by Bayes' theorem for gaps of any shape; 0 everywhere without a mixture.
 
-    Where the deviations differ, w may turn back in the far tails; with `monotone`, an option of ours, gaps beyond the
-    two means count as the nearer mean.
+    Where the deviations differ, w may turn back in the tails; `monotone`, ours: gaps beyond the means count as these.
     """
     known = np.asarray(values, dtype=np.float64)
     if mixture is None:
         return np.zeros_like(known)
     if monotone:
         known = np.clip(known, min(mixture.mu_B, mixture.mu_I), max(mixture.mu_B, mixture.mu_I))
-    odds: FloatArray = expit(log_odds(known, mixture))
-    return odds
+    return expit(log_odds(known, mixture))
 
 
 @dataclass(frozen=True)
 class NullComparison:
-    """BIC(1) - BIC(2) of samples from one unimodal distribution, as many samples as were observed, in ascending order.
+    """BIC(1) - BIC(2) of samples from one unimodal distribution, as many as were observed, in ascending order.
 
-    share: how many of the draws and the observation together reach the observed value, a p-value that is at least
-    1 / (draws + 1).
+    share: of the draws and the observation, those that reach the observed value: a p-value of at least 1 / (draws + 1).
     """
 
     null: str
@@ -228,9 +209,8 @@ def bimodality(
 ) -> tuple[float, tuple[NullComparison, ...]]:
     """Return BIC(1) - BIC(2) of the absolute gaps (N,) and the same of unimodal samples of that size.
 
-    Our formulation: a positive difference alone shows no second mode, since bounded and skewed unimodal samples have
-    it too. Each null is drawn `draws` times from a generator seeded by `seed` and fitted as the gaps are. Raises
-    UserError where the gaps allow no fit at all.
+    Our formulation: bounded and skewed unimodal samples have a positive difference too. Each null is drawn `draws`
+    times, seeded, and fitted as the gaps are. Raises UserError where the gaps allow no fit at all.
     """
     known = checked(values, "abs")
     fitted = fit(known, seed)
@@ -252,9 +232,8 @@ def _gain(fitted: Fit) -> float:
 def nulls(values: FloatArray) -> dict[str, Draw]:
     """Return unimodal distributions on [0, 1], as functions of sample size and generator.
 
-    Uniform, half-normal (scale 0.3, cut off at 1) and two Betas; and the Beta with the mean and variance of the gaps.
-    Where the latter would have a mode at either end, its parameters are raised, at the same mean, until the larger one
-    is 1.
+    Uniform, half-normal (scale 0.3, cut off at 1), two Betas, and the Beta with the mean and variance of the gaps,
+    whose parameters are raised, at the same mean, where it would have a mode at an end.
     """
     matched = matched_beta(values)
     return {
@@ -268,8 +247,7 @@ def nulls(values: FloatArray) -> dict[str, Draw]:
 
 def _half_normal(size: int, generator: np.random.Generator) -> FloatArray:
     inside = ndtr(1 / HALF_NORMAL_SCALE) - 0.5
-    values: FloatArray = HALF_NORMAL_SCALE * ndtri(0.5 + inside * generator.random(size))
-    return values
+    return HALF_NORMAL_SCALE * ndtri(0.5 + inside * generator.random(size))
 
 
 def matched_beta(values: FloatArray) -> tuple[float, float]:

@@ -92,8 +92,7 @@ def open_gates(gate: str, P: Probabilities, p_a: Probabilities, p_v: Probabiliti
 
 def active_segments(frame_prob: Probabilities, gates: BoolArray) -> BoolArray:
     """Predicted segments (N, 2, C, T): probability (N, T, 2, C) of at least 0.5 where the gate (N, 2, C) is open."""
-    active: BoolArray = (frame_prob >= THRESHOLD).transpose(0, 2, 3, 1) & gates[..., None]
-    return active
+    return (frame_prob >= THRESHOLD).transpose(0, 2, 3, 1) & gates[..., None]
 
 
 def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray, gt_v: BoolArray) -> ParsingScores:

@@ -95,5 +95,4 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 def per_class_accuracy(label: Labels, predicted: Labels, classes: int) -> Floats:
     """Recall of each class in percent, (C,); NaN for a class that does not occur in the truth."""
-    recalls: Floats = tally(label, predicted, classes, np.ones((1, len(label)))).recalls[0]
-    return recalls
+    return tally(label, predicted, classes, np.ones((1, len(label)))).recalls[0]

@@ -76,8 +76,8 @@ class EffectEstimate:
             return 1.0
         if self.half_width(SMALLEST) < abs(self.effect):
             return SMALLEST
-        found = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
-        return float(np.exp(found))
+        exponent = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
+        return float(np.exp(exponent))
 
     def detectable(self, alpha: float) -> float:
         """The true effect that would be decided in about four of five repetitions."""
@@ -156,5 +156,4 @@ def _weighted_ranks(values: NDArray[Any], weights: Floats) -> Floats:
     _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
     ends = weights[:, order].cumsum(axis=1)[:, sizes.cumsum() - 1]
     starts = np.concatenate([np.zeros((len(weights), 1)), ends[:, :-1]], axis=1)
-    ranks: Floats = ((starts + ends + 1) / 2)[:, place]
-    return ranks
+    return ((starts + ends + 1) / 2)[:, place]

@@ -44,8 +44,7 @@ def side_mask(discrepancy: NDArray[np.floating[Any]], side: str, threshold: floa
     if side not in SIDES:
         raise UserError(f"unknown side {side!r}; use one of {', '.join(SIDES)}.")
     lead = discrepancy if side == "audio" else -discrepancy
-    beyond: BoolArray = lead > threshold
-    return beyond
+    return lead > threshold
 
 
 def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArray:
@@ -54,11 +53,9 @@ def subset_mask(discrepancy: NDArray[np.floating[Any]], subset: str) -> BoolArra
     NaN is outside of all. <side>_dominated@0 equals <side>_preferred. Raises UserError for any other name.
     """
     if subset == OVERALL:
-        inside: BoolArray = ~np.isnan(discrepancy)
-        return inside
+        return ~np.isnan(discrepancy)
     if subset == TIE:
-        ties: BoolArray = discrepancy == 0
-        return ties
+        return discrepancy == 0
     side, _, kind = subset.partition("_")
     if kind == "preferred":
         return side_mask(discrepancy, side)
@@ -120,14 +117,11 @@ def pair_discrepancy(audio_npz: str | Path, visual_npz: str | Path, rule: StopRu
 def build_subsets(
     pairs: Mapping[str, tuple[str | Path, str | Path]], manifest_path: str | Path, out: str | Path, rule: StopRule
 ) -> None:
-    """Write id, definition, discrepancy, preferred of the test split for every definition.
+    """Write id, definition, discrepancy, preferred of the test split for every definition, all of the same clips.
 
-    pairs: definition -> (audio confidence.npz, visual confidence.npz); "estimated" (the seed-0 unimodal
-    runs) is required, "cross-fitted-a", "cross-fitted-b" and "seed-matched-<k>" are optional. The
-    definition "planted" (planted_audio - planted_visual) is added where the manifest carries planted
-    informativeness, "annotated" where people said what they perceive: 1 for a label that is heard and not seen, -1 for
-    the reverse, 0 for both; clips whose label is neither, or that nobody annotated, are outside. All are of the same
-    clips.
+    pairs: definition -> (audio confidence.npz, visual confidence.npz); "estimated" (the seed-0 unimodal runs) is
+    required. "planted" is added where the manifest has planted informativeness, "annotated" where people said what they
+    perceive: 1 for a label that is heard and not seen, -1 for the reverse, 0 for both; other clips are outside.
     """
     if "estimated" not in pairs:
         raise UserError(f"{out}: the definition 'estimated' is missing; name the seed-0 audio and visual runs.")
@@ -165,8 +159,7 @@ def _annotated_discrepancy(annotated: pd.DataFrame, ids: pd.Series) -> pd.DataFr
 def agreement(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     """How two definitions agree on the samples (N,) for which both name a side, given their `preferred`.
 
-    <side>_agreed counts those that both give to a side, <side>_denied those that `ours` gives to it and `theirs` to the
-    other; kappa is Cohen's, NaN where only one side is ever named.
+    <side>_agreed: both give them to a side; <side>_denied: `theirs` to the other; kappa: Cohen's, NaN with one side.
     """
     from sklearn.metrics import cohen_kappa_score
 

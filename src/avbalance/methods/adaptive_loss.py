@@ -17,8 +17,7 @@ from torch import Tensor
 from avbalance.analysis.gap_mixture import Mixture, log_odds
 from avbalance.declared import Weight
 from avbalance.methods.base import Given, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.gaps import GapMethod, GapOptions
-from avbalance.methods.parts.three_heads import cross_entropies
+from avbalance.methods.parts.gaps import GapMethod, GapOptions, cross_entropies
 from avbalance.models.base import Batch, Model, ModelOutput
 
 log = logging.getLogger(__name__)
@@ -75,10 +74,7 @@ def true_class_score(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def signed_gap(audio: Tensor, visual: Tensor, label: Tensor, detach_strong: bool = False) -> Tensor:
-    """d = s_a - s_v `(B,)`, with gradient, from each branch's own logits `(B, C)`.
-
-    With `detach_strong` the larger score passes no gradient. Its absolute value has derivative 0 at 0.
-    """
+    """d = s_a - s_v `(B,)` from each branch's own logits `(B, C)`; `detach_strong`: not into the larger."""
     s_a, s_v = true_class_score(audio, label), true_class_score(visual, label)
     if detach_strong:
         audio_leads, visual_leads = s_a > s_v, s_v > s_a
@@ -89,8 +85,7 @@ def signed_gap(audio: Tensor, visual: Tensor, label: Tensor, detach_strong: bool
 def imbalance(signed: Tensor, mixture: Mixture | None, options: AdaptiveLossOptions) -> Tensor:
     """w `(B,)`, detached: P(I | g) of the current gaps under the epoch's mixture; 0 without a mixture.
 
-    The controls of `options.separation` need no mixture, yet are 0 without one too, so that they differ from the
-    method in w alone.
+    So are the controls of `options.separation`, which need none, so that they differ from the method in w alone.
     """
     d = signed.detach().double()
     if mixture is None:
@@ -111,10 +106,10 @@ def imbalance(signed: Tensor, mixture: Mixture | None, options: AdaptiveLossOpti
 def alignment(value: Tensor, w: Tensor, mixture: Mixture, form: str = "w2") -> Tensor:
     """How far the batch's imbalanced group is from the balanced component, a scalar; 0 where `sum w < 1`.
 
-    value `(B,)`: gaps, with gradient; w `(B,)` without. With `m = sum w g / sum w` and
-    `s = sqrt(sum w (g - m)^2 / sum w + 1e-8)`: "w2", the squared 2-Wasserstein distance of two Gaussians,
-    `(m - mu_B)^2 + (s - sigma_B)^2`; "kl", `KL(N(m, s^2) || N(mu_B, sigma_B^2))`, which explodes for a narrow balanced
-    component; "nll", `mean w (g - mu_B)^2 / (2 sigma_B^2)`.
+    value `(B,)`: gaps, with gradient; w `(B,)` without. With m and s, the mean and deviation of the gaps weighted by w
+    (1e-8 added to the variance): "w2", squared 2-Wasserstein distance of Gaussians, `(m - mu_B)^2 + (s - sigma_B)^2`;
+    "kl", `KL(N(m, s^2) || N(mu_B, sigma_B^2))`, which explodes for a narrow balanced component; "nll", `mean w (g -
+    mu_B)^2 / (2 sigma_B^2)`.
     """
     mass = w.sum()
     known = mass.clamp_min(LEAST_MASS)  # keeps the unused branch of `where` finite
@@ -140,9 +135,9 @@ def adaptive_terms(
 ) -> AdaptiveTerms:
     """The parts of the second stage's loss, of three heads' logits `(B, C)` and label `(B,)`.
 
-    `L_uni = mean (CE_a + CE_v)`, `L_fus = mean (1 + beta (1 - w)) CE_f`, `L_gap = mean (1 + alpha w) |d|`, and L_align
-    as in `alignment`. Gradients flow through the gaps of L_gap and L_align, not through w. Without a mixture w is 0 and
-    L_align is 0. With beta and both lambdas 0 the total is the loss of the first stage to the bit.
+    `L_uni = mean (CE_a + CE_v)`, `L_fus = mean (1 + beta (1 - w)) CE_f`, `L_gap = mean (1 + alpha w) |d|`, L_align as
+    in `alignment`; no gradient flows through w. Without a mixture w and L_align are 0. With beta and both lambdas 0 the
+    total is the loss of the first stage to the bit.
     """
     uni, ce_f = cross_entropies(fused, audio, visual, label)
     d = signed_gap(audio, visual, label, options.gap_detach_strong)
@@ -162,9 +157,8 @@ def adaptive_terms(
 class AdaptiveLoss(GapMethod):
     """Two stages under one optimiser: the sum of three cross-entropies, then the adaptive loss with three objectives.
 
-    The mixture of balanced and imbalanced clips is fitted at the boundary and after every adaptive epoch, and constant
-    during an epoch; each step computes the posterior of its own gaps under it. An epoch whose mixture could not be
-    fitted counts no clip as imbalanced and aligns nothing.
+    The mixture is fitted at the boundary and after every adaptive epoch, and constant during an epoch. An epoch whose
+    mixture could not be fitted counts no clip as imbalanced and aligns nothing.
 
     Equation: `L_uni + L_fus + lambda_gap L_gap + lambda_align L_align` with `L_uni = mean (CE_a + CE_v)`, `L_fus = mean
     (1 + beta (1 - w)) CE_f`, `L_gap = mean (1 + alpha w) |d|`, `d = s_a - s_v` of the true class's softmax scores and

@@ -32,7 +32,7 @@ Given = Mapping[str, Any] | Declared | None  # options as they are written, or a
 class TrainingStep:
     """Where training stands: 0-based `epoch` and `index` of the batch within it, `batches` per epoch.
 
-    `generator` is fresh for this step, lives on the model's device and depends on the run's seed, epoch and index only.
+    `generator`, on the model's device, is fresh for this step and depends on the run's seed, epoch and index only.
     """
 
     epoch: int
@@ -59,9 +59,8 @@ class NoOp:
 class MethodCard:
     """What a reader must know of a method; each field of `options` says where its default comes from.
 
-    `models` and `fusions` name what the method can train. `trains` is False for a rule that combines the
-    predictions of other runs; `predicts` is False for a run made only for its artifacts; `fits` is True for a method
-    that fits its model in `prepare`, without epochs: a reference, of which nobody asks whether it converged.
+    `models`, `fusions`: what it can train. `trains`: False for a rule that combines predictions of other runs;
+    `predicts`: False for a run made for its artifacts; `fits`: True for a reference fitted in `prepare`.
     """
 
     name: str
@@ -118,22 +117,18 @@ class Losses(Protocol):
 class Training(Protocol):
     """The training loop as a method sees it."""
 
-    @property
-    def model(self) -> Model: ...
+    model: Model
+    parts: dict[str, Indices]
+    seed: int
+    needs: dict[str, Any]
+    facts: dict[str, Any]
+
     @property
     def source(self) -> Source: ...
     @property
-    def parts(self) -> dict[str, Indices]: ...
-    @property
     def device(self) -> torch.device: ...
     @property
-    def seed(self) -> int: ...
-    @property
     def epochs(self) -> int: ...
-    @property
-    def needs(self) -> dict[str, Any]: ...
-    @property
-    def facts(self) -> dict[str, Any]: ...
     def outputs(self, indices: Indices) -> Iterable[tuple[Batch, ModelOutput]]:
         """Batches of clips and the model's outputs, in eval mode and with test-time transforms."""
         ...
@@ -267,16 +262,13 @@ def names() -> list[str]:
 
 
 def load(name: str, where: str = "") -> type[Method]:
-    """The METHOD class of the module that method `name` lives in.
+    """The METHOD class of the method `name`: `ogm-ge` lives in `avbalance.methods.ogm_ge`, a new file is a new method.
 
     Raises UserError, which begins with `where`, when there is none.
-
-    `ogm-ge` lives in `avbalance.methods.ogm_ge`: adding a file adds a method.
     """
     known = names()
     if name not in known:
         raise UserError(
             f"{where and f'{where}: '}no method named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
         )
-    method: type[Method] = importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD
-    return method
+    return importlib.import_module(f"avbalance.methods.{name.replace('-', '_')}").METHOD

@@ -31,7 +31,6 @@ class BranchLosses(Method):
     )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The sum of the branches' cross-entropies."""
         return branch_loss(output.scores, batch.label)
 
 

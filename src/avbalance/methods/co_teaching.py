@@ -12,28 +12,18 @@ from avbalance.models.base import Batch, Model, ModelOutput
 from avbalance.models.parsing import ParsingOutput
 
 
-def probabilities(output: ParsingOutput) -> Pair:
-    """p_a and p_v `(B, C)`."""
-    return Pair(output.p_a, output.p_v)
-
-
-def disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Boolean, same shape: one probability is at least 0.5 and the other is not."""
-    return (first >= 0.5) != (second >= 0.5)
-
-
 def losses(output: ParsingOutput, label: Tensor) -> Pair:
     """Cross-entropies `(B, C)` of p_a and p_v with HAN's targets."""
-    return Pair(*map(elementwise_cross_entropy, probabilities(output), targets(label)))
+    return Pair(*map(elementwise_cross_entropy, (output.p_a, output.p_v), targets(label)))
 
 
 def left_out(hardest: Pair, peer: Pair, own: Pair) -> Pair:
-    """Boolean `(B, C)`: labels that the peer finds hardest and on which the two disagree.
+    """Boolean `(B, C)`: labels that the peer finds hardest and on which the two are on different sides of 0.5.
 
     hardest: boolean, of the peer's losses; peer and own: probabilities `(B, C)` of both modalities.
     """
-    audio, visual = (hard & disagreement(theirs, mine) for hard, theirs, mine in zip(hardest, peer, own, strict=True))
-    return Pair(audio, visual)
+    both = zip(hardest, peer, own, strict=True)
+    return Pair(*(hard & ((theirs >= 0.5) != (mine >= 0.5)) for hard, theirs, mine in both))
 
 
 def loss_without(output: ParsingOutput, label: Tensor, gone: Pair) -> Tensor:
@@ -70,7 +60,7 @@ class CoTeaching(TwinMethod):
         loss = pair[0].P.new_zeros(())
         hardest = self.hardest([losses(each, batch.label) for each in pair], batch.label, step)
         for own, peer, hard in zip(pair, pair[::-1], hardest[::-1], strict=True):
-            gone = left_out(hard, probabilities(peer), probabilities(own))
+            gone = left_out(hard, Pair(peer.p_a, peer.p_v), Pair(own.p_a, own.p_v))
             loss = loss + loss_without(own, batch.label, gone)
         return loss
 

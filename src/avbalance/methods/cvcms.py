@@ -11,13 +11,14 @@ from torch.nn.functional import normalize
 from avbalance.declared import Above0, Count, Declared, Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import MethodCard, Training, TrainingStep
-from avbalance.methods.parts.labels import refined, removed_labels
 from avbalance.methods.parts.parsing import (
     VISUAL_SMOOTHING,
     Pair,
     WatchedMethod,
     parsing_output,
     parsing_terms,
+    refined,
+    removed_labels,
     smoothed,
 )
 from avbalance.models.base import Batch, Model, ModelOutput
@@ -58,9 +59,8 @@ def cross_video_contrastive(
 ) -> Tensor:
     """CVCMS's contrastive loss between audio and visual of all videos of a batch, to a scalar.
 
-    Features `(B, T, D)`, attention logits over time `(B, T, 2, C)`, refined labels `(B, C)`. A video's vector is the
-    mean of its segments weighted by a softmax of the logits summed over its labels. Audio i and visual j belong
-    together when they share a label; rows of targets are normalised, empty ones stay 0.
+    Features `(B, T, D)`, attention logits `(B, T, 2, C)`, refined labels `(B, C)`. A video's vector is the mean of its
+    segments, weighted by a softmax of the logits summed over its labels; i and j match when they share a label.
     """
     vectors = []
     for index, (feature, known) in enumerate(zip((f_a, f_v), label, strict=True)):

@@ -9,8 +9,7 @@ from torch import nn
 from avbalance.declared import Count
 from avbalance.methods.base import MethodCard, NoOp
 from avbalance.methods.ogm_ge import modulated
-from avbalance.methods.parts.modulation import OFF, ModulationOptions
-from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.methods.parts.modulation import OFF, ModulationOptions, SingleLabelModulation
 from avbalance.models.base import MODALITIES, Model
 
 
@@ -26,9 +25,8 @@ class DGMOptions(ModulationOptions):
 class DGM(SingleLabelModulation):
     """Late fusion under one cross-entropy; convolution gradients are modulated by the measured imbalance.
 
-    With the measure "score" this is OGM-GE but for two details. At omega = 1 exactly nobody is damped, where OGM-GE
-    damps audio. The sums of Eq. 6 are taken in float64, where OGM-GE adds up float32: the coefficients agree to about 7
-    digits, not to the bit. Noise and scaling of the gradients are the same operations on the same draws.
+    With the measure "score" this is OGM-GE but for two details: at omega = 1 nobody is damped, and the sums of Eq. 6
+    are taken in float64, so that coefficients agree to about 7 digits. Noise and scaling are the same.
 
     Equation: `g <- mu g + N(0, sd(g)^2)` with `mu = 1 - tanh(gamma omega)` for the modality whose omega exceeds 1, and
     1 for the other; `omega_va = (S_v + D_v) / (S_a + D_a)`, `omega_av = 1 / omega_va` (Eqs. 6 to 9).

@@ -6,7 +6,7 @@ loss per teacher. B clips, C classes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,65 @@ from torch.nn.functional import cross_entropy
 from avbalance.declared import Above0, Declared, Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.teachers import teacher_logits
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
+from avbalance.models.audio_teacher import AudioTeacher
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, build
+from avbalance.models.late_fusion import LateFusion
+from avbalance.models.visual_teacher import VisualTeacher
+
+BATCH = 256
+TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a student's code digest covers its teachers
+_COMPARED = {
+    "labelling": "another labelling",
+    "classes": "other classes",
+    "features": "other features",
+    "train_ids": "other clips",
+}
+
+
+def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
+    """Logits `(N, C)` of the needed teacher of a modality, on the trainer's device; NaN for clips not trained on.
+
+    The frozen teacher sees each clip once, with test-time transforms. Raises UserError when the need, the
+    model.safetensors of a run on one modality, is missing, another network's, or of other clips or labels.
+    """
+    teacher = _teacher(method, trainer, modality).to(trainer.device).eval()
+    clips, train = trainer.source.clips, trainer.parts["train"]
+    logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
+    with torch.no_grad():
+        for start in range(0, len(train), BATCH):
+            batch = trainer.source.batch_of(train[start : start + BATCH])
+            logits[batch.index] = teacher(batch).logits
+    return logits
+
+
+def _teacher(method: Method, trainer: Training, modality: str) -> Model:
+    """The network that the need describes, with its weights."""
+    need = f"teacher_{modality}"
+    weights = method.needed(trainer, need, f"model.safetensors of a run on {modality} alone")
+    _check_facts(method, need, weights.facts, trainer.facts)
+    settings = weights.facts["model"]
+    teacher = build(settings, len(weights.facts["classes"]), torch.Generator())
+    if not isinstance(teacher, TEACHERS) or teacher.modalities != (modality,):
+        raise UserError(
+            f"method {method.name}: {need} is a {settings['name']} that does not read {modality} alone; name a run of "
+            "the right network in the run's needs."
+        )
+    method.load_weights(teacher, weights, need)
+    return teacher
+
+
+def _check_facts(method: Method, need: str, teacher: dict[str, Any], student: dict[str, Any]) -> None:
+    if not teacher:
+        raise UserError(
+            f"method {method.name}: the weights of {need} say nothing of their training; delete the file to have its "
+            "run made again."
+        )
+    for name, what in _COMPARED.items():
+        if teacher.get(name) != student[name]:
+            raise UserError(
+                f"method {method.name}: {need} was trained on {what} than this run; name a run with the same data "
+                "settings in the run's needs."
+            )
 
 
 class DistillationOptions(Declared):
@@ -48,11 +105,10 @@ class DistillationTerms(NamedTuple):
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, mean over the batch: a scalar.
+    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, batch mean, no gradient into t.
 
-    No gradient flows into the teacher. Decisions: the teacher is the first argument, since the loss is to say how close
-    the prediction is to the teacher's; T^2 keeps gradients of different temperatures comparable (Hinton, Vinyals and
-    Dean 2015), and is 1 here by default. Raises UserError for logits of different shapes.
+    Decisions: the teacher is the first argument, since the loss is to say how close the prediction is to it; T^2 keeps
+    gradients of different temperatures comparable (Hinton, Vinyals and Dean 2015). Raises UserError for unequal shapes.
     """
     if teacher.shape != student.shape:
         raise UserError(
@@ -66,10 +122,7 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
 def distillation_terms(
     logits: Tensor, teacher_audio: Tensor, teacher_visual: Tensor, label: Tensor, temperature: float
 ) -> DistillationTerms:
-    """Parts of the student's objective; all logits `(B, C)` of the same clips, label `(B,)` class indices.
-
-    The cross-entropy has no temperature.
-    """
+    """Parts of the student's objective; logits `(B, C)`, label `(B,)`; the cross-entropy has no temperature."""
     return DistillationTerms(
         cross_entropy(logits, label),
         divergence(teacher_audio, logits, temperature),

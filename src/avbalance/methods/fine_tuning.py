@@ -14,8 +14,7 @@ from avbalance.analysis.modality_gap import fit, gap, posterior
 from avbalance.declared import Declared
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Indices, MethodCard, Training
-from avbalance.methods.parts.gaps import fit_record, training_scores
-from avbalance.methods.parts.three_heads import ThreeHeadMethod
+from avbalance.methods.parts.gaps import ThreeHeadMethod, fit_record, training_scores
 from avbalance.streams import derive
 
 log = logging.getLogger(__name__)
@@ -36,18 +35,15 @@ class FineTuningOptions(Declared):
 def high_quality(values: NDArray[np.floating[Any]], mixture: Mixture | None, threshold: float) -> Mask:
     """Which samples (N,) to fine-tune on: those with P(B | g) >= threshold; all without a mixture.
 
-    values: gaps (N,) of the kind that the mixture was fitted on. The abstracts speak of high-quality, mixture-filtered
-    balanced samples; the threshold is our formulation.
+    values: gaps (N,) of the kind that the mixture was fitted on. The threshold is our formulation.
     """
-    kept: Mask = 1 - posterior(values, mixture, monotone=False) >= threshold
-    return kept
+    return 1 - posterior(values, mixture, monotone=False) >= threshold
 
 
 def fine_tuning_set(name: Subset, kept: Mask, label: Indices, generator: np.random.Generator) -> Indices:
     """The positions, ascending, of one set: the high-quality samples, which are `kept` (N,), or a control.
 
-    label (N,). "random" has as many samples of every class as "high-quality", drawn from all without replacement. A set
-    may be empty, as the complement is without a mixture.
+    "random" has as many samples of every class, drawn from all. A set may be empty.
     """
     if name == "random":
         drawn = [
@@ -70,8 +66,7 @@ def retention(chosen: Indices, label: Indices, classes: int) -> list[float | Non
 class FineTuning(ThreeHeadMethod):
     """Train a finished network on some of its own training clips, with the sum of its heads' cross-entropies.
 
-    The need "checkpoint" is the model.safetensors of a run on the same clips. Whatever that run's loss was, this one's
-    is that of the first stage.
+    The need "checkpoint" is the model.safetensors of a run on the same clips, whatever that run's loss was.
 
     Equation: `CE_f + CE_a + CE_v` over `S = {i: P(balanced | d_i) >= threshold}`.
     """
@@ -98,16 +93,15 @@ class FineTuning(ThreeHeadMethod):
     def prepare(self, trainer: Training) -> None:
         """Load the checkpoint, fit the mixture of its gaps, and leave the chosen clips alone in the training part.
 
-        Where no clip is chosen, as in a complement without a mixture, nothing is learnt and the checkpoint predicts.
-        Raises UserError for a checkpoint that is missing or of another network or other clips.
+        Where no clip is chosen, nothing is learnt. Raises UserError for a checkpoint of another network or other clips.
         """
         if self.whole is None:
             self.whole = trainer.parts["train"]
         self._load(trainer)
         scores = training_scores(self, trainer, self.whole)
         values = gap(scores.signed)
-        found = fit(values, trainer.seed)
-        kept = high_quality(values, found.mixture, self.options.threshold)
+        fitted = fit(values, trainer.seed)
+        kept = high_quality(values, fitted.mixture, self.options.threshold)
         generator = np.random.default_rng(derive(trainer.seed, self.name, "subset"))
         chosen = fine_tuning_set(self.options.subset, kept, scores.label, generator)
         if not len(chosen):
@@ -122,7 +116,7 @@ class FineTuning(ThreeHeadMethod):
             "kept": len(chosen),
             "high_quality": int(kept.sum()),
             "retention": dict(zip(classes, retention(chosen, scores.label, len(classes)), strict=True)),
-            **fit_record(found, scores, values, monotone=False),
+            **fit_record(fitted, scores, values, monotone=False),
         }
 
     def _load(self, trainer: Training) -> None:

@@ -53,8 +53,7 @@ class GradientBlendingOptions(Declared):
 def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[float, float]) -> tuple[float, float]:
     """(Added overfitting dO, added generalisation dG) from mean losses at checkpoints N and N + n.
 
-    `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)` with the train loss L_T and the
-    held-out loss L_V (Wang et al. 2020, section 3.1).
+    `O = L_V - L_T`; `dO = O(N + n) - O(N)`; `dG = L_V(N) - L_V(N + n)`; T train, V held out (Wang et al. 2020, 3.1).
     """
     overfitting = (held_out[1] - train[1]) - (held_out[0] - train[0])
     return overfitting, held_out[0] - held_out[1]
@@ -63,8 +62,7 @@ def overfitting_and_generalisation(train: tuple[float, float], held_out: tuple[f
 def blending_weights(overfitting: Sequence[float], generalisation: Sequence[float]) -> list[float]:
     """Weights proportional to `dG / dO^2` that sum to 1 (Wang et al. 2020, proposition 1).
 
-    Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6, and if no dG is positive all
-    weights are equal. Multiplying all losses by one constant leaves the weights unchanged.
+    Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6; equal weights if no dG is positive.
     """
     gains = [max(gain, 0.0) / max(excess**2, 1e-6) for excess, gain in zip(overfitting, generalisation, strict=True)]
     total = sum(gains)
@@ -107,7 +105,6 @@ class SingleHead(Method):
         )
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy of the head alone."""
         return blended_loss(output, batch.label, [float(head == self.options.head) for head in HEADS])
 
 
@@ -116,10 +113,8 @@ def estimate(
 ) -> dict[str, Any]:
     """Weights and raw values from one copy of the model per head, trained for `epochs` and discarded.
 
-    Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed
-    sets of equal size; the trainer's own model is left as it is. Returns per head in HEADS the weight, dO, dG
-    and the four losses. batch_norm "re-estimated": see `re_estimated`; else the statistics are what training left.
-    Raises UserError when the model has no unimodal heads of its own.
+    Losses are means in eval mode, before and after, on "train-sample" (L_T) and "estimation" (L_V), two fixed sets of
+    equal size. batch_norm: see GradientBlendingOptions. Raises UserError without unimodal heads.
     """
     if getattr(trainer.model, "unimodal_heads", None) is None:
         raise UserError("Gradient-Blending needs separate unimodal heads; set the model's unimodal_heads to true.")
@@ -137,11 +132,8 @@ def estimate(
             "added_overfitting": overfitting,
             "added_generalisation": generalisation,
         }
-    raw = record["heads"].values()
-    weights = blending_weights(
-        [head["added_overfitting"] for head in raw], [head["added_generalisation"] for head in raw]
-    )
-    record["weights"] = dict(zip(HEADS, weights, strict=True))
+    raw = ([head[f"added_{name}"] for head in record["heads"].values()] for name in ("overfitting", "generalisation"))
+    record["weights"] = dict(zip(HEADS, blending_weights(*raw), strict=True))
     return record
 
 
@@ -149,8 +141,7 @@ def estimate(
 def re_estimated(trainer: Training) -> Iterator[None]:
     """Meanwhile, batch-norm layers have the statistics of the training part under the present weights.
 
-    The mean over its batches, with test-time transforms and without gradient. The running statistics that training
-    leaves lag behind its weights: of a network that has hardly been trained they are those of its initialisation.
+    Those that training leaves lag behind: of a network that has hardly been trained they are its initialisation's.
     """
     model = trainer.model
     before = copy.deepcopy(model.state_dict())
@@ -173,9 +164,8 @@ def _losses(trainer: Training, batch_norm: BatchNorm) -> dict[str, dict[str, flo
 class GradientBlending(Method):
     """Train three heads with blended losses; prediction is the joint head's.
 
-    Online, the weights are estimated anew at the start of every super-epoch; the learning rate then is the
-    current one and the copies do not step the schedule. Offline, they come from a run of
-    gradient-blending-weights.
+    Online, weights are estimated anew at the start of every super-epoch, at the current learning rate, which the copies
+    keep. Offline, they come from a run of gradient-blending-weights.
 
     Equation: `sum_k w_k CE_k` over the heads k, `w_k` proportional to `dG_k / dO_k^2`; `dG = L_V(N) - L_V(N + n)`, `dO
     = O(N + n) - O(N)`, `O = L_V - L_T` of held-out and training losses (proposition 1).
@@ -214,8 +204,8 @@ class GradientBlending(Method):
     def prepare(self, trainer: Training) -> None:
         """Read the offline weights; raises UserError when they are not among the needs."""
         if self.options.weights == "offline":
-            found = self.needed(trainer, "weights", "weights.json of gradient-blending-weights")["weights"]
-            self.weights = [float(found[head]) for head in HEADS]
+            shares = self.needed(trainer, "weights", "weights.json of gradient-blending-weights")["weights"]
+            self.weights = [float(shares[head]) for head in HEADS]
 
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Estimate the weights at the start of a super-epoch, unless a resumed run has them already."""
@@ -236,12 +226,10 @@ class GradientBlending(Method):
         return blended_loss(output, batch.label, self.weights)
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the three weights."""
         assert self.weights is not None
         log.update({f"weight_{head}": weight for head, weight in zip(HEADS, self.weights, strict=True)})
 
     def artifacts(self) -> dict[str, Any]:
-        """The weight trajectory with all raw values, for online weights."""
         return {"blending.json": {"trajectory": self.trajectory}} if self.trajectory else {}
 
 

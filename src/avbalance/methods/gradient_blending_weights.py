@@ -19,8 +19,7 @@ class GradientBlendingWeightsOptions(Declared):
 class GradientBlendingWeights(Method):
     """Train audio, visual and joint head separately from fresh initialisation; write weights.json.
 
-    Checkpoint N is the initial model and N + n the end of the normal recipe, learning-rate schedule included.
-    The run itself has no epochs of its own; gradient-blending with `weights: offline` reads its file.
+    Checkpoint N is the initial model, N + n the end of the normal recipe with its schedule.
 
     Equation: `w_k = (dG_k / dO_k^2) / sum_j (dG_j / dO_j^2)` over a whole training of each head (proposition 1).
     """

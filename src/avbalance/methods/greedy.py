@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -35,10 +35,9 @@ class GreedyOptions(Declared):
 
 
 def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
-    """`mu(theta; t) = ||grad||^2 / ||theta||^2` of a set of parameters.
+    """`mu(theta; t) = ||grad||^2 / ||theta||^2`, sums over all tensors before dividing; a missing gradient counts as 0.
 
-    Squared norms are summed over all tensors before dividing; a missing gradient counts as zero (Wu et al.
-    2022, definition of the conditional learning speed; reference code).
+    Wu et al. 2022, definition of the conditional learning speed; reference code.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
@@ -47,18 +46,11 @@ def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
 
 
 def learning_speed(bypass: float, main: float) -> float:
-    """`s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch.
+    """`s_m = log10(M'_m / M_m)` of the accumulated relative gradients of bypass and main branch; 0 while either is 0.
 
-    The paper writes log; base 10 is the reference code's and matters, because the threshold is absolute. 0
-    while either sum is 0, when nothing can be said.
+    The paper writes log; base 10 is the reference code's and matters, because the threshold is absolute.
     """
     return math.log10(bypass / main) if bypass > 0 and main > 0 else 0.0
-
-
-def speed_difference(bypass: Mapping[str, float], main: Mapping[str, float]) -> float:
-    """`d_speed = s_audio - s_visual` of accumulated relative gradients keyed by modality."""
-    audio, visual = (learning_speed(bypass[modality], main[modality]) for modality in MODALITIES)
-    return audio - visual
 
 
 @dataclass(frozen=True)
@@ -76,11 +68,10 @@ class Curation:
 
 
 def next_curation(curation: Curation, difference: float, epoch: int, options: GreedyOptions) -> Curation:
-    """The state for the next forward; `epoch` counts from 1, as `start_epoch` does.
+    """The state for the next forward; `epoch` counts from 1, as `start_epoch` does (Wu et al. 2022, algorithm 1).
 
-    Before the start epoch all steps are regular. Then a regular step with `|d_speed| > threshold` opens a
-    window of exactly `window` curated steps that care for visual when d_speed < 0 and for audio when d_speed
-    > 0. At least one regular step lies between two windows. Wu et al. 2022, algorithm 1; reference code.
+    From the start epoch on a regular step with `|d_speed| > threshold` opens a window of exactly `window` curated
+    steps, for visual when d_speed < 0, else for audio. At least one regular step lies between two windows.
     """
     if curation.active:
         counter = curation.counter + 1
@@ -109,17 +100,20 @@ class Speeds:
             self.bypass[modality] += relative_gradient(model.bypass(modality))
             self.main[modality] += relative_gradient(model.main(modality))
 
+    def of(self, modality: str) -> float:
+        """The conditional learning speed s_m."""
+        return learning_speed(self.bypass[modality], self.main[modality])
+
     @property
     def difference(self) -> float:
-        """The current d_speed."""
-        return speed_difference(self.bypass, self.main)
+        """`d_speed = s_audio - s_visual`."""
+        return self.of("audio") - self.of("visual")
 
 
 class Greedy(Method):
     """Watch which branch learns faster from the other; let the neglected one train on its own for a while.
 
-    A curated forward replaces the cared modality's gates by their running mean, so that its branch learns
-    from its own input; loss, backward and optimiser step stay as they are.
+    A curated forward replaces the cared modality's gates by their running mean.
 
     Equation: `d_speed = s_audio - s_visual`, `s_m = log10(sum_t mu(bypass_m) / sum_t mu(main_m))`, `mu(theta) =
     ||grad||^2 / ||theta||^2`; a window of curated steps opens where `|d_speed| > threshold`.
@@ -177,13 +171,12 @@ class Greedy(Method):
     def epoch_end(self, trainer: Any, epoch: int, log: dict[str, Any]) -> None:
         """Log the conditional learning speeds, their difference and the epoch's curated steps."""
         for modality in MODALITIES:
-            log[f"speed_{modality}"] = learning_speed(self.speeds.bypass[modality], self.speeds.main[modality])
+            log[f"speed_{modality}"] = self.speeds.of(modality)
             log[f"curated_{modality}"] = self._curated[modality]
         log["speed_difference"] = self.speeds.difference
         self._curated = dict.fromkeys(MODALITIES, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Accumulators, curation state and the epoch's counts."""
         return {
             "speeds": asdict(self.speeds),
             "curation": asdict(self.curation),
@@ -191,7 +184,6 @@ class Greedy(Method):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up accumulators, curation state and the epoch's counts."""
         self.speeds, self.curation = Speeds(**state["speeds"]), Curation(**state["curation"])
         self._curated = dict(state["curated"])
 

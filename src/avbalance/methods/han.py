@@ -8,7 +8,6 @@ from torch import Tensor
 
 from avbalance.declared import Weight
 from avbalance.methods.base import MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.labels import removed_labels
 from avbalance.methods.parts.modulation import OFF
 from avbalance.methods.parts.parsing import (
     DEVIATIONS,
@@ -16,6 +15,7 @@ from avbalance.methods.parts.parsing import (
     ParsingMethod,
     ParsingOptions,
     removed,
+    removed_labels,
     segment_similarity,
     segment_targets,
 )
@@ -67,7 +67,6 @@ class HAN(ParsingMethod):
             self.gone = removed_labels(self, trainer)
 
     def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
-        """HAN's targets, removed labels 0 exactly."""
         whole = super().targets(model, output, batch, step)
         return whole if self.gone is None else removed(whole, Pair(*(gone[batch.index] for gone in self.gone)))
 

@@ -55,7 +55,6 @@ class JoCoR(TwinMethod):
     options: JoCoROptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The joint loss of the video, audio and visual probabilities, the latter two over what is kept."""
         first, second = both_outputs(output, self.name)
         label, weight = batch.label, self.options.weight
         self.watch(first, label, targets(label))

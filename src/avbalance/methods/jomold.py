@@ -43,8 +43,7 @@ class JoMoLDOptions(ParsingOptions):
 def jomold_nce(f_a: Tensor, f_v: Tensor, temperature: float = 0.2, smoothing: float = 0.1) -> Tensor:
     """JoMoLD's contrastive loss, both features after attention and before dropout; `(B, T, D)` to a scalar.
 
-    `-mean ln sum_s d_s q_s` with softmax row q and smoothed target d: the log of the mixed probability, which is not
-    the smoothed cross-entropy.
+    `-mean ln sum_s d_s q_s`, softmax row q, smoothed target d: the log of the mixed probability.
     """
     similarity = segment_similarity(f_a, f_v, temperature)
     return -(segment_targets(similarity, smoothing) * similarity.softmax(-1)).sum(-1).log().mean()
@@ -53,9 +52,8 @@ def jomold_nce(f_a: Tensor, f_v: Tensor, temperature: float = 0.2, smoothing: fl
 def denoised(label: Tensor, loss: Pair, ratio: Pair) -> Pair:
     """JoMoLD's denoising: boolean `(B, C)` of labels to remove from each modality in a mini-batch.
 
-    label `(B, C)`, loss `(B, C)`: elementwise cross-entropies with the targets, ratio `(C,)`: noise ratios in force. Of
-    the k positives of a class, with `n = floor(ratio k)`: visual loses those among both its n largest losses and
-    audio's n smallest, audio the reverse. Equal losses are ranked by their place in the batch.
+    label, loss (elementwise cross-entropies with the targets) `(B, C)`, ratio `(C,)`. Of the k positives of a class,
+    with `n = floor(ratio k)`: visual loses those among its n largest losses and audio's n smallest, and vice versa.
     """
     positive = label > 0.5
     count = positive.sum(0)
@@ -71,10 +69,8 @@ def denoised(label: Tensor, loss: Pair, ratio: Pair) -> Pair:
 class JoMoLD(ParsingMethod):
     """Weighted terms of audio, visual and video, a contrastive loss, and labels denoised in every mini-batch.
 
-    The shares of noisy labels are taken of 128 videos, the batch of the reference code, whatever the batch is here: of
-    the last whole batches that fit into so many.
-    The noise estimator is this method with `denoise: false`, `weights: [1, 1, 1]` and the model setting
-    `with_ca: false`. The global target is never denoised.
+    Shares of noisy labels are taken of the last whole batches that fit into 128 videos, the batch of the reference
+    code. The noise estimator is this with `denoise: false`, `weights: [1, 1, 1]` and the model's `with_ca: false`.
 
     Equation: `w_a BCE(p_a, Y_a) + w_v BCE(p_v, Y_v) + w_P BCE(P, Y) + nce_weight L_nce`, where removed labels are 0 in
     Y_a or Y_v; of a class with k positives and noise ratio r, a modality loses those among both its own `floor(r k)`
@@ -121,10 +117,9 @@ class JoMoLD(ParsingMethod):
         self.ratio = needed_ratios(self, trainer)
 
     def targets(self, model: Model, output: ParsingOutput, batch: Batch, step: TrainingStep) -> Pair:
-        """HAN's targets, noisy labels 0 exactly.
+        """HAN's targets, noisy labels 0 exactly; that of the video is never denoised.
 
-        Noisy is judged by the model as it is, dropout included, without cross attention and without gradient. The
-        encoders, in which nothing is dropped, have done their part already.
+        Noisy is judged by the model as it is, dropout included, without cross attention and without gradient.
         """
         whole = super().targets(model, output, batch, step)
         if self.ratio is None or (self.options.warmup == "step" and step.epoch == 0):
@@ -139,7 +134,6 @@ class JoMoLD(ParsingMethod):
         return removed(whole, Pair(*(each[-len(batch.label) :] for each in gone)))
 
     def objective(self, output: ParsingOutput, batch: Batch, target: Pair) -> Tensor:
-        """The weighted terms with the contrastive loss of both attended features."""
         total, weight = super().objective(output, batch, target), self.options.nce_weight
         return total + weight * jomold_nce(output.f_a, output.f_v) if weight > 0 else total
 

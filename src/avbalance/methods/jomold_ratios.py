@@ -28,10 +28,9 @@ def noise_ratio(
 ) -> Tensor:
     """JoMoLD's share of noisy positives of each class in one modality: `(N, C)` twice to `(C,)` float64.
 
-    A positive is noisy when `q / mean confidence < threshold`, with q the probability times the smoothed target of a
-    positive, `(1 + smoothing) / 2`. The mean confidence is the mean over batches, in the given order, of their mean
-    probability: a short last batch weighs as much as a full one. JoMoLD: audio threshold 0.6 and smoothing 1, visual
-    1.8 and 0.9. A class without positives has ratio 0.
+    Noisy: `q / mean confidence < threshold`, q the probability times the smoothed target `(1 + smoothing) / 2`; the
+    confidence is the mean over batches of their mean probability, a short last one counts as much. Without positives:
+    0.
     """
     known, positive = probability.double(), label > 0.5
     of_batches = [known[start : start + batch].mean(0) for start in range(0, len(known), batch)]

@@ -14,23 +14,15 @@ if TYPE_CHECKING:
 KEYS = ["id", "split", "condition", "checkpoint"]
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis of `(N, C)` in float64."""
-    import numpy as np
-
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
-
-
 def average_probabilities(audio: np.ndarray, visual: np.ndarray) -> np.ndarray:
-    """Mean of two arrays of class probabilities `(N, C)`; raises UserError when their shapes differ."""
+    """Mean class probabilities, float64, of two models' logits `(N, C)`; raises UserError when their shapes differ."""
+    from scipy.special import softmax
+
     if audio.shape != visual.shape:
         raise UserError(
             f"late-ensemble: predictions are {audio.shape} and {visual.shape}; train both models on one set."
         )
-    average: np.ndarray = (audio + visual) / 2
-    return average
+    return (softmax(audio.astype("float64"), axis=1) + softmax(visual.astype("float64"), axis=1)) / 2
 
 
 class LateEnsemble(Method):
@@ -52,10 +44,9 @@ class LateEnsemble(Method):
     def combine(self, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """Average the predictions keyed "audio" and "visual", joined by id, split, condition and checkpoint.
 
-        Each frame has those columns, `label` and `logits` (a list of C numbers per row). Conditions of one frame only,
-        such as the probe of its encoder, are left out. The result follows the order of the audio frame; its logits are
-        the logarithm of the averaged probability, its logits_audio and logits_visual the two models' own. Raises
-        UserError when rows or labels differ.
+        Conditions of one frame only, such as its probe, are left out. Logits are the logarithm of the averaged
+        probability, in the order of the audio frame; logits_audio and logits_visual the models' own. Raises UserError
+        when rows or labels differ.
         """
         import numpy as np
 
@@ -72,7 +63,7 @@ class LateEnsemble(Method):
         if not (audio["label"].to_numpy() == visual["label"].to_numpy()).all():
             raise UserError("late-ensemble: the two runs disagree on labels; make both from one manifest.")
         logits = {name: np.stack(list(frame["logits"])) for name, frame in (("audio", audio), ("visual", visual))}
-        averaged = np.log(average_probabilities(softmax(logits["audio"]), softmax(logits["visual"])))
+        averaged = np.log(average_probabilities(logits["audio"], logits["visual"]))
         columns: dict[str, Any] = {
             "label": audio["label"],
             "logits": list(averaged.astype(np.float32)),

@@ -54,29 +54,27 @@ class LogisticRegression(Method):
         encoders: dict[str, Any] = dict(model.encoders.items())
         with torch.no_grad():
             for batch in trainer.source.evaluation(trainer.parts[part]):
-                for name, found in parts.items():
-                    found.append(encoders[name].pool(batch.modality(name)))
-            for name, found in parts.items():
+                for name, batches in parts.items():
+                    batches.append(encoders[name].pool(batch.modality(name)))
+            for name, batches in parts.items():
                 if fit:
-                    encoders[name].fit(torch.cat(found))
+                    encoders[name].fit(torch.cat(batches))
             whole = [
-                (torch.cat(found) - encoders[name].mean) / encoders[name].deviation for name, found in parts.items()
+                (torch.cat(batches) - encoders[name].mean) / encoders[name].deviation for name, batches in parts.items()
             ]
-        standardised: NDArray[np.float64] = torch.cat(whole, 1).double().cpu().numpy()
-        return standardised
+        return torch.cat(whole, 1).double().cpu().numpy()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the penalty that was chosen."""
         log["inverse_penalty"] = self._penalty
 
 
 def fitted(
     features: dict[str, NDArray[np.float64]], labels: dict[str, NDArray[np.int64]], classes: int
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The chosen inverse penalty, weights (C, D) and biases (C,).
+    """The chosen inverse penalty, weights (C, D), biases (C,), for features (N, D), labels (N,) of "train" and "val".
 
-    features: (N, D) of "train" and "val"; labels: (N,). Of equal losses the stronger penalty is taken. A class that the
-    training part lacks is never predicted. Raises UserError when it has a single class.
+    Of equal losses the stronger penalty is taken; a class without training clips is never named. Raises UserError for
+    one class.
     """
     from sklearn.linear_model import LogisticRegression as Fit
 

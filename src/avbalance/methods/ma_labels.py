@@ -47,10 +47,9 @@ def relative_error(probability: Tensor, label: Tensor) -> Tensor:
 def removable_labels(label: Tensor, own: Pair, with_other_visual: Pair, with_other_audio: Pair) -> Pair:
     """MA's label estimation: boolean `(N, C)` of labels to remove from each modality, from stored predictions.
 
-    Each pair holds p_a and p_v `(N, C)`: `own` of `(a_i, v_i)`, `with_other_visual` of `(a_i, v_j)`, `with_other_audio`
-    of `(a_j, v_i)`, where video j shares no label with i. With k the relative error of a modality on `own`, a label
-    leaves visual when p_v and p_a of `(a_j, v_i)` both lie below `0.5 k_v`, and audio when p_a and p_v of `(a_i, v_j)`
-    both lie below `0.5 k_a`. A class without errors loses no label.
+    Pairs of p_a and p_v `(N, C)` of `(a_i, v_i)`, `(a_i, v_j)`, `(a_j, v_i)`; video j shares no label with i. With k
+    the relative error of a modality on `own`, a label leaves visual when p_v and p_a of `(a_j, v_i)` both lie below
+    `0.5 k_v`, audio when both of `(a_i, v_j)` lie below `0.5 k_a`. A class without errors loses no label.
     """
 
     def absent(pair: Pair, relative: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from avbalance.declared import Count, Declared, Weight
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.modulation import modulate_groups
-from avbalance.methods.parts.single_label import both_scores
+from avbalance.methods.parts.modulation import both_scores, modulate_groups
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
@@ -36,9 +35,8 @@ def confidence_sum(scores: Tensor, label: Tensor) -> Tensor:
 def modulation_coefficients(confidence_audio: float, confidence_visual: float, alpha: float) -> tuple[float, float]:
     """The gradient coefficients of (audio, visual) for the batch sums of their confidences.
 
-    `rho_v = s_v / s_a`, `rho_a = 1 / rho_v`. The stronger side, whose rho exceeds 1, gets `1 - tanh(alpha *
-    rho)`, the other 1; at equality audio is damped. Peng et al. 2022, section 3.2, as in the reference code:
-    just above rho = 1 the coefficient is `1 - tanh(alpha)`.
+    `rho_v = s_v / s_a`, `rho_a = 1 / rho_v`. The side whose rho exceeds 1 gets `1 - tanh(alpha * rho)`, the other 1; at
+    equality audio is damped (Peng et al. 2022, section 3.2, reference code).
     """
     rho_visual = _ratio(confidence_visual, confidence_audio)
     if rho_visual > 1:

@@ -7,8 +7,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 
 from avbalance.declared import Weight
 from avbalance.methods.base import MethodCard, TrainingStep
-from avbalance.methods.parts.modulation import ModulationOptions
-from avbalance.methods.parts.single_label import SingleLabelModulation
+from avbalance.methods.parts.modulation import ModulationOptions, SingleLabelModulation
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
@@ -62,7 +61,6 @@ class PSP(SingleLabelModulation):
     options: PSPOptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy over all seconds and the weighted pair similarity loss."""
         loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
         weight = self.options.similarity_weight
         if weight == 0:

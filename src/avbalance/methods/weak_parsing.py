@@ -39,7 +39,6 @@ class WeakParsing(WatchedMethod):
         return loss if parsed.auxiliary is None else loss + parsed.auxiliary
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the mean losses of the modalities that the network sees."""
         losses: dict[str, Any] = {}
         super().epoch_end(trainer, epoch, losses)
         seen = trainer.model.modalities

@@ -16,6 +16,7 @@ from avbalance.models.parsing import (
     ParsingModel,
     ParsingOutput,
     WidthSettings,
+    loudest,
 )
 
 
@@ -26,18 +27,6 @@ class AVENetSettings(WidthSettings):
     """which network"""
     hidden: Size = 128
     """units of each memory in either direction"""
-
-
-class AudioMemory(nn.Module):
-    """A bidirectional LSTM over audio `(B, T, 128)`; returns `(B, T, 2 H)`."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.memory = nn.LSTM(AUDIO_WIDTH, hidden, batch_first=True, bidirectional=True)
-
-    def forward(self, audio: Tensor) -> Tensor:
-        encoded: Tensor = self.memory(audio)[0]
-        return encoded
 
 
 class GuidedVisualMemory(nn.Module):
@@ -57,8 +46,7 @@ class GuidedVisualMemory(nn.Module):
         seen = torch.stack([self.appearance(frames), self.motion(clips)], 2)
         heard = self.hear(audio).relu().unsqueeze(2)
         weight = self.score((self.see(seen).relu() + heard).tanh()).softmax(2)
-        encoded: Tensor = self.memory((weight * seen).sum(2))[0]
-        return encoded
+        return self.memory((weight * seen).sum(2))[0]
 
 
 class AVENet(ParsingModel):
@@ -70,21 +58,20 @@ class AVENet(ParsingModel):
     """
 
     Settings = AVENetSettings
-    approximate = True
     modalities = MODALITIES
 
     def __init__(self, settings: AVENetSettings, classes: int) -> None:
         super().__init__()
         width, hidden = settings.width, settings.hidden
-        self.encoders = nn.ModuleDict({"audio": AudioMemory(hidden), "visual": GuidedVisualMemory(width, hidden)})
+        memory = nn.LSTM(AUDIO_WIDTH, hidden, batch_first=True, bidirectional=True)
+        self.encoders = nn.ModuleDict({"audio": memory, "visual": GuidedVisualMemory(width, hidden)})
         self.prob = nn.ModuleDict({name: nn.Linear(2 * hidden, classes) for name in MODALITIES})
 
     def forward(self, batch: Batch) -> ParsingOutput:
         audio = batch.modality("audio")
-        e_a, e_v = self.encoders["audio"](audio), self.encoders["visual"](batch.modality("visual"), audio)
+        e_a, e_v = self.encoders["audio"](audio)[0], self.encoders["visual"](batch.modality("visual"), audio)
         frame_prob = torch.stack([self.prob["audio"](e_a), self.prob["visual"](e_v)], 2).sigmoid()
-        p_a, p_v = frame_prob.amax(1).unbind(1)
-        return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, e_a=e_a, e_v=e_v, f_a=e_a, f_v=e_v)
+        return loudest(frame_prob, e_a, e_v, e_a, e_v)
 
 
 MODEL = AVENet

@@ -69,8 +69,7 @@ class ReferenceSettings(ModelSettings):
 class Model(nn.Module):
     """A network over named modalities; subclasses register one encoder per modality in `encoders`.
 
-    `Settings` is the class of the settings that the network is built of. A module of a network ends with
-    `MODEL = <its class>`.
+    `Settings`: of what it is built. A module of a network ends with `MODEL = <its class>`.
     """
 
     Settings: ClassVar[type[ModelSettings]]
@@ -112,10 +111,10 @@ class Model(nn.Module):
 
 
 class ImageModel(Model):
-    """A network of encoders of images, initialised as the OGM-GE reference code does (Peng et al. 2022).
+    """A network of encoders of images, initialised as the OGM-GE code does (Peng et al. 2022, Xia et al. 2023).
 
-    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1 and
-    bias 0. Xia et al. 2023 build upon that code. A module registered later never changes the draws of an earlier one.
+    Convolutions: Kaiming-normal, fan-out, ReLU gain. Linear layers: Xavier-normal, bias 0. Batch norm: weight 1, bias
+    0. A module registered later never changes the draws of an earlier one.
     """
 
     @classmethod
@@ -140,22 +139,21 @@ class ImageModel(Model):
 
 def names() -> list[str]:
     """Names of all networks on disk, sorted: of the modules with a MODEL."""
-    found = (path for path in Path(__file__).parent.glob("*.py") if "\nMODEL = " in path.read_text(encoding="utf-8"))
-    return sorted(path.stem.replace("_", "-") for path in found)
+    networks = (path for path in Path(__file__).parent.glob("*.py") if "\nMODEL = " in path.read_text(encoding="utf-8"))
+    return sorted(path.stem.replace("_", "-") for path in networks)
 
 
 def load(name: str, where: str = "") -> type[Model]:
-    """The class of the network `name`; raises UserError, which begins with `where`, when there is none.
+    """The class of the network `name`: `fusion-net` lives in `avbalance.models.fusion_net`.
 
-    `fusion-net` lives in `avbalance.models.fusion_net`: adding a file with a MODEL adds a network.
+    Raises UserError, which begins with `where`, when there is none.
     """
     known = names()
     if name not in known:
         raise UserError(
             f"{where and f'{where}: '}no model named {name!r}{nearest(str(name), known)}; there are {listed(known)}."
         )
-    model: type[Model] = importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
-    return model
+    return importlib.import_module(f"avbalance.models.{name.replace('-', '_')}").MODEL
 
 
 def read_settings(given: Mapping[str, Any], where: str = "model") -> ModelSettings:

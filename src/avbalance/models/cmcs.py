@@ -39,16 +39,12 @@ def mean_pairwise_cosine(activation: Tensor) -> Tensor:
 class CMCS(ParsingModel):
     """K branches classify every segment, with a background class, and are averaged; the audio input is never read.
 
-    Segment probabilities are softmax-normalised over the classes and background, so that two events of one segment
-    compete; the video's are pooled by attention over time. `auxiliary` is `diversity` times the branches' mean pairwise
-    cosine.
-
-    Approximate: the adaptation to this task whose numbers are published has no public code; pooling and the weight of
-    the diversity loss are decisions, the original's search for context clips is left out.
+    Softmax over classes and background, so that two events of one segment compete; the video's are pooled by attention
+    over time; `auxiliary` is `diversity` times the branches' mean pairwise cosine. Approximate: the adaptation to this
+    task whose numbers are published has no public code; pooling and weight are decisions, context clips are left out.
     """
 
     Settings = CMCSSettings
-    approximate = True
     modalities = ("visual",)
 
     def __init__(self, settings: CMCSSettings, classes: int) -> None:

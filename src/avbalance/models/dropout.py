@@ -32,9 +32,4 @@ class Dropout(nn.Module):
         self.share = share
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return values of the same shape."""
         return dropout(values, self.share, self.training)
-
-    def extra_repr(self) -> str:
-        """Return the share, as printed networks show it."""
-        return f"share={self.share}"

@@ -40,9 +40,8 @@ class EncoderSettings(ModelSettings):
 class ConvolutionalEncoder(nn.Module):
     """Three 3x3 convolutions of stride 2 and w, 2w, 4w channels, then a 1x1 convolution to `dimension` channels.
 
-    Each is followed by batch norm and ReLU. Input `(N, in_channels, H, W)` of any size, output of `forward`
-    `(N, dimension, H / 8, W / 8)`, rounded up and not pooled, as ResNet18 leaves its maps. Ours, for data on which
-    ResNet-18 would cost much and say no more; the papers use none like it.
+    Each with batch norm and ReLU. Input `(N, in_channels, H, W)`, output `(N, dimension, H / 8, W / 8)`, rounded up and
+    not pooled. Ours, for data on which ResNet-18 would cost much and say no more.
     """
 
     def __init__(self, in_channels: int, width: int, dimension: int) -> None:
@@ -56,8 +55,7 @@ class ConvolutionalEncoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps: Tensor = self.layers(images)
-        return maps
+        return self.layers(images)
 
 
 def build_encoder(modality: str, settings: EncoderSettings) -> ResNet18 | ConvolutionalEncoder:

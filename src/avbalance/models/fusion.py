@@ -51,12 +51,24 @@ class ConcatFusion(nn.Module):
         )
 
 
-class FilmFusion(nn.Module):
+class _JoinedHead(nn.Module):
+    """A head of both features, whose logits for one modality have a zero vector in the other's place."""
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map two features `(B, D)` to fused, first and second logits `(B, C)`."""
+        zero = torch.zeros_like(first)
+        return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
+
+    def fuse(self, first: Tensor, second: Tensor) -> Tensor:
+        """The fused logits `(B, C)`."""
+        raise NotImplementedError
+
+
+class FilmFusion(_JoinedHead):
     """The first modality scales and shifts the second: `W (gamma(x_1) * x_2 + beta(x_1)) + b`.
 
-    A modality's logits come from the same head with a zero vector in the other's place. Decision of this
-    repository: the reference code's slices of W do not fit the features' width. While the biases of the
-    condition are still 0, as at initialisation, the second modality's logits are therefore constant.
+    Decision: the reference code's slices of W do not fit. While the condition's biases are 0, as at initialisation, the
+    second modality's logits are constant.
     """
 
     def __init__(self, dimension: int, classes: int) -> None:
@@ -64,23 +76,13 @@ class FilmFusion(nn.Module):
         self.condition = nn.Linear(dimension, 2 * dimension)
         self.linear = nn.Linear(dimension, classes)
 
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map two features `(B, D)` to fused, first and second logits `(B, C)`."""
-        zero = torch.zeros_like(first)
-        return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
-
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
-        """The fused logits `(B, C)`."""
         gamma, beta = self.condition(first).chunk(2, dim=1)
-        logits: Tensor = self.linear(gamma * second + beta)
-        return logits
+        return self.linear(gamma * second + beta)
 
 
-class GatedFusion(nn.Module):
-    """The first modality gates the second: `W (sigmoid(P_1 x_1 + c_1) * (P_2 x_2 + c_2)) + b`.
-
-    A modality's logits come from the same head with a zero vector in the other's place, as in FilmFusion.
-    """
+class GatedFusion(_JoinedHead):
+    """The first modality gates the second: `W (sigmoid(P_1 x_1 + c_1) * (P_2 x_2 + c_2)) + b`."""
 
     def __init__(self, dimension: int, classes: int) -> None:
         super().__init__()
@@ -88,15 +90,8 @@ class GatedFusion(nn.Module):
         self.second = nn.Linear(dimension, dimension)
         self.linear = nn.Linear(dimension, classes)
 
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map two features `(B, D)` to fused, first and second logits `(B, C)`."""
-        zero = torch.zeros_like(first)
-        return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
-
     def fuse(self, first: Tensor, second: Tensor) -> Tensor:
-        """The fused logits `(B, C)`."""
-        logits: Tensor = self.linear(torch.sigmoid(self.first(first)) * self.second(second))
-        return logits
+        return self.linear(torch.sigmoid(self.first(first)) * self.second(second))
 
 
 FUSIONS: dict[str, type[SumFusion] | type[ConcatFusion] | type[FilmFusion] | type[GatedFusion]] = {

@@ -36,12 +36,9 @@ class FusionNetSettings(EncoderSettings):
 class FusionNet(ImageModel):
     """Two encoders joined by a fusion head; the prediction is the fused logits.
 
-    The scores of a modality are the fusion head's logits for it alone or, with `unimodal_heads`, those of a
-    linear head of its own (Wang et al. 2020). Those heads are registered last: a network with them starts from the
-    same encoders and fusion head as one without.
-
-    A network with unimodal heads also takes a batch that carries one modality only; the other encoder is then
-    not run and the logits are that modality's scores.
+    A modality's scores are the fusion head's logits for it alone or, with `unimodal_heads`, those of a linear head of
+    its own (Wang et al. 2020), registered last: the other weights start as without. Such a network also takes a batch
+    of one modality, whose scores are then the logits.
     """
 
     Settings = FusionNetSettings
@@ -58,7 +55,6 @@ class FusionNet(ImageModel):
             self.unimodal_heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in self.modalities})
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Fused logits and both modalities' scores, or those of one when the other is absent."""
         if self.unimodal_heads is not None and (batch.audio is None) != (batch.visual is None):
             present = "audio" if batch.visual is None else "visual"
             feature = self._encode(present, batch)

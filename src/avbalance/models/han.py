@@ -99,17 +99,8 @@ class HANNet(ParsingModel):
         frame_prob = prob.sigmoid()
         pooled = attentive_pooling(frame_prob, frame_att, av_att)
         measured = self._measure({"audio": e_a, "visual": e_v})
-        return ParsingOutput(
-            frame_prob,
-            *pooled,
-            e_a=e_a,
-            e_v=e_v,
-            f_a=f_a,
-            f_v=f_v,
-            s_a=measured.get("audio"),
-            s_v=measured.get("visual"),
-            frame_att=frame_att,
-        )
+        scores = measured.get("audio"), measured.get("visual")
+        return ParsingOutput(frame_prob, *pooled, e_a, e_v, f_a, f_v, *scores, frame_att)
 
     def _measure(self, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not self.msdu:

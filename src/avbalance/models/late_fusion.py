@@ -37,10 +37,10 @@ class LateFusionSettings(AudioTrunkSettings, StoredFeatureSettings):
 class LateFusion(CutModel):
     """400 video and 512 audio values make 912, on which three linear layers predict.
 
-    Decision: video first. With one modality it is the unimodal version: the only difference is the width of the first
-    layer of the head. It is trained from scratch by itself. 26 classes and features of 400 values, which the video
-    sub-network leaves as they are: 5,448,042 parameters, video only 138,906, audio only 5,345,642; then no parameter
-    belongs to the group "visual". Other features pass a linear layer, of 819,600 parameters for 2,048 values.
+    Decision: video first. With one modality it is the unimodal version, trained from scratch by itself: only the first
+    width of the head differs. 26 classes and features of 400 values, left as they are: 5,448,042 parameters, video only
+    138,906, audio only 5,345,642; no parameter then belongs to "visual". Other features pass a linear layer, of 819,600
+    parameters for 2,048 values.
     """
 
     Settings = LateFusionSettings

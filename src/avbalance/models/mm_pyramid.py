@@ -65,8 +65,7 @@ class WindowAttention(nn.Module):
             place = torch.arange(query.shape[1], device=query.device)
             logits = logits.masked_fill((place[:, None] - place).abs() > self.reach, -math.inf)
         attended = self.dropout(logits.softmax(-1)) @ v
-        joined: Tensor = self.out(attended.transpose(1, 2).flatten(2))
-        return joined
+        return self.out(attended.transpose(1, 2).flatten(2))
 
     def _split(self, tensor: Tensor) -> Tensor:
         return tensor.view(*tensor.shape[:2], self.heads, -1).transpose(1, 2)
@@ -88,8 +87,7 @@ class PreNormLayer(nn.Module):
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
         attended = query + self.dropout(self.attention(self.norm_query(query), memory))
         step = self.contract(self.dropout(self.expand(self.norm_attended(attended)).relu()))
-        result: Tensor = attended + self.dropout(step)
-        return result
+        return attended + self.dropout(step)
 
 
 class PyramidBranch(nn.Module):

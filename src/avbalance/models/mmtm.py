@@ -18,12 +18,9 @@ def hidden_width(first_channels: int, second_channels: int, reduction: int = 4) 
 class MMTM(nn.Module):
     """Squeeze both modalities, mix them in a shared layer, gate each modality's channels.
 
-    With squeeze vectors `q_m (B, C_m)`: `h = relu(S [q_0; q_1] + s)`, `g_m = sigmoid(E_m h + e_m)`, a map is
-    multiplied by its gate. The gates carry no factor 2. Channels of both modalities are equal here, which
-    makes 4 C^2 + 3 C parameters at reduction 4.
-
-    Buffers, saved with the weights: `gate_mean_<m> (C,)` with `gate_count`, the cumulative mean over all training
-    forwards of the batch-mean gate of m.
+    With squeeze vectors `q_m (B, C_m)`: `h = relu(S [q_0; q_1] + s)`, `g_m = sigmoid(E_m h + e_m)`; no factor 2. Equal
+    channels make 4 C^2 + 3 C parameters at reduction 4. Buffers: `gate_mean_<m> (C,)` with `gate_count`, the cumulative
+    mean over all training forwards of the batch-mean gate of m.
     """
 
     def __init__(self, modalities: tuple[str, ...], channels: int, reduction: int = 4) -> None:
@@ -39,8 +36,7 @@ class MMTM(nn.Module):
     def forward(self, squeezes: dict[str, Tensor], cared: str | None = None) -> dict[str, Tensor]:
         """The gates `(B, C)` for squeeze vectors `(B, C)`, both keyed by modality.
 
-        In training mode every call updates the running mean gates, and `cared` replaces that modality's gate by its
-        running mean (this call included), detached. In evaluation mode `cared` is ignored.
+        In training every call updates the running means, and `cared` replaces that modality's gate by its mean.
         """
         gates = self.gates(squeezes)
         if self.training:

@@ -37,12 +37,10 @@ class MMTMNetSettings(EncoderSettings):
 class MMTMNet(ImageModel):
     """An encoder per modality, an MMTM block after each of `mmtm_stages`, and a linear head per branch.
 
-    Stages are ResNet-18's four, or the four layers of the convolutional encoder. Audio maps are `(B, C, h, w)`, visual
-    maps `(B*K, C, h', w')`; a visual map is squeezed over its K frames as well and all frames of a sample share its
-    gate. Prediction logits are the mean of the branches' logits; with head "concat" (the form of BalanceBenchmark)
-    those of one linear head on both features, whose halves are the scores.
-
-    `cared` names the modality whose gates are replaced by their running mean in training; None in regular steps.
+    Stages are ResNet-18's four, or the four layers of the convolutional encoder. A visual map `(B*K, C, h, w)` is
+    squeezed over its K frames as well, which share its gate. Prediction logits are the mean of the branches'; with head
+    "concat" (the form of BalanceBenchmark) those of one linear head on both features. `cared`: whose gates are replaced
+    by their running mean.
     """
 
     Settings = MMTMNetSettings
@@ -68,7 +66,6 @@ class MMTMNet(ImageModel):
             self.joint_head = ConcatFusion(dimension, classes)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Prediction logits, the branches' scores and their features."""
         features = self._features({name: batch.modality(name) for name in self.modalities})
         if self.joint_head is not None:
             logits, audio, visual = self.joint_head(features["audio"], features["visual"])

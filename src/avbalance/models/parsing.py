@@ -7,7 +7,7 @@ which the events heard and the events seen are predicted, learnt from the video'
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -36,15 +36,13 @@ class WidthSettings(ModelSettings):
 class ParsingOutput(ModelOutput):
     """Segment and video probabilities of B videos, T segments, C classes; modality index 0 is audio, 1 visual.
 
-    `frame_prob (B, T, 2, C)`; video level `P`, `p_a`, `p_v` `(B, C)`: used as probabilities, without a further sigmoid,
-    though P may exceed 1. `e_a`, `e_v` `(B, T, D)`: encoder outputs; `f_a`, `f_v` `(B, T, D)`: after cross-modal
-    attention and before any dropout ahead of the heads. `s_a`, `s_v` `(B, C)`: scores of the measuring heads (MSDU), if
-    the model has them. `frame_att (B, T, 2, C)`: logits of the attention over time, if it has one. `auxiliary`: the
-    model's own weighted regulariser, a scalar to be added to the loss, if it has one.
+    `frame_prob (B, T, 2, C)`; video level `P`, `p_a`, `p_v` `(B, C)`, probabilities though P may exceed 1. `e_a`, `e_v`
+    `(B, T, D)`: encoder outputs; `f_a`, `f_v`: after cross-modal attention, before dropout. Where the model has them:
+    `s_a`, `s_v` `(B, C)`, scores of the measuring heads (MSDU); `frame_att (B, T, 2, C)`, logits of the attention over
+    time; `auxiliary`, a weighted regulariser to be added to the loss.
 
-    A modality that the model does not see has probabilities 0 and features of width 0. The fields of ModelOutput are
-    filled from these: logits and scores are log-odds of P, p_a and p_v (finite at 0 and 1), features are the encoder
-    outputs' means over time.
+    An unseen modality has probabilities 0 and features of width 0. logits and scores are log-odds of P, p_a and p_v
+    (finite at 0 and 1), features the encoder outputs' means over time.
     """
 
     logits: Tensor = field(init=False)
@@ -81,9 +79,7 @@ def _log_odds(probability: Tensor) -> Tensor:
 
 
 class ParsingModel(Model):
-    """A network that parses videos; `approximate` marks a re-implementation without public code to follow."""
-
-    approximate: ClassVar[bool] = False
+    """A network that parses videos."""
 
     def forward(self, batch: Batch) -> ParsingOutput:
         """Parse audio `(B, T, 128)` and visual `(B, T, 2560)`, the frame features followed by the clip features."""
@@ -98,15 +94,13 @@ class AudioEncoder(nn.Module):
         self.fc_a = nn.Linear(AUDIO_WIDTH, width)
 
     def forward(self, audio: Tensor) -> Tensor:
-        encoded: Tensor = self.fc_a(audio)
-        return encoded
+        return self.fc_a(audio)
 
 
 class VisualEncoder(nn.Module):
     """Frame and clip features `(B, T, 2048 + 512)` to `(B, T, D)`; affine, no activation.
 
-    The reference code (YapengTian/AVVP-ECCV20) maps each of the 8 frames of a second and then averages. The map being
-    affine, averaging the frames first, as the batches do, gives the same up to rounding.
+    The reference code averages the mapped 8 frames of a second; averaging them first gives the same up to rounding.
     """
 
     def __init__(self, width: int) -> None:
@@ -117,16 +111,14 @@ class VisualEncoder(nn.Module):
 
     def forward(self, visual: Tensor) -> Tensor:
         frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
-        encoded: Tensor = self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
-        return encoded
+        return self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(clips)], dim=-1))
 
 
 class HybridAttention(nn.Module):
     """A post-norm layer whose queries attend to their own sequence and to the other modality's (Tian et al. 2020).
 
-    `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each. The
-    same weights serve both directions. The two further LayerNorms that the encoders of the reference code own and never
-    apply (4 D parameters) are left out.
+    `h = LayerNorm(q + drop(cross) + drop(self))`, `out = LayerNorm(h + drop(W2 drop(ReLU(W1 h))))`, one head each; the
+    same weights serve both directions. Two more LayerNorms of the reference code are never applied (4 D parameters).
     """
 
     def __init__(self, width: int, dropout: float) -> None:
@@ -146,8 +138,7 @@ class HybridAttention(nn.Module):
             attended = attended + self.dropout(_attend(self.cross_attention, query, other))
         attended = self.norm_attended(attended)
         step = self.contract(self.dropout(self.expand(attended).relu()))
-        result: Tensor = self.norm_out(attended + self.dropout(step))
-        return result
+        return self.norm_out(attended + self.dropout(step))
 
     def both(self, audio: Tensor, visual: Tensor, with_ca: bool = True) -> tuple[Tensor, Tensor]:
         """Return audio attending to visual and visual attending to audio, both from the unmodified inputs.
@@ -161,8 +152,7 @@ class HybridAttention(nn.Module):
 def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
     """What `attention`, of one head and batch first, makes of `query (B, T, D)` and `memory (B, S, D)`.
 
-    Written out, since the module's own forward costs more than its mathematics here, and its fused kernels are not
-    deterministic everywhere.
+    Written out: the module's own forward costs more here, and its fused kernels are not deterministic everywhere.
     """
     width = query.shape[-1]
     if not attention.training and not torch.is_grad_enabled() and query.shape[:2].numel() > _MANY * width:
@@ -175,8 +165,7 @@ def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> 
         keys, values = linear(memory, weight[width:], bias[width:]).chunk(2, -1)
     share = torch.bmm(wanted * width**-0.5, keys.transpose(1, 2)).softmax(-1)
     share = dropout(share, attention.dropout, attention.training)
-    attended: Tensor = attention.out_proj(torch.bmm(share, values))
-    return attended
+    return attention.out_proj(torch.bmm(share, values))
 
 
 def _attend_folded(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> Tensor:
@@ -191,8 +180,7 @@ def _attend_folded(attention: nn.MultiheadAttention, query: Tensor, memory: Tens
     likeness = torch.bmm(query @ (to_query.T @ to_key), memory.transpose(1, 2))
     share = (likeness + (memory @ (to_key.T @ bias_query)).unsqueeze(1)) * query.shape[-1] ** -0.5
     values = memory @ (out.weight @ to_value).T
-    attended: Tensor = torch.bmm(share.softmax(-1), values) + (out.weight @ bias_value + out.bias)
-    return attended
+    return torch.bmm(share.softmax(-1), values) + (out.weight @ bias_value + out.bias)
 
 
 class Heads(nn.Module):
@@ -228,26 +216,17 @@ class MeasuringHeads(nn.Module):
 
 def measured_scores(heads: Heads | MeasuringHeads, encoded: Tensor) -> Tensor:
     """Pool what the heads say of encoder outputs `(B, T, D)`: scores `(B, C)`, by attention over time alone."""
-    scores: Tensor = (heads.frame_att(encoded).softmax(1) * heads.prob(encoded).sigmoid()).sum(1)
-    return scores
+    return (heads.frame_att(encoded).softmax(1) * heads.prob(encoded).sigmoid()).sum(1)
 
 
-class Pooled(NamedTuple):
-    """Video probabilities `(B, C)`: of both modalities together, of audio, of visual."""
+def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """P, p_a and p_v `(B, C)` of segment probabilities; all arguments `(B, T, 2, C)`, the latter two logits.
 
-    P: Tensor
-    p_a: Tensor
-    p_v: Tensor
-
-
-def attentive_pooling(frame_prob: Tensor, frame_att: Tensor, av_att: Tensor) -> Pooled:
-    """Pool segment probabilities, all arguments `(B, T, 2, C)`, the latter two logits (Tian et al. 2020, section 4.3).
-
-    Attention over time is a softmax over segments within each modality, attention over modalities a softmax over the
-    two. p_a and p_v are convex combinations over time; the weights of P need not sum to 1.
+    Attention over time is a softmax over segments within each modality, attention over modalities one over the two
+    (Tian et al. 2020, section 4.3). p_a and p_v are convex combinations over time; the weights of P need not sum to 1.
     """
     temporal = frame_att.softmax(1) * frame_prob
-    return Pooled((temporal * av_att.softmax(2)).sum((1, 2)), temporal[:, :, 0].sum(1), temporal[:, :, 1].sum(1))
+    return (temporal * av_att.softmax(2)).sum((1, 2)), temporal[:, :, 0].sum(1), temporal[:, :, 1].sum(1)
 
 
 def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -261,22 +240,19 @@ def head_logits(heads: Heads | tuple[Heads, Heads], audio: Tensor, visual: Tenso
     return prob, frame_att, av_att
 
 
+def loudest(frame_prob: Tensor, e_a: Tensor, e_v: Tensor, f_a: Tensor, f_v: Tensor) -> ParsingOutput:
+    """The output of a network in which a video's probability is that of its highest segment."""
+    p_a, p_v = frame_prob.amax(1).unbind(1)
+    return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, e_a, e_v, f_a, f_v)
+
+
 def one_modality(modality: str, frame_prob: Tensor, video_prob: Tensor, encoded: Tensor) -> ParsingOutput:
     """The output of a network that sees one modality: `frame_prob (B, T, C)`, `video_prob (B, C)`, `(B, T, D)`."""
-    unseen, nothing, empty = torch.zeros_like(frame_prob), torch.zeros_like(video_prob), encoded[..., :0]
-    audible = modality == "audio"
-    first, second = (frame_prob, unseen) if audible else (unseen, frame_prob)
-    e_a, e_v = (encoded, empty) if audible else (empty, encoded)
-    return ParsingOutput(
-        frame_prob=torch.stack([first, second], 2),
-        P=video_prob,
-        p_a=video_prob if audible else nothing,
-        p_v=nothing if audible else video_prob,
-        e_a=e_a,
-        e_v=e_v,
-        f_a=e_a,
-        f_v=e_v,
-    )
+    order = 1 if modality == "audio" else -1  # audio is the first of each pair
+    segments = torch.stack([frame_prob, torch.zeros_like(frame_prob)][::order], 2)
+    p_a, p_v = [video_prob, torch.zeros_like(video_prob)][::order]
+    e_a, e_v = [encoded, encoded[..., :0]][::order]
+    return ParsingOutput(segments, video_prob, p_a, p_v, e_a, e_v, f_a=e_a, f_v=e_v)
 
 
 def two_encoders(width: int) -> nn.ModuleDict:

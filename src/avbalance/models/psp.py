@@ -72,10 +72,9 @@ class AudioPath(nn.Module):
 class GuidedAttention(nn.Module):
     """Audio-guided attention over image positions (AVGA, Tian et al. 2018).
 
-    `z = w tanh(U relu(A v) + G relu(H a))` per position, and a softmax over positions weighs the raw features v.
-    `guide` says what the values G relu(H a) belong to: "unit", one to each hidden unit, the same at all positions, as
-    Tian et al. write it; or "position", one to each position, the same in all units, as jasongief/PSP_CVPR_2021
-    computes it, where both axes have length 49. Decision: the published formula is the default.
+    `z = w tanh(U relu(A v) + G relu(H a))` per position; a softmax over positions weighs the raw features v. `guide`: G
+    relu(H a) has one value for each hidden "unit", the same at all positions, as Tian et al. write it (the default), or
+    one for each "position", the same in all units, as jasongief/PSP_CVPR_2021 computes it.
     """
 
     def __init__(self, settings: PSPSettings) -> None:
@@ -102,8 +101,7 @@ class GuidedAttention(nn.Module):
         heard = self.heard(self.hear(audio).relu()).unsqueeze(3 if self.guide == "position" else 2)
         seen = self.seen(self.see(positions).relu())
         weight = self.score((seen + heard).tanh()).softmax(2)
-        attended: Tensor = (weight * positions).sum(2)
-        return attended
+        return (weight * positions).sum(2)
 
 
 class VisualPath(nn.Module):
@@ -117,8 +115,7 @@ class VisualPath(nn.Module):
 
     def forward(self, audio: Tensor, maps: Tensor) -> Tensor:
         """The encoded seconds `(B, T, 2 W)`."""
-        encoded: Tensor = self.memory(self.project(self.attention(audio, maps)))[0]
-        return encoded
+        return self.memory(self.project(self.attention(audio, maps)))[0]
 
 
 class Propagation(nn.Module):
@@ -142,8 +139,7 @@ class Propagation(nn.Module):
         return self.norm(self._map("audio_out", seen)), self.norm(self._map("visual_out", heard))
 
     def _map(self, name: str, features: Tensor) -> Tensor:
-        mapped: Tensor = self.dropout(self.get_submodule(name)(features).relu())
-        return mapped
+        return self.dropout(self.get_submodule(name)(features).relu())
 
 
 def pruned(beta: Tensor, threshold: float) -> Tensor:
@@ -153,19 +149,16 @@ def pruned(beta: Tensor, threshold: float) -> Tensor:
     """
     shares = beta / (beta.sum(-1, keepdim=True) + 1e-8)
     kept = shares * (shares > threshold)
-    result: Tensor = kept / (kept.sum(-1, keepdim=True) + 1e-8)
-    return result
+    return kept / (kept.sum(-1, keepdim=True) + 1e-8)
 
 
 class PSPNet(Model):
     """Guided attention, memories, one PSP block, and a classifier of the mean of both modalities.
 
-    Output: logits `(B, T, C)`; scores, the same classifier on each modality's features, without gradient; features a*
-    and v* `(B, T, 2 W)`. Decision: PSP has no unimodal scores; these are the nearest to what its classifier sees.
-
-    1,548,657 parameters at the default sizes and 29 classes. The 1,667,251 of the public code contain 118,594 of layers
-    that its forward pass never uses and that do not exist here. PyTorch's default initialisation in the projections and
-    memories, Xavier-uniform weights elsewhere. Groups: audio is its path; visual its path with the guided attention.
+    Output: logits `(B, T, C)`; scores, the same classifier on each modality's features, without gradient (decision: PSP
+    has no unimodal scores); features a* and v* `(B, T, 2 W)`. 1,548,657 parameters at the default sizes and 29 classes;
+    the 1,667,251 of the public code contain 118,594 of layers that nothing uses. PyTorch's default initialisation in
+    projections and memories, Xavier-uniform elsewhere. Groups: audio's path; visual's with the guided attention.
     """
 
     Settings = PSPSettings

@@ -66,8 +66,7 @@ class AudioTrunk(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         audio = audio.mT.unsqueeze(1) if audio.ndim == 3 else audio
         maps = self.convolution(checked(audio, self.shape, "audio")).relu()
-        features: Tensor = self.linear(maps.flatten(1)).relu()
-        return features
+        return self.linear(maps.flatten(1)).relu()
 
 
 class VisualTrunk(nn.Module):
@@ -92,8 +91,7 @@ class LinearBranch(nn.Module):
         self.linear = nn.Linear(math.prod(shape), width)
 
     def forward(self, tensor: Tensor) -> Tensor:
-        features: Tensor = self.linear(checked(tensor, self.shape, self.what).flatten(1)).relu()
-        return features
+        return self.linear(checked(tensor, self.shape, self.what).flatten(1)).relu()
 
 
 def checked(tensor: Tensor, shape: tuple[int, ...], modality: str) -> Tensor:
@@ -118,15 +116,13 @@ class CutModel(Model):
 
     def encode(self, name: str, tensor: Tensor) -> Tensor:
         """The features `(B, D)` of one modality's input."""
-        features: Tensor = self.encoders[name](tensor)
-        return features
+        return self.encoders[name](tensor)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """The features of every modality, in the order in which they are concatenated."""
         return {name: self.encode(name, batch.modality(name)) for name in self.modalities}
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Logits, features and, of a unimodal network, scores."""
         return self.output(self.features(batch))
 
     def output(self, features: dict[str, Tensor]) -> ModelOutput:

@@ -40,13 +40,9 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """ResNet-18 encoder (He et al. 2016): a stem and stages of w, 2w, 4w, 8w channels, two basic blocks each.
 
-    Width 64 with the "imagenet" stem (7x7 convolution of stride 2, 3x3 max pool of stride 2) is the network
-    of the papers: 11,170,240 parameters for one input channel, 11,176,512 for three. The "small" stem (one
-    3x3 convolution of stride `stem_stride`, 1 or 2, no pool) keeps enough resolution on inputs of about
-    32x32; it and widths below 64 are for generated stand-in data and are named in the run's settings.
-
-    Input `(N, in_channels, H, W)`, output of `forward` `(N, 8w, h, w')`, not pooled; NCHW and channels-last
-    both work.
+    Width 64 with the "imagenet" stem is the network of the papers: 11,170,240 parameters for one input channel,
+    11,176,512 for three. The "small" stem (one 3x3 convolution of stride `stem_stride`, no pool) keeps resolution on
+    inputs of about 32x32, for generated data. `forward`: `(N, in_channels, H, W)` to `(N, 8w, h, w')`, not pooled.
     """
 
     def __init__(self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2) -> None:
@@ -96,10 +92,9 @@ def as_images(modality: str, tensor: Tensor) -> Tensor:
 
 
 def pool(maps: Tensor, samples: int) -> Tensor:
-    """One joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples`.
+    """One joint mean over frames, height and width: `(B*K, C, h, w)` to `(B, C)` for B = `samples` (OGM-GE code).
 
-    Temporal pooling is thus a mean (OGM-GE reference code). Audio is the case K = 1. The gradient of `avg_pool2d` has
-    the memory layout of the maps: ReLU and batch norm before it run at full speed, which behind `mean` they do not.
+    The gradient of `avg_pool2d` has the memory layout of the maps: ReLU and batch norm before it run at full speed.
     """
     return functional.avg_pool2d(maps, maps.shape[2:]).view(samples, -1, maps.shape[1]).mean(1)
 

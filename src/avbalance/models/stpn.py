@@ -24,16 +24,13 @@ class STPNSettings(WidthSettings):
 class STPN(ParsingModel):
     """Class-agnostic attention lambda_t weighs the segments of a video; the audio input is never read.
 
-    The video's logits are the attention-weighted mean of the segments' logits, a segment's probability is its sigmoid
-    times lambda_t, and `auxiliary` is `sparsity` times the mean of |lambda|.
-
-    Approximate: the adaptation to this task whose numbers are published has no public code; decision: HAN's visual
-    encoder, and one stream instead of separate streams for appearance and motion. The weight of the sparsity loss is
+    The video's logits are the attention-weighted mean of the segments', a segment's probability is its sigmoid times
+    lambda_t, and `auxiliary` is `sparsity` times the mean of |lambda|. Approximate: the adaptation to this task whose
+    numbers are published has no public code; decision: HAN's visual encoder and one stream; the sparsity's weight is
     recalled from the original paper.
     """
 
     Settings = STPNSettings
-    approximate = True
     modalities = ("visual",)
 
     def __init__(self, settings: STPNSettings, classes: int) -> None:

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.declared import Count
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, ReferenceSettings
-from avbalance.models.parsing import ParsingOutput
+from avbalance.models.parsing import loudest
 
 EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 128, 1e-3, 1e-4, 0.3  # as when the stand-ins on a timeline were set by it
 
@@ -93,9 +93,7 @@ class SecondsNet(Model):
             scores = {name: each.log_softmax(2) for name, each in logits.items()}
             return ModelOutput(torch.stack(list(scores.values())).mean(0), scores, logits)
         frame_prob = torch.stack([logits[name].sigmoid() for name in self.modalities], 2)
-        p_a, p_v = frame_prob.amax(1).unbind(1)
-        heard, seen = (logits[name] for name in self.modalities)
-        return ParsingOutput(frame_prob, torch.maximum(p_a, p_v), p_a, p_v, heard, seen, heard, seen)
+        return loudest(frame_prob, *logits.values(), *logits.values())
 
 
 MODEL = SecondsNet

@@ -29,13 +29,11 @@ def linear_softmax_pooling(frame_prob: Tensor) -> Tensor:
 class TALNet(ParsingModel):
     """A bidirectional GRU over VGGish features and a sigmoid per class and segment; the visual input is never read.
 
-    Approximate: the adaptation to this task whose numbers are published has no public code. The original works on
-    spectrograms with convolutions; decision: a GRU on the VGGish features that all other methods get, and the pooling,
-    which is the method's key part.
+    Approximate: the adaptation to this task whose numbers are published has no public code. Decision: a GRU on the
+    VGGish features that all methods get, in place of convolutions on spectrograms; pooling is its key part.
     """
 
     Settings = TALNetSettings
-    approximate = True
     modalities = ("audio",)
 
     def __init__(self, settings: TALNetSettings, classes: int) -> None:

@@ -47,7 +47,6 @@ class TwinHAN(ParsingModel):
         return TwinOutput(**computed, peer=peer)
 
     def own(self, modality: str) -> list[nn.Module]:
-        """The modules of both networks that serve this modality alone."""
         return [*self.first.own(modality), *self.second.own(modality)]
 
 

@@ -34,7 +34,6 @@ class UnimodalNet(ImageModel):
         self.head = nn.Linear(encoder.dimension, classes)
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """The head's logits, which are also the modality's scores."""
         feature = encode(self.encoders[self.modality], self.modality, batch.modality(self.modality))
         logits = self.head(feature)
         return ModelOutput(logits, {self.modality: logits}, {self.modality: feature})

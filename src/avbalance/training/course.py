@@ -59,7 +59,6 @@ class Course:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` returned."""
         self.history = state["history"]
         self.confidence = {name: [row.numpy() for row in rows] for name, rows in state["confidence"].items()}
         self.best = {part: Kept(**kept) for part, kept in state["best"].items()}

@@ -32,13 +32,12 @@ IN_MEMORY_BYTES = 1 << 28  # stores up to this size are read once; larger ones s
 class Clips:
     """Usable clips of one data set, in manifest order: all `modalities` that are read decodable.
 
-    `audio` (N', F, T) float16 is a store of spectrograms and `visual` (N', frames, S, S, 3) uint8 one of frames, or
-    (N', D) float16 one of a vector per clip; or both hold float16 vectors per segment, (N', T, ...), and nothing is a
-    spectrogram. Without pictures `visual` is one vector of no values, to which all clips lead. `audio_rows`,
-    `visual_rows` (N,) lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and height, `losses`
-    clips lost by status. `black` (D,): what black frames become, where the store knows. `labelling`: the further
-    labelling that `labels` and `classes` are of, None for the first one. `label_matrix` (N, C) bool: all labels of a
-    clip. `truth`: manifest column -> (N, C, T) bool, active classes per second, where the data set has it.
+    `audio` (N', F, T) float16 spectrograms and `visual` (N', frames, S, S, 3) uint8, or (N', D) float16, one vector per
+    clip; or both vectors per second, (N', T, ...), not `spectrograms`; unread pictures are one vector of no values.
+    `audio_rows`, `visual_rows` (N,) lead into them. `counts` (N,) frames per clip, `sizes` (N, 2) original width and
+    height, `losses` clips lost by status, `black` (D,) what black frames become. `labelling`: that of `labels` and
+    `classes`, None for the first. `label_matrix` (N, C) bool: all labels. `truth`: manifest column -> (N, C, T) bool,
+    active classes per second.
     """
 
     ids: NDArray[np.str_]
@@ -207,8 +206,8 @@ def audio_scale(clips: Clips, indices: Indices) -> Scale:
 class BatchSource:
     """Batches of clips for one run: which modalities, which transforms, on which device.
 
-    `targets` has a label for every clip, on the CPU, first axis clips. `frames` is None where the visual store holds
-    vectors. `scale`: audio is standardised by it. With `drop_last` an epoch ends before its last, smaller batch.
+    `targets`: a label for every clip, on the CPU. `frames`: None where the visual store holds vectors. `scale`: audio
+    is standardised by it. With `drop_last` an epoch ends before its last, smaller batch.
     """
 
     clips: Clips
@@ -224,8 +223,7 @@ class BatchSource:
     def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
         """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
 
-        Batch b draws its augmentation from `batch_seeds[b]`. Reading ahead runs in a thread, so that a memory-mapped
-        store never stalls the device.
+        Batch b draws its augmentation from `batch_seeds[b]`.
         """
         order = np.random.default_rng(order_seed).permutation(indices)
         starts = range(0, self.batches(indices) * self.batch_size, self.batch_size)

@@ -29,9 +29,9 @@ _KEPT = ("model", "optimiser", "method", "course")  # what a resumed training ta
 class Trainer:
     """One model in training with one method.
 
-    `parts` maps train, val, test, ... to clip indices. Nothing here is selected by the test part; the confidences of
-    unimodal runs are recorded on all parts and are not looked at. `states` holds the finished run's weights: selected,
-    last and, where the test part is watched, best-test. `facts`: what the saved weights tell of this training.
+    `parts` maps train, val, test, ... to clip indices; nothing is selected by the test part. `states` holds the
+    finished run's weights: selected, last and, where the test part is watched, best-test. `facts`: what saved weights
+    tell of this training.
     """
 
     model: Model
@@ -85,10 +85,9 @@ class Trainer:
         )
 
     def fit_epochs(self, n: int, first_epoch: int, stream: str, schedule: bool) -> None:
-        """Train `n` epochs, numbered from `first_epoch`, on the random stream `stream`.
+        """Train `n` epochs, numbered from `first_epoch`, on the random stream `stream`; one that was killed goes on.
 
-        With `schedule` the learning rate follows the epochs; without, it stays that of `first_epoch`. A training
-        that was killed inside goes on from its last state.
+        With `schedule` the learning rate follows the epochs; without, it stays that of `first_epoch`.
         """
         self.stream, self.epoch = stream, first_epoch
         self._run(first_epoch, first_epoch + n, fixed_rate=None if schedule else self.protocol.rate(first_epoch))
@@ -130,8 +129,7 @@ class Trainer:
     def _epoch(self, epoch: int, index: int, totals: Losses, main: bool) -> Losses:
         """Steps of one epoch from batch `index` on, where the losses sum to `totals`; returns the mean losses.
 
-        A method may have left no clip to train on: then there is no step, and no mean (NaN). Raises UserError when the
-        mean of a step or more is not finite: nothing that follows from it would be a result.
+        Without a clip to train on there is no step, and no mean (NaN). Raises UserError for a mean that is not finite.
         """
         losses = torch.tensor(totals, dtype=torch.float64, device=self.device)
         indices = self.parts["train"]

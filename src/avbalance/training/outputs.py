@@ -83,11 +83,11 @@ def learning(trainer: Trainer) -> dict[str, Any]:
     own, guess = trainer.task.clip_scores(trainer.source.clips, val, trainer.outputs(val), metric)
     loss = guessing_loss(trainer.source.targets[torch.as_tensor(train)].numpy())
     selected = trainer.course.selected_epoch + 1
-    found = judged(trainer.history, metric, selected, trainer.protocol.epochs, own, guess, loss)
+    verdict = judged(trainer.history, metric, selected, trainer.protocol.epochs, own, guess, loss)
     if trainer.method.card.fits:
         kept = ("metric", "validation_clips", "value", "chance", "margin", "margin_error", "final_loss", "guess_loss")
-        return exempt("a reference, fitted without epochs", **{name: found[name] for name in kept})
-    return found
+        return exempt("a reference, fitted without epochs", **{name: verdict[name] for name in kept})
+    return verdict
 
 
 class Tensors(dict[str, torch.Tensor]):
@@ -102,11 +102,11 @@ def read_need(path: Path) -> Any:
         return read_json(path)
     try:
         with safe_open(path, "pt") as handle:
-            found = Tensors({name: handle.get_tensor(name) for name in handle.keys()})  # noqa: SIM118
-            found.facts = json.loads((handle.metadata() or {}).get(_METADATA, "{}"))
+            weights = Tensors({name: handle.get_tensor(name) for name in handle.keys()})  # noqa: SIM118
+            weights.facts = json.loads((handle.metadata() or {}).get(_METADATA, "{}"))
     except SafetensorError as error:
         raise UserError(f"{path}: not a readable safetensors file; delete it to have its run made again.") from error
-    return found
+    return weights
 
 
 def facts_of(settings: dict[str, Any], clips: Clips, parts: dict[str, Indices]) -> dict[str, Any]:

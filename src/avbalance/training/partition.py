@@ -27,13 +27,11 @@ def stratified_part(labels: Indices, fraction: float, purpose: int) -> NDArray[n
 
 
 def partition(split: NDArray[np.str_], labels: Indices, settings: DataSettings) -> dict[str, Indices]:
-    """Indices of the parts of one data set.
+    """Indices of the parts of one data set, of whose usable clips `split` (N,) and `labels` (N,) are.
 
-    `split` (N,) of train/val/test and `labels` (N,) are of the usable clips. Returns train, val, test and, with
-    `estimation_holdout` > 0, estimation (held out of train) and train-sample (as many clips of what is left in train;
-    the two sets of Gradient-Blending). Without an official validation part a stratified `validation_fraction` of train
-    becomes one. `train_part` "half-a" or "half-b" keeps one stratified half of train. Raises UserError when a part is
-    empty.
+    Returns train, val, test and, with `estimation_holdout` > 0, estimation (held out of train) and train-sample (as
+    many of the others; the two sets of Gradient-Blending). Without an official val a stratified `validation_fraction`
+    of train becomes one. `train_part` keeps one stratified half of train. Raises UserError when a part is empty.
     """
     train, val, test = (np.flatnonzero(split == name) for name in ("train", "val", "test"))
     if len(val) == 0:

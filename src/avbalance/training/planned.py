@@ -22,11 +22,10 @@ _PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items(
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run with one seed, as planned (see plan/trainings.py).
+    """One run with one seed, as planned (see plan/training.py).
 
-    settings: as written, read by training/settings.py. inputs: files of other runs by name; a run that finds an option
-    by validation has `choose`, the option and its value by the run that tried it. outputs: the files that are asked
-    for. code: digest of the code of this run alone, where the cell has several methods.
+    settings: as written. inputs: files of other runs by name. choose: of a run that finds an option by validation, the
+    option and its value by the run that tried it. code: digest of its own code, in a cell of several methods.
     """
 
     run: str
@@ -48,12 +47,12 @@ class PlannedRun:
 def run_key(run: PlannedRun, needs: dict[str, Path], data: str, device: torch.device) -> str:
     """Digest of what a finished run depends on: code, settings, seed, inputs, data, torch and kind of device.
 
-    Defaults of the protocol are spelt out: a run that names one is the run that leaves it out. An instruction set is
-    part of it where the environment pins one: a pinned run is never taken for another. Without a pin it is not: the
-    runs that a colleague finished on another processor stay valid, and their records name it.
+    Defaults of the protocol are spelt out. An instruction set is part of it where the environment pins one; otherwise
+    the runs that a colleague finished on another processor stay valid, and their records name it.
     """
     known = {name: sha256_file(path) for name, path in needs.items()}
-    return _key(run.method, run.seed, run.settings, known, run.code, data, device.type, pinned())
+    facts = {"needs": known, "code": run.code, "data": data, "device": device.type}
+    return _key(run.settings, pinned(), method=run.method, seed=run.seed, **facts)
 
 
 def recorded_key(record: Any) -> str:
@@ -65,36 +64,19 @@ def recorded_key(record: Any) -> str:
         job, device = record["job"], record["device"]
         needs = {name: record["inputs"][name] for name, path in job["reads"].items() if path.endswith(READABLE)}
         pins = device.get("instruction_set", {}).get("pinned", {})
-        facts = (needs, record["code"]["digest"], record["data"]["digest"], device["kind"], pins)
+        facts = {"needs": needs, "code": record["code"]["digest"], "data": record["data"]["digest"]}
+        facts |= {"device": device["kind"], "method": job["method"], "seed": job["seed"]}
         same_torch = record["versions"]["torch"] == versions()["torch"]
-        return _key(job["method"], job["seed"], record["settings"], *facts) if same_torch else ""
+        return _key(record["settings"], pins, **facts) if same_torch else ""
     except (KeyError, TypeError, AttributeError):
         return ""
 
 
-def _key(
-    method: str,
-    seed: int,
-    settings: dict[str, Any],
-    needs: dict[str, str],
-    code: str,
-    data: str,
-    device: str,
-    pins: dict[str, str],
-) -> str:
-    return digest_json(
-        {
-            "code": code,
-            "method": method,
-            "settings": {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}},
-            "seed": seed,
-            "needs": needs,
-            "data": data,
-            "torch": torch.__version__,
-            "device": device,
-            **({"instruction_set": pins} if pins else {}),
-        }
-    )
+def _key(settings: dict[str, Any], pins: dict[str, str], **facts: Any) -> str:
+    """Digest of method, seed, needs, code, data and device, the `facts`, with settings, pins and this torch."""
+    whole = {**settings, "protocol": {**_PROTOCOL, **settings["protocol"]}}
+    instruction_set = {"instruction_set": pins} if pins else {}
+    return digest_json({**facts, "settings": whole, "torch": torch.__version__, **instruction_set})
 
 
 def check_inputs(run: PlannedRun, source: Path) -> None:
@@ -108,13 +90,13 @@ def check_recipes(run: PlannedRun, stores: dict[str, Path | None]) -> None:
     """Raise UserError unless each store is of the recipe that the run's settings name, and absent where it is null."""
     for modality, folder in stores.items():
         wanted = run.settings["data"][f"{modality}_recipe"]
-        found = open_store(folder).card["recipe"]["name"] if folder else None
-        if found != wanted:
-            shown = f"{folder}: a store of recipe {found}" if folder else f"no {modality} store"
+        stored = open_store(folder).card["recipe"]["name"] if folder else None
+        if stored != wanted:
+            shown = f"{folder}: a store of recipe {stored}" if folder else f"no {modality} store"
             fix = f"the store of {wanted}" if wanted else f"no {modality} store"
             raise UserError(
                 f"{shown}, and run {run.run} is declared with {wanted or 'none'}; give it {fix}, or set "
-                f"data.{modality}_recipe to {found or 'null'}."
+                f"data.{modality}_recipe to {stored or 'null'}."
             )
 
 

@@ -33,9 +33,8 @@ def encoder_features(trainer: Trainer, indices: Indices) -> dict[str, Tensor]:
 def probe_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     """Modality -> logits (n, C) for the clips of a part, by a probe of that modality's encoder.
 
-    Each probe is a multinomial logistic regression (scikit-learn, C = 1) on features standardised by the training part,
-    on which it is fitted. A class without training clips gets the lowest logit of the row less 1, so that it is
-    never named. The trainer's model is used as it is.
+    A multinomial logistic regression (scikit-learn, C = 1) on features standardised by the training part, on which it
+    is fitted. A class without training clips gets the row's lowest logit less 1, so that it is never named.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -44,12 +43,12 @@ def probe_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     clips, train = trainer.source.clips, trainer.parts["train"]
     known = encoder_features(trainer, train)
     asked = encoder_features(trainer, trainer.parts[split])
-    found = {}
+    logits_of = {}
     for name, feature in known.items():
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_STEPS))
         model.fit(feature.double().numpy(), clips.labels[train])
         log_probability = torch.from_numpy(model.predict_log_proba(asked[name].double().numpy()))
         logits = (log_probability.min(dim=1, keepdim=True).values - 1).repeat(1, len(clips.classes))
         logits[:, model.classes_] = log_probability
-        found[name] = logits.float()
-    return found
+        logits_of[name] = logits.float()
+    return logits_of

@@ -24,9 +24,8 @@ class Progress:
             return
         self._shown = time.monotonic()
         of = f"/{epochs}" if epochs else f" of {stream}"
-        self._live(
-            f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{self._left(epoch + index / batches, epochs)}"
-        )
+        left = self._left(epoch + index / batches, epochs)
+        self._write(f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{left}", "")
 
     def epoch(self, stream: str, log: dict[str, Any], epochs: int, metric: str = "accuracy") -> None:
         """Show a finished epoch of the main training, with the metric that runs are selected by."""
@@ -35,19 +34,15 @@ class Progress:
             f"{self.label}: epoch {done}/{epochs}, loss {log['train_loss']:.4f}, "
             f"validation {metric} {log[f'val_{metric}']:.2f} %{self._left(done, epochs)}"
         )
-        self._live(text) if self.out.isatty() and done < epochs else self.note_line(text)
+        self._write(text, "" if self.out.isatty() and done < epochs else "\n")
 
     def note(self, text: str) -> None:
         """Show a remark on a line of its own."""
-        self.note_line(f"{self.label}: {text}")
+        self._write(f"{self.label}: {text}", "\n")
 
-    def note_line(self, text: str) -> None:
+    def _write(self, text: str, end: str) -> None:
         start = "\r\x1b[2K" if self.out.isatty() else ""
-        self.out.write(f"{start}{text}\n")
-        self.out.flush()
-
-    def _live(self, text: str) -> None:
-        self.out.write(f"\r\x1b[2K{text}")
+        self.out.write(f"{start}{text}{end}")
         self.out.flush()
 
     def _left(self, done: float, epochs: int | None) -> str:

@@ -32,8 +32,7 @@ class RunCache:
     def find(self, key: str, key_of: Callable[[Any], str] | None = None) -> Path | None:
         """The folder of a finished run, or None; a folder whose files do not match their hashes is removed.
 
-        key_of: tells the key of a run by its record. A folder whose record is that of another run is removed, too: what
-        `adopt` took over came from elsewhere.
+        So is one whose record is, by `key_of`, that of another run: what `adopt` took over came from elsewhere.
         """
         folder = self.root / key
         if not (folder / _CONTENTS).is_file():

@@ -17,9 +17,8 @@ from flowkeeper.files import atomic_path
 class Checkpoints:
     """Writes and reads the states of one run (`key`) and of the trainings inside it (`stream`).
 
-    A state that carries another key is ignored: it belongs to other settings, code or data. `every_s` seconds pass at
-    least between two writes, 0 writes at every opportunity. `after_save` is called after each: what it raises ends the
-    training at a point from which it can go on.
+    A state with another key is ignored. `every_s` seconds pass at least between two writes. `after_save` is called
+    after each: what it raises ends the training at a point from which it can go on.
     """
 
     folder: Path
@@ -52,8 +51,7 @@ class Checkpoints:
             return None
         if content.get("key") != self.key or content.get("stream") != stream:
             return None
-        state: dict[str, Any] = content["state"]
-        return state
+        return content["state"]
 
     def discard(self) -> None:
         """Remove all states of this run, and what a killed process left half written."""

@@ -31,8 +31,7 @@ class FrameOptions:
 def audio_window(spectrogram: Tensor, window: int | None, generator: torch.Generator | None) -> Tensor:
     """Cut `window` time frames out of (B, F, T): at random with a generator, else centred; (B, 1, F, window).
 
-    The OGM-GE loader for VGG-Sound takes 5 s of 10 s. It cuts the waveform; here the stored spectrogram is cut, which
-    differs in one frame at each end (padding).
+    OGM-GE's loader takes 5 s of a waveform of 10 s; a cut spectrogram differs in one frame at each end (padding).
     """
     if window is None or window >= spectrogram.shape[-1]:
         return spectrogram.unsqueeze(1)
@@ -96,13 +95,10 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
 def training_frames(stored: Tensor, sizes: Tensor, options: FrameOptions, generator: torch.Generator) -> Tensor:
     """Random resized crop, flip and normalisation of (B, K, S, S, 3) uint8; returns (B, 3, K, crop, crop) float32.
 
-    Crops of whole pixels of the stored square frames, resized by bilinear interpolation with antialiasing, as
-    torchvision resizes pictures. `sizes` (B, 2) are the original width and height, so that aspect ratios are drawn in
-    original proportions. Frames are cropped independently unless `same_crop`. Draws come from the CPU `generator`;
-    the work is done where `stored` lies.
-
-    A CPU resizes frames one by one in uint8: two to three times as fast as sampling a whole batch in float, which
-    leaves the caches. A GPU resizes them together. Both agree but for the rounding to uint8.
+    Crops of whole pixels, resized as torchvision does, with antialiasing. `sizes` (B, 2): original width and height, in
+    whose proportions aspect ratios are drawn. Frames are cropped independently unless `same_crop`. Draws come from the
+    CPU `generator`. A CPU resizes frames one by one in uint8, twice as fast as a batch in float; a GPU all together,
+    without that rounding.
     """
     batch, frames, side = stored.shape[:3]
     repeat = 1 if options.same_crop else frames

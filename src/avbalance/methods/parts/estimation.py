@@ -32,8 +32,7 @@ def video_probabilities(
 ) -> tuple[Pair, Tensor]:
     """p_a and p_v, and the labels, of the clips at `indices`: `(N, C)` on the CPU, in this order.
 
-    Evaluation mode, batches of 128. With `visual_indices (N,)` the pictures are those of other clips. The
-    model is left in the mode that it was in.
+    In eval mode, which is undone. With `visual_indices (N,)` the pictures are those of other clips.
     """
     training = trainer.model.training
     trainer.model.eval()

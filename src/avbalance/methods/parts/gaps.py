@@ -1,4 +1,4 @@
-"""The modality gap of the training clips in the course of a training: measured, fitted, recorded."""
+"""Methods of a fused, an audio and a visual head: the sum of their losses, and the modality gap in training."""
 
 from __future__ import annotations
 
@@ -10,16 +10,48 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import Fit, fit, gap, posterior, true_class_scores
 from avbalance.declared import Count, Declared
-from avbalance.methods.base import Given, Indices, Training
-from avbalance.methods.parts.three_heads import ThreeHeadMethod
+from avbalance.errors import UserError
+from avbalance.methods.base import Given, Indices, Method, Training, TrainingStep
+from avbalance.models.base import Batch, Model, ModelOutput
 
 log = logging.getLogger(__name__)
 
 DIGITS = 6  # of the scores in gaps.json; half a unit in the last place is far below a score's own rounding
+
+
+def cross_entropies(fused: Tensor, audio: Tensor, visual: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """`CE_a + CE_v` and `CE_f` of every sample `(B,)`, from three heads' logits `(B, C)` and label `(B,)`."""
+    ce_f, ce_a, ce_v = (cross_entropy(logits, label, reduction="none") for logits in (fused, audio, visual))
+    return ce_a + ce_v, ce_f
+
+
+class ThreeHeadMethod(Method):
+    """Trains with the unweighted sum of three cross-entropies; one with another loss calls `watch` with its parts."""
+
+    def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
+        """`L_warm = mean_i (CE_f + CE_a + CE_v)`; raises UserError when the model has not all three heads."""
+        uni, fusion = (each.mean() for each in cross_entropies(*self.heads(model, output), batch.label))
+        self.watch(uni=uni, fusion=fusion)
+        return uni + fusion
+
+    def heads(self, model: Model, output: ModelOutput) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits `(B, C)` of the fused, the audio and the visual head."""
+        if getattr(model, "unimodal_heads", None) is None:
+            raise UserError(
+                f"method {self.name} needs a head per modality; use fusion-net and set the model's unimodal_heads to "
+                "true."
+            )
+        return output.logits, output.scores["audio"], output.scores["visual"]
+
+    def watch(self, **parts: Tensor) -> None:
+        """Log the means of this batch's parts of the loss, scalars, unweighted, as loss_<part>."""
+        self.means.add([f"loss_{name}" for name in parts], torch.stack([part.detach() for part in parts.values()]))
 
 
 class GapOptions(Declared):
@@ -44,10 +76,7 @@ class HeadScores:
 
 
 def training_scores(method: ThreeHeadMethod, trainer: Training, indices: Indices) -> HeadScores:
-    """The scores of the clips at `indices` by the current model: eval mode, test-time transforms.
-
-    One transfer from the device at the end. No random number is drawn and no weight or running mean changes.
-    """
+    """The scores of the clips at `indices` by the current model: eval mode, test-time transforms; nothing is drawn."""
     audio, visual, labels = [], [], []
     for batch, output in trainer.outputs(indices):
         _, heard, seen = method.heads(trainer.model, output)
@@ -62,8 +91,7 @@ def training_scores(method: ThreeHeadMethod, trainer: Training, indices: Indices
 class GapMethod(ThreeHeadMethod):
     """Base of methods that fit the mixture of balanced and imbalanced clips after `due` epochs, and keep the record.
 
-    Artifacts: mixtures.json, every fit; gaps.json, the scores of every training clip after warm-up and after the last
-    epoch (where early stopping ends a run before, the first alone).
+    Artifacts: mixtures.json, every fit; gaps.json, the scores of every training clip after warm-up and the last epoch.
     """
 
     kept = ("means", "fits", "gaps")
@@ -87,28 +115,25 @@ class GapMethod(ThreeHeadMethod):
         return None if known is None else Mixture(**known)
 
     def epoch_start(self, trainer: Training, epoch: int) -> None:
-        """Without warm-up, fit the untrained network; raises UserError as `measure` does."""
+        """Without warm-up, fit the untrained network."""
         if epoch == 0 and self.due(0, trainer.epochs):
             self.measure(trainer, 0)
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the parts of the loss and, where a fit is due, what was fitted; raises UserError as `measure` does."""
+        """Log the parts of the loss and, where a fit is due, what was fitted."""
         super().epoch_end(trainer, epoch, log)
         if self.due(epoch + 1, trainer.epochs):
             self.measure(trainer, epoch + 1)
             log |= _columns(self.fits[-1])
 
     def measure(self, trainer: Training, finished: int) -> None:
-        """Fit the mixture to the gaps of all training clips after so many epochs, and record it.
-
-        Raises UserError when a gap is not finite.
-        """
+        """Fit the mixture to the gaps of all training clips and record it; raises UserError if one is not finite."""
         scores = training_scores(self, trainer, trainer.parts["train"])
         values = gap(scores.signed, self.kind)
-        found = fit(values, trainer.seed, self.kind)
-        say = log.info if found.mixture is not None else log.warning
-        say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, found.describe())
-        self.fits.append({"epoch": finished, **fit_record(found, scores, values, self.monotone)})
+        fitted = fit(values, trainer.seed, self.kind)
+        say = log.info if fitted.mixture is not None else log.warning
+        say("%s, seed %d, after %d epochs: %s", self.name, trainer.seed, finished, fitted.describe())
+        self.fits.append({"epoch": finished, **fit_record(fitted, scores, values, self.monotone)})
         if finished in (self.options.warm_up_epochs, trainer.epochs):
             self.gaps["epochs"].append(finished)
             self.gaps["ids"] = trainer.source.clips.ids[trainer.parts["train"]].tolist()
@@ -117,21 +142,20 @@ class GapMethod(ThreeHeadMethod):
             self.gaps["visual"].append(scores.visual.round(DIGITS).tolist())
 
     def artifacts(self) -> dict[str, Any]:
-        """All fits, and the scores of the training clips after warm-up and at the end."""
         mixtures = {"warm_up_epochs": self.options.warm_up_epochs, "gap": self.kind, "fits": self.fits}
         return {"mixtures.json": mixtures, "gaps.json": self.gaps}
 
 
-def fit_record(found: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
+def fit_record(fitted: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:
     """A fit as numbers and text: its mixture, or None and the reason; gap_mean is that of the absolute gap."""
     return {
-        "mixture": None if found.mixture is None else asdict(found.mixture),
-        "reason": found.reason,
-        "samples": found.samples,
-        "bic_1": found.bic_1,
-        "bic_2": found.bic_2,
+        "mixture": None if fitted.mixture is None else asdict(fitted.mixture),
+        "reason": fitted.reason,
+        "samples": fitted.samples,
+        "bic_1": fitted.bic_1,
+        "bic_2": fitted.bic_2,
         "gap_mean": float(abs(scores.signed).mean()),
-        "share_imbalanced": float((posterior(values, found.mixture, monotone) > 0.5).mean()),
+        "share_imbalanced": float((posterior(values, fitted.mixture, monotone) > 0.5).mean()),
     }
 
 

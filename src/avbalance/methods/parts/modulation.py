@@ -9,11 +9,12 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from avbalance.declared import Count, Declared, Weight, refusal
 from avbalance.errors import UserError
-from avbalance.methods.base import EpochMeans, TrainingStep
-from avbalance.models.base import MODALITIES, Model
+from avbalance.methods.base import EpochMeans, Given, Method, Training, TrainingStep
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
 COLUMNS = ("omega_va", "mu_a", "mu_v", "share_visual_damped")
 OFF: dict[str, Any] = {"dgm": True, "gamma": 0.0, "noise": "none"}  # options that modulate by 1 everywhere
@@ -55,9 +56,8 @@ class ModulationOptions(Declared):
 def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """The two parts of Eq. 6 of one modality, summed over a batch: S and D, detached float64 scalars.
 
-    scores `(N, C)` in (0, 1), label `(N, C)` clean and binary. `S = sum_n sum_{c positive} s`, a sum over positive
-    classes, not a mean; `D = sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without a positive or without
-    a negative class count in neither.
+    scores `(N, C)` in (0, 1), label `(N, C)` clean and binary. S sums s over samples and their positive classes, no
+    mean; `D = sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without positives or negatives do not count.
     """
     known, positive = scores.detach().double(), label.detach().double()
     negative = 1 - positive
@@ -70,20 +70,15 @@ def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor
 
 
 def side(scores: Tensor, label: Tensor, measure: Measure = "fusion") -> Tensor:
-    """One modality's side of the ratio, a scalar: S ("score"), D ("discrepancy") or S + D ("fusion", Eq. 6).
-
-    Shapes as in `score_and_discrepancy`.
-    """
+    """One modality's side of the ratio, a scalar: S ("score"), D ("discrepancy") or S + D ("fusion", Eq. 6)."""
     score, discrepancy = score_and_discrepancy(scores, label)
     return {"score": score, "discrepancy": discrepancy, "fusion": score + discrepancy}[measure]
 
 
 def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measure: Measure = "fusion") -> float:
-    """omega_va, visual over audio, of a mini-batch; omega_av is its inverse (Eq. 6).
+    """omega_va, visual over audio, of a mini-batch's scores and label `(N, C)`; omega_av is its inverse (Eq. 6).
 
-    Scores and label `(N, C)`. Divided once per mini-batch, as Eq. 6 has it; the text speaks of each video. Decision:
-    both sides are at least 1e-6, since the discrepancy may be negative early in training; with both there, omega is 1
-    and nothing is modulated. Waits for the device once.
+    Decision: both sides are at least 1e-6, since the discrepancy may be negative early; with both there, omega is 1.
     """
     sides = torch.stack([side(scores, label, measure) for scores in (scores_audio, scores_visual)])
     audio, visual = (max(value, FLOOR) for value in sides.tolist())
@@ -91,11 +86,7 @@ def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measur
 
 
 def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
-    """(mu_a, mu_v), of which at most one is below 1 (Eq. 7).
-
-    A modality whose omega exceeds 1 gets `1 - tanh(gamma omega)`, any other 1: just above 1 the coefficient jumps to
-    `1 - tanh(gamma)`, as published.
-    """
+    """(mu_a, mu_v): `1 - tanh(gamma omega)` where a modality's omega exceeds 1, however little; else 1 (Eq. 7)."""
     omega_av = 1 / omega_va
     mu_a, mu_v = (1 - math.tanh(gamma * omega) if omega > 1 else 1.0 for omega in (omega_av, omega_va))
     return mu_a, mu_v
@@ -104,10 +95,8 @@ def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
 def modulate(gradient: Tensor, mu: float, noise: Noise = "added", generator: torch.Generator | None = None) -> None:
     """Scale a gradient g in place and add noise, iid over its elements (Eqs. 8 and 9; the GE part of OGM-GE).
 
-    With `sd` the unbiased standard deviation of the elements of the unmodulated g, plus 1e-8:
-    "added": `mu g + N(0, sd^2)`, as OGM-GE's reference code has it. Decision: mu g already varies by mu^2 sd^2, which
-    with this noise makes the (mu^2 + 1) sd^2 of Eq. 9. "literal": `g + N(0, (mu^2 + 1) sd^2)`, Eq. 9 read word by word.
-    "none": `mu g`. The generator must be on the gradient's device.
+    "added": `mu g + N(0, sd^2)`, sd of the unmodulated g plus 1e-8, as in OGM-GE's code. Decision: mu g varies by mu^2
+    sd^2, which makes the (mu^2 + 1) sd^2 of Eq. 9. "literal": `g + N(0, (mu^2 + 1) sd^2)`. "none": `mu g`.
     """
     if noise == "none":
         gradient.mul_(mu)
@@ -125,7 +114,7 @@ def modulate_groups(
 ) -> None:
     """Modulate the gradients of each modality's parameters, in order, by its coefficient; noise also where mu is 1.
 
-    Parameters without gradient are passed over. Raises UserError when a group has no gradient at all.
+    Raises UserError when a group has no gradient at all; single parameters without one are passed over.
     """
     for modality, parameters in groups.items():
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -144,9 +133,8 @@ def scale_update(parameters: Sequence[nn.Parameter], before: Sequence[Tensor], m
 class Modulation:
     """Modulate the gradients of two groups of parameters by the imbalance of a mini-batch.
 
-    Measures and logs in every step; modulates from `start_epoch` to `end_epoch`. With `dgm: false` it does nothing.
-    Where `apply` is "update" the gradient keeps its size, gets its noise, and the optimiser's step is scaled instead:
-    Adam divides by the running size of the gradient and so nearly cancels a slowly varying coefficient.
+    Measures and logs in every step; modulates from `start_epoch` to `end_epoch`. With `apply: update` the gradient
+    keeps its size and gets its noise, and the optimiser's step is scaled: Adam nearly cancels a slow coefficient.
     """
 
     def __init__(self, options: ModulationOptions) -> None:
@@ -163,9 +151,8 @@ class Modulation:
     ) -> None:
         """Measure, and modulate in place; to be called between backward and the optimiser's step.
 
-        scores of audio and visual `(N, C)` in (0, 1), detached here; label `(N, C)`: the clean labels, never refined
-        or smoothed ones. groups: modality -> parameters; None takes the model's own groups. Noise is drawn from the
-        step's generator alone, audio first. Waits for the device once. Raises UserError when a group has no gradient.
+        scores of audio and visual `(N, C)` in (0, 1), detached here; label `(N, C)`: the clean labels. groups: modality
+        -> parameters; None takes the model's own. Noise is drawn from the step's generator, audio first.
         """
         options = self.options
         if not options.dgm:
@@ -202,5 +189,40 @@ class Modulation:
         return self.means.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the sums of the unfinished epoch."""
         self.means.load_state_dict(state)
+
+
+def both_scores(output: ModelOutput, method: str) -> tuple[Tensor, Tensor]:
+    """The audio and visual scores `(..., C)`; raises UserError when the model has not both."""
+    missing = sorted(set(MODALITIES) - set(output.scores))
+    if missing:
+        raise UserError(f"method {method}: the model gives no {' and '.join(missing)} scores; use fusion-net.")
+    return output.scores["audio"], output.scores["visual"]
+
+
+class SingleLabelModulation(Method):
+    """Base of methods with an int64 label `(...)` per sample, scores `(..., C)`, whose gradients can be modulated."""
+
+    kept = ("modulation",)
+    options: ModulationOptions
+
+    def __init__(self, options: Given = None) -> None:
+        super().__init__(options)
+        self.modulation = Modulation(self.options)
+
+    def groups(self, model: Model) -> Mapping[str, Sequence[nn.Parameter]] | None:
+        """Parameters to modulate by modality; None, by default, for the model's own groups."""
+        return None
+
+    def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
+        """Modulate by the imbalance of the softmax scores over all samples; raises UserError where there are none."""
+        if self.options.dgm:
+            audio, visual = (each.detach().softmax(-1).flatten(0, -2) for each in both_scores(output, self.name))
+            label = one_hot(batch.label.flatten(), output.logits.shape[-1])
+            self.modulation.gradients(model, (audio, visual), label, self.groups(model), step)
+
+    def after_step(self, model: Model, step: TrainingStep) -> None:
+        self.modulation.after_step()
+
+    def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
+        log |= self.modulation.means.close()

@@ -16,7 +16,7 @@ from avbalance.declared import Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, Training, TrainingStep
 from avbalance.methods.parts.modulation import Modulation, ModulationOptions
-from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.parsing import ParsingOutput
 
 PROBABILITY_FLOOR = 1e-7
@@ -176,7 +176,6 @@ class ParsingMethod(WatchedMethod):
         self.modulation.after_step()
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
-        """Log the mean losses of the modalities and the modulation."""
         super().epoch_end(trainer, epoch, log)
         log |= self.modulation.means.close()
 
@@ -186,3 +185,31 @@ def parsing_output(method: Method, output: ModelOutput) -> ParsingOutput:
     if not isinstance(output, ParsingOutput):
         raise UserError(f"method {method.name}: the model parses no videos; use {' or '.join(method.card.models)}.")
     return output
+
+
+def removed_labels(method: Method, trainer: Training) -> Pair:
+    """Boolean `(N, C)`: labels that clip n does not keep in audio and in visual, by the needed file labels.
+
+    Its content: `{"removed": {clip id: {"audio": [class indices], "visual": [...]}}}`. Raises UserError without it, and
+    when it speaks of clips or classes that the data set has not.
+    """
+    record = method.needed(trainer, "labels", "labels.json (none with labels: plain)")
+    rows = {str(name): row for row, name in enumerate(trainer.source.clips.ids)}
+    classes = len(trainer.source.clips.classes)
+    gone = {modality: torch.zeros(len(rows), classes, dtype=torch.bool) for modality in MODALITIES}
+    for name, lost in record["removed"].items():
+        for modality in MODALITIES:
+            indices = lost.get(modality, [])
+            if name not in rows or not all(0 <= index < classes for index in indices):
+                raise UserError(
+                    f"the needed file labels speaks of clip {name} and classes {indices}, which this data set does not "
+                    "have; let the run sheet take it from a run on the same data set."
+                )
+            gone[modality][rows[name], indices] = True
+    return Pair(*(gone[modality].to(trainer.device) for modality in MODALITIES))
+
+
+def refined(label: Tensor, gone: Pair, index: Tensor) -> Pair:
+    """Both modalities' labels of a batch: label `(B, C)` less what `gone (N, C)` says of the clips `index`."""
+    audio, visual = (label * ~lost[index] for lost in gone)
+    return Pair(audio, visual)

@@ -25,8 +25,7 @@ Warmup = Literal["step", "linear"]
 class RecentVideos:
     """Labels and losses of the last batches, so that shares of noisy labels are taken of 128 videos at any batch size.
 
-    Remembers the last whole batches that fit, with the one at hand, into RATIO_VIDEOS. At that size, or above, this is
-    the batch alone, a short last one of an epoch included. Every loss is that of the step which saw the video.
+    Remembers the last whole batches that fit, with the one at hand, into RATIO_VIDEOS; each loss as it was then.
     """
 
     def __init__(self) -> None:
@@ -50,14 +49,13 @@ class RecentVideos:
         return [list(values) for values in self._batches]
 
     def load_state_dict(self, state: Sequence[Sequence[Tensor]]) -> None:
-        """Take up what `state_dict` returned."""
         self._batches = [tuple(values) for values in state]
 
 
 def needed_ratios(method: Method, trainer: Training) -> Pair:
     """The shares of noisy positives `(C,)` of both modalities from the needed file `ratios`.
 
-    Content: `{"audio": [C], "visual": [C]}`. Raises UserError when the run has none, or for another number of classes.
+    Raises UserError when the run has none, or for another number of classes.
     """
     record, classes = method.needed(trainer, "ratios", "noise_ratios.json"), len(trainer.source.clips.classes)
     audio, visual = (
@@ -74,8 +72,8 @@ def needed_ratios(method: Method, trainer: Training) -> Pair:
 def warmed(ratio: Tensor, step: TrainingStep, warmup: Warmup) -> Tensor:
     """The noise ratios `(C,)` in force at a step.
 
-    "step": none in the first epoch, full from then on. This is the net effect of JoMoLD's code, whose ratios shrink in
-    place from 0 at the first batch. "linear": `ratio * min(1, u)`, u the share passed of the first 0.9 epochs.
+    "step": none in the first epoch, full from then on: the net effect of JoMoLD's code, whose ratios shrink in place
+    from 0 at the first batch. "linear": `ratio * min(1, u)`, u the share passed of the first 0.9 epochs.
     """
     if warmup == "step":
         return ratio * float(step.epoch > 0)

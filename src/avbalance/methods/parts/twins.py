@@ -54,8 +54,8 @@ class TwinMethod(WatchedMethod):
         """
         shares = [warmed(each, step, self.options.warmup) for each in self.ratio] * len(losses)
         labels, *recent = self.recent.joined(label, *(each for pair in losses for each in pair))
-        found = [largest_losses(loss, labels, share)[-len(label) :] for loss, share in zip(recent, shares, strict=True)]
-        return [Pair(audio, visual) for audio, visual in zip(found[::2], found[1::2], strict=True)]
+        hard = [largest_losses(loss, labels, share)[-len(label) :] for loss, share in zip(recent, shares, strict=True)]
+        return [Pair(audio, visual) for audio, visual in zip(hard[::2], hard[1::2], strict=True)]
 
 
 def both_outputs(output: ModelOutput, method: str) -> tuple[ParsingOutput, ParsingOutput]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avbalance.data import DEFAULT_TASK
+from avbalance.data.manifest import SEGMENTS
 from avbalance.declared import listed, nearest, read
 from avbalance.errors import UserError
 from avbalance.methods.base import Indices
@@ -54,8 +57,8 @@ class Place:
 class Task:
     """One task under the `data` settings of a run; subclasses say what it measures and predicts.
 
-    Settings: the class of those settings. parts, checkpoints: of which predictions are kept; the checkpoint "best-test"
-    is added to them where the test part was watched. A module of a task ends with `TASK = <its class>`.
+    parts, checkpoints: of which predictions are kept; "best-test" is added where the test part was watched. A module of
+    a task ends with `TASK = <its class>`.
     """
 
     Settings: ClassVar[type[DataSettings]] = DataSettings
@@ -117,8 +120,7 @@ def task_class(name: str, where: str) -> type[Task]:
     known = names()
     if name not in known:
         raise UserError(f"{where}, task: is {name!r}{nearest(str(name), known)}; there are {listed(known)}.")
-    task: type[Task] = importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
-    return task
+    return importlib.import_module(f"avbalance.training.tasks.{name.replace('-', '_')}").TASK
 
 
 def load(data: Mapping[str, Any], where: str = "data") -> Task:
@@ -127,10 +129,39 @@ def load(data: Mapping[str, Any], where: str = "data") -> Task:
     return task(read(task.Settings, data, where))
 
 
-def lists(values: NDArray[np.float32]) -> pa.Array:
-    """Rows of a matrix (N, K) as lists of float32."""
+def every_head(output: ModelOutput) -> dict[str, Tensor]:
+    """Logits of the prediction, as "logits", and the scores of each modality that has some."""
+    return {"logits": output.logits, **output.scores}
+
+
+def mean_by_head(sums: Mapping[str, Sequence[float]], labels: int, clips: int) -> Evaluation:
+    """Evaluation of `clips` clips from the summed loss and the number of right answers of each head to all labels."""
+    accuracy = {head: 100.0 * right / labels for head, (_, right) in sums.items()}
+    loss = {head: total / labels for head, (total, _) in sums.items()}
+    return Evaluation(loss, clips, {"accuracy": accuracy["logits"]}, accuracy)
+
+
+def lists(values: NDArray[Any]) -> pa.Array:
+    """Rows of a matrix (N, K) as lists."""
     offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel(), pa.float32()))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+
+
+def logit_columns(outputs: Outputs, clips: int) -> dict[str, pa.Array]:
+    """Columns logits, logits_audio and logits_visual, a list of float32 per clip; null without such a head."""
+    heads: dict[str, list[Tensor]] = {}
+    for _, output in outputs:
+        for head, logits in every_head(output).items():
+            heads.setdefault(head, []).append(logits.float().cpu().flatten(1))
+    absent = pa.nulls(clips, pa.list_(pa.float32()))
+    columns = {"logits": "logits", "logits_audio": "audio", "logits_visual": "visual"}
+    return {name: lists(torch.cat(heads[head]).numpy()) if head in heads else absent for name, head in columns.items()}
+
+
+def described(columns: dict[str, pa.Array], task: str, clips: Clips, **further: str) -> pa.Table:
+    """A table of predictions per second whose metadata say what readers must know."""
+    card = {"task": task, "classes": clips.classes, "segments": SEGMENTS, **further}
+    return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
 
 
 def common_columns(clips: Clips, indices: Indices, place: Place) -> dict[str, pa.Array]:

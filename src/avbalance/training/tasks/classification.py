@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,7 +19,16 @@ from avbalance.training.data import Clips
 from avbalance.training.data_settings import DataSettings
 from avbalance.training.interplay import interplay_logits
 from avbalance.training.probe import probe_logits
-from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
+from avbalance.training.tasks.base import (
+    Evaluation,
+    Outputs,
+    Place,
+    Task,
+    common_columns,
+    every_head,
+    logit_columns,
+    mean_by_head,
+)
 
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
@@ -62,34 +72,19 @@ class OneLabel(Task):
         true_class = []
         for batch, output in outputs:
             rows = torch.arange(len(batch.label), device=batch.label.device)
-            for head, logits in {"logits": output.logits, **output.scores}.items():
+            for head, logits in every_head(output).items():
                 log_probability = logits.double().log_softmax(1)[rows, batch.label]
                 entry = sums.setdefault(head, [0.0, 0.0])
                 entry[0] -= float(log_probability.sum())
                 entry[1] += float((logits.argmax(1) == batch.label).sum())
                 if head == "logits":
                     true_class.append(log_probability.exp().float().cpu().numpy())
-        n = len(indices)
-        accuracy = {head: 100.0 * entry[1] / n for head, entry in sums.items()}
-        return Evaluation(
-            loss={head: entry[0] / n for head, entry in sums.items()},
-            n=n,
-            metrics={"accuracy": accuracy["logits"]},
-            accuracy=accuracy,
-            true_class=np.concatenate(true_class),
-        )
+        return replace(mean_by_head(sums, len(indices), len(indices)), true_class=np.concatenate(true_class))
 
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
-        heads: dict[str, list[Tensor]] = {}
-        for _, output in outputs:
-            for head, logits in {"logits": output.logits, **output.scores}.items():
-                heads.setdefault(head, []).append(logits.float().cpu())
         columns = common_columns(clips, indices, place)
         columns = {"id": columns.pop("id"), "label": pa.array(clips.labels[indices], pa.int16()), **columns}
-        empty = pa.nulls(len(indices), pa.list_(pa.float32()))
-        for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
-            columns[column] = lists(torch.cat(heads[head]).numpy()) if head in heads else empty
-        return pa.table(columns)
+        return pa.table(columns | logit_columns(outputs, len(indices)))
 
 
 class Classification(OneLabel):

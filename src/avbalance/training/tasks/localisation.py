@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,7 +16,18 @@ from avbalance.errors import UserError
 from avbalance.methods.base import Indices
 from avbalance.models.base import ModelOutput
 from avbalance.training.data import Clips
-from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
+from avbalance.training.tasks.base import (
+    Evaluation,
+    Outputs,
+    Place,
+    Task,
+    common_columns,
+    described,
+    every_head,
+    lists,
+    logit_columns,
+    mean_by_head,
+)
 
 
 class Localisation(Task):
@@ -48,43 +58,24 @@ class Localisation(Task):
         sums: dict[str, list[float]] = {}
         for batch, output in outputs:
             label = batch.label.reshape(-1)
-            for head, logits in {"logits": output.logits, **output.scores}.items():
+            for head, logits in every_head(output).items():
                 flat = logits.reshape(len(label), -1)
                 entry = sums.setdefault(head, [0.0, 0.0])
                 entry[0] += float(cross_entropy(flat.double(), label, reduction="sum"))
                 entry[1] += float((flat.argmax(1) == label).sum())
-        n = SEGMENTS * len(indices)
-        accuracy = {head: 100.0 * entry[1] / n for head, entry in sums.items()}
-        return Evaluation(
-            loss={head: entry[0] / n for head, entry in sums.items()},
-            n=len(indices),
-            metrics={"accuracy": accuracy["logits"]},
-            accuracy=accuracy,
-        )
+        return mean_by_head(sums, SEGMENTS * len(indices), len(indices))
 
     def predictions(self, clips: Clips, indices: Indices, place: Place, outputs: Outputs) -> pa.Table:
-        heads: dict[str, list[Tensor]] = {}
-        for _, output in outputs:
-            for head, logits in {"logits": output.logits, **output.scores}.items():
-                heads.setdefault(head, []).append(logits.float().cpu())
         columns = common_columns(clips, indices, place)
-        label = _classes_per_second(clips)[indices].astype(np.int16)
-        offsets = np.arange(0, label.size + 1, label.shape[1], dtype=np.int32)
-        columns["label"] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(label.ravel()))
-        empty = pa.nulls(len(indices), pa.list_(pa.float32()))
-        for column, head in (("logits", "logits"), ("logits_audio", "audio"), ("logits_visual", "visual")):
-            made = head in heads
-            columns[column] = lists(torch.cat(heads[head]).numpy().reshape(len(indices), -1)) if made else empty
-        card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS}
-        return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
+        columns["label"] = lists(_classes_per_second(clips)[indices].astype(np.int16))
+        return described(columns | logit_columns(outputs, len(indices)), self.name, clips)
 
 
 def _classes_per_second(clips: Clips) -> NDArray[np.int64]:
     """Index (N, T) of the class in each second, the last class where there is no event."""
     active = clips.truth["events_visual"].copy()
     active[:, -1] = ~active[:, :-1].any(1)
-    found: NDArray[np.int64] = active.argmax(1).astype(np.int64)
-    return found
+    return active.argmax(1).astype(np.int64)
 
 
 TASK = Localisation

@@ -6,7 +6,6 @@ it but the reference of strong supervision.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avbalance.analysis.parsing_scores import METRICS, ParsingScores, evaluate, score_segments
-from avbalance.data.manifest import SEGMENTS
 from avbalance.errors import UserError
 from avbalance.methods.base import Indices
 from avbalance.methods.parts.parsing import binary_cross_entropy
@@ -25,7 +23,7 @@ from avbalance.models.base import ModelOutput
 from avbalance.models.parsing import ParsingOutput
 from avbalance.training.data import Clips
 from avbalance.training.data_settings import DataSettings
-from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, lists
+from avbalance.training.tasks.base import Evaluation, Outputs, Place, Task, common_columns, described, lists
 
 
 class ParsingSettings(DataSettings):
@@ -80,11 +78,11 @@ class Parsing(Task):
         columns = common_columns(clips, indices, place)
         columns["frame_prob"] = lists(frame_prob.reshape(len(indices), -1))
         columns["video_prob"] = lists(video_prob.reshape(len(indices), -1))
+        absent = pa.nulls(len(indices), pa.list_(pa.int16()))
         for name in ("events_audio", "events_visual", "events_audio_repaired"):
             column = name.replace("events", "truth")
-            columns[column] = _cells(clips.truth[name][indices]) if name in clips.truth else _no_cells(len(indices))
-        card = {"task": self.name, "classes": clips.classes, "segments": SEGMENTS, "gate": self.data.gate}
-        return pa.table(columns).replace_schema_metadata({b"avbalance": json.dumps(card).encode()})
+            columns[column] = _cells(clips.truth[name][indices]) if name in clips.truth else absent
+        return described(columns, self.name, clips, gate=self.data.gate)
 
 
 def _truth(clips: Clips, indices: Indices) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -109,10 +107,6 @@ def _cells(active: NDArray[np.bool_]) -> pa.Array:
     flat = active.reshape(len(active), -1)
     offsets = np.concatenate([[0], np.cumsum(flat.sum(1))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.nonzero(flat)[1].astype(np.int16)))
-
-
-def _no_cells(n: int) -> pa.Array:
-    return pa.nulls(n, pa.list_(pa.int16()))
 
 
 TASK = Parsing

@@ -83,10 +83,7 @@ class RelevanceSettings(DataSettings):
 
 
 class Relevance(OneLabel):
-    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, which may be per second.
-
-    Nothing is drawn when they are read.
-    """
+    """Labels (N,) int64 of clips with a spectrogram and one visual vector, or of sound alone, also per second."""
 
     Settings = RelevanceSettings
     name = "relevance"
@@ -122,16 +119,15 @@ class Relevance(OneLabel):
                 predicted.append(output.logits.argmax(1))
                 yield batch, output
 
-        found = super().evaluate(clips, indices, watched())
+        plain = super().evaluate(clips, indices, watched())
         recalls = per_class_accuracy(clips.labels[indices], torch.cat(predicted).cpu().numpy(), len(clips.classes))
-        return replace(found, metrics={**found.metrics, BALANCED: float(np.nanmean(recalls))})
+        return replace(plain, metrics={**plain.metrics, BALANCED: float(np.nanmean(recalls))})
 
     def weights(self, labels: Indices, metric: str) -> NDArray[np.float64]:
         if metric != BALANCED:
             return super().weights(labels, metric)
-        found, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        weights: NDArray[np.float64] = 100.0 * len(labels) / (len(found) * counts[place])
-        return weights
+        classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        return 100.0 * len(labels) / (len(classes) * counts[place])
 
     def conditions(self, trainer: Trainer, split: str, checkpoint: str) -> Iterable[tuple[str, Outputs]]:
         """All conditions on the test part of the selected model, if it has several modalities; else "both" alone.

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_cell import CLASSES, VISUAL, TinyData, make_data, tiny_manifest, write_store
+from tiny_cell import TinyData, make_data
 
 from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
 from avbalance.errors import UserError
-from avbalance.features.recipes import get_visual_recipe
 from avbalance.training import data as data_module
 from avbalance.training.data import BatchSource, load_clips
 from avbalance.training.data_settings import DataSettings
@@ -122,28 +121,6 @@ def test_evaluation_batches_are_in_order_and_only_of_the_wanted_modality(tiny_cl
     assert [len(batch.label) for batch in batches] == [10, 10, 5]
     assert torch.cat([batch.index for batch in batches]).tolist() == list(range(25))
     assert all(batch.visual is None for batch in batches)
-
-
-def test_parts_follow_the_settings_of_the_run(tiny_clips: Any) -> None:
-    options = DataSettings(estimation_holdout=0.25)
-    parts = tiny_clips.parts(options)
-    # a quarter of 24 training clips of each of four classes
-    assert [len(parts[name]) for name in ("train", "estimation", "train-sample", "val", "test")] == [
-        72, 24, 24, 32, 120,
-    ]  # fmt: skip
-    assert np.bincount(tiny_clips.labels[parts["estimation"]]).tolist() == [6] * CLASSES
-    first, again = (tiny_clips.used_ids_digest(parts["val"][::step]) for step in (1, -1))
-    assert first == again != tiny_clips.used_ids_digest(parts["test"])
-
-
-def test_a_store_of_one_row_per_clip_in_manifest_order(tmp_path: Path) -> None:
-    recipe = get_visual_recipe(VISUAL)
-    frame = tiny_manifest({"train": 2, "val": 1, "test": 1}).frame
-    arrays = [np.full((3, 16, 16, 3), number, np.uint8) for number in range(4)]
-    store = write_store(tmp_path / "store", recipe, [arrays[0], None, arrays[2], arrays[3]], frame["id"].tolist())
-    found = data_module.open_store(store)
-    assert found.index["row"].tolist() == [0, -1, 1, 2]
-    assert found.array[:, 0, 0, 0, 0].tolist() == [0, 2, 3]
 
 
 def test_a_further_labelling_changes_labels_and_nothing_else(tmp_path: Path) -> None:
