@@ -1,7 +1,7 @@
 """Changing a line of code in a copy of the repository and seeing whether a test fails; the lines stand in mutants.py.
 
 Every change is made in a fresh copy in a temporary folder, and only the tests named `test_item_<number>_...` run on it.
-A line is found by its tokens, so that it may be laid out anew; where its names have changed, it is the one with the same
+A line is found by its tokens, so that it may be laid out anew; where names have changed, it is the one with the same
 tokens otherwise; where its file has moved, the package is searched.
 """
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from avbalance.evaluation.paper import Paper, declarations_of
 from avbalance.evaluation.predictions import write_predictions
@@ -97,10 +96,7 @@ def write(path: Path, *tables: pa.Table) -> str:
 
 def declarations() -> dict[str, Any]:
     """What the paper declares, as the commands read it."""
-    merged: dict[str, Any] = {}
-    for name in ("tables", "figures", "claims"):
-        merged |= yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return declarations_of(merged)
+    return declarations_of(load_paper(REPOSITORY, FOLDER.name) | {"confidence": {}})
 
 
 def labels() -> dict[str, str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from avbalance.data.manifest import make_manifest, write_manifest
@@ -52,10 +51,7 @@ CONTROLS = {"mean-audio": "both", "shuffled-audio": "gaussian-audio", "mean-vide
 
 def declarations() -> dict[str, Any]:
     """What the paper declares, as the commands read it."""
-    merged: dict[str, Any] = {}
-    for name in ("tables", "figures", "claims"):
-        merged |= yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return declarations_of(merged)
+    return declarations_of(load_paper(REPOSITORY, FOLDER.name) | {"confidence": {}})
 
 
 def labels() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,15 @@ from avbalance.plan import digest
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(papers, "FOLDER", tmp_path)
-    digest.module_file.cache_clear()
+    monkeypatch.setattr(digest, "CODE", replace(digest.CODE, _files={}))
     (tmp_path / "a-paper" / "figures").mkdir(parents=True)
     (tmp_path / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 2\n")
     (tmp_path / "a-paper" / "figures" / "circle.py").write_text(
         "from avbalance.papers.a_paper.figures._shared import SIDES\nfrom avbalance.errors import UserError\n"
     )
-    yield tmp_path
-    digest.module_file.cache_clear()
+    return tmp_path
 
 
 def test_a_kind_is_found_by_its_file_in_the_first_paper_that_has_it(folder: Path) -> None:
@@ -36,7 +35,7 @@ def test_a_kind_is_found_by_its_file_in_the_first_paper_that_has_it(folder: Path
 
 def test_the_digest_of_a_papers_code_covers_what_it_imports(folder: Path) -> None:
     name = "avbalance.papers.a_paper.figures.circle"
-    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= digest.closure(name)
+    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.closure_digests(name))
     before = digest.code_digest(name)
     (folder / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 3\n")
     assert digest.code_digest(name) != before

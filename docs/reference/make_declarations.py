@@ -124,6 +124,11 @@ def dataset_schema() -> dict[str, Any]:
     """That of a data set, whose kind says which options there are."""
     schema = DatasetFile.model_json_schema()
     schema["properties"]["kind"]["enum"] = list(OPTIONS)
+    schema["properties"]["base"] = {
+        "type": "string",
+        "description": "another file whose keys count where this has none",
+    }
+    del schema["required"]  # the base may have them
     schema["$defs"], schema["allOf"] = {}, []
     for kind, model in OPTIONS.items():
         of_kind = model.model_json_schema()

@@ -15,7 +15,7 @@ from smoke_tier import PAPER
 from workspace import Workspace
 
 from avbalance.plan.commandline import load_plan_for
-from avbalance.plan.digest import DIGEST_CACHE, closure_digests, module_file
+from avbalance.plan.digest import CODE, DIGEST_CACHE, closure_digests
 from avbalance.plan.plan import Plan
 from avbalance.plan.steps import steps
 from flowkeeper.interface import Step
@@ -65,7 +65,7 @@ def holes(plan: Plan, found: dict[Step, set[str]]) -> dict[str, set[str]]:
     """First output of a step -> modules that it loaded though its digest does not cover them."""
     covered = {digest: closure(entries) for entries, digest in plan.codes.items()}
     # The folder of a paper is a package without a file of its own.
-    folders = {name for names in found.values() for name in names if module_file(name) is None}
+    folders = {name for names in found.values() for name in names if CODE.file(name) is None}
     missed = {step.outputs[0]: found[step] - covered[step.code] - COMMAND_LINE - folders for step in found}
     return {path: modules for path, modules in missed.items() if modules}
 
