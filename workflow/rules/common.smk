@@ -13,6 +13,7 @@ from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
 from avbalance.names import rule_name
 from avbalance.plan.plan import load_plan
+from avbalance.plan.reports import SUFFIXES
 from avbalance.workflow import WORKFLOW
 from flowkeeper.hooks import after_running, before_planning, before_running
 from flowkeeper.interface import ResultSet

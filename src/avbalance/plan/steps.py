@@ -19,34 +19,12 @@ def steps(plan: Plan) -> Iterator[Step]:
     for cell in plan.combinations:
         yield Step(tuple(plan.cell_files(cell)), plan.combination_spec(cell), plan.combination_code(cell))
     for slug in plan.papers:
-        yield from _subset_steps(plan, slug)
-        yield from _report_steps(plan, slug)
+        for dataset in plan.confidence_datasets(slug):
+            files = tuple(plan.confidence_files(slug, dataset))
+            yield Step(files, plan.confidence_spec(slug), plan.code("avbalance.analysis.confidence"))
+            files = (plan.subsets_file(slug, dataset),)
+            yield Step(files, plan.subset_spec(slug, dataset), plan.code("avbalance.analysis.subsets"))
+        for item, paths in plan.report_items(slug).items():
+            yield Step(tuple(paths), plan.report_spec(slug, item), plan.report_code(slug, item))
     for path in plan.overview_files():
         yield Step((path,), plan.overview_spec(), plan.code("avbalance.reporting.overview"))
-
-
-def _subset_steps(plan: Plan, slug: str) -> Iterator[Step]:
-    for dataset in plan.confidence_datasets(slug):
-        files = tuple(plan.confidence_files(slug, dataset))
-        yield Step(files, plan.confidence_spec(slug), plan.code("avbalance.analysis.confidence"))
-        files = (plan.subsets_file(slug, dataset),)
-        yield Step(files, plan.subset_spec(slug, dataset), plan.code("avbalance.analysis.subsets"))
-
-
-def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
-    folder = plan.paper_folder(slug)
-
-    def files(name: str, *suffixes: str) -> tuple[str, ...]:
-        return tuple(f"{folder}/{name}.{suffix}" for suffix in suffixes)
-
-    measure = plan.code("avbalance.evaluation.measure")
-    yield Step(files("measurements", "parquet"), plan.measure_spec(slug), measure)
-    for table in plan.declared(slug, "tables"):
-        code = plan.table_code(slug, table)
-        yield Step(files(table, "csv", "md", "tex"), plan.table_spec(slug, table), code)
-    for figure in plan.declared(slug, "figures"):
-        code = plan.figure_code(slug, figure)
-        yield Step(files(figure, "png", "pdf", "csv"), plan.figure_spec(slug, figure), code)
-    if plan.papers[slug].get("claims"):
-        yield Step(files("claims", "json", "md"), plan.claims_spec(slug), plan.claims_code(slug))
-    yield Step(files("lost_clips", "csv"), plan.losses_spec(slug), plan.code("avbalance.reporting.facts"))
