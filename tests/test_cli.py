@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from avbalance import cli
+from avbalance import user_commands
 from avbalance.cli import _parser, main
 
 MEASURES = ["--measurements", "m.parquet"]
@@ -54,7 +54,7 @@ def test_an_unknown_kind_of_data_set_is_named(
 # A command that is half through with a file.
 HALF_THROUGH = """
 import sys, time
-from avbalance import cli
+from avbalance import cli, user_commands
 from flowkeeper.files import atomic_path
 
 def write(options):
@@ -63,7 +63,7 @@ def write(options):
         print("writing", flush=True)
         time.sleep(60)
 
-cli._methods = write
+user_commands._methods = write
 sys.exit(cli.main(["methods"]))
 """
 
@@ -108,7 +108,7 @@ def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
     def refuse(options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/smoke")
 
-    monkeypatch.setattr(cli, "_methods", refuse)
+    monkeypatch.setattr(user_commands, "_methods", refuse)
     assert main(["methods"]) == 2
     assert capsys.readouterr().err == (
         f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or mend the rights.\n"
@@ -119,7 +119,7 @@ def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) 
     def fail(options: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone", "somewhere")
 
-    monkeypatch.setattr(cli, "_methods", fail)
+    monkeypatch.setattr(user_commands, "_methods", fail)
     with pytest.raises(FileNotFoundError):
         main(["methods"])
 

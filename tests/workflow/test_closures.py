@@ -24,8 +24,15 @@ from flowkeeper.settings import settings_digest
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
 COMMAND_LINE = {
-    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
-    *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
+    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.job_commands", "avbalance.user_commands"),
+    *(
+        "avbalance.workflow",
+        "avbalance.gpus",
+        "avbalance.papers",
+        "avbalance.plan",
+        "avbalance.plan.digest",
+        "avbalance.errors",
+    ),
     *("flowkeeper", *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "writers"))),
     *("flowkeeper.errors", "flowkeeper.files", "flowkeeper.settings"),
 }
