@@ -35,7 +35,7 @@ def test_a_kind_is_found_by_its_file_in_the_first_paper_that_has_it(folder: Path
 
 def test_the_digest_of_a_papers_code_covers_what_it_imports(folder: Path) -> None:
     name = "avbalance.papers.a_paper.figures.circle"
-    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.closure_digests(name))
+    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.CODE.closure(name))
     before = digest.code_digest(name)
     (folder / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 3\n")
     assert digest.code_digest(name) != before

@@ -80,7 +80,7 @@ def _show(options: argparse.Namespace) -> None:
 
 def _estimate(options: argparse.Namespace) -> None:
     from avbalance.cluster.estimate import lines
-    from avbalance.plan.commandline import load_plan_for
+    from avbalance.plan.plan import load_plan_for
 
     print("\n".join(lines(load_plan_for(Path.cwd(), options.configfile, options.config))))
 

@@ -7,6 +7,7 @@ unnoticed; so each process of the smoke run noted its modules at its end (tests/
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,8 @@ import pytest
 from smoke_tier import PAPER
 from workspace import Workspace
 
-from avbalance.plan.commandline import load_plan_for
-from avbalance.plan.digest import CODE, DIGEST_CACHE, closure_digests
-from avbalance.plan.plan import Plan
-from avbalance.plan.steps import steps
+from avbalance.plan.digest import CODE, DIGEST_CACHE
+from avbalance.plan.plan import Plan, load_plan_for
 from flowkeeper.interface import Step
 from flowkeeper.records import read_record
 from flowkeeper.settings import settings_digest
@@ -55,7 +54,7 @@ def loaded(workspace: Workspace, plan: Plan) -> dict[Step, set[str]]:
     found: dict[Any, set[str]] = defaultdict(set)
     for process in processes:
         found[logs[process["parent"]] if is_decoder(process) else process["log"]] |= set(process["modules"])
-    return {step: found.get(log_of(workspace, step), set()) for step in steps(plan)}
+    return {step: found.get(log_of(workspace, step), set()) for step in plan.steps()}
 
 
 def is_decoder(process: dict[str, Any]) -> bool:
@@ -82,11 +81,11 @@ def source_modules(plan: Plan) -> set[str]:
 
 
 def closure(entries: tuple[str, ...]) -> set[str]:
-    return set(closure_digests(*entries, cache_file=DIGEST_CACHE))
+    return set(replace(CODE, cache=DIGEST_CACHE).closure(*entries))
 
 
 def test_rules_give_their_jobs_what_the_plan_says(smoke: Workspace, plan: Plan) -> None:
-    known = {path: step for step in steps(plan) for path in step.outputs}
+    known = {path: step for step in plan.steps() for path in step.outputs}
     assert set(known) == set(plan.artifacts())
     for path, step in known.items():
         record = read_record(smoke.root, path)
@@ -116,7 +115,7 @@ def test_a_hidden_import_is_found(workspace: Workspace, plan: Plan) -> None:
     workspace.forget_processes()
     done = workspace.snakemake(f"-- {lost}")
     assert done.status == 0, done.output[-3000:]
-    (step,) = (step for step in steps(plan) if step.outputs == (lost,))
+    (step,) = (step for step in plan.steps() if step.outputs == (lost,))
     own = {step: loaded(workspace, plan)[step]}
     assert hidden in holes(plan, own)[lost]
 
