@@ -67,6 +67,15 @@ def stop_if_media_are_missing():
         sys.exit("\n".join(f"error: {sentence}" for sentence in missing))
 
 
+def name_jobs_shortly():
+    """Let a job that starts be told by its name and its log: its files may be hundreds. A dry run lists them."""
+    if not asks_for_dry_run(sys.argv):
+        for each in workflow.rules:
+            if each.log:
+                named = "{wildcards}" if each.wildcard_names else ""
+                each.message = f"{each.name} {named}, see {{log}}".replace(" ,", ",")
+
+
 def ancestor(levels, path):
     """The folder `levels` above a file."""
     return str(Path(path).parents[levels - 1])
