@@ -101,7 +101,7 @@ def every_row(options: Options, budget: Budget) -> list[dict[str, Any]]:
     """The outcome of every row for which there is time: "ok", or what went wrong."""
     sheets = {slug: rows_of(slug) for slug in CLASSES}
     clips: dict[tuple[str, str], Clips] = {}
-    found = []
+    results = []
     for slug, row in rows_in_order(options.quick):
         name = f"{slug}/{row.role}/{row.run}"
         if not budget.allows(f"two steps of {name}"):
@@ -109,8 +109,8 @@ def every_row(options: Options, budget: Budget) -> list[dict[str, Any]]:
         if (slug, row.role) not in clips:
             with tempfile.TemporaryDirectory(dir=options.folder) as folder:
                 clips[slug, row.role] = make_clips(Path(folder), slug, row.role)
-        found.append(attempt({"row": name}, two_steps, options, row, sheets[slug], clips[slug, row.role]))
-    return found
+        results.append(attempt({"row": name}, two_steps, options, row, sheets[slug], clips[slug, row.role]))
+    return results
 
 
 def attempt(about: dict[str, Any], work: Any, *arguments: Any) -> dict[str, Any]:
@@ -124,28 +124,28 @@ def attempt(about: dict[str, Any], work: Any, *arguments: Any) -> dict[str, Any]
 def check(options: Options, budget: Budget) -> dict[str, Any]:
     """Everything for which there is time, the short and important first."""
     kept = ROWS_SHARE * budget.seconds
-    found: dict[str, Any] = {"card": card(options.device), "quick": options.quick}
+    results: dict[str, Any] = {"card": card(options.device), "quick": options.quick}
     loads = LOADS[:2] if options.quick else LOADS
     together, seeds_together = (loads[:1], SIDE_BY_SIDE[1:2]) if options.quick else (loads[:2], SIDE_BY_SIDE)
-    found["exactness"] = [
+    results["exactness"] = [
         attempt({"run": load.label}, exactness, options, load)
         for load in (loads[0], loads[-1])
         if budget.allows(f"resume and determinism of {load.label}")
     ]
-    found["throughput"] = [
+    results["throughput"] = [
         attempt({"run": load.label, "precision": precision}, throughput, options, load, precision)
         for load, precision in itertools.product(loads, ("fp32", "bf16"))
         if budget.allows(f"throughput of {load.label} in {precision}", kept)
     ]
-    found["side_by_side"] = [
+    results["side_by_side"] = [
         attempt({"run": load.label, "seeds": seeds}, side_by_side, options, load, seeds)
         for load, seeds in itertools.product(together, seeds_together)
         if budget.allows(f"{seeds} seeds side by side of {load.label}", kept)
     ]
-    found["rows"] = every_row(options, budget)
-    found["left_out"] = budget.left_out
-    found["failed"] = failures(found)
-    return found
+    results["rows"] = every_row(options, budget)
+    results["left_out"] = budget.left_out
+    results["failed"] = failures(results)
+    return results
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -169,11 +169,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        found = check(Options(given.device, given.quick, folder), budget)
-    write_json(given.out / "gpu-check.json", found)
-    write_text(given.out / "gpu-check.md", markdown(found))
-    print(markdown(found), end="")
-    return 1 if found["failed"] else 0
+        results = check(Options(given.device, given.quick, folder), budget)
+    write_json(given.out / "gpu-check.json", results)
+    write_text(given.out / "gpu-check.md", markdown(results))
+    print(markdown(results), end="")
+    return 1 if results["failed"] else 0
 
 
 if __name__ == "__main__":

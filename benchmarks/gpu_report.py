@@ -11,11 +11,11 @@ import torch
 from avbalance.provenance.run_record import machine
 
 
-def failures(found: dict[str, Any]) -> list[str]:
+def failures(results: dict[str, Any]) -> list[str]:
     """What went wrong, a line each."""
-    parts = [(name, entry) for name in ("exactness", "throughput", "side_by_side", "rows") for entry in found[name]]
+    parts = [(name, entry) for name in ("exactness", "throughput", "side_by_side", "rows") for entry in results[name]]
     lines = [f"{name}, {_about(entry)}: {entry['outcome']}" for name, entry in parts if entry["outcome"] != "ok"]
-    for entry in found["exactness"]:
+    for entry in results["exactness"]:
         lines += [f"{entry['run']}: not true: {fact}" for fact, value in entry.items() if value is False]
     return lines
 
@@ -46,22 +46,22 @@ def _driver() -> str:
     return said[0] if said else "unknown"
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(results: dict[str, Any]) -> str:
     """The page: card and date, then a table for each part."""
-    about = ", ".join(f"{name} {value}" for name, value in found["card"].items() if value is not None)
+    about = ", ".join(f"{name} {value}" for name, value in results["card"].items() if value is not None)
     lines = ["# GPU check", "", about + ".", ""]
-    if found["quick"]:
+    if results["quick"]:
         lines += ["A trial of the script on small networks: its numbers mean nothing.", ""]
     for title, name in (
         ("Exactness", "exactness"),
         ("Throughput", "throughput"),
         ("Seeds side by side", "side_by_side"),
     ):
-        lines += [f"## {title}", "", *_table(found[name])]
-    right = sum(row["outcome"] == "ok" for row in found["rows"])
-    lines += ["## Rows of the paper tier", "", f"{right} of {len(found['rows'])} do two steps on finite numbers.", ""]
+        lines += [f"## {title}", "", *_table(results[name])]
+    right = sum(row["outcome"] == "ok" for row in results["rows"])
+    lines += ["## Rows of the paper tier", "", f"{right} of {len(results['rows'])} do two steps on finite numbers.", ""]
     for title, name in (("Failed", "failed"), ("Left out: the time was over", "left_out")):
-        lines += [f"## {title}", "", *([f"- {line}" for line in found[name]] or ["Nothing."]), ""]
+        lines += [f"## {title}", "", *([f"- {line}" for line in results[name]] or ["Nothing."]), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
