@@ -43,7 +43,7 @@ def test_a_table_is_like_one_of_another_paper_but_for_its_own_keys() -> None:
     ("kind", "like", "told"),
     [
         ("tables", "other/tabel1", "mine.yaml, tables, like: there is no 'other/tabel1'; did you mean 'table1'"),
-        ("tables", "absent/table1", "there is no 'absent/table1'"),
+        ("tables", "absent/table1", "there is no 'absent/table1'; 'absent' has none."),
         ("figures", "other/figure1", "other/figure1 -> other/figure1 never ends"),
     ],
 )
@@ -74,3 +74,20 @@ def test_tests_of_claims_share_keys_unless_they_name_a_kind_and_are_made_on_each
     ]
     assert second == {"id": "B", "tests": [{"kind": "by_seed", "dataset": "two", "metrics": ["recall"]}]}
     assert "each_test" not in full
+
+
+def test_what_tests_share_is_a_mapping_and_what_is_wrong_otherwise_is_left_to_the_check() -> None:
+    for declared, place in (
+        ({"each_test": 3}, "mine.yaml, each_test: is 3"),
+        ({"claims": [{"id": "A", "each_test": ["x"]}]}, r"mine.yaml, claims\[1\], each_test: is \['x'\]"),
+    ):
+        with pytest.raises(UserError, match=f"{place}; it must be a mapping of keys that tests have in common"):
+            written_out(**declared)
+    wrong = {
+        "tables": [3, {"rows": 3, "columns": [3, {"key": ["run"], "values": 3}]}],
+        "figures": [None, {"runs": {"a": 3}}],
+        "claims": [3, {"tests": [3]}, {"tests": 3}],
+    }
+    full = written_out(**wrong)
+    assert {**full, "figures": [None]} == {**wrong, "figures": [None]}
+    assert full["figures"][1]["runs"] == [{"run": "a", "file": 3}]

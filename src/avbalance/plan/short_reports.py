@@ -26,18 +26,28 @@ _HEADINGS = {"run": {"name": "method", "title": "Method"}, "dataset": {"title": 
 def reports_in_full(declared: Entry, where: str, elsewhere: Elsewhere) -> Entry:
     """A file of tables, figures or claims without short forms; elsewhere: slug -> the files of another paper, by name.
 
-    Raises UserError, with `where` (the file), for a table or figure that another paper lacks.
+    Raises UserError, with `where` (the file), for what cannot be written out; what is wrong otherwise is told when the
+    whole is checked.
     """
     full = dict(declared)
     for kind, write_out in (("tables", _table), ("figures", _figure)):
         if isinstance(declared.get(kind), list):
             entries = [_like(entry, kind, where, elsewhere) for entry in declared[kind]]
             full[kind] = [write_out(entry) if isinstance(entry, dict) else entry for entry in entries]
-    of_all = full.pop("each_test", {})
+    of_all = _shared(full.pop("each_test", {}), where)
     for kind in CLAIMS:
         if isinstance(declared.get(kind), list):
-            full[kind] = [_claim(entry, of_all) if isinstance(entry, dict) else entry for entry in declared[kind]]
+            full[kind] = [
+                _claim(entry, of_all, f"{where}, {kind}[{number}]") if isinstance(entry, dict) else entry
+                for number, entry in enumerate(declared[kind], start=1)
+            ]
     return full
+
+
+def _shared(given: Any, where: str) -> Entry:
+    if not isinstance(given, dict):
+        raise UserError(f"{where}, each_test: is {given!r}; it must be a mapping of keys that tests have in common.")
+    return given
 
 
 def _like(entry: Any, kind: str, where: str, elsewhere: Elsewhere, followed: tuple[str, ...] = ()) -> Any:
@@ -45,11 +55,11 @@ def _like(entry: Any, kind: str, where: str, elsewhere: Elsewhere, followed: tup
         return entry
     like = str(entry["like"])
     slug, _, name = like.rpartition("/")
-    known = {each["id"]: each for each in elsewhere(slug).get(kind, {}).get(kind, [])}
+    theirs = elsewhere(slug).get(kind, {}).get(kind, [])
+    known = {str(each["id"]): each for each in theirs if isinstance(each, dict) and "id" in each}
     if name not in known:
-        raise UserError(
-            f"{where}, {kind}, like: there is no {like!r}{nearest(name, known)}; there are {listed(known)}."
-        )
+        there = f"{slug!r} has {listed(known) or 'none'}"
+        raise UserError(f"{where}, {kind}, like: there is no {like!r}{nearest(name, known)}; {there}.")
     if like in followed:
         raise UserError(f"{where}, {kind}, like: {' -> '.join([*followed, like])} never ends.")
     full = {**_like(known[name], kind, where, elsewhere, (*followed, like)), **entry}
@@ -68,7 +78,7 @@ def _table(table: Entry) -> Entry:
 def _axis(axis: Any, headings: dict[str, Entry]) -> Any:
     if not isinstance(axis, dict):
         return axis
-    heading = headings.get(axis.get("key", ""), {}) if "name" not in axis else {}
+    heading = headings.get(str(axis.get("key")), {}) if "name" not in axis else {}
     full, values = {**heading, **axis}, axis.get("values")
     if isinstance(values, dict | list):
         each = [values] if isinstance(values, dict) else values
@@ -86,12 +96,12 @@ def _figure(figure: Entry) -> Entry:
     runs = figure.get("runs")
     if not isinstance(runs, dict):
         return figure
-    pairs = [(run, [files] if isinstance(files, str) else files) for run, files in runs.items()]
+    pairs = [(run, files if isinstance(files, list) else [files]) for run, files in runs.items()]
     return {**figure, "runs": [{"run": run, "file": file} for run, files in pairs for file in files]}
 
 
-def _claim(claim: Entry, of_all: Entry) -> Entry:
-    shared = {**of_all, **claim.get("each_test", {})}
+def _claim(claim: Entry, of_all: Entry, where: str) -> Entry:
+    shared = {**of_all, **_shared(claim.get("each_test", {}), where)}
     full = {key: value for key, value in claim.items() if key != "each_test"}
     if isinstance(claim.get("tests"), list):
         full["tests"] = [one for test in claim["tests"] for one in _tests(test, shared)]
