@@ -68,7 +68,7 @@ SLIPS = [
      r"claims\.yaml, C1, tests\[1\]\.difference\.left\[1\]: there is no run 'ogmge'; did you mean 'ogm-ge'"),
     (BALANCED, "claims/C1/tests/0/datasets", ["balance"], "there is no data set 'balance'; did you mean 'balanced'"),
     (BALANCED, "claims/C3/tests/0/subsets", ["visual_domnated@0.4"], "there is no subset 'visual_domnated@0.4'; did"),
-    (BALANCED, "claims/C1/tests/0/left", [], r"left: is \[\]; List should have at least 1 item"),
+    (BALANCED, "claims/C1/tests/0/left", [], r"left: is \[\]; it must have at least 1 item"),
     (BALANCED, "claims/C1/tests/0/kind", "diference",
      r"C1, tests\[1\]: unknown kind 'diference'; did you mean 'difference'; known are by_seed, difference, any_of"),
     (BALANCED, "claims/C1/tests/0/kind", None, r"C1, tests\[1\]: lacks the key 'kind'"),
