@@ -22,18 +22,11 @@ from flowkeeper.records import read_record
 from flowkeeper.settings import settings_digest
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
+OF_AVBALANCE = "__main__ cli job_commands user_commands workflow gpus papers plan plan.digest errors"
+OF_FLOWKEEPER = "closures code commands interface writers errors files settings"
 COMMAND_LINE = {
-    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.job_commands", "avbalance.user_commands"),
-    *(
-        "avbalance.workflow",
-        "avbalance.gpus",
-        "avbalance.papers",
-        "avbalance.plan",
-        "avbalance.plan.digest",
-        "avbalance.errors",
-    ),
-    *("flowkeeper", *(f"flowkeeper.{name}" for name in ("closures", "code", "commands", "interface", "writers"))),
-    *("flowkeeper.errors", "flowkeeper.files", "flowkeeper.settings"),
+    *("avbalance", *(f"avbalance.{name}" for name in OF_AVBALANCE.split())),
+    *("flowkeeper", *(f"flowkeeper.{name}" for name in OF_FLOWKEEPER.split())),
 }
 
 
