@@ -171,7 +171,7 @@ def test_a_folder_that_fills(caplog: pytest.LogCaptureFixture) -> None:
     where = "media: no such folder; download the 10 s clips from YouTube"
     assert vgg() == AtHand(
         False,
-        missing="vggsound.csv: no such file; take vggsound.csv from the repository hche11/VGGSound (folder data).",
+        missing="vggsound.csv: no such file; take it from the repository hche11/VGGSound (folder data).",
     )
     Path("vggsound.csv").write_text(f"{A},1,dog,train\n{B},30,cat,train\n{C},5,cat,test\n")
     there = vgg()
@@ -248,10 +248,10 @@ def test_lists_that_leave_missing_clips_out_count_them_all_the_same() -> None:
     names = [f"{number:_>11}" for number in range(24)]
     labels = ("/t/dd00128", "/t/dd00129")
     rows = [f'{name}, 30.000, 40.000, "{labels[number % 2]}"\n' for number, name in enumerate(names)]
-    for place, name in enumerate(audioset.LISTS):
+    for place, name in enumerate(audioset.AudioSetOptions.model_fields["lists"].default):
         Path("lists", name).write_text("".join(rows[place::3]))
     shown = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
-    Path("lists", audioset.NAMES).write_text("index,mid,display_name\n" + shown)
+    Path("lists", "class_labels_indices.csv").write_text("index,mid,display_name\n" + shown)
     put(*(f"media/{name}_30.mp4" for name in names[:12]))
     there = counted(audioset, lists_dir="lists", media_root="media")
     assert (there.listed, there.present, there.size) == (24, 12, 120)
