@@ -174,13 +174,13 @@ def scores(code: Path) -> None:
 def main(folder: Path) -> None:
     """Every comparison for which the code is there."""
     given = os.environ.get(VARIABLE)
-    found: dict[str, Path | None] = {}
+    checkouts: dict[str, Path | None] = {}
     for name in ("OGM-GE_CVPR2022", "AVVP-ECCV20", "JoMoLD"):
         path = Path(given) / name if given else None
-        found[name] = path if path is not None and path.is_dir() else None
-        if found[name] is None:
+        checkouts[name] = path if path is not None and path.is_dir() else None
+        if checkouts[name] is None:
             absent(f"rows of {name}", f"{path} is no folder" if path else f"{VARIABLE} is not set")
-    ogm, han, jomold = found.values()
+    ogm, han, jomold = checkouts.values()
     with patch.object(torch.Tensor, "cuda", lambda tensor, *_, **__: tensor):
         if ogm is not None:
             _unless_a_module_is_missing("rows of OGM-GE_CVPR2022", lambda: loader(ogm, folder / "loader"))

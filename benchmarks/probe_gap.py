@@ -23,6 +23,7 @@ import yaml
 
 from avbalance.data.build import build_dataset
 from avbalance.features.extract import extract
+from avbalance.plan.config import load_dataset
 from avbalance.training.cell import make_trainer, prepare_torch
 from avbalance.training.data import Clips, load_clips
 from avbalance.training.loop import Trainer
@@ -61,8 +62,7 @@ def cpu_seconds() -> float:
 def specification(name: str) -> dict[str, Any]:
     """The data set of a name like synthetic-flat:slow=visual,classes=6."""
     name, _, changes = name.partition(":")
-    text = (REPOSITORY / "config" / "datasets" / f"{name}.yaml").read_text(encoding="utf-8")
-    spec: dict[str, Any] = yaml.safe_load(text)
+    spec = load_dataset(REPOSITORY, {}, name)
     spec["options"] |= yaml.safe_load("{" + changes.replace("=", ": ").replace(";", ",") + "}")
     return spec
 

@@ -31,7 +31,7 @@ from avbalance.features.decode import decode_file
 from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
 from avbalance.models.dropout import dropout
-from avbalance.plan.commandline import load_plan_for
+from avbalance.plan.plan import load_plan_for
 from avbalance.training.data import BatchSource, load_clips
 from avbalance.training.transforms import FrameOptions, training_frames
 from avbalance.workflow import WORKFLOW

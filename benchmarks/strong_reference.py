@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from avbalance.data.manifest import Manifest, read_manifest
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
 from avbalance.models.strong_reference import fit_seconds
+from avbalance.plan.config import load_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPES = {
@@ -50,7 +50,7 @@ def cpu_seconds() -> float:
 
 def made(name: str, folder: Path) -> tuple[Manifest, dict[str, NDArray[np.float32]]]:
     """The manifest of a data set and its features, modality -> (N, 10, width); prints what both cost."""
-    spec = yaml.safe_load((REPOSITORY / "config" / "datasets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    spec = load_dataset(REPOSITORY, {}, name)
     path = folder / "manifest.parquet"
     start = cpu_seconds()
     build_dataset(name, spec, path)

@@ -16,6 +16,7 @@ from avbalance.analysis.confidence import estimate_confidence
 from avbalance.analysis.subsets import build_subsets
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.predictions import write_predictions
+from avbalance.plan.config import load_paper
 from avbalance.stopping import StopRule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -175,12 +176,7 @@ def fabricate_dataset(
 @pytest.fixture(scope="session")
 def balanced_declarations() -> dict[str, Any]:
     """The declarations of the first paper as they stand in the repository, with few bootstrap draws."""
-    import yaml
-
-    folder = REPOSITORY / "workflow" / "papers" / "balanced-audiovisual"
-    merged: dict[str, Any] = {}
-    for name in ("tables", "figures", "claims"):
-        merged |= yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+    merged = load_paper(REPOSITORY, "balanced-audiovisual")
     for name in ("tables", "figures"):  # the fabricated paper has further generators, and no set that was built
         merged[name] = [entry for entry in merged[name] if entry.get("requires") in (None, "generators")]
     return merged | {"statistics": {"draws": 200, "seed": 0}}

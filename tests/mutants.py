@@ -1,26 +1,14 @@
-"""Break one line of code per item of the fidelity checklist and see that a test of that very item fails.
+"""One line of code per item of the fidelity checklists, and what it is broken into: a test of that very item must fail.
 
-Run by `make mutants`. Every mutation is applied to a fresh copy of the repository in a temporary folder, and only the
-tests named `test_item_<number>_...` run on it. Exit status 1 when a mutant survives.
+Run by `make mutants`, see mutation.py. The file is long because the checklists are.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-COPIED = ("src", "tests", "workflow", "config", "pyproject.toml")
+from mutation import Mutant, main
+
 PACKAGE = "src/avbalance"
 TESTS = {
     name: f"tests/fidelity/test_balanced_audiovisual_{name}.py"
@@ -30,22 +18,6 @@ PARSING = "tests/fidelity/test_avvp_gradient_modulation.py"
 GAP = "tests/fidelity/test_gmm_adaptive_loss.py"
 GAP_PAPER = "workflow/papers/gmm-adaptive-loss"
 RELEVANCE = "tests/fidelity/test_modality_relevance.py"
-GUARD = """import avbalance
-from pathlib import Path
-
-assert Path(avbalance.__file__).is_relative_to(Path(__file__).parents[1]), avbalance.__file__
-"""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """Item of the checklist, file, text that must occur exactly once in it, what replaces it, and the tests' file."""
-
-    item: int
-    path: str
-    old: str
-    new: str
-    tests: str
 
 
 def _code(item: int, path: str, old: str, new: str, tests: str) -> Mutant:
@@ -76,7 +48,7 @@ MUTANTS = (
     _code(2, "analysis/confidence.py",
           '"id": run.ids[split], "label"', '"id": np.sort(run.ids[split]), "label"', "analysis"),
     _code(3, "analysis/subsets.py", "lead > threshold", "lead >= threshold", "analysis"),
-    _code(3, "analysis/subsets.py", "return discrepancy == 0", "return discrepancy >= 0", "analysis"),
+    _code(3, "analysis/subsets.py", "BoolArray = discrepancy == 0", "BoolArray = discrepancy >= 0", "analysis"),
     _code(4, "analysis/subsets.py", 'visual, "test", epochs)', 'visual, "val", epochs)', "analysis"),
     _code(5, "analysis/subsets.py",
           "side_mask(discrepancy, side, value)", "side_mask(discrepancy, side, value / 2)", "analysis"),
@@ -303,9 +275,10 @@ MUTANTS = (
                'self.trainer.seed, "condition", condition.name)', 'self.trainer.seed, "condition")'),
     _relevance(22, "tables.yaml",
                "{value: urban-rural-student, label: Gaussian Video,", "{value: speech-student, label: Gaussian Video,"),
-    _relevance(23, "analysis/relevance.py", "macro_f1=macro(f1)",
-               "macro_f1=np.where(occurs, f1 * self.true, 0).sum(axis=1) / total"),
-    _relevance(24, "analysis/relevance.py", "np.nan_to_num(precision, nan=100.0)", "np.nan_to_num(precision, nan=0.0)"),
+    _relevance(23, "analysis/relevance.py", "macro_f1=macro(f1),",
+               "macro_f1=np.where(occurs, f1 * self.true, 0).sum(axis=1) / total,"),
+    _relevance(24, "analysis/relevance.py", "np.nan_to_num(precision, nan=100.0)",
+               "np.nan_to_num(precision, nan=0.0)"),
     _relevance(24, "tables.yaml", "precision: precision_zd1, recall", "precision: precision_zd0, recall"),
     _relevance(25, "paper.yaml", "select: {value: validation", "select: {value: last"),
     _relevance(25, "training/loop.py",
@@ -349,82 +322,5 @@ MUTANTS = (
 )  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all mutants (or those of the items given); returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("items", nargs="*", type=int, help="items of the checklists of all papers; all by default")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args(arguments)
-    chosen = [mutant for mutant in MUTANTS if not options.items or mutant.item in options.items]
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        whole = snapshot(folder / "whole")
-        problems = [text for mutant in chosen if (text := misfit(mutant, whole))]
-        if not problems:
-            done = run_tests(whole, sorted({mutant.tests for mutant in chosen}), "item")
-            problems = [] if done.returncode == 0 else [f"without any mutation tests fail:\n{done.stdout}{done.stderr}"]
-        if problems:
-            print("\n".join(problems))
-            return 1
-        failed = 0
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for mutant, (killed, text) in zip(
-                chosen, pool.map(lambda mutant: judge(mutant, whole), chosen), strict=True
-            ):
-                print(f"item {mutant.item}: {text}", flush=True)
-                failed += not killed
-    print(f"{len(chosen)} mutants, {failed} not killed, {time.monotonic() - started:.0f} s")
-    return 1 if failed else 0
-
-
-def snapshot(place: Path) -> Path:
-    """Copy what the tests need, with a plugin that ends a run in which another avbalance is imported."""
-    for name in COPIED:
-        source = REPOSITORY / name
-        if source.is_dir():
-            shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copyfile(source, place / name)
-    (place / "src" / "mutant_guard.py").write_text(GUARD, encoding="utf-8")
-    return place
-
-
-def misfit(mutant: Mutant, place: Path) -> str | None:
-    """Why a mutation cannot be applied to the repository in `place`, or None."""
-    count = (place / mutant.path).read_text(encoding="utf-8").count(mutant.old)
-    sentence = (
-        f"item {mutant.item}, {mutant.path}: {mutant.old!r} occurs {count} times, not once; mend tests/mutants.py"
-    )
-    return None if count == 1 else sentence
-
-
-def run_tests(place: Path, files: Sequence[str], keyword: str) -> subprocess.CompletedProcess[str]:
-    """Run the tests of `files` whose names hold `keyword`, on the package that lies in `place`."""
-    environment = {
-        **os.environ, "PYTHONPATH": str(place / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "mutant_guard", "-k", keyword]
-    command = [sys.executable, "-m", "pytest", *options, *files]
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
-
-
-def judge(mutant: Mutant, whole: Path) -> tuple[bool, str]:
-    """Whether a test of its item kills the mutant, and a line to print."""
-    with tempfile.TemporaryDirectory(dir=whole.parent) as name:
-        place = Path(name) / "repository"
-        shutil.copytree(whole, place)
-        file = place / mutant.path
-        file.write_text(file.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
-        done = run_tests(place, [mutant.tests], f"item_{mutant.item:02d}")
-    killer = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", done.stdout, flags=re.MULTILINE)
-    if done.returncode == 1 and killer:
-        return True, f"killed by {killer[1]}"
-    change = f"{mutant.path}: {mutant.old.strip()!r} -> {mutant.new.strip()!r}"
-    if done.returncode == 0:
-        return False, f"SURVIVED: {change}"
-    return False, f"BROKEN, pytest ended with {done.returncode}: {change}\n{done.stdout}{done.stderr}"
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(MUTANTS))

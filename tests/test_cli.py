@@ -1,7 +1,6 @@
-"""The command line: wrong settings on standard input end in one sentence, exit status 2 and no file."""
+"""The command line: signals, exit statuses, and the code that it runs."""
 
 import errno
-import io
 import os
 import signal
 import subprocess
@@ -10,51 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from avbalance import cli
-from avbalance.cli import _parser, main
-
-MEASURES = ["--measurements", "m.parquet"]
-STORES = ["--manifest", "m.parquet", "--audio", "a", "--visual", "v", "--code", "x"]
-STEPS = {
-    "dataset": [],
-    "train": STORES,
-    "combine": ["--code", "x"],
-    "confidence": STORES[:6],
-    "subsets": STORES[:2],
-    "measure": [],
-    "table": MEASURES,
-    "figure": MEASURES,
-    "claims": MEASURES,
-    "losses": [],
-}
-
-
-@pytest.mark.parametrize("given", ["", "{", "{}", "[]", "[1]", "null", '{"name": "a", "spec": {"kind": "nope"}}'])
-@pytest.mark.parametrize("step", STEPS)
-def test_wrong_settings_end_in_one_sentence(
-    step: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.stdin", io.StringIO(given))
-    assert main([step, *STEPS[step], "--out", "made"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.startswith("error: ")
-    assert len(said.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unknown_kind_of_data_set_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('{"name": "mine", "spec": {"kind": "nope"}}'))
-    assert main(["dataset", "--out", str(tmp_path / "manifest.parquet")]) == 2
-    assert "data set mine" in capsys.readouterr().err
-
+from avbalance import user_commands
+from avbalance.cli import main
 
 # A command that is half through with a file.
 HALF_THROUGH = """
 import sys, time
-from avbalance import cli
+from avbalance import cli, user_commands
 from flowkeeper.files import atomic_path
 
 def write(options):
@@ -63,7 +24,7 @@ def write(options):
         print("writing", flush=True)
         time.sleep(60)
 
-cli._methods = write
+user_commands._methods = write
 sys.exit(cli.main(["methods"]))
 """
 
@@ -87,28 +48,13 @@ def test_commands_leave_the_signals_of_who_calls_them_alone() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_how_often_states_are_saved_comes_from_the_option_the_environment_or_the_default(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["train", *STORES, "--out", "made"]
-    monkeypatch.delenv("AVBALANCE_CHECKPOINT_EVERY", raising=False)
-    assert _parser().parse_args(command).checkpoint_every == 20.0
-    monkeypatch.setenv("AVBALANCE_CHECKPOINT_EVERY", "1.5")
-    assert _parser().parse_args(command).checkpoint_every == 1.5
-    assert _parser().parse_args([*command, "--checkpoint-every", "3"]).checkpoint_every == 3.0
-    monkeypatch.setenv("AVBALANCE_CHECKPOINT_EVERY", "often")
-    with pytest.raises(SystemExit):
-        main(command)
-    assert "--checkpoint-every: invalid float value: 'often'" in capsys.readouterr().err
-
-
 def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/smoke")
 
-    monkeypatch.setattr(cli, "_methods", refuse)
+    monkeypatch.setattr(user_commands, "_methods", refuse)
     assert main(["methods"]) == 2
     assert capsys.readouterr().err == (
         f"error: results/smoke: {os.strerror(errno.ENOSPC)}; free the disk or fix permissions.\n"
@@ -119,7 +65,7 @@ def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) 
     def fail(options: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone", "somewhere")
 
-    monkeypatch.setattr(cli, "_methods", fail)
+    monkeypatch.setattr(user_commands, "_methods", fail)
     with pytest.raises(FileNotFoundError):
         main(["methods"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from avbalance.plan import digest
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(papers, "FOLDER", tmp_path)
+    monkeypatch.setattr(digest, "CODE", replace(digest.CODE, _files={}))
     (tmp_path / "a-paper" / "figures").mkdir(parents=True)
     (tmp_path / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 2\n")
     (tmp_path / "a-paper" / "figures" / "circle.py").write_text(
@@ -38,7 +40,7 @@ def test_a_kind_is_found_by_its_file_in_the_first_paper_that_has_it(folder: Path
 
 def test_the_digest_of_a_papers_code_covers_what_it_imports(folder: Path) -> None:
     name = "avbalance.papers.a_paper.figures.circle"
-    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.closure_digests(name))
+    assert {name, "avbalance.papers.a_paper.figures._shared", "avbalance.errors"} <= set(digest.CODE.closure(name))
     before = digest.code_digest(name)
     (folder / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 3\n")
     assert digest.code_digest(name) != before

@@ -109,21 +109,26 @@ def limits(schema: Mapping[str, Any]) -> str:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Name of a file of workflow/schemas -> its JSON schema."""
-    files = {"config": Configuration, "paper": DeclaredPaper, **FILES}
-    found = {name: with_settings(model.model_json_schema()) for name, model in files.items()}
+    classes = {"config": Configuration, "paper": DeclaredPaper, **FILES}
+    files = {name: with_settings(model.model_json_schema()) for name, model in classes.items()}
     pair = {"value": {}, "source": {"type": "string"}}
     for name in ("paper", *FILES):
-        found[name] = sourced(found[name])
-        found[name].setdefault("$defs", {})["Sourced"] = {
+        files[name] = sourced(files[name])
+        files[name].setdefault("$defs", {})["Sourced"] = {
             "type": "object", "required": list(pair), "additionalProperties": False, "properties": pair,
         }  # fmt: skip
-    return {**found, "dataset": dataset_schema(), "manifest": ClipRow.model_json_schema()}
+    return {**files, "dataset": dataset_schema(), "manifest": ClipRow.model_json_schema()}
 
 
 def dataset_schema() -> dict[str, Any]:
     """That of a data set, whose kind says which options there are."""
     schema = DatasetFile.model_json_schema()
     schema["properties"]["kind"]["enum"] = list(OPTIONS)
+    schema["properties"]["base"] = {
+        "type": "string",
+        "description": "another file whose keys count where this has none",
+    }
+    del schema["required"]  # the base may have them
     schema["$defs"], schema["allOf"] = {}, []
     for kind, model in OPTIONS.items():
         of_kind = model.model_json_schema()
@@ -143,10 +148,10 @@ def with_settings(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged_properties(classes: Iterable[type[Declared]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
     for model in classes:
-        found |= model.model_json_schema()["properties"]
-    return found
+        properties |= model.model_json_schema()["properties"]
+    return properties
 
 
 def sourced(schema: Any) -> Any:

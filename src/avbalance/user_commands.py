@@ -1,4 +1,4 @@
-"""Commands that are no step of the workflow: balancing a folder, comparing and citing results, fetching data.
+"""Commands that are no job of the workflow: for who looks at runs and plans, or has data of their own.
 
 See docs/how-to/your-own-data.md, check-stability.md, cite.md and docs/reference/datasets.md.
 """
@@ -6,15 +6,27 @@ See docs/how-to/your-own-data.md, check-stability.md, cite.md and docs/reference
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from flowkeeper import commands
-from flowkeeper.commands import AddCommand
+from avbalance.job_commands import settings_text
+from flowkeeper.commands import AddCommand, take_configuration
 
 
 def add_commands(steps: Any, add: AddCommand) -> None:
-    """Add balance, compare, cite and download to the command line; add(steps, name, run, help) makes one of them."""
+    """Add these commands to the command line; add(steps, name, run, help) makes one of them."""
+    add(steps, "methods", _methods, "list the methods and what they are")
+
+    text = "say how a run came to be, and how to make exactly this run again; or print a job's settings"
+    step = add(steps, "show", _show, text)
+    step.add_argument("what", help="folder of a run, results/<name>/runs/..., or the digest of a job's settings")
+    step.add_argument("--job", action="store_true", help="print the job as JSON, for the step that made it")
+    step.add_argument("--json", action="store_true", help="print the record as it is")
+
+    step = add(steps, "estimate", _estimate, "say what a plan costs on a cluster: jobs, GPU-hours, disk, load")
+    take_configuration(step)
+
     step = add(steps, "balance", _balance, "say which clips of a folder to leave out so that both modalities matter")
     step.add_argument("folder", type=Path, help="your media and their manifest.csv, see docs/how-to/your-own-data.md")
     step.add_argument("--out", type=Path, help="folder for the lists, by default results/balance/<name of the folder>")
@@ -47,7 +59,7 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--out", type=Path, default=Path("results/stability"), help="folder for stability.json and .md")
 
     step = add(steps, "cite", _cite, "say what to cite for a configuration's results, as BibTeX")
-    commands.take_configuration(step)
+    take_configuration(step)
     step.add_argument("--plain", action="store_true", help="as plain sentences")
 
     step = add(steps, "download", _download, "get real recordings from the host that offers them")
@@ -55,6 +67,38 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--talkers", nargs="+", default=["s1"], metavar="TALKER", help="s1 to s34, by default s1")
     step.add_argument("--to", type=Path, default=Path("downloads/grid"), help="folder, by default downloads/grid")
     step.add_argument("--record", metavar="ADDRESS", help="of the host's list of files, by default Zenodo's")
+
+
+def _methods(options: argparse.Namespace) -> None:
+    from avbalance.methods import base
+
+    for name in base.names():
+        card = base.load(name).card
+        print(f"{name:28} {card.label}: {card.summary} ({card.reference})")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from avbalance.provenance import show
+    from flowkeeper.digests import SETTINGS_DIGEST
+
+    if SETTINGS_DIGEST.fullmatch(options.what):
+        print(json.dumps(json.loads(settings_text(options.what)[1]), indent=2, sort_keys=True))
+        return
+    run = show.find_run(options.what)
+    if options.job:
+        print(show.job_of(run))
+    elif options.json:
+        print(json.dumps(run.record, indent=2, sort_keys=True))
+    else:
+        print("\n".join([*show.lines(run), "", show.code_note(run), "This run again, and a comparison of its bytes:"]))
+        print("\n".join(f"  {command}" for command in show.commands(run)))
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from avbalance.cluster.estimate import lines
+    from avbalance.plan.plan import load_plan_for
+
+    print("\n".join(lines(load_plan_for(Path.cwd(), options.configfile, options.config))))
 
 
 def _say(line: str) -> None:
@@ -99,7 +143,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _cite(options: argparse.Namespace) -> None:
-    from avbalance.plan.commandline import load_plan_for
+    from avbalance.plan.plan import load_plan_for
     from avbalance.reporting.citations import cited, text_of
 
     plan = load_plan_for(Path.cwd(), options.configfile, options.config)

@@ -10,27 +10,21 @@ from typing import Any
 
 from avbalance.plan.digest import CODE, DIGEST_CACHE
 from avbalance.provenance.run_record import versions
-from flowkeeper.interface import Step, Workflow
+from flowkeeper.interface import Workflow
 
 STATE = ".avbalance"
 _RUNS = f"{STATE}/runs"  # the run cache, see training/runcache.py
 
 
 def _load_plan(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) -> Any:
-    from avbalance.plan.commandline import load_plan_for
+    from avbalance.plan.plan import load_plan_for
 
     return load_plan_for(root, configfiles, pairs)
 
 
-def _steps(plan: Any) -> Iterator[Step]:
-    from avbalance.plan.steps import steps
-
-    return steps(plan)
-
-
 def _default_name(root: Path) -> str | None:
-    from avbalance.plan.commandline import BASE
     from avbalance.plan.config import load_config, load_yaml
+    from avbalance.plan.plan import BASE
 
     return str(load_config(root, load_yaml(root / BASE))["name"]) if (root / BASE).is_file() else None
 
@@ -82,7 +76,7 @@ WORKFLOW = Workflow(
     command="avbalance",
     code=replace(CODE, cache=DIGEST_CACHE),
     load_plan=_load_plan,
-    steps=_steps,
+    steps=lambda plan: plan.steps(),
     default_name=_default_name,
     kinds={
         "tables": lambda path: path.startswith("papers/") or "/" not in path,

@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import h5py
 import numpy as np
@@ -248,10 +248,10 @@ def test_lists_that_leave_missing_clips_out_count_them_all_the_same() -> None:
     names = [f"{number:_>11}" for number in range(24)]
     labels = ("/t/dd00128", "/t/dd00129")
     rows = [f'{name}, 30.000, 40.000, "{labels[number % 2]}"\n' for number, name in enumerate(names)]
-    for place, name in enumerate(get_args(audioset.SegmentList)):
+    for place, name in enumerate(audioset.AudioSetOptions.model_fields["lists"].default):
         Path("lists", name).write_text("".join(rows[place::3]))
     shown = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
-    Path("lists", audioset.NAMES).write_text("index,mid,display_name\n" + shown)
+    Path("lists", "class_labels_indices.csv").write_text("index,mid,display_name\n" + shown)
     put(*(f"media/{name}_30.mp4" for name in names[:12]))
     there = counted(audioset, lists_dir="lists", media_root="media")
     assert (there.listed, there.present, there.size) == (24, 12, 120)

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from avbalance.data.sources import check_dataset, kinds, source_of
 from avbalance.errors import UserError
+from avbalance.plan.config import load_dataset
 
-CONFIGS = sorted((Path(__file__).parents[2] / "config" / "datasets").glob("*.yaml"))
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = sorted((REPOSITORY / "config" / "datasets").glob("*.yaml"))
 
 
 def _load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return load_dataset(REPOSITORY, {}, path.stem)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -22,6 +22,7 @@ def test_make_smoke_runs_to_the_end(made):
     assert first.status == 0, first.output[-3000:]
     assert "(100%) done" in first.output
     assert first.cpu_s < 360, "make smoke may take 3 minutes on two cores"
+    assert max(map(len, first.output.splitlines())) < 300, "a line fits a screen: jobs are told by name, not by files"
 
 
 def test_nothing_is_installed_again(made):

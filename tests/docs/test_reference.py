@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from avbalance.cli import _parser
-from avbalance.plan.config import load_yaml
+from avbalance.plan.config import load_dataset
 from flowkeeper.files import digest_json
 
 REPOSITORY = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def test_every_column_of_a_finished_file_is_explained():
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.stem)
 def test_generator_settings_are_those_of_the_changelog(path):
-    line = f"| `{path.stem}` | `{digest_json(load_yaml(path)['options'])}` |"
+    line = f"| `{path.stem}` | `{digest_json(load_dataset(REPOSITORY, {}, path.stem)['options'])}` |"
     changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert line in changes, f"the generator changed: add to CHANGELOG.md, with the old numbers,\n{line}"
 

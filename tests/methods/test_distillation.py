@@ -19,7 +19,7 @@ from torch import Tensor
 from avbalance.errors import UserError
 from avbalance.methods.distillation import divergence
 from avbalance.models.relevance import CutModel
-from avbalance.plan.digest import closure_digests
+from avbalance.plan.digest import CODE
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.outputs import Tensors
@@ -207,7 +207,7 @@ def test_teachers_of_any_size_and_kind_are_built_from_what_their_files_say(
 
 
 def test_the_code_digest_of_a_student_covers_its_teachers() -> None:
-    covered = set(closure_digests("avbalance.methods.distillation"))
+    covered = set(CODE.closure("avbalance.methods.distillation"))
     assert covered >= {
         "avbalance.models.audio_teacher",
         "avbalance.models.visual_teacher",

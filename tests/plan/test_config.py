@@ -209,3 +209,14 @@ def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:
     config["datasets"]["small"]["options"]["clases"] = 5
     with pytest.raises(UserError, match=r"data set small, .*options: unknown key 'clases'; did you mean 'classes'"):
         load_dataset(REPOSITORY, config, "small")
+
+
+def test_a_file_of_a_data_set_stands_on_another_one(tmp_path: Path) -> None:
+    flat, scorers = (load_dataset(REPOSITORY, {}, name) for name in ("synthetic-flat", "synthetic-scorers"))
+    assert "base" not in scorers and scorers["kind"] == flat["kind"]
+    assert scorers["options"] == {**flat["options"], **{key: scorers["options"][key] for key in ("seed", "clips")}}
+    (tmp_path / "config" / "datasets").mkdir(parents=True)
+    for name, base in (("one", "two"), ("two", "one")):
+        (tmp_path / "config" / "datasets" / f"{name}.yaml").write_text(f"base: {base}\n")
+    with pytest.raises(UserError, match=r"config/datasets/one\.yaml: its `base` never ends"):
+        load_dataset(tmp_path, {}, "one")

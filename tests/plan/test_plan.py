@@ -38,6 +38,8 @@ def test_every_tier_has_a_plan_without_doubles(tier: str, tmp_path: Path, monkey
     assert files and len(files) == len(set(files))
     ids = [cell.id for cell in plan.cells]
     assert len(ids) == len(set(ids))
+    if tier == "smoke":
+        assert len(ids) <= 25, "processes that import torch, which takes longer than these trainings"
     for cell in plan.cells:
         # what a cell reads of other runs is made by another cell
         assert set(plan.cell_inputs(cell)) <= set(files) - set(plan.cell_files(cell))

@@ -38,13 +38,13 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     histories = [
         f"{folder}/{run}/seed{seed}/history.csv" for run in ("jomold-msdu", "ours") for seed in rows[run].seeds
     ]
-    assert plan.figure_run_files(PARSING, "figure5") == plan.claims_run_files(PARSING) == histories
+    assert plan.report_run_files(PARSING, "figure5") == plan.report_run_files(PARSING, "claims") == histories
     assert set(histories) <= set(plan.artifacts())
-    assert plan.figure_run_files(PARSING, "figure4") == [
+    assert plan.report_run_files(PARSING, "figure4") == [
         f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
     ]
-    assert plan.figure_run_files(SLUG, "figure1") == []
-    maps = plan.claims_run_files(SLUG)  # of two modalities; five seeds on two data sets, three on the three others
+    assert plan.report_run_files(SLUG, "figure1") == []
+    maps = plan.report_run_files(SLUG, "claims")  # of two modalities; five seeds on two data sets, else three
     assert len(maps) == 38 and all(path.endswith("/confidence.npz") for path in maps)
     assert set(maps) <= set(plan.artifacts())
 
@@ -52,7 +52,7 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     plain = plan.code("avbalance.reporting.claims_report")
-    assert len({plain, *(plan.claims_code(slug) for slug in plan.papers)}) == 1 + len(plan.papers)
+    assert len({plain, *(plan.report_code(slug, "claims") for slug in plan.papers)}) == 1 + len(plan.papers)
     assert "avbalance.papers.balanced_audiovisual.claims.growth" in next(key for key in plan.codes if len(key) > 5)
     own = {"papers": {"diagnosis": {"datasets": {"own": "synthetic-balanced"}}}, "name": "own"}
     assert load_plan(REPOSITORY, {"tier": "demo", **own}).paper_record("diagnosis")["builds_on"] == [SLUG]
@@ -60,8 +60,8 @@ def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
 
 def test_a_table_of_subsets_asks_for_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    assert plan.table_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
-    assert plan.table_run_files(SLUG, "tableS1") == []
+    assert plan.report_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
+    assert plan.report_run_files(SLUG, "tableS1") == []
 
 
 def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:

@@ -24,7 +24,7 @@ from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
-from avbalance.plan.digest import closure_digests
+from avbalance.plan.digest import CODE
 from avbalance.plan.entries import training_entries
 from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module
@@ -93,7 +93,7 @@ def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, 
     loaded = set(json.loads(done.stdout)["modules"])
     entries = training_entries(["greedy"], ["mmtm-net"], [None])
     assert len(loaded) > 15
-    assert loaded - set(closure_digests(*entries)) == set()
+    assert loaded - set(CODE.closure(*entries)) == set()
 
 
 def test_files_of_a_run(undisturbed: Path) -> None:

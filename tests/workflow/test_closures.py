@@ -7,6 +7,7 @@ unnoticed; so each process of the smoke run noted its modules at its end (tests/
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,18 @@ import pytest
 from smoke_tier import PAPER
 from workspace import Workspace
 
-from avbalance.plan.commandline import load_plan_for
-from avbalance.plan.digest import CODE, DIGEST_CACHE, closure_digests
-from avbalance.plan.plan import Plan
-from avbalance.plan.steps import steps
+from avbalance.plan.digest import CODE, DIGEST_CACHE
+from avbalance.plan.plan import Plan, load_plan_for
 from flowkeeper.digests import settings_digest
 from flowkeeper.interface import Step
 from flowkeeper.records import read_record
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
+OF_AVBALANCE = "__main__ cli job_commands user_commands workflow gpus papers plan plan.digest errors"
+OF_FLOWKEEPER = "digests code commands interface writers errors files"
 COMMAND_LINE = {
-    *("avbalance", "avbalance.__main__", "avbalance.cli", "avbalance.user_commands", "avbalance.workflow"),
-    *("avbalance.provenance", "avbalance.provenance.run_record"),  # of which only the versions are asked for
-    *("avbalance.gpus", "avbalance.papers", "avbalance.plan", "avbalance.plan.digest", "avbalance.errors"),
-    *("flowkeeper", *(f"flowkeeper.{name}" for name in ("code", "commands", "digests", "interface", "writers"))),
-    *("flowkeeper.errors", "flowkeeper.files"),
+    *("avbalance", *(f"avbalance.{name}" for name in (*OF_AVBALANCE.split(), "provenance", "provenance.run_record"))),
+    *("flowkeeper", *(f"flowkeeper.{name}" for name in OF_FLOWKEEPER.split())),
 }
 
 
@@ -49,7 +47,7 @@ def loaded(workspace: Workspace, plan: Plan) -> dict[Step, set[str]]:
     found: dict[Any, set[str]] = defaultdict(set)
     for process in processes:
         found[logs[process["parent"]] if is_decoder(process) else process["log"]] |= set(process["modules"])
-    return {step: found.get(log_of(workspace, step), set()) for step in steps(plan)}
+    return {step: found.get(log_of(workspace, step), set()) for step in plan.steps()}
 
 
 def is_decoder(process: dict[str, Any]) -> bool:
@@ -76,11 +74,11 @@ def source_modules(plan: Plan) -> set[str]:
 
 
 def closure(entries: tuple[str, ...]) -> set[str]:
-    return set(closure_digests(*entries, cache_file=DIGEST_CACHE))
+    return set(replace(CODE, cache=DIGEST_CACHE).closure(*entries))
 
 
 def test_rules_give_their_jobs_what_the_plan_says(smoke: Workspace, plan: Plan) -> None:
-    known = {path: step for step in steps(plan) for path in step.outputs}
+    known = {path: step for step in plan.steps() for path in step.outputs}
     assert set(known) == set(plan.artifacts())
     for path, step in known.items():
         record = read_record(smoke.root, path)
@@ -110,7 +108,7 @@ def test_a_hidden_import_is_found(workspace: Workspace, plan: Plan) -> None:
     workspace.forget_processes()
     done = workspace.snakemake(f"-- {lost}")
     assert done.status == 0, done.output[-3000:]
-    (step,) = (step for step in steps(plan) if step.outputs == (lost,))
+    (step,) = (step for step in plan.steps() if step.outputs == (lost,))
     own = {step: loaded(workspace, plan)[step]}
     assert hidden in holes(plan, own)[lost]
 

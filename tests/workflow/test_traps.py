@@ -22,7 +22,7 @@ import yaml
 from smoke_tier import EVERYTHING, PAPER, RUNS, TRAINED, cell_log, contents, job_log
 from workspace import REPOSITORY, Workspace
 
-from avbalance.plan.commandline import load_plan_for
+from avbalance.plan.plan import load_plan_for
 from flowkeeper.dry_run import dry_run
 
 MOST_TORCH = 25

@@ -13,6 +13,7 @@ from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
 from avbalance.errors import UserError
 from avbalance.names import rule_name
 from avbalance.plan.plan import load_plan
+from avbalance.plan.reports import SUFFIXES
 from avbalance.workflow import WORKFLOW
 from flowkeeper.digests import settings_digest
 from flowkeeper.hooks import after_running, before_planning, before_running
@@ -64,6 +65,15 @@ def stop_if_media_are_missing():
     missing = PLAN.preflight()
     if missing:
         sys.exit("\n".join(f"error: {sentence}" for sentence in missing))
+
+
+def name_jobs_shortly():
+    """Let a job that starts be told by its name and its log: its files may be hundreds. A dry run lists them."""
+    if not asks_for_dry_run(sys.argv):
+        for each in workflow.rules:
+            if each.log:
+                named = "{wildcards}" if each.wildcard_names else ""
+                each.message = f"{each.name} {named}, see {{log}}".replace(" ,", ",")
 
 
 def ancestor(levels, path):

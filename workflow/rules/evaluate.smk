@@ -16,7 +16,9 @@ rule measure:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.measure_spec(wildcards.slug)),
-        code=PLAN.code("avbalance.evaluation.measure"),
+        settings=lambda wildcards: settings_digest(
+            PLAN.report_spec(wildcards.slug, "measurements")
+        ),
+        code=lambda wildcards: PLAN.report_code(wildcards.slug, "measurements"),
     shell:
         "python -m avbalance measure --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"

@@ -1,75 +1,50 @@
 """Purpose: tables, figures and claims of each paper. Inputs: measurements, predictions, published numbers. Outputs: results/<name>/papers/<slug>/."""
 
+for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figures"])):
 
-rule table:
-    input:
-        measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
-        runs=lambda wildcards: PLAN.table_run_files(wildcards.slug, wildcards.table),
-        published=lambda wildcards: PLAN.published_files(wildcards.slug),
-        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
-    output:
-        report(
-            f"{PLAN.results}/papers/{{slug}}/{{table}}.csv",
-            caption="../report/table.rst",
-            category="{slug}",
-            subcategory="tables",
-        ),
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".md", ".tex"),
-    log:
-        f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
-    wildcard_constraints:
-        table="table[A-Z]?[0-9]+",
-    group:
-        "report_{slug}"
-    conda:
-        "../../envs/avbalance.yaml"
-    params:
-        settings=lambda wildcards: settings_digest(
-            PLAN.table_spec(wildcards.slug, wildcards.table)
-        ),
-        code=lambda wildcards: PLAN.table_code(wildcards.slug, wildcards.table),
-        out=lambda wildcards, output: ancestor(1, output[0]),
-    shell:
-        "python -m avbalance table --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
-
-
-rule figure:
-    input:
-        measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
-        runs=lambda wildcards: PLAN.figure_run_files(wildcards.slug, wildcards.figure),
-        published=lambda wildcards: PLAN.published_files(wildcards.slug),
-        facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
-    output:
-        report(
-            f"{PLAN.results}/papers/{{slug}}/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="{slug}",
-            subcategory="figures",
-        ),
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".csv"),
-    log:
-        f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
-    wildcard_constraints:
-        figure="figure[A-Z]?[0-9]+",
-    group:
-        "report_{slug}"
-    conda:
-        "../../envs/avbalance.yaml"
-    params:
-        settings=lambda wildcards: settings_digest(
-            PLAN.figure_spec(wildcards.slug, wildcards.figure)
-        ),
-        code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
-        out=lambda wildcards, output: ancestor(1, output[0]),
-    shell:
-        "python -m avbalance figure --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
+    rule:
+        name:
+            kind
+        input:
+            measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
+            runs=lambda wildcards: PLAN.report_run_files(wildcards.slug, wildcards.item),
+            published=lambda wildcards: PLAN.published_files(wildcards.slug),
+            facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
+        output:
+            report(
+                f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffixes[0]}",
+                caption=f"../report/{kind}.rst",
+                category="{slug}",
+                subcategory=f"{kind}s",
+            ),
+            [
+                f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffix}"
+                for suffix in suffixes[1:]
+            ],
+        log:
+            f"logs/{PLAN.name}/{kind}/{{slug}}/{{item}}.log",
+        wildcard_constraints:
+            item=f"{kind}[A-Z]?[0-9]+",
+        group:
+            "report_{slug}"
+        conda:
+            "../../envs/avbalance.yaml"
+        params:
+            settings=lambda wildcards: settings_digest(
+                PLAN.report_spec(wildcards.slug, wildcards.item)
+            ),
+            code=lambda wildcards: PLAN.report_code(wildcards.slug, wildcards.item),
+            out=lambda wildcards, output: ancestor(1, output[0]),
+        shell:
+            # the rule's name, since `kind` has its last value when the job runs
+            "python -m avbalance {rule} --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule claims:
     input:
         measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
         predictions=lambda wildcards: PLAN.prediction_files(wildcards.slug),
-        runs=lambda wildcards: PLAN.claims_run_files(wildcards.slug),
+        runs=lambda wildcards: PLAN.report_run_files(wildcards.slug, "claims"),
         subsets=lambda wildcards: PLAN.subset_files(wildcards.slug),
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
@@ -83,8 +58,10 @@ rule claims:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.claims_spec(wildcards.slug)),
-        code=lambda wildcards: PLAN.claims_code(wildcards.slug),
+        settings=lambda wildcards: settings_digest(
+            PLAN.report_spec(wildcards.slug, "claims")
+        ),
+        code=lambda wildcards: PLAN.report_code(wildcards.slug, "claims"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance claims --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
@@ -104,8 +81,10 @@ rule verdict:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.verdict_spec(wildcards.slug)),
-        code=PLAN.code("avbalance.diagnosis.report"),
+        settings=lambda wildcards: settings_digest(
+            PLAN.report_spec(wildcards.slug, "verdict")
+        ),
+        code=lambda wildcards: PLAN.report_code(wildcards.slug, "verdict"),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance verdict --settings {params.settings} --out {params.out} --code {params.code} > {log} 2>&1"
@@ -123,8 +102,10 @@ rule losses:
     conda:
         "../../envs/avbalance.yaml"
     params:
-        settings=lambda wildcards: settings_digest(PLAN.losses_spec(wildcards.slug)),
-        code=PLAN.code("avbalance.reporting.facts"),
+        settings=lambda wildcards: settings_digest(
+            PLAN.report_spec(wildcards.slug, "lost_clips")
+        ),
+        code=lambda wildcards: PLAN.report_code(wildcards.slug, "lost_clips"),
     shell:
         "python -m avbalance losses --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
 

@@ -119,7 +119,7 @@ def _cell_name(row: Row, rows: list[Row]) -> str:
         return f"stage{_stage(row, {other.run: other for other in rows})}"
     method, model, _ = row.parts
     alike = {other.parts for other in rows if other.method == method}
-    words = [method, *([model] if len(alike) > 1 else [])]
+    words = [method, *([str(model)] if len(alike) > 1 else [])]
     if row.waits_for():
         words += ["after", *row.waits_for()]  # a run may bear its method's name
     return "-".join(words)

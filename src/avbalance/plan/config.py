@@ -13,9 +13,12 @@ from avbalance.declared import Known, listed, nearest, read
 from avbalance.errors import UserError
 from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper
 from avbalance.plan.short import choice_in_full, paper_in_full
+from avbalance.plan.short_reports import reports_in_full
 from avbalance.plan.trees import merge, plain
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it
+
+DEEPEST = 5  # files of data sets that stand on each other
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -64,9 +67,21 @@ class PaperFiles:
                     inherited.pop(key, None)
                 builds_on = [parent, *inherited.pop("builds_on", [])]
                 paper = {**merge(inherited, paper), "builds_on": builds_on}
+            paper = reports_in_full(paper, str(path), self._reports_as_written)  # small papers say all in one file
             self._full[slug] = paper_in_full(paper, str(path), self.full)
             self._asked.pop()
         return self._full[slug]
+
+    def reports(self, slug: str) -> dict[str, dict[str, Any]]:
+        """What stands in tables.yaml, figures.yaml and claims.yaml of a paper, by the name of the file."""
+        return {
+            part: reports_in_full(given, f"workflow/papers/{slug}/{part}.yaml", self._reports_as_written)
+            for part, given in self._reports_as_written(slug).items()
+        }
+
+    def _reports_as_written(self, slug: str) -> dict[str, dict[str, Any]]:
+        folder = self.root / "workflow" / "papers" / slug
+        return {part: load_yaml(path) for part in FILES if (path := folder / f"{part}.yaml").is_file()}
 
 
 def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None = None) -> dict[str, Any]:
@@ -126,7 +141,7 @@ def load_paper(root: Path, slug: str, files: PaperFiles | None = None) -> dict[s
     files = files or PaperFiles(root)
     folder = root / "workflow" / "papers" / slug
     own = files.full(slug)
-    parts = {part: load_yaml(folder / f"{part}.yaml") for part in FILES if (folder / f"{part}.yaml").is_file()}
+    parts = files.reports(slug)
     paper = reduce(merge, parts.values(), own)
     inherited = [role for other in own.get("builds_on", ()) for role in files.full(other)["datasets"]]
     known = {"run": list(paper.get("runs") or {}), "data set": [*(paper.get("datasets") or {}), *inherited]}
@@ -156,15 +171,23 @@ def _check_paper(folder: Path, paper: dict[str, Any], files: dict[str, dict[str,
 def load_dataset(root: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     """The specification of data set `name`: config/datasets/<base>.yaml with the options of the configuration.
 
-    `datasets: {synthetic-flat-g1: {base: synthetic-flat, options: {seed: 1}}}` in a tier makes a variant. One with a
-    `kind` there is whole, and needs no file.
+    `datasets: {synthetic-flat-g1: {base: synthetic-flat, options: {seed: 1}}}` in a tier makes a variant; a file may
+    name another one as its `base`. One with a `kind` in the configuration is whole, and needs no file.
     """
     own = config.get("datasets", {}).get(name, {})
     if "kind" in own:
         check_dataset(own, f"data set {name}")
         return own
-    base = own.get("base", name)
-    spec = load_yaml(root / "config" / "datasets" / f"{base}.yaml")
-    merged = merge(spec, {key: value for key, value in own.items() if key != "base"})
-    check_dataset(merged, f"data set {name}, config/datasets/{base}.yaml")
-    return merged
+    file = own.get("base", name)
+    layers, base = [own], file
+    while base is not None:
+        layers.append(load_yaml(root / "config" / "datasets" / f"{base}.yaml"))
+        base = layers[-1].get("base")
+        if len(layers) > DEEPEST:
+            raise UserError(
+                f"config/datasets/{file}.yaml: its `base` never ends, or is more than {DEEPEST} files deep."
+            )
+    spec: dict[str, Any] = reduce(merge, reversed(layers))
+    spec.pop("base", None)
+    check_dataset(spec, f"data set {name}, config/datasets/{file}.yaml")
+    return spec

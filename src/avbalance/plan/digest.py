@@ -26,8 +26,3 @@ CODE = Code(
 def code_digest(*entries: str, cache_file: Path | None = None) -> str:
     """Digest (16 hex digits) of the modules `entries` and all that they import, e.g. "avbalance.training.cell"."""
     return replace(CODE, cache=cache_file).digest(*entries)
-
-
-def closure_digests(*entries: str, cache_file: Path | None = None) -> dict[str, str]:
-    """Module -> token digest, for every module that `entries` import, directly or not."""
-    return replace(CODE, cache=cache_file).closure(*entries)

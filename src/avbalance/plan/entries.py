@@ -18,12 +18,14 @@ def module_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def training_entries(methods: Iterable[str], models: Iterable[str], tasks: Iterable[str | None]) -> list[str]:
-    """Modules behind the training of a cell: the loop, its methods, models and tasks (None: the default one)."""
-    further = [f"avbalance.models.{module_name(name)}" for name in models]
-    further += [f"avbalance.training.tasks.{module_name(name or DEFAULT_TASK)}" for name in tasks]
-    own = sorted({f"avbalance.methods.{module_name(name)}" for name in methods})
-    return [TRAINING, *own, *sorted(set(further))]
+def training_entries(parts: Iterable[tuple[str, str | None, str | None]]) -> list[str]:
+    """Modules behind the training of a cell: the loop, and method, model and task of its runs; no task: the default."""
+    methods, further = set[str](), set[str]()
+    for method, model, task in parts:
+        methods.add(f"avbalance.methods.{module_name(method)}")
+        further.add(f"avbalance.models.{module_name(str(model))}")
+        further.add(f"avbalance.training.tasks.{module_name(task or DEFAULT_TASK)}")
+    return [TRAINING, *sorted(methods), *sorted(further)]
 
 
 def combining_entries(method: str) -> list[str]:

@@ -5,13 +5,20 @@ Each part stands on the one before it: data.py, training.py, reports.py, and her
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper
+from avbalance.errors import UserError
+from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper, load_yaml
 from avbalance.plan.entries import source_module
 from avbalance.plan.reports import Reports
 from avbalance.plan.sheet import rows_of_paper
+from avbalance.plan.trees import merge
+from flowkeeper.interface import Step
+
+BASE = "config/config.yaml"
 
 
 class Plan(Reports):
@@ -30,6 +37,28 @@ class Plan(Reports):
                 files.append(f"{self.paper_folder(slug)}/measurements.parquet")
             files += self.report_files(slug)
         return [*files, *self.overview_files(), *self.crate_files()]
+
+    def steps(self) -> Iterator[Step]:
+        """Every step of the plan, in the order of the data flow."""
+        for dataset in self.datasets:
+            yield Step((self.manifest(dataset),), self.dataset_spec(dataset), self.source_code(dataset))
+        for job in self.feature_jobs:
+            yield Step(tuple(self.feature_files(job)), self.feature_spec(job), self.code("avbalance.features.extract"))
+        for cell in self.cells:
+            yield Step(tuple(self.cell_files(cell)), self.cell_spec(cell), self.training_code(cell))
+        for cell in self.combinations:
+            yield Step(tuple(self.cell_files(cell)), self.combination_spec(cell), self.combination_code(cell))
+        for slug in self.papers:
+            for dataset in self.confidence_datasets(slug):
+                files = tuple(self.confidence_files(slug, dataset))
+                yield Step(files, self.confidence_spec(slug), self.code("avbalance.analysis.confidence"))
+                files = (self.subsets_file(slug, dataset),)
+                yield Step(files, self.subset_spec(slug, dataset), self.code("avbalance.analysis.subsets"))
+            for item, paths in self.report_items(slug).items():
+                yield Step(tuple(paths), self.report_spec(slug, item), self.report_code(slug, item))
+        for path in self.overview_files():
+            yield Step((path,), self.overview_spec(), self.code("avbalance.reporting.overview"))
+        yield Step(tuple(self.crate_files()), self.crate_spec(), self.code("avbalance.reporting.crate"))
 
     def unasked(self) -> list[str]:
         """Files that are made only if somebody asks for them by name: confidences that no report reads."""
@@ -54,6 +83,21 @@ def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
     papers = {slug: load_paper(root, slug, files) for slug in config["papers"]}
     rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
     return Plan(root=root, config=config, papers=papers, rows=rows, chosen=chosen)
+
+
+def load_plan_for(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) -> Plan:
+    """The plan that `snakemake --configfile ... --config ...` makes in the repository `root`.
+
+    Raises UserError for a file that cannot be read, a pair that is not key=value, and a wrong configuration.
+    """
+    from snakemake.cli import parse_config
+
+    try:
+        given = parse_config(list(pairs))  # what looks like a number is one
+    except ValueError as error:
+        raise UserError(f"--config {' '.join(pairs)}: give key=value pairs ({error}).") from error
+    files = [load_yaml(root / name) for name in (BASE, *configfiles)]
+    return load_plan(root, reduce(merge, [*files, given]))
 
 
 def _choose_datasets(root: Path, config: dict[str, Any]) -> list[str]:

@@ -17,6 +17,22 @@ from flowkeeper.files import canonical_json
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
 
+# What is made of a paper -> suffixes of its files.
+SUFFIXES = {
+    "measurements": ("parquet",),
+    "tables": ("csv", "md", "tex"),
+    "figures": ("png", "pdf", "csv"),
+    "claims": ("json", "md"),
+    "verdict": ("json", "md"),
+    "lost_clips": ("csv",),
+}
+CODE_OF = {
+    "measurements": "evaluation.measure",
+    "lost_clips": "reporting.facts",
+    "verdict": "diagnosis.report",
+}
+OF_CLAIMS = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")  # what claims rest on
+
 
 class Reports(TrainingPlan):
     """Everything that is made of finished runs."""
@@ -118,25 +134,22 @@ class Reports(TrainingPlan):
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
 
+    def report_items(self, slug: str) -> dict[str, list[str]]:
+        """What is made of a paper's runs, with its files: measurements, tables and figures by id, claims, losses."""
+        named = {name: kind for kind in ("tables", "figures") for name in self.declared(slug, kind)}
+        further = {name: name for name in ("claims", "verdict", "lost_clips")}
+        items = {"measurements": "measurements", **named, **further}
+        for name in ("claims", "verdict"):
+            if not self.papers[slug].get(name):
+                del items[name]
+        return {
+            name: [f"{self.paper_folder(slug)}/{name}.{suffix}" for suffix in SUFFIXES[kind]]
+            for name, kind in items.items()
+        }
+
     def report_files(self, slug: str) -> list[str]:
-        """Everything that is made of a paper."""
-        folder = self.paper_folder(slug)
-        tables = [
-            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
-        ]
-        figures = [
-            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
-        ]
-        claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
-        return [*tables, *figures, *claims, *self.verdict_files(slug), f"{folder}/lost_clips.csv"]
-
-    def verdict_files(self, slug: str) -> list[str]:
-        """Answers in words about one data set, where a paper asks for them (`verdict: <role>`)."""
-        made = [f"{self.paper_folder(slug)}/verdict.{suffix}" for suffix in ("json", "md")]
-        return made if self.papers[slug].get("verdict") else []
-
-    def verdict_spec(self, slug: str) -> str:
-        return self._report_spec(slug, None, {"verdict": self.papers[slug]["verdict"]})
+        """Everything that is made of a paper's measurements."""
+        return [path for name, files in self.report_items(slug).items() if name != "measurements" for path in files]
 
     def overview_files(self) -> list[str]:
         """The page of all claims of all papers, where any paper makes claims."""
@@ -155,7 +168,7 @@ class Reports(TrainingPlan):
         return [*(path for slug in self.papers for path in self.report_files(slug)), *self.overview_files()]
 
     def all_records(self) -> list[str]:
-        return self._distinct(path for slug in self.papers for path in self.record_files(slug))
+        return _distinct(path for slug in self.papers for path in self.record_files(slug))
 
     def crate_spec(self) -> str:
         """What the crate command reads."""
@@ -167,33 +180,74 @@ class Reports(TrainingPlan):
             for entry in paper.get(kind, [])
         }
         datasets = {name: spec["describe"] for name, spec in self.datasets.items()}
-        sources = self._distinct(source_text(spec["kind"]) for spec in self.datasets.values())
+        sources = _distinct(source_text(spec["kind"]) for spec in self.datasets.values())
         told = {"name": self.name, "papers": papers, "titles": titles, "datasets": datasets, "sources": sources}
         return canonical_json({**told, "files": self.described_files(), "records": self.all_records()})
 
     def overview_spec(self) -> str:
         return canonical_json({"name": self.name, "claims": self.claims_files()})
 
-    def measure_spec(self, slug: str) -> str:
-        return self._report_spec(slug, None, {"measures": self.papers[slug]["measures"]})
+    def report_spec(self, slug: str, item: str) -> str:
+        """What the command that makes an item reads: the paper, the cuts that touch it, and its own declarations."""
+        paper, record = self.papers[slug], self.paper_record(slug)
+        if item in ("measurements", "lost_clips"):
+            declared = {"measures": paper["measures"]} if item == "measurements" else {}
+            return canonical_json({"paper": record, "declarations": declared})
+        if item == "verdict":
+            declared = {"verdict": paper["verdict"]}
+        elif item == "claims":
+            declared = {key: paper[key] for key in OF_CLAIMS if key in paper}
+        else:
+            kind, entry = self._entry(slug, item)
+            declared = {kind: [entry]}
+        cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
+        record["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
+        return canonical_json({"paper": record, "declarations": {"published": paper.get("published", []), **declared}})
 
-    def table_spec(self, slug: str, table: str) -> str:
-        return self._report_spec(slug, table, {"tables": [self.declared(slug, "tables")[table]]})
+    def report_code(self, slug: str, item: str) -> str:
+        """Digest of the code that makes an item: that of its kind, and of what its declarations name."""
+        if item in CODE_OF:
+            return self.code(f"avbalance.{CODE_OF[item]}")
+        if item == "claims":
+            return self.code("avbalance.reporting.claims_report", *self.claims[slug].modules)
+        kind, entry = self._entry(slug, item)
+        part, named = (kind, entry) if kind == "figures" else ("sources", entry.get("source"))
+        slugs = (slug, *self.papers[slug].get("builds_on", []))
+        own = [module_of(slugs, part, named["kind"], f"{slug}, {item}")] if named else []
+        return self.code(f"avbalance.reporting.{kind}", *own)
 
-    def figure_spec(self, slug: str, figure: str) -> str:
-        return self._report_spec(slug, figure, {"figures": [self.declared(slug, "figures")[figure]]})
+    def report_run_files(self, slug: str, item: str) -> list[str]:
+        """Files of runs that an item reads beside measurements and predictions, those of every seed.
 
-    def figure_code(self, slug: str, figure: str) -> str:
-        kind = self.declared(slug, "figures")[figure]["kind"]
-        return self.code("avbalance.reporting.figures", self._kind_module(slug, "figures", figure, kind))
+        A table's are those that its `source` names, {file, runs: [run], datasets: [role]}, or the subsets; a figure's
+        those of `runs`, [{run, file}], on its `dataset` or `datasets`.
+        """
+        if item == "claims":
+            declared = self.claims[slug]
+            wanted = [needed for block in declared.blocks for needed in block.run_files(declared.estimators)]
+        else:
+            kind, entry = self._entry(slug, item)
+            if kind == "tables":
+                entry = entry.get("source", {})
+                runs = [(run, entry["file"]) for run in entry.get("runs", ())]
+            else:
+                runs = [(need["run"], need["file"]) for need in entry.get("runs", ())]
+            if entry.get("kind") == "subsets":
+                return self.subset_files(slug)
+            roles = entry.get("datasets", [entry.get("dataset")])
+            wanted = [(role, run, file) for role in roles for run, file in runs]
+        paths = (path for role, run, file in wanted for path in self._files_of_run(slug, role, run, file))
+        return list(dict.fromkeys(paths))
 
-    def table_code(self, slug: str, table: str) -> str:
-        source = self.declared(slug, "tables")[table].get("source")
-        own = [self._kind_module(slug, "sources", table, source["kind"])] if source else []
-        return self.code("avbalance.reporting.tables", *own)
+    def _files_of_run(self, slug: str, role: str | None, run: str, file: str) -> list[str]:
+        """A file of every seed of a run on a role's own data set; nothing where the tier leaves the run out."""
+        rows = [row for row in self.rows[slug] if (row.role, row.run) == (role, run) and not row.robustness]
+        return [f"{self.runs}/{SeededRun(row, seed).folder}/{file}" for row in rows for seed in row.seeds]
 
-    def _kind_module(self, slug: str, part: str, item: str, kind: str) -> str:
-        return module_of((slug, *self.papers[slug].get("builds_on", [])), part, kind, f"{slug}, {item}")
+    def _entry(self, slug: str, item: str) -> tuple[str, dict[str, Any]]:
+        """What is declared of a table or a figure, and which of the two it is."""
+        kind = "tables" if item in self.declared(slug, "tables") else "figures"
+        return kind, self.declared(slug, kind)[item]
 
     @cached_property
     def claims(self) -> dict[str, Declarations]:
@@ -207,69 +261,12 @@ class Reports(TrainingPlan):
             for slug, paper in self.papers.items()
         }
 
-    def claims_code(self, slug: str) -> str:
-        return self.code("avbalance.reporting.claims_report", *self.claims[slug].modules)
-
-    def claims_spec(self, slug: str) -> str:
-        keys = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")
-        declared = {key: self.papers[slug][key] for key in keys if key in self.papers[slug]}
-        return self._report_spec(slug, "claims", declared)
-
-    def table_run_files(self, slug: str, table: str) -> list[str]:
-        """What a table's source names: every seed's {file, runs: [run], datasets: [role]}, or the subsets files."""
-        source = self.declared(slug, "tables")[table].get("source", {})
-        if source.get("kind") == "subsets":
-            return self.subset_files(slug)
-        wanted = [(run, source["file"]) for run in source.get("runs", ())]
-        return self._files_on(slug, source.get("datasets", ()), wanted)
-
-    def figure_run_files(self, slug: str, figure: str) -> list[str]:
-        """Files of runs that a figure declares: runs: [{run, file}] on its `dataset` or `datasets`, every seed."""
-        declared = self.declared(slug, "figures")[figure]
-        wanted = [(need["run"], need["file"]) for need in declared.get("runs", ())]
-        return self._files_on(slug, declared.get("datasets", [declared.get("dataset")]), wanted)
-
-    def claims_run_files(self, slug: str) -> list[str]:
-        """Files of runs that claims are about, beside predictions."""
-        declared = self.claims[slug]
-        return self._distinct(
-            path
-            for block in declared.blocks
-            for role, run, file in block.run_files(declared.estimators)
-            for path in self._files_of_runs(slug, role, [(run, file)])
-        )
-
-    def _files_on(self, slug: str, roles: Iterable[str | None], wanted: list[tuple[str, str]]) -> list[str]:
-        return self._distinct(path for role in roles for path in self._files_of_runs(slug, role, wanted))
-
-    @staticmethod
-    def _distinct(paths: Iterable[str]) -> list[str]:
-        return list(dict.fromkeys(paths))
-
-    def _files_of_runs(self, slug: str, role: str | None, wanted: list[tuple[str, str]]) -> list[str]:
-        """A file of every seed of some runs on a role's own data set; nothing for runs that the tier leaves out."""
-        rows = {row.run: row for row in self.rows[slug] if row.role == role and not row.robustness}
-        return [
-            f"{self.runs}/{SeededRun(rows[run], seed).folder}/{name}"
-            for run, name in wanted
-            if run in rows
-            for seed in rows[run].seeds
-        ]
-
-    def losses_spec(self, slug: str) -> str:
-        return self._report_spec(slug, None, {})
-
-    def _report_spec(self, slug: str, item: str | None, declarations: dict[str, Any]) -> str:
-        """What a reporting command reads: the paper with the cuts that touch `item`, and its own declarations only."""
-        paper = self.paper_record(slug)
-        if item is not None:
-            cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
-            paper["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
-            declarations = {"published": self.papers[slug].get("published", []), **declarations}
-        return canonical_json({"paper": paper, "declarations": declarations})
-
 
 def _labelling(row: Row) -> dict[str, str]:
     """The further labelling that a run is trained and scored on, where it is not the first one."""
     name = row.settings["data"].get("labelling") if not row.combine else None
     return {"labelling": str(name)} if name else {}
+
+
+def _distinct(paths: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(paths))

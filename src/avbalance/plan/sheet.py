@@ -46,10 +46,9 @@ class Row:
         return [*self.waits_for(), *self.combine.values()]
 
     @property
-    def parts(self) -> tuple[str, str, str]:
-        """The code that trains it: method, model and task."""
-        model, data = (self.settings.get(part, {}) for part in ("model", "data"))
-        return self.method, str(model.get("name")), str(data.get("task"))
+    def parts(self) -> tuple[str, str | None, str | None]:
+        """The code that trains it: method, model (none: it joins other runs) and task (none: the default one)."""
+        return self.method, self.settings.get("model", {}).get("name"), self.settings.get("data", {}).get("task")
 
 
 def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:

@@ -80,8 +80,7 @@ class TrainingPlan(DataPlan):
 
     def training_code(self, cell: RunCell) -> str:
         """Digest of the code that trains a cell: the loop, its methods, models and tasks."""
-        methods, models, tasks = zip(*(_parts(job) for job in cell.jobs), strict=True)
-        return self.code(*training_entries(methods, models, tasks))
+        return self.code(*training_entries(job.row.parts for job in cell.jobs))
 
     def run_files(self, job: SeededRun) -> list[str]:
         return [f"{self.runs}/{path}" for path in job.outputs()]
@@ -110,11 +109,8 @@ class TrainingPlan(DataPlan):
         In a cell of several methods each job has a digest of its own code: an edit of one retrains only its runs.
         """
         several = len({job.row.parts for job in cell.jobs}) > 1
-        return canonical_json([_record(job) | ({"code": self._own_code(job)} if several else {}) for job in cell.jobs])
-
-    def _own_code(self, job: SeededRun) -> str:
-        method, model, task = _parts(job)
-        return self.code(*training_entries([method], [model], [task]))
+        own = [{"code": self.code(*training_entries([job.row.parts]))} if several else {} for job in cell.jobs]
+        return canonical_json([_record(job) | code for job, code in zip(cell.jobs, own, strict=True)])
 
     def combined_files(self, job: SeededRun) -> dict[str, str]:
         """Predictions that a combination joins, by the name under which its method knows them."""
@@ -198,11 +194,6 @@ class TrainingPlan(DataPlan):
 
 def _place(job: SeededRun) -> tuple[str, str]:
     return job.row.paper, job.row.dataset
-
-
-def _parts(job: SeededRun) -> tuple[str, str, str | None]:
-    """Method, model and task of a run that is trained; no task: the default one."""
-    return job.row.method, job.row.settings["model"]["name"], job.row.settings["data"].get("task")
 
 
 def _record(job: SeededRun) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _entries(run: Run) -> list[str]:
     method, settings = run.record["job"]["method"], run.record["settings"]
     if not run.trained:
         return combining_entries(method)
-    return training_entries([method], [settings["model"]["name"]], [settings["data"].get("task")])
+    return training_entries([(method, settings["model"]["name"], settings["data"].get("task"))])
 
 
 def code_note(run: Run) -> str:

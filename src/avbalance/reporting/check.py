@@ -45,9 +45,8 @@ def check_settings(plan: Plan) -> None:
 def _digest(plan: Plan) -> str:
     """Of all settings of a plan and of the code that reads them; empty when code is named that does not exist."""
     rows = [row for sheet in plan.rows.values() for row in sheet if not row.combine]
-    methods, models, tasks = ({row.parts[part] for row in rows} for part in range(3))
     try:
-        code = plan.code(*training_entries(methods, models - {"None"}, [None if t == "None" else t for t in tasks]))
+        code = plan.code(*training_entries(row.parts for row in rows))
     except UserError:
         return ""  # reading the settings says which name is wrong, and where
     told = canonical_json([code, *([row.method, row.settings] for row in rows)])

@@ -42,7 +42,7 @@ def _methods(books: Bibliography, plan: Plan) -> Found:
     for name in sorted({row.method for row in rows}):
         card = load(name).card
         yield "method", card.label, books.behind(name, card.label, card.reference)
-    for name in sorted({row.parts[1] for row in rows if not row.combine}):
+    for name in sorted({row.parts[1] or "" for row in rows} - {""}):
         module = importlib.import_module(f"avbalance.models.{module_name(name)}")
         yield "network", name, books.named_in(module.__doc__ or "")
 
