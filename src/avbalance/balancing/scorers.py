@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,12 +37,12 @@ def labels_of(scorer: Scorer, data: Path) -> list[str]:
 
     - {file, labels}: a file of scores as `read_scores` takes it;
     - {recipe, labels}: the scores, before the softmax, that the network of a feature recipe gives each clip, such as
-      uniform8-k400r50 (Kinetics-400);
+      uniform8-k400r50 (Kinetics-400) for pictures and clip10-vggsoundr18 (VGG-Sound) for sound;
     - {dataset}, or {dataset, recipe}: a logistic regression on pooled features, fitted to the training part of a data
       set, the penalty chosen on its validation part; the features are the builder's, or of another recipe. Xia et al.
       2023 judge sound by VGGish, trained on VGG-Sound.
 
-    labels: a text file with one label in a line, or KINETICS.
+    labels: a file as `read_labels` takes it, or KINETICS.
     """
     if scorer.labels is not None:
         return read_labels(scorer.labels)
@@ -92,7 +93,8 @@ def _aligned(values: Floats, scored: Clips, clips: Clips) -> Floats:
 def read_labels(path: str | Path) -> list[str]:
     """One label per line, in the order of the outputs; raises UserError when there are none or one repeats.
 
-    KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share.
+    KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share. Of a
+    .csv file the labels are its first column, sorted, as VGG-Sound's network has those of stat.csv (hche11/VGGSound).
     """
     if path == KINETICS:
         return kinetics_labels()
@@ -101,6 +103,8 @@ def read_labels(path: str | Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as a list of labels ({error}); write one label in a line.") from error
     labels = [line.strip() for line in lines if line.strip()]
+    if Path(path).suffix == ".csv":
+        labels = sorted(cells[0] for cells in csv.reader(labels))
     if not labels or len(set(labels)) != len(labels):
         raise UserError(f"{path}: holds no labels, or one of them twice; write each label once, in a line of its own.")
     return labels

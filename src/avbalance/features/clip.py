@@ -39,6 +39,7 @@ from avbalance.features.recipes import (
     HeardRecipe,
     SeenRecipe,
     SegmentRecipe,
+    SoundVectorRecipe,
     VisualRecipe,
 )
 
@@ -104,6 +105,9 @@ def _hear(path: Path, recipe: HeardRecipe, sound: Sound | None) -> Feature:
         array, covered = _sound_segments(sound, recipe)
         status, reason = _partial(covered, recipe) if sound.status == "ok" else (sound.status, sound.reason)
         return Feature(array, status, reason, covered, duration=sound.duration)
+    if isinstance(recipe, SoundVectorRecipe):
+        array = _checked(networks.sound_vector(sound.waveform), recipe)
+        return Feature(array, sound.status, sound.reason, duration=sound.duration)
     array = spectrogram(sound.waveform, sound.rate, recipe)
     return Feature(array, sound.status, sound.reason, recipe.frames, duration=sound.duration)
 
@@ -265,7 +269,7 @@ def _repeated(array: Halves, with_media: NDArray[np.bool_], recipe: SegmentRecip
     return _checked(array, recipe)[source]
 
 
-def _checked(array: Halves, recipe: SegmentRecipe | ClipVectorRecipe) -> Halves:
+def _checked(array: Halves, recipe: SegmentRecipe | ClipVectorRecipe | SoundVectorRecipe) -> Halves:
     """The array, unless an encoder made another shape or values that are none of float16, which is a defect."""
     if array.shape != recipe.shape or array.dtype != np.float16:
         raise ValueError(f"encoder {recipe.encoder} made {array.dtype} {array.shape}, not float16 {recipe.shape}")

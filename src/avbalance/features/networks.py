@@ -1,4 +1,4 @@
-"""Pretrained networks as encoders: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 of whole clips.
+"""Pretrained networks: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 and -18 of whole clips.
 
 Preprocessing of segments is that of the features released with LLP (YapengTian/AVVP-ECCV20) and AVE
 (YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained; VGGish's constants are those of the
@@ -33,6 +33,7 @@ FOLDER_VARIABLE = "AVBALANCE_WEIGHTS"
 _DEFAULT_FOLDER = "downloads/weights"
 _TORCHVISION = "https://download.pytorch.org/models/{}, where torchvision publishes it"
 _PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{}, where PyTorchVideo publishes it"
+_VGGSOUND = "http://www.robots.ox.ac.uk/~vgg/data/vggsound/models/{}, where the authors of VGG-Sound publish it"
 _TORCHVGGISH = "the releases of the repository harritaylor/torchvggish (v0.1)"
 # Network -> the file of its weights, by the name that it is published under, and where it is published
 _WEIGHTS = {
@@ -42,6 +43,7 @@ _WEIGHTS = {
     "vgg19": ("vgg19-dcbb9e9d.pth", _TORCHVISION),
     "slow_r50": ("SLOW_8x8_R50.pyth", _PYTORCHVIDEO),
     "resnet50": ("resnet50-0676ba61.pth", _TORCHVISION),
+    "vggsound": ("H.pth.tar", _VGGSOUND),
 }
 _RANDOM = "random-resnet50"  # drawn from a seed
 # Encoder of a recipe -> the networks that it runs
@@ -52,6 +54,7 @@ ENCODERS = {
     "k400r50": ("slow_r50",),
     "imagenetr50": ("resnet50",),
     "randomr50": (_RANDOM,),
+    "vggsoundr18": ("vggsound",),
 }
 LIBRARIES = ("torch", "torchvision")
 TIMEOUT_S = 900.0  # per clip: ResNet-152 and R(2+1)D-18 take a minute on a core that they have for themselves
@@ -166,6 +169,25 @@ def _mel_weights() -> NDArray[np.float64]:
     return weights
 
 
+def sound_vector(waveform: Floats) -> Halves:
+    """Scores of the 309 classes of VGG-Sound (309,), before the softmax, of a mono waveform (n,) at 16 kHz."""
+    return _run("vggsound", [vggsound_spectrogram(waveform)[None, None]])[0].astype(np.float16)
+
+
+def vggsound_spectrogram(waveform: Floats) -> Floats:
+    """(257, 1004), of mean 0 and deviation 1, of a mono waveform (n,) at 16 kHz, which is repeated until 10 s.
+
+    As the data loader of hche11/VGGSound makes it: log(power density + 1e-7) with the defaults of scipy (Tukey window,
+    each window less its mean). Of less than 1 s, which the loader leaves shorter, more copies are made (decision).
+    """
+    from scipy.signal import spectrogram
+
+    fitted = np.clip(np.resize(waveform, 10 * _SOUND_RATE).astype(np.float64), -1.0, 1.0)
+    _, _, power = spectrogram(fitted, _SOUND_RATE, nperseg=512, noverlap=353)
+    logarithm = np.log(power + 1e-7)
+    return ((logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)).astype(np.float32)
+
+
 def picture_segments(images: list[Any], times: Floats, recipe: SegmentRecipe) -> Halves:
     """Array of `recipe.shape` of what `picture_keeper` kept of n frames at `times` (n,), in seconds."""
     if recipe.encoder == "vgg19":
@@ -248,7 +270,7 @@ def _loaded(name: str) -> tuple[nn.Module, torch.device]:
     if name in _WEIGHTS:
         _load(network, _weights_file(_WEIGHTS[name][0]))
     # The features are what goes into torchvision's classifiers.
-    if hasattr(network, "fc"):
+    if hasattr(network, "fc") and name != "vggsound":
         network.fc = torch.nn.Identity()
     if hasattr(network, "classifier"):
         network = network.get_submodule("features")
@@ -276,18 +298,25 @@ def architecture(name: str) -> nn.Module:
 
     from avbalance.features import architectures
 
-    own = {"vggish": architectures.vggish, "slow_r50": architectures.slow_r50}
+    own = {
+        "vggish": architectures.vggish,
+        "slow_r50": architectures.slow_r50,
+        "vggsound": architectures.vggsound_resnet18,
+    }
     network: nn.Module = own[name]() if name in own else get_model(name, weights=None)
     return network
 
 
 def _load(network: nn.Module, path: Path) -> None:
-    """Fill a network with the parameters in a file, where a checkpoint may hold them as its `model_state`."""
+    """Fill a network with the parameters in a file, where a checkpoint may hold them beside other things."""
     import torch
+    from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(content.get("model_state", content))
+        parameters = content.get("model_state", content.get("model_state_dict", content))
+        consume_prefix_in_state_dict_if_present(parameters, "audnet.")  # of VGG-Sound's checkpoint
+        network.load_state_dict(parameters)
     except (OSError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError, EOFError) as error:
         cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # torch lists all parameters, one a line
         raise UserError(f"{path}: not the weights of this network ({cause}); take the file again.") from error

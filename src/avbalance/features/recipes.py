@@ -153,9 +153,26 @@ class ClipVectorRecipe(_Named):
         return (self.width,)
 
 
-HeardRecipe = AudioRecipe | SegmentRecipe
+@dataclass(frozen=True)
+class SoundVectorRecipe(_Named):
+    """One vector for the sound of a whole clip, by a pretrained network: float16 of shape (width,)."""
+
+    encoder: str
+    width: int
+    rate: int = 16_000
+    seconds: float = 10.0
+
+    modality: ClassVar[str] = "audio"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored array."""
+        return (self.width,)
+
+
+HeardRecipe = AudioRecipe | SegmentRecipe | SoundVectorRecipe
 SeenRecipe = VisualRecipe | SegmentRecipe | ClipVectorRecipe
-Recipe = AudioRecipe | VisualRecipe | SegmentRecipe | ClipVectorRecipe
+Recipe = HeardRecipe | SeenRecipe
 
 
 _AUDIO = (
@@ -246,6 +263,7 @@ _CLIP_VISUAL = (
     ClipVectorRecipe("uniform8-randomr50", "randomr50", 2048),
     ClipVectorRecipe("uniform8-grey2048", "grey", 2048),  # ours, for mouths: 8 frames of 16 x 16 pixels
 )
+_CLIP_AUDIO = (SoundVectorRecipe("clip10-vggsoundr18", "vggsoundr18", 309),)  # 309: the classes of VGG-Sound
 _RATE = 16_000  # Hz, of the small spectrograms
 _LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
 _LOGMEL_FFT, _MAX_BINS = 512, 128
@@ -275,7 +293,7 @@ def get_audio_recipe(name: str) -> HeardRecipe:
     logmel<bins>x<frames>-<seconds>s and decibel64-<seconds>s.
     Raises UserError for an unknown name, listing what exists, and for sizes that cannot be had.
     """
-    known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO)}
+    known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO, *_CLIP_AUDIO)}
     if name in known:
         return known[name]
     if match := _DECIBEL.fullmatch(name):

@@ -42,7 +42,7 @@ class Scorer(Declared):
     file: FilePath | None = None
     """file of scores"""
     labels: FilePath | None = None
-    """labels of those scores: a file, or kinetics-400"""
+    """labels of those scores: a file of one in a line, VGG-Sound's stat.csv, or kinetics-400"""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
