@@ -13,9 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.annotations import Oddity
 from avbalance.data.manifest import read_manifest, write_manifest
-from avbalance.data.sources import annotated, ave, cremad, llp
+from avbalance.data.sources import annotated
 from avbalance.errors import UserError
 
 TRAIN, VAL, TEST = "-_aaaaaaaaa_20_30", "bbbbbb_bbbb_0_10", "cccccccccc-_101.8_111.8"
@@ -78,7 +79,7 @@ def _llp_features(root: Path, *names: str) -> None:
 def test_llp_videos_have_labels_and_the_evaluated_ones_events(tmp_path: Path) -> None:
     _llp_lists(tmp_path)
     _llp_features(tmp_path, TRAIN, VAL, TEST)
-    manifest = llp.build("llp", _llp(tmp_path), tmp_path / "out")
+    manifest = sources.build("llp", _llp(tmp_path), tmp_path / "out")
     train, val, test = manifest.frame.itertuples()
     assert (train.id, train.group, train.split) == (TRAIN, "-_aaaaaaaaa", "train")
     assert (train.label, json.loads(train.labels)) == ("Speech", ["Speech", "Dog"])  # in class order, not the row's
@@ -100,15 +101,15 @@ def test_the_repaired_truth_alone_has_no_side_column(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "lists" / "old")
     _llp_features(tmp_path, TRAIN)
     assert "old/AVVP_eval_audio.csv: no such file; take AVVP_eval_audio.csv from the repository MCG-NJU/JoMoLD" in str(
-        llp.preflight(_llp(tmp_path))
+        sources.read_source(_llp(tmp_path)).missing()
     )
     spec = _llp(tmp_path, audio_truth="repaired")
-    manifest = llp.build("llp", spec, tmp_path / "out")
+    manifest = sources.build("llp", spec, tmp_path / "out")
     assert "events_audio_repaired" not in manifest.frame
     assert json.loads(manifest.frame["events_audio"].iloc[1]) == [["Car", 0, 5]]
-    assert str(tmp_path / "lists" / "old" / "AVVP_eval_audio.csv") not in llp.inputs(spec)
+    assert str(tmp_path / "lists" / "old" / "AVVP_eval_audio.csv") not in sources.read_source(spec).inputs()
     with pytest.raises(UserError, match="audio_truth: is 'new'; use 'old' or 'repaired'"):
-        llp.preflight(_llp(tmp_path, audio_truth="new"))
+        sources.read_source(_llp(tmp_path, audio_truth="new")).missing()
 
 
 def test_a_missing_feature_file_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,15 +117,15 @@ def test_a_missing_feature_file_is_named(tmp_path: Path, caplog: pytest.LogCaptu
     _llp_features(tmp_path, TRAIN, VAL, TEST)
     (tmp_path / "feats" / "r2plus1d_18" / f"{VAL[:11]}.npy").unlink()
     with caplog.at_level(logging.WARNING):
-        frame = llp.build("llp", _llp(tmp_path), tmp_path / "out").frame
+        frame = sources.build("llp", _llp(tmp_path), tmp_path / "out").frame
     assert frame["status"].tolist() == ["ok", "missing", "ok"]
     assert frame["reason"].iloc[1] == f"no feature file r2plus1d_18/bbbbbb_bbbb.npy in {tmp_path / 'feats'}"
     assert any("1 of 3 clips are missing; first: bbbbbb_bbbb_0_10" in message for message in caplog.messages)
     shutil.rmtree(tmp_path / "feats")
-    assert "the archive of features" in str(llp.preflight(_llp(tmp_path)))
+    assert "the archive of features" in str(sources.read_source(_llp(tmp_path)).missing())
     (tmp_path / "feats").mkdir()
     with pytest.raises(UserError, match="holds none of the 3 clips"):
-        llp.build("llp", _llp(tmp_path), tmp_path / "out")
+        sources.build("llp", _llp(tmp_path), tmp_path / "out")
 
 
 def test_llp_clips_may_be_named_by_file_name_or_id(tmp_path: Path) -> None:
@@ -132,25 +133,25 @@ def test_llp_clips_may_be_named_by_file_name_or_id(tmp_path: Path) -> None:
     for name in (f"{TRAIN}.mp4", f"more/{VAL[:11]}.mkv"):
         (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "media" / name).write_bytes(b"x")
-    frame = llp.build("llp", _llp(tmp_path, media_root=str(tmp_path / "media")), tmp_path / "out").frame
+    frame = sources.build("llp", _llp(tmp_path, media_root=str(tmp_path / "media")), tmp_path / "out").frame
     assert frame["audio"].tolist() == frame["visual"].tolist() == [f"{TRAIN}.mp4", f"more/{VAL[:11]}.mkv", None]
     both = _llp(tmp_path, media_root=str(tmp_path), features_root=str(tmp_path))
     for spec, word in ((both, "both"), (_llp(tmp_path, media_root=None), "none")):
         with pytest.raises(UserError, match=f"{word} of features_root and media_root"):
-            llp.build("llp", spec, tmp_path / "out")
+            sources.build("llp", spec, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["AVVP_eval_visual", "old", "AVVP_eval_audio"])
 def test_an_onset_after_its_offset_is_refused_but_in_published_files(tmp_path: Path, name: str) -> None:
     _llp_lists(tmp_path, **{name: f"{TEST}\t7\t3\tDog\n"})
     with pytest.raises(UserError, match=r"csv, row 2: the onset is not before the offset .*Dog from 7 to 3"):
-        llp.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
+        sources.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
 
 
 def test_a_video_in_two_parts_is_refused(tmp_path: Path) -> None:
     _llp_lists(tmp_path, AVVP_test_pd=f"{TRAIN}\tDog\n")
     with pytest.raises(UserError, match=r"AVVP_test_pd\.csv, row 2: '-_aaaaaaaaa' stands in .*AVVP_train\.csv, row"):
-        llp.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
+        sources.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
 
 
 def _real(folder: str) -> Path:
@@ -171,7 +172,7 @@ OLD = "jomold_version/AVVP_eval_audio.csv"
 def test_the_real_lists_of_llp(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lists = _real("llp")
     with caplog.at_level(logging.WARNING):
-        manifest = llp.build("llp", _real_llp(tmp_path, lists, audio_old=OLD), tmp_path)
+        manifest = sources.build("llp", _real_llp(tmp_path, lists, audio_old=OLD), tmp_path)
     frame = manifest.frame
     assert frame["split"].value_counts().to_dict() == {"train": 10_000, "test": 1_200, "val": 649}
     assert frame["group"].nunique() == 11_849
@@ -189,7 +190,7 @@ def test_exchanged_versions_of_the_real_audio_truth_are_noticed(tmp_path: Path) 
     lists = _real("llp")
     for options in ({"audio_old": "AVVP_eval_audio.csv"}, {"audio_repaired": OLD, "audio_truth": "repaired"}):
         with pytest.raises(UserError, match=r"is the version '(old|repaired) .*set the option audio_(old|repaired)"):
-            llp.build("llp", _real_llp(tmp_path, lists, **options), tmp_path)
+            sources.build("llp", _real_llp(tmp_path, lists, **options), tmp_path)
 
 
 # CREMA-D
@@ -220,7 +221,7 @@ def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
     _media(tmp_path, *(f"AudioWAV/{name}.wav" for name in (first, second, third)))
     _media(tmp_path, f"Image-01-FPS/{first}/0001.jpg", f"VideoFlash/{first}.flv", f"VideoFlash/{second}.flv")
     (tmp_path / "media" / "Image-01-FPS" / third).mkdir()  # no frame in it
-    manifest = cremad.build("cremad", _cremad(tmp_path, checksums=True), tmp_path / "out")
+    manifest = sources.build("cremad", _cremad(tmp_path, checksums=True), tmp_path / "out")
     rows = {row.id: row for row in manifest.frame.itertuples()}
     assert (rows[first].audio, rows[first].visual) == (f"AudioWAV/{first}.wav", f"Image-01-FPS/{first}")
     assert rows[second].visual == f"VideoFlash/{second}.flv" and rows[first].sha256 != rows[second].sha256
@@ -237,16 +238,16 @@ def test_cremad_sound_may_be_mp3_or_in_the_video(tmp_path: Path) -> None:
     first, second, *_ = (name for names in CLIPS.values() for name in names)
     _media(tmp_path, f"all/{first}.flv", f"all/{second}.flv", f"all/{second}.mp3")
     spec = _cremad(tmp_path, audio_folder="all", video_folder="all")
-    rows = {row.id: row for row in cremad.build("cremad", spec, tmp_path / "out").frame.itertuples()}
+    rows = {row.id: row for row in sources.build("cremad", spec, tmp_path / "out").frame.itertuples()}
     assert rows[first].audio == rows[first].visual == f"all/{first}.flv"
     assert (rows[second].audio, rows[second].visual) == (f"all/{second}.mp3", f"all/{second}.flv")
 
 
 def test_cremad_lists_and_folders_that_are_absent_are_named(tmp_path: Path) -> None:
-    assert "train.csv: no such file" in str(cremad.preflight(_cremad(tmp_path)))
+    assert "train.csv: no such file" in str(sources.read_source(_cremad(tmp_path)).missing())
     _cremad_lists(tmp_path, CLIPS)
-    assert "git lfs pull" in str(cremad.preflight(_cremad(tmp_path)))
-    assert cremad.preflight(_cremad(tmp_path, allow_missing=True)) is None
+    assert "git lfs pull" in str(sources.read_source(_cremad(tmp_path)).missing())
+    assert sources.read_source(_cremad(tmp_path, allow_missing=True)).missing() is None
 
 
 # AVE
@@ -277,7 +278,7 @@ def _ave_files(root: Path, lines: tuple[str, ...] = LINES, rows: int = 4, **orde
 
 def test_ave_records_are_rows_of_the_feature_files(tmp_path: Path) -> None:
     _ave_files(tmp_path)
-    manifest = ave.build("ave", _ave(tmp_path), tmp_path / "out")
+    manifest = sources.build("ave", _ave(tmp_path), tmp_path / "out")
     rows = list(manifest.frame.itertuples())
     assert [row.id for row in rows] == ["0000_-_aaaaaaaaa", "0003_bbbbbb_bbbb", "0002_cccccccccc-", "0001_bbbbbb_bbbb"]
     assert [row.split for row in rows] == ["train", "train", "val", "test"]
@@ -290,23 +291,23 @@ def test_ave_records_are_rows_of_the_feature_files(tmp_path: Path) -> None:
 
 def test_ave_as_clips_has_one_label_a_video_and_no_background(tmp_path: Path) -> None:
     _ave_files(tmp_path, train=[0, 1, 3], test=[])
-    manifest = ave.build("ave-clips", _ave(tmp_path, labelled="clips"), tmp_path / "out")
+    manifest = sources.build("ave-clips", _ave(tmp_path, labelled="clips"), tmp_path / "out")
     assert manifest.frame["id"].tolist() == ["0000_-_aaaaaaaaa", "0003_bbbbbb_bbbb", "0002_cccccccccc-"]  # not record 1
     assert manifest.card["left_out"] == {"earlier records of a video": 1}
     assert len(manifest.classes) == 28 and "Background" not in manifest.classes
     assert not {"labels", "events_audio", "events_visual"} & set(manifest.frame)
     with pytest.raises(UserError, match="labelled: is 'videos'; use 'seconds' or 'clips'"):
-        ave.preflight(_ave(tmp_path, labelled="videos"))
+        sources.read_source(_ave(tmp_path, labelled="videos")).missing()
 
 
 def test_ave_files_that_are_absent_or_of_another_length_are_named(tmp_path: Path) -> None:
-    assert "Annotations.txt: no such file" in str(ave.preflight(_ave(tmp_path)))
+    assert "Annotations.txt: no such file" in str(sources.read_source(_ave(tmp_path)).missing())
     _ave_files(tmp_path, rows=3)
     with pytest.raises(UserError, match=r"audio_feature\.h5: holds 3 rows \(3, 10, 128\), .* has 4 records"):
-        ave.build("ave", _ave(tmp_path), tmp_path / "out")
+        sources.build("ave", _ave(tmp_path), tmp_path / "out")
     (tmp_path / "feats" / "visual_feature.h5").unlink()
-    assert "visual_feature.h5: no such file" in str(ave.preflight(_ave(tmp_path)))
-    frame = ave.build("ave", _ave(tmp_path, allow_missing=True), tmp_path / "out").frame
+    assert "visual_feature.h5: no such file" in str(sources.read_source(_ave(tmp_path)).missing())
+    frame = sources.build("ave", _ave(tmp_path, allow_missing=True), tmp_path / "out").frame
     assert (frame["status"] == "missing").all() and "no feature file visual_feature.h5" in frame["reason"].iloc[0]
 
 
@@ -321,34 +322,35 @@ def _noisy_files(root: Path, labels: np.ndarray, rows: int) -> None:
 def test_the_noisy_part_of_ave_is_training_without_event(tmp_path: Path) -> None:
     _ave_files(tmp_path)
     background = np.eye(29)[[28, 28]]
-    assert "labels_noisy.h5: no such file" in str(ave.preflight(_ave(tmp_path, noisy=True)))
+    noisy = sources.read_source(_ave(tmp_path, noisy=True))
+    assert "labels_noisy.h5: no such file" in str(noisy.missing())
     _noisy_files(tmp_path, background, 2)
-    last = ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out").frame.iloc[-1]
+    last = sources.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out").frame.iloc[-1]
     assert (last["id"], last["split"], last["label"]) == ("noisy_0001", "train", "Background")
     assert (last["audio"], last["visual"]) == ("audio_feature_noisy.h5#1", "visual_feature_noisy.h5#1")
     assert last["events_audio"] == last["events_visual"] == "[]"
     _noisy_files(tmp_path, background, 3)
     with pytest.raises(UserError, match=r"audio_feature_noisy\.h5: holds 3 rows .*labels_noisy\.h5 has 2 records"):
-        ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
+        sources.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
     _noisy_files(tmp_path, np.eye(29)[[28, 3]], 2)
     with pytest.raises(UserError, match=r"labels_noisy\.h5: .* other labels than background"):
-        ave.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
+        sources.build("ave", _ave(tmp_path, noisy=True), tmp_path / "out")
     (tmp_path / "feats" / "visual_feature_noisy.h5").unlink()
-    assert "visual_feature_noisy.h5: no such file; get the features" in str(ave.preflight(_ave(tmp_path, noisy=True)))
+    assert "visual_feature_noisy.h5: no such file; get the features" in str(noisy.missing())
     with pytest.raises(UserError, match="options: noisy needs features_root"):
-        ave.preflight(_ave(tmp_path, noisy=True, labelled="clips"))
+        sources.read_source(_ave(tmp_path, noisy=True, labelled="clips")).missing()
 
 
 def test_an_ave_event_without_a_second_is_refused(tmp_path: Path) -> None:
     _ave_files(tmp_path, ("Bark&{}&good&5&2", *LINES[1:]))
     with pytest.raises(UserError, match=r"Annotations\.txt, row 1: the onset is not before the offset \(-_a"):
-        ave.build("ave", _ave(tmp_path), tmp_path / "out")
+        sources.build("ave", _ave(tmp_path), tmp_path / "out")
 
 
 def test_the_known_record_without_a_second_of_event_stays(tmp_path: Path) -> None:
     _ave_files(tmp_path, ("Bark&{}&good&0&0", *LINES[1:]))
     text = (tmp_path / "lists" / "Annotations.txt").read_text()
     (tmp_path / "lists" / "Annotations.txt").write_text(text.replace(IDS[0], "VWi2ENBuTbw"))
-    manifest = ave.build("ave", _ave(tmp_path), tmp_path / "out")
+    manifest = sources.build("ave", _ave(tmp_path), tmp_path / "out")
     assert manifest.card["oddities"] == {"empty interval": 1, "video in two splits": 1}
     assert manifest.frame["events_audio"].iloc[0] == "[]" and manifest.frame["label"].iloc[0] == "Bark"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from grid_corpus import real_grid, write_corpus, write_sentence
 
+from avbalance.data import sources
 from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, VOCABULARY
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import check_dataset, grid
+from avbalance.data.sources import check_dataset
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
@@ -48,7 +49,7 @@ def _spec(root: Path, **changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, root: Path, **changes: Any) -> Manifest:
-    manifest = grid.build("toy", _spec(root, **changes), folder)
+    manifest = sources.build("toy", _spec(root, **changes), folder)
     write_manifest(manifest, folder / "manifest.parquet")
     return read_manifest(folder / "manifest.parquet")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
@@ -32,7 +32,7 @@ def _spec(**changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, **changes: Any) -> Manifest:
-    return synthetic.build("toy", _spec(**changes), folder)
+    return sources.build("toy", _spec(**changes), folder)
 
 
 def _written(folder: Path) -> dict[str, int]:
@@ -133,7 +133,7 @@ def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        synthetic.preflight(_spec(**change))
+        sources.read_source(_spec(**change)).missing()
     with pytest.raises(UserError, match=message):
         _build(tmp_path, **change)
     assert not (tmp_path / "media").exists()

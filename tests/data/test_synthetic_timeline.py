@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import synthetic_timeline
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import VisualRecipe, get_audio_recipe
@@ -38,7 +38,7 @@ def _spec(scheme: str = "parsing", **changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, scheme: str = "parsing", **changes: Any) -> Manifest:
-    return synthetic_timeline.build("toy", _spec(scheme, **changes), folder)
+    return sources.build("toy", _spec(scheme, **changes), folder)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_checksums_are_no_part_of_what_the_data_are(plain: tuple[Path, Manifest]
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        synthetic_timeline.preflight(_spec(**change))
+        sources.read_source(_spec(**change)).missing()
     with pytest.raises(UserError, match=message):
-        synthetic_timeline.build("toy", _spec(**change), tmp_path)
+        sources.build("toy", _spec(**change), tmp_path)
     assert not (tmp_path / "media").exists()

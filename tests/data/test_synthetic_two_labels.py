@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.scenes import JointLaw, TwoLabelClip, plan_two_labels
-from avbalance.data.sources import synthetic_two_labels
 from avbalance.errors import UserError
 from flowkeeper.files import sha256_file
 
@@ -32,7 +32,7 @@ def _spec(**changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, **changes: Any) -> Manifest:
-    return synthetic_two_labels.build("toy", _spec(**changes), folder)
+    return sources.build("toy", _spec(**changes), folder)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def _plan_of(manifest: Manifest) -> list[TwoLabelClip]:
 )
 def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        synthetic_two_labels.preflight(_spec(**change))
+        sources.read_source(_spec(**change)).missing()
     with pytest.raises(UserError, match=message):
         _build(tmp_path, **change)
     assert not (tmp_path / "media").exists()

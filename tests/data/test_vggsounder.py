@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import ANNOTATED, read_manifest, write_manifest
-from avbalance.data.sources import vggsound
 from avbalance.data.vggsounder import read_modalities
 from avbalance.errors import UserError
 
@@ -85,7 +85,7 @@ def test_test_clips_have_what_people_perceived_of_their_own_class(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels_file(tmp_path, *ROWS)
-    manifest = vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out")
+    manifest = sources.build("vgg", spec_of(tmp_path), tmp_path / "out")
     write_manifest(manifest, tmp_path / "manifest.parquet")
     frame = read_manifest(tmp_path / "manifest.parquet").frame
     pairs = frame[list(ANNOTATED)].astype(object).where(frame[list(ANNOTATED)].notna(), None).to_numpy().tolist()
@@ -98,15 +98,15 @@ def test_test_clips_have_what_people_perceived_of_their_own_class(
 def test_without_the_file_all_is_as_without_the_option(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = spec_of(tmp_path)
     caplog.set_level(logging.WARNING)
-    absent = vggsound.build("vgg", spec, tmp_path / "out")
+    absent = sources.build("vgg", spec, tmp_path / "out")
     assert "vggsounder.csv: no such file; without it there are no annotated subsets" in caplog.text
     assert not set(ANNOTATED) & set(absent.frame.columns) and "modality_labels" not in absent.card
-    assert vggsound.inputs(spec) == [spec["options"]["list"]]
+    assert sources.read_source(spec).inputs() == [spec["options"]["list"]]
     labels_file(tmp_path, *ROWS)
-    assert vggsound.inputs(spec) == [spec["options"]["list"], spec["options"]["modality_labels"]]
+    assert sources.read_source(spec).inputs() == [spec["options"]["list"], spec["options"]["modality_labels"]]
     none = spec_of(tmp_path, modality_labels=None)
-    assert vggsound.inputs(none) == [spec["options"]["list"]]
-    pd.testing.assert_frame_equal(vggsound.build("vgg", none, tmp_path / "out").frame, absent.frame)
+    assert sources.read_source(none).inputs() == [spec["options"]["list"]]
+    pd.testing.assert_frame_equal(sources.build("vgg", none, tmp_path / "out").frame, absent.frame)
 
 
 def test_the_real_labels(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_real_labels(tmp_path: Path) -> None:
     lists = Path(real) / "vggsound"
     rows = tuple((lists / "vggsound_test_rows.csv").read_text(encoding="utf-8").splitlines())
     spec = spec_of(tmp_path, rows, classes=309, modality_labels=str(lists / "vggsounder.csv"))
-    manifest = vggsound.build("vgg", spec, tmp_path / "out")
+    manifest = sources.build("vgg", spec, tmp_path / "out")
     assert manifest.card["modality_labels"] == {
         "heard": 2_143, "seen": 271, "both": 7_109, "neither": 2_491, "not annotated": 3_432, "not of a test clip": 0
     }  # fmt: skip
@@ -130,7 +130,7 @@ def test_the_real_labels(tmp_path: Path) -> None:
 
 def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> None:
     labels_file(tmp_path, f"{A}_000001,not a class,A,False,False,False")
-    assert vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
+    assert sources.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
     whole = tuple(f"{A},{number},class {number},test" for number in range(309))
     with pytest.raises(UserError, match=r"vggsounder\.csv, row 2: class 'not a class' is not in the list"):
-        vggsound.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")
+        sources.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")

@@ -28,8 +28,8 @@ from avbalance.balancing.recalibration import KEPT, finished, recalibrate, short
 from avbalance.balancing.scorers import labels_of, scores_of, stored_clips
 from avbalance.data.categories import Categories, read_categories
 from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, write_manifest
+from avbalance.data.sources.base import card_for
 from avbalance.data.sources.built import BuiltOptions
-from avbalance.data.sources.common import card_for, read_options
 from avbalance.errors import UserError
 from avbalance.plan.digest import code_digest
 from avbalance.table_files import write_csv, write_parquet
@@ -88,7 +88,7 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
 
     A killed build goes on with the next fold of its estimators. Raises UserError for whatever the steps refuse.
     """
-    options = read_options(BuiltOptions, spec)
+    options = BuiltOptions.of(spec)
     on = prepare_torch(device, threads)
     folder, data = out.parent / STEPS, out.parent.parent
     pool, classes = _pool(options, data)

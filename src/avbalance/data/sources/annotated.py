@@ -77,17 +77,3 @@ def events_text(active: NDArray[np.bool_], classes: Sequence[str]) -> str:
     edges = np.diff(np.pad(active.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     starts, ends = (np.argwhere(edges == sign) for sign in (1, -1))
     return json.dumps([[classes[c], int(on), int(off)] for (c, on), (_, off) in zip(starts, ends, strict=True)])
-
-
-def tell_missing(rows: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """Log how many clips have no files, and the first of them."""
-    missing = [row for row in rows if row.get("status") == "missing"]
-    if missing:
-        log.warning(
-            "%s: %d of %d clips are missing; first: %s (%s)",
-            root,
-            len(missing),
-            len(rows),
-            missing[0]["id"],
-            missing[0]["reason"],
-        )

@@ -8,37 +8,38 @@ of the released noisy part, which the authors' weakly supervised training adds, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import model_validator
 
-from avbalance.data.sources.annotated import refuse_empty_intervals, tell_missing, tell_oddities
-from avbalance.data.sources.common import (
-    VIDEO_SUFFIXES,
-    absent_list,
-    absent_media,
-    card_for,
-    files_below,
-    media_root_entry,
-    missing_columns,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    video_columns,
-)
-from avbalance.data.sources.options import FeatureOrMediaOptions
+from avbalance.data.sources.annotated import refuse_empty_intervals, tell_oddities
+from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
+from avbalance.data.sources.common import missing_columns, video_columns, videos_by_name
 from avbalance.declared import refusal
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.ave import Annotations
-    from avbalance.data.manifest import Manifest
+
+BACKGROUND = "Background"
+_ANNOTATIONS = "Annotations.txt"
+_ORDERS = ("train_order.h5", "val_order.h5", "test_order.h5")
+_FEATURES = {"audio": "audio_feature.h5", "visual": "visual_feature.h5"}
+_NOISY_FEATURES = {"audio": "audio_feature_noisy.h5", "visual": "visual_feature_noisy.h5"}
+_NOISY_LABELS = "labels_noisy.h5"
+_DATASET = "avadataset"
+_KNOWN_EMPTY = ("VWi2ENBuTbw",)  # the one record of the published file whose event has no second
+_SOURCE = "the repository YapengTian/AVE-ECCV18"
 
 
-class AVEOptions(FeatureOrMediaOptions):
+class AVEOptions(FeatureOrMediaSource):
     """Options of kind ave; lists_dir holds Annotations.txt and the three orders, features_root the two .h5 files."""
+
+    LISTS_FROM = f"{_SOURCE} (data)"
+    FEATURES_FROM = f"get the features that the page of {_SOURCE} links"
+    MEDIA_FROM = f"get the clips that the page of {_SOURCE} links"
 
     labelled: Literal["seconds", "clips"] = "seconds"
     """every second, or clips: one label each, without background"""
@@ -51,106 +52,81 @@ class AVEOptions(FeatureOrMediaOptions):
             raise refusal("noisy needs features_root and labelled: seconds; set it to false")
         return self
 
+    def list_files(self) -> Sequence[Path]:
+        names = (_ANNOTATIONS, *_ORDERS, *([_NOISY_LABELS] if self.noisy else []))
+        return [Path(self.lists_dir) / name for name in names]
+
+    def missing(self) -> str | None:
+        told = super().missing()
+        if told or self.allow_missing or self.root == "media_root":
+            return told
+        names = [*_FEATURES.values(), *(_NOISY_FEATURES.values() if self.noisy else [])]
+        absent = [self.folder / name for name in names if not (self.folder / name).is_file()]
+        return f"{absent[0]}: no such file; {self.media_from()}." if absent else None
+
+    def listing(self) -> Listing:
+        """Records are listed train, val, test, in the order of their lines.
+
+        Labelled by "clips", a record is one sample of its event's class: no seconds, no Background, and of the records
+        of a video in one part the last counts, as in the public loaders of clip classification; `left_out` in the card
+        counts the others. With `noisy` the videos of the noisy part follow in the training part, named noisy_<row of
+        its arrays>.
+
+        A record's id is its line's number from 0 and the YouTube id, the group the latter. The card's `oddities` counts
+        the odd rows by kind; videos of which records are in two splits are among them, as the published parts are
+        disjoint in records only. Raises UserError for malformed rows, a record in two splits, and an onset that is not
+        before its offset in any but the published record.
+        """
+        from avbalance.data.ave import CLASSES, read_annotations, read_orders, videos_in_two_splits
+
+        lists, by_clip = Path(self.lists_dir), self.labelled == "clips"
+        annotations = read_annotations(lists / _ANNOTATIONS)
+        refuse_empty_intervals(
+            odd for odd in annotations.oddities if annotations.ids[odd.row - annotations.first_row] not in _KNOWN_EMPTY
+        )
+        orders = read_orders(lists, len(annotations.ids))
+        files = self._files(annotations)
+        rows = []
+        for split, order in orders.items():
+            records = sorted(order.tolist())
+            if by_clip:  # the last of each video
+                records = sorted({annotations.ids[record]: record for record in records}.values())
+            rows += [{**_labels(annotations, each, by_clip), "split": split, **files[each]} for each in records]
+        card: dict[str, Any] = {}
+        if by_clip:
+            card["left_out"] = {"earlier records of a video": len(annotations.ids) - len(rows)}
+        if self.noisy:
+            rows += _noisy_rows(lists / _NOISY_LABELS, self.folder)
+        card["oddities"] = tell_oddities([*annotations.oddities, *videos_in_two_splits(annotations, orders)])
+        classes = CLASSES[:-1] if by_clip else (*CLASSES[:-1], BACKGROUND)
+        return Listing(rows, classes, str(lists / _ANNOTATIONS), card)
+
+    def _files(self, annotations: Annotations) -> list[Row]:
+        """Manifest columns of every record's files."""
+        if self.root == "features_root":
+            return _feature_columns(self.folder, _FEATURES, len(annotations.ids), str(annotations.path))
+        clips = videos_by_name(self.folder)
+        return [video_columns(clips.get(video), self, f"{video} (mp4, mkv, webm)") for video in annotations.ids]
+
 
 OPTIONS = AVEOptions
-BACKGROUND = "Background"
-_ANNOTATIONS = "Annotations.txt"
-_ORDERS = ("train_order.h5", "val_order.h5", "test_order.h5")
-_FEATURES = {"audio": "audio_feature.h5", "visual": "visual_feature.h5"}
-_NOISY_FEATURES = {"audio": "audio_feature_noisy.h5", "visual": "visual_feature_noisy.h5"}
-_NOISY_LABELS = "labels_noisy.h5"
-_DATASET = "avadataset"
-_KNOWN_EMPTY = ("VWi2ENBuTbw",)  # the one record of the published file whose event has no second
-_SOURCE = "the repository YapengTian/AVE-ECCV18"
-MEDIA_SOURCES = {
-    "features_root": f"get the features that the page of {_SOURCE} links",
-    "media_root": f"get the clips that the page of {_SOURCE} links",
-}
 
 
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say which list, feature file or folder is missing and where to get it; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    origin = MEDIA_SOURCES[options.root]
-    told = absent_list(inputs(spec), f"{_SOURCE} (data)") or absent_media(options.folder, origin, options)
-    if told or options.allow_missing or options.root == "media_root":
-        return told
-    names = [*_FEATURES.values(), *(_NOISY_FEATURES.values() if options.noisy else [])]
-    absent = [options.folder / name for name in names if not (options.folder / name).is_file()]
-    return f"{absent[0]}: no such file; {origin}." if absent else None
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: the annotations, the three orders and, with `noisy`, the labels of that part."""
-    options = read_options(OPTIONS, spec)
-    names = (_ANNOTATIONS, *_ORDERS, *([_NOISY_LABELS] if options.noisy else []))
-    return [str(Path(options.lists_dir) / name) for name in names]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join annotations, orders and files; records are listed train, val, test, in the order of their lines.
-
-    Labelled by "clips", a record is one sample of its event's class: no seconds, no Background, and of the records of a
-    video in one part the last counts, as in the public loaders of clip classification; `left_out` in the card counts
-    the others.
-
-    With `noisy` the videos of the noisy part follow in the training part, named noisy_<row of its arrays>.
-
-    A record's id is its line's number from 0 and the YouTube id, the group the latter. The card's `oddities` counts
-    the odd rows by kind; videos of which records are in two splits are among them, as the published parts are disjoint
-    in records only. Raises UserError, naming file, row and fix, on malformed rows, a record in two splits, and an onset
-    that is not before its offset in any but the published record.
-    """
-    from avbalance.data.ave import CLASSES, read_annotations, read_orders, videos_in_two_splits
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    lists, folder = Path(options.lists_dir), options.folder
-    annotations = read_annotations(lists / _ANNOTATIONS)
-    refuse_empty_intervals(
-        odd for odd in annotations.oddities if annotations.ids[odd.row - annotations.first_row] not in _KNOWN_EMPTY
-    )
-    orders = read_orders(lists, len(annotations.ids))
-    files = _file_columns(annotations, options)
-    by_clip = options.labelled == "clips"
-    listed = {split: sorted(order.tolist()) for split, order in orders.items()}
-    kept = {split: _last_of_each_video(annotations, order) if by_clip else order for split, order in listed.items()}
-    rows = [
-        {**_label_columns(annotations, record, by_clip), "split": split, **files[record]}
-        for split, order in kept.items()
-        for record in order
-    ]
-    if options.noisy:
-        rows += _noisy_rows(lists / _NOISY_LABELS, folder)
-    refuse_if_nothing_found(rows, folder, options, options.root)
-    tell_missing(rows, folder)
-    classes = CLASSES[:-1] if by_clip else (*CLASSES[:-1], BACKGROUND)
-    card = card_for(name, spec, classes, media_root_entry(options.folder_as_given, out_dir))
-    if by_clip:
-        card["left_out"] = {"earlier records of a video": sum(map(len, listed.values())) - len(rows)}
-    card["oddities"] = tell_oddities([*annotations.oddities, *videos_in_two_splits(annotations, orders)])
-    return make_manifest(rows, card, str(lists / _ANNOTATIONS))
-
-
-def _last_of_each_video(annotations: Annotations, records: list[int]) -> list[int]:
-    return sorted({annotations.ids[record]: record for record in records}.values())
-
-
-def _label_columns(annotations: Annotations, record: int, by_clip: bool) -> dict[str, Any]:
+def _labels(annotations: Annotations, record: int, by_clip: bool) -> Row:
     import numpy as np
 
     from avbalance.data.ave import CLASSES
 
-    label = CLASSES[annotations.events[record]]
+    label, video = CLASSES[annotations.events[record]], annotations.ids[record]
+    columns = {"id": f"{record:04d}_{video}", "group": video, "label": label}
+    if by_clip:
+        return columns
     seconds = np.flatnonzero(annotations.segments[record] == annotations.events[record])
     events = json.dumps([[label, int(seconds[0]), int(seconds[-1]) + 1]] if len(seconds) else [])
-    video = annotations.ids[record]
-    columns = {"id": f"{record:04d}_{video}", "group": video, "label": label}
-    seen = {} if by_clip else {"labels": json.dumps([label]), "events_audio": events, "events_visual": events}
-    return {**columns, **seen}
+    return {**columns, "labels": json.dumps([label]), "events_audio": events, "events_visual": events}
 
 
-def _noisy_rows(labels_path: Path, features: Path) -> list[dict[str, Any]]:
+def _noisy_rows(labels_path: Path, features: Path) -> list[Row]:
     """A training row for each video of the noisy part; raises UserError unless all its labels are the background."""
     import numpy as np
 
@@ -171,16 +147,7 @@ def _noisy_rows(labels_path: Path, features: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _file_columns(annotations: Annotations, options: AVEOptions) -> list[dict[str, Any]]:
-    """Manifest columns of every record's files."""
-    folder = options.folder
-    if options.root == "features_root":
-        return _feature_columns(folder, _FEATURES, len(annotations.ids), str(annotations.path))
-    clips = {Path(path).stem: path for path in reversed(files_below(folder, VIDEO_SUFFIXES))}
-    return [video_columns(clips.get(video), folder, options, f"{video} (mp4, mkv, webm)") for video in annotations.ids]
-
-
-def _feature_columns(folder: Path, names: Mapping[str, str], records: int, listed_in: str) -> list[dict[str, Any]]:
+def _feature_columns(folder: Path, names: Mapping[str, str], records: int, listed_in: str) -> list[Row]:
     """Manifest columns of `records` rows of released features; raises UserError for a file with another number."""
     absent = [name for name in names.values() if not (folder / name).is_file()]
     if absent:

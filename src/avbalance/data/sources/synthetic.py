@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from avbalance.data.sources import generated
-from avbalance.data.sources.options import SceneOptions
+from avbalance.data.sources.generated import SceneOptions
 from avbalance.declared import Above0, refusal
 
 if TYPE_CHECKING:
@@ -36,27 +35,13 @@ class SyntheticOptions(SceneOptions):
                 )
         return self
 
+    def plan(self) -> list[PlannedClip]:
+        from avbalance.data.scenes import plan_dataset
+
+        return plan_dataset(self.seed, self.clips, self.classes, self.duration, self.law())
+
+    def render(self, clip: PlannedClip, slow: str = "none") -> tuple[np.ndarray, np.ndarray]:
+        return super().render(clip, self.slow)
+
 
 OPTIONS = SyntheticOptions
-
-
-def _plan(options: SyntheticOptions) -> list[PlannedClip]:
-    from avbalance.data.scenes import plan_dataset
-
-    law = options.law()
-    return plan_dataset(options.seed, options.clips, options.classes, options.duration, law)
-
-
-def _render(clip: PlannedClip, options: SyntheticOptions) -> tuple[np.ndarray, np.ndarray]:
-    return generated.render_scene(clip, options, options.classes, options.slow)
-
-
-_GENERATOR = generated.Generator(
-    modules=("scenes", "render"),
-    options=OPTIONS,
-    plan=_plan,
-    classes=lambda options: options.class_names,
-    render=_render,
-    columns=lambda clip, options: generated.scene_columns(clip, options.class_names),
-)
-preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake
