@@ -1,15 +1,17 @@
-"""CREMA-D's split lists, made up and real."""
+"""CREMA-D: split lists, made up and real, joined with sound and pictures."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.annotations import refuse_repeats
-from avbalance.data.cremad import CLASSES, actor, read_split
+from avbalance.data.sources.cremad import CLASSES, actor, read_split
 from avbalance.errors import UserError
 from flowkeeper.files import sha256_file
 
@@ -51,9 +53,59 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
         read_split(path)
 
 
-def test_an_absent_list_is_named_with_its_source(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train\.csv: no such file; take it from .*OGM-GE_CVPR2022"):
-        read_split(tmp_path / "train.csv")
+CLIPS = {"train": ["1001_DFA_ANG_XX", "1002_IEO_NEU_LO"], "test": ["1001_DFA_SAD_XX", "1003_TAI_HAP_XX"]}
+
+
+def _cremad(root: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(root / "lists"), "media_root": str(root / "media")}
+    return {"kind": "cremad", "describe": "toy", "options": {**where, **options}}
+
+
+def _cremad_lists(root: Path, clips: dict[str, list[str]]) -> None:
+    (root / "lists").mkdir()
+    for split, names in clips.items():
+        (root / "lists" / f"{split}.csv").write_text("".join(f"{name},{name[9:12]}\r\n" for name in names))
+
+
+def _media(root: Path, *names: str) -> None:
+    for name in names:
+        (root / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "media" / name).write_bytes(b"x")
+
+
+def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
+    _cremad_lists(tmp_path, CLIPS)
+    first, second, third, fourth = (name for names in CLIPS.values() for name in names)
+    _media(tmp_path, *(f"AudioWAV/{name}.wav" for name in (first, second, third)))
+    _media(tmp_path, f"Image-01-FPS/{first}/0001.jpg", f"VideoFlash/{first}.flv", f"VideoFlash/{second}.flv")
+    (tmp_path / "media" / "Image-01-FPS" / third).mkdir()  # no frame in it
+    manifest = sources.build("cremad", _cremad(tmp_path, checksums=True), tmp_path / "out")
+    rows = {row.id: row for row in manifest.frame.itertuples()}
+    assert (rows[first].audio, rows[first].visual) == (f"AudioWAV/{first}.wav", f"Image-01-FPS/{first}")
+    assert rows[second].visual == f"VideoFlash/{second}.flv" and rows[first].sha256 != rows[second].sha256
+    assert [rows[name].status for name in (third, fourth)] == ["missing", "missing"]
+    assert f"no file Image-01-FPS/{third}/ or VideoFlash/{third}.flv" in rows[third].reason
+    assert f"AudioWAV/{fourth} (wav, mp3, flv) and no" in rows[fourth].reason
+    assert [row.label for row in rows.values()] == ["ANG", "NEU", "SAD", "HAP"]
+    assert [row.group for row in rows.values()] == ["1001", "1002", "1001", "1003"]
+    assert manifest.classes == ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"]
+
+
+def test_cremad_sound_may_be_mp3_or_in_the_video(tmp_path: Path) -> None:
+    _cremad_lists(tmp_path, CLIPS)
+    first, second, *_ = (name for names in CLIPS.values() for name in names)
+    _media(tmp_path, f"all/{first}.flv", f"all/{second}.flv", f"all/{second}.mp3")
+    spec = _cremad(tmp_path, audio_folder="all", video_folder="all")
+    rows = {row.id: row for row in sources.build("cremad", spec, tmp_path / "out").frame.itertuples()}
+    assert rows[first].audio == rows[first].visual == f"all/{first}.flv"
+    assert (rows[second].audio, rows[second].visual) == (f"all/{second}.mp3", f"all/{second}.flv")
+
+
+def test_cremad_lists_and_folders_that_are_absent_are_named(tmp_path: Path) -> None:
+    assert "train.csv: no such file" in str(sources.read_source(_cremad(tmp_path)).missing())
+    _cremad_lists(tmp_path, CLIPS)
+    assert "git lfs pull" in str(sources.read_source(_cremad(tmp_path)).missing())
+    assert sources.read_source(_cremad(tmp_path, allow_missing=True)).missing() is None
 
 
 def test_the_real_lists() -> None:

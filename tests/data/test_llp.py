@@ -1,16 +1,22 @@
-"""LLP: weak labels, the truth of the evaluated parts, and the oddities of its files, made up and real."""
+"""LLP: weak labels, the truth of the evaluated parts, oddities, and lists joined with features or clips."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.annotations import ListedPart, refuse_repeats
-from avbalance.data.llp import AUDIO_VERSIONS, CLASSES, audio_version, read_segments, read_split
+from avbalance.data.manifest import read_manifest, write_manifest
+from avbalance.data.sources.llp import AUDIO_VERSIONS, CLASSES, audio_version, read_segments, read_split
 from avbalance.errors import UserError
 from flowkeeper.files import sha256_file
 
@@ -72,14 +78,6 @@ def test_an_absent_or_binary_file_is_named_with_its_source(tmp_path: Path) -> No
         read_split(tmp_path / "b.csv")
 
 
-def test_a_video_in_two_splits_is_refused(tmp_path: Path) -> None:
-    train = read_split(_write(tmp_path / "train.csv", f"{SPLIT_HEADER}{A}\tDog\n{B}\tDog\n"))
-    test = read_split(_write(tmp_path / "test.csv", f"{SPLIT_HEADER}{C}\tDog\n{B}\tDog\n"))
-    refuse_repeats([train])
-    with pytest.raises(UserError, match=r"test\.csv, row 3: 'bbbbbb_bbbb' stands in .*train\.csv, row 3, already; rem"):
-        refuse_repeats([train, test])
-
-
 def test_rows_set_half_open_intervals(tmp_path: Path) -> None:
     rows = f"{B}\t0\t10\tDog\n{A}\t2\t4\tSpeech\n{A}\t4\t5\tSpeech\n{A}\t9\t10\tSpeech\n{A}\t0\t1\tCar\n"
     segments = read_segments(_write(tmp_path / "e.csv", EVAL_HEADER + rows), [C, A, B])
@@ -138,6 +136,124 @@ def test_a_bad_row_of_the_truth_is_named(tmp_path: Path, row: str, message: str)
 def test_an_audio_file_of_other_bytes_is_no_published_version(tmp_path: Path) -> None:
     path = _write(tmp_path / "e.csv", EVAL_HEADER)
     assert audio_version(path) == f"unpublished (sha256 {sha256_file(path)[:12]})"
+
+
+def test_truth_is_read_for_different_videos(tmp_path: Path) -> None:
+    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n")
+    with pytest.raises(UserError, match="2 videos of which only 1 differ"):
+        read_segments(path, [A, A])
+
+
+# Joined with features or clips
+
+
+def _llp(root: Path, **options: Any) -> dict[str, Any]:
+    where: dict[str, Any] = {"lists_dir": str(root / "lists")}
+    if "media_root" not in options:
+        where["features_root"] = str(root / "feats")
+    return {"kind": "llp", "describe": "toy", "options": {**where, **options}}
+
+
+def _llp_lists(root: Path, **files: str) -> None:
+    """Toy lists; a keyword replaces the rows of one file."""
+    rows = {
+        "AVVP_train": f"{A}\tDog,Speech\n",
+        "AVVP_val_pd": f"{B}\tCar\n",
+        "AVVP_test_pd": f"{C}\tCar,Dog\n",
+        "AVVP_eval_audio": f"{B}\t0\t3\tCar\n{B}\t2\t5\tCar\n{C}\t0\t4\tCar\n",
+        "AVVP_eval_visual": f"{C}\t9\t10\tDog\n",
+        "old": f"{B}\t0\t3\tCar\n{C}`\t0\t4\tCar\n",
+    }
+    (root / "lists" / "old").mkdir(parents=True)
+    for name, text in {**rows, **files}.items():
+        path = "old/AVVP_eval_audio" if name == "old" else name
+        header = EVAL_HEADER if "eval" in path else SPLIT_HEADER
+        (root / "lists" / f"{path}.csv").write_text(header + text, encoding="utf-8")
+
+
+def _llp_features(root: Path, *names: str) -> None:
+    for folder in ("vggish", "res152", "r2plus1d_18"):
+        (root / "feats" / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (root / "feats" / folder / f"{name[:11]}.npy").write_bytes(b"x")
+
+
+def test_llp_videos_have_labels_and_the_evaluated_ones_events(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    _llp_features(tmp_path, A, B, C)
+    manifest = sources.build("llp", _llp(tmp_path), tmp_path / "out")
+    train, val, test = manifest.frame.itertuples()
+    assert (train.id, train.group, train.split) == (A, "-_aaaaaaaaa", "train")
+    assert (train.label, json.loads(train.labels)) == ("Speech", ["Speech", "Dog"])  # in class order, not the row's
+    assert (train.events_audio, train.events_visual, train.events_audio_repaired) == (None, None, None)
+    assert (train.audio, train.visual) == ("vggish/-_aaaaaaaaa.npy", "res152/-_aaaaaaaaa.npy")
+    assert json.loads(val.events_audio) == [["Car", 0, 3]] and json.loads(val.events_audio_repaired) == [["Car", 0, 5]]
+    assert json.loads(val.events_visual) == [] and json.loads(test.events_visual) == [["Dog", 9, 10]]
+    assert json.loads(test.events_audio) == [] and json.loads(test.events_audio_repaired) == [["Car", 0, 4]]
+    assert manifest.classes[:2] == ["Speech", "Car"] and len(manifest.classes) == 25
+    assert manifest.card["oddities"] == {"unknown video": 1}
+    assert all(version.startswith("unpublished") for version in manifest.card["audio_truth"].values())
+    write_manifest(manifest, tmp_path / "out" / "manifest.parquet")
+    again = read_manifest(tmp_path / "out" / "manifest.parquet")
+    assert again.timeline("events_audio")[1, 1].sum() == 3 and again.label_matrix().sum() == 5
+
+
+def test_the_repaired_truth_alone_has_no_side_column(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    shutil.rmtree(tmp_path / "lists" / "old")
+    _llp_features(tmp_path, A)
+    assert "old/AVVP_eval_audio.csv: no such file; take AVVP_eval_audio.csv from the repository MCG-NJU/JoMoLD" in str(
+        sources.read_source(_llp(tmp_path)).missing()
+    )
+    spec = _llp(tmp_path, audio_truth="repaired")
+    manifest = sources.build("llp", spec, tmp_path / "out")
+    assert "events_audio_repaired" not in manifest.frame
+    assert json.loads(manifest.frame["events_audio"].iloc[1]) == [["Car", 0, 5]]
+    assert str(tmp_path / "lists" / "old" / "AVVP_eval_audio.csv") not in sources.read_source(spec).inputs()
+    with pytest.raises(UserError, match="audio_truth: is 'new'; use 'old' or 'repaired'"):
+        sources.read_source(_llp(tmp_path, audio_truth="new")).missing()
+
+
+def test_a_missing_feature_file_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _llp_lists(tmp_path)
+    _llp_features(tmp_path, A, B, C)
+    (tmp_path / "feats" / "r2plus1d_18" / f"{B[:11]}.npy").unlink()
+    with caplog.at_level(logging.WARNING):
+        frame = sources.build("llp", _llp(tmp_path), tmp_path / "out").frame
+    assert frame["status"].tolist() == ["ok", "missing", "ok"]
+    assert frame["reason"].iloc[1] == f"no feature file r2plus1d_18/bbbbbb_bbbb.npy in {tmp_path / 'feats'}"
+    assert any("1 of 3 clips are missing; first: bbbbbb_bbbb_0_10" in message for message in caplog.messages)
+    shutil.rmtree(tmp_path / "feats")
+    assert "the archive of features" in str(sources.read_source(_llp(tmp_path)).missing())
+    (tmp_path / "feats").mkdir()
+    with pytest.raises(UserError, match="holds none of the 3 clips"):
+        sources.build("llp", _llp(tmp_path), tmp_path / "out")
+
+
+def test_llp_clips_may_be_named_by_file_name_or_id(tmp_path: Path) -> None:
+    _llp_lists(tmp_path)
+    for name in (f"{A}.mp4", f"more/{B[:11]}.mkv"):
+        (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "media" / name).write_bytes(b"x")
+    frame = sources.build("llp", _llp(tmp_path, media_root=str(tmp_path / "media")), tmp_path / "out").frame
+    assert frame["audio"].tolist() == frame["visual"].tolist() == [f"{A}.mp4", f"more/{B[:11]}.mkv", None]
+    both = _llp(tmp_path, media_root=str(tmp_path), features_root=str(tmp_path))
+    for spec, word in ((both, "both"), (_llp(tmp_path, media_root=None), "none")):
+        with pytest.raises(UserError, match=f"{word} of features_root and media_root"):
+            sources.build("llp", spec, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["AVVP_eval_visual", "old", "AVVP_eval_audio"])
+def test_an_onset_after_its_offset_is_refused_but_in_published_files(tmp_path: Path, name: str) -> None:
+    _llp_lists(tmp_path, **{name: f"{C}\t7\t3\tDog\n"})
+    with pytest.raises(UserError, match=r"csv, row 2: the onset is not before the offset .*Dog from 7 to 3"):
+        sources.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
+
+
+def test_a_video_in_two_parts_is_refused(tmp_path: Path) -> None:
+    _llp_lists(tmp_path, AVVP_test_pd=f"{A}\tDog\n")
+    with pytest.raises(UserError, match=r"AVVP_test_pd\.csv, row 2: '-_aaaaaaaaa' stands in .*AVVP_train\.csv, row"):
+        sources.build("llp", _llp(tmp_path, allow_missing=True), tmp_path / "out")
 
 
 # The real files
@@ -211,7 +327,28 @@ def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
     assert not (old & ~repaired).any() and (repaired & ~old).sum() == 8
 
 
-def test_truth_is_read_for_different_videos(tmp_path: Path) -> None:
-    path = _write(tmp_path / "e.csv", f"{EVAL_HEADER}{A}\t0\t4\tDog\n")
-    with pytest.raises(UserError, match="2 videos of which only 1 differ"):
-        read_segments(path, [A, A])
+def _real_llp(tmp_path: Path, lists: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(lists), "features_root": str(tmp_path / "feats"), "allow_missing": True}
+    return {"kind": "llp", "describe": "x", "options": {**where, **options}}
+
+
+def test_the_real_lists_of_llp(tmp_path: Path, real: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        manifest = sources.build("llp", _real_llp(tmp_path, real, audio_old=OLD_AUDIO), tmp_path)
+    frame = manifest.frame
+    assert frame["split"].value_counts().to_dict() == {"train": 10_000, "test": 1_200, "val": 649}
+    assert frame["group"].nunique() == 11_849
+    # The old audio file has 3 rows with broken file names more than the repaired one's 8, and the visual file 7; empty
+    # and repeated rows are the audio file's; one row of the test list repeats a label.
+    assert manifest.card["oddities"]["empty interval"] == 6 and manifest.card["oddities"]["duplicate"] == 8
+    assert manifest.card["oddities"]["repeated label"] == 1
+    assert manifest.card["audio_truth"]["main"].startswith("old (MCG-NJU/JoMoLD")
+    assert manifest.card["audio_truth"]["second"].startswith("repaired (YapengTian/AVVP")
+    assert any("unknown video" in message and OLD_AUDIO in message for message in caplog.messages)
+    assert (frame["status"] == "missing").all()
+
+
+def test_exchanged_versions_of_the_real_audio_truth_are_noticed(tmp_path: Path, real: Path) -> None:
+    for options in ({"audio_old": "AVVP_eval_audio.csv"}, {"audio_repaired": OLD_AUDIO, "audio_truth": "repaired"}):
+        with pytest.raises(UserError, match=r"is the version '(old|repaired) .*set the option audio_(old|repaired)"):
+            sources.build("llp", _real_llp(tmp_path, real, **options), tmp_path)

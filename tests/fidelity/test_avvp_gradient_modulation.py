@@ -884,8 +884,8 @@ def test_item_25_the_lists_are_those_of_ogm() -> None:
     real = os.environ.get("AVBALANCE_REAL_DATA")
     if real is None:
         pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds cremad/ is unknown")
-    from avbalance.data.cremad import CLASSES as EMOTIONS
-    from avbalance.data.cremad import read_split
+    from avbalance.data.sources.cremad import CLASSES as EMOTIONS
+    from avbalance.data.sources.cremad import read_split
 
     parts = {name: read_split(Path(real) / "cremad" / f"{name}.csv") for name in ("train", "test")}
     assert {name: len(part.ids) for name, part in parts.items()} == {"train": 6_698, "test": 744}

@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 import pytest
 
-from avbalance.data.ave import CLASSES as AVE_CLASSES
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
+from avbalance.data.sources.ave import CLASSES as AVE_CLASSES
 from avbalance.errors import UserError
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
-from avbalance.data.ave import CLASSES as AVE_CLASSES
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
 from avbalance.data.sources.audioset import AudioSetOptions
+from avbalance.data.sources.ave import CLASSES as AVE_CLASSES
 from avbalance.methods import base as methods
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from avbalance.data.sources.annotated import tell_oddities
+from avbalance.data.annotations import tell_oddities
 from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
 from avbalance.data.sources.common import ClipIndex, files_below, index_youtube_clips, missing_columns, video_columns
 from avbalance.declared import Count, Once

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from avbalance.data.sources.annotated import tell_shared_videos
+from avbalance.data.annotations import tell_shared_videos
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
 from avbalance.data.sources.common import VIDEO_SUFFIXES, file_columns, files_below, missing_columns, youtube_clip
 from avbalance.errors import UserError

@@ -1,17 +1,26 @@
 """CREMA-D (Cao et al. 2014) by the lists of OGM-GE: 6,698 training and 744 test clips of acted emotions.
 
 The reference code leaves clips without sound or pictures out in silence; here they are counted as missing. The corpus
-has the sound of each clip three times: as .wav, which the papers use, as .mp3, and in the .flv with the pictures.
+has the sound of each clip three times: as .wav, which the papers use, as .mp3, and in the .flv with the pictures. Clips
+are split at random: all 91 actors occur in both parts. Fu, Gao and Xu call the 744 clips "validation"; there is no
+third part.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from avbalance.data.annotations import ListedPart, read_lines, refuse_repeats
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
 from avbalance.data.sources.common import file_columns, images_in, missing_columns
 
+CLASSES = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")  # in the order of stat.csv
+_SOURCE = "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)"
+_CLIP = re.compile(r"\d{4}_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(LO|MD|HI|XX)")
 _SPLITS = {"train": "train.csv", "test": "test.csv"}
 _SOUND_SUFFIXES = (".wav", ".mp3", ".flv")
 
@@ -19,7 +28,7 @@ _SOUND_SUFFIXES = (".wav", ".mp3", ".flv")
 class CREMADOptions(MediaSource):
     """Options of kind cremad; media_root holds the folders of sound and pictures."""
 
-    LISTS_FROM = "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)"
+    LISTS_FROM = _SOURCE
     MEDIA_FROM = "take AudioWAV and VideoFlash from the repository CheyneyComputerScience/CREMA-D (git lfs pull)"
 
     lists_dir: FilePath
@@ -39,9 +48,6 @@ class CREMADOptions(MediaSource):
 
     def listing(self) -> Listing:
         """The group of a clip is its actor, who is in both parts; raises UserError also for a clip in two splits."""
-        from avbalance.data.annotations import refuse_repeats
-        from avbalance.data.cremad import CLASSES, actor, read_split
-
         splits = {split: read_split(path) for split, path in zip(_SPLITS, self.list_files(), strict=True)}
         refuse_repeats(list(splits.values()))
         rows = [
@@ -66,3 +72,35 @@ class CREMADOptions(MediaSource):
 
 
 OPTIONS = CREMADOptions
+
+
+def read_split(path: str | Path) -> ListedPart:
+    """Read train.csv or test.csv: `<clip>,<emotion>` per line, no header; a label is the index of the played emotion.
+
+    Raises UserError, naming file, row and fix, for a malformed clip name, an unknown emotion or one other than in the
+    clip's name, and a clip that stands twice.
+    """
+    path = Path(path)
+    ids, labels = [], []
+    for line in read_lines(path, ",", _SOURCE):
+        clip = _CLIP.fullmatch(line.cells[0]) if len(line.cells) == 2 else None
+        if clip is None:
+            raise line.error(
+                f"{','.join(line.cells)!r} is not <actor>_<sentence>_<emotion>_<level>,<emotion>; take the file again "
+                f"from {_SOURCE}."
+            )
+        name, emotion = line.cells
+        if emotion not in CLASSES:
+            raise line.error(f"unknown emotion {emotion!r}; write one of {', '.join(CLASSES)}.")
+        if emotion != clip["emotion"]:
+            raise line.error(f"{emotion!r} is not the emotion in {name!r}; correct one of them.")
+        ids.append(name)
+        labels.append(CLASSES.index(emotion))
+    part = ListedPart(path, tuple(ids), np.array(labels, dtype=np.int64), first_row=1)
+    refuse_repeats([part])
+    return part
+
+
+def actor(clip: str) -> str:
+    """The actor's number in a clip's name."""
+    return clip[:4]

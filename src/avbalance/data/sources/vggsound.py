@@ -1,21 +1,27 @@
 """VGG-Sound: the official list joined with whatever clips the user could download (Chen et al. 2020).
 
-Test clips may have what people heard and saw in them, by VGGSounder (see `avbalance.data.vggsounder`). Decision: only
-the clip's own class counts, since the label is what models are scored on. Clips whose annotators named other classes
-only have it in neither modality.
+Test clips may have what people heard and saw in them, by VGGSounder (Zverev et al. 2025). Its file vggsounder.csv has a
+row for each clip and class that somebody found in it: `modality` is A (heard), V (seen) or AV (both). A clip may have
+several rows; clips with background music stand in a second file, vggsounder+background-music.csv, which has the same
+columns and holds all rows of the first. Decisions: only the clip's own class counts, since the label is what models are
+scored on, and clips whose annotators named other classes only have it in neither modality; the columns
+background_music, static_image and voice_over are not read, since they speak of the whole clip, and what a still picture
+or a voice does to the clip's own class is in `modality` already.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from avbalance.data.annotations import read_columns
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
 from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
 from avbalance.errors import UserError
@@ -23,6 +29,9 @@ from avbalance.errors import UserError
 log = logging.getLogger(__name__)
 
 ALL_CLASSES = 309
+MODALITIES = {"A": (True, False), "V": (False, True), "AV": (True, True)}  # heard and seen
+_PERCEIVED_FROM = "the repository Bizilizi/VGGSounder (vggsounder/data)"
+_CLIP = re.compile(r"[A-Za-z0-9_-]{11}_\d{6}")
 KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
 
 
@@ -94,7 +103,6 @@ def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]
     Names of classes are checked where the list is whole: a list of fewer classes cannot tell which names are wrong.
     """
     from avbalance.data.manifest import ANNOTATED
-    from avbalance.data.vggsounder import read_modalities
 
     perceived = read_modalities(path, set(classes) if len(classes) == ALL_CLASSES else None)
     counts: Counter[str] = Counter(dict.fromkeys([*KINDS.values(), "not annotated", "not of a test clip"], 0))
@@ -126,3 +134,35 @@ def _read_list(path: Path) -> Iterator[tuple[str, int, str, str]]:
                     "<train or test>; put names with a comma in quotes or fetch the file again."
                 )
             yield *key, cells[2], cells[3]
+
+
+def read_modalities(
+    path: str | Path, classes: Collection[str] | None = None
+) -> dict[str, dict[str, tuple[bool, bool]]]:
+    """Clip (`<YouTube id>_<start, 6 digits>`) -> class -> whether it is heard and whether it is seen.
+
+    classes: names that a row may have; None where they are not all known. Raises UserError, naming file, row and fix,
+    for a missing column, a malformed clip, another modality, an unknown class, and a clip and class that stand twice
+    with different modalities. A row that repeats another one sets nothing new.
+    """
+    path = Path(path)
+    perceived: dict[str, dict[str, tuple[bool, bool]]] = defaultdict(dict)
+    first: dict[tuple[str, str], int] = {}
+    for line in read_columns(path, ("video_id", "label", "modality"), ",", _PERCEIVED_FROM, csv.QUOTE_MINIMAL):
+        clip, label, modality = line.cells
+        if not _CLIP.fullmatch(clip):
+            raise line.error(f"{clip!r} is not <YouTube id>_<start, 6 digits>; correct it.")
+        if modality not in MODALITIES:
+            raise line.error(f"modality {modality!r} is unknown; write A, V or AV.")
+        if classes is not None and label not in classes:
+            raise line.error(
+                f"class {label!r} is not in the list of VGG-Sound; spell it as the list does, byte for byte, or take "
+                "the file again."
+            )
+        if perceived[clip].setdefault(label, MODALITIES[modality]) != MODALITIES[modality]:
+            earlier = first[clip, label]
+            raise line.error(
+                f"{clip} has {label!r} as {modality}, but another modality in row {earlier}; remove the wrong row."
+            )
+        first.setdefault((clip, label), line.number)
+    return dict(perceived)
