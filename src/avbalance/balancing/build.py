@@ -26,8 +26,9 @@ from avbalance.balancing.candidates import capped, clip_types, grouped_split, ov
 from avbalance.balancing.estimation import Estimators, cross_fitted
 from avbalance.balancing.recalibration import KEPT, finished, recalibrate, shortage
 from avbalance.balancing.scorers import labels_of, scores_of, stored_clips
+from avbalance.data import MODALITIES
 from avbalance.data.categories import Categories, read_categories
-from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, write_manifest
+from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
 from avbalance.data.sources.base import card_for
 from avbalance.data.sources.built import BuiltOptions
 from avbalance.errors import UserError

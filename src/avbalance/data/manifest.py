@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from avbalance.data import MODALITIES
 from avbalance.errors import UserError
 from flowkeeper.files import atomic_path, digest_json
 
 SPLITS = ("train", "val", "test")
-MODALITIES = ("audio", "visual")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 ANNOTATED = ("annotated_audio", "annotated_visual")  # whether people heard, and saw, the clip's label: 1 or 0

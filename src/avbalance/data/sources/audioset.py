@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from avbalance.data.annotations import tell_oddities
+from avbalance.data.audioset import TASKS, Segment, half_and_half, outdoor_clips, random_parts, read_class_names
 from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
 from avbalance.data.sources.common import ClipIndex, files_below, index_youtube_clips, missing_columns, video_columns
+from avbalance.data.tfrecords import embedded_clip, read_records
 from avbalance.declared import Count, Once
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    from avbalance.data.audioset import Segment
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,6 @@ class AudioSetOptions(FeatureOrMediaSource):
         not in the manifest: both labels, missing, surplus (of the more frequent label); its records, where embeddings
         are used, all that were read. Raises UserError also for damaged records, and when a label has no clip.
         """
-        from avbalance.data.audioset import TASKS
-
         heard = self.root == "features_root"
         index = self._records() if heard else index_youtube_clips(self.folder)
         listed, left_out = self._outdoor(index)
@@ -87,8 +85,6 @@ class AudioSetOptions(FeatureOrMediaSource):
 
     def _records(self) -> ClipIndex:
         """Where the record of each clip is: `<file>#<offset>`, the file relative to features_root."""
-        from avbalance.data.tfrecords import embedded_clip, read_records
-
         index: dict[tuple[str, int], str] = {}
         paths = [folder / name for folder in self.folders() for name in files_below(folder, (".tfrecord",))]
         for path in paths:
@@ -100,8 +96,6 @@ class AudioSetOptions(FeatureOrMediaSource):
 
     def _outdoor(self, index: ClipIndex) -> tuple[list[Row], dict[str, int]]:
         """A row without its part for every listed clip with one outdoor label; how many clips have both."""
-        from avbalance.data.audioset import TASKS, outdoor_clips, read_class_names
-
         lists = Path(self.lists_dir)
         read_class_names(lists / NAMES)
         clips = outdoor_clips([lists / name for name in self.lists], self.speech_descendants)
@@ -125,10 +119,6 @@ class AudioSetOptions(FeatureOrMediaSource):
 
     def _balanced(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that are kept, as many of either label, each with its part; in the order of their ids."""
-        import numpy as np
-
-        from avbalance.data.audioset import TASKS, half_and_half, random_parts
-
         names = TASKS["urban_rural"]
         labels = np.array([names.index(row["label"]) for row in rows], dtype=np.int64)
         absent = [name for label, name in enumerate(names) if not (labels == label).any()]

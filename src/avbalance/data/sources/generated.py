@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field
 
+from avbalance.data.render import render_audio, render_frames
+from avbalance.data.scenes import JointLaw, PlannedClip
 from avbalance.data.sources.base import PARTS, Row, Source, card_for
 from avbalance.declared import Above0, Count, Declared, Size, TwoNumbers, nearest, refusal
 from avbalance.errors import LostClip, UserError
@@ -20,10 +23,7 @@ from avbalance.plan.digest import code_digest
 from flowkeeper.files import digest_json, exclusive, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from avbalance.data.manifest import Manifest
-    from avbalance.data.scenes import JointLaw, PlannedClip
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +55,6 @@ Side = Annotated[int, Field(ge=16), AfterValidator(_even)]
 PartSizes = Annotated[dict[str, Count], AfterValidator(_parts)]
 
 
-class PlannedLike(Protocol):
-    """What is planned of a clip, at the least: its name and its part."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-
-
 class MadeSource(Source):
     """Data sets whose clips are made here: what is planned, and how a clip of the plan is made."""
 
@@ -80,7 +71,7 @@ class MadeSource(Source):
     """processes that make clips side by side"""
 
     def plan(self) -> Sequence[Any]:
-        """All clips, each of them PlannedLike."""
+        """All clips; each has an id."""
         raise NotImplementedError
 
     @property
@@ -146,13 +137,12 @@ class MadeSource(Source):
         """All options by name: what is given as it is given, and the defaults of the rest."""
         return {**self.model_dump(mode="json"), **dict(spec.get("options") or {})}
 
-    def _digest(self, options: Mapping[str, Any], planned: Sequence[PlannedLike]) -> str:
+    def _digest(self, options: Mapping[str, Any], planned: Sequence[Any]) -> str:
         """Digest of all that a clip of given number depends on: settings, code, library versions and its origin.
 
         The numbers of clips and workers are left out, since a clip does not depend on them.
         """
         import av
-        import numpy as np
 
         code = code_digest(*(f"avbalance.data.{name}" for name in (*self.MODULES, "media_write")))
         settings = {key: value for key, value in options.items() if key not in ("clips", "workers")}
@@ -162,7 +152,7 @@ class MadeSource(Source):
         return digest_json({"settings": settings, "code": code, "versions": versions, **found})
 
     def _check_plan(
-        self, manifest: Manifest, planned: Sequence[PlannedLike], made: Sequence[Mapping[str, Any]], media: Path
+        self, manifest: Manifest, planned: Sequence[Any], made: Sequence[Mapping[str, Any]], media: Path
     ) -> None:
         """Raise UserError unless the plan, with what was made of it, has the manifest's rows, checksums aside."""
         from avbalance.data.manifest import make_manifest
@@ -176,10 +166,10 @@ class MadeSource(Source):
                 f"type snakemake --forcerun {rule_name('dataset', name)} to have the data set made afresh."
             )
 
-    def _rows(self, planned: Sequence[PlannedLike], made: Sequence[Mapping[str, Any]]) -> list[Row]:
+    def _rows(self, planned: Sequence[Any], made: Sequence[Mapping[str, Any]]) -> list[Row]:
         return [{"id": clip.id, **each, **self.columns(clip)} for clip, each in zip(planned, made, strict=True)]
 
-    def _write_all(self, planned: Sequence[PlannedLike], media: Path) -> list[Row]:
+    def _write_all(self, planned: Sequence[Any], media: Path) -> list[Row]:
         """What was made of each clip: the columns _MADE of its row."""
         write = partial(_write_batch, source=self, media=media)
         batches = [planned[start : start + _BATCH] for start in range(0, len(planned), _BATCH)]
@@ -202,8 +192,6 @@ class LawOptions(Declared):
 
     def law(self, flip: bool = False) -> JointLaw:
         """The law of informativeness that the options describe."""
-        from avbalance.data.scenes import JointLaw
-
         return JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db, flip)
 
 
@@ -229,8 +217,6 @@ class SceneSource(MadeSource):
 
     def render(self, clip: PlannedClip, slow: str = "none") -> tuple[np.ndarray, np.ndarray]:
         """slow: the modality whose classes are told by what takes long to learn."""
-        from avbalance.data.render import render_audio, render_frames
-
         frames = render_frames(clip.scene, self.prototypes, self.side, self.fps, slow == "visual")
         return frames, render_audio(clip.scene, self.prototypes, self.rate, slow == "audio")
 
@@ -277,7 +263,7 @@ def _alone(media: Path) -> AbstractContextManager[object]:
     return exclusive(media / _LOCK, f"generates the clips in {media}")
 
 
-def _file(clip: PlannedLike) -> str:
+def _file(clip: Any) -> str:
     return f"{clip.id}.mp4"
 
 
@@ -318,7 +304,7 @@ def _sweep(media: Path) -> None:
         path.unlink()
 
 
-def _tell_lost(name: str, planned: Sequence[PlannedLike], made: Sequence[Mapping[str, Any]]) -> None:
+def _tell_lost(name: str, planned: Sequence[Any], made: Sequence[Mapping[str, Any]]) -> None:
     """Log how many clips are lost, and the first of them; raise UserError when it is more than half."""
     lost = [(clip.id, each["reason"]) for clip, each in zip(planned, made, strict=True) if each["status"] != "ok"]
     if not lost:
@@ -355,7 +341,7 @@ def _leave_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _write_batch(batch: Sequence[PlannedLike], source: MadeSource, media: Path) -> list[Row]:
+def _write_batch(batch: Sequence[Any], source: MadeSource, media: Path) -> list[Row]:
     from avbalance.data.media_write import write_clip
 
     made: list[Row] = []

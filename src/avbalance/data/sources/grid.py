@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from avbalance.data.grid import KINDS, VOCABULARY, read_talkers
+from avbalance.data.scenes import JointLaw
 from avbalance.data.sources.base import FilePath, Row
 from avbalance.data.sources.generated import Beta, MadeSource, PartSizes, Side
 from avbalance.declared import Count, Once, Share, TwoNumbers, refusal
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from avbalance.data.grid_clips import GridClip
 
 
@@ -103,9 +104,7 @@ class GridOptions(CorpusSource):
         return self
 
     def plan(self) -> list[GridClip]:
-        from avbalance.data.grid import read_talkers
         from avbalance.data.grid_clips import plan_clips
-        from avbalance.data.scenes import JointLaw
 
         found = read_talkers(self.root, [*self.talkers, *self.test_talkers])
         law = None
@@ -116,14 +115,10 @@ class GridOptions(CorpusSource):
 
     @property
     def class_names(self) -> list[str]:
-        from avbalance.data.grid import VOCABULARY
-
         return list(VOCABULARY[self.label])
 
     def _further(self) -> dict[str, list[str]]:
         """The further labellings: those that are asked for, else all of whole sentences and none of words."""
-        from avbalance.data.grid import KINDS, VOCABULARY
-
         asked: Sequence[str] | None = self.labellings
         if asked is None:
             asked = KINDS if self.window == "clip" else ()

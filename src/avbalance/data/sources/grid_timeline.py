@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from avbalance.data.grid import Utterance, read_talkers
+from avbalance.data.scenes import plan_timelines
 from avbalance.data.sources.base import Row
 from avbalance.data.sources.generated import FlipOptions, Side
 from avbalance.data.sources.grid import CorpusSource
@@ -13,9 +17,6 @@ from avbalance.declared import Size
 from flowkeeper.files import digest_json
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from avbalance.data.grid import Utterance
     from avbalance.data.word_timelines import SplicedClip
 
 
@@ -33,14 +34,12 @@ class GridTimelineOptions(CorpusSource, FlipOptions):
 
     def _parts(self) -> dict[str, list[Utterance]]:
         """Part -> its sentences."""
-        from avbalance.data.grid import read_talkers
         from avbalance.data.word_timelines import part_sentences
 
         talkers = read_talkers(self.root, self.talkers)
         return part_sentences([each for talker in talkers.values() for each in talker], self.seed)
 
     def plan(self) -> list[SplicedClip]:
-        from avbalance.data.scenes import plan_timelines
         from avbalance.data.word_timelines import WORDS, splice
 
         planned = plan_timelines(self.scheme, self.seed, self.clips, len(WORDS), self.law())

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from avbalance.data.categories import labels_of_categories
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
 from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
 from avbalance.declared import nearest
@@ -42,8 +43,6 @@ class KineticsOptions(MediaSource):
 
     def listing(self) -> Listing:
         """Raises UserError for malformed rows, unknown labels and a clip that stands twice."""
-        from avbalance.data.categories import labels_of_categories
-
         known = kinetics_labels()
         wanted = labels_of_categories(self.categories, "visual", known) if self.categories else known
         index = index_youtube_clips(self.folder)

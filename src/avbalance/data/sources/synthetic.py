@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
+import numpy as np
 from pydantic import model_validator
 
+from avbalance.data.render import SLOW_LOOKS
+from avbalance.data.scenes import PlannedClip, plan_dataset
 from avbalance.data.sources.generated import SceneOptions
 from avbalance.declared import Above0, refusal
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from avbalance.data.scenes import PlannedClip
 
 
 class SyntheticOptions(SceneOptions):
@@ -25,19 +23,14 @@ class SyntheticOptions(SceneOptions):
 
     @model_validator(mode="after")
     def _slow_looks(self) -> Self:
-        if self.slow == "visual":
-            from avbalance.data.render import SLOW_LOOKS
-
-            if self.classes > SLOW_LOOKS:
-                raise refusal(
-                    f"classes is {self.classes}, and slow pictures tell at most {SLOW_LOOKS} apart; lower it, or set "
-                    "slow to none or audio"
-                )
+        if self.slow == "visual" and self.classes > SLOW_LOOKS:
+            raise refusal(
+                f"classes is {self.classes}, and slow pictures tell at most {SLOW_LOOKS} apart; lower it, or set slow "
+                "to none or audio"
+            )
         return self
 
     def plan(self) -> list[PlannedClip]:
-        from avbalance.data.scenes import plan_dataset
-
         return plan_dataset(self.seed, self.clips, self.classes, self.duration, self.law())
 
     def render(self, clip: PlannedClip, slow: str = "none") -> tuple[np.ndarray, np.ndarray]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from avbalance.data.scenes import PlannedClip, intervals, plan_timelines
 from avbalance.data.sources.base import Row
 from avbalance.data.sources.generated import SceneOptions, scene_columns
-
-if TYPE_CHECKING:
-    from avbalance.data.scenes import PlannedClip
 
 Scheme = Literal["parsing", "localisation"]
 
@@ -28,8 +26,6 @@ class SyntheticTimelineOptions(SceneOptions):
     """length of a clip in seconds: what plans, truth and evaluation of these tasks assume"""
 
     def plan(self) -> list[PlannedClip]:
-        from avbalance.data.scenes import plan_timelines
-
         return plan_timelines(self.scheme, self.seed, self.clips, self.classes, self.law())
 
     @property
@@ -50,8 +46,6 @@ def with_background(classes: Sequence[str], scheme: Scheme) -> list[str]:
 
 def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> Row:
     """The columns of clips that are planned on a timeline: those of a scene, its labels and its events."""
-    from avbalance.data.scenes import intervals
-
     columns = {**scene_columns(clip, classes), "labels": json.dumps([classes[cls] for cls in clip.scene.labels()])}
     for modality in ("audio", "visual"):
         events = [[classes[cls], onset, offset] for cls, onset, offset in intervals(clip.scene, modality)]

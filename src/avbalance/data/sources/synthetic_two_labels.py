@@ -7,16 +7,14 @@ the labelling speech; snr_* is the SNR of all events of a clip together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from avbalance.data.scenes import PLACES, PROTOTYPES, SPEECH, JointLaw, TwoLabelClip, plan_two_labels
 from avbalance.data.sources.base import Row
 from avbalance.data.sources.generated import Beta, LawOptions, SceneSource, Side
 from avbalance.declared import Above0, Count, Size, TwoNumbers
-
-if TYPE_CHECKING:
-    from avbalance.data.scenes import PlannedClip
 
 
 class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
@@ -43,29 +41,20 @@ class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
     fps: Size = 4
     """frames per second"""
 
-    def plan(self) -> Sequence[PlannedClip]:
-        from avbalance.data.scenes import JointLaw, plan_two_labels
-
+    def plan(self) -> Sequence[TwoLabelClip]:
         speech = JointLaw(*self.speech_discrepancy_beta, self.speech_snr_audio_db, self.speech_snr_visual_db)
         shares = self.speech_share, self.test_share
         return plan_two_labels(self.seed, self.clips, self.duration, self.law(), speech, *shares)
 
     @property
     def class_names(self) -> list[str]:
-        from avbalance.data.scenes import PLACES
-
         return list(PLACES)
 
     @property
     def prototypes(self) -> int:
-        from avbalance.data.scenes import PROTOTYPES
-
         return PROTOTYPES
 
-    def columns(self, clip: PlannedClip) -> Row:
-        from avbalance.data.scenes import SPEECH, TwoLabelClip
-
-        assert isinstance(clip, TwoLabelClip)
+    def columns(self, clip: TwoLabelClip) -> Row:  # type: ignore[override]
         return {
             **super().columns(clip),
             "label_speech": SPEECH[clip.spoken],
@@ -74,8 +63,6 @@ class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
         }
 
     def further_card(self) -> dict[str, Any]:
-        from avbalance.data.scenes import SPEECH
-
         return {"labellings": {"speech": list(SPEECH)}}
 
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from avbalance.data.annotations import read_columns
+from avbalance.data.categories import labels_of_categories
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
 from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
 from avbalance.errors import UserError
@@ -64,8 +65,6 @@ class VGGSoundOptions(MediaSource):
         clips by KINDS and those that nobody annotated. Raises UserError for malformed rows and when the number of
         classes is not the expected one.
         """
-        from avbalance.data.categories import labels_of_categories
-
         index = index_youtube_clips(self.folder)
         rows: Sequence[Row] = [
             {"label": label, "split": split, **youtube_columns(video, start, index, self, end="")}
