@@ -23,9 +23,10 @@ from avbalance.cluster.inventory import (
     take_inventory,
     told_in_dry_run,
 )
+from avbalance.data import media_files
 from avbalance.data.audioset import NAMES
 from avbalance.data.manifest import Manifest
-from avbalance.data.sources import audioset, common
+from avbalance.data.sources import audioset
 from avbalance.plan.plan import Plan, load_plan
 
 REPOSITORY = Path(__file__).parents[2]
@@ -146,7 +147,7 @@ A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; nothing may be hashed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(common, "sha256_file", lambda path: pytest.fail(f"{path} was hashed"))
+    monkeypatch.setattr(media_files, "sha256_file", lambda path: pytest.fail(f"{path} was hashed"))
     return tmp_path
 
 

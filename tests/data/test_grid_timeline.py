@@ -174,23 +174,6 @@ def test_a_broken_recording_gives_way_to_another_and_other_sentences_make_other_
     assert _identity(root, tmp_path / "b").card["digest"] != first.card["digest"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"talkers": ["s7"]}, "no clips of talker s7"),
-        ({"scheme": "guessing"}, "kind grid-timeline, options, scheme: is 'guessing'; use"),
-        ({"side": 15}, "kind grid-timeline, options, side: is 15"),
-        ({"region": [0.5, 0.0, 0.5, 1.0]}, "kind grid-timeline, options, region"),
-        ({"clips": {"train": 1, "dev": 1}}, "clips: has the part 'dev'"),
-        ({"root": "nowhere"}, "nowhere: no such folder"),
-    ],
-)
-def test_bad_options_are_named(corpus: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        sources.build("toy", _spec(corpus, **change), tmp_path)
-    assert not (tmp_path / "media").exists()
-
-
 def test_a_part_without_a_word_is_named(sentences: list[Utterance]) -> None:
     few = [each for each in sentences if each.word("digit").word != "zero"]
     planned = plan_timelines("localisation", 3, {"val": 1}, 26, LOUD)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from avbalance.data import sources
-from avbalance.data.sources.common import youtube_clip
+from avbalance.data.media_files import youtube_clip
 from avbalance.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]

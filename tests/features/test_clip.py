@@ -227,10 +227,11 @@ def test_a_black_vector_is_that_of_a_black_video_and_not_zero(tmp_path):
     assert black_vector(get_visual_recipe("uniform8-grey2048")) == [-2.5] * 2048
 
 
-def test_small_encoders_do_not_load_torch(tmp_path):
+def test_extraction_by_small_encoders_does_not_load_torch(tmp_path):
     clip = write_wav(tmp_path / "a.wav", tone(2.0))
     program = (
-        "import sys\nfrom pathlib import Path\nfrom avbalance.features.clip import ClipJob, extract_clip\n"
+        "import sys, avbalance.features.extract\nfrom pathlib import Path\n"
+        "from avbalance.features.clip import ClipJob, extract_clip\n"
         "from avbalance.features.recipes import get_audio_recipe\n"
         f"extract_clip(ClipJob(Path({str(clip)!r}), None), get_audio_recipe('seconds10-mel128'), None)\n"
         "print('torch' in sys.modules)"

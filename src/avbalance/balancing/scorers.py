@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import holds_extraction, store_name
 from avbalance.methods.logistic_regression import fitted
 from avbalance.models.pooled_linear import pool_audio, pool_visual
+from avbalance.table_files import refuse_rows
 from avbalance.training.data import Clips, load_clips
 
 COLUMNS = ("id", "label", "probability")  # of a file of scores: a row per clip and label
@@ -166,18 +167,18 @@ def read_scores(path: str | Path, ids: Sequence[str], labels: Sequence[str]) -> 
     frame = _read(path)
     place = {label: position for position, label in enumerate(labels)}
     columns = frame["label"].map(place)
-    _refuse(
+    refuse_rows(
         path,
         columns.isna(),
         lambda row: f"the network has no label {frame['label'][row]!r}{nearest(str(frame['label'][row]), labels)}",
     )
     values = pd.to_numeric(frame["probability"], errors="coerce")
-    _refuse(
+    refuse_rows(
         path,
         ~values.between(0, 1),
         lambda row: f"probability {str(frame['probability'][row])!r} is none; write softmax values within 0 and 1",
     )
-    _refuse(
+    refuse_rows(
         path,
         frame.duplicated(["id", "label"]),
         lambda row: f"clip {frame['id'][row]} has the label {frame['label'][row]!r} a second time; remove one row",
@@ -216,10 +217,3 @@ def _read(path: Path) -> pd.DataFrame:
     if lacking:
         raise UserError(f"{path}: has no column {lacking[0]!r}; scores have {', '.join(COLUMNS)}.")
     return frame.reset_index(drop=True)
-
-
-def _refuse(path: Path, wrong: pd.Series, problem: Callable[[int], str]) -> None:
-    """Raise UserError for the first row that is wrong."""
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise UserError(f"{path}, row {row + 1}: {problem(row)}.")

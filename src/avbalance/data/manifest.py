@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from avbalance.data import MODALITIES
 from avbalance.errors import UserError
+from avbalance.table_files import refuse_rows
 from flowkeeper.files import atomic_path, digest_json
 
 SPLITS = ("train", "val", "test")
@@ -137,20 +138,24 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     classes = list(card["classes"])
     if len(set(classes)) != len(classes):
         raise UserError(f"{where}: class names repeat; give every class its own name.")
-    _check_ids(frame, where)
-    _check_members(frame, "split", SPLITS, where)
-    _check_members(frame, "status", STATUSES, where)
-    _check_members(frame, "label", classes, where)
+    ids = frame["id"]
+    refuse_rows(where, ids.isna() | (ids == ""), lambda row: "the id is empty; name the clip")
+    refuse_rows(
+        where,
+        ids.duplicated(),
+        lambda row: (
+            f"id {ids.iloc[row]!r} already stands in row {int(ids.eq(ids.iloc[row]).argmax()) + 1}; rename or remove one"
+        ),
+    )
+    labellings = {f"{LABELLING}{name}": further for name, further in manifest.labellings.items()}
+    for column, allowed in {"split": SPLITS, "status": STATUSES, "label": classes, **labellings}.items():
+        if column not in frame:
+            raise UserError(f"{where}: lacks {column}, a labelling of its card; build the manifest again.")
+        _check_members(frame[column], allowed, where)
     wanted = manifest.modalities
+    files = "both files" if len(wanted) == len(MODALITIES) else f"its {wanted[0]} file"
     bare = (frame["status"] == "ok") & frame[wanted].isna().any(axis=1)
-    if bare.any():
-        row = int(np.flatnonzero(bare)[0])
-        files = "both files" if len(wanted) == len(MODALITIES) else f"its {wanted[0]} file"
-        raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name {files}.")
-    for name, further in manifest.labellings.items():
-        if f"{LABELLING}{name}" not in frame:
-            raise UserError(f"{where}: lacks {LABELLING}{name}, a labelling of its card; build the manifest again.")
-        _check_members(frame, f"{LABELLING}{name}", further, where)
+    refuse_rows(where, bare, lambda row: f"status is ok but a media path is empty; name {files}")
     for column in TIMELINE:
         if column in frame:
             _check_timeline(frame[column], column, set(classes), where)
@@ -181,24 +186,10 @@ def _are_seconds(span: Sequence[Any]) -> bool:
     return len(span) == 2 and all(isinstance(value, int) and 0 <= value <= SEGMENTS for value in span)
 
 
-def _check_ids(frame: pd.DataFrame, where: str) -> None:
-    empty = frame["id"].isna() | (frame["id"] == "")
-    if empty.any():
-        raise UserError(f"{where}, row {int(np.flatnonzero(empty)[0]) + 1}: the id is empty; name the clip.")
-    repeated = frame["id"].duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        name = frame["id"].iloc[row]
-        first = int(np.flatnonzero(frame["id"] == name)[0])
-        raise UserError(f"{where}, row {row + 1}: id {name!r} already stands in row {first + 1}; rename or remove one.")
-
-
-def _check_members(frame: pd.DataFrame, column: str, allowed: Sequence[str], where: str) -> None:
-    wrong = ~frame[column].isin(list(allowed))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
-        raise UserError(f"{where}, row {row + 1}: {column} {frame[column].iloc[row]!r} is unknown; use one of {shown}.")
+def _check_members(values: pd.Series, allowed: Sequence[str], where: str) -> None:
+    shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
+    wrong = ~values.isin(list(allowed))
+    refuse_rows(where, wrong, lambda row: f"{values.name} {values.iloc[row]!r} is unknown; use one of {shown}")
 
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:

@@ -16,8 +16,9 @@ from pydantic import Field
 
 from avbalance.data.annotations import tell_oddities
 from avbalance.data.audioset import TASKS, Segment, half_and_half, outdoor_clips, random_parts, read_class_names
+from avbalance.data.media_files import files_below
 from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
-from avbalance.data.sources.common import ClipIndex, files_below, index_youtube_clips, missing_columns, video_columns
+from avbalance.data.sources.common import ClipIndex, index_youtube_clips, missing_columns, video_columns
 from avbalance.data.tfrecords import embedded_clip, read_records
 from avbalance.declared import Count, Once
 from avbalance.errors import UserError

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avbalance.data.annotations import tell_shared_videos
+from avbalance.data.media_files import VIDEO_SUFFIXES, files_below, youtube_clip
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
-from avbalance.data.sources.common import VIDEO_SUFFIXES, file_columns, files_below, missing_columns, youtube_clip
+from avbalance.data.sources.common import file_columns, missing_columns
 from avbalance.errors import UserError
 from flowkeeper.files import read_json
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from avbalance.data.annotations import ListedPart, read_lines, refuse_repeats
+from avbalance.data.media_files import images_in
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
-from avbalance.data.sources.common import file_columns, images_in, missing_columns
+from avbalance.data.sources.common import file_columns, missing_columns
 
 CLASSES = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")  # in the order of stat.csv
 _SOURCE = "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/CREMAD)"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from avbalance.data.media_files import images_in, media_checksum
 from avbalance.data.sources.base import FilePath, Row, Source, card_for, media_root_entry
-from avbalance.data.sources.common import images_in, media_checksum, missing_columns
+from avbalance.data.sources.common import missing_columns
 from avbalance.declared import Declared, Once, read, refusal
 from avbalance.errors import UserError
 

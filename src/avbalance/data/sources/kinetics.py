@@ -10,8 +10,9 @@ from typing import Annotated
 from pydantic import Field
 
 from avbalance.data.categories import labels_of_categories
+from avbalance.data.media_files import youtube_clip
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
-from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.declared import nearest
 from avbalance.errors import UserError
 

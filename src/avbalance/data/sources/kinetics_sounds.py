@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from avbalance.data.media_files import youtube_clip
 from avbalance.data.sources.base import FilePath, Listing, MediaSource
-from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.declared import Once
 from avbalance.errors import UserError
 from flowkeeper.files import read_json

@@ -23,8 +23,9 @@ from pydantic import Field
 
 from avbalance.data.annotations import read_columns
 from avbalance.data.categories import labels_of_categories
+from avbalance.data.media_files import youtube_clip
 from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
-from avbalance.data.sources.common import index_youtube_clips, youtube_clip, youtube_columns
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.errors import UserError
 
 log = logging.getLogger(__name__)
