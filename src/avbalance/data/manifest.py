@@ -140,13 +140,9 @@ def check_manifest(manifest: Manifest, where: str) -> None:
         raise UserError(f"{where}: class names repeat; give every class its own name.")
     ids = frame["id"]
     refuse_rows(where, ids.isna() | (ids == ""), lambda row: "the id is empty; name the clip")
-    refuse_rows(
-        where,
-        ids.duplicated(),
-        lambda row: (
-            f"id {ids.iloc[row]!r} already stands in row {int(ids.eq(ids.iloc[row]).argmax()) + 1}; rename or remove one"
-        ),
-    )
+    twice = "id {!r} already stands in row {}; rename or remove one"
+    rows = ids.tolist()
+    refuse_rows(where, ids.duplicated(), lambda row: twice.format(rows[row], rows.index(rows[row]) + 1))
     labellings = {f"{LABELLING}{name}": further for name, further in manifest.labellings.items()}
     for column, allowed in {"split": SPLITS, "status": STATUSES, "label": classes, **labellings}.items():
         if column not in frame:

@@ -98,7 +98,7 @@ def _shuffled(sentences: Sequence[Utterance], rng: np.random.Generator) -> tuple
 def make_clip(clip: SplicedClip, excerpt: Excerpt) -> tuple[Frames, Sound]:
     """Pictures (T, side, side, 3) and sound (n,) of a clip, at the SNRs of its scene.
 
-    SNR: of sound, power of a single word over that of pink noise; of pictures, as in `avbalance.data.degrade`. A take
+    SNR: of sound, power of a single word over that of pink noise; of pictures, as in `avbalance.data.noise`. A take
     whose recording cannot be used gives way to the next one; raises LostClip when there is none.
     """
     return _seen(clip, excerpt), _heard(clip, excerpt)
