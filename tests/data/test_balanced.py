@@ -44,10 +44,7 @@ def test_balanced_clips_may_be_hdf5_with_pickles_or_plain_media(tmp_path: Path) 
     rows = manifest.frame.set_index("id")
     first = rows.loc[f"{A}_000007_000017"]
     assert (first.visual, first.audio) == (f"video/{A}_000007_000017.h5", f"audio/{A}_000007_000017.wav")
-    assert (rows.loc[f"{B}_30"].visual, rows.loc[f"{B}_30"].audio) == (
-        f"video/{B}_30.hdf5",
-        f"audio/{B}_30.pkl",
-    )
+    assert (rows.loc[f"{B}_30"].visual, rows.loc[f"{B}_30"].audio) == (f"video/{B}_30.hdf5", f"audio/{B}_30.pkl")
     assert rows.loc[C].status == "missing" and rows.loc[C].reason == "no file with the sound"
     assert list(rows["split"]) == ["train", "val", "test"] and list(rows["group"]) == [A, B, C]
     assert manifest.classes == ["singing", "cutting"]  # the annotation's order, not the alphabet's

@@ -15,12 +15,7 @@ from flowkeeper.files import sha256_file
 
 
 def _spec(root: Path | str, **options: Any) -> dict[str, Any]:
-    return {
-        "kind": "folder",
-        "stands_for": None,
-        "describe": "mine",
-        "options": {"root": str(root), **options},
-    }
+    return {"kind": "folder", "stands_for": None, "describe": "mine", "options": {"root": str(root), **options}}
 
 
 def _write(root: Path, text: str, *files: str) -> None:
@@ -46,11 +41,7 @@ def test_the_three_forms_of_a_clip(tmp_path: Path) -> None:
     )
     manifest = _build(tmp_path / "in", columns={"group": "speaker"})
     frame = manifest.frame
-    assert frame[["audio", "visual"]].to_numpy().tolist() == [
-        ["a.wav", "a.png"],
-        ["b.wav", "b"],
-        ["c.mp4", "c.mp4"],
-    ]
+    assert frame[["audio", "visual"]].to_numpy().tolist() == [["a.wav", "a.png"], ["b.wav", "b"], ["c.mp4", "c.mp4"]]
     assert list(frame["group"]) == ["ann", "bob", "ann"] and set(frame["status"]) == {"ok"}
     assert manifest.classes == ["9", "10"]  # numbers in their own order, not the alphabet's
     assert frame["sha256"].iloc[2] == sha256_file(tmp_path / "in" / "c.mp4")

@@ -69,15 +69,9 @@ def test_start_and_end_of_a_name_may_be_milliseconds(stem: str, start: int) -> N
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        (
-            {"train": f"{A}_000007_000017,10,1\n1,{B}_000120_000130\n"},
-            r"my_train\.txt, row 2: .* is not <clip id>",
-        ),
+        ({"train": f"{A}_000007_000017,10,1\n1,{B}_000120_000130\n"}, r"my_train\.txt, row 2: .* is not <clip id>"),
         ({"train": f"{A}_000007_000017,10,2\n"}, r"my_train\.txt, row 1: .* is not <clip id>"),
-        (
-            {"train": f"{A}_000007_000017,10,0\n"},
-            r"my_train\.txt, row 1: .* is not 'bowling' in the train part",
-        ),
+        ({"train": f"{A}_000007_000017,10,0\n"}, r"my_train\.txt, row 1: .* is not 'bowling' in the train part"),
         ({"test": f"{C}_33,10,1\n{A}_000007_000017,10,1\n"}, r"my_test\.txt, row 2: .* in the test part"),
         ({"train": f"{A}_000007_000017,10,1\n"}, r"1 different clips where KS_train_val\.json has 2"),
         ({"test": f"{C}_33,10,1\n{C}_33,10,1\n"}, r"my_test\.txt, row 2"),
@@ -134,10 +128,7 @@ def test_the_real_kinetics_lists(tmp_path: Path) -> None:
     spec = _kinetics(tmp_path, lists_dir=f"{real}/kinetics-sounds", classes=31, allow_missing=True)
     frame = (manifest := sources.build("ks", spec, tmp_path / "out")).frame
     assert frame["split"].value_counts().to_dict() == {"train": 14_799, "test": 2_597, "val": 1_320}
-    assert len(manifest.classes) == 31 and (manifest.classes[0], manifest.classes[30]) == (
-        "blowing_nose",
-        "tickling",
-    )
+    assert len(manifest.classes) == 31 and (manifest.classes[0], manifest.classes[30]) == ("blowing_nose", "tickling")
     assert set(frame["status"]) == {"missing"} and set(frame["id"].str.len()) == {18}
     train, test = (set(frame.loc[frame["split"] == split, "group"]) for split in ("train", "test"))
     assert not train & test

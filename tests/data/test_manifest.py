@@ -24,22 +24,8 @@ CARD = {
 
 def _rows() -> list[dict[str, Any]]:
     return [
-        {
-            "id": "a",
-            "audio": "a.wav",
-            "visual": "a.png",
-            "label": "cat",
-            "split": "train",
-            "sha256": "0" * 64,
-        },
-        {
-            "id": "b",
-            "audio": "b.mp4",
-            "visual": "b.mp4",
-            "label": "dog",
-            "split": "val",
-            "group": "speaker-1",
-        },
+        {"id": "a", "audio": "a.wav", "visual": "a.png", "label": "cat", "split": "train", "sha256": "0" * 64},
+        {"id": "b", "audio": "b.mp4", "visual": "b.mp4", "label": "dog", "split": "val", "group": "speaker-1"},
         {"id": "c", "label": "cat", "split": "test", "status": "missing", "reason": "no file c.mp4"},
     ]
 

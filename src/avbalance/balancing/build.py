@@ -207,12 +207,7 @@ def _candidates(pool: _Pool, categories: list[str], options: BuiltOptions) -> No
 
 
 def _recalibrated(
-    pool: _Pool,
-    clips: Clips,
-    place: NDArray[np.float64],
-    options: BuiltOptions,
-    device: torch.device,
-    folder: Path,
+    pool: _Pool, clips: Clips, place: NDArray[np.float64], options: BuiltOptions, device: torch.device, folder: Path
 ) -> list[dict[str, Any]]:
     """Estimate, leave out and estimate again until the set is flat or no longer gets flatter; what each round found."""
     rule = options.recalibration
