@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from clip_files import write_clip_manifest
+from real_data import real
 
 from avbalance.balancing import scorers
 from avbalance.balancing.scorers import labels_of, read_labels, read_scores, scores_of
@@ -73,18 +73,15 @@ def test_the_networks_of_the_paper_tier_judge_real_clips_in_the_classes_of_its_t
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With random weights: published ones cannot be had everywhere."""
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is unset: no real clips to judge")
     (tmp_path / "weights").mkdir()
     parameters = {f"audnet.{name}": value for name, value in architectures.vggsound_resnet18().state_dict().items()}
     torch.save({"model_state_dict": parameters}, tmp_path / "weights" / "H.pth.tar")
     monkeypatch.setenv(networks.FOLDER_VARIABLE, str(tmp_path / "weights"))
     folder = tmp_path / "data" / "set" / "building"
     folder.mkdir(parents=True)
-    (folder / "media").symlink_to(Path(real) / "media")
+    (folder / "media").symlink_to(real("media"))
     manifest = write_clip_manifest(folder, ["llp_BjCEufrlXm4.mp4", "grid_bbaf2n.mpg"])
-    scorer = Scorer(recipe="clip10-vggsoundr18", labels=f"{real}/vggsound/stat.csv")
+    scorer = Scorer(recipe="clip10-vggsoundr18", labels=str(real("vggsound", "stat.csv")))
     labels = {"audio": labels_of(scorer, tmp_path), "visual": read_labels("kinetics-400")}
     assert len(labels["audio"]) == 309 and labels["audio"][0] == "air conditioning noise"
     recipes = {"audio": "logmel32x64-4s", "visual": "still-32"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.sources.ave import BACKGROUND, CLASSES, read_annotations, read_orders, videos_in_two_splits
@@ -207,13 +207,8 @@ COUNTS += [60, 64, 180, 109, 154, 156]
 
 
 def test_the_real_annotations() -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if real is None:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds ave/ is unknown")
-    folder = Path(real) / "ave"
-    if not (folder / "Annotations.txt").is_file():
-        pytest.skip(f"{folder}: does not hold Annotations.txt and the orders of YapengTian/AVE-ECCV18 (data)")
-    path = folder / "Annotations.txt"
+    path = real("ave", "Annotations.txt")
+    folder = path.parent
     assert sha256_file(path) == "0d24a9ec5cd4ceb779ebd83d74e83ec8e55c5e468cede3f320fb57346c9dd321"
     read = read_annotations(path)
     assert list(dict.fromkeys(CLASSES[event] for event in read.events)) == list(CLASSES[:BACKGROUND])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.annotations import refuse_repeats
@@ -109,10 +109,7 @@ def test_cremad_lists_and_folders_that_are_absent_are_named(tmp_path: Path) -> N
 
 
 def test_the_real_lists() -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if real is None:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds cremad/ is unknown")
-    folder = Path(real) / "cremad"
+    folder = real("cremad")
     assert tuple((folder / "stat.csv").read_text(encoding="utf-8-sig").split()) == CLASSES
     assert {name: sha256_file(folder / f"{name}.csv") for name in SHA256} == SHA256
     train, test = (read_split(folder / f"{name}.csv") for name in SHA256)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.manifest import Manifest
@@ -129,10 +130,7 @@ def test_preflight_names_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_real_digits_build(tmp_path: Path) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds avdigits/ is unknown")
-    spec = _spec(Path(real) / "avdigits", columns={"group": "speaker"})
+    spec = _spec(real("avdigits"), columns={"group": "speaker"})
     manifest = sources.build("avdigits", spec, tmp_path)
     assert manifest.frame["split"].value_counts().to_dict() == {"train": 2700, "test": 300}
     assert manifest.classes == [str(digit) for digit in range(10)]

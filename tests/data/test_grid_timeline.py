@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from grid_corpus import ENDS, STARTS, words_of, write_corpus
+from real_data import real
 
 from avbalance.data import sources, word_timelines
 from avbalance.data.build import ensure_media
@@ -181,11 +182,9 @@ def test_a_part_without_a_word_is_named(sentences: list[Utterance]) -> None:
         splice(planned, {"val": few})
 
 
-@pytest.mark.skipif("AVBALANCE_REAL_DATA" not in os.environ, reason="needs the real files")
 def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
-    root = Path(os.environ["AVBALANCE_REAL_DATA"]) / "grid"
     law = {"snr_audio_db": [40.0, 40.0], "snr_visual_db": [40.0, 40.0]}
-    manifest = sources.build("toy", _spec(root, rate=16000, clips={"train": 3, "test": 1}, **law), tmp_path)
+    manifest = sources.build("toy", _spec(real("grid"), rate=16000, clips={"train": 3, "test": 1}, **law), tmp_path)
     assert (manifest.frame["status"] == "ok").all()
     truth, differing = manifest.timeline("events_audio").any(axis=1), 0
     for name, active in zip(manifest.frame["audio"], truth, strict=True):

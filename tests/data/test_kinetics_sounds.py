@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.media_files import youtube_clip
@@ -97,10 +97,7 @@ def test_the_26_classes_are_31_less_five(tmp_path: Path) -> None:
     assert {"playing_guitar", "laughing", "singing", "playing_bagpipes", "playing_bass_guitar"} <= set(chosen)
     left_out = {"blowing_out_candles", "dribbling_basketball", "mowing_lawn", "stomping_grapes", "tickling"}
     assert not left_out & set(chosen)
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds kinetics-sounds/ is unknown")
-    options = {"lists_dir": f"{real}/kinetics-sounds", "allow_missing": True, "classes": chosen}
+    options = {"lists_dir": str(real("kinetics-sounds")), "allow_missing": True, "classes": chosen}
     manifest = sources.build("ks", _kinetics(tmp_path, **options), tmp_path / "out")
     assert manifest.classes == chosen and manifest.label_index().max() == 25
     counts = manifest.frame["split"].value_counts().to_dict()
@@ -122,10 +119,7 @@ def test_preflight_speaks_before_the_build_does(tmp_path: Path) -> None:
 
 
 def test_the_real_kinetics_lists(tmp_path: Path) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds kinetics-sounds/ is unknown")
-    spec = _kinetics(tmp_path, lists_dir=f"{real}/kinetics-sounds", classes=31, allow_missing=True)
+    spec = _kinetics(tmp_path, lists_dir=str(real("kinetics-sounds")), classes=31, allow_missing=True)
     frame = (manifest := sources.build("ks", spec, tmp_path / "out")).frame
     assert frame["split"].value_counts().to_dict() == {"train": 14_799, "test": 2_597, "val": 1_320}
     assert len(manifest.classes) == 31 and (manifest.classes[0], manifest.classes[30]) == ("blowing_nose", "tickling")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.annotations import ListedPart, refuse_repeats
@@ -263,21 +263,13 @@ TRAIN_COUNTS += [503, 99, 430, 291, 164]
 OLD_AUDIO = "jomold_version/AVVP_eval_audio.csv"
 
 
-@pytest.fixture(scope="module")
-def real() -> Path:
-    folder = os.environ.get("AVBALANCE_REAL_DATA")
-    if folder is None:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds llp/ is unknown")
-    return Path(folder) / "llp"
-
-
 def labels_by_name(split: ListedPart) -> dict[str, bytes]:
     return {name: row.tobytes() for name, row in zip(split.names, split.labels, strict=True)}
 
 
-def test_the_real_splits(real: Path) -> None:
+def test_the_real_splits() -> None:
     train, val, test, full = (
-        read_split(real / f"AVVP_{name}.csv") for name in ("train", "val_pd", "test_pd", "dataset_full")
+        read_split(real("llp", f"AVVP_{name}.csv")) for name in ("train", "val_pd", "test_pd", "dataset_full")
     )
     refuse_repeats([train, val, test])
     assert [len(split.ids) for split in (train, val, test, full)] == [10_000, 649, 1_200, 11_849]
@@ -299,14 +291,12 @@ def test_the_real_splits(real: Path) -> None:
         ("AVVP_eval_visual.csv", (11_789, 11_789), {"unknown video": 11}, 7, 2_495),
     ],
 )
-def test_the_real_truth(
-    real: Path, audio: str, cells: tuple[int, int], kinds: dict[str, int], names: int, rows: int
-) -> None:
+def test_the_real_truth(audio: str, cells: tuple[int, int], kinds: dict[str, int], names: int, rows: int) -> None:
     """Active cells of the file, and those active in the visual file too; val does not differ between the versions."""
-    val, test = (read_split(real / f"AVVP_{name}_pd.csv") for name in ("val", "test"))
-    segments = read_segments(real / audio, val.names + test.names)
-    visual = read_segments(real / "AVVP_eval_visual.csv", val.names + test.names).truth
-    assert (real / audio).read_bytes().count(b"\n") == rows + 1
+    val, test = (read_split(real("llp", f"AVVP_{name}_pd.csv")) for name in ("val", "test"))
+    segments = read_segments(real("llp", audio), val.names + test.names)
+    visual = read_segments(real("llp", "AVVP_eval_visual.csv"), val.names + test.names).truth
+    assert real("llp", audio).read_bytes().count(b"\n") == rows + 1
     assert (segments.truth[649:].sum(), (segments.truth & visual)[649:].sum()) == cells
     in_val = (8_089, 5_078) if "audio" in audio else (6_115, 6_115)
     assert (segments.truth[:649].sum(), (segments.truth & visual)[:649].sum()) == in_val
@@ -315,11 +305,11 @@ def test_the_real_truth(
     assert len(unknown) == names and not unknown & set(val.names + test.names)
 
 
-def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
-    versions = [audio_version(real / name) for name in ("AVVP_eval_audio.csv", OLD_AUDIO)]
+def test_the_versions_of_the_real_audio_truth() -> None:
+    versions = [audio_version(real("llp", name)) for name in ("AVVP_eval_audio.csv", OLD_AUDIO)]
     assert versions == list(AUDIO_VERSIONS.values())
-    videos = read_split(real / "AVVP_test_pd.csv").names
-    repaired, old = (read_segments(real / name, videos).truth for name in ("AVVP_eval_audio.csv", OLD_AUDIO))
+    videos = read_split(real("llp", "AVVP_test_pd.csv")).names
+    repaired, old = (read_segments(real("llp", name), videos).truth for name in ("AVVP_eval_audio.csv", OLD_AUDIO))
     differing = np.argwhere((repaired != old).any(axis=2))
     assert [(videos[video], CLASSES[index]) for video, index in differing] == sorted(
         [("JfZEqeLZqWk_30_40", "Speech"), ("KvIjsmANkxI_10_20", "Cat")], key=lambda pair: videos.index(pair[0])
@@ -327,14 +317,14 @@ def test_the_versions_of_the_real_audio_truth(real: Path) -> None:
     assert not (old & ~repaired).any() and (repaired & ~old).sum() == 8
 
 
-def _real_llp(tmp_path: Path, lists: Path, **options: Any) -> dict[str, Any]:
-    where = {"lists_dir": str(lists), "features_root": str(tmp_path / "feats"), "allow_missing": True}
+def _real_llp(tmp_path: Path, **options: Any) -> dict[str, Any]:
+    where = {"lists_dir": str(real("llp")), "features_root": str(tmp_path / "feats"), "allow_missing": True}
     return {"kind": "llp", "describe": "x", "options": {**where, **options}}
 
 
-def test_the_real_lists_of_llp(tmp_path: Path, real: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_real_lists_of_llp(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        manifest = sources.build("llp", _real_llp(tmp_path, real, audio_old=OLD_AUDIO), tmp_path)
+        manifest = sources.build("llp", _real_llp(tmp_path, audio_old=OLD_AUDIO), tmp_path)
     frame = manifest.frame
     assert frame["split"].value_counts().to_dict() == {"train": 10_000, "test": 1_200, "val": 649}
     assert frame["group"].nunique() == 11_849
@@ -348,7 +338,7 @@ def test_the_real_lists_of_llp(tmp_path: Path, real: Path, caplog: pytest.LogCap
     assert (frame["status"] == "missing").all()
 
 
-def test_exchanged_versions_of_the_real_audio_truth_are_noticed(tmp_path: Path, real: Path) -> None:
+def test_exchanged_versions_of_the_real_audio_truth_are_noticed(tmp_path: Path) -> None:
     for options in ({"audio_old": "AVVP_eval_audio.csv"}, {"audio_repaired": OLD_AUDIO, "audio_truth": "repaired"}):
         with pytest.raises(UserError, match=r"is the version '(old|repaired) .*set the option audio_(old|repaired)"):
-            sources.build("llp", _real_llp(tmp_path, real, **options), tmp_path)
+            sources.build("llp", _real_llp(tmp_path, **options), tmp_path)

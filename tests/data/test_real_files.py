@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.manifest import Manifest
@@ -22,17 +22,6 @@ from avbalance.errors import LostClip
 from avbalance.features.decode import Pictures, decode_file
 from avbalance.features.ready_made import read_released
 from avbalance.features.recipes import SeenRecipe, get_audio_recipe, get_visual_recipe
-
-
-def real(*names: str) -> Path:
-    """A folder or file of the real data, or a skip that says what is not there."""
-    root = os.environ.get("AVBALANCE_REAL_DATA")
-    if not root:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: no real files to read")
-    path = Path(root, *names)
-    if not path.exists():
-        pytest.skip(f"{path}: not there; AVBALANCE_REAL_DATA has other files")
-    return path
 
 
 def spec(kind: str, **options: Any) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from real_data import real
 
 from avbalance.data import sources
 from avbalance.data.manifest import ANNOTATED, read_manifest, write_manifest
@@ -110,10 +110,7 @@ def test_without_the_file_all_is_as_without_the_option(tmp_path: Path, caplog: p
 
 
 def test_the_real_labels(tmp_path: Path) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real or not (Path(real) / "vggsound" / "vggsounder.csv").is_file():
-        pytest.skip("AVBALANCE_REAL_DATA is not set, or has no vggsound/vggsounder.csv")
-    lists = Path(real) / "vggsound"
+    lists = real("vggsound", "vggsounder.csv").parent
     rows = tuple((lists / "vggsound_test_rows.csv").read_text(encoding="utf-8").splitlines())
     spec = spec_of(tmp_path, rows, classes=309, modality_labels=str(lists / "vggsounder.csv"))
     manifest = sources.build("vgg", spec, tmp_path / "out")
