@@ -12,9 +12,10 @@ from torch import nn
 from avbalance.errors import UserError
 from avbalance.features import networks
 from avbalance.features.architectures import slow_r50, vggish, vggsound_resnet18
+from avbalance.features.audio import log_mel_patches, vggsound_spectrogram
 from avbalance.features.clip import ClipJob, black_vector, extract_clip
 from avbalance.features.extract import extract, prepare
-from avbalance.features.networks import frames_of_clips, log_mel_patches
+from avbalance.features.networks import frames_of_clips
 from avbalance.features.pool import DEFAULT_FUNCTION
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import open_store
@@ -96,13 +97,13 @@ def test_log_mel_patches_of_a_tone_peak_in_its_band() -> None:
 
 def test_the_spectrogram_of_vggsound_repeats_short_sound_and_is_standardised() -> None:
     sine = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
-    spectrogram = networks.vggsound_spectrogram(sine)
+    spectrogram = vggsound_spectrogram(sine)
     # (160,000 - 353) / (512 - 353) = 1004.07 windows; 1000 Hz is bin 512 * 1000 / 16,000 = 32.
     assert (spectrogram.shape, spectrogram.dtype) == ((257, 1004), np.float32)
     assert set(spectrogram.argmax(axis=0)) == {32}
     assert spectrogram.mean() == pytest.approx(0, abs=1e-4) and spectrogram.std() == pytest.approx(1, abs=1e-4)
-    assert np.array_equal(networks.vggsound_spectrogram(np.tile(sine, 12)), spectrogram)
-    assert np.isfinite(networks.vggsound_spectrogram(np.zeros(RATE, np.float32))).all()
+    assert np.array_equal(vggsound_spectrogram(np.tile(sine, 12)), spectrogram)
+    assert np.isfinite(vggsound_spectrogram(np.zeros(RATE, np.float32))).all()
 
 
 def test_a_whole_clip_gives_evenly_spread_frames_and_a_short_one_its_last_again() -> None:
@@ -217,7 +218,7 @@ def test_the_network_of_vggsound_is_read_out_of_its_checkpoint_and_keeps_its_cla
     write_wav(tmp_path / "a.wav", tone(2.0))
     feature, _ = extract_clip(ClipJob(tmp_path / "a.wav", None), get_audio_recipe("clip10-vggsoundr18"), None)
     networks._loaded.cache_clear()
-    shown = torch.from_numpy(networks.vggsound_spectrogram(tone(2.0)))[None, None]
+    shown = torch.from_numpy(vggsound_spectrogram(tone(2.0)))[None, None]
     with torch.inference_mode():
         assert feature.array == pytest.approx(network(shown)[0].numpy(), abs=0.02)
     assert (feature.status, feature.array.dtype, feature.array.shape) == ("ok", np.float16, (309,))

@@ -1,9 +1,9 @@
 """Pretrained networks: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 and -18 of whole clips.
 
 Preprocessing of segments is that of the features released with LLP (YapengTian/AVVP-ECCV20) and AVE
-(YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained; VGGish's constants are those of the
-public TensorFlow release (tensorflow/models, research/audioset/vggish). The weights are files. A GPU is used where
-there is one; its values may differ from the processor's in the last bits of a float16. Loads torch when it is used.
+(YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained. The weights are files. A GPU is used
+where there is one; its values may differ from the processor's in the last bits of a float16. Loads torch when it is
+used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
+from avbalance.features.audio import log_mel_patches, vggsound_spectrogram
 from avbalance.features.decode import Keep, shrink
 from avbalance.features.recipes import SegmentRecipe
 from flowkeeper.files import sha256_file
@@ -68,12 +69,6 @@ _BATCH = 16
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _SLOW = ((0.45,) * 3, (0.225,) * 3)  # PyTorchVideo
 _KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
-
-_SOUND_RATE = 16_000
-_PATCH_FRAMES, _MEL_BANDS = 96, 64
-_WINDOW, _HOP, _FFT = 400, 160, 512  # 25 ms and 10 ms
-_RANGE_HZ = (125.0, 7500.0)
-_LOG_OFFSET = 0.01
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -144,48 +139,9 @@ def vggish_segments(waveform: Floats) -> Halves:
     return _run("vggish", [log_mel_patches(waveform)[:, None]]).astype(np.float16)
 
 
-def log_mel_patches(waveform: Floats) -> Floats:
-    """VGGish's patches (seconds, 96, 64) of a mono waveform (seconds * 16000,) in [-1, 1]: log(mel magnitude + 0.01).
-
-    Each second is transformed by itself: 98 windows fit, the first 96 are kept (AVVP-ECCV20).
-    """
-    per_second = np.clip(waveform, -1.0, 1.0).reshape(-1, _SOUND_RATE)
-    frames = np.lib.stride_tricks.sliding_window_view(per_second, _WINDOW, axis=1)[:, ::_HOP][:, :_PATCH_FRAMES]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
-    magnitude = np.abs(np.fft.rfft(frames * hann, n=_FFT, axis=-1))
-    return np.log(magnitude @ _mel_weights() + _LOG_OFFSET).astype(np.float32)
-
-
-@functools.cache
-def _mel_weights() -> NDArray[np.float64]:
-    """Triangles (257, 64) of height 1, straight in mel (1127 ln(1 + f / 700)), not in Hz; the constant bin counts 0."""
-    mel = 1127 * np.log1p(np.arange(_FFT // 2 + 1) * _SOUND_RATE / _FFT / 700)[:, None]
-    lowest, highest = (1127 * np.log1p(hertz / 700) for hertz in _RANGE_HZ)
-    edges = np.linspace(lowest, highest, _MEL_BANDS + 2)
-    rising = (mel - edges[:-2]) / np.diff(edges)[:-1]
-    falling = (edges[2:] - mel) / np.diff(edges)[1:]
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
-    return weights
-
-
 def sound_vector(waveform: Floats) -> Halves:
     """Scores of the 309 classes of VGG-Sound (309,), before the softmax, of a mono waveform (n,) at 16 kHz."""
     return _run("vggsound", [vggsound_spectrogram(waveform)[None, None]])[0].astype(np.float16)
-
-
-def vggsound_spectrogram(waveform: Floats) -> Floats:
-    """(257, 1004), of mean 0 and deviation 1, of a mono waveform (n,) at 16 kHz, which is repeated until 10 s.
-
-    As the data loader of hche11/VGGSound makes it: log(power density + 1e-7) with the defaults of scipy (Tukey window,
-    each window less its mean). Of less than 1 s, which the loader leaves shorter, more copies are made (decision).
-    """
-    from scipy.signal import spectrogram
-
-    fitted = np.clip(np.resize(waveform, 10 * _SOUND_RATE).astype(np.float64), -1.0, 1.0)
-    _, _, power = spectrogram(fitted, _SOUND_RATE, nperseg=512, noverlap=353)
-    logarithm = np.log(power + 1e-7)
-    return ((logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)).astype(np.float32)
 
 
 def picture_segments(images: list[Any], times: Floats, recipe: SegmentRecipe) -> Halves:

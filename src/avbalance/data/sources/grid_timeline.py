@@ -10,8 +10,9 @@ import numpy as np
 from avbalance.data.grid import Utterance, read_talkers
 from avbalance.data.scenes import plan_timelines
 from avbalance.data.sources.base import Row
-from avbalance.data.sources.generated import FlipOptions, Side
+from avbalance.data.sources.generated import Side
 from avbalance.data.sources.grid import CorpusSource
+from avbalance.data.sources.scene import FlipOptions
 from avbalance.data.sources.synthetic_timeline import Scheme, timeline_columns, with_background
 from avbalance.declared import Size
 from flowkeeper.files import digest_json

@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from avbalance.data.render import SLOW_LOOKS
 from avbalance.data.scenes import PlannedClip, plan_dataset
-from avbalance.data.sources.generated import SceneOptions
+from avbalance.data.sources.scene import SceneOptions
 from avbalance.declared import Above0, refusal
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from avbalance.data.scenes import PlannedClip, intervals, plan_timelines
 from avbalance.data.sources.base import Row
-from avbalance.data.sources.generated import SceneOptions, scene_columns
+from avbalance.data.sources.scene import SceneOptions, scene_columns
 
 Scheme = Literal["parsing", "localisation"]
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from avbalance.data.scenes import PLACES, PROTOTYPES, SPEECH, JointLaw, TwoLabelClip, plan_two_labels
 from avbalance.data.sources.base import Row
-from avbalance.data.sources.generated import Beta, LawOptions, SceneSource, Side
+from avbalance.data.sources.generated import Beta, Side
+from avbalance.data.sources.scene import LawOptions, SceneSource
 from avbalance.declared import Above0, Count, Size, TwoNumbers
 
 
