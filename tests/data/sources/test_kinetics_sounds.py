@@ -14,7 +14,7 @@ from avbalance.data import sources
 from avbalance.data.media_files import youtube_clip
 from avbalance.errors import UserError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 A, B, C, D = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-", "ddddddddddd"  # YouTube ids hold dashes and underscores
 
 
