@@ -113,9 +113,10 @@ class FetchedSource(Source):
         return self.MEDIA_FROM
 
     def missing(self) -> str | None:
-        for path in map(Path, self.list_files()):
-            if not path.is_file():
-                return f"{path}: no such file; {self.list_from(path)}."
+        lists = [str(path) for path in self.list_files()]
+        for path in self.inputs():
+            if not Path(path).is_file():
+                return f"{path}: no such file; {self.list_from(Path(path)) if path in lists else 'mend its path'}."
         absent = None if self.allow_missing else next((path for path in self.folders() if not path.is_dir()), None)
         if absent is None:
             return None
