@@ -122,6 +122,11 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     return manifest
 
 
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a manifest's frame as `make_manifest` takes them."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def check_manifest(manifest: Manifest, where: str) -> None:
     """Raise UserError, naming `where` and the data row (counted from 1), unless the manifest is well formed.
 

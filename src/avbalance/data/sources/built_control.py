@@ -39,7 +39,7 @@ class BuiltControlOptions(Source):
         """
         from avbalance.balancing.candidates import grouped_split
         from avbalance.balancing.recalibration import hashes
-        from avbalance.data.manifest import make_manifest, read_manifest
+        from avbalance.data.manifest import make_manifest, read_manifest, rows_of
         from avbalance.table_files import read_parquet
 
         folder = out_dir.parent / self.built
@@ -59,8 +59,7 @@ class BuiltControlOptions(Source):
         parts = grouped_split(topics, clips["group"].tolist(), shares, self.seed)
         listed = pool.loc[clips["id"]].reset_index()
         listed = listed.assign(label=clips["topic"].to_numpy(), split=parts)
-        rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]
-        return make_manifest(rows, card_for(name, spec, whole.classes, ".."), f"data set {name}")
+        return make_manifest(rows_of(listed), card_for(name, spec, whole.classes, ".."), f"data set {name}")
 
     def remake(self, manifest: Manifest, media: Path, workers: int) -> list[str]:
         """As that of the built data set."""
