@@ -19,12 +19,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.data import PARTS
 from avbalance.errors import UserError
 
 log = logging.getLogger(__name__)
 
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
-_PARTS = ("train", "val", "test")
 _SHOWN = 20  # rows that a warning names
 
 
@@ -161,7 +161,7 @@ def tell_shared_videos(rows: Sequence[Mapping[str, Any]], list_path: Path) -> di
     parts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         parts[row["group"]].add(row["split"])
-    shared = {video: " and ".join(s for s in _PARTS if s in found) for video, found in parts.items() if len(found) > 1}
+    shared = {video: " and ".join(s for s in PARTS if s in found) for video, found in parts.items() if len(found) > 1}
     counts = dict(sorted(Counter(shared.values()).items()))
     if shared:
         told = ", ".join(f"{pair} {number}" for pair, number in counts.items())

@@ -14,19 +14,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avbalance.data import MODALITIES
+from avbalance.data import MODALITIES, PARTS, SEGMENTS
 from avbalance.errors import UserError
 from avbalance.table_files import refuse_rows
 from flowkeeper.files import atomic_path, digest_json
 
-SPLITS = ("train", "val", "test")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 ANNOTATED = ("annotated_audio", "annotated_visual")  # whether people heard, and saw, the clip's label: 1 or 0
 EVENTS = ("events_audio", "events_visual", "events_audio_repaired")  # the last: a second version of the audio truth
 TIMELINE = ("labels", *EVENTS)
 LABELLING = "label_"  # columns of further labellings of the same clips begin with it
-SEGMENTS = 10  # of one second each, in every data set with a timeline
 
 _NUMBERS = ("planted_", "snr_", "annotated_")
 _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
@@ -149,7 +147,7 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     rows = ids.tolist()
     refuse_rows(where, ids.duplicated(), lambda row: twice.format(rows[row], rows.index(rows[row]) + 1))
     labellings = {f"{LABELLING}{name}": further for name, further in manifest.labellings.items()}
-    for column, allowed in {"split": SPLITS, "status": STATUSES, "label": classes, **labellings}.items():
+    for column, allowed in {"split": PARTS, "status": STATUSES, "label": classes, **labellings}.items():
         if column not in frame:
             raise UserError(f"{where}: lacks {column}, a labelling of its card; build the manifest again.")
         _check_members(frame[column], allowed, where)

@@ -21,10 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from avbalance.data import SEGMENTS
 from avbalance.data.grid import VOCABULARY, Utterance, Word
 from avbalance.data.noise import Frames, Sound, add_blocks, in_noise, pink_noise, unit_power
 from avbalance.data.recordings import Excerpt, Recording, decode
-from avbalance.data.scenes import SEGMENTS, PlannedClip, intervals
+from avbalance.data.scenes import PlannedClip, intervals
 from avbalance.errors import LostClip, UserError
 
 logger = logging.getLogger(__name__)

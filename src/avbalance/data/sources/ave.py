@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from avbalance.data import PARTS, SEGMENTS
 from avbalance.data.annotations import ListLine, Oddity, read_lines, refuse_empty_intervals, tell_oddities
-from avbalance.data.sources.base import PARTS, FeatureOrMediaSource, Listing, Row
+from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
 from avbalance.data.sources.common import missing_columns, video_columns, videos_by_name
 from avbalance.declared import refusal
 from avbalance.errors import UserError
@@ -58,7 +59,6 @@ CLASSES = (
     "background",
 )  # order of the file, as the localisation code has it; the imbalance papers sort by name
 BACKGROUND = CLASSES.index("background")
-SEGMENTS = 10  # of one second
 
 _INDEX = {name: index for index, name in enumerate(CLASSES[:BACKGROUND])}
 _NO_EVENT = "Background"  # name of the last class in manifests

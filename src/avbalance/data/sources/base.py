@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PARTS = ("train", "val", "test")
 FilePath = Annotated[str, Field(min_length=1)]
 Row = dict[str, Any]
 

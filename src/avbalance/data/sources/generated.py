@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from avbalance.data.sources.base import PARTS, Row, Source, card_for
+from avbalance.data import PARTS
+from avbalance.data.sources.base import Row, Source, card_for
 from avbalance.declared import Above0, Count, Size, nearest, refusal
 from avbalance.errors import LostClip, UserError
 from avbalance.names import rule_name

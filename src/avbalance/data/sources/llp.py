@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.data import SEGMENTS
 from avbalance.data.annotations import (
     ListedPart,
     ListLine,
@@ -63,7 +64,6 @@ CLASSES = (
     "Blender",
     "Clapping",
 )  # the order of the class indices in all public code
-SEGMENTS = 10  # of one second
 # The older audio file has the broken file names of 3 rows, all of test videos, which the current one repairs. JoMoLD,
 # MA, MM-Pyramid and CVCMS ship it, so their published numbers, and very likely those of Fu, Gao and Xu, rest on it.
 AUDIO_VERSIONS = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avbalance.analysis.parsing_scores import METRICS, ParsingScores, evaluate, score_segments
-from avbalance.data.manifest import SEGMENTS
+from avbalance.data import SEGMENTS
 from avbalance.errors import UserError
 from avbalance.methods.base import Indices
 from avbalance.methods.parts.parsing import binary_cross_entropy
