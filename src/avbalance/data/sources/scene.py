@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -25,9 +26,9 @@ class LawOptions(Declared):
     snr_visual_db: TwoNumbers
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
-    def law(self, flip: bool = False) -> JointLaw:
+    def law(self) -> JointLaw:
         """The law of informativeness that the options describe."""
-        return JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db, flip)
+        return JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db)
 
 
 class FlipOptions(LawOptions):
@@ -36,8 +37,8 @@ class FlipOptions(LawOptions):
     flip: bool = False
     """exchange the informativeness of the two modalities (a control)"""
 
-    def law(self, flip: bool = False) -> JointLaw:
-        return super().law(self.flip)
+    def law(self) -> JointLaw:
+        return replace(super().law(), flip=self.flip)
 
 
 class SceneSource(MadeSource):
