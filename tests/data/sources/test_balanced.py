@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clip_files import touch
 
 from avbalance.data import sources
 from avbalance.errors import UserError
 
 A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
-
-
-def _touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
 
 
 def _balanced(root: Path, **options: Any) -> dict[str, Any]:
@@ -38,8 +33,8 @@ def _annotation(root: Path, **changes: Any) -> None:
 
 def test_balanced_clips_may_be_hdf5_with_pickles_or_plain_media(tmp_path: Path) -> None:
     _annotation(tmp_path)
-    _touch(tmp_path / "video", f"{A}_000007_000017.h5", f"{B}_30.hdf5", f"{B}_30.mp4", f"{C}.mp4")
-    _touch(tmp_path / "audio", f"{A}_000007_000017.pkl", f"{A}_000007_000017.wav", f"{B}_30.pkl")
+    touch(tmp_path / "video", f"{A}_000007_000017.h5", f"{B}_30.hdf5", f"{B}_30.mp4", f"{C}.mp4")
+    touch(tmp_path / "audio", f"{A}_000007_000017.pkl", f"{A}_000007_000017.wav", f"{B}_30.pkl")
     manifest = sources.build("bal", _balanced(tmp_path), tmp_path / "out")
     rows = manifest.frame.set_index("id")
     first = rows.loc[f"{A}_000007_000017"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clip_files import touch
 from real_data import real
 
 from avbalance.data import sources
@@ -67,17 +68,11 @@ def _cremad_lists(root: Path, clips: dict[str, list[str]]) -> None:
         (root / "lists" / f"{split}.csv").write_text("".join(f"{name},{name[9:12]}\r\n" for name in names))
 
 
-def _media(root: Path, *names: str) -> None:
-    for name in names:
-        (root / "media" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "media" / name).write_bytes(b"x")
-
-
 def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
     _cremad_lists(tmp_path, CLIPS)
     first, second, third, fourth = (name for names in CLIPS.values() for name in names)
-    _media(tmp_path, *(f"AudioWAV/{name}.wav" for name in (first, second, third)))
-    _media(tmp_path, f"Image-01-FPS/{first}/0001.jpg", f"VideoFlash/{first}.flv", f"VideoFlash/{second}.flv")
+    touch(tmp_path / "media", *(f"AudioWAV/{name}.wav" for name in (first, second, third)))
+    touch(tmp_path / "media", f"Image-01-FPS/{first}/0001.jpg", f"VideoFlash/{first}.flv", f"VideoFlash/{second}.flv")
     (tmp_path / "media" / "Image-01-FPS" / third).mkdir()  # no frame in it
     manifest = sources.build("cremad", _cremad(tmp_path, checksums=True), tmp_path / "out")
     rows = {row.id: row for row in manifest.frame.itertuples()}
@@ -94,7 +89,7 @@ def test_cremad_clips_have_sound_and_frames_or_video(tmp_path: Path) -> None:
 def test_cremad_sound_may_be_mp3_or_in_the_video(tmp_path: Path) -> None:
     _cremad_lists(tmp_path, CLIPS)
     first, second, *_ = (name for names in CLIPS.values() for name in names)
-    _media(tmp_path, f"all/{first}.flv", f"all/{second}.flv", f"all/{second}.mp3")
+    touch(tmp_path / "media", f"all/{first}.flv", f"all/{second}.flv", f"all/{second}.mp3")
     spec = _cremad(tmp_path, audio_folder="all", video_folder="all")
     rows = {row.id: row for row in sources.build("cremad", spec, tmp_path / "out").frame.itertuples()}
     assert rows[first].audio == rows[first].visual == f"all/{first}.flv"

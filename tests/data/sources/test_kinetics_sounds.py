@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from clip_files import touch
 from real_data import real
 
 from avbalance.data import sources
@@ -16,12 +17,6 @@ from avbalance.errors import UserError
 
 REPOSITORY = Path(__file__).parents[3]
 A, B, C, D = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-", "ddddddddddd"  # YouTube ids hold dashes and underscores
-
-
-def _touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
 
 
 def _kinetics(root: Path, **options: Any) -> dict[str, Any]:
@@ -47,7 +42,7 @@ def _kinetics_lists(root: Path, train: str = "", test: str = "") -> None:
 def test_kinetics_clips_are_found_under_every_naming(tmp_path: Path) -> None:
     _kinetics_lists(tmp_path)
     media = (f"train/singing/{A}_000007_000017.mp4", f"{B}_120.webm", f"x/{C}_000033.mkv", f"{C}_000034.mp4")
-    _touch(tmp_path / "media", *media)
+    touch(tmp_path / "media", *media)
     manifest = sources.build("ks", _kinetics(tmp_path), tmp_path / "out")
     rows = {row.id: row for row in manifest.frame.itertuples()}
     assert rows[f"{A}_000007"].audio == rows[f"{A}_000007"].visual == media[0]
@@ -112,7 +107,7 @@ def test_preflight_speaks_before_the_build_does(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cvdfoundation/kinetics-dataset"):
         sources.build("ks", _kinetics(tmp_path), tmp_path / "out")
     assert sources.read_source(_kinetics(tmp_path, allow_missing=True)).missing() is None
-    _touch(tmp_path / "media", "holiday.mp4")
+    touch(tmp_path / "media", "holiday.mp4")
     assert sources.read_source(_kinetics(tmp_path)).missing() is None
     with pytest.raises(UserError, match="holds none of the 4 clips"):
         sources.build("ks", _kinetics(tmp_path), tmp_path / "out")

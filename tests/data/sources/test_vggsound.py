@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from clip_files import touch
 from real_data import real
 
 from avbalance.data import sources
@@ -136,12 +137,6 @@ def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> No
 # The list
 
 
-def _touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
-
-
 def _vgg(root: Path, **options: Any) -> dict[str, Any]:
     where = {"list": str(root / "vggsound.csv"), "media_root": str(root / "media"), "classes": 3}
     return {"kind": "vggsound", "describe": "toy", "options": {**where, **options}}
@@ -157,7 +152,7 @@ VGG_ROWS = (
 
 def test_vggsound_rows_become_clips_and_classes_are_sorted_by_code_point(tmp_path: Path) -> None:
     (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
-    _touch(tmp_path / "media", f"{A}_000001.mp4", f"video/{B}_185.mp4", f"{B}_000030.mp4")
+    touch(tmp_path / "media", f"{A}_000001.mp4", f"video/{B}_185.mp4", f"{B}_000030.mp4")
     manifest = sources.build("vgg", _vgg(tmp_path), tmp_path / "out")
     frame = manifest.frame
     # upper case stands before lower case in code points, and misspelt names stay as they are
