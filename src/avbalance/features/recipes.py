@@ -133,19 +133,11 @@ class SegmentRecipe(_Named):
 
 
 @dataclass(frozen=True)
-class ClipVectorRecipe(_Named):
-    """One vector for a whole clip: float16 of shape (width,), of `frames` frames at even distances.
-
-    encoder: what makes the vector of the frames (see `avbalance.features.clip`); features of different encoders
-    have stores of different names and cards. Of a clip with fewer frames the last one is repeated.
-    """
+class _VectorRecipe(_Named):
+    """One vector for a whole clip: float16 of shape (width,). encoder: what makes it, see avbalance.features.clip."""
 
     encoder: str
     width: int
-    frames: int = 8
-
-    modality: ClassVar[str] = "visual"
-    min_frames: ClassVar[int] = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -154,20 +146,26 @@ class ClipVectorRecipe(_Named):
 
 
 @dataclass(frozen=True)
-class SoundVectorRecipe(_Named):
-    """One vector for the sound of a whole clip, by a pretrained network: float16 of shape (width,)."""
+class ClipVectorRecipe(_VectorRecipe):
+    """A vector of `frames` frames at even distances; of a clip with fewer frames the last one is repeated.
 
-    encoder: str
-    width: int
+    Features of different encoders have stores of different names and cards.
+    """
+
+    frames: int = 8
+
+    modality: ClassVar[str] = "visual"
+    min_frames: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class SoundVectorRecipe(_VectorRecipe):
+    """A vector of the sound, by a pretrained network."""
+
     rate: int = 16_000
     seconds: float = 10.0
 
     modality: ClassVar[str] = "audio"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one stored array."""
-        return (self.width,)
 
 
 HeardRecipe = AudioRecipe | SegmentRecipe | SoundVectorRecipe
