@@ -21,8 +21,8 @@ import torch
 
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import Fit
-from avbalance.data.llp import CLASSES as LLP_CLASSES
 from avbalance.data.manifest import make_manifest, write_manifest
+from avbalance.data.sources.llp import CLASSES as LLP_CLASSES
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import StoreWriter
 from avbalance.methods import base as methods

@@ -25,8 +25,8 @@ import parsing
 import torch
 from side_by_side import finish, ratio, row
 
+from avbalance.data import sources
 from avbalance.data.manifest import write_manifest
-from avbalance.data.sources import synthetic
 from avbalance.features.decode import decode_file
 from avbalance.features.extract import extract
 from avbalance.features.recipes import get_visual_recipe
@@ -95,7 +95,7 @@ def store(folder: Path) -> None:
         },
     }
     manifest = folder / "data" / "manifest.parquet"
-    write_manifest(synthetic.build("benchmark", spec, manifest.parent), manifest)
+    write_manifest(sources.build("benchmark", spec, manifest.parent), manifest)
     recipe = "fps1-middle-32-4s"
     made = extract(manifest, {"audio": "logmel32x64-4s", "visual": recipe}, folder / "features")
     clips = load_clips(manifest, made["audio"], made["visual"])

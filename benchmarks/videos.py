@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbalance.data.manifest import SEGMENTS, make_manifest, write_manifest
+from avbalance.data import SEGMENTS
+from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import INDEX_COLUMNS, StoreWriter
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pytest
+from real_data import real
 
 from avbalance.data.grid import CODES, FPS, KINDS, SECONDS, UNIT
 from avbalance.data.media_write import write_clip
@@ -55,9 +54,4 @@ def write_corpus(root: Path, talker: str, names: Iterable[str]) -> None:
 
 def real_grid() -> Path:
     """The folder of real recordings; skips the test where there is none."""
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds grid/ is unknown")
-    if not (Path(real) / "grid").is_dir():
-        pytest.skip(f"AVBALANCE_REAL_DATA={real} holds no grid/")
-    return Path(real) / "grid"
+    return real("grid")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from avbalance.data.sources import DatasetFile, kinds, source_of
+from avbalance.data.sources import DatasetFile, kinds, source_class
 from avbalance.data.sources.folder import ClipRow
 from avbalance.declared import Declared
 from avbalance.models import base as models
@@ -30,7 +30,7 @@ Every key that may be written in YAML, by file. Made from the classes in `src/av
 it. Editors that know JSON schemas find them in `workflow/schemas/`. How configurations are laid over each other:
 [configuration](configuration.md). Options of methods: [methods](methods.md).
 """
-OPTIONS = {kind: source_of(kind, "kind").OPTIONS for kind in kinds()}
+OPTIONS = {kind: source_class(kind, "kind") for kind in kinds()}
 DATA_SETTINGS = [tasks.task_class(name, "task").Settings for name in tasks.names()]
 CHAPTERS: dict[str, list[type[Declared]]] = {
     "Configurations: config/tiers/, config/user/": [Configuration],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from flowkeeper.errors import UserError
 from flowkeeper.files import atomic_path
@@ -41,3 +44,10 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text with Unix line ends, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def refuse_rows(where: str | Path, wrong: pd.Series | NDArray[np.bool_], problem: Callable[[int], str]) -> None:
+    """Raise UserError for the first row that is wrong, counted from 1; problem: what to say of the row, from 0."""
+    rows = np.flatnonzero(wrong)
+    if rows.size:
+        raise UserError(f"{where}, row {rows[0] + 1}: {problem(int(rows[0]))}.")

@@ -13,9 +13,9 @@ import pytest
 
 from avbalance.balancing import build, estimation
 from avbalance.balancing.build import build_balanced
+from avbalance.data import sources
 from avbalance.data.build import build_dataset, ensure_media
 from avbalance.data.manifest import read_manifest
-from avbalance.data.sources import built
 from avbalance.errors import UserError
 
 LAW = {"snr_audio_db": [-25.0, 3.0], "snr_visual_db": [-10.0, 14.0]}
@@ -166,7 +166,7 @@ def test_scores_of_other_networks_come_from_files(data: Path, tmp_path: Path) ->
     file = {"file": str(tmp_path / "scores.csv"), "labels": str(tmp_path / "labels.txt")}
     own = spec(scorers={"audio": file, "visual": file}, categories=str(tmp_path / "categories.yaml"))
     own["options"]["recalibration"] = {"category_floor": 5, "least": 20, "noise": 0.0, "rounds": 1}
-    assert built.inputs(own) == [*[file["file"], file["labels"]] * 2, str(tmp_path / "categories.yaml")]
+    assert sources.read_source(own).inputs() == [*[file["file"], file["labels"]] * 2, str(tmp_path / "categories.yaml")]
     build_balanced("listed", own, data / "listed" / "manifest.parquet", "cpu")
     clips = pd.read_parquet(data / "listed" / "building" / "clips.parquet")
     without = clips["topic"] == ""

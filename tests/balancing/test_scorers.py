@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from clip_files import write_clip_manifest
+from real_data import real
 
 from avbalance.balancing import scorers
 from avbalance.balancing.scorers import labels_of, read_labels, read_scores, scores_of
+from avbalance.data.categories import read_categories
 from avbalance.data.sources.built import Scorer
 from avbalance.errors import UserError
+from avbalance.features import architectures, networks
 
+REPOSITORY = Path(__file__).parents[2]
 RECIPES = {"audio": "logmel32x64-4s", "visual": "fps1-middle-32-4s"}
 
 
@@ -61,6 +67,29 @@ def test_a_list_of_labels_without_any_or_with_one_twice_is_refused(tmp_path: Pat
 def test_an_absent_list_of_labels_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not readable as a list of labels"):
         read_labels(tmp_path / "absent.txt")
+
+
+def test_the_networks_of_the_paper_tier_judge_real_clips_in_the_classes_of_its_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With random weights: published ones cannot be had everywhere."""
+    (tmp_path / "weights").mkdir()
+    parameters = {f"audnet.{name}": value for name, value in architectures.vggsound_resnet18().state_dict().items()}
+    torch.save({"model_state_dict": parameters}, tmp_path / "weights" / "H.pth.tar")
+    monkeypatch.setenv(networks.FOLDER_VARIABLE, str(tmp_path / "weights"))
+    folder = tmp_path / "data" / "set" / "building"
+    folder.mkdir(parents=True)
+    (folder / "media").symlink_to(real("media"))
+    manifest = write_clip_manifest(folder, ["llp_BjCEufrlXm4.mp4", "grid_bbaf2n.mpg"])
+    scorer = Scorer(recipe="clip10-vggsoundr18", labels=str(real("vggsound", "stat.csv")))
+    labels = {"audio": labels_of(scorer, tmp_path), "visual": read_labels("kinetics-400")}
+    assert len(labels["audio"]) == 309 and labels["audio"][0] == "air conditioning noise"
+    recipes = {"audio": "logmel32x64-4s", "visual": "still-32"}
+    clips = scorers.stored_clips(manifest, recipes, tmp_path / "own")
+    scores = scores_of("audio", scorer, manifest, clips, recipes, tmp_path / "features")
+    assert scores.shape == (2, 309) and scores.sum(axis=1) == pytest.approx(1) and scores[0].std() > 0
+    categories = read_categories(REPOSITORY / "workflow/papers/balanced-audiovisual/categories.yaml", labels)
+    assert categories.integrated({"audio": scores, "visual": np.zeros((2, 400))})["audio"].shape == (2, 30)
 
 
 # Files of scores

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -24,9 +23,10 @@ from avbalance.cluster.inventory import (
     take_inventory,
     told_in_dry_run,
 )
+from avbalance.data import media_files
 from avbalance.data.audioset import NAMES
 from avbalance.data.manifest import Manifest
-from avbalance.data.sources import audioset, ave, balanced, common, cremad, folder, kinetics_sounds, synthetic, vggsound
+from avbalance.data.sources import audioset
 from avbalance.plan.plan import Plan, load_plan
 
 REPOSITORY = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; nothing may be hashed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(common, "sha256_file", lambda path: pytest.fail(f"{path} was hashed"))
+    monkeypatch.setattr(media_files, "sha256_file", lambda path: pytest.fail(f"{path} was hashed"))
     return tmp_path
 
 
@@ -157,13 +157,13 @@ def put(*files: str, size: int = 10) -> None:
         Path(name).write_bytes(b"x" * size)
 
 
-def counted(source: Any, **options: Any) -> AtHand:
+def counted(kind: str, **options: Any) -> AtHand:
     """With checksums asked for: counting leaves them out."""
-    return at_hand(source, "toy", {"kind": "toy", "describe": "toy", "options": {"checksums": True, **options}})
+    return at_hand("toy", {"kind": kind, "describe": "toy", "options": {"checksums": True, **options}})
 
 
 def vgg() -> AtHand:
-    return counted(vggsound, list="vggsound.csv", media_root="media", classes=2)
+    return counted("vggsound", list="vggsound.csv", media_root="media", classes=2)
 
 
 @pytest.mark.usefixtures("place")
@@ -209,7 +209,7 @@ def test_pictures_in_folders_and_videos_are_weighed() -> None:
         "media/AudioWAV/1001_DFA_SAD_XX.wav",
         "media/VideoFlash/1002_DFA_HAP_XX.flv",
     )
-    there = counted(cremad, lists_dir="lists", media_root="media")
+    there = counted("cremad", lists_dir="lists", media_root="media")
     assert (there.listed, there.present, there.size) == (3, 1, 3 * 7 + 10)
     assert "2 of 3 clips are missing, the first 1001_DFA_SAD_XX" in there.missing and "git lfs pull" in there.missing
 
@@ -226,9 +226,9 @@ def test_arrays_of_all_clips_are_weighed_once() -> None:
         with h5py.File(f"feats/{name}_feature.h5", "w") as file:
             file.create_dataset("avadataset", shape, np.float32)
     total = sum(path.stat().st_size for path in Path("feats").iterdir())
-    assert counted(ave, lists_dir="lists", features_root="feats") == AtHand(True, 3, 3, total, "")
+    assert counted("ave", lists_dir="lists", features_root="feats") == AtHand(True, 3, 3, total, "")
     put(f"media/{B}.mp4")
-    there = counted(ave, lists_dir="lists", media_root="media")
+    there = counted("ave", lists_dir="lists", media_root="media")
     assert (there.listed, there.present, there.size) == (3, 1, 10)
     assert there.missing.endswith("; get the clips that the page of the repository YapengTian/AVE-ECCV18 links.")
 
@@ -238,7 +238,7 @@ def test_sound_and_pictures_apart_are_both_needed() -> None:
     clips = {A: {"subset": "training", "label": "x"}, B: {"subset": "testing", "label": "x"}}
     Path("annotation.json").write_text(json.dumps({"labels": ["x"], "database": clips}))
     put(f"video/{A}.h5", f"video/{B}.h5", f"audio/{B}.pkl")
-    there = counted(balanced, annotation="annotation.json", media_root=".")
+    there = counted("balanced", annotation="annotation.json", media_root=".")
     assert (there.listed, there.present, there.size) == (2, 1, 20) and "no file with the sound" in there.missing
 
 
@@ -253,27 +253,26 @@ def test_lists_that_leave_missing_clips_out_count_them_all_the_same() -> None:
     shown = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
     Path("lists", "class_labels_indices.csv").write_text("index,mid,display_name\n" + shown)
     put(*(f"media/{name}_30.mp4" for name in names[:12]))
-    there = counted(audioset, lists_dir="lists", media_root="media")
+    there = counted("audioset", lists_dir="lists", media_root="media")
     assert (there.listed, there.present, there.size) == (24, 12, 120)
     assert there.missing.startswith("media: 12 of 24 clips are missing; cut the clips out of the YouTube videos")
 
 
 @pytest.mark.usefixtures("place")
-def test_records_of_sound_alone_are_weighed_by_their_files() -> None:
+def test_records_of_sound_alone_are_weighed_by_their_files(monkeypatch: pytest.MonkeyPatch) -> None:
     put("bal_train/00.tfrecord", "bal_train/01.tfrecord")
     paths = ["bal_train/00.tfrecord#0", "bal_train/00.tfrecord#1310", "bal_train/01.tfrecord#0"]
     frame = pd.DataFrame({"id": list("abc"), "audio": paths, "visual": None, "status": "ok", "reason": ""})
-    source = SimpleNamespace(
-        MEDIA_SOURCES={"features_root": "unpack the archive"},
-        preflight=lambda spec: None,
-        inputs=lambda spec: [],
-        build=lambda name, spec, out: Manifest(frame, {"media_root": ".", "left_out": {"missing": 2}}),
-    )
-    there = counted(source, features_root=".")
+    made = Manifest(frame, {"media_root": ".", "left_out": {"missing": 2}})
+    monkeypatch.setattr(audioset.AudioSetOptions, "FEATURES_FROM", "unpack the archive")
+    monkeypatch.setattr(audioset.AudioSetOptions, "list_files", lambda self: [])
+    monkeypatch.setattr(audioset.AudioSetOptions, "build", lambda self, name, spec, out: made)
+    there = counted("audioset", lists_dir="lists", features_root=".", lists=["balanced_train_segments.csv"])
     assert (there.listed, there.present, there.size) == (5, 3, 20)
     assert there.missing == ".: 2 of 5 clips are missing; unpack the archive."
 
 
 def test_only_what_is_fetched_is_counted() -> None:
-    assert all(is_fetched(source) for source in (kinetics_sounds, vggsound, balanced, cremad, ave, audioset))
-    assert not is_fetched(synthetic) and not is_fetched(folder)
+    fetched = ("kinetics-sounds", "vggsound", "balanced", "cremad", "ave", "audioset")
+    assert all(is_fetched({"kind": kind}) for kind in fetched)
+    assert not is_fetched({"kind": "synthetic"}) and not is_fetched({"kind": "folder"})

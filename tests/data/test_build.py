@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.build import ensure_media
 from avbalance.data.manifest import Manifest, make_manifest, read_manifest, write_manifest
-from avbalance.data.sources import synthetic
 from avbalance.errors import UserError
 from flowkeeper.files import exclusive, read_json, sha256_file, write_json
 
@@ -40,7 +40,7 @@ RECIPES = {"audio": "logmel8x16-1s", "visual": "fps1-middle-8-2s"}
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifest and media of ten clips; to be read only."""
     path = tmp_path_factory.mktemp("original") / "toy" / "manifest.parquet"
-    write_manifest(synthetic.build("toy", SPEC, path.parent), path)
+    write_manifest(sources.build("toy", SPEC, path.parent), path)
     return path
 
 
@@ -132,7 +132,7 @@ def test_clips_that_come_to_others_of_unknown_settings_leave_no_mark(fetched: Pa
     assert (media / "train-00000.mp4").read_bytes() == b"made by an older generator"
     assert (media / "train-00003.mp4").exists()
     assert not (media / "settings.json").exists()
-    whole = synthetic.build("toy", SPEC, fetched.parent)
+    whole = sources.build("toy", SPEC, fetched.parent)
     assert whole.frame["sha256"].tolist() == read_manifest(fetched).frame["sha256"].tolist()
 
 
@@ -161,10 +161,10 @@ def test_the_features_step_works_from_a_manifest_alone(original: Path, fetched: 
 BUILD = """
 import json, logging, sys
 from pathlib import Path
-from avbalance.data.sources import synthetic
+from avbalance.data import sources
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 if __name__ == "__main__":
-    synthetic.build("toy", json.loads(sys.argv[1]), Path(sys.argv[2]))
+    sources.build("toy", json.loads(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -193,7 +193,7 @@ def test_a_second_build_waits_and_leaves_the_files_of_the_first_one_alone(tmp_pa
 def test_a_second_build_finds_the_clips_of_the_first_one(tmp_path: Path) -> None:
     both = [build(tmp_path / "toy") for _ in range(2)]
     assert [process.communicate(timeout=120) and process.returncode for process in both] == [0, 0]
-    whole = synthetic.build("toy", SPEC, tmp_path / "toy")
+    whole = sources.build("toy", SPEC, tmp_path / "toy")
     media = tmp_path / "toy" / "media"
     assert {f"{row.id}.mp4": row.sha256 for row in whole.frame.itertuples()} == {
         path.name: sha256_file(path) for path in media.glob("*.mp4")
@@ -227,6 +227,6 @@ def test_the_helpers_of_a_killed_build_end_with_it(tmp_path: Path) -> None:
     first.wait()
     wait_until(lambda: not any(alive(pid) for pid in helpers))
     assert len(list(media.glob("train-*.mp4"))) < 2000
-    whole = synthetic.build("toy", SPEC, tmp_path / "toy")
+    whole = sources.build("toy", SPEC, tmp_path / "toy")
     assert len(whole.frame) == 10
     assert not list(media.glob("*.partial*"))

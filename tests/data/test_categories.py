@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import real
 
 from avbalance.data.categories import labels_of_categories, read_categories
 from avbalance.errors import UserError
@@ -46,9 +46,7 @@ def test_a_wrong_table_is_told(tmp_path: Path, text: str, told: str) -> None:
 def test_every_label_of_the_thirty_categories_is_one_of_kinetics_and_vggsound() -> None:
     from torchvision.models.video import R2Plus1D_18_Weights
 
-    if "AVBALANCE_REAL_DATA" not in os.environ:
-        pytest.skip("AVBALANCE_REAL_DATA names no folder: the list of VGG-Sound's classes is not at hand")
-    with open(Path(os.environ["AVBALANCE_REAL_DATA"]) / "vggsound" / "stat.csv", encoding="utf-8") as handle:
+    with open(real("vggsound", "stat.csv"), encoding="utf-8") as handle:
         classes = [row[0] for row in csv.reader(handle)]
     kinetics = list(R2Plus1D_18_Weights.KINETICS400_V1.meta["categories"])
     assert (len(classes), len(kinetics)) == (309, 400)

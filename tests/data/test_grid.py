@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 from grid_corpus import ENDS, STARTS, real_grid, timings, write_sentence
 
-from avbalance.data.grid import (
-    KINDS,
-    VOCABULARY,
-    Utterance,
-    Word,
-    is_sentence,
-    read_talkers,
-    read_words,
-)
+from avbalance.data.grid import KINDS, VOCABULARY, Utterance, Word, is_sentence, read_talkers, read_words
 from avbalance.errors import LostClip, UserError
 
 

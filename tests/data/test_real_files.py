@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from real_data import real
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest
-from avbalance.data.sources import ave, balanced, cremad, vggsound
 from avbalance.errors import LostClip
 from avbalance.features.decode import Pictures, decode_file
 from avbalance.features.ready_made import read_released
 from avbalance.features.recipes import SeenRecipe, get_audio_recipe, get_visual_recipe
-
-
-def real(*names: str) -> Path:
-    """A folder or file of the real data, or a skip that says what is not there."""
-    root = os.environ.get("AVBALANCE_REAL_DATA")
-    if not root:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: no real files to read")
-    path = Path(root, *names)
-    if not path.exists():
-        pytest.skip(f"{path}: not there; AVBALANCE_REAL_DATA has other files")
-    return path
 
 
 def spec(kind: str, **options: Any) -> dict[str, Any]:
@@ -72,7 +61,7 @@ def cremad_built(tmp_path: Path, audio_folder: str) -> Manifest:
     for name in ("VideoFlash", "AudioMP3"):
         (tmp_path / name).symlink_to(clips)
     options = {"lists_dir": str(real("cremad")), "media_root": str(tmp_path), "audio_folder": audio_folder}
-    return cremad.build("cremad", spec("cremad", **options), tmp_path / "out")
+    return sources.build("cremad", spec("cremad", **options), tmp_path / "out")
 
 
 def test_flv_clips_of_cremad_have_sound_and_upright_pictures(tmp_path: Path) -> None:
@@ -128,7 +117,7 @@ VGG = {
 def test_clips_of_vggsound_are_found_by_their_milliseconds_and_decode(tmp_path: Path) -> None:
     clips = real("vggsound", "clips")
     options = {"list": str(real("vggsound", "vggsound_test_rows.csv")), "media_root": str(clips)}
-    manifest = vggsound.build("vggsound", spec("vggsound", **options), tmp_path / "out")
+    manifest = sources.build("vggsound", spec("vggsound", **options), tmp_path / "out")
     rows = usable(manifest)
     assert len(manifest.frame) == 15_446 and set(rows) == set(VGG)
     for clip, (label, width, height) in VGG.items():
@@ -151,7 +140,7 @@ def test_orders_of_ave_name_the_records_whose_labels_its_authors_released(tmp_pa
     with h5py.File(real("ave", "mil_labels.h5")) as file:
         released = np.asarray(file["avadataset"])  # (4143, 29): the event of each record, in the order of the file
     options = {"lists_dir": str(lists), "features_root": str(tmp_path / "feats")}
-    manifest = ave.build("ave", spec("ave", **options), tmp_path / "out")
+    manifest = sources.build("ave", spec("ave", **options), tmp_path / "out")
     frame = manifest.frame
     records = frame["id"].str[:4].astype(int).to_numpy()
     assert (released[records].argmax(axis=1) == manifest.label_index()).all() and len(set(records)) == 4_143
@@ -178,7 +167,7 @@ def noisy_built(tmp_path: Path) -> tuple[Manifest, Path]:
         with h5py.File(feats / f"{name}.h5", "w") as file:
             file.create_dataset("avadataset", shape, np.float32)
     options = {"lists_dir": str(real("ave")), "features_root": str(feats), "noisy": True}
-    return ave.build("ave", spec("ave", **options), tmp_path / "out"), feats
+    return sources.build("ave", spec("ave", **options), tmp_path / "out"), feats
 
 
 def test_the_noisy_part_of_ave_is_178_training_videos_without_event(tmp_path: Path) -> None:
@@ -218,7 +207,7 @@ def test_ten_classes_of_the_balanced_set_and_the_videos_that_their_parts_share(
     listed = real("balanced", "MM-Debiased.json")
     with caplog.at_level(logging.WARNING):
         options = {"annotation": str(listed), "media_root": str(tmp_path)}
-        manifest = balanced.build("balanced", spec("balanced", **options), tmp_path / "out")
+        manifest = sources.build("balanced", spec("balanced", **options), tmp_path / "out")
     frame = manifest.frame
     assert manifest.classes == list(TEN)
     counts = {

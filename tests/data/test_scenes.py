@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from avbalance.data import SEGMENTS
 from avbalance.data.audioset import part_sizes
 from avbalance.data.render import render_audio, render_frames
 from avbalance.data.scenes import (
     EVENT_COUNTS,
     KINDS,
     PROTOTYPES,
-    SEGMENTS,
     Event,
     JointLaw,
     Scene,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from embedding_files import embeddings, entry, field, sequence_example, write_records
 from hypothesis import given
 from hypothesis import strategies as st
+from real_data import real
 
 from avbalance.data.audioset import read_class_names, read_segments
 from avbalance.data.tfrecords import crc32c, embedded_clip, masked_crc32c, read_record, read_records
@@ -27,13 +27,6 @@ def slow_crc32c(data: bytes) -> int:
         for _ in range(8):
             crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
     return crc ^ 0xFFFFFFFF
-
-
-def real(folder: str) -> Path:
-    where = os.environ.get("AVBALANCE_REAL_DATA")
-    if not where or not (Path(where) / "audioset" / "vggish" / folder).is_dir():
-        pytest.skip("AVBALANCE_REAL_DATA is not set, or has no audioset/vggish: the released records are not at hand")
-    return Path(where) / "audioset" / "vggish" / folder
 
 
 def test_checksums_are_those_of_the_standard() -> None:
@@ -123,7 +116,10 @@ def test_other_data_are_refused_in_one_sentence(data: bytes, what: str) -> None:
 
 
 def test_a_real_file_is_read() -> None:
-    clips = [embedded_clip(data, str(offset)) for offset, data in read_records(real("eval") / "--.tfrecord")]
+    clips = [
+        embedded_clip(data, str(offset))
+        for offset, data in read_records(real("audioset", "vggish", "eval", "--.tfrecord"))
+    ]
     assert len(clips) == 4 and clips[0].video == "--4gqARaEJE" and clips[0].labels == (72, 73, 74, 361)
     assert [(clip.end - clip.start, clip.embeddings.shape) for clip in clips[2:]] == [(10, (10, 128)), (9, (9, 128))]
     assert clips[0].embeddings[0, :4].tolist() == [0x83, 0x23, 0x82, 0x69]
@@ -135,7 +131,7 @@ def test_a_real_file_is_read() -> None:
     [("bal_train", 4070, 22_160, "balanced_train_segments.csv"), ("eval", 4062, 20_371, "eval_segments.csv")],
 )
 def test_all_real_records_are_those_of_the_list(folder: str, files: int, number: int, listed: str) -> None:
-    paths = sorted(real(folder).glob("*.tfrecord"))
+    paths = sorted(real("audioset", "vggish", folder).glob("*.tfrecord"))
     lists = paths[0].parents[2]
     places = {label: place for place, label in enumerate(read_class_names(lists / "class_labels_indices.csv"))}
     wanted = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from clip_files import RATE, grey_steps, tone, write_mp4, write_wav
 from PIL import Image
+from real_data import real
 
 from avbalance.features import decode, small_encoders
 from avbalance.features.clip import ClipJob, black_vector, extract_clip, frame_block
@@ -227,10 +228,11 @@ def test_a_black_vector_is_that_of_a_black_video_and_not_zero(tmp_path):
     assert black_vector(get_visual_recipe("uniform8-grey2048")) == [-2.5] * 2048
 
 
-def test_small_encoders_do_not_load_torch(tmp_path):
+def test_extraction_by_small_encoders_does_not_load_torch(tmp_path):
     clip = write_wav(tmp_path / "a.wav", tone(2.0))
     program = (
-        "import sys\nfrom pathlib import Path\nfrom avbalance.features.clip import ClipJob, extract_clip\n"
+        "import sys, avbalance.features.extract\nfrom pathlib import Path\n"
+        "from avbalance.features.clip import ClipJob, extract_clip\n"
         "from avbalance.features.recipes import get_audio_recipe\n"
         f"extract_clip(ClipJob(Path({str(clip)!r}), None), get_audio_recipe('seconds10-mel128'), None)\n"
         "print('torch' in sys.modules)"
@@ -243,15 +245,8 @@ def test_small_encoders_do_not_load_torch(tmp_path):
 # Real recordings
 
 
-def real_data() -> Path:
-    folder = os.environ.get("AVBALANCE_REAL_DATA")
-    if not folder:
-        pytest.skip("AVBALANCE_REAL_DATA is unset: no real clips to decode")
-    return Path(folder)
-
-
 def test_real_videos():
-    files = sorted(path for path in (real_data() / "media").iterdir() if path.suffix in (".mpg", ".mp4"))
+    files = sorted(path for path in real("media").iterdir() if path.suffix in (".mpg", ".mp4"))
     assert len(files) == 5
     for path in files:
         seconds = 10 if path.suffix == ".mp4" else 3
@@ -263,13 +258,13 @@ def test_real_videos():
         assert min(frames.width, frames.height) >= 240 and 20 < frames.array.mean() < 235
         heard, vector = both(path, get_audio_recipe("decibel64-10s"), VECTOR)
         assert (heard.array.shape, vector.status, vector.n_frames) == ((64, 313), "ok", 8)
-    for feature in both(real_data() / "media" / "llp_BjCEufrlXm4.mp4"):
+    for feature in both(real("media", "llp_BjCEufrlXm4.mp4")):
         assert (feature.status, feature.n_frames) == ("ok", 10)
         assert np.isfinite(feature.array).all() and len(np.unique(feature.array, axis=0)) == 10
 
 
 def test_real_wav_and_png():
-    folder = real_data() / "avdigits"
+    folder = real("avdigits")
     job = ClipJob(folder / "audio" / "0_george_0.wav", folder / "image" / "0_george_0.png")
     heard, seen = extract_clip(job, get_audio_recipe("logmel32x64-1s"), get_visual_recipe("still-32"))
     assert (heard.status, seen.status, seen.n_frames, seen.width) == ("ok", "ok", 1, 28)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clip_files import RATE, grey_steps, tone, write_clip_manifest, write_mp4, write_wav
+from real_data import real
 
 from avbalance.errors import UserError
 from avbalance.features.extract import extract, prepare, stores_locked, unfinished
@@ -289,18 +290,8 @@ def test_stores_that_are_asked_for_again_are_made_again(tmp_path, media):
     assert Counter((media / "calls.log").read_text().split()) == Counter(names * 2)
 
 
-def test_extraction_does_not_load_torch():
-    program = "import avbalance.features.extract, sys; print('torch' in sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.strip() == "False"
-
-
 def test_real_clips_through_the_whole_extraction(tmp_path):
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is unset: no real clips to extract")
-    source = Path(real) / "avdigits"
+    source = real("avdigits")
     (tmp_path / "media").symlink_to(source)
     listed = pd.read_csv(source / "manifest.csv").head(40)
     manifest = write_clip_manifest(

@@ -11,10 +11,11 @@ from torch import nn
 
 from avbalance.errors import UserError
 from avbalance.features import networks
-from avbalance.features.architectures import slow_r50, vggish
+from avbalance.features.architectures import slow_r50, vggish, vggsound_resnet18
+from avbalance.features.audio import log_mel_patches, vggsound_spectrogram
 from avbalance.features.clip import ClipJob, black_vector, extract_clip
 from avbalance.features.extract import extract, prepare
-from avbalance.features.networks import frames_of_clips, log_mel_patches
+from avbalance.features.networks import frames_of_clips
 from avbalance.features.pool import DEFAULT_FUNCTION
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import open_store
@@ -60,6 +61,15 @@ def test_vggish_has_the_published_size_and_flattens_channels_last() -> None:
     assert network.get_submodule("flatten")(maps).tolist() == [flat]
 
 
+def test_the_network_of_vggsound_has_the_published_names_and_gives_a_score_for_each_class() -> None:
+    network = vggsound_resnet18().eval()
+    # torchvision's ResNet-18 has 11,689,512; two channels less in, 2 * 64 * 49, and 691 classes less, 513 each.
+    assert sum(parameter.numel() for parameter in network.parameters()) == 11_689_512 - 2 * 64 * 49 - 691 * 513
+    assert network.conv1.weight.shape == (64, 1, 7, 7) and "layer4.1.bn2.running_var" in network.state_dict()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 1, 257, 1004)).shape == (1, 309)
+
+
 @pytest.mark.slow
 def test_the_published_networks_have_the_widths_of_the_recipes() -> None:
     image, clip = networks.architecture("resnet152"), networks.architecture("r2plus1d_18")
@@ -83,6 +93,17 @@ def test_log_mel_patches_of_a_tone_peak_in_its_band() -> None:
     assert set(patches.argmax(axis=2).ravel()) == {19}
     assert patches.min() >= np.log(np.float32(0.01)) - 1e-6
     assert np.allclose(log_mel_patches(np.zeros(RATE, np.float32)), np.log(0.01))
+
+
+def test_the_spectrogram_of_vggsound_repeats_short_sound_and_is_standardised() -> None:
+    sine = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    spectrogram = vggsound_spectrogram(sine)
+    # (160,000 - 353) / (512 - 353) = 1004.07 windows; 1000 Hz is bin 512 * 1000 / 16,000 = 32.
+    assert (spectrogram.shape, spectrogram.dtype) == ((257, 1004), np.float32)
+    assert set(spectrogram.argmax(axis=0)) == {32}
+    assert spectrogram.mean() == pytest.approx(0, abs=1e-4) and spectrogram.std() == pytest.approx(1, abs=1e-4)
+    assert np.array_equal(vggsound_spectrogram(np.tile(sine, 12)), spectrogram)
+    assert np.isfinite(vggsound_spectrogram(np.zeros(RATE, np.float32))).all()
 
 
 def test_a_whole_clip_gives_evenly_spread_frames_and_a_short_one_its_last_again() -> None:
@@ -141,6 +162,7 @@ LITTLE = {
     "vgg19": Grid,
     "slow_r50": lambda: nn.Sequential(nn.AdaptiveAvgPool3d((8, 1, 1)), nn.Flatten(), nn.Linear(24, 400)),
     "resnet50": lambda: Little(nn.AdaptiveAvgPool2d(1), 3, 2048),
+    "vggsound": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 309)),
 }
 
 
@@ -185,6 +207,23 @@ def test_networks_make_vectors_and_black_from_the_frames(tmp_path, little_networ
     assert np.abs(black.array - stated).max() < 0.05 < np.abs(feature.array - stated).max()
 
 
+def test_the_network_of_vggsound_is_read_out_of_its_checkpoint_and_keeps_its_classifier(tmp_path, monkeypatch) -> None:
+    torch.manual_seed(0)
+    network = vggsound_resnet18().eval()
+    parameters = {f"audnet.{name}": value for name, value in network.state_dict().items()}
+    checkpoint = {"epoch": 90, "model_state_dict": parameters}
+    torch.save(checkpoint, tmp_path / "H.pth.tar", _use_new_zipfile_serialization=False)  # as torch wrote it in 2020
+    monkeypatch.setenv(networks.FOLDER_VARIABLE, str(tmp_path))
+    networks._loaded.cache_clear()
+    write_wav(tmp_path / "a.wav", tone(2.0))
+    feature, _ = extract_clip(ClipJob(tmp_path / "a.wav", None), get_audio_recipe("clip10-vggsoundr18"), None)
+    networks._loaded.cache_clear()
+    shown = torch.from_numpy(vggsound_spectrogram(tone(2.0)))[None, None]
+    with torch.inference_mode():
+        assert feature.array == pytest.approx(network(shown)[0].numpy(), abs=0.02)
+    assert (feature.status, feature.array.dtype, feature.array.shape) == ("ok", np.float16, (309,))
+
+
 def test_a_vector_is_the_mean_over_frames_and_random_weights_are_always_the_same(little_networks) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
     single = [networks.picture_vector(frame[None], "imagenetr50").astype(float) for frame in frames]
@@ -212,12 +251,6 @@ def test_cards_name_the_weights_and_what_black_is(tmp_path, little_networks) -> 
         assert len(request.black) == 2048
 
 
-def test_weights_of_another_network_are_refused(little_networks) -> None:
-    torch.save({"weight": torch.zeros(1)}, little_networks / "vggish-10086976.pth")
-    with pytest.raises(UserError, match=r"vggish-10086976\.pth: not the weights of this network"):
-        networks.vggish_segments(np.zeros(10 * RATE, np.float32))
-
-
 def test_absent_weights_are_named_before_any_clip_is_decoded(tmp_path, monkeypatch) -> None:
     (tmp_path / "media").mkdir()
     manifest = write_clip_manifest(tmp_path, ["absent.mp4"])
@@ -229,6 +262,7 @@ def test_absent_weights_are_named_before_any_clip_is_decoded(tmp_path, monkeypat
         ),
         ({"audio": "seconds10-vggish"}, r"vggish-10086976\.pth.*harritaylor/torchvggish"),
         ({"visual": "uniform8-k400r50"}, r"SLOW_8x8_R50\.pyth: no such file.*dl\.fbaipublicfiles\.com"),
+        ({"audio": "clip10-vggsoundr18"}, r"H\.pth\.tar: no such file.*take H\.pth\.tar from http://www\.robots\.ox"),
     ):
         with pytest.raises(UserError, match=said):
             extract(manifest, recipes, tmp_path / "out", decoder="decoder_faults:absent")

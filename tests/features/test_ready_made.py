@@ -40,13 +40,7 @@ def levels(pictures):
 
 
 def test_folders_are_read_in_name_order_and_cut(tmp_path):
-    for name, level in (
-        ("00060.png", 60),
-        ("00000.png", 0),
-        ("00030.png", 30),
-        ("00090.png", 90),
-        ("00120.png", 120),
-    ):
+    for name, level in (("00060.png", 60), ("00000.png", 0), ("00030.png", 30), ("00090.png", 90), ("00120.png", 120)):
         picture(level).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
     pictures = read_pictures(tmp_path, FOUR)

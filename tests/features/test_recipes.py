@@ -13,6 +13,7 @@ from avbalance.features.recipes import chosen_recipes, get_audio_recipe, get_vis
         ("logmel32x64-4s", (32, 64)),
         ("seconds10-mel128", (10, 128)),
         ("seconds10-vggish", (10, 128)),
+        ("clip10-vggsoundr18", (309,)),
     ],
 )
 def test_audio_recipes(name, shape):

@@ -118,23 +118,6 @@ def test_an_array_is_there_when_array_json_speaks_of_this_file_and_this_card(tmp
         assert not array_is_there(folder)
 
 
-def test_an_array_of_other_bytes_is_named_as_what_it_is(tmp_path):
-    folder = write_store(tmp_path / "published", [1, 2])
-    card = read_json(folder / "card.json")
-    writer = StoreWriter(tmp_path / "partial", RECIPE)
-    for value in (1, 3):
-        writer.append(block(value))
-    made = writer.seal(index([0, 1]), {"dataset": "toy", "libraries": {"av": "99"}})
-    writer.place_array(folder, made, card["sha256"])
-    store = open_store(folder)
-    assert store.array[:, 0, 0].tolist() == [1, 3]
-    assert store.card == {**card, "sha256": made["sha256"], "made_again": True}
-    assert read_json(folder / "card.json") == card
-    assert read_json(folder / "array.json")["libraries"] == {"av": "99"}
-    assert array_is_there(folder)
-    assert "made_again" not in open_store(write_store(tmp_path / "published", [1, 2])).card
-
-
 def test_a_finished_array_moves_to_a_folder_of_the_same_disk_that_is_mounted_a_second_time(tmp_path, monkeypatch):
     replace = os.replace
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -20,11 +19,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from real_data import real
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 
 from avbalance.analysis.parsing_scores import METRICS, active_segments, evaluate
-from avbalance.data import llp
+from avbalance.data.sources import llp
 from avbalance.features.recipes import get_audio_recipe
 from avbalance.methods import base as methods
 from avbalance.methods.base import TrainingStep
@@ -247,13 +247,8 @@ WITHOUT_MODEL = {
 def test_item_02_predictors_without_a_model_on_the_real_annotations(
     split: str, audio: str, predictor: str, gate: str
 ) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if real is None:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds llp/ is unknown")
-    videos = llp.read_split(Path(real) / "llp" / f"AVVP_{split}_pd.csv")
-    gt_a, gt_v = (
-        llp.read_segments(Path(real) / "llp" / name, videos.names).truth for name in (audio, "AVVP_eval_visual.csv")
-    )
+    videos = llp.read_split(real("llp", f"AVVP_{split}_pd.csv"))
+    gt_a, gt_v = (llp.read_segments(real("llp", name), videos.names).truth for name in (audio, "AVVP_eval_visual.csv"))
     weak = np.repeat(videos.labels[:, :, None], SEGMENTS, axis=2)
     active = {"weak": weak, "none": np.zeros_like(weak), "aud": gt_a}[predictor]
     video = np.where(active.any(2), 0.9, 0.1)
@@ -881,13 +876,10 @@ def test_item_25_only_convolution_kernels_and_only_up_to_epoch_fifty(epoch: int,
 
 
 def test_item_25_the_lists_are_those_of_ogm() -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if real is None:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds cremad/ is unknown")
-    from avbalance.data.cremad import CLASSES as EMOTIONS
-    from avbalance.data.cremad import read_split
+    from avbalance.data.sources.cremad import CLASSES as EMOTIONS
+    from avbalance.data.sources.cremad import read_split
 
-    parts = {name: read_split(Path(real) / "cremad" / f"{name}.csv") for name in ("train", "test")}
+    parts = {name: read_split(real("cremad", f"{name}.csv")) for name in ("train", "test")}
     assert {name: len(part.ids) for name, part in parts.items()} == {"train": 6_698, "test": 744}
     assert list(EMOTIONS) == ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"]
 

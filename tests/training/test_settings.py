@@ -9,7 +9,6 @@ import pytest
 from tiny_cell import tiny_settings
 
 from avbalance.data.sources.built import BuiltOptions
-from avbalance.data.sources.common import read_options
 from avbalance.errors import UserError
 from avbalance.plan.config import load_yaml
 from avbalance.training.settings import check, read_settings
@@ -60,9 +59,9 @@ def test_a_missing_part_and_a_foreign_one_are_refused() -> None:
 
 def test_the_models_that_a_set_is_built_with_are_checked_as_runs() -> None:
     spec = load_yaml(REPOSITORY / "config" / "datasets" / "synthetic-balanced.yaml")
-    for settings in read_options(BuiltOptions, spec).estimators.runs().values():
+    for settings in BuiltOptions.of(spec).estimators.runs().values():
         check("unimodal", settings, "a")
     spec["options"]["estimators"]["model"]["widht"] = 8
-    for settings in read_options(BuiltOptions, spec).estimators.runs().values():
+    for settings in BuiltOptions.of(spec).estimators.runs().values():
         with pytest.raises(UserError, match=r"^a, settings\.model: unknown key 'widht'; did you mean 'width'"):
             check("unimodal", settings, "a")

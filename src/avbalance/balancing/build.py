@@ -3,7 +3,7 @@
 Xia et al. 2023, section 4, in the order of the paper: categories, types, supplement, parts, confidences, recalibration.
 Every step counts what it takes away, and every clip that is left out has its reason. What is written, beside the
 manifest: building/steps.csv, left_out.csv and clips.parquet (all clips of the pool with types and confidences),
-summary.json (maps before and after, what to collect). Longer than other files, so that all steps stand in their order.
+summary.json (maps before and after, what to collect).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from avbalance.balancing.candidates import capped, clip_types, grouped_split, ov
 from avbalance.balancing.estimation import Estimators, cross_fitted
 from avbalance.balancing.recalibration import KEPT, finished, recalibrate, shortage
 from avbalance.balancing.scorers import labels_of, scores_of, stored_clips
+from avbalance.data import MODALITIES
 from avbalance.data.categories import Categories, read_categories
-from avbalance.data.manifest import MODALITIES, make_manifest, read_manifest, write_manifest
+from avbalance.data.manifest import make_manifest, read_manifest, rows_of, write_manifest
+from avbalance.data.sources.base import card_for
 from avbalance.data.sources.built import BuiltOptions
-from avbalance.data.sources.common import card_for, read_options
 from avbalance.errors import UserError
 from avbalance.plan.digest import code_digest
 from avbalance.table_files import write_csv, write_parquet
@@ -57,8 +58,10 @@ class _Pool:
         kept: NDArray[np.bool_] = (self.frame["step"] == KEPT).to_numpy()
         return kept
 
-    def leave_out(self, marked: NDArray[np.bool_], step: str) -> None:
-        """Leave out marked clips (N,) that are still inside."""
+    def leave_out(self, rows: NDArray[Any], step: str) -> None:
+        """Leave out those of some clips, a mask (N,) or row numbers, that are still inside."""
+        marked = np.zeros(len(self.frame), dtype=bool)
+        marked[rows] = True
         self.frame.loc[self.inside & marked, "step"] = step
 
 
@@ -88,7 +91,7 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
 
     A killed build goes on with the next fold of its estimators. Raises UserError for whatever the steps refuse.
     """
-    options = read_options(BuiltOptions, spec)
+    options = BuiltOptions.of(spec)
     on = prepare_torch(device, threads)
     folder, data = out.parent / STEPS, out.parent.parent
     pool, classes = _pool(options, data)
@@ -119,13 +122,13 @@ def _pool(options: BuiltOptions, data: Path) -> tuple[_Pool, list[str]]:
         manifest = read_manifest(data / dataset / "manifest.parquet")
         classes += [each for each in manifest.classes if each not in classes]
         own = dataset == options.pool
-        for row in manifest.frame.to_dict("records"):
+        for row in rows_of(manifest.frame):
             root = os.path.join(dataset, manifest.card["media_root"])
             files = {
                 side: os.path.normpath(os.path.join(root, row[side])) if row[side] else None for side in MODALITIES
             }
             clip = row["id"] if own else f"{dataset}.{row['id']}"  # generated sets number their clips alike
-            listed = {**{str(key): value for key, value in row.items()}, **files, "id": clip, "split": "train"}
+            listed = {**row, **files, "id": clip, "split": "train"}
             rows.append({**listed, "group": row[options.together], SOURCE: dataset, NAMED: row["id"], "own": own})
     pool = _Pool(pd.DataFrame(rows).assign(step=KEPT, part="", type="", topic=""))
     pool.leave_out(overlapping(pool.frame[NAMED].tolist()), OVERLAP)
@@ -158,8 +161,7 @@ def _topics(pool: _Pool, table: _Table | None, options: BuiltOptions) -> None:
 def _write_joined(pool: _Pool, card: dict[str, Any], joined: Path) -> None:
     """Write the manifest of the clips that are still inside."""
     frame = pool.frame[pool.inside].drop(columns=[SOURCE, NAMED, "own", "step", "part", "type", "topic"])
-    rows = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-    write_manifest(make_manifest(rows, card, f"data set {card['dataset']}"), joined)
+    write_manifest(make_manifest(rows_of(frame), card, f"data set {card['dataset']}"), joined)
 
 
 def _types(
@@ -196,22 +198,17 @@ def _candidates(pool: _Pool, categories: list[str], options: BuiltOptions) -> No
     types, ids, own = frame["type"].to_numpy(str), frame["id"].to_numpy(str), frame["own"].to_numpy(bool)
     pool.leave_out(types == "neither", TYPE)
     rows = np.flatnonzero(pool.inside & own)
-    pool.leave_out(_marked(len(frame), rows[~capped(types[rows], number[rows], ids[rows].tolist(), seed)]), TYPE_CAP)
+    pool.leave_out(rows[~capped(types[rows], number[rows], ids[rows].tolist(), seed)], TYPE_CAP)
     have, more = (np.flatnonzero(pool.inside & side) for side in (own, ~own))
     if more.size:
         added = supplement(
             types[have], number[have], types[more], number[more], ids[more].tolist(), options.target, seed
         )
-        pool.leave_out(_marked(len(frame), more[~added]), SPARE)
+        pool.leave_out(more[~added], SPARE)
 
 
 def _recalibrated(
-    pool: _Pool,
-    clips: Clips,
-    place: NDArray[np.float64],
-    options: BuiltOptions,
-    device: torch.device,
-    folder: Path,
+    pool: _Pool, clips: Clips, place: NDArray[np.float64], options: BuiltOptions, device: torch.device, folder: Path
 ) -> list[dict[str, Any]]:
     """Estimate, leave out and estimate again until the set is flat or no longer gets flatter; what each round found."""
     rule = options.recalibration
@@ -230,7 +227,7 @@ def _recalibrated(
     for number in range(1, rule.rounds + 2):
         rows = np.flatnonzero(pool.inside)
         chosen = place[rows].astype(int)
-        inside = _marked(len(clips.ids), chosen)
+        inside = np.isin(np.arange(len(clips.ids)), chosen)
         values = cross_fitted(clips, groups, inside, estimators, device, folder / "folds", code)[chosen]
         for column, modality in enumerate(MODALITIES):
             frame.loc[rows, f"u_{modality}"] = values[:, column]
@@ -247,7 +244,7 @@ def _recalibrated(
         reasons, counts = recalibrate(listed.assign(broken=broken[chosen]), rule, fewest)
         rounds[-1] |= {"removed": counts}
         for reason in np.unique(reasons[reasons != KEPT]):
-            pool.leave_out(_marked(len(frame), rows[reasons == reason]), f"{reason}-{number}")
+            pool.leave_out(rows[reasons == reason], f"{reason}-{number}")
     return rounds
 
 
@@ -273,12 +270,6 @@ def _broken(clips: Clips) -> NDArray[np.bool_]:
     return marked
 
 
-def _marked(size: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    marked = np.zeros(size, dtype=bool)
-    marked[rows] = True
-    return marked
-
-
 def _write(
     name: str,
     spec: Mapping[str, Any],
@@ -300,6 +291,5 @@ def _write(
     write_json(folder / "summary.json", {"rounds": rounds, "collect": shortage(values[:, 0], values[:, 1], len(kept))})
     listed = read_manifest(joined).frame.set_index("id").loc[kept["id"]].reset_index()
     listed = listed.assign(label=kept["topic"].to_numpy(), split=kept["part"].to_numpy())
-    rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]
     card = card_for(name, spec, [each for each in categories if each in set(kept["topic"])], "..")
-    write_manifest(make_manifest(rows, card, f"data set {name}"), out)
+    write_manifest(make_manifest(rows_of(listed), card, f"data set {name}"), out)

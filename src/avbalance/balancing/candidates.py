@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.balancing.recalibration import hashes
-from avbalance.data.sources.common import youtube_clip
+from avbalance.data.media_files import youtube_clip
 from avbalance.errors import UserError
 
 BOTH, AUDIO, VISUAL, NEITHER = "both", "audio", "visual", "neither"

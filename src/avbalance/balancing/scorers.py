@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from avbalance.features.recipes import chosen_recipes
 from avbalance.features.store import holds_extraction, store_name
 from avbalance.methods.logistic_regression import fitted
 from avbalance.models.pooled_linear import pool_audio, pool_visual
+from avbalance.table_files import refuse_rows
 from avbalance.training.data import Clips, load_clips
 
 COLUMNS = ("id", "label", "probability")  # of a file of scores: a row per clip and label
@@ -36,12 +38,12 @@ def labels_of(scorer: Scorer, data: Path) -> list[str]:
 
     - {file, labels}: a file of scores as `read_scores` takes it;
     - {recipe, labels}: the scores, before the softmax, that the network of a feature recipe gives each clip, such as
-      uniform8-k400r50 (Kinetics-400);
+      uniform8-k400r50 (Kinetics-400) for pictures and clip10-vggsoundr18 (VGG-Sound) for sound;
     - {dataset}, or {dataset, recipe}: a logistic regression on pooled features, fitted to the training part of a data
       set, the penalty chosen on its validation part; the features are the builder's, or of another recipe. Xia et al.
       2023 judge sound by VGGish, trained on VGG-Sound.
 
-    labels: a text file with one label in a line, or KINETICS.
+    labels: a file as `read_labels` takes it, or KINETICS.
     """
     if scorer.labels is not None:
         return read_labels(scorer.labels)
@@ -92,7 +94,8 @@ def _aligned(values: Floats, scored: Clips, clips: Clips) -> Floats:
 def read_labels(path: str | Path) -> list[str]:
     """One label per line, in the order of the outputs; raises UserError when there are none or one repeats.
 
-    KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share.
+    KINETICS needs no file: torchvision knows the 400 classes, in the order that networks of Kinetics-400 share. Of a
+    .csv file the labels are its first column, sorted, as VGG-Sound's network has those of stat.csv (hche11/VGGSound).
     """
     if path == KINETICS:
         return kinetics_labels()
@@ -101,6 +104,8 @@ def read_labels(path: str | Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as a list of labels ({error}); write one label in a line.") from error
     labels = [line.strip() for line in lines if line.strip()]
+    if Path(path).suffix == ".csv":
+        labels = sorted(cells[0] for cells in csv.reader(labels))
     if not labels or len(set(labels)) != len(labels):
         raise UserError(f"{path}: holds no labels, or one of them twice; write each label once, in a line of its own.")
     return labels
@@ -162,18 +167,18 @@ def read_scores(path: str | Path, ids: Sequence[str], labels: Sequence[str]) -> 
     frame = _read(path)
     place = {label: position for position, label in enumerate(labels)}
     columns = frame["label"].map(place)
-    _refuse(
+    refuse_rows(
         path,
         columns.isna(),
         lambda row: f"the network has no label {frame['label'][row]!r}{nearest(str(frame['label'][row]), labels)}",
     )
     values = pd.to_numeric(frame["probability"], errors="coerce")
-    _refuse(
+    refuse_rows(
         path,
         ~values.between(0, 1),
         lambda row: f"probability {str(frame['probability'][row])!r} is none; write softmax values within 0 and 1",
     )
-    _refuse(
+    refuse_rows(
         path,
         frame.duplicated(["id", "label"]),
         lambda row: f"clip {frame['id'][row]} has the label {frame['label'][row]!r} a second time; remove one row",
@@ -210,10 +215,3 @@ def _read(path: Path) -> pd.DataFrame:
     if lacking:
         raise UserError(f"{path}: has no column {lacking[0]!r}; scores have {', '.join(COLUMNS)}.")
     return frame.reset_index(drop=True)
-
-
-def _refuse(path: Path, wrong: pd.Series, problem: Callable[[int], str]) -> None:
-    """Raise UserError for the first row that is wrong."""
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise UserError(f"{path}, row {row + 1}: {problem(row)}.")

@@ -14,7 +14,6 @@ from typing import Any
 
 from avbalance.cluster.inventory import building, gaps, table, take_inventory
 from avbalance.data.sources.built import BuiltOptions
-from avbalance.data.sources.common import read_options
 from avbalance.errors import UserError
 from avbalance.plan.cells import RunCell, SeededRun
 from avbalance.plan.config import load_yaml
@@ -132,7 +131,7 @@ class PlanCosts:
         A scorer that is fitted to a data set decodes it whole, and the clips of the pool once more where it has a
         recipe of its own, as one with a network's scores has.
         """
-        options = read_options(BuiltOptions, self.plan.datasets[dataset])
+        options = BuiltOptions.of(self.plan.datasets[dataset])
         pool = sum(self._all_clips(name) for name in (options.pool, *options.supplements))
         clips = pool
         for scorer in options.scorers.of_each() if options.scorers else ():

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avbalance.data.sources import build, read_source, source_class
+from avbalance.data.sources.base import FetchedSource, Source
 from avbalance.errors import UserError
-from avbalance.plan.entries import members, source_module
 from avbalance.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ Inventory = Mapping[str, AtHand | None]  # by data set; None for one that the wo
 
 def take_inventory(plan: Plan) -> Inventory:
     """Look at the folders of every data set of the plan."""
-    sources = {name: source_module(spec["kind"]) for name, spec in plan.datasets.items()}
-    return {
-        name: at_hand(sources[name], name, spec) if is_fetched(sources[name]) else None
-        for name, spec in plan.datasets.items()
-    }
+    return {name: at_hand(name, spec) if is_fetched(spec) else None for name, spec in plan.datasets.items()}
 
 
 def gaps(inventory: Inventory) -> list[str]:
@@ -66,19 +63,20 @@ def gaps(inventory: Inventory) -> list[str]:
     return [f"{name}: {there.missing}" for name, there in inventory.items() if there and there.missing]
 
 
-def is_fetched(source: Any) -> bool:
-    """Whether the module of a kind of data set says where its media come from; others are made here, or the user's."""
-    return hasattr(source, "MEDIA_SOURCES")
+def is_fetched(spec: Mapping[str, Any]) -> bool:
+    """Whether others publish the media of a data set; the rest are made here, or the user's."""
+    return issubclass(source_class(spec["kind"], "kind"), FetchedSource)
 
 
-def at_hand(source: Any, name: str, spec: Mapping[str, Any]) -> AtHand:
-    """Count what is there of the data set `name`, whose kind's module is `source`; wrong lists become the sentence."""
+def at_hand(name: str, spec: Mapping[str, Any]) -> AtHand:
+    """Count what is there of a data set whose media others publish; wrong lists become the sentence."""
     try:
-        problem = source.preflight(spec) or ""
-        if not all(Path(path).is_file() for path in source.inputs(spec)):
+        source = read_source(spec)
+        problem = source.missing() or ""
+        if not all(Path(path).is_file() for path in source.inputs()):
             return AtHand(lists=False, missing=problem)
         with _silence():
-            manifest = source.build(name, {**spec, "options": {**spec["options"], **_WITHOUT_MEDIA}}, Path())
+            manifest = build(name, {**spec, "options": {**spec["options"], **_WITHOUT_MEDIA}}, Path())
     except UserError as error:
         return AtHand(lists=True, missing=str(error))
     frame = manifest.frame
@@ -86,7 +84,7 @@ def at_hand(source: Any, name: str, spec: Mapping[str, Any]) -> AtHand:
     listed = len(frame) + int(manifest.card.get("left_out", {}).get("missing", 0))
     root = Path(manifest.card["media_root"])
     size = _size(root, {*present["audio"].dropna(), *present["visual"].dropna()})
-    gap = _gap(manifest, listed - len(present), listed, source, spec)
+    gap = _gap(manifest, listed - len(present), listed, source)
     return AtHand(True, listed, len(present), size, problem or gap)
 
 
@@ -115,13 +113,13 @@ def _bytes(path: str) -> int:
         return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 
-def _gap(manifest: Manifest, missing: int, listed: int, source: Any, spec: Mapping[str, Any]) -> str:
+def _gap(manifest: Manifest, missing: int, listed: int, source: Source) -> str:
+    assert isinstance(source, FetchedSource)
     if not missing:
         return ""
-    option = next(name for name in source.MEDIA_SOURCES if spec["options"].get(name))
     lost = manifest.frame[manifest.frame["status"] != "ok"]
     first = f", the first {lost['id'].iloc[0]} ({lost['reason'].iloc[0]})" if len(lost) else ""
-    where, how = spec["options"][option], source.MEDIA_SOURCES[option]
+    where, how = getattr(source, source.root), source.media_from()
     return f"{where}: {missing:,} of {listed:,} clips are missing{first}; {how}."
 
 
@@ -161,7 +159,7 @@ def told_in_dry_run(plan: Plan) -> list[str]:
 
     Nothing without data sets that are fetched. What keeps a data set from being read at all is the preflight's matter.
     """
-    if not any(is_fetched(source_module(spec["kind"])) for spec in plan.datasets.values()):
+    if not any(is_fetched(spec) for spec in plan.datasets.values()):
         return []
     from avbalance.cluster.estimate import PlanCosts
 
@@ -174,7 +172,7 @@ def told_in_dry_run(plan: Plan) -> list[str]:
 def building(costs: PlanCosts) -> Iterator[str]:
     """A sentence on each set that is built: what is decoded and trained for it, besides what the table tells."""
     for name, spec in costs.plan.datasets.items():
-        if spec["kind"] == "built" and all(costs.known_clips(each) for each in members(spec)):
+        if spec["kind"] == "built" and all(costs.known_clips(each) for each in read_source(spec).members()):
             cost = costs.building(name)
             yield (
                 f"{name}: building it decodes {cost.clips:,.0f} clips ({cost.decode_hours:,.0f} core-hours) and trains "

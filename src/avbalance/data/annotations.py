@@ -1,4 +1,4 @@
-"""What the readers of published annotation files share: rows that name themselves in errors, and oddities.
+"""What the readers of published annotation files share: rows that name themselves in errors, oddities told and counted.
 
 A row's number is its line in the file, counted from 1, header included: what an editor shows. An oddity is a row of
 the published files that is wrong or without effect; it is named, never mended, so that whoever reads a result can see
@@ -8,16 +8,24 @@ what the truth behind it was made of.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.data import PARTS
 from avbalance.errors import UserError
 
+log = logging.getLogger(__name__)
+
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
+_SHOWN = 20  # rows that a warning names
 
 
 @dataclass(frozen=True)
@@ -129,3 +137,57 @@ def refuse_repeats(parts: Sequence[ListedPart]) -> None:
                     f"{part.path}, row {row}: {clip!r} stands in {seen[clip]} already; remove one of the two."
                 )
             seen[clip] = f"{part.path}, row {row},"
+
+
+def tell_oddities(oddities: Iterable[Oddity], treated: str = "left as they are") -> dict[str, int]:
+    """Log a warning per file and kind with the rows and how they are `treated`; returns kind -> number, by name."""
+    found: dict[tuple[str, str], list[Oddity]] = defaultdict(list)
+    for odd in oddities:
+        found[odd.file, odd.kind].append(odd)
+    counts: Counter[str] = Counter()
+    for (file, kind), group in found.items():
+        counts[kind] += len(group)
+        rows = ", ".join(str(odd.row) for odd in group[:_SHOWN]) + (", ..." if len(group) > _SHOWN else "")
+        first = group[0].what
+        log.warning("%s: %s in %d rows (%s), %s; first: %s", file, kind, len(group), rows, treated, first)
+    return dict(sorted(counts.items()))
+
+
+def tell_shared_videos(rows: Sequence[Mapping[str, Any]], list_path: Path) -> dict[str, int]:
+    """Log a warning when videos, by `group`, have clips in more than one part; returns parts -> number of such videos.
+
+    Clips of one video are alike: what a test clip shares with the training part makes it easier than it seems.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parts[row["group"]].add(row["split"])
+    shared = {video: " and ".join(s for s in PARTS if s in found) for video, found in parts.items() if len(found) > 1}
+    counts = dict(sorted(Counter(shared.values()).items()))
+    if shared:
+        told = ", ".join(f"{pair} {number}" for pair, number in counts.items())
+        log.warning(
+            "%s: %d of %d videos have clips in more than one part (%s), left as they are; first: %s",
+            list_path,
+            len(shared),
+            len(parts),
+            told,
+            next(iter(shared)),
+        )
+    return counts
+
+
+def refuse_empty_intervals(oddities: Iterable[Oddity]) -> None:
+    """Raise UserError for an onset that is not before its offset: the published files have a few, others must not."""
+    for odd in oddities:
+        if odd.kind == "empty interval":
+            raise UserError(
+                f"{odd.file}, row {odd.row}: the onset is not before the offset ({odd.what}), in a row that the "
+                "published file does not have; correct it or take the published file."
+            )
+
+
+def events_text(active: NDArray[np.bool_], classes: Sequence[str]) -> str:
+    """JSON [[class name, onset, offset], ...] of the runs of active seconds in (C, S), by class, then onset."""
+    edges = np.diff(np.pad(active.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    starts, ends = (np.argwhere(edges == sign) for sign in (1, -1))
+    return json.dumps([[classes[c], int(on), int(off)] for (c, on), (_, off) in zip(starts, ends, strict=True)])

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avbalance.data import PARTS
 from avbalance.data.annotations import Oddity, read_lines, text_lines
 from avbalance.errors import UserError
 
@@ -34,7 +35,6 @@ NAMES: Mapping[str, str] = {
     SPEECH_DESCENDANTS[4]: "Narration, monologue",
 }
 TASKS: Mapping[str, tuple[str, str]] = {"urban_rural": ("urban", "rural"), "speech": ("non-speech", "speech")}
-PARTS = ("train", "val", "test")
 
 _SOURCE = "research.google.com/audioset"
 _COMMENTS = ("#", "YTID,")  # no video has an id of four characters

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from pathlib import Path
 from typing import Any
 
-from avbalance.data.manifest import read_manifest, write_manifest
+from avbalance.data.manifest import Manifest, read_manifest, write_manifest
+from avbalance.data.sources import build, kinds, source_class
 
 log = logging.getLogger(__name__)
 
@@ -17,32 +17,18 @@ def build_dataset(name: str, spec: dict[str, Any], out: Path) -> None:
 
     Raises UserError, in one sentence, when lists or media are missing or malformed.
     """
-    source = importlib.import_module(_module_of(spec["kind"]))
-    write_manifest(source.build(name, spec, out.parent), out)
+    write_manifest(build(name, spec, out.parent), out)
 
 
 def ensure_media(manifest_path: str | Path, workers: int = 1) -> None:
     """Make the absent clips of a manifest whose source can; the manifest stays as it is.
 
-    A source can when its module has `remake(manifest, folder, workers) -> ids of clips with other bytes`. Clips of
-    other sources are left to be counted as lost. Clips that another build of the encoder wrote in other bytes than
-    the manifest's are used, with a warning. Raises UserError when the source now makes other clips.
+    Clips of other sources are left to be counted as lost. Clips that another build of the encoder wrote in other bytes
+    than the manifest's are used, with a warning. Raises UserError when the source now makes other clips.
     """
     path = Path(manifest_path)
     manifest = read_manifest(path)
-    name = _module_of(str(manifest.card["kind"]))
-    try:
-        remake = getattr(importlib.import_module(name), "remake", None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
-        return  # a manifest of a kind that is none of ours
     root = manifest.media_root(path)
-    files = {str(name) for column in ("audio", "visual") for name in manifest.frame[column] if name}
-    absent = sum(not (root / name).exists() for name in files)
-    if remake is None or not absent:
-        return
-    log.info("%s: %d of %d generated files are absent and made again", root, absent, len(files))
     differing = remake(manifest, root, workers)
     if differing:
         log.warning(
@@ -54,6 +40,14 @@ def ensure_media(manifest_path: str | Path, workers: int = 1) -> None:
         )
 
 
-def _module_of(kind: str) -> str:
-    """Name of the module of a kind of data set."""
-    return f"avbalance.data.sources.{kind.replace('-', '_')}"
+def remake(manifest: Manifest, root: Path, workers: int) -> list[str]:
+    """Make the clips of a manifest that are absent from the folder `root`, if its source can; see `Source.remake`."""
+    kind = str(manifest.card["kind"])
+    if kind not in kinds() or not source_class(kind, "kind").CAN_REMAKE:
+        return []
+    files = {str(name) for column in ("audio", "visual") for name in manifest.frame[column] if name}
+    absent = sum(not (root / name).exists() for name in files)
+    if not absent:
+        return []
+    log.info("%s: %d of %d generated files are absent and made again", root, absent, len(files))
+    return source_class(kind, "kind").of(manifest.card).remake(manifest, root, workers)

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from avbalance.data.manifest import MODALITIES
+from avbalance.data import MODALITIES
 from avbalance.declared import nearest
 from avbalance.errors import UserError
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avbalance.data.media_files import unreadable
 from avbalance.errors import LostClip, UserError
 
 # Kind of word, in the order of a sentence -> letter of the sentence's name -> word. A class is a position in it.
@@ -44,8 +45,6 @@ SLACK = 0.1  # s that timings may pass the end of the clip
 _SHORTEST = 0.5  # s: a sentence that ends before has its times in another unit
 _TALKER = re.compile(r"s0*[1-9]\d*", re.IGNORECASE)
 _LAYOUT = "s1/<id>.mpg with align/s1/<id>.align, as the corpus is distributed"
-POINTER = b"version https://git-lfs"
-POINTED = "a Git LFS pointer stands in place of the file; fetch the real one with git lfs pull"
 
 
 @dataclass(frozen=True)
@@ -175,12 +174,11 @@ def read_words(path: Path) -> tuple[Word, ...]:
     Raises UserError, naming file and row, for lines and times that cannot be, times in other units, words other than
     those that the file's name tells, and words after the end of a clip.
     """
-    data = path.read_bytes()
-    if data.startswith(POINTER):
-        raise UserError(f"{path}: {POINTED}.")
+    if reason := unreadable(path):
+        raise UserError(f"{path}: {reason}.")
     words: list[Word] = []
     end = 0
-    lines = data.decode("utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for row, line in enumerate(lines, start=1):
         where = f"{path}, row {row}"
         if not line.strip():

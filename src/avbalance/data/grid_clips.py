@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avbalance.data import PARTS
 from avbalance.data.grid import SECONDS, Utterance
 from avbalance.data.noise import Frames, Sound, add_blocks, blur, mix_sound, pink_noise, unit_power
 from avbalance.data.recordings import Excerpt, decode, decode_sound
@@ -19,7 +20,6 @@ from avbalance.data.scenes import JointLaw, draw_informativeness
 from avbalance.errors import LostClip, UserError
 
 WORD, CLIP = "word", "clip"
-SPLITS = ("train", "val", "test")
 SOUND_NOISE, PICTURE_NOISE = ("babble", "pink"), ("blocks", "blur")
 VOICES = 3  # of babble: single words of it can no longer be made out
 _CANDIDATES = 3 * VOICES  # some of them may be broken files
@@ -82,7 +82,7 @@ def plan_clips(
     known = _interleaved([each for talker in talkers for each in talker], kind, seed)
     unknown = _interleaved([each for talker in test_talkers for each in talker], kind, seed)
     parts: dict[str, list[GridClip]] = {}
-    for split in SPLITS[::-1]:  # the test part first: it is the same for every size of the others
+    for split in PARTS[::-1]:  # the test part first: it is the same for every size of the others
         count = counts.get(split, 0)
         pool = unknown if split == "test" and test_talkers else known
         if count > len(pool):
@@ -92,7 +92,7 @@ def plan_clips(
             )
         part, pool[:count] = pool[:count], []
         parts[split] = [GridClip(each, split, (seed, each.number), _plant(each, part, seed, law)) for each in part]
-    return [clip for split in SPLITS for clip in parts[split]]
+    return [clip for split in PARTS for clip in parts[split]]
 
 
 def _interleaved(utterances: Sequence[Utterance], kind: str, seed: int) -> list[Utterance]:

@@ -14,18 +14,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from avbalance.data import MODALITIES, PARTS, SEGMENTS
 from avbalance.errors import UserError
+from avbalance.table_files import refuse_rows
 from flowkeeper.files import atomic_path, digest_json
 
-SPLITS = ("train", "val", "test")
-MODALITIES = ("audio", "visual")
 STATUSES = ("ok", "missing", "corrupt", "short")  # what is known before decoding
 PLANTED = ("planted_audio", "planted_visual", "snr_audio_db", "snr_visual_db")
 ANNOTATED = ("annotated_audio", "annotated_visual")  # whether people heard, and saw, the clip's label: 1 or 0
 EVENTS = ("events_audio", "events_visual", "events_audio_repaired")  # the last: a second version of the audio truth
 TIMELINE = ("labels", *EVENTS)
 LABELLING = "label_"  # columns of further labellings of the same clips begin with it
-SEGMENTS = 10  # of one second each, in every data set with a timeline
 
 _NUMBERS = ("planted_", "snr_", "annotated_")
 _NULLABLE_TEXT = ("audio", "visual", "sha256", *TIMELINE)
@@ -121,6 +120,11 @@ def make_manifest(rows: Sequence[Mapping[str, Any]], card: Mapping[str, Any], wh
     return manifest
 
 
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a manifest's frame as `make_manifest` takes them."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def check_manifest(manifest: Manifest, where: str) -> None:
     """Raise UserError, naming `where` and the data row (counted from 1), unless the manifest is well formed.
 
@@ -137,20 +141,20 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     classes = list(card["classes"])
     if len(set(classes)) != len(classes):
         raise UserError(f"{where}: class names repeat; give every class its own name.")
-    _check_ids(frame, where)
-    _check_members(frame, "split", SPLITS, where)
-    _check_members(frame, "status", STATUSES, where)
-    _check_members(frame, "label", classes, where)
+    ids = frame["id"]
+    refuse_rows(where, ids.isna() | (ids == ""), lambda row: "the id is empty; name the clip")
+    twice = "id {!r} already stands in row {}; rename or remove one"
+    rows = ids.tolist()
+    refuse_rows(where, ids.duplicated(), lambda row: twice.format(rows[row], rows.index(rows[row]) + 1))
+    labellings = {f"{LABELLING}{name}": further for name, further in manifest.labellings.items()}
+    for column, allowed in {"split": PARTS, "status": STATUSES, "label": classes, **labellings}.items():
+        if column not in frame:
+            raise UserError(f"{where}: lacks {column}, a labelling of its card; build the manifest again.")
+        _check_members(frame[column], allowed, where)
     wanted = manifest.modalities
+    files = "both files" if len(wanted) == len(MODALITIES) else f"its {wanted[0]} file"
     bare = (frame["status"] == "ok") & frame[wanted].isna().any(axis=1)
-    if bare.any():
-        row = int(np.flatnonzero(bare)[0])
-        files = "both files" if len(wanted) == len(MODALITIES) else f"its {wanted[0]} file"
-        raise UserError(f"{where}, row {row + 1}: status is ok but a media path is empty; name {files}.")
-    for name, further in manifest.labellings.items():
-        if f"{LABELLING}{name}" not in frame:
-            raise UserError(f"{where}: lacks {LABELLING}{name}, a labelling of its card; build the manifest again.")
-        _check_members(frame, f"{LABELLING}{name}", further, where)
+    refuse_rows(where, bare, lambda row: f"status is ok but a media path is empty; name {files}")
     for column in TIMELINE:
         if column in frame:
             _check_timeline(frame[column], column, set(classes), where)
@@ -181,24 +185,10 @@ def _are_seconds(span: Sequence[Any]) -> bool:
     return len(span) == 2 and all(isinstance(value, int) and 0 <= value <= SEGMENTS for value in span)
 
 
-def _check_ids(frame: pd.DataFrame, where: str) -> None:
-    empty = frame["id"].isna() | (frame["id"] == "")
-    if empty.any():
-        raise UserError(f"{where}, row {int(np.flatnonzero(empty)[0]) + 1}: the id is empty; name the clip.")
-    repeated = frame["id"].duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        name = frame["id"].iloc[row]
-        first = int(np.flatnonzero(frame["id"] == name)[0])
-        raise UserError(f"{where}, row {row + 1}: id {name!r} already stands in row {first + 1}; rename or remove one.")
-
-
-def _check_members(frame: pd.DataFrame, column: str, allowed: Sequence[str], where: str) -> None:
-    wrong = ~frame[column].isin(list(allowed))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
-        raise UserError(f"{where}, row {row + 1}: {column} {frame[column].iloc[row]!r} is unknown; use one of {shown}.")
+def _check_members(values: pd.Series, allowed: Sequence[str], where: str) -> None:
+    shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
+    wrong = ~values.isin(list(allowed))
+    refuse_rows(where, wrong, lambda row: f"{values.name} {values.iloc[row]!r} is unknown; use one of {shown}")
 
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:

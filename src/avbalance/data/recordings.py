@@ -12,7 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.grid import FPS, POINTED, POINTER, SLACK, Word
+from avbalance.data.grid import FPS, SLACK, Word
+from avbalance.data.media_files import unreadable
 from avbalance.errors import LostClip
 
 av.logging.set_level(av.logging.PANIC)
@@ -93,12 +94,8 @@ def decode_sound(path: Path, rate: int) -> NDArray[np.float32]:
 
 def _decoded(path: Path, *kinds: str) -> dict[str, list[Any]]:
     """Kind of track -> the decoded frames of the first one, at least one; raises LostClip where there are none."""
-    with path.open("rb") as handle:
-        head = handle.read(len(POINTER))
-    if not head:
-        raise LostClip("corrupt", f"{path.name}: the file is empty")
-    if head == POINTER:
-        raise LostClip("corrupt", f"{path.name}: {POINTED}")
+    if reason := unreadable(path):
+        raise LostClip("corrupt", f"{path.name}: {reason}")
     try:
         container = av.open(str(path))
     except (av.FFmpegError, ValueError) as error:

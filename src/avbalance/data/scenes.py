@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avbalance.data import SEGMENTS
 from avbalance.data.audioset import TASKS, random_parts
 
 SPLIT_OFFSETS = {"train": 0, "val": 10_000_000, "test": 20_000_000}
-SEGMENTS = 10  # of one second
 # Decisions, fixed before any method was compared. Shares of clips with one, two and three events: LLP has 1.6 labels a
 # training video, 1.8 a test video. Shares of the kinds of an event: two in five are not in both tracks at all, one in
 # five is in both at different times, so that no track tells the other's truth.

@@ -21,10 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from avbalance.data import SEGMENTS
 from avbalance.data.grid import VOCABULARY, Utterance, Word
 from avbalance.data.noise import Frames, Sound, add_blocks, in_noise, pink_noise, unit_power
 from avbalance.data.recordings import Excerpt, Recording, decode
-from avbalance.data.scenes import SEGMENTS, PlannedClip, intervals
+from avbalance.data.scenes import PlannedClip, intervals
 from avbalance.errors import LostClip, UserError
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def _shuffled(sentences: Sequence[Utterance], rng: np.random.Generator) -> tuple
 def make_clip(clip: SplicedClip, excerpt: Excerpt) -> tuple[Frames, Sound]:
     """Pictures (T, side, side, 3) and sound (n,) of a clip, at the SNRs of its scene.
 
-    SNR: of sound, power of a single word over that of pink noise; of pictures, as in `avbalance.data.degrade`. A take
+    SNR: of sound, power of a single word over that of pink noise; of pictures, as in `avbalance.data.noise`. A take
     whose recording cannot be used gives way to the next one; raises LostClip when there is none.
     """
     return _seen(clip, excerpt), _heard(clip, excerpt)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbalance.data.sources.common import IMAGE_SUFFIXES
+from avbalance.data.media_files import IMAGE_SUFFIXES
 from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, merged_labels, read_table, split_of
 from avbalance.errors import UserError
 

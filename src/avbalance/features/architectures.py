@@ -1,4 +1,4 @@
-"""Networks that torchvision lacks: VGGish for sound, and the "slow" 3-D ResNet-50 for clips of 8 frames.
+"""Networks that torchvision lacks: two for sound, VGGish and VGG-Sound's, and the "slow" 3-D ResNet-50 for 8 frames.
 
 Parameters are named as in the public checkpoints, so that those load. Imported when it is used: it needs torch.
 """
@@ -42,6 +42,18 @@ class _ChannelsLast(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+def vggsound_resnet18() -> nn.Module:
+    """ResNet-18 (Chen et al. 2020): spectrograms (N, 1, 257, T) -> scores of the 309 classes of VGG-Sound (N, 309).
+
+    torchvision's, with one channel in; the classes are in the order of their names, by code point.
+    """
+    from torchvision.models import resnet18
+
+    network: nn.Module = resnet18(weights=None, num_classes=309)
+    network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    return network
 
 
 def slow_r50() -> nn.Module:

@@ -1,4 +1,4 @@
-"""From a waveform to the stored spectrogram: STFT magnitude, log-mel or Kaldi filter bank.
+"""From a waveform to the stored spectrogram (STFT magnitude, log-mel, Kaldi filter bank), or what a network is shown.
 
 Every clip is transformed by itself in float32, so its values cannot depend on what else is in the job.
 """
@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 from avbalance.features.recipes import AudioRecipe
 
 Floats = NDArray[np.float32]
+
+# VGGish, as in its public TensorFlow release (tensorflow/models, research/audioset/vggish)
+_SOUND_RATE = 16_000
+_PATCH_FRAMES, _MEL_BANDS = 96, 64
+_WINDOW, _HOP, _FFT = 400, 160, 512  # 25 ms and 10 ms
+_RANGE_HZ = (125.0, 7500.0)
+_LOG_OFFSET = 0.01
 
 
 def spectrogram(waveform: Floats, rate: int, recipe: AudioRecipe) -> NDArray[np.float16]:
@@ -131,3 +138,45 @@ def kaldi_fbank(waveform: Floats, rate: int, recipe: AudioRecipe) -> Floats:
         frame_shift=10.0,
     ).numpy()[: recipe.frames]
     return np.pad(values, ((0, recipe.frames - len(values)), (0, 0)))
+
+
+# What pretrained networks are shown
+
+
+def log_mel_patches(waveform: Floats) -> Floats:
+    """VGGish's patches (seconds, 96, 64) of a mono waveform (seconds * 16000,) in [-1, 1]: log(mel magnitude + 0.01).
+
+    Each second is transformed by itself: 98 windows fit, the first 96 are kept (AVVP-ECCV20).
+    """
+    per_second = np.clip(waveform, -1.0, 1.0).reshape(-1, _SOUND_RATE)
+    frames = np.lib.stride_tricks.sliding_window_view(per_second, _WINDOW, axis=1)[:, ::_HOP][:, :_PATCH_FRAMES]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
+    magnitude = np.abs(np.fft.rfft(frames * hann, n=_FFT, axis=-1))
+    return np.log(magnitude @ _mel_weights() + _LOG_OFFSET).astype(np.float32)
+
+
+@functools.cache
+def _mel_weights() -> NDArray[np.float64]:
+    """Triangles (257, 64) of height 1, straight in mel (1127 ln(1 + f / 700)), not in Hz; the constant bin counts 0."""
+    mel = 1127 * np.log1p(np.arange(_FFT // 2 + 1) * _SOUND_RATE / _FFT / 700)[:, None]
+    lowest, highest = (1127 * np.log1p(hertz / 700) for hertz in _RANGE_HZ)
+    edges = np.linspace(lowest, highest, _MEL_BANDS + 2)
+    rising = (mel - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - mel) / np.diff(edges)[1:]
+    weights = np.maximum(0.0, np.minimum(rising, falling))
+    weights[0] = 0.0
+    return weights
+
+
+def vggsound_spectrogram(waveform: Floats) -> Floats:
+    """(257, 1004), of mean 0 and deviation 1, of a mono waveform (n,) at 16 kHz, which is repeated until 10 s.
+
+    As the data loader of hche11/VGGSound makes it: log(power density + 1e-7) with the defaults of scipy (Tukey window,
+    each window less its mean). Of less than 1 s, which the loader leaves shorter, more copies are made (decision).
+    """
+    from scipy.signal import spectrogram
+
+    fitted = np.clip(np.resize(waveform, 10 * _SOUND_RATE).astype(np.float64), -1.0, 1.0)
+    _, _, power = spectrogram(fitted, _SOUND_RATE, nperseg=512, noverlap=353)
+    logarithm = np.log(power + 1e-7)
+    return ((logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)).astype(np.float32)

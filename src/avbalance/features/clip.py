@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from avbalance.features.recipes import (
     HeardRecipe,
     SeenRecipe,
     SegmentRecipe,
+    SoundVectorRecipe,
     VisualRecipe,
 )
 
@@ -81,44 +82,48 @@ def extract_clip(
     shared = job.audio if audio and visual and job.audio == job.visual else None
     if shared is not None and not (holds_pictures(shared) or is_released(shared)):
         sound, pictures = decode_file(shared, audio, visual, _keeper(visual))
-    heard = None if audio is None or job.audio is None else _hear(job.audio, audio, sound)
-    seen = None if visual is None or job.visual is None else _see(job.visual, visual, pictures)
+    heard = None if audio is None or job.audio is None else _or_lost(_hear, job.audio, audio, sound)
+    seen = None if visual is None or job.visual is None else _or_lost(_see, job.visual, visual, pictures)
     return heard, seen
 
 
-def _hear(path: Path, recipe: HeardRecipe, sound: Sound | None) -> Feature:
-    """The audio feature of a file, of which `sound` may have been decoded already."""
+def _or_lost(make: Callable[..., Feature], *given: Any) -> Feature:
     try:
-        if is_released(path):
-            return _released(path, recipe)
-        if is_pickled(path):
-            return _pickled(path, recipe)
+        return make(*given)
     except LostClip as error:
         return Feature(None, error.status, error.reason)
+
+
+def _hear(path: Path, recipe: HeardRecipe, sound: Sound | None) -> Feature:
+    """The audio feature of a file, of which `sound` may have been decoded already; raises LostClip where useless."""
+    if is_released(path):
+        return _released(path, recipe)
+    if is_pickled(path):
+        return _pickled(path, recipe)
     if sound is None:
         sound, _ = decode_file(path, recipe, None)
         assert sound is not None
     if sound.status not in USABLE:
-        return Feature(None, sound.status, sound.reason)
+        raise LostClip(sound.status, sound.reason)
     if isinstance(recipe, SegmentRecipe):
         array, covered = _sound_segments(sound, recipe)
         status, reason = _partial(covered, recipe) if sound.status == "ok" else (sound.status, sound.reason)
         return Feature(array, status, reason, covered, duration=sound.duration)
+    if isinstance(recipe, SoundVectorRecipe):
+        array = _checked(networks.sound_vector(sound.waveform), recipe)
+        return Feature(array, sound.status, sound.reason, duration=sound.duration)
     array = spectrogram(sound.waveform, sound.rate, recipe)
     return Feature(array, sound.status, sound.reason, recipe.frames, duration=sound.duration)
 
 
 def _see(path: Path, recipe: SeenRecipe, pictures: Pictures | None) -> Feature:
-    """The visual feature of a file, of which `pictures` may have been decoded already."""
+    """The visual feature of a file, of which `pictures` may have been decoded already; raises LostClip as `_hear`."""
     if is_released(path):
-        try:
-            return _released(path, recipe)
-        except LostClip as error:
-            return Feature(None, error.status, error.reason)
+        return _released(path, recipe)
     if pictures is None:
         pictures = _pictures(path, recipe)
     if pictures.status not in USABLE:
-        return Feature(None, pictures.status, pictures.reason)
+        raise LostClip(pictures.status, pictures.reason)
     array: NDArray[Any]
     if isinstance(recipe, SegmentRecipe):
         array, kept = _picture_segments(pictures, recipe)
@@ -176,11 +181,8 @@ def _pickled(path: Path, recipe: HeardRecipe) -> Feature:
 
 def frame_block(images: Sequence[Image], recipe: VisualRecipe) -> NDArray[np.uint8]:
     """RGB images, at least one -> array of the recipe's shape; unused rows repeat the last image."""
-    block = np.empty((recipe.max_frames, recipe.size, recipe.size, 3), np.uint8)
-    kept = images[: recipe.max_frames]
-    for position, image in enumerate(kept):
-        block[position] = shrink(image, recipe.size)
-    block[len(kept) :] = block[len(kept) - 1]
+    kept = [shrink(image, recipe.size) for image in images[: recipe.max_frames]]
+    block = np.stack([*kept, *kept[-1:] * (recipe.max_frames - len(kept))])
     return _grey_channels(block) if recipe.grey else block
 
 
@@ -203,11 +205,9 @@ def _keeper(recipe: SeenRecipe | None) -> Keep | None:
     """What is held of each image until the clip is encoded; None: the image itself."""
     if recipe is None or isinstance(recipe, VisualRecipe):
         return None
-    return networks.picture_keeper(recipe.encoder) if recipe.encoder in networks.ENCODERS else _small
-
-
-def _small(image: Image) -> NDArray[np.uint8]:
-    return shrink(image, SIDE)
+    if recipe.encoder in networks.ENCODERS:
+        return networks.picture_keeper(recipe.encoder)
+    return lambda image: shrink(image, SIDE)
 
 
 def _sound_segments(sound: Sound, recipe: SegmentRecipe) -> tuple[Halves, int]:
@@ -249,9 +249,8 @@ def _encode_pictures(images: list[Any], times: NDArray[np.float32], recipe: Segm
 
 
 def _segments_are_black(pictures: Pictures, recipe: SegmentRecipe) -> bool:
-    if recipe.encoder == "res152-r2plus1d":  # whose images are pairs: a crop and the squeezed image
-        return is_black(np.stack([small for _, small in pictures.images]))
-    return is_black(np.stack(pictures.images))
+    pairs = recipe.encoder == "res152-r2plus1d"  # of a crop and the squeezed image
+    return is_black(np.stack([image[1] for image in pictures.images] if pairs else pictures.images))
 
 
 def _covered(duration: float, recipe: SegmentRecipe) -> int:
@@ -265,7 +264,7 @@ def _repeated(array: Halves, with_media: NDArray[np.bool_], recipe: SegmentRecip
     return _checked(array, recipe)[source]
 
 
-def _checked(array: Halves, recipe: SegmentRecipe | ClipVectorRecipe) -> Halves:
+def _checked(array: Halves, recipe: SegmentRecipe | ClipVectorRecipe | SoundVectorRecipe) -> Halves:
     """The array, unless an encoder made another shape or values that are none of float16, which is a defect."""
     if array.shape != recipe.shape or array.dtype != np.float16:
         raise ValueError(f"encoder {recipe.encoder} made {array.dtype} {array.shape}, not float16 {recipe.shape}")

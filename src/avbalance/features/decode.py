@@ -19,6 +19,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from avbalance.data.media_files import unreadable
 from avbalance.errors import UserError
 from avbalance.features.recipes import ClipVectorRecipe, HeardRecipe, SeenRecipe, SegmentRecipe, VisualRecipe
 
@@ -91,19 +92,6 @@ def decode_file(
             lost = f"cannot be opened as a media file ({_message(error)})"
     status = "corrupt" if path.exists() else "missing"
     return Sound(status, lost) if sound else None, Pictures(status, lost) if pictures else None
-
-
-def unreadable(path: Path) -> str:
-    """Why a file cannot hold media at all, told from its size and first bytes; empty text when it may."""
-    if not path.is_file():
-        return "there is no such file"
-    with path.open("rb") as handle:
-        head = handle.read(64)
-    if not head:
-        return "the file is empty"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer stands in place of the file; fetch the real one with git lfs pull"
-    return ""
 
 
 def _packets(path: Path) -> int:

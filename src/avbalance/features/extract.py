@@ -36,6 +36,7 @@ from avbalance.features.recipes import (
     ClipVectorRecipe,
     Recipe,
     SegmentRecipe,
+    SoundVectorRecipe,
     VisualRecipe,
     chosen_recipes,
 )
@@ -190,7 +191,7 @@ def encoders_to_run(jobs: Sequence[ClipJob], recipes: Mapping[str, Recipe]) -> l
     for modality, recipe in sorted(recipes.items()):
         paths = (getattr(job, modality) for job in jobs)
         medium = next((path for path in paths if path is not None and not is_released(path)), None)
-        if medium is None or not isinstance(recipe, SegmentRecipe | ClipVectorRecipe):
+        if medium is None or not isinstance(recipe, SegmentRecipe | ClipVectorRecipe | SoundVectorRecipe):
             continue
         if recipe.encoder == RELEASED_ONLY:
             raise UserError(f"{medium}: {recipe.name} is read from released features alone; use seconds10-vggish.")
@@ -278,7 +279,7 @@ class Extraction:
             return
         audio, visual = recipes.get("audio"), recipes.get("visual")
         assert not isinstance(audio, VisualRecipe | ClipVectorRecipe)
-        assert not isinstance(visual, AudioRecipe)
+        assert not isinstance(visual, AudioRecipe | SoundVectorRecipe)
         if "weights" in self.request.facts:
             timeout_s = max(timeout_s, networks.TIMEOUT_S)
         started = spoken = time.monotonic()

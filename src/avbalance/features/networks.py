@@ -1,9 +1,9 @@
-"""Pretrained networks as encoders: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 of whole clips.
+"""Pretrained networks: VGGish, ResNet-152 with R(2+1)D-18 and VGG-19 of segments, ResNet-50 and -18 of whole clips.
 
 Preprocessing of segments is that of the features released with LLP (YapengTian/AVVP-ECCV20) and AVE
-(YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained; VGGish's constants are those of the
-public TensorFlow release (tensorflow/models, research/audioset/vggish). The weights are files. A GPU is used where
-there is one; its values may differ from the processor's in the last bits of a float16. Loads torch when it is used.
+(YapengTian/AVE-ECCV18), that of clips the one with which the weights were trained. The weights are files. A GPU is used
+where there is one; its values may differ from the processor's in the last bits of a float16. Loads torch when it is
+used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbalance.errors import UserError
+from avbalance.features.audio import log_mel_patches, vggsound_spectrogram
 from avbalance.features.decode import Keep, shrink
 from avbalance.features.recipes import SegmentRecipe
 from flowkeeper.files import sha256_file
@@ -33,6 +34,7 @@ FOLDER_VARIABLE = "AVBALANCE_WEIGHTS"
 _DEFAULT_FOLDER = "downloads/weights"
 _TORCHVISION = "https://download.pytorch.org/models/{}, where torchvision publishes it"
 _PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{}, where PyTorchVideo publishes it"
+_VGGSOUND = "http://www.robots.ox.ac.uk/~vgg/data/vggsound/models/{}, where the authors of VGG-Sound publish it"
 _TORCHVGGISH = "the releases of the repository harritaylor/torchvggish (v0.1)"
 # Network -> the file of its weights, by the name that it is published under, and where it is published
 _WEIGHTS = {
@@ -42,6 +44,7 @@ _WEIGHTS = {
     "vgg19": ("vgg19-dcbb9e9d.pth", _TORCHVISION),
     "slow_r50": ("SLOW_8x8_R50.pyth", _PYTORCHVIDEO),
     "resnet50": ("resnet50-0676ba61.pth", _TORCHVISION),
+    "vggsound": ("H.pth.tar", _VGGSOUND),
 }
 _RANDOM = "random-resnet50"  # drawn from a seed
 # Encoder of a recipe -> the networks that it runs
@@ -52,6 +55,7 @@ ENCODERS = {
     "k400r50": ("slow_r50",),
     "imagenetr50": ("resnet50",),
     "randomr50": (_RANDOM,),
+    "vggsoundr18": ("vggsound",),
 }
 LIBRARIES = ("torch", "torchvision")
 TIMEOUT_S = 900.0  # per clip: ResNet-152 and R(2+1)D-18 take a minute on a core that they have for themselves
@@ -65,12 +69,6 @@ _BATCH = 16
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _SLOW = ((0.45,) * 3, (0.225,) * 3)  # PyTorchVideo
 _KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
-
-_SOUND_RATE = 16_000
-_PATCH_FRAMES, _MEL_BANDS = 96, 64
-_WINDOW, _HOP, _FFT = 400, 160, 512  # 25 ms and 10 ms
-_RANGE_HZ = (125.0, 7500.0)
-_LOG_OFFSET = 0.01
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -141,29 +139,9 @@ def vggish_segments(waveform: Floats) -> Halves:
     return _run("vggish", [log_mel_patches(waveform)[:, None]]).astype(np.float16)
 
 
-def log_mel_patches(waveform: Floats) -> Floats:
-    """VGGish's patches (seconds, 96, 64) of a mono waveform (seconds * 16000,) in [-1, 1]: log(mel magnitude + 0.01).
-
-    Each second is transformed by itself: 98 windows fit, the first 96 are kept (AVVP-ECCV20).
-    """
-    per_second = np.clip(waveform, -1.0, 1.0).reshape(-1, _SOUND_RATE)
-    frames = np.lib.stride_tricks.sliding_window_view(per_second, _WINDOW, axis=1)[:, ::_HOP][:, :_PATCH_FRAMES]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
-    magnitude = np.abs(np.fft.rfft(frames * hann, n=_FFT, axis=-1))
-    return np.log(magnitude @ _mel_weights() + _LOG_OFFSET).astype(np.float32)
-
-
-@functools.cache
-def _mel_weights() -> NDArray[np.float64]:
-    """Triangles (257, 64) of height 1, straight in mel (1127 ln(1 + f / 700)), not in Hz; the constant bin counts 0."""
-    mel = 1127 * np.log1p(np.arange(_FFT // 2 + 1) * _SOUND_RATE / _FFT / 700)[:, None]
-    lowest, highest = (1127 * np.log1p(hertz / 700) for hertz in _RANGE_HZ)
-    edges = np.linspace(lowest, highest, _MEL_BANDS + 2)
-    rising = (mel - edges[:-2]) / np.diff(edges)[:-1]
-    falling = (edges[2:] - mel) / np.diff(edges)[1:]
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
-    return weights
+def sound_vector(waveform: Floats) -> Halves:
+    """Scores of the 309 classes of VGG-Sound (309,), before the softmax, of a mono waveform (n,) at 16 kHz."""
+    return _run("vggsound", [vggsound_spectrogram(waveform)[None, None]])[0].astype(np.float16)
 
 
 def picture_segments(images: list[Any], times: Floats, recipe: SegmentRecipe) -> Halves:
@@ -248,7 +226,7 @@ def _loaded(name: str) -> tuple[nn.Module, torch.device]:
     if name in _WEIGHTS:
         _load(network, _weights_file(_WEIGHTS[name][0]))
     # The features are what goes into torchvision's classifiers.
-    if hasattr(network, "fc"):
+    if hasattr(network, "fc") and name != "vggsound":
         network.fc = torch.nn.Identity()
     if hasattr(network, "classifier"):
         network = network.get_submodule("features")
@@ -276,18 +254,25 @@ def architecture(name: str) -> nn.Module:
 
     from avbalance.features import architectures
 
-    own = {"vggish": architectures.vggish, "slow_r50": architectures.slow_r50}
+    own = {
+        "vggish": architectures.vggish,
+        "slow_r50": architectures.slow_r50,
+        "vggsound": architectures.vggsound_resnet18,
+    }
     network: nn.Module = own[name]() if name in own else get_model(name, weights=None)
     return network
 
 
 def _load(network: nn.Module, path: Path) -> None:
-    """Fill a network with the parameters in a file, where a checkpoint may hold them as its `model_state`."""
+    """Fill a network with the parameters in a file, where a checkpoint may hold them beside other things."""
     import torch
+    from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(content.get("model_state", content))
+        parameters = content.get("model_state", content.get("model_state_dict", content))
+        consume_prefix_in_state_dict_if_present(parameters, "audnet.")  # of VGG-Sound's checkpoint
+        network.load_state_dict(parameters)
     except (OSError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError, EOFError) as error:
         cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # torch lists all parameters, one a line
         raise UserError(f"{path}: not the weights of this network ({cause}); take the file again.") from error

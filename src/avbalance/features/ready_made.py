@@ -25,11 +25,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.sources.common import IMAGE_SUFFIXES
+from avbalance.data.media_files import IMAGE_SUFFIXES, images_in, unreadable
 from avbalance.data.tfrecords import embedded_clip, read_record
 from avbalance.errors import LostClip, UserError
 from avbalance.features.audio import log_of_magnitude
-from avbalance.features.decode import Pictures, distinct_frames, unreadable
+from avbalance.features.decode import Pictures, distinct_frames
 from avbalance.features.recipes import AudioRecipe, ClipVectorRecipe, Recipe, SeenRecipe, SegmentRecipe
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _chosen(available: int, recipe: SeenRecipe) -> Sequence[int]:
 
 
 def _images_in(folder: Path, recipe: SeenRecipe) -> list[Image]:
-    names = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)
+    names = images_in(folder)
     return [_load_image(io.BytesIO(names[number].read_bytes())) for number in _chosen(len(names), recipe)]
 
 

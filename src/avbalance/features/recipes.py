@@ -133,19 +133,11 @@ class SegmentRecipe(_Named):
 
 
 @dataclass(frozen=True)
-class ClipVectorRecipe(_Named):
-    """One vector for a whole clip: float16 of shape (width,), of `frames` frames at even distances.
-
-    encoder: what makes the vector of the frames (see `avbalance.features.clip`); features of different encoders
-    have stores of different names and cards. Of a clip with fewer frames the last one is repeated.
-    """
+class _VectorRecipe(_Named):
+    """One vector for a whole clip: float16 of shape (width,). encoder: what makes it, see avbalance.features.clip."""
 
     encoder: str
     width: int
-    frames: int = 8
-
-    modality: ClassVar[str] = "visual"
-    min_frames: ClassVar[int] = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -153,9 +145,32 @@ class ClipVectorRecipe(_Named):
         return (self.width,)
 
 
-HeardRecipe = AudioRecipe | SegmentRecipe
+@dataclass(frozen=True)
+class ClipVectorRecipe(_VectorRecipe):
+    """A vector of `frames` frames at even distances; of a clip with fewer frames the last one is repeated.
+
+    Features of different encoders have stores of different names and cards.
+    """
+
+    frames: int = 8
+
+    modality: ClassVar[str] = "visual"
+    min_frames: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class SoundVectorRecipe(_VectorRecipe):
+    """A vector of the sound, by a pretrained network."""
+
+    rate: int = 16_000
+    seconds: float = 10.0
+
+    modality: ClassVar[str] = "audio"
+
+
+HeardRecipe = AudioRecipe | SegmentRecipe | SoundVectorRecipe
 SeenRecipe = VisualRecipe | SegmentRecipe | ClipVectorRecipe
-Recipe = AudioRecipe | VisualRecipe | SegmentRecipe | ClipVectorRecipe
+Recipe = HeardRecipe | SeenRecipe
 
 
 _AUDIO = (
@@ -246,6 +261,7 @@ _CLIP_VISUAL = (
     ClipVectorRecipe("uniform8-randomr50", "randomr50", 2048),
     ClipVectorRecipe("uniform8-grey2048", "grey", 2048),  # ours, for mouths: 8 frames of 16 x 16 pixels
 )
+_CLIP_AUDIO = (SoundVectorRecipe("clip10-vggsoundr18", "vggsoundr18", 309),)  # 309: the classes of VGG-Sound
 _RATE = 16_000  # Hz, of the small spectrograms
 _LOGMEL = re.compile(r"logmel(\d+)x(\d+)-(\d+(?:\.\d+)?)s")
 _LOGMEL_FFT, _MAX_BINS = 512, 128
@@ -275,7 +291,7 @@ def get_audio_recipe(name: str) -> HeardRecipe:
     logmel<bins>x<frames>-<seconds>s and decibel64-<seconds>s.
     Raises UserError for an unknown name, listing what exists, and for sizes that cannot be had.
     """
-    known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO)}
+    known: dict[str, HeardRecipe] = {recipe.name: recipe for recipe in (*_AUDIO, *_SEGMENT_AUDIO, *_CLIP_AUDIO)}
     if name in known:
         return known[name]
     if match := _DECIBEL.fullmatch(name):

@@ -8,9 +8,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from avbalance.data.sources import read_source
 from avbalance.plan.config import load_dataset
 from avbalance.plan.digest import DIGEST_CACHE, code_digest
-from avbalance.plan.entries import members, source_entries, source_module
+from avbalance.plan.entries import source_entries
 from avbalance.plan.sheet import Row
 from flowkeeper.files import canonical_json
 
@@ -86,7 +87,7 @@ class DataPlan:
         for name in wanted:  # grows while it is gone through
             if name not in specs:
                 specs[name] = load_dataset(self.root, self.config, name)
-                wanted += members(specs[name])
+                wanted += read_source(specs[name]).members()
         return specs
 
     def manifest(self, dataset: str) -> str:
@@ -104,10 +105,9 @@ class DataPlan:
         Without a manifest those that exist now: a missing one is the preflight's matter. A manifest that came from
         elsewhere needs none of them: an input that nobody has makes Snakemake take the manifest as it is.
         """
-        spec = self.datasets[dataset]
-        files: list[str] = source_module(spec["kind"]).inputs(spec)
-        there = [path for path in files if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
-        return [*there, *map(self.manifest, members(spec))]
+        source = read_source(self.datasets[dataset])
+        there = [path for path in source.inputs() if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
+        return [*there, *map(self.manifest, source.members())]
 
     def dataset_spec(self, dataset: str) -> str:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
@@ -115,7 +115,7 @@ class DataPlan:
     def preflight(self) -> list[str]:
         """One sentence per real data set that cannot be read yet; nothing for data sets that are already built."""
         absent = [name for name in self.datasets if not Path(self.manifest(name)).exists()]
-        told = {name: source_module(self.datasets[name]["kind"]).preflight(self.datasets[name]) for name in absent}
+        told = {name: read_source(self.datasets[name]).missing() for name in absent}
         return [f"{name}: {sentence}" for name, sentence in told.items() if sentence]
 
     @cached_property

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from avbalance.data import DEFAULT_TASK
-from avbalance.errors import UserError
 
 TRAINING = "avbalance.training.cell"
 BUILDER = ("avbalance.balancing.build", "avbalance.methods.unimodal", "avbalance.models.unimodal_net")
@@ -33,31 +30,7 @@ def combining_entries(method: str) -> list[str]:
     return ["avbalance.evaluation.combine", f"avbalance.methods.{module_name(method)}"]
 
 
-def members(spec: Mapping[str, Any]) -> list[str]:
-    """The data sets that a data set is built from: none, unless its source says which."""
-    tell: Callable[[Mapping[str, Any]], list[str]] = getattr(source_module(spec["kind"]), "datasets", lambda spec: [])
-    return tell(spec)
-
-
 def source_entries(kind: str) -> tuple[str, ...]:
     """Modules behind a manifest: the step, and the source of its kind."""
     source = f"avbalance.data.sources.{module_name(kind)}"
     return (*BUILDER, source) if kind == "built" else ("avbalance.data.build", source)
-
-
-def source_text(kind: str) -> str:
-    """What the module of a kind of data sets says of it, its published source among other things."""
-    return str(source_module(kind).__doc__)
-
-
-def source_module(kind: str) -> Any:
-    """The module of a kind of data set; raises UserError when there is none."""
-    name = f"avbalance.data.sources.{module_name(kind)}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UserError(
-            f"config/datasets: no data set kind {kind!r}; kinds are modules of avbalance.data.sources."
-        ) from error

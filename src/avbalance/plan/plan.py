@@ -10,9 +10,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from avbalance.data.sources import read_source
 from avbalance.errors import UserError
 from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper, load_yaml
-from avbalance.plan.entries import source_module
 from avbalance.plan.reports import Reports
 from avbalance.plan.sheet import rows_of_paper
 from avbalance.plan.trees import merge
@@ -124,4 +124,4 @@ def _absent_list(root: Path, config: dict[str, Any], name: str) -> str | None:
     if Path(f"data/{name}/manifest.parquet").exists():
         return None
     spec = load_dataset(root, config, name)
-    return next((path for path in source_module(spec["kind"]).inputs(spec) if not Path(path).is_file()), None)
+    return next((path for path in read_source(spec).inputs() if not Path(path).is_file()), None)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from avbalance.data.sources import source_text
 from avbalance.kinds import module_of
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.data import recipes_of
-from avbalance.plan.entries import source_text
 from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
 from flowkeeper.files import canonical_json

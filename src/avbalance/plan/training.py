@@ -7,10 +7,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from avbalance.data.sources import read_source
 from avbalance.errors import UserError
 from avbalance.plan.cells import RunCell, SeededRun, combinations, training_rules
 from avbalance.plan.data import MODALITIES, DataPlan, recipes_of
-from avbalance.plan.entries import combining_entries, members, training_entries
+from avbalance.plan.entries import combining_entries, training_entries
 from avbalance.plan.trees import plain
 from flowkeeper.files import canonical_json
 
@@ -75,7 +76,7 @@ class TrainingPlan(DataPlan):
     def data_priority(self, dataset: str) -> int:
         """Priority of a data set's own jobs: above all training, the most used first, by itself or in a built one."""
         jobs = [cell.row.dataset for cell in self.cells for _ in cell.jobs]
-        built = [name for name, spec in self.datasets.items() if dataset in members(spec)]
+        built = [name for name, spec in self.datasets.items() if dataset in read_source(spec).members()]
         return len(jobs) + sum(map(jobs.count, (dataset, *built)))
 
     def training_code(self, cell: RunCell) -> str:

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from avbalance.plan.entries import module_name, source_text
+from avbalance.data.sources import source_text
+from avbalance.plan.entries import module_name
 from avbalance.plan.plan import Plan
 from avbalance.provenance.run_record import code_state
 from avbalance.reporting.bibliography import Bibliography, Work

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from avbalance.data import DEFAULT_TASK
 from avbalance.declared import Declared, Share, Size, TwoNumbers, refusal
 from avbalance.errors import UserError
-from avbalance.features.recipes import VisualRecipe, get_audio_recipe, get_visual_recipe
+from avbalance.features.recipes import SoundVectorRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
 from avbalance.training.transforms import FrameOptions
 
 FRAMES = ("frames", "crop", "crop_scale", "crop_ratio", "flip", "same_crop")
@@ -62,7 +62,9 @@ class DataSettings(Declared):
     """whether all frames of a clip are cut alike"""
 
     @model_validator(mode="after")
-    def _frames_where_kept(self) -> Self:
+    def _recipes_of_inputs(self) -> Self:
+        if self.audio_recipe is not None and isinstance(get_audio_recipe(self.audio_recipe), SoundVectorRecipe):
+            raise refusal(f"audio_recipe {self.audio_recipe} is a network's judgement, for scorers; train on another")
         if self.visual_recipe is not None and isinstance(get_visual_recipe(self.visual_recipe), VisualRecipe):
             absent = [name for name in FRAMES if getattr(self, name) is None]
             if absent:

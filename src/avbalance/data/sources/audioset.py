@@ -7,33 +7,21 @@ The subset, its two labellings and its parts are those of the paper modality-rel
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
-from avbalance.data.sources.annotated import tell_oddities
-from avbalance.data.sources.common import (
-    absent_list,
-    absent_media,
-    card_for,
-    files_below,
-    index_youtube_clips,
-    media_root_entry,
-    missing_columns,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    video_columns,
-)
-from avbalance.data.sources.options import FeatureOrMediaOptions
+from avbalance.data.annotations import tell_oddities
+from avbalance.data.audioset import TASKS, Segment, half_and_half, outdoor_clips, random_parts, read_class_names
+from avbalance.data.media_files import files_below
+from avbalance.data.sources.base import FeatureOrMediaSource, Listing, Row
+from avbalance.data.sources.common import ClipIndex, index_youtube_clips, missing_columns, video_columns
+from avbalance.data.tfrecords import embedded_clip, read_records
 from avbalance.declared import Count, Once
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    from avbalance.data.audioset import Segment
-    from avbalance.data.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +35,12 @@ FOLDERS: dict[SegmentList, str] = {
 NAMES = "class_labels_indices.csv"
 
 
-class AudioSetOptions(FeatureOrMediaOptions):
+class AudioSetOptions(FeatureOrMediaSource):
     """Options of kind audioset; features_root holds bal_train, unbal_train and eval with released embeddings."""
+
+    LISTS_FROM = "research.google.com/audioset (Download)"
+    FEATURES_FROM = f"unpack features.tar.gz of {LISTS_FROM} into it"
+    MEDIA_FROM = "cut the clips out of the YouTube videos into it, named <YouTube id>_<start second>.mp4"
 
     lists: Annotated[Once[SegmentList], Field(min_length=1)] = Field(default=list(FOLDERS))
     """the segment lists that are used; decision: all three, since the paper makes parts of its own"""
@@ -57,133 +49,88 @@ class AudioSetOptions(FeatureOrMediaOptions):
     speech_descendants: bool = False
     """whether kinds of speech count as speech, too"""
 
-    @property
-    def record_folders(self) -> list[Path]:
-        """Folders of the released records of the lists."""
-        return [self.folder / FOLDERS[name] for name in self.lists]
+    def list_files(self) -> Sequence[Path]:
+        return [Path(self.lists_dir) / name for name in (*self.lists, NAMES)]
+
+    def folders(self) -> Sequence[Path]:
+        """That of the clips, or those of the released records of the lists."""
+        return [self.folder] if self.root == "media_root" else [self.folder / FOLDERS[name] for name in self.lists]
+
+    def media_from(self, folder: Path | None = None) -> str:
+        if folder is None or self.root == "media_root":
+            return super().media_from(folder)
+        return f"unpack features.tar.gz of {self.LISTS_FROM} so that it exists, take its list out of the option lists"
+
+    def listing(self) -> Listing:
+        """As many urban as rural clips, in parts of 70, 20 and 10 %, with the labelling speech besides.
+
+        The clips are drawn from those with a file or record, as the paper drops the others before it makes parts;
+        without any (allow_missing) from all that are listed. The card's left_out counts listed outdoor clips that are
+        not in the manifest: both labels, missing, surplus (of the more frequent label); its records, where embeddings
+        are used, all that were read. Raises UserError also for damaged records, and when a label has no clip.
+        """
+        heard = self.root == "features_root"
+        index = self._records() if heard else index_youtube_clips(self.folder)
+        listed, left_out = self._outdoor(index)
+        self.refuse_if_nothing_found(listed)
+        rows = [row for row in listed if "status" not in row] or listed
+        left_out["missing"] = len(listed) - len(rows)
+        chosen = self._balanced(rows)
+        left_out["surplus"] = len(rows) - len(chosen)
+        told = "%s: %d of %d listed outdoor clips are used; left out: %s"
+        log.info(told, self.folder, len(chosen), len(listed), left_out)
+        card: dict[str, Any] = {"labellings": {"speech": list(TASKS["speech"])}, "left_out": left_out}
+        if heard:
+            card |= {"modalities": ["audio"], "records": len(index)}
+        return Listing(chosen, TASKS["urban_rural"], self.lists_dir, card)
+
+    def _records(self) -> ClipIndex:
+        """Where the record of each clip is: `<file>#<offset>`, the file relative to features_root."""
+        index: dict[tuple[str, int], str] = {}
+        paths = [folder / name for folder in self.folders() for name in files_below(folder, (".tfrecord",))]
+        for path in paths:
+            for offset, data in read_records(path):
+                clip = embedded_clip(data, f"{path}, byte {offset}")
+                index[clip.video, int(clip.start)] = f"{path.relative_to(self.folder)}#{offset}"
+        log.info("%s: %d clips in %d files", self.folder, len(index), len(paths))
+        return index
+
+    def _outdoor(self, index: ClipIndex) -> tuple[list[Row], dict[str, int]]:
+        """A row without its part for every listed clip with one outdoor label; how many clips have both."""
+        lists = Path(self.lists_dir)
+        read_class_names(lists / NAMES)
+        clips = outdoor_clips([lists / name for name in self.lists], self.speech_descendants)
+        if not clips.ids:
+            raise UserError(
+                f"{lists}: none of the clips in {', '.join(self.lists)} has one outdoor label; take the lists again "
+                f"from {self.LISTS_FROM}."
+            )
+        rows = []
+        for position, (clip, segment) in enumerate(zip(clips.ids, clips.segments, strict=True)):
+            labels = {task: names[clips.labels[task][position]] for task, names in TASKS.items()}
+            labelled = {"label": labels["urban_rural"], "label_speech": labels["speech"]}
+            rows.append({"id": clip, "group": segment.video, **labelled, **self._files(segment, index)})
+        return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
+
+    def _files(self, segment: Segment, index: ClipIndex) -> Row:
+        found = index.get((segment.video, int(segment.start)))
+        if self.root == "media_root":
+            return video_columns(found, self, f"{segment.id}[_<end>] (mp4, mkv, webm)")
+        return {"audio": found} if found else missing_columns(f"no record of {segment.id}")
+
+    def _balanced(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that are kept, as many of either label, each with its part; in the order of their ids."""
+        names = TASKS["urban_rural"]
+        labels = np.array([names.index(row["label"]) for row in rows], dtype=np.int64)
+        absent = [name for label, name in enumerate(names) if not (labels == label).any()]
+        if absent:
+            raise UserError(
+                f"{self.folder}: not one of the {len(rows)} clips is {absent[0]}; get clips of both labels."
+            )
+        generator = np.random.default_rng(self.seed)
+        kept = [rows[position] for position in half_and_half(labels, generator)]
+        parts = random_parts([row["id"] for row in kept], generator)
+        return [{**row, "split": str(part)} for row, part in zip(kept, parts, strict=True)]
 
 
 OPTIONS = AudioSetOptions
-_PAGE = "research.google.com/audioset (Download)"
-MEDIA_SOURCES = {
-    "features_root": f"unpack features.tar.gz of {_PAGE} into it",
-    "media_root": "cut the clips out of the YouTube videos into it, named <YouTube id>_<start second>.mp4",
-}
-_RECORDS = (".tfrecord",)
-
-Index = Mapping[tuple[str, int], str]  # (YouTube id, start second) -> path of the clip's file
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    told = absent_list(inputs(spec), _PAGE)
-    if told or options.root == "media_root":
-        return told or absent_media(options.folder, MEDIA_SOURCES["media_root"], options)
-    absent = [folder for folder in options.record_folders if not folder.is_dir()]
-    if not absent or options.allow_missing:
-        return None
-    return (
-        f"{absent[0]}: no such folder; unpack features.tar.gz of {_PAGE} so that it exists, take its list out of the "
-        "option lists, or set the option allow_missing to plan without it."
-    )
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips and name their labels."""
-    options = read_options(OPTIONS, spec)
-    return [str(Path(options.lists_dir) / name) for name in (*options.lists, NAMES)]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """As many urban as rural clips, in parts of 70, 20 and 10 %, with the labelling speech besides.
-
-    The clips are drawn from those with a file or record, as the paper drops the others before it makes parts; without
-    any (allow_missing) from all that are listed. The card's left_out counts listed outdoor clips that are not in the
-    manifest: both labels, missing, surplus (of the more frequent label); its records, where embeddings are used, all
-    that were read. Raises UserError for malformed lists and damaged records, and when a label has no clip.
-    """
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    folder, heard = options.folder, options.root == "features_root"
-    index = _index_records(options) if heard else index_youtube_clips(folder)
-    rows, left_out = _listed(options, index)
-    refuse_if_nothing_found(rows, folder, options, options.root)
-    listed = len(rows)
-    rows = [row for row in rows if "status" not in row] or rows
-    left_out["missing"] = listed - len(rows)
-    chosen = _balanced(rows, options.seed, folder)
-    left_out["surplus"] = len(rows) - len(chosen)
-    log.info("%s: %d of %d listed outdoor clips are used; left out: %s", folder, len(chosen), listed, left_out)
-    card = card_for(name, spec, _tasks()["urban_rural"], media_root_entry(options.folder_as_given, out_dir))
-    card.update(labellings={"speech": list(_tasks()["speech"])}, left_out=left_out)
-    if heard:
-        card.update(modalities=["audio"], records=len(index))
-    return make_manifest(chosen, card, options.lists_dir)
-
-
-def _tasks() -> Mapping[str, tuple[str, str]]:
-    from avbalance.data.audioset import TASKS
-
-    return TASKS
-
-
-def _index_records(options: AudioSetOptions) -> Index:
-    """Where the record of each clip is: `<file>#<offset>`, the file relative to features_root."""
-    from avbalance.data.tfrecords import embedded_clip, read_records
-
-    index: dict[tuple[str, int], str] = {}
-    root, files = options.folder, 0
-    for folder in options.record_folders:
-        for name in files_below(folder, _RECORDS):
-            path, files = folder / name, files + 1
-            for offset, data in read_records(path):
-                clip = embedded_clip(data, f"{path}, byte {offset}")
-                index[clip.video, int(clip.start)] = f"{path.relative_to(root)}#{offset}"
-    log.info("%s: %d clips in %d files", root, len(index), files)
-    return index
-
-
-def _listed(options: AudioSetOptions, index: Index) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """A row without its part for every listed clip with one outdoor label; how many clips have both."""
-    from avbalance.data.audioset import outdoor_clips, read_class_names
-
-    lists = Path(options.lists_dir)
-    read_class_names(lists / NAMES)
-    clips = outdoor_clips([lists / name for name in options.lists], options.speech_descendants)
-    if not clips.ids:
-        raise UserError(
-            f"{lists}: none of the clips in {', '.join(options.lists)} has one outdoor label; take the lists again "
-            f"from {_PAGE}."
-        )
-    rows = []
-    for position, (clip, segment) in enumerate(zip(clips.ids, clips.segments, strict=True)):
-        labels = {task: names[clips.labels[task][position]] for task, names in _tasks().items()}
-        labelled = {"label": labels["urban_rural"], "label_speech": labels["speech"]}
-        rows.append({"id": clip, "group": segment.video, **labelled, **_files(segment, index, options)})
-    return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
-
-
-def _files(segment: Segment, index: Index, options: AudioSetOptions) -> dict[str, Any]:
-    found = index.get((segment.video, int(segment.start)))
-    if options.root == "media_root":
-        return video_columns(found, options.folder, options, f"{segment.id}[_<end>] (mp4, mkv, webm)")
-    return {"audio": found} if found else missing_columns(f"no record of {segment.id}")
-
-
-def _balanced(rows: Sequence[dict[str, Any]], seed: int, folder: Path) -> list[dict[str, Any]]:
-    """The rows that are kept, as many of either label, each with its part; in the order of their ids."""
-    import numpy as np
-
-    from avbalance.data.audioset import half_and_half, random_parts
-
-    names = _tasks()["urban_rural"]
-    labels = np.array([names.index(row["label"]) for row in rows], dtype=np.int64)
-    absent = [name for label, name in enumerate(names) if not (labels == label).any()]
-    if absent:
-        raise UserError(f"{folder}: not one of the {len(rows)} clips is {absent[0]}; get clips of both labels.")
-    generator = np.random.default_rng(seed)
-    kept = [rows[position] for position in half_and_half(labels, generator)]
-    parts = random_parts([row["id"] for row in kept], generator)
-    return [{**row, "split": str(part)} for row, part in zip(kept, parts, strict=True)]

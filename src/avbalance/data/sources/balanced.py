@@ -10,101 +10,79 @@ Cooperation): 14,025 clips of ten of the 30 classes, in a layout of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from avbalance.data.sources.annotated import tell_shared_videos
-from avbalance.data.sources.common import (
-    VIDEO_SUFFIXES,
-    absent_media,
-    card_for,
-    files_below,
-    media_checksum,
-    media_root_entry,
-    missing_columns,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    youtube_clip,
-)
-from avbalance.data.sources.options import ClipOptions, FilePath
+from avbalance.data.annotations import tell_shared_videos
+from avbalance.data.media_files import VIDEO_SUFFIXES, files_below, youtube_clip
+from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
+from avbalance.data.sources.common import file_columns, missing_columns
 from avbalance.errors import UserError
 from flowkeeper.files import read_json
 
-if TYPE_CHECKING:
-    from avbalance.data.manifest import Manifest
+_TEN = "MM-Debiased.json"
+_PUBLISHED_SIZES = {"train": 28_949, "val": 3_018, "test": 3_884}  # by the project page; the paper says 34,000 in all
+_VISUAL_SUFFIXES = (".h5", ".hdf5", *VIDEO_SUFFIXES)
+_AUDIO_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES, ".pkl")
+_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 
 
-class BalancedOptions(ClipOptions):
-    """Options of kind balanced."""
+class BalancedOptions(MediaSource):
+    """Options of kind balanced; media_root holds the two media folders."""
+
+    LISTS_FROM = "the repository GeWu-Lab/Valuate-and-Enhance-Multimodal-Cooperation (MM-Debiased dataset)"
+    MEDIA_FROM = (
+        "fetch the data set by hand from the shared folder linked on the page of GeWu-Lab/Balanced-Audiovisual-Dataset"
+    )
 
     annotation: FilePath
     """the distributed JSON file"""
-    media_root: FilePath
-    """folder that holds the two media folders"""
     visual_folder: FilePath = "video"
     """folder of the pictures below media_root"""
     audio_folder: FilePath = "audio"
     """folder of the sound below media_root"""
 
+    def list_files(self) -> Sequence[str]:
+        return [self.annotation]
+
+    def list_from(self, path: Path) -> str:
+        return super().list_from(path) if path.name == _TEN else self.MEDIA_FROM
+
+    def folders(self) -> Sequence[Path]:
+        return [self.folder / self.visual_folder, self.folder / self.audio_folder]
+
+    def listing(self) -> Listing:
+        """Clips that lack the sound or the pictures are missing; raises UserError for malformed entries.
+
+        The card's `size_differences` lists the parts of the whole annotation whose size is not the published one, and
+        `shared_videos` counts the videos with clips in more than one part, by parts: the clips stay where they are.
+        """
+        names, clips, whole = _read_annotation(Path(self.annotation))
+        visual = _index(self.folder, self.visual_folder, _VISUAL_SUFFIXES)
+        audio = _index(self.folder, self.audio_folder, _AUDIO_SUFFIXES)
+        rows = []
+        for clip, (split, label) in clips.items():
+            source = youtube_clip(clip)
+            group = source[0] if source else clip
+            files = self._files(audio.get(clip), visual.get(clip))
+            rows.append({"id": clip, "label": label, "split": split, "group": group, **files})
+        sizes = Counter(row["split"] for row in rows)
+        differing = [
+            f"{split}: {sizes[split]} clips, published {published}"
+            for split, published in _PUBLISHED_SIZES.items()
+            if whole and sizes[split] != published
+        ]
+        shared = tell_shared_videos(rows, Path(self.annotation))
+        return Listing(rows, names, self.annotation, {"size_differences": differing, "shared_videos": shared})
+
+    def _files(self, audio: str | None, visual: str | None) -> Row:
+        if audio is None or visual is None:
+            absent = [what for what, path in (("sound", audio), ("pictures", visual)) if path is None]
+            return missing_columns(f"no file with the {' and '.join(absent)}")
+        return file_columns(audio, visual, [self.folder / path for path in dict.fromkeys((audio, visual))], self)
+
 
 OPTIONS = BalancedOptions
-_PAGE = "the page of GeWu-Lab/Balanced-Audiovisual-Dataset"
-_TEN = "MM-Debiased.json"
-_TEN_SOURCE = "take it from the repository GeWu-Lab/Valuate-and-Enhance-Multimodal-Cooperation (MM-Debiased dataset)"
-MEDIA_SOURCES = {"media_root": f"fetch the data set by hand from the shared folder linked on {_PAGE}"}
-PUBLISHED_SIZES = {
-    "train": 28_949,
-    "val": 3_018,
-    "test": 3_884,
-}  # by the project page; the paper says 34,000 in all
-VISUAL_SUFFIXES = (".h5", ".hdf5", *VIDEO_SUFFIXES)
-AUDIO_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES, ".pkl")
-_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say that the annotation or the media are missing and where to get them; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    annotation, media = Path(options.annotation), Path(options.media_root)
-    source = MEDIA_SOURCES["media_root"]
-    if not annotation.is_file():
-        return f"{annotation}: no such file; {_TEN_SOURCE if annotation.name == _TEN else source}."
-    told = (absent_media(media / name, source, options) for name in (options.visual_folder, options.audio_folder))
-    return next(filter(None, told), None)
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: the annotation."""
-    return [read_options(OPTIONS, spec).annotation]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join annotation and media; clips that lack the sound or the pictures get the status "missing".
-
-    The card's `size_differences` lists the parts of the whole annotation whose size is not the published one, and
-    `shared_videos` counts the videos with clips in more than one part, by parts: the clips stay where they are. Raises
-    UserError, naming file, row and fix, on malformed entries.
-    """
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    annotation, media = Path(options.annotation), Path(options.media_root)
-    names, clips, whole = _read_annotation(annotation)
-    visual = _index(media, options.visual_folder, VISUAL_SUFFIXES)
-    audio = _index(media, options.audio_folder, AUDIO_SUFFIXES)
-    rows = []
-    for clip_id, (split, label) in clips.items():
-        source = youtube_clip(clip_id)
-        group = source[0] if source else clip_id
-        files = _media_columns(audio.get(clip_id), visual.get(clip_id), media, options.checksums)
-        rows.append({"id": clip_id, "label": label, "split": split, "group": group, **files})
-    refuse_if_nothing_found(rows, media, options)
-    card = card_for(name, spec, names, media_root_entry(options.media_root, out_dir))
-    card["size_differences"] = _size_differences(Counter(row["split"] for row in rows)) if whole else []
-    card["shared_videos"] = tell_shared_videos(rows, annotation)
-    return make_manifest(rows, card, str(annotation))
 
 
 def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]], bool]:
@@ -135,23 +113,4 @@ def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]],
 def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     """Clip id -> path relative to `media`; of several files of a clip the earliest suffix counts."""
     found = sorted(files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower()))
-    index: dict[str, str] = {}
-    for path in found:
-        index.setdefault(Path(path).stem, (Path(folder) / path).as_posix())
-    return index
-
-
-def _media_columns(audio: str | None, visual: str | None, media: Path, checksums: bool) -> dict[str, Any]:
-    absent = [what for what, path in (("sound", audio), ("pictures", visual)) if path is None]
-    if audio is None or visual is None:
-        return missing_columns(f"no file with the {' and '.join(absent)}")
-    files = [media / path for path in dict.fromkeys((audio, visual))]
-    return {"audio": audio, "visual": visual, "sha256": media_checksum(files) if checksums else None}
-
-
-def _size_differences(sizes: Mapping[str, int]) -> list[str]:
-    return [
-        f"{split}: {sizes.get(split, 0)} clips, published {published}"
-        for split, published in PUBLISHED_SIZES.items()
-        if sizes.get(split, 0) != published
-    ]
+    return {Path(path).stem: (Path(folder) / path).as_posix() for path in reversed(found)}

@@ -5,14 +5,13 @@ How it is built: avbalance.balancing.build. Planning needs only what stands here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from avbalance.data.sources.common import read_options
-from avbalance.data.sources.options import FilePath
+from avbalance.data.sources.base import FilePath, Source
 from avbalance.declared import Count, Declared, Name, Share, Size, Weight, refusal
 from avbalance.stopping import StopRule
 
@@ -42,7 +41,7 @@ class Scorer(Declared):
     file: FilePath | None = None
     """file of scores"""
     labels: FilePath | None = None
-    """labels of those scores: a file, or kinetics-400"""
+    """labels of those scores: a file of one in a line, VGG-Sound's stat.csv, or kinetics-400"""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -138,7 +137,7 @@ class Rule(Declared):
         return min(self.least, pool) if self.least is not None else min(LEAST, int(self.least_share * pool))
 
 
-class BuiltOptions(Declared):
+class BuiltOptions(Source):
     """Options of kind built."""
 
     pool: Name
@@ -164,41 +163,33 @@ class BuiltOptions(Declared):
     seed: Count = 0
     """draws folds, parts and what leaves among equals"""
 
+    CAN_REMAKE = True
+
+    def members(self) -> Sequence[str]:
+        scorers = [each.dataset for each in self._scorers() if each.dataset is not None]
+        return list(dict.fromkeys([self.pool, *self.supplements, *scorers]))
+
+    def inputs(self) -> Sequence[str]:
+        files = [path for each in self._scorers() for path in each.files]
+        return [*files, *([self.categories] if self.categories else [])]
+
+    def _scorers(self) -> list[Scorer]:
+        return self.scorers.of_each() if self.scorers else []
+
+    def missing(self) -> str | None:
+        absent = next((path for path in self.inputs() if not Path(path).is_file()), None)
+        if absent is None:
+            return None
+        return f"{absent}: no such file; let the network score the clips of the pool, or fix the path."
+
+    def remake(self, manifest: Manifest, media: Path, workers: int) -> list[str]:
+        """Make absent clips of the pool again, where its source can; ids of clips with other bytes are told there."""
+        from avbalance.data.build import ensure_media
+
+        for dataset in self.members():
+            if (media / dataset / "manifest.parquet").is_file():
+                ensure_media(media / dataset / "manifest.parquet", workers)
+        return []
+
 
 OPTIONS = BuiltOptions
-
-
-def datasets(spec: Mapping[str, Any]) -> list[str]:
-    """The data sets that have to be there first."""
-    options = read_options(OPTIONS, spec)
-    scorers = [each.dataset for each in _scorers(options) if each.dataset is not None]
-    return list(dict.fromkeys([options.pool, *options.supplements, *scorers]))
-
-
-def _scorers(options: BuiltOptions) -> list[Scorer]:
-    return options.scorers.of_each() if options.scorers else []
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say that a file of scores or the table of categories is missing; None when all are there."""
-    for path in inputs(spec):
-        if not Path(path).is_file():
-            return f"{path}: no such file; let the network score the clips of the pool, or fix the path."
-    return None
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that the set is built from, besides other data sets."""
-    options = read_options(OPTIONS, spec)
-    files = [path for each in _scorers(options) for path in each.files]
-    return [*files, *([options.categories] if options.categories else [])]
-
-
-def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """Make absent clips of the pool again, where its source can; ids of clips with other bytes are told there."""
-    from avbalance.data.build import ensure_media
-
-    for dataset in datasets({"kind": manifest.card["kind"], "options": manifest.card["options"]}):
-        if (media / dataset / "manifest.parquet").is_file():
-            ensure_media(media / dataset / "manifest.parquet", workers)
-    return []

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from avbalance.data.sources import built
-from avbalance.data.sources.common import card_for, read_options
-from avbalance.declared import Count, Declared, Name
+from avbalance.data.sources.base import Source, card_for
+from avbalance.declared import Count, Name
 from avbalance.errors import UserError
 
 if TYPE_CHECKING:
     from avbalance.data.manifest import Manifest
 
+_STEPS = "building"  # folder beside the manifest of a built set: pool.parquet and clips.parquet
 
-class BuiltControlOptions(Declared):
+
+class BuiltControlOptions(Source):
     """Options of kind built-control."""
+
+    CAN_REMAKE = True
 
     built: Name
     """the built data set"""
@@ -25,63 +28,46 @@ class BuiltControlOptions(Declared):
     seed: Count = 0
     """draws the random set and its parts"""
 
+    def members(self) -> Sequence[str]:
+        return [self.built]
+
+    def build(self, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+        """Take all clips of the pool, or as many of each category as the built set has; parts in its shares.
+
+        Clips of supplements are left out: what is compared is the pool. Raises UserError where the built set was
+        fetched and not built here, since its pool is then not known.
+        """
+        from avbalance.balancing.candidates import grouped_split
+        from avbalance.balancing.recalibration import hashes
+        from avbalance.data.manifest import make_manifest, read_manifest, rows_of
+        from avbalance.table_files import read_parquet
+
+        folder = out_dir.parent / self.built
+        steps = folder / _STEPS
+        whole = read_manifest(folder / "manifest.parquet")
+        if not (steps / "clips.parquet").is_file():
+            raise UserError(f"{steps}: no such folder; delete {folder} to have the set built here.")
+        clips = read_parquet(steps / "clips.parquet", ("id", "topic", "group", "own"), f"the data set {self.built}")
+        pool = read_manifest(steps / "pool.parquet").frame.set_index("id")
+        clips = clips[clips["own"] & clips["topic"].isin(whole.classes) & clips["id"].isin(pool.index)]
+        if self.take == "random":
+            clips = clips.assign(turn=hashes(clips["id"].tolist(), self.seed, "random")).sort_values("turn")
+            sizes = whole.frame["label"].value_counts()
+            clips = clips[clips.groupby("topic").cumcount() < clips["topic"].map(sizes)].sort_index()
+        shares = {part: float((whole.frame["split"] == part).mean()) for part in ("train", "val", "test")}
+        topics = clips["topic"].map({label: row for row, label in enumerate(whole.classes)}).to_numpy("int64")
+        parts = grouped_split(topics, clips["group"].tolist(), shares, self.seed)
+        listed = pool.loc[clips["id"]].reset_index()
+        listed = listed.assign(label=clips["topic"].to_numpy(), split=parts)
+        return make_manifest(rows_of(listed), card_for(name, spec, whole.classes, ".."), f"data set {name}")
+
+    def remake(self, manifest: Manifest, media: Path, workers: int) -> list[str]:
+        """As that of the built data set."""
+        from avbalance.data.build import remake
+        from avbalance.data.manifest import read_manifest
+
+        path = media / self.built / "manifest.parquet"
+        return remake(read_manifest(path), media, workers) if path.is_file() else []
+
 
 OPTIONS = BuiltControlOptions
-STEPS = "building"  # folder beside the manifest of a built set: pool.parquet and clips.parquet
-
-
-def datasets(spec: Mapping[str, Any]) -> list[str]:
-    """The built data set has to be there first."""
-    return [read_options(OPTIONS, spec).built]
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """None: what is needed is built. Raises UserError on unknown or absent options."""
-    read_options(OPTIONS, spec)
-    return None
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that the data set is made from, besides the built one: none."""
-    return []
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Take all clips of the pool, or as many of each category as the built set has; parts in the built set's shares.
-
-    Clips of supplements are left out: what is compared is the pool. Raises UserError where the built set was fetched
-    and not built here, since its pool is then not known.
-    """
-    from avbalance.balancing.candidates import grouped_split
-    from avbalance.balancing.recalibration import hashes
-    from avbalance.data.manifest import make_manifest, read_manifest
-    from avbalance.table_files import read_parquet
-
-    options = read_options(OPTIONS, spec)
-    folder = out_dir.parent / options.built
-    steps = folder / STEPS
-    whole = read_manifest(folder / "manifest.parquet")
-    if not (steps / "clips.parquet").is_file():
-        raise UserError(f"{steps}: no such folder; delete {folder} to have the set built here.")
-    clips = read_parquet(steps / "clips.parquet", ("id", "topic", "group", "own"), f"the data set {options.built}")
-    pool = read_manifest(steps / "pool.parquet").frame.set_index("id")
-    clips = clips[clips["own"] & clips["topic"].isin(whole.classes) & clips["id"].isin(pool.index)]
-    if options.take == "random":
-        clips = clips.assign(turn=hashes(clips["id"].tolist(), options.seed, "random")).sort_values("turn")
-        sizes = whole.frame["label"].value_counts()
-        clips = clips[clips.groupby("topic").cumcount() < clips["topic"].map(sizes)].sort_index()
-    shares = {part: float((whole.frame["split"] == part).mean()) for part in ("train", "val", "test")}
-    topics = clips["topic"].map({label: row for row, label in enumerate(whole.classes)}).to_numpy("int64")
-    parts = grouped_split(topics, clips["group"].tolist(), shares, options.seed)
-    listed = pool.loc[clips["id"]].reset_index()
-    listed = listed.assign(label=clips["topic"].to_numpy(), split=parts)
-    rows = [{str(key): value for key, value in row.items()} for row in listed.to_dict("records")]
-    return make_manifest(rows, card_for(name, spec, whole.classes, ".."), f"data set {name}")
-
-
-def remake(manifest: Manifest, media: Path, workers: int) -> list[str]:
-    """As that of the built data set."""
-    from avbalance.data.manifest import read_manifest
-
-    path = media / str(manifest.card["options"]["built"]) / "manifest.parquet"
-    return built.remake(read_manifest(path), media, workers) if path.is_file() else []

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from avbalance.data.sources.common import (
-    IMAGE_SUFFIXES,
-    card_for,
-    media_checksum,
-    media_root_entry,
-    missing_columns,
-    read_options,
-    ready_options,
-)
-from avbalance.data.sources.options import FilePath
+from avbalance.data.media_files import images_in, media_checksum
+from avbalance.data.sources.base import FilePath, Row, Source, card_for, media_root_entry
+from avbalance.data.sources.common import missing_columns
 from avbalance.declared import Declared, Once, read, refusal
 from avbalance.errors import UserError
 
@@ -29,7 +22,7 @@ Medium = Literal["video", "audio", "image", "frames"]
 Column = Literal["id", "label", "split", "group", Medium]
 
 
-class FolderOptions(Declared):
+class FolderOptions(Source):
     """Options of kind folder."""
 
     root: FilePath
@@ -45,6 +38,35 @@ class FolderOptions(Declared):
     def table(self) -> Path:
         """The csv file."""
         return Path(self.root) / self.manifest
+
+    def missing(self) -> str | None:
+        if not Path(self.root).is_dir():
+            return f"{self.root}: no such folder; put your media there or set the option root to where they are."
+        if not self.table.is_file():
+            return f"{self.table}: no such file; list your clips in it (id, label, split, media)."
+        return None
+
+    def inputs(self) -> Sequence[str]:
+        return [str(self.table)]
+
+    def build(self, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
+        """Check every row of the csv file against the schema and the folder, and return the manifest.
+
+        Clips whose files are absent stay in the manifest with status "missing". Raises UserError, naming file, data
+        row (counted from 1) and column, on rows that break the schema, on paths that leave the folder, and when more
+        than half of the clips are missing.
+        """
+        from avbalance.data.manifest import make_manifest
+
+        root, table = Path(self.root), self.table
+        listed = _read_rows(table, self.columns)
+        rows = [_manifest_row(row, root, f"{table}, row {number}") for number, row in enumerate(listed, start=1)]
+        _refuse_mostly_missing(rows, table)
+        classes = self.classes or _ordered({row["label"] for row in rows})
+        return make_manifest(rows, card_for(name, spec, classes, media_root_entry(self.root, out_dir)), str(table))
+
+
+OPTIONS = FolderOptions
 
 
 class ClipRow(Declared):
@@ -91,44 +113,6 @@ class ClipRow(Declared):
         return str(self.video or self.image or self.frames)
 
 
-OPTIONS = FolderOptions
-_COLUMNS = tuple(ClipRow.model_fields)
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say that the folder or its csv file is missing; None when both are there."""
-    options = read_options(OPTIONS, spec)
-    if not Path(options.root).is_dir():
-        return f"{options.root}: no such folder; put your media there or set the option root to where they are."
-    if not options.table.is_file():
-        return f"{options.table}: no such file; list your clips in it (id, label, split, media)."
-    return None
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: the csv file."""
-    return [str(read_options(OPTIONS, spec).table)]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Check every row of the csv file against the schema and the folder, and return the manifest.
-
-    Clips whose files are absent stay in the manifest with status "missing". Raises UserError, naming file,
-    data row (counted from 1) and column, on rows that break the schema, on paths that leave the folder, and
-    when more than half of the clips are missing.
-    """
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    root, table = Path(options.root), options.table
-    listed = _read_rows(table, options.columns)
-    rows = [_manifest_row(row, root, f"{table}, row {number}") for number, row in enumerate(listed, start=1)]
-    _refuse_mostly_missing(rows, table)
-    classes = options.classes or _ordered({row["label"] for row in rows})
-    card = card_for(name, spec, classes, media_root_entry(options.root, out_dir))
-    return make_manifest(rows, card, str(table))
-
-
 def _read_rows(table: Path, columns: Mapping[Column, str]) -> list[ClipRow]:
     """All rows of the csv file, checked."""
     names = {ours: dict(columns).get(ours, ours) for ours in get_args(Column)}
@@ -168,7 +152,7 @@ def _read_row(row: Mapping[str | None, Any], names: Mapping[Column, str], where:
         raise UserError(f"{where}: column {theirs!r} {told}") from error
 
 
-def _manifest_row(row: ClipRow, root: Path, where: str) -> dict[str, Any]:
+def _manifest_row(row: ClipRow, root: Path, where: str) -> Row:
     for kind, path in row.media.items():
         _refuse_escape(path, kind, root, where)
     result = {"id": row.id, "label": row.label, "split": row.split, "group": row.group or row.id}
@@ -188,11 +172,9 @@ def _refuse_escape(path: str, column: str, root: Path, where: str) -> None:
 
 def _media_files(path: Path, kind: str) -> list[Path]:
     """The files of one cell: one file, or the pictures of a folder by name; [] when absent."""
-    if kind != "frames":
-        return [path] if path.is_file() else []
-    if not path.is_dir():
-        return []
-    return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)
+    if kind == "frames":
+        return images_in(path)
+    return [path] if path.is_file() else []
 
 
 def _refuse_mostly_missing(rows: Sequence[Mapping[str, Any]], table: Path) -> None:

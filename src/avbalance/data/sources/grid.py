@@ -1,7 +1,7 @@
 """GRID (Cooke et al. 2006): real recordings of spoken sentences, a word or whole, as they are or with planted noise.
 
 The label is the word of the kind `label`; further labellings are by other words of the sentence. The group is the
-talker. PartSizes without usable recording or timings stay in the manifest with a status and a reason.
+talker. Clips without usable recording or timings stay in the manifest with a status and a reason.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from avbalance.data.sources import generated
-from avbalance.data.sources.options import Beta, FilePath, MadeOptions, PartSizes, Side
+from avbalance.data.grid import KINDS, VOCABULARY, read_talkers
+from avbalance.data.scenes import JointLaw
+from avbalance.data.sources.base import FilePath, Row
+from avbalance.data.sources.generated import Beta, MadeSource, PartSizes, Side
 from avbalance.declared import Count, Once, Share, TwoNumbers, refusal
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from avbalance.data.grid_clips import Cut, GridClip
+    from avbalance.data.grid_clips import GridClip
 
 
 def _part_of_picture(region: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -34,8 +35,8 @@ Talkers = Once[Annotated[str, Field(pattern="^s[1-9][0-9]*$")]]
 Region = Annotated[tuple[Share, Share, Share, Share], Field(strict=False), AfterValidator(_part_of_picture)]
 
 
-class CorpusOptions(MadeOptions):
-    """Options of clips that are cut out of GRID."""
+class CorpusSource(MadeSource):
+    """Data sets of clips that are cut out of GRID."""
 
     root: FilePath
     """folder of the corpus"""
@@ -50,9 +51,19 @@ class CorpusOptions(MadeOptions):
     flip: bool = False
     """exchange the informativeness of the two modalities (a control)"""
 
+    def missing(self) -> str | None:
+        if Path(self.root).is_dir():
+            return None
+        return (
+            f"{self.root}: no such folder; type avbalance download grid, or put GRID there "
+            "(docs/reference/datasets.md)."
+        )
 
-class GridOptions(CorpusOptions):
+
+class GridOptions(CorpusSource):
     """Options of kind grid."""
+
+    MODULES = ("grid_clips",)
 
     test_talkers: Talkers = Field(default=[])
     """talkers of the test part in place of those"""
@@ -92,106 +103,60 @@ class GridOptions(CorpusOptions):
             raise refusal("blur needs an snr_visual_db above 0, where nothing is left")
         return self
 
+    def plan(self) -> list[GridClip]:
+        from avbalance.data.grid_clips import plan_clips
+
+        found = read_talkers(self.root, [*self.talkers, *self.test_talkers])
+        law = None
+        if self.discrepancy_beta and self.snr_audio_db and self.snr_visual_db:
+            law = JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db, self.flip)
+        talkers, others = ([found[name] for name in names] for names in (self.talkers, self.test_talkers))
+        return plan_clips(talkers, others, self.clips, self.label, self.seed, law)
+
+    @property
+    def class_names(self) -> list[str]:
+        return list(VOCABULARY[self.label])
+
+    def _further(self) -> dict[str, list[str]]:
+        """The further labellings: those that are asked for, else all of whole sentences and none of words."""
+        asked: Sequence[str] | None = self.labellings
+        if asked is None:
+            asked = KINDS if self.window == "clip" else ()
+        return {kind: list(VOCABULARY[kind]) for kind in asked if kind != self.label}
+
+    def render(self, clip: GridClip) -> tuple[np.ndarray, np.ndarray]:
+        from avbalance.data.grid_clips import Cut, make_clip
+        from avbalance.data.recordings import Excerpt
+
+        kind = self.label if self.window == "word" else None
+        excerpt = Excerpt(self.region, self.side, self.fps, self.rate)
+        return make_clip(clip, Cut(kind, self.seconds, excerpt, self.audio_noise, self.visual_noise))
+
+    def columns(self, clip: GridClip) -> Row:
+        columns: Row = {"split": clip.split, "group": clip.utterance.talker}
+        columns["label"] = self.class_names[clip.utterance.cls(self.label)]
+        columns |= {f"label_{kind}": words[clip.utterance.cls(kind)] for kind, words in self._further().items()}
+        if clip.planted is not None:
+            columns |= {"planted_audio": clip.planted.audio, "planted_visual": clip.planted.visual}
+            columns |= {name: getattr(clip.planted, name) for name in ("snr_audio_db", "snr_visual_db")}
+        return columns
+
+    def origin(self, planned: Sequence[GridClip]) -> list[list[Any]]:
+        """What every clip is cut from: its part, the file's size, the times of its words, whose voices are added."""
+        return [
+            [
+                clip.id,
+                clip.split,
+                clip.utterance.path.stat().st_size,
+                [[word.start, word.end] for word in clip.utterance.words],
+                [each.name for each in (clip.planted.voices if clip.planted else ())],
+            ]
+            for clip in planned
+        ]
+
+    def further_card(self) -> dict[str, Any]:
+        further = self._further()
+        return {"labellings": further} if further else {}
+
 
 OPTIONS = GridOptions
-
-
-def missing_corpus(options: CorpusOptions) -> str | None:
-    """Say that the folder of the corpus is missing, and how to get it; None when it is there."""
-    if Path(options.root).is_dir():
-        return None
-    return (
-        f"{options.root}: no such folder; type avbalance download grid, or put GRID there (docs/reference/datasets.md)."
-    )
-
-
-def _plan(options: GridOptions) -> list[GridClip]:
-    from avbalance.data.grid import read_talkers
-    from avbalance.data.grid_clips import plan_clips
-    from avbalance.data.scenes import JointLaw
-
-    found = read_talkers(options.root, [*options.talkers, *options.test_talkers])
-    law = None
-    if options.discrepancy_beta and options.snr_audio_db and options.snr_visual_db:
-        law = JointLaw(*options.discrepancy_beta, options.snr_audio_db, options.snr_visual_db, options.flip)
-    talkers, others = ([found[name] for name in names] for names in (options.talkers, options.test_talkers))
-    return plan_clips(talkers, others, options.clips, options.label, options.seed, law)
-
-
-def _classes(options: GridOptions) -> list[str]:
-    from avbalance.data.grid import VOCABULARY
-
-    return list(VOCABULARY[options.label])
-
-
-def _labellings(options: GridOptions) -> dict[str, list[str]]:
-    """The further labellings: those that are asked for, else all of whole sentences and none of words."""
-    from avbalance.data.grid import KINDS, VOCABULARY
-
-    asked: Sequence[str] | None = options.labellings
-    if asked is None:
-        asked = KINDS if options.window == "clip" else ()
-    return {kind: list(VOCABULARY[kind]) for kind in asked if kind != options.label}
-
-
-def _cut(options: GridOptions) -> Cut:
-    from avbalance.data.grid_clips import Cut
-    from avbalance.data.recordings import Excerpt
-
-    return Cut(
-        kind=options.label if options.window == "word" else None,
-        seconds=options.seconds,
-        excerpt=Excerpt(options.region, options.side, options.fps, options.rate),
-        audio_noise=options.audio_noise,
-        visual_noise=options.visual_noise,
-    )
-
-
-def _render(clip: GridClip, options: GridOptions) -> tuple[np.ndarray, np.ndarray]:
-    from avbalance.data.grid_clips import make_clip
-
-    return make_clip(clip, _cut(options))
-
-
-def _columns(clip: GridClip, options: GridOptions) -> dict[str, Any]:
-    classes: dict[str, tuple[str, list[str]]] = {"label": (options.label, _classes(options))}
-    classes |= {f"label_{kind}": (kind, words) for kind, words in _labellings(options).items()}
-    columns: dict[str, Any] = {name: words[clip.utterance.cls(kind)] for name, (kind, words) in classes.items()}
-    if clip.planted is not None:
-        columns |= {"planted_audio": clip.planted.audio, "planted_visual": clip.planted.visual}
-        columns |= {name: getattr(clip.planted, name) for name in ("snr_audio_db", "snr_visual_db")}
-    return {"split": clip.split, "group": clip.utterance.talker, **columns}
-
-
-def _origin(planned: Sequence[GridClip]) -> list[list[Any]]:
-    """What every clip is cut from: its part, the file's size, the times of its words, whose voices are added."""
-    sizes = {clip.utterance.path: clip.utterance.path.stat().st_size for clip in planned}
-    return [
-        [
-            clip.id,
-            clip.split,
-            sizes[clip.utterance.path],
-            [[word.start, word.end] for word in clip.utterance.words],
-            [each.name for each in (clip.planted.voices if clip.planted else ())],
-        ]
-        for clip in planned
-    ]
-
-
-def _card(options: GridOptions) -> dict[str, Any]:
-    further = _labellings(options)
-    return {"labellings": further} if further else {}
-
-
-_GENERATOR = generated.Generator(
-    modules=("grid_clips",),
-    options=OPTIONS,
-    plan=_plan,
-    classes=_classes,
-    render=_render,
-    columns=_columns,
-    card=_card,
-    origin=_origin,
-    missing=missing_corpus,
-)
-preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

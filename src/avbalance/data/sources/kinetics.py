@@ -3,93 +3,66 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from avbalance.data.sources.common import (
-    absent_list,
-    absent_media,
-    card_for,
-    index_youtube_clips,
-    media_root_entry,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    youtube_clip,
-    youtube_columns,
-)
-from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.data.categories import labels_of_categories
+from avbalance.data.media_files import youtube_clip
+from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.declared import nearest
 from avbalance.errors import UserError
 
-if TYPE_CHECKING:
-    from avbalance.data.manifest import Manifest
+_COLUMNS = ("label", "youtube_id", "time_start", "split")  # the lists have time_end and is_cc besides
+_SPLITS = {"train": "train", "val": "val", "validate": "val", "test": "test"}
 
 
-class KineticsOptions(MediaOptions):
+class KineticsOptions(MediaSource):
     """Options of kind kinetics."""
+
+    LISTS_FROM = (
+        "Kinetics-400 (train.csv, val.csv, test.csv), which the repository cvdfoundation/kinetics-dataset links to"
+    )
+    MEDIA_FROM = (
+        "download the clips of these labels with the scripts of the CVD Foundation (repository "
+        "cvdfoundation/kinetics-dataset) into it"
+    )
 
     lists: Annotated[list[FilePath], Field(min_length=1)]
     """published lists: columns label, youtube_id, time_start, split"""
     categories: FilePath | None = None
     """table of categories: only clips of its labels; null: all"""
 
+    def list_files(self) -> Sequence[str]:
+        return self.lists
+
+    def inputs(self) -> Sequence[str]:
+        return [*self.lists, *([self.categories] if self.categories else [])]
+
+    def listing(self) -> Listing:
+        """Raises UserError for malformed rows, unknown labels and a clip that stands twice."""
+        known = kinetics_labels()
+        wanted = labels_of_categories(self.categories, "visual", known) if self.categories else known
+        index = index_youtube_clips(self.folder)
+        rows: dict[str, Row] = {}
+        for path in map(Path, self.lists):
+            for where, (video, start), label, split in _read_list(path):
+                if label not in known:
+                    raise UserError(
+                        f"{where}: {label!r} is no class of Kinetics-400{nearest(label, known)}; fetch the list again."
+                    )
+                row = youtube_columns(video, start, index, self)
+                if row["id"] in rows:
+                    raise UserError(f"{where}: {row['id']} is a clip that an earlier row names; remove one.")
+                rows[row["id"]] = {"label": label, "split": split, **row}
+        listed = [row for row in rows.values() if row["label"] in set(wanted)]
+        return Listing(listed, wanted, ", ".join(self.lists))
+
 
 OPTIONS = KineticsOptions
-MEDIA_SOURCES = {
-    "media_root": "download the clips of these labels with the scripts of the CVD Foundation (repository "
-    "cvdfoundation/kinetics-dataset) into it"
-}
-_COLUMNS = ("label", "youtube_id", "time_start", "split")  # the lists have time_end and is_cc besides
-_SPLITS = {"train": "train", "val": "val", "validate": "val", "test": "test"}
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    origin = "Kinetics-400 (train.csv, val.csv, test.csv), which the repository cvdfoundation/kinetics-dataset links to"
-    return absent_list(inputs(spec), origin) or absent_media(
-        Path(options.media_root), MEDIA_SOURCES["media_root"], options
-    )
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips, and the table of categories where one is named."""
-    options = read_options(OPTIONS, spec)
-    return [*options.lists, *([options.categories] if options.categories else [])]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join lists and media; clips without a file get the status "missing".
-
-    A clip is `<YouTube id>_<start, 6 digits>`. With the option categories only clips of its table's labels are listed.
-    Raises UserError, naming file, row and fix, on malformed rows, unknown labels and a clip that stands twice.
-    """
-    from avbalance.data.categories import labels_of_categories
-    from avbalance.data.manifest import make_manifest
-
-    options, known = ready_options(OPTIONS, spec, preflight), kinetics_labels()
-    wanted = labels_of_categories(options.categories, "visual", known) if options.categories else known
-    media = Path(options.media_root)
-    index = index_youtube_clips(media)
-    rows: dict[str, dict[str, Any]] = {}
-    for path in map(Path, options.lists):
-        for where, (video, start), label, split in _read_list(path):
-            if label not in known:
-                raise UserError(
-                    f"{where}: {label!r} is no class of Kinetics-400{nearest(label, known)}; fetch the list again."
-                )
-            row = youtube_columns(video, start, index, options)
-            if row["id"] in rows:
-                raise UserError(f"{where}: {row['id']} is a clip that an earlier row names; remove one.")
-            rows[row["id"]] = {"label": label, "split": split, **row}
-    listed = [row for row in rows.values() if row["label"] in set(wanted)]
-    refuse_if_nothing_found(listed, media, options)
-    card = card_for(name, spec, wanted, media_root_entry(options.media_root, out_dir))
-    return make_manifest(listed, card, ", ".join(options.lists))
 
 
 def kinetics_labels() -> list[str]:

@@ -9,92 +9,64 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from avbalance.data.sources.common import (
-    absent_list,
-    absent_media,
-    card_for,
-    index_youtube_clips,
-    media_root_entry,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    youtube_clip,
-    youtube_columns,
-)
-from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.data.media_files import youtube_clip
+from avbalance.data.sources.base import FilePath, Listing, MediaSource
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.declared import Once
 from avbalance.errors import UserError
 from flowkeeper.files import read_json
 
-if TYPE_CHECKING:
-    from avbalance.data.manifest import Manifest
+_TEXT_LISTS = {"train": "my_train.txt", "test": "my_test.txt"}
+_DATABASE = "KS_train_val.json"
+_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 
 
-class KineticsSoundsOptions(MediaOptions):
+class KineticsSoundsOptions(MediaSource):
     """Options of kind kinetics-sounds."""
+
+    LISTS_FROM = (
+        "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/KineticSound: my_train.txt, my_test.txt) or "
+        "GeWu-Lab/BML_TPAMI2024 (code/dataset: KS_train_val.json)"
+    )
+    MEDIA_FROM = (
+        "download the clips of Kinetics-400 with the scripts of the CVD Foundation (repository "
+        "cvdfoundation/kinetics-dataset) into it"
+    )
 
     lists_dir: FilePath
     """folder of my_train.txt, my_test.txt and KS_train_val.json"""
     classes: Literal[31] | Annotated[Once[str], Field(min_length=2)] = 31
     """31 for all, or the names of those to use"""
 
+    def list_files(self) -> Sequence[Path]:
+        return [Path(self.lists_dir) / name for name in (*_TEXT_LISTS.values(), _DATABASE)]
+
+    def listing(self) -> Listing:
+        """The ids of the lists differ in form between the parts; here every clip is `<YouTube id>_<start, 6 digits>`.
+
+        Raises UserError for malformed rows, and where the two text lists do not say what the database says.
+        """
+        lists = Path(self.lists_dir)
+        names, database = _read_database(lists / _DATABASE)
+        for split, file_name in _TEXT_LISTS.items():
+            _check_text_list(lists / file_name, split, names, database)
+        wanted = _wanted_classes(self.classes, names)
+        index = index_youtube_clips(self.folder)
+        rows = [
+            {"label": label, "split": split, **youtube_columns(*clip, index, self)}
+            for clip, (split, label) in database.items()
+            if label in wanted
+        ]
+        return Listing(rows, wanted, str(lists / _DATABASE))
+
 
 OPTIONS = KineticsSoundsOptions
-MEDIA_SOURCES = {
-    "media_root": "download the clips of Kinetics-400 with the scripts of the CVD Foundation (repository "
-    "cvdfoundation/kinetics-dataset) into it"
-}
-_TEXT_LISTS = {"train": "my_train.txt", "test": "my_test.txt"}
-_DATABASE = "KS_train_val.json"
-_SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    origin = "the repository GeWu-Lab/OGM-GE_CVPR2022 (data/KineticSound: my_train.txt, my_test.txt) or "
-    origin += "GeWu-Lab/BML_TPAMI2024 (code/dataset: KS_train_val.json)"
-    return absent_list(inputs(spec), origin) or absent_media(
-        Path(options.media_root), MEDIA_SOURCES["media_root"], options
-    )
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: two text lists and the database."""
-    lists = Path(read_options(OPTIONS, spec).lists_dir)
-    return [str(lists / name) for name in (*_TEXT_LISTS.values(), _DATABASE)]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join lists and media; clips without a file get the status "missing".
-
-    The ids of the lists differ in form between the parts; here every clip is `<YouTube id>_<start, 6
-    digits>`. The two text lists must agree with the database. Raises UserError, naming file, row and fix, on
-    malformed or contradictory rows.
-    """
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    lists, media = Path(options.lists_dir), Path(options.media_root)
-    names, database = _read_database(lists / _DATABASE)
-    for split, file_name in _TEXT_LISTS.items():
-        _check_text_list(lists / file_name, split, names, database)
-    wanted = _wanted_classes(options.classes, names)
-    index = index_youtube_clips(media)
-    rows = [
-        {"label": label, "split": split, **youtube_columns(*clip, index, options)}
-        for clip, (split, label) in database.items()
-        if label in wanted
-    ]
-    refuse_if_nothing_found(rows, media, options)
-    card = card_for(name, spec, wanted, media_root_entry(options.media_root, out_dir))
-    return make_manifest(rows, card, str(lists / _DATABASE))
 
 
 def _read_database(path: Path) -> tuple[list[str], dict[tuple[str, int], tuple[str, str]]]:

@@ -1,45 +1,94 @@
 """LLP (Tian et al. 2020): its lists and truth joined with the released features, or with clips that were downloaded.
 
 Training videos have weak labels only; validation and test have what is heard and seen in each second as well. Of the
-audio truth two versions are about (see `avbalance.data.llp`): the main protocol reads the older one, on which the
-published numbers rest, and the repaired one stands beside it in the column events_audio_repaired (decision).
+audio truth two versions are about (see AUDIO_VERSIONS): the main protocol reads the older one, on which the published
+numbers rest, and the repaired one stands beside it in the column events_audio_repaired (decision). The files are those
+of YapengTian/AVVP-ECCV20, folder data. A video's id is the first 11 characters of its file name, whose rest is the
+start and end second; ids may hold "-" and "_".
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from avbalance.data.sources.annotated import events_text, refuse_empty_intervals, tell_missing, tell_oddities
-from avbalance.data.sources.common import (
-    VIDEO_SUFFIXES,
-    absent_media,
-    card_for,
-    files_below,
-    media_checksum,
-    media_root_entry,
-    missing_columns,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    video_columns,
+import numpy as np
+from numpy.typing import NDArray
+
+from avbalance.data import SEGMENTS
+from avbalance.data.annotations import (
+    ListedPart,
+    ListLine,
+    Oddity,
+    events_text,
+    read_columns,
+    refuse_empty_intervals,
+    refuse_repeats,
+    tell_oddities,
 )
-from avbalance.data.sources.options import FeatureOrMediaOptions, FilePath
+from avbalance.data.sources.base import FeatureOrMediaSource, FilePath, Listing, Row
+from avbalance.data.sources.common import file_columns, missing_columns, video_columns, videos_by_name
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    from avbalance.data.annotations import ListedPart
-    from avbalance.data.llp import Segments
-    from avbalance.data.manifest import Manifest
+from flowkeeper.files import sha256_file
 
 Version = Literal["old", "repaired"]
+CLASSES = (
+    "Speech",
+    "Car",
+    "Cheering",
+    "Dog",
+    "Cat",
+    "Frying_(food)",
+    "Basketball_bounce",
+    "Fire_alarm",
+    "Chainsaw",
+    "Cello",
+    "Banjo",
+    "Singing",
+    "Chicken_rooster",
+    "Violin_fiddle",
+    "Vacuum_cleaner",
+    "Baby_laughter",
+    "Accordion",
+    "Lawn_mower",
+    "Motorcycle",
+    "Helicopter",
+    "Acoustic_guitar",
+    "Telephone_bell_ringing",
+    "Baby_cry_infant_cry",
+    "Blender",
+    "Clapping",
+)  # the order of the class indices in all public code
+# The older audio file has the broken file names of 3 rows, all of test videos, which the current one repairs. JoMoLD,
+# MA, MM-Pyramid and CVCMS ship it, so their published numbers, and very likely those of Fu, Gao and Xu, rest on it.
+AUDIO_VERSIONS = {
+    "d5435664668bec6e7eafb39059d2f424ed2682f6b55395262fc3cb691b7d0778": "repaired (YapengTian/AVVP-ECCV20)",
+    "249122f65501d8d611c0027a48643798fe622bedee60f7e6224b5a8e3c02f886": "old (MCG-NJU/JoMoLD)",
+}
+
+_SOURCE = "the repository YapengTian/AVVP-ECCV20 (data)"
+_VIDEO = re.compile(r"[A-Za-z0-9_-]{11}(_\d+(\.\d+)?){2}")  # five training videos start at a fraction of a second
+_INDEX = {name: index for index, name in enumerate(CLASSES)}
+_SPLITS = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
+_VISUAL = "AVVP_eval_visual.csv"
+_FEATURES = ("vggish", "res152", "r2plus1d_18")
+_OLD_FROM = "the repository MCG-NJU/JoMoLD (data)"
 
 
-class LLPOptions(FeatureOrMediaOptions):
+class LLPOptions(FeatureOrMediaSource):
     """Options of kind llp; lists_dir holds the three split lists and the truth of the visual track."""
+
+    LISTS_FROM = _SOURCE
+    FEATURES_FROM = (
+        "unpack there the archive of features that the page of YapengTian/AVVP-ECCV20 links "
+        "(vggish, res152, r2plus1d_18)"
+    )
+    MEDIA_FROM = "download the 10 s clips there with the script of YapengTian/AVVP-ECCV20"
 
     audio_truth: Version = "old"
     """version of the audio truth of the main protocol"""
@@ -58,119 +107,93 @@ class LLPOptions(FeatureOrMediaOptions):
         path = self.audio_file("repaired")
         return path if self.audio_truth == "old" and path.is_file() else None
 
-    @property
-    def required_lists(self) -> list[Path]:
+    def list_files(self) -> Sequence[Path]:
         """All lists but the second version of the audio truth."""
-        return [Path(self.lists_dir) / name for name in (*_SPLITS.values(), _VISUAL)] + [
-            self.audio_file(self.audio_truth)
-        ]
+        lists = Path(self.lists_dir)
+        return [*(lists / name for name in (*_SPLITS.values(), _VISUAL)), self.audio_file(self.audio_truth)]
+
+    def list_from(self, path: Path) -> str:
+        return f"take {path.name} from {_OLD_FROM if path == self.audio_file('old') else self.LISTS_FROM}"
+
+    def inputs(self) -> Sequence[str]:
+        second = self.second_audio
+        return [*super().inputs(), *([str(second)] if second else [])]
+
+    def listing(self) -> Listing:
+        """A video's id is its whole file name, its group the YouTube id.
+
+        The card's `oddities` counts the odd rows of the files of the main protocol by kind, `audio_truth` names the
+        versions. Raises UserError for malformed rows, a video in two splits, and an onset that is not before its offset
+        unless the published file has it.
+        """
+        lists, second = Path(self.lists_dir), self.second_audio
+        splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
+        refuse_repeats(list(splits.values()))
+        truth = self._truth([name for split in ("val", "test") for name in splits[split].names])
+        odd = [each for part in splits.values() for each in part.oddities]
+        odd += [each for column in ("events_audio", "events_visual") for each in truth[column].oddities]
+        versions = {
+            "main": audio_version(self.audio_file(self.audio_truth)),
+            "second": audio_version(second) if second else None,
+        }
+        card = {"oddities": tell_oddities(odd), "audio_truth": versions}
+        return Listing(_rows(splits, truth, self._files()), CLASSES, self.lists_dir, card)
+
+    def _truth(self, names: Sequence[str]) -> dict[str, Segments]:
+        """Manifest column -> truth of the videos `names`."""
+        visual = read_segments(Path(self.lists_dir) / _VISUAL, names)
+        refuse_empty_intervals(visual.oddities)  # the published file has none
+        truth = {"events_audio": self._audio(self.audio_truth, names), "events_visual": visual}
+        if self.second_audio is not None:
+            truth["events_audio_repaired"] = self._audio("repaired", names)
+        return truth
+
+    def _audio(self, version: Version, names: Sequence[str]) -> Segments:
+        """One version of the audio truth; raises UserError when the file is the other published one."""
+        path = self.audio_file(version)
+        found = audio_version(path)
+        published = found.split()[0] in ("old", "repaired")
+        if published and found.split()[0] != version:
+            raise UserError(
+                f"{path}: is the version {found!r}; set the option audio_{version} to the {version} file of "
+                f"{_OLD_FROM if version == 'old' else self.LISTS_FROM}, or audio_truth to {found.split()[0]}."
+            )
+        segments = read_segments(path, names)
+        if not published:
+            refuse_empty_intervals(segments.oddities)
+        return segments
+
+    def _files(self) -> Callable[[str, str], Row]:
+        """Of a file name and a YouTube id the manifest columns of the files; clips may be named by the id alone."""
+        if self.root == "features_root":
+            return lambda name, video: self._features(video)
+        clips = videos_by_name(self.folder)
+        return lambda name, video: video_columns(
+            clips.get(name, clips.get(video)), self, f"{name} or {video} (mp4, ...)"
+        )
+
+    def _features(self, video: str) -> Row:
+        """Columns of a video whose features are files; those of the second visual network are found by their place."""
+        names = [f"{kind}/{video}.npy" for kind in _FEATURES]
+        absent = [name for name in names if not (self.folder / name).is_file()]
+        if absent:
+            return missing_columns(f"no feature file {' and '.join(absent)} in {self.folder}")
+        return file_columns(names[0], names[1], [self.folder / name for name in names], self)
 
 
 OPTIONS = LLPOptions
-_SPLITS = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
-_VISUAL = "AVVP_eval_visual.csv"
-_FEATURES = ("vggish", "res152", "r2plus1d_18")
-_ORIGINS = {
-    "old": "the repository MCG-NJU/JoMoLD (data)",
-    "repaired": "the repository YapengTian/AVVP-ECCV20 (data)",
-}
-MEDIA_SOURCES = {
-    "features_root": "unpack there the archive of features that the page of YapengTian/AVVP-ECCV20 links "
-    "(vggish, res152, r2plus1d_18)",
-    "media_root": "download the 10 s clips there with the script of YapengTian/AVVP-ECCV20",
-}
 
 
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say which list or folder is missing and where to get it; None when all are there."""
-    options = read_options(OPTIONS, spec)
-    for path in options.required_lists:
-        if not path.is_file():
-            origin = _ORIGINS["old" if path == options.audio_file("old") else "repaired"]
-            return f"{path}: no such file; take {path.name} from {origin}."
-    return absent_media(options.folder, MEDIA_SOURCES[options.root], options)
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips and their truth; the second version of the audio truth only where it is there."""
-    options = read_options(OPTIONS, spec)
-    return [str(path) for path in (*options.required_lists, options.second_audio) if path is not None]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join lists, truth and files; videos without a file get the status "missing".
-
-    A video's id is its whole file name, its group the YouTube id. The card's `oddities` counts the odd rows of the
-    files of the main protocol by kind, `audio_truth` names the versions. Raises UserError, naming file, row and fix,
-    for malformed rows, a video in two splits, and an onset that is not before its offset unless the published file has
-    it.
-    """
-    from avbalance.data.annotations import refuse_repeats
-    from avbalance.data.llp import CLASSES, audio_version, read_split
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    lists, folder = Path(options.lists_dir), options.folder
-    splits = {split: read_split(lists / file) for split, file in _SPLITS.items()}
-    refuse_repeats(list(splits.values()))
-    truth = _read_truth(options, [name for split in ("val", "test") for name in splits[split].names])
-    rows = _rows(splits, truth, options)
-    refuse_if_nothing_found(rows, folder, options, options.root)
-    tell_missing(rows, folder)
-    main = [truth["events_audio"], truth["events_visual"]]
-    card = card_for(name, spec, CLASSES, media_root_entry(options.folder_as_given, out_dir))
-    card["oddities"] = tell_oddities(
-        [odd for part in splits.values() for odd in part.oddities] + [odd for part in main for odd in part.oddities]
-    )
-    second = options.second_audio
-    card["audio_truth"] = {
-        "main": audio_version(options.audio_file(options.audio_truth)),
-        "second": audio_version(second) if second else None,
-    }
-    return make_manifest(rows, card, str(lists))
-
-
-def _read_truth(options: LLPOptions, names: Sequence[str]) -> dict[str, Segments]:
-    """Manifest column -> truth of the videos `names`."""
-    from avbalance.data.llp import read_segments
-
-    visual = read_segments(Path(options.lists_dir) / _VISUAL, names)
-    refuse_empty_intervals(visual.oddities)  # the published file has none
-    truth = {"events_audio": _read_audio(options.audio_file(options.audio_truth), options.audio_truth, names)}
-    truth["events_visual"] = visual
-    if options.second_audio is not None:
-        truth["events_audio_repaired"] = _read_audio(options.second_audio, "repaired", names)
-    return truth
-
-
-def _read_audio(path: Path, version: Version, names: Sequence[str]) -> Segments:
-    """One version of the audio truth; raises UserError when the file is the other published one."""
-    from avbalance.data.llp import audio_version, read_segments
-
-    found = audio_version(path)
-    published = found.split()[0] in _ORIGINS
-    if published and found.split()[0] != version:
-        raise UserError(
-            f"{path}: is the version {found!r}; set the option audio_{version} to the {version} file of "
-            f"{_ORIGINS[version]}, or audio_truth to {found.split()[0]}."
-        )
-    segments = read_segments(path, names)
-    if not published:
-        refuse_empty_intervals(segments.oddities)
-    return segments
-
-
-def _rows(splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], options: LLPOptions) -> list[dict[str, Any]]:
-    from avbalance.data.llp import CLASSES
-
-    files = _file_columns([name for part in splits.values() for name in part.names], options)
+def _rows(
+    splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], files: Callable[[str, str], Row]
+) -> list[Row]:
     places = itertools.count()  # of the evaluated videos in the truth
     rows = []
     for split, part in splits.items():
         for name, video, active in zip(part.names, part.ids, part.labels, strict=True):
             labels = [label for label, is_on in zip(CLASSES, active, strict=True) if is_on]
             row: dict[str, Any] = {"id": name, "group": video, "split": split, "label": labels[0]}
-            row |= {"labels": json.dumps(labels), **dict.fromkeys(truth), **files[name]}
+            row |= {"labels": json.dumps(labels), **dict.fromkeys(truth), **files(name, video)}
             if split != "train":
                 place = next(places)
                 row |= {column: events_text(segments.truth[place], CLASSES) for column, segments in truth.items()}
@@ -178,27 +201,84 @@ def _rows(splits: Mapping[str, ListedPart], truth: Mapping[str, Segments], optio
     return rows
 
 
-def _file_columns(names: Sequence[str], options: LLPOptions) -> dict[str, dict[str, Any]]:
-    """File name of each video -> manifest columns of its files; a clip may be named by the YouTube id alone."""
-    from avbalance.data.llp import video_id
+@dataclass(frozen=True)
+class Segments:
+    """What is heard, or seen, when: `truth (N, 25, 10)` bool, and the rows of the file that are odd."""
 
-    folder = options.folder
-    if options.root == "features_root":
-        return {name: _feature_columns(video_id(name), folder, options.checksums) for name in names}
-    clips = {Path(path).stem: path for path in reversed(files_below(folder, VIDEO_SUFFIXES))}
-    return {
-        name: video_columns(
-            clips.get(name, clips.get(video_id(name))), folder, options, f"{name} or {video_id(name)} (mp4, ...)"
-        )
-        for name in names
-    }
+    truth: NDArray[np.bool_]
+    oddities: tuple[Oddity, ...]
 
 
-def _feature_columns(video: str, folder: Path, checksums: bool) -> dict[str, Any]:
-    """Columns of a video whose features are files; those of the second visual network are found by their place."""
-    names = [f"{kind}/{video}.npy" for kind in _FEATURES]
-    absent = [name for name in names if not (folder / name).is_file()]
-    if absent:
-        return missing_columns(f"no feature file {' and '.join(absent)} in {folder}")
-    checksum = media_checksum([folder / name for name in names]) if checksums else None
-    return {"audio": names[0], "visual": names[1], "sha256": checksum}
+def video_id(name: str) -> str:
+    """The YouTube id in a file name."""
+    return name[:11]
+
+
+def read_split(path: str | Path) -> ListedPart:
+    """Read AVVP_train.csv, AVVP_val_pd.csv or AVVP_test_pd.csv: file names, ids, and weak labels (N, 25) bool.
+
+    A label that a row repeats counts once and is an oddity. Raises UserError, naming file, row and fix, for a missing
+    column, a malformed file name, an unknown class name and a video that stands twice.
+    """
+    path = Path(path)
+    names, labels, oddities = [], [], []
+    for line in read_columns(path, ("filename", "event_labels"), "\t", _SOURCE):
+        name, joined = line.cells
+        if not _VIDEO.fullmatch(name):
+            raise line.error(f"{name!r} is not <YouTube id>_<start>_<end>; correct it.")
+        indices = [_class_index(label, line) for label in joined.split(",")]
+        if len(set(indices)) < len(indices):
+            oddities.append(line.odd("repeated label", f"{name}: {joined} repeats a label; it counts once"))
+        names.append(name)
+        labels.append(np.zeros(len(CLASSES), dtype=bool))
+        labels[-1][indices] = True
+    ids = tuple(map(video_id, names))
+    part = ListedPart(path, ids, np.array(labels), first_row=2, names=tuple(names), oddities=tuple(oddities))
+    refuse_repeats([part])
+    return part
+
+
+def read_segments(path: str | Path, names: Sequence[str]) -> Segments:
+    """Read AVVP_eval_audio.csv (either version) or AVVP_eval_visual.csv as the truth of the videos `names` (N).
+
+    `names` are whole file names, best those of both evaluated parts, since a row of a video that is not among them is
+    an oddity. A row sets its class on [onset, offset). Decision, as the public evaluations do: a row belongs to a video
+    when its whole file name agrees, not its id alone, and it sets nothing otherwise; nor does a row whose onset is not
+    before its offset. Both, and exact duplicates, are oddities. Raises UserError for a missing column, an unknown class
+    name and a second outside 0..10.
+    """
+    path = Path(path)
+    place = {name: index for index, name in enumerate(names)}
+    if len(place) < len(names):
+        raise UserError(f"{path}: read for {len(names)} videos of which only {len(place)} differ; name each one once.")
+    truth = np.zeros((len(names), len(CLASSES), SEGMENTS), dtype=bool)
+    oddities: list[Oddity] = []
+    first: dict[tuple[str, ...], int] = {}
+    ids = {video_id(name): name for name in names}
+    for line in read_columns(path, ("filename", "onset", "offset", "event_labels"), "\t", _SOURCE):
+        name, _, _, label = line.cells
+        onset, offset = line.second(1, "onset", SEGMENTS), line.second(2, "offset", SEGMENTS)
+        index = _class_index(label, line)
+        if name in place:
+            truth[place[name], index, onset:offset] = True
+        else:
+            near = f", though {ids[video_id(name)]} has its id" if video_id(name) in ids else ""
+            oddities.append(line.odd("unknown video", f"{name}: no video has this name{near}; ignored"))
+        event = f"{name}: {label} from {onset} to {offset}"
+        if onset >= offset:
+            oddities.append(line.odd("empty interval", f"{event} is empty; sets nothing"))
+        if first.setdefault(line.cells, line.number) != line.number:
+            oddities.append(line.odd("duplicate", f"{event} stands in row {first[line.cells]}; sets nothing new"))
+    return Segments(truth, tuple(oddities))
+
+
+def audio_version(path: str | Path) -> str:
+    """Which version of the audio truth a file is, by its bytes: to be named beside every number that rests on it."""
+    digest = sha256_file(path)
+    return AUDIO_VERSIONS.get(digest, f"unpublished (sha256 {digest[:12]})")
+
+
+def _class_index(label: str, line: ListLine) -> int:
+    if label not in _INDEX:
+        raise line.error(f"unknown class {label!r}; write one of the 25, such as {CLASSES[0]!r}.")
+    return _INDEX[label]

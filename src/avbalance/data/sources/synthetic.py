@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
+import numpy as np
 from pydantic import model_validator
 
-from avbalance.data.sources import generated
-from avbalance.data.sources.options import SceneOptions
+from avbalance.data.render import SLOW_LOOKS
+from avbalance.data.scenes import PlannedClip, plan_dataset
+from avbalance.data.sources.scene import SceneOptions
 from avbalance.declared import Above0, refusal
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from avbalance.data.scenes import PlannedClip
 
 
 class SyntheticOptions(SceneOptions):
@@ -26,37 +23,18 @@ class SyntheticOptions(SceneOptions):
 
     @model_validator(mode="after")
     def _slow_looks(self) -> Self:
-        if self.slow == "visual":
-            from avbalance.data.render import SLOW_LOOKS
-
-            if self.classes > SLOW_LOOKS:
-                raise refusal(
-                    f"classes is {self.classes}, and slow pictures tell at most {SLOW_LOOKS} apart; lower it, or set "
-                    "slow to none or audio"
-                )
+        if self.slow == "visual" and self.classes > SLOW_LOOKS:
+            raise refusal(
+                f"classes is {self.classes}, and slow pictures tell at most {SLOW_LOOKS} apart; lower it, or set slow "
+                "to none or audio"
+            )
         return self
+
+    def plan(self) -> list[PlannedClip]:
+        return plan_dataset(self.seed, self.clips, self.classes, self.duration, self.law())
+
+    def render(self, clip: PlannedClip, slow: str = "none") -> tuple[np.ndarray, np.ndarray]:
+        return super().render(clip, self.slow)
 
 
 OPTIONS = SyntheticOptions
-
-
-def _plan(options: SyntheticOptions) -> list[PlannedClip]:
-    from avbalance.data.scenes import plan_dataset
-
-    law = options.law()
-    return plan_dataset(options.seed, options.clips, options.classes, options.duration, law)
-
-
-def _render(clip: PlannedClip, options: SyntheticOptions) -> tuple[np.ndarray, np.ndarray]:
-    return generated.render_scene(clip, options, options.classes, options.slow)
-
-
-_GENERATOR = generated.Generator(
-    modules=("scenes", "render"),
-    options=OPTIONS,
-    plan=_plan,
-    classes=lambda options: options.class_names,
-    render=_render,
-    columns=lambda clip, options: generated.scene_columns(clip, options.class_names),
-)
-preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

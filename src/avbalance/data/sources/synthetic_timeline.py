@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from avbalance.data.sources import generated
-from avbalance.data.sources.options import SceneOptions
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from avbalance.data.scenes import PlannedClip
+from avbalance.data.scenes import PlannedClip, intervals, plan_timelines
+from avbalance.data.sources.base import Row
+from avbalance.data.sources.scene import SceneOptions, scene_columns
 
 Scheme = Literal["parsing", "localisation"]
-BACKGROUND = "Background"  # last class of a localisation data set: no event
 
 
 class SyntheticTimelineOptions(SceneOptions):
@@ -30,45 +25,29 @@ class SyntheticTimelineOptions(SceneOptions):
     duration: Literal[10] = 10
     """length of a clip in seconds: what plans, truth and evaluation of these tasks assume"""
 
+    def plan(self) -> list[PlannedClip]:
+        return plan_timelines(self.scheme, self.seed, self.clips, self.classes, self.law())
+
+    @property
+    def class_names(self) -> list[str]:
+        return with_background(super().class_names, self.scheme)
+
+    def columns(self, clip: PlannedClip) -> Row:
+        return timeline_columns(clip, self.class_names)
+
 
 OPTIONS = SyntheticTimelineOptions
 
 
-def _plan(options: SyntheticTimelineOptions) -> list[PlannedClip]:
-    from avbalance.data.scenes import plan_timelines
-
-    law = options.law()
-    return plan_timelines(options.scheme, options.seed, options.clips, options.classes, law)
+def with_background(classes: Sequence[str], scheme: Scheme) -> list[str]:
+    """Classes of events, and the last class of a localisation data set: no event."""
+    return [*classes, *(["Background"] if scheme == "localisation" else [])]
 
 
-def _classes(options: SyntheticTimelineOptions) -> list[str]:
-    return [*options.class_names, *([BACKGROUND] if options.scheme == "localisation" else [])]
-
-
-def _render(clip: PlannedClip, options: SyntheticTimelineOptions) -> tuple[np.ndarray, np.ndarray]:
-    return generated.render_scene(clip, options, options.classes)
-
-
-def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> dict[str, Any]:
+def timeline_columns(clip: PlannedClip, classes: Sequence[str]) -> Row:
     """The columns of clips that are planned on a timeline: those of a scene, its labels and its events."""
-    from avbalance.data.scenes import intervals
-
-    columns = {
-        **generated.scene_columns(clip, classes),
-        "labels": json.dumps([classes[cls] for cls in clip.scene.labels()]),
-    }
+    columns = {**scene_columns(clip, classes), "labels": json.dumps([classes[cls] for cls in clip.scene.labels()])}
     for modality in ("audio", "visual"):
         events = [[classes[cls], onset, offset] for cls, onset, offset in intervals(clip.scene, modality)]
         columns[f"events_{modality}"] = json.dumps(events)
     return columns
-
-
-_GENERATOR = generated.Generator(
-    modules=("scenes", "render"),
-    options=OPTIONS,
-    plan=_plan,
-    classes=_classes,
-    render=_render,
-    columns=lambda clip, options: timeline_columns(clip, _classes(options)),
-)
-preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

@@ -7,21 +7,18 @@ the labelling speech; snr_* is the SNR of all events of a clip together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from avbalance.data.sources import generated
-from avbalance.data.sources.options import Beta, LawOptions, MadeOptions, Side
+from avbalance.data.scenes import PLACES, PROTOTYPES, SPEECH, JointLaw, TwoLabelClip, plan_two_labels
+from avbalance.data.sources.base import Row
+from avbalance.data.sources.generated import Beta, Side
+from avbalance.data.sources.scene import LawOptions, SceneSource
 from avbalance.declared import Above0, Count, Size, TwoNumbers
 
-if TYPE_CHECKING:
-    import numpy as np
 
-    from avbalance.data.scenes import PlannedClip
-
-
-class SyntheticTwoLabelsOptions(MadeOptions, LawOptions):
+class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
     """Options of kind synthetic-two-labels; the law of noise is that of the place."""
 
     seed: Count
@@ -45,58 +42,29 @@ class SyntheticTwoLabelsOptions(MadeOptions, LawOptions):
     fps: Size = 4
     """frames per second"""
 
+    def plan(self) -> Sequence[TwoLabelClip]:
+        speech = JointLaw(*self.speech_discrepancy_beta, self.speech_snr_audio_db, self.speech_snr_visual_db)
+        shares = self.speech_share, self.test_share
+        return plan_two_labels(self.seed, self.clips, self.duration, self.law(), speech, *shares)
+
+    @property
+    def class_names(self) -> list[str]:
+        return list(PLACES)
+
+    @property
+    def prototypes(self) -> int:
+        return PROTOTYPES
+
+    def columns(self, clip: TwoLabelClip) -> Row:  # type: ignore[override]
+        return {
+            **super().columns(clip),
+            "label_speech": SPEECH[clip.spoken],
+            "planted_audio_speech": clip.planted_audio_speech,
+            "planted_visual_speech": clip.planted_visual_speech,
+        }
+
+    def further_card(self) -> dict[str, Any]:
+        return {"labellings": {"speech": list(SPEECH)}}
+
 
 OPTIONS = SyntheticTwoLabelsOptions
-
-
-def _plan(options: SyntheticTwoLabelsOptions) -> Sequence[PlannedClip]:
-    from avbalance.data.scenes import JointLaw, plan_two_labels
-
-    place = options.law()
-    speech = JointLaw(
-        *options.speech_discrepancy_beta, options.speech_snr_audio_db, options.speech_snr_visual_db, flip=False
-    )
-    shares = options.speech_share, options.test_share
-    return plan_two_labels(options.seed, options.clips, options.duration, place, speech, *shares)
-
-
-def _classes(options: SyntheticTwoLabelsOptions) -> list[str]:
-    from avbalance.data.scenes import PLACES
-
-    return list(PLACES)
-
-
-def _render(clip: PlannedClip, options: SyntheticTwoLabelsOptions) -> tuple[np.ndarray, np.ndarray]:
-    from avbalance.data.scenes import PROTOTYPES
-
-    return generated.render_scene(clip, options, PROTOTYPES)
-
-
-def _columns(clip: PlannedClip, options: SyntheticTwoLabelsOptions) -> dict[str, Any]:
-    from avbalance.data.scenes import SPEECH, TwoLabelClip
-
-    assert isinstance(clip, TwoLabelClip)
-    return {
-        **generated.scene_columns(clip, _classes(options)),
-        "label_speech": SPEECH[clip.spoken],
-        "planted_audio_speech": clip.planted_audio_speech,
-        "planted_visual_speech": clip.planted_visual_speech,
-    }
-
-
-def _card(options: SyntheticTwoLabelsOptions) -> dict[str, Any]:
-    from avbalance.data.scenes import SPEECH
-
-    return {"labellings": {"speech": list(SPEECH)}}
-
-
-_GENERATOR = generated.Generator(
-    modules=("scenes", "render"),
-    options=OPTIONS,
-    plan=_plan,
-    classes=_classes,
-    render=_render,
-    columns=_columns,
-    card=_card,
-)
-preflight, inputs, build, remake = _GENERATOR.preflight, _GENERATOR.inputs, _GENERATOR.build, _GENERATOR.remake

@@ -1,46 +1,47 @@
 """VGG-Sound: the official list joined with whatever clips the user could download (Chen et al. 2020).
 
-Test clips may have what people heard and saw in them, by VGGSounder (Zverev et al. 2025; see
-`avbalance.data.vggsounder`). Decision: only the clip's own class counts, since the label is what models are scored on.
-Clips whose annotators named other classes only have it in neither modality.
+Test clips may have what people heard and saw in them, by VGGSounder (Zverev et al. 2025). Its file vggsounder.csv has a
+row for each clip and class that somebody found in it: `modality` is A (heard), V (seen) or AV (both). A clip may have
+several rows; clips with background music stand in a second file, vggsounder+background-music.csv, which has the same
+columns and holds all rows of the first. Decisions: only the clip's own class counts, since the label is what models are
+scored on, and clips whose annotators named other classes only have it in neither modality; the columns
+background_music, static_image and voice_over are not read, since they speak of the whole clip, and what a still picture
+or a voice does to the clip's own class is in `modality` already.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from avbalance.data.sources.common import (
-    absent_list,
-    absent_media,
-    card_for,
-    index_youtube_clips,
-    media_root_entry,
-    read_options,
-    ready_options,
-    refuse_if_nothing_found,
-    youtube_clip,
-    youtube_columns,
-)
-from avbalance.data.sources.options import FilePath, MediaOptions
+from avbalance.data.annotations import read_columns
+from avbalance.data.categories import labels_of_categories
+from avbalance.data.media_files import youtube_clip
+from avbalance.data.sources.base import FilePath, Listing, MediaSource, Row
+from avbalance.data.sources.common import index_youtube_clips, youtube_columns
 from avbalance.errors import UserError
-
-if TYPE_CHECKING:
-    from avbalance.data.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
 ALL_CLASSES = 309
+MODALITIES = {"A": (True, False), "V": (False, True), "AV": (True, True)}  # heard and seen
+_PERCEIVED_FROM = "the repository Bizilizi/VGGSounder (vggsounder/data)"
+_CLIP = re.compile(r"[A-Za-z0-9_-]{11}_\d{6}")
+KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
 
 
-class VGGSoundOptions(MediaOptions):
+class VGGSoundOptions(MediaSource):
     """Options of kind vggsound."""
+
+    LISTS_FROM = "the repository hche11/VGGSound (folder data)"
+    MEDIA_FROM = "download the 10 s clips from YouTube by id and start second into it"
 
     list: FilePath
     """the official vggsound.csv"""
@@ -51,71 +52,49 @@ class VGGSoundOptions(MediaOptions):
     categories: FilePath | None = None
     """table of categories: only clips of its labels; null: all"""
 
+    def list_files(self) -> Sequence[str]:
+        return [self.list]
+
+    def inputs(self) -> Sequence[str]:
+        further = (self._perceived(), self.categories)
+        return [self.list, *(str(path) for path in further if path is not None)]
+
+    def listing(self) -> Listing:
+        """Classes are ordered by code point and spelt as in the list, mistakes included.
+
+        This is also the order of the network that their authors published. With modality_labels the card counts test
+        clips by KINDS and those that nobody annotated. Raises UserError for malformed rows and when the number of
+        classes is not the expected one.
+        """
+        index = index_youtube_clips(self.folder)
+        rows: Sequence[Row] = [
+            {"label": label, "split": split, **youtube_columns(video, start, index, self, end="")}
+            for video, start, label, split in _read_list(Path(self.list))
+        ]
+        classes = sorted({row["label"] for row in rows})
+        if len(classes) != self.classes:
+            raise UserError(
+                f"{self.list}: {len(classes)} class names where {self.classes} are expected; "
+                "fetch the whole list again or set the option classes."
+            )
+        if self.categories:
+            classes = labels_of_categories(self.categories, "audio", classes)
+            rows = [row for row in rows if row["label"] in set(classes)]
+        card: dict[str, Any] = {}
+        perceived = self._perceived()
+        if perceived is not None:
+            card["modality_labels"] = _annotate(rows, perceived, classes)
+        elif self.modality_labels:
+            log.warning("%s: no such file; without it there are no annotated subsets.", self.modality_labels)
+        return Listing(rows, classes, self.list, card)
+
+    def _perceived(self) -> Path | None:
+        """The file of what people perceived, where one is named and there."""
+        path = Path(self.modality_labels) if self.modality_labels else None
+        return path if path is not None and path.is_file() else None
+
 
 OPTIONS = VGGSoundOptions
-MEDIA_SOURCES = {"media_root": "download the 10 s clips from YouTube by id and start second into it"}
-KINDS = {(1.0, 0.0): "heard", (0.0, 1.0): "seen", (1.0, 1.0): "both", (0.0, 0.0): "neither"}  # as the card counts
-
-
-def preflight(spec: Mapping[str, Any]) -> str | None:
-    """Say that the list or the clips are missing and where to get them; None when both are there."""
-    options = read_options(OPTIONS, spec)
-    return absent_list([options.list], "the repository hche11/VGGSound (folder data)") or absent_media(
-        Path(options.media_root), MEDIA_SOURCES["media_root"], options
-    )
-
-
-def inputs(spec: Mapping[str, Any]) -> list[str]:
-    """Files that list the clips: vggsound.csv, what people perceived where that is there, and a table of categories."""
-    options = read_options(OPTIONS, spec)
-    labels = _modality_labels(options)
-    return [options.list, *([str(labels)] if labels else []), *([options.categories] if options.categories else [])]
-
-
-def build(name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
-    """Join list, media and, where its file is there, what people perceived; clips without a file are "missing".
-
-    Classes are ordered by code point and spelt as in the list, mistakes included. Raises UserError, naming
-    file, row and fix, on malformed rows and when the number of classes is not the expected one. With the option
-    categories only clips of its table's labels are listed; with modality_labels the card counts test clips by KINDS and
-    those that nobody annotated.
-
-    Deviation: the authors' loader numbers classes by first appearance; the order matters only to foreign
-    checkpoints.
-    """
-    from avbalance.data.categories import labels_of_categories
-    from avbalance.data.manifest import make_manifest
-
-    options = ready_options(OPTIONS, spec, preflight)
-    path, media = Path(options.list), Path(options.media_root)
-    index = index_youtube_clips(media)
-    rows = [
-        {"label": label, "split": split, **youtube_columns(video, start, index, options, end="")}
-        for video, start, label, split in _read_list(path)
-    ]
-    classes = sorted({row["label"] for row in rows})
-    if len(classes) != options.classes:
-        raise UserError(
-            f"{path}: {len(classes)} class names where {options.classes} are expected; "
-            "fetch the whole list again or set the option classes."
-        )
-    if options.categories:
-        classes = labels_of_categories(options.categories, "audio", classes)
-        rows = [row for row in rows if row["label"] in set(classes)]
-    refuse_if_nothing_found(rows, media, options)
-    card = card_for(name, spec, classes, media_root_entry(options.media_root, out_dir))
-    labels = _modality_labels(options)
-    if labels is not None:
-        card["modality_labels"] = _annotate(rows, labels, classes)
-    elif options.modality_labels:
-        log.warning("%s: no such file; without it there are no annotated subsets.", options.modality_labels)
-    return make_manifest(rows, card, str(path))
-
-
-def _modality_labels(options: VGGSoundOptions) -> Path | None:
-    """The file of what people perceived, where one is named and there."""
-    path = Path(options.modality_labels) if options.modality_labels else None
-    return path if path is not None and path.is_file() else None
 
 
 def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]) -> dict[str, int]:
@@ -124,7 +103,6 @@ def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]
     Names of classes are checked where the list is whole: a list of fewer classes cannot tell which names are wrong.
     """
     from avbalance.data.manifest import ANNOTATED
-    from avbalance.data.vggsounder import read_modalities
 
     perceived = read_modalities(path, set(classes) if len(classes) == ALL_CLASSES else None)
     counts: Counter[str] = Counter(dict.fromkeys([*KINDS.values(), "not annotated", "not of a test clip"], 0))
@@ -156,3 +134,35 @@ def _read_list(path: Path) -> Iterator[tuple[str, int, str, str]]:
                     "<train or test>; put names with a comma in quotes or fetch the file again."
                 )
             yield *key, cells[2], cells[3]
+
+
+def read_modalities(
+    path: str | Path, classes: Collection[str] | None = None
+) -> dict[str, dict[str, tuple[bool, bool]]]:
+    """Clip (`<YouTube id>_<start, 6 digits>`) -> class -> whether it is heard and whether it is seen.
+
+    classes: names that a row may have; None where they are not all known. Raises UserError, naming file, row and fix,
+    for a missing column, a malformed clip, another modality, an unknown class, and a clip and class that stand twice
+    with different modalities. A row that repeats another one sets nothing new.
+    """
+    path = Path(path)
+    perceived: dict[str, dict[str, tuple[bool, bool]]] = defaultdict(dict)
+    first: dict[tuple[str, str], int] = {}
+    for line in read_columns(path, ("video_id", "label", "modality"), ",", _PERCEIVED_FROM, csv.QUOTE_MINIMAL):
+        clip, label, modality = line.cells
+        if not _CLIP.fullmatch(clip):
+            raise line.error(f"{clip!r} is not <YouTube id>_<start, 6 digits>; correct it.")
+        if modality not in MODALITIES:
+            raise line.error(f"modality {modality!r} is unknown; write A, V or AV.")
+        if classes is not None and label not in classes:
+            raise line.error(
+                f"class {label!r} is not in the list of VGG-Sound; spell it as the list does, byte for byte, or take "
+                "the file again."
+            )
+        if perceived[clip].setdefault(label, MODALITIES[modality]) != MODALITIES[modality]:
+            earlier = first[clip, label]
+            raise line.error(
+                f"{clip} has {label!r} as {modality}, but another modality in row {earlier}; remove the wrong row."
+            )
+        first.setdefault((clip, label), line.number)
+    return dict(perceived)

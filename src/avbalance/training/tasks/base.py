@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avbalance.data import DEFAULT_TASK
-from avbalance.data.manifest import SEGMENTS
+from avbalance.data import DEFAULT_TASK, SEGMENTS
 from avbalance.declared import listed, nearest, read
 from avbalance.errors import UserError
 from avbalance.methods.base import Indices

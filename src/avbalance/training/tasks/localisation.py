@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from avbalance.data.manifest import SEGMENTS
+from avbalance.data import SEGMENTS
 from avbalance.errors import UserError
 from avbalance.methods.base import Indices
 from avbalance.models.base import ModelOutput

@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_data import real
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest
-from avbalance.data.sources import folder
 from avbalance.errors import UserError
 from flowkeeper.files import sha256_file
 
 
 def _spec(root: Path | str, **options: Any) -> dict[str, Any]:
-    return {
-        "kind": "folder",
-        "stands_for": None,
-        "describe": "mine",
-        "options": {"root": str(root), **options},
-    }
+    return {"kind": "folder", "stands_for": None, "describe": "mine", "options": {"root": str(root), **options}}
 
 
 def _write(root: Path, text: str, *files: str) -> None:
@@ -32,7 +28,7 @@ def _write(root: Path, text: str, *files: str) -> None:
 
 
 def _build(root: Path, **options: Any) -> Manifest:
-    return folder.build("mine", _spec(root, **options), root.parent / "data" / "mine")
+    return sources.build("mine", _spec(root, **options), root.parent / "data" / "mine")
 
 
 THREE = "id,audio,image,frames,video,label,split,speaker\n"
@@ -46,11 +42,7 @@ def test_the_three_forms_of_a_clip(tmp_path: Path) -> None:
     )
     manifest = _build(tmp_path / "in", columns={"group": "speaker"})
     frame = manifest.frame
-    assert frame[["audio", "visual"]].to_numpy().tolist() == [
-        ["a.wav", "a.png"],
-        ["b.wav", "b"],
-        ["c.mp4", "c.mp4"],
-    ]
+    assert frame[["audio", "visual"]].to_numpy().tolist() == [["a.wav", "a.png"], ["b.wav", "b"], ["c.mp4", "c.mp4"]]
     assert list(frame["group"]) == ["ann", "bob", "ann"] and set(frame["status"]) == {"ok"}
     assert manifest.classes == ["9", "10"]  # numbers in their own order, not the alphabet's
     assert frame["sha256"].iloc[2] == sha256_file(tmp_path / "in" / "c.mp4")
@@ -59,7 +51,7 @@ def test_the_three_forms_of_a_clip(tmp_path: Path) -> None:
 def test_a_relative_root_is_recorded_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path / "in", "id,video,label,split\na,a.mp4,x,train\n", "a.mp4")
     monkeypatch.chdir(tmp_path)
-    manifest = folder.build("mine", _spec("in"), Path("data/mine"))
+    manifest = sources.build("mine", _spec("in"), Path("data/mine"))
     assert manifest.card["media_root"] == os.path.join("..", "..", "in")
     assert manifest.media_root(tmp_path / "data/mine/manifest.parquet").resolve() == tmp_path / "in"
 
@@ -128,21 +120,18 @@ def test_listed_classes_fix_the_order_and_refuse_others(tmp_path: Path) -> None:
 
 
 def test_preflight_names_what_is_missing(tmp_path: Path) -> None:
-    assert "no such folder" in str(folder.preflight(_spec(tmp_path / "in")))
+    assert "no such folder" in str(sources.read_source(_spec(tmp_path / "in")).missing())
     (tmp_path / "in").mkdir()
-    assert "manifest.csv: no such file" in str(folder.preflight(_spec(tmp_path / "in")))
+    assert "manifest.csv: no such file" in str(sources.read_source(_spec(tmp_path / "in")).missing())
     _write(tmp_path / "in", THREE)
-    assert folder.preflight(_spec(tmp_path / "in")) is None
+    assert sources.read_source(_spec(tmp_path / "in")).missing() is None
     with pytest.raises(UserError, match="has no rows"):
         _build(tmp_path / "in")
 
 
 def test_the_real_digits_build(tmp_path: Path) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real:
-        pytest.skip("AVBALANCE_REAL_DATA is not set: the folder that holds avdigits/ is unknown")
-    spec = _spec(Path(real) / "avdigits", columns={"group": "speaker"})
-    manifest = folder.build("avdigits", spec, tmp_path)
+    spec = _spec(real("avdigits"), columns={"group": "speaker"})
+    manifest = sources.build("avdigits", spec, tmp_path)
     assert manifest.frame["split"].value_counts().to_dict() == {"train": 2700, "test": 300}
     assert manifest.classes == [str(digit) for digit in range(10)]
     assert manifest.frame["group"].nunique() == 6 and set(manifest.frame["status"]) == {"ok"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from avbalance.data.sources import check_dataset, kinds, source_of
+from avbalance.data.sources import build, check_dataset, kinds, read_source
 from avbalance.errors import UserError
 from avbalance.plan.config import load_dataset
 
@@ -25,7 +25,7 @@ def test_a_shipped_specification_is_valid(path: Path) -> None:
     check_dataset(spec, path.name)
     generated = spec["kind"].startswith("synthetic") or path.stem == "synthetic-balanced"  # that is built of such
     assert (spec["stands_for"] is not None) == generated
-    source_of(spec["kind"], path.name).preflight(spec)
+    read_source(spec).missing()
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -52,6 +52,36 @@ def test_what_is_wrong_is_one_sentence_with_its_place(changes: dict[str, Any], s
     with pytest.raises(UserError) as raised:
         check_dataset(wrong, "toy")
     assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "change", "message"),
+    [
+        ("synthetic-flat", {"side": 33}, "side: is 33; it must be even"),
+        ("synthetic-flat", {"clips": {"dev": 3}}, "clips: has the part 'dev'"),
+        ("synthetic-flat", {"discrepancy_beta": [0.0, 1.0]}, r"discrepancy_beta\[1\]: is 0.0"),
+        ("synthetic-flat", {"slow": "both"}, "slow: is 'both'; use"),
+        ("synthetic-flat", {"slow": "visual", "classes": 33}, "tell at most 32 apart"),
+        ("synthetic-llp", {"scheme": "guessing"}, "kind synthetic-timeline, options, scheme: is 'guessing'; use"),
+        ("synthetic-llp", {"duration": 4}, "duration: is 4; use 10"),
+        ("synthetic-audioset", {"speech_share": 1}, "speech_share: is 1; it must be less than 1"),
+        ("synthetic-audioset", {"test_share": 0.6}, "test_share: is 0.6"),
+        ("synthetic-audioset", {"speech_discrepancy_beta": [0, 1]}, "speech_discrepancy_beta"),
+        ("synthetic-audioset", {"clips": 9}, "clips: is 9"),
+        ("grid-digits", {"test_talkers": ["s1"]}, "s1 is in talkers and in test_talkers"),
+        ("grid-digits", {"region": [0.5, 0.0, 0.4, 1.0]}, "region: is .*; it needs left < right"),
+        ("grid-digits", {"discrepancy_beta": None}, "a law of noise needs discrepancy_beta, snr_audio"),
+        ("grid-digits", {"visual_noise": "blur", "snr_visual_db": [0.0, 9.0]}, "blur needs an snr_visual_db above 0"),
+        ("grid-parsing", {"scheme": "guessing"}, "kind grid-timeline, options, scheme: is 'guessing'; use"),
+    ],
+)
+def test_options_that_cannot_be_are_told_and_nothing_is_written(
+    tmp_path: Path, dataset: str, change: dict[str, Any], message: str
+) -> None:
+    spec = _load(next(path for path in CONFIGS if path.stem == dataset))
+    with pytest.raises(UserError, match=message):
+        build("toy", {**spec, "options": {**spec["options"], **change}}, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_stand_ins_do_not_share_a_seed() -> None:

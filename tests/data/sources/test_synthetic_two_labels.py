@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.scenes import JointLaw, TwoLabelClip, plan_two_labels
-from avbalance.data.sources import synthetic_two_labels
-from avbalance.errors import UserError
 from flowkeeper.files import sha256_file
 
 
@@ -32,7 +31,7 @@ def _spec(**changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, **changes: Any) -> Manifest:
-    return synthetic_two_labels.build("toy", _spec(**changes), folder)
+    return sources.build("toy", _spec(**changes), folder)
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +63,3 @@ def test_the_manifest_has_both_labellings_and_the_truth_of_either(built: tuple[P
 def _plan_of(manifest: Manifest) -> list[TwoLabelClip]:
     laws = JointLaw(1.2, 2.4, (0.0, 10.0), (0.0, 10.0)), JointLaw(2.4, 1.2, (0.0, 10.0), (0.0, 10.0))
     return plan_two_labels(11, len(manifest.frame), 2.0, *laws, 0.6)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"classes": 3}, "unknown key 'classes'"),
-        ({"side": 33}, "kind synthetic-two-labels, options, side: is 33"),
-        ({"speech_share": 1}, "speech_share: is 1; it must be less than 1"),
-        ({"test_share": 0.6}, "test_share: is 0.6"),
-        ({"speech_discrepancy_beta": [0, 1]}, "speech_discrepancy_beta"),
-        ({"clips": 9}, "clips: is 9"),
-    ],
-)
-def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        synthetic_two_labels.preflight(_spec(**change))
-    with pytest.raises(UserError, match=message):
-        _build(tmp_path, **change)
-    assert not (tmp_path / "media").exists()

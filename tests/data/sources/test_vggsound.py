@@ -1,19 +1,20 @@
-"""What people heard and saw in test clips of VGG-Sound: the file, and the columns that the source makes of it."""
+"""VGG-Sound: the list joined with media, and what people heard and saw in test clips."""
 
 from __future__ import annotations
 
 import csv
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from clip_files import touch
+from real_data import real
 
+from avbalance.data import sources
 from avbalance.data.manifest import ANNOTATED, read_manifest, write_manifest
-from avbalance.data.sources import vggsound
-from avbalance.data.vggsounder import read_modalities
+from avbalance.data.sources.vggsound import read_modalities
 from avbalance.errors import UserError
 
 A, B, C, D, E = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-", "ddddddddddd", "eeeeeeeeeee"
@@ -85,7 +86,7 @@ def test_test_clips_have_what_people_perceived_of_their_own_class(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels_file(tmp_path, *ROWS)
-    manifest = vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out")
+    manifest = sources.build("vgg", spec_of(tmp_path), tmp_path / "out")
     write_manifest(manifest, tmp_path / "manifest.parquet")
     frame = read_manifest(tmp_path / "manifest.parquet").frame
     pairs = frame[list(ANNOTATED)].astype(object).where(frame[list(ANNOTATED)].notna(), None).to_numpy().tolist()
@@ -98,25 +99,22 @@ def test_test_clips_have_what_people_perceived_of_their_own_class(
 def test_without_the_file_all_is_as_without_the_option(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = spec_of(tmp_path)
     caplog.set_level(logging.WARNING)
-    absent = vggsound.build("vgg", spec, tmp_path / "out")
+    absent = sources.build("vgg", spec, tmp_path / "out")
     assert "vggsounder.csv: no such file; without it there are no annotated subsets" in caplog.text
     assert not set(ANNOTATED) & set(absent.frame.columns) and "modality_labels" not in absent.card
-    assert vggsound.inputs(spec) == [spec["options"]["list"]]
+    assert sources.read_source(spec).inputs() == [spec["options"]["list"]]
     labels_file(tmp_path, *ROWS)
-    assert vggsound.inputs(spec) == [spec["options"]["list"], spec["options"]["modality_labels"]]
+    assert sources.read_source(spec).inputs() == [spec["options"]["list"], spec["options"]["modality_labels"]]
     none = spec_of(tmp_path, modality_labels=None)
-    assert vggsound.inputs(none) == [spec["options"]["list"]]
-    pd.testing.assert_frame_equal(vggsound.build("vgg", none, tmp_path / "out").frame, absent.frame)
+    assert sources.read_source(none).inputs() == [spec["options"]["list"]]
+    pd.testing.assert_frame_equal(sources.build("vgg", none, tmp_path / "out").frame, absent.frame)
 
 
 def test_the_real_labels(tmp_path: Path) -> None:
-    real = os.environ.get("AVBALANCE_REAL_DATA")
-    if not real or not (Path(real) / "vggsound" / "vggsounder.csv").is_file():
-        pytest.skip("AVBALANCE_REAL_DATA is not set, or has no vggsound/vggsounder.csv")
-    lists = Path(real) / "vggsound"
+    lists = real("vggsound", "vggsounder.csv").parent
     rows = tuple((lists / "vggsound_test_rows.csv").read_text(encoding="utf-8").splitlines())
     spec = spec_of(tmp_path, rows, classes=309, modality_labels=str(lists / "vggsounder.csv"))
-    manifest = vggsound.build("vgg", spec, tmp_path / "out")
+    manifest = sources.build("vgg", spec, tmp_path / "out")
     assert manifest.card["modality_labels"] == {
         "heard": 2_143, "seen": 271, "both": 7_109, "neither": 2_491, "not annotated": 3_432, "not of a test clip": 0
     }  # fmt: skip
@@ -130,7 +128,71 @@ def test_the_real_labels(tmp_path: Path) -> None:
 
 def test_names_of_classes_are_checked_by_a_whole_list_only(tmp_path: Path) -> None:
     labels_file(tmp_path, f"{A}_000001,not a class,A,False,False,False")
-    assert vggsound.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
+    assert sources.build("vgg", spec_of(tmp_path), tmp_path / "out").card["modality_labels"]["neither"] == 1
     whole = tuple(f"{A},{number},class {number},test" for number in range(309))
     with pytest.raises(UserError, match=r"vggsounder\.csv, row 2: class 'not a class' is not in the list"):
-        vggsound.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")
+        sources.build("vgg", spec_of(tmp_path, whole, classes=309), tmp_path / "out")
+
+
+# The list
+
+
+def _vgg(root: Path, **options: Any) -> dict[str, Any]:
+    where = {"list": str(root / "vggsound.csv"), "media_root": str(root / "media"), "classes": 3}
+    return {"kind": "vggsound", "describe": "toy", "options": {**where, **options}}
+
+
+VGG_ROWS = (
+    f"{A},1,people marching,test\n"
+    f'{B},30,"raining, on a roof",train\n'
+    f"{B},185,people marching,train\n"
+    f"{C},0,Eletric blender running,train\n"
+)
+
+
+def test_vggsound_rows_become_clips_and_classes_are_sorted_by_code_point(tmp_path: Path) -> None:
+    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
+    touch(tmp_path / "media", f"{A}_000001.mp4", f"video/{B}_185.mp4", f"{B}_000030.mp4")
+    manifest = sources.build("vgg", _vgg(tmp_path), tmp_path / "out")
+    frame = manifest.frame
+    # upper case stands before lower case in code points, and misspelt names stay as they are
+    assert manifest.classes == ["Eletric blender running", "people marching", "raining, on a roof"]
+    assert list(frame["id"]) == [f"{A}_000001", f"{B}_000030", f"{B}_000185", f"{C}_000000"]
+    assert list(frame["split"]) == ["test", "train", "train", "train"]
+    assert list(frame["status"]) == ["ok", "ok", "ok", "missing"] and frame["visual"].iloc[2] == f"video/{B}_185.mp4"
+    assert frame["group"].iloc[1] == frame["group"].iloc[2] == B and set(frame["sha256"]) == {None}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (f"{D},30,raining, on a roof,train", r"vggsound\.csv, row 5: .* is not <YouTube id>"),
+        (f"{D},thirty,people marching,train", r"vggsound\.csv, row 5"),
+        (f"{D},30,people marching,val", r"vggsound\.csv, row 5"),
+        ("short,30,people marching,train", r"vggsound\.csv, row 5"),
+        (f"{A},1,people marching,train", rf"vggsound\.csv, row 5: id '{A}_000001' already stands in row 1"),
+        (f"{D},30,a fourth,train", r"vggsound\.csv: 4 class names where 3 are expected"),
+    ],
+)
+def test_a_bad_vggsound_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    (tmp_path / "vggsound.csv").write_text(f"{VGG_ROWS}{row}\n")
+    with pytest.raises(UserError, match=message):
+        sources.build("vgg", _vgg(tmp_path, allow_missing=True), tmp_path / "out")
+
+
+def test_a_table_of_categories_narrows_vggsound(tmp_path: Path) -> None:
+    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
+    table = tmp_path / "categories.yaml"
+    table.write_text("marching: {audio: [people marching], visual: [marching]}\n")
+    narrowed = _vgg(tmp_path, categories=str(table), allow_missing=True)
+    manifest = sources.build("vgg", narrowed, tmp_path / "out")
+    assert manifest.classes == ["people marching"] and list(manifest.frame["id"]) == [f"{A}_000001", f"{B}_000185"]
+    assert sources.read_source(narrowed).inputs() == [str(tmp_path / "vggsound.csv"), str(table)]
+
+
+def test_what_is_absent_is_named_with_where_to_get_it(tmp_path: Path) -> None:
+    source = sources.read_source(_vgg(tmp_path))
+    assert "hche11/VGGSound" in str(source.missing())
+    (tmp_path / "vggsound.csv").write_text(VGG_ROWS)
+    assert "download the 10 s clips" in str(source.missing())
+    assert sources.read_source(_vgg(tmp_path, allow_missing=True)).missing() is None

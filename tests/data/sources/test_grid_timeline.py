@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from grid_corpus import ENDS, STARTS, words_of, write_corpus
+from real_data import real
 
-from avbalance.data import word_timelines
+from avbalance.data import sources, word_timelines
 from avbalance.data.build import ensure_media
 from avbalance.data.grid import KINDS, SECONDS, VOCABULARY, Utterance, read_talkers
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.recordings import Excerpt
 from avbalance.data.scenes import JointLaw, intervals, plan_timelines
-from avbalance.data.sources import grid_timeline
 from avbalance.data.word_timelines import WORDS, SplicedClip, make_clip, part_sentences, splice
 from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
@@ -133,7 +133,7 @@ def test_pictures_show_the_words_one_over_the_other_and_else_a_mouth_at_rest(
 
 
 def test_the_manifest_says_what_is_in_every_clip(corpus: Path, tmp_path: Path) -> None:
-    write_manifest(grid_timeline.build("toy", _spec(corpus), tmp_path), tmp_path / "manifest.parquet")
+    write_manifest(sources.build("toy", _spec(corpus), tmp_path), tmp_path / "manifest.parquet")
     manifest = read_manifest(tmp_path / "manifest.parquet")
     assert manifest.classes == list(WORDS) and (manifest.frame["status"] == "ok").all()
     assert manifest.frame["split"].tolist() == ["train"] * 3 + ["test"]
@@ -149,7 +149,7 @@ def test_the_manifest_says_what_is_in_every_clip(corpus: Path, tmp_path: Path) -
 
 
 def _identity(corpus: Path, folder: Path) -> Manifest:
-    return grid_timeline.build("toy", _spec(corpus, clips={"train": 1, "test": 1}), folder)
+    return sources.build("toy", _spec(corpus, clips={"train": 1, "test": 1}), folder)
 
 
 def test_a_broken_recording_gives_way_to_another_and_other_sentences_make_other_data(
@@ -175,23 +175,6 @@ def test_a_broken_recording_gives_way_to_another_and_other_sentences_make_other_
     assert _identity(root, tmp_path / "b").card["digest"] != first.card["digest"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"talkers": ["s7"]}, "no clips of talker s7"),
-        ({"scheme": "guessing"}, "kind grid-timeline, options, scheme: is 'guessing'; use"),
-        ({"side": 15}, "kind grid-timeline, options, side: is 15"),
-        ({"region": [0.5, 0.0, 0.5, 1.0]}, "kind grid-timeline, options, region"),
-        ({"clips": {"train": 1, "dev": 1}}, "clips: has the part 'dev'"),
-        ({"root": "nowhere"}, "nowhere: no such folder"),
-    ],
-)
-def test_bad_options_are_named(corpus: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        grid_timeline.build("toy", _spec(corpus, **change), tmp_path)
-    assert not (tmp_path / "media").exists()
-
-
 def test_a_part_without_a_word_is_named(sentences: list[Utterance]) -> None:
     few = [each for each in sentences if each.word("digit").word != "zero"]
     planned = plan_timelines("localisation", 3, {"val": 1}, 26, LOUD)
@@ -199,11 +182,9 @@ def test_a_part_without_a_word_is_named(sentences: list[Utterance]) -> None:
         splice(planned, {"val": few})
 
 
-@pytest.mark.skipif("AVBALANCE_REAL_DATA" not in os.environ, reason="needs the real files")
 def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
-    root = Path(os.environ["AVBALANCE_REAL_DATA"]) / "grid"
     law = {"snr_audio_db": [40.0, 40.0], "snr_visual_db": [40.0, 40.0]}
-    manifest = grid_timeline.build("toy", _spec(root, rate=16000, clips={"train": 3, "test": 1}, **law), tmp_path)
+    manifest = sources.build("toy", _spec(real("grid"), rate=16000, clips={"train": 3, "test": 1}, **law), tmp_path)
     assert (manifest.frame["status"] == "ok").all()
     truth, differing = manifest.timeline("events_audio").any(axis=1), 0
     for name, active in zip(manifest.frame["audio"], truth, strict=True):
@@ -216,6 +197,6 @@ def test_real_words_are_heard_when_the_truth_says_so(tmp_path: Path) -> None:
 
 
 def test_background_is_a_class_of_localisation(corpus: Path, tmp_path: Path) -> None:
-    manifest = grid_timeline.build("toy", _spec(corpus, "localisation"), tmp_path)
+    manifest = sources.build("toy", _spec(corpus, "localisation"), tmp_path)
     assert manifest.classes == [*WORDS, "Background"]
     assert np.array_equal(manifest.timeline("events_audio"), manifest.timeline("events_visual"))

@@ -61,6 +61,13 @@ def write_mp4(
     return path
 
 
+def touch(root: Path, *names: str) -> None:
+    """Files of one byte, which nobody decodes."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
 def write_wav(path: Path, channels: np.ndarray, rate: int = RATE) -> Path:
     """16-bit PCM from values in [-1, 1] of shape (samples,) or (samples, channels)."""
     values = channels.reshape(len(channels), -1)

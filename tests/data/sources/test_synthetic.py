@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import synthetic
-from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from flowkeeper.files import sha256_file
@@ -32,7 +31,7 @@ def _spec(**changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, **changes: Any) -> Manifest:
-    return synthetic.build("toy", _spec(**changes), folder)
+    return sources.build("toy", _spec(**changes), folder)
 
 
 def _written(folder: Path) -> dict[str, int]:
@@ -117,23 +116,3 @@ def test_a_slow_modality_alone_is_another_and_nothing_planted_changes(
     old, new = (_decoded(folder / "media" / "train-00001.mp4") for folder in (plain[0], tmp_path))
     assert np.array_equal(old["audio"], new["audio"]) == (slow == "visual")
     assert np.array_equal(old["visual"], new["visual"]) == (slow == "audio")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sed": 1}, "unknown key 'sed'; did you mean 'seed'"),
-        ({"side": 33}, "side: is 33; it must be even"),
-        ({"classes": 1}, "classes: is 1; it must be"),
-        ({"clips": {"dev": 3}}, "clips: has the part 'dev'"),
-        ({"discrepancy_beta": [0.0, 1.0]}, "discrepancy_beta\\[1\\]: is 0.0"),
-        ({"slow": "both"}, "slow: is 'both'; use"),
-        ({"slow": "visual", "classes": 33}, "tell at most 32 apart"),
-    ],
-)
-def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        synthetic.preflight(_spec(**change))
-    with pytest.raises(UserError, match=message):
-        _build(tmp_path, **change)
-    assert not (tmp_path / "media").exists()

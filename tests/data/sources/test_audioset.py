@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from embedding_files import write_records
 
+from avbalance.data import sources
 from avbalance.data.audioset import NAMES, RURAL, SPEECH, SPEECH_DESCENDANTS, URBAN
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
 from avbalance.data.sources import audioset
@@ -68,7 +69,7 @@ def downloaded(tmp_path: Path) -> Path:
 
 
 def _build(root: Path, **options: Any) -> Manifest:
-    return audioset.build("audioset", _spec(root, **options), root / "out")
+    return sources.build("audioset", _spec(root, **options), root / "out")
 
 
 def test_half_of_the_clips_with_media_are_urban_and_their_parts_have_the_papers_sizes(downloaded: Path) -> None:
@@ -106,16 +107,16 @@ def test_clips_with_both_labels_are_named_and_absent_ones_counted(
 
 def test_preflight_names_what_is_absent(tmp_path: Path) -> None:
     assert "balanced_train_segments.csv: no such file; take it from research.google" in str(
-        audioset.preflight(_spec(tmp_path))
+        sources.read_source(_spec(tmp_path)).missing()
     )
     _write_lists(tmp_path, _outdoor())
-    assert "media: no such folder" in str(audioset.preflight(_spec(tmp_path)))
+    assert "media: no such folder" in str(sources.read_source(_spec(tmp_path)).missing())
     with pytest.raises(UserError, match="media: no such folder"):
         _build(tmp_path)
-    assert audioset.preflight(_spec(tmp_path, allow_missing=True)) is None
+    assert sources.read_source(_spec(tmp_path, allow_missing=True)).missing() is None
     (tmp_path / "media").mkdir()
-    assert audioset.preflight(_spec(tmp_path)) is None
-    assert [Path(path).name for path in audioset.inputs(_spec(tmp_path))] == [*LISTS, audioset.NAMES]
+    assert sources.read_source(_spec(tmp_path)).missing() is None
+    assert [Path(path).name for path in sources.read_source(_spec(tmp_path)).inputs()] == [*LISTS, audioset.NAMES]
     with pytest.raises(UserError, match="holds none of the 50 clips"):
         _build(tmp_path)
 
@@ -173,18 +174,18 @@ def test_embeddings_are_joined_by_id_and_second_and_have_no_pictures(tmp_path: P
 
 
 def test_preflight_asks_for_the_folder_of_each_list(tmp_path: Path, released: str) -> None:
-    assert audioset.preflight(_spec(tmp_path, features_root=released)) is None
+    assert sources.read_source(_spec(tmp_path, features_root=released)).missing() is None
     for path in (tmp_path / "features" / "unbal_train").iterdir():
         path.unlink()
     (tmp_path / "features" / "unbal_train").rmdir()
-    said = str(audioset.preflight(_spec(tmp_path, features_root=released)))
+    said = str(sources.read_source(_spec(tmp_path, features_root=released)).missing())
     assert "unbal_train: no such folder; unpack features.tar.gz" in said and "take its list out" in said
     two = [name for name in LISTS if not name.startswith("unbal")]
-    assert audioset.preflight(_spec(tmp_path, features_root=released, lists=two)) is None
+    assert sources.read_source(_spec(tmp_path, features_root=released, lists=two)).missing() is None
     with pytest.raises(UserError, match=r"lists\[1\]: is 'my.csv'; use 'balanced_train_segments\.csv'"):
-        audioset.preflight(_spec(tmp_path, features_root=released, lists=["my.csv"]))
+        sources.read_source(_spec(tmp_path, features_root=released, lists=["my.csv"])).missing()
     with pytest.raises(UserError, match="both of features_root and media_root given"):
-        audioset.preflight(_spec(tmp_path, features_root=released, media_root="media"))
+        sources.read_source(_spec(tmp_path, features_root=released, media_root="media")).missing()
 
 
 def test_a_damaged_record_ends_the_reading_with_file_and_offset(tmp_path: Path, released: str) -> None:

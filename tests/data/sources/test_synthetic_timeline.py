@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avbalance.data import sources
 from avbalance.data.manifest import Manifest, read_manifest, write_manifest
-from avbalance.data.sources import synthetic_timeline
-from avbalance.errors import UserError
 from avbalance.features.decode import decode_file
 from avbalance.features.recipes import VisualRecipe, get_audio_recipe
 from flowkeeper.files import sha256_file
@@ -38,7 +37,7 @@ def _spec(scheme: str = "parsing", **changes: Any) -> dict[str, Any]:
 
 
 def _build(folder: Path, scheme: str = "parsing", **changes: Any) -> Manifest:
-    return synthetic_timeline.build("toy", _spec(scheme, **changes), folder)
+    return sources.build("toy", _spec(scheme, **changes), folder)
 
 
 @pytest.fixture(scope="module")
@@ -100,30 +99,3 @@ def test_there_is_energy_where_events_are_and_none_elsewhere(request: pytest.Fix
                 assert energy[active].min() > 5 * energy[~active].max(), (name, column)
                 compared += 1
     assert compared >= 5
-
-
-def test_checksums_are_no_part_of_what_the_data_are(plain: tuple[Path, Manifest], tmp_path: Path) -> None:
-    from avbalance.data.manifest import make_manifest
-
-    rows = plain[1].frame.assign(sha256="other").to_dict("records")
-    card = {key: value for key, value in plain[1].card.items() if key != "digest"}
-    assert make_manifest(rows, card, "here").card["digest"] == plain[1].card["digest"]
-    rows[0]["events_audio"] = "[]"
-    assert make_manifest(rows, card, "here").card["digest"] != plain[1].card["digest"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sceme": "parsing"}, "unknown key 'sceme'; did you mean 'scheme'"),
-        ({"scheme": "guessing"}, "scheme: is 'guessing'; use"),
-        ({"duration": 4}, "duration: is 4; use 10"),
-        ({"side": 33}, "kind synthetic-timeline, options, side: is 33; it must be even"),
-    ],
-)
-def test_bad_options_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        synthetic_timeline.preflight(_spec(**change))
-    with pytest.raises(UserError, match=message):
-        synthetic_timeline.build("toy", _spec(**change), tmp_path)
-    assert not (tmp_path / "media").exists()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from avbalance.data.sources import kinetics
+from avbalance.data import sources
 from avbalance.errors import UserError
 
 A, B, C = "-_aaaaaaaaa", "bbbbbb_bbbb", "cccccccccc-"
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_rows_of_all_lists_become_clips_with_or_without_a_file(root: Path) -> None:
-    manifest = kinetics.build("k400", spec(root), root / "out")
+    manifest = sources.build("k400", spec(root), root / "out")
     frame = manifest.frame
     assert list(frame["id"]) == [f"{A}_000007", f"{B}_000120", f"{C}_000000"]
     assert list(frame["split"]) == ["train", "train", "val"] and list(frame["group"]) == [A, B, C]
@@ -47,10 +47,12 @@ def test_a_table_of_categories_narrows_clips_and_classes(root: Path) -> None:
         "bowling: {audio: [bowling impact], visual: [bowling]}\neating: {audio: [a], visual: ['eating *']}\n"
     )
     narrowed = spec(root, categories=str(table))
-    assert kinetics.inputs(narrowed)[-1] == str(table)
-    manifest = kinetics.build("k400", narrowed, root / "out")
+    assert sources.read_source(narrowed).inputs()[-1] == str(table)
+    manifest = sources.build("k400", narrowed, root / "out")
     assert list(manifest.frame["label"]) == ["bowling", "eating cake"]
     assert manifest.classes[0] == "bowling" and len(manifest.classes) == 10
+    table.unlink()
+    assert sources.read_source(narrowed).missing() == f"{table}: no such file; mend its path."
 
 
 @pytest.mark.parametrize(
@@ -70,17 +72,17 @@ def test_a_table_of_categories_narrows_clips_and_classes(root: Path) -> None:
 def test_a_bad_row_is_named(root: Path, row: str, message: str) -> None:
     (root / "train.csv").write_text(f"{HEADER}{ROWS}{row}\n")
     with pytest.raises(UserError, match=message):
-        kinetics.build("k400", spec(root), root / "out")
+        sources.build("k400", spec(root), root / "out")
 
 
 def test_a_list_without_labels_is_refused(root: Path) -> None:
     (root / "val.csv").write_text(f"youtube_id,time_start,time_end,split\n{C},0,10,test\n")
     with pytest.raises(UserError, match=r"val\.csv: has no column 'label'"):
-        kinetics.build("k400", spec(root), root / "out")
+        sources.build("k400", spec(root), root / "out")
 
 
 def test_preflight_says_where_lists_and_clips_come_from(tmp_path: Path, root: Path) -> None:
-    assert "cvdfoundation/kinetics-dataset links to" in str(kinetics.preflight(spec(tmp_path / "nowhere")))
+    assert "cvdfoundation/kinetics-dataset links to" in str(sources.read_source(spec(tmp_path / "nowhere")).missing())
     (root / "media").rename(root / "elsewhere")
-    assert "download the clips of these labels" in str(kinetics.preflight(spec(root)))
-    assert kinetics.preflight(spec(root, allow_missing=True)) is None
+    assert "download the clips of these labels" in str(sources.read_source(spec(root)).missing())
+    assert sources.read_source(spec(root, allow_missing=True)).missing() is None
