@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from avbalance import papers
+from avbalance import digest, papers
 from avbalance.errors import UserError
 from avbalance.kinds import class_in, module_of, modules
-from avbalance.plan import digest
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avbalance.plan.digest import CODE, DIGEST_CACHE
+from avbalance.digest import CODE, DIGEST_CACHE
 from avbalance.provenance.run_record import versions
 from flowkeeper.interface import Workflow
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tiny_vectors import make_vector_data, vector_settings
 from torch import Tensor
 
+from avbalance.digest import CODE
 from avbalance.errors import UserError
 from avbalance.methods.distillation import divergence
 from avbalance.models.relevance import CutModel
-from avbalance.plan.digest import CODE
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips
 from avbalance.training.outputs import Tensors

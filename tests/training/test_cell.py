@@ -22,9 +22,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_cell import TinyData, tiny_job, tiny_settings, write_request
 
+from avbalance.digest import CODE
 from avbalance.errors import UserError
 from avbalance.evaluation.predictions import read_predictions
-from avbalance.plan.digest import CODE
 from avbalance.plan.entries import training_entries
 from avbalance.provenance.run_record import PINS
 from avbalance.training import cell as cell_module

@@ -15,14 +15,14 @@ import pytest
 from smoke_tier import PAPER
 from workspace import Workspace
 
-from avbalance.plan.digest import CODE, DIGEST_CACHE
+from avbalance.digest import CODE, DIGEST_CACHE
 from avbalance.plan.plan import Plan, load_plan_for
 from flowkeeper.digests import settings_digest
 from flowkeeper.interface import Step
 from flowkeeper.records import read_record
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
-OF_AVBALANCE = "__main__ cli job_commands user_commands workflow gpus papers plan plan.digest errors"
+OF_AVBALANCE = "__main__ cli job_commands user_commands workflow gpus papers plan digest errors"
 OF_FLOWKEEPER = "digests code commands interface writers errors files"
 COMMAND_LINE = {
     *("avbalance", *(f"avbalance.{name}" for name in (*OF_AVBALANCE.split(), "provenance", "provenance.run_record"))),

@@ -31,8 +31,8 @@ from avbalance.data.categories import Categories, read_categories
 from avbalance.data.manifest import make_manifest, read_manifest, rows_of, write_manifest
 from avbalance.data.sources.base import card_for
 from avbalance.data.sources.built import BuiltOptions
+from avbalance.digest import code_digest
 from avbalance.errors import UserError
-from avbalance.plan.digest import code_digest
 from avbalance.table_files import write_csv, write_parquet
 from avbalance.training.cell import prepare_torch
 from avbalance.training.data import Clips

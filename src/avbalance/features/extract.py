@@ -25,6 +25,7 @@ import pandas as pd
 
 from avbalance.data.build import ensure_media
 from avbalance.data.manifest import Manifest, read_manifest
+from avbalance.digest import code_digest
 from avbalance.errors import UserError
 from avbalance.features import networks
 from avbalance.features.clip import ClipJob, Feature, black_vector
@@ -49,7 +50,6 @@ from avbalance.features.store import (
     row_bytes,
     store_name,
 )
-from avbalance.plan.digest import code_digest
 from flowkeeper.files import digest_json, exclusive
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.data.sources import read_source
+from avbalance.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.config import load_dataset
-from avbalance.plan.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.entries import source_entries
 from avbalance.plan.sheet import Row
 from flowkeeper.files import canonical_json
@@ -69,7 +69,7 @@ class DataPlan:
         return f"{self.results}/runs"
 
     def code(self, *entries: str) -> str:
-        """Digest of the code behind a step, see plan/digest.py."""
+        """Digest of the code behind a step, see digest.py."""
         if entries not in self.codes:
             self.codes[entries] = code_digest(*entries, cache_file=DIGEST_CACHE)
         return self.codes[entries]

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from avbalance.digest import code_digest
 from avbalance.errors import UserError
-from avbalance.plan.digest import code_digest
 from avbalance.plan.entries import combining_entries, training_entries
 from avbalance.provenance.run_record import RECORD, RECORD_VERSION, code_state
 from flowkeeper.files import canonical_json, read_json

@@ -16,9 +16,9 @@ from pydantic import AfterValidator, Field
 from avbalance.data import PARTS
 from avbalance.data.sources.base import Row, Source, card_for
 from avbalance.declared import Above0, Count, Size, nearest, refusal
+from avbalance.digest import code_digest
 from avbalance.errors import LostClip, UserError
 from avbalance.names import rule_name
-from avbalance.plan.digest import code_digest
 from flowkeeper.files import digest_json, exclusive, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:

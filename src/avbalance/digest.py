@@ -18,7 +18,7 @@ def _in_folder_of_paper(name: str) -> Path | None:
 
 
 CODE = Code(
-    {"avbalance": Path(__file__).resolve().parents[1], "flowkeeper": Path(flowkeeper.__file__).resolve().parent},
+    {"avbalance": Path(__file__).resolve().parent, "flowkeeper": Path(flowkeeper.__file__).resolve().parent},
     elsewhere=_in_folder_of_paper,
 )
 
