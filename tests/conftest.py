@@ -179,7 +179,7 @@ def balanced_declarations() -> dict[str, Any]:
     merged = load_paper(REPOSITORY, "balanced-audiovisual")
     for name in ("tables", "figures"):  # the fabricated paper has further generators, and no set that was built
         merged[name] = [entry for entry in merged[name] if entry.get("requires") in (None, "generators")]
-    return merged | {"statistics": {"draws": 200, "seed": 0}}
+    return merged | {"confidence": {}, "statistics": {"draws": 200, "seed": 0}}
 
 
 @pytest.fixture(scope="session")

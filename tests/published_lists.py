@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
-from avbalance.data.ave import CLASSES as AVE_CLASSES
 from avbalance.data.sources.audioset import AudioSetOptions
+from avbalance.data.sources.ave import CLASSES as AVE_CLASSES
 
 # Labels -> clips that have them: 40 urban ones, 30 rural ones, three that are both and seven that are neither.
 OUTDOOR = {(URBAN, SPEECH): 24, (URBAN,): 16, (RURAL, SPEECH): 10, (RURAL,): 20, (URBAN, RURAL): 3, (SPEECH,): 7}

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from avbalance.cli import main
-from avbalance.data.sources import kinds
+from avbalance.data.sources import kinds, source_text
 from avbalance.methods.base import load, names
 from avbalance.models import base as models
 from avbalance.plan.config import load_paper
-from avbalance.plan.entries import module_name, source_text
+from avbalance.plan.entries import module_name
 from avbalance.reporting.bibliography import OURS, Bibliography, Work
 
 REPOSITORY = Path(__file__).parents[2]

@@ -91,7 +91,7 @@ def test_the_closure_of_a_cell_names_every_module_it_loads(tiny_data: TinyData, 
     done = run_program(write_request(tmp_path / "r.json", tiny_data, [tiny_job("greedy", settings)], *where))
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout)["modules"])
-    entries = training_entries(["greedy"], ["mmtm-net"], [None])
+    entries = training_entries([("greedy", "mmtm-net", None)])
     assert len(loaded) > 15
     assert loaded - set(CODE.closure(*entries)) == set()
 

@@ -23,9 +23,9 @@ from published_lists import (
     vggsound_list,
 )
 
-from avbalance.data.ave import CLASSES as AVE_CLASSES
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
+from avbalance.data.sources.ave import CLASSES as AVE_CLASSES
 from avbalance.errors import UserError
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store

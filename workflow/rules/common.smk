@@ -71,9 +71,8 @@ def name_jobs_shortly():
     """Let a job that starts be told by its name and its log: its files may be hundreds. A dry run lists them."""
     if not asks_for_dry_run(sys.argv):
         for each in workflow.rules:
-            if each.log:
-                named = "{wildcards}" if each.wildcard_names else ""
-                each.message = f"{each.name} {named}, see {{log}}".replace(" ,", ",")
+            named = f"{each.name} {{wildcards}}" if each.wildcard_names else each.name
+            each.message = f"{named}, see {{log}}" if each.log else named
 
 
 def ancestor(levels, path):

@@ -35,9 +35,9 @@ for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figur
             ),
             code=lambda wildcards: PLAN.report_code(wildcards.slug, wildcards.item),
             out=lambda wildcards, output: ancestor(1, output[0]),
+            kind=kind,  # kept: the variable has its last value when the job runs
         shell:
-            # the rule's name, since `kind` has its last value when the job runs
-            "python -m avbalance {rule} --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
+            "python -m avbalance {params.kind} --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule claims:

@@ -70,13 +70,14 @@ def _held_of(frame: pd.DataFrame, part: pd.Series[bool], grouped: bool) -> pd.Se
 
 
 def _held(frame: pd.DataFrame, grouped: bool, share: float) -> NDArray[np.bool_]:
-    """Mark a stratified share of the clips; with groups, whole ones."""
+    """Mark a stratified share of the clips; with groups, whole ones, unless a class has a single group."""
     marked = np.zeros(len(frame), bool)
+    grouped = grouped and bool(frame.groupby("label")["group"].nunique().min() > 1)
     counts = frame.groupby("label")["group"].nunique() if grouped else frame["label"].value_counts()
     folds = min(round(1 / share), int(counts.min()))
     if folds < 2:
         raise UserError(
-            f"class {counts.idxmin()!r} has one {'group' if grouped else 'clip'} in a part that is to be cut in two; "
+            f"class {counts.idxmin()!r} has one clip in a part that is to be cut in two; "
             "give the parts yourself, in a column 'split'."
         )
     splitter = StratifiedGroupKFold if grouped else StratifiedKFold

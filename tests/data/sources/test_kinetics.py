@@ -52,7 +52,7 @@ def test_a_table_of_categories_narrows_clips_and_classes(root: Path) -> None:
     assert list(manifest.frame["label"]) == ["bowling", "eating cake"]
     assert manifest.classes[0] == "bowling" and len(manifest.classes) == 10
     table.unlink()
-    assert sources.read_source(narrowed).missing() == f"{table}: no such file; mend its path."
+    assert sources.read_source(narrowed).missing() == f"{table}: no such file; fix its path."
 
 
 @pytest.mark.parametrize(
