@@ -13,6 +13,8 @@ from avbalance.plan.training import TrainingPlan
 from avbalance.reporting.kinds import module_name
 from flowkeeper.files import canonical_json
 
+FIGURE_SUFFIXES = ("svg", "png", "pdf", "tex", "csv")
+
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
 
@@ -123,9 +125,7 @@ class Reports(TrainingPlan):
         tables = [
             f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
         ]
-        figures = [
-            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
-        ]
+        figures = [f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in FIGURE_SUFFIXES]
         claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
 

@@ -6,10 +6,11 @@ paper and the figure, and its title and caption are those that a screen reader r
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 PICTURES = ("svg", "png", "pdf")
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-LINES = "stroke-linejoin:round;stroke-linecap:butt"  # matplotlib says it of every element of a page, not of its own
+FONT = "font-family: 'DejaVu Sans', sans-serif"
+WHOLE = f"stroke-linejoin: round; stroke-linecap: butt; {FONT}"  # said once, of all that stands in a picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def read_figure(folder: str | Path, figure: str) -> FinishedFigure:
         root = ElementTree.fromstring(text)
         title, caption = (root.find(f"{{{SVG}}}{name}").text or "" for name in ("title", "desc"))  # type: ignore[union-attr]
     except (OSError, UnicodeDecodeError, ElementTree.ParseError, AttributeError) as error:
-        raise UserError(f"{path}: is no figure with title and caption ({error}); delete it to have it drawn.") from error
+        raise UserError(
+            f"{path}: is no figure with title and caption ({error}); delete it to have it drawn."
+        ) from error
     return FinishedFigure(figure, title, tuple(caption.splitlines()), text[text.index("<svg") :])
 
 
@@ -83,35 +87,48 @@ def _embeddable(content: bytes, name: str, title: str, caption: Sequence[str]) -
     """matplotlib's SVG without what must not stand twice in a page or would style the rest of it."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(content)
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
-                parent.remove(child)
-    used = set(re.findall(r"#([\w.-]+)", " ".join(value for each in root.iter() for value in each.attrib.values())))
+    root = _slimmer(ElementTree.fromstring(content))
+    told = " ".join(value for element in root.iter() for value in element.attrib.values())
+    mark = hashlib.sha256(name.encode()).hexdigest()[:6]  # of this picture among others in a page
+    names = {part: f"f{mark}-{number}" for number, part in enumerate(dict.fromkeys(re.findall(r"#(\w+)", told)))}
     for element in root.iter():
-        own = element.attrib.pop("id", None)
-        attributes = {key: _shorter(key, _renamed(value, name)) for key, value in element.attrib.items()}
-        element.attrib.clear()
-        element.attrib.update({"id": f"{name}-{own}"} if own in used else {}, **attributes)
-    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title {name}-caption", "style": LINES}
+        own = names.get(element.attrib.pop("id", ""))
+        shorter = {key: _shorter(key, value, names) for key, value in element.attrib.items()}
+        element.attrib.update(shorter | ({"id": own} if own else {}))
+    root.attrib |= {"role": "img", "aria-labelledby": f"f{mark}-title f{mark}-caption", "style": WHOLE}
     for place, (tag, part, text) in enumerate((("title", "title", title), ("desc", "caption", "\n".join(caption)))):
-        element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{part}"})
-        element.text, element.tail = text, "\n"
-        root.insert(place, element)
+        inside = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"f{mark}-{part}"})
+        inside.text, inside.tail = text, "\n"
+        root.insert(place, inside)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _renamed(value: str, name: str) -> str:
-    """References to parts of the picture, by their new names."""
-    return re.sub(r"^#(?=[A-Za-z])|(?<=url\()#", f"#{name}-", value)
+def _slimmer(element: ElementTree.Element) -> ElementTree.Element:
+    """Without metadata, global styles, groups that group nothing, and white space."""
+    kept: list[ElementTree.Element] = []
+    for child in map(_slimmer, element):
+        tag = child.tag.removeprefix(f"{{{SVG}}}")
+        bare = tag == "g" and set(child.attrib) <= {"id"}
+        if tag not in ("metadata", "style") and (len(child) or tag not in ("g", "defs")):
+            kept += list(child) if bare else [child]
+    element[:] = kept
+    if element.tag != f"{{{SVG}}}text":
+        element.text = None
+    element.tail = "\n"
+    return element
 
 
-def _shorter(key: str, value: str) -> str:
-    """Coordinates with two decimals: a hundredth of a point is finer than any screen or printer."""
-    if key not in ("d", "x", "y", "points", "width", "height", "transform"):
-        return value
-    return " ".join(re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), value).split())
+def _shorter(key: str, value: str, names: Mapping[str, str]) -> str:
+    """An attribute with references to parts of the picture by their new names, and without what says nothing.
+
+    Coordinates have two decimals: a hundredth of a point is finer than any screen or printer.
+    """
+    if key == "style":
+        return value.replace(f"; {FONT}", "")
+    if key in ("d", "x", "y", "transform"):
+        short = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), value)
+        return " ".join(short.split())
+    return re.sub(r"#(\w+)", lambda part: f"#{names[part[1]]}", value) if "#" in value else value
 
 
 def _latex(name: str, paper: str, title: str, caption: Sequence[str]) -> str:
@@ -127,9 +144,6 @@ def _latex(name: str, paper: str, title: str, caption: Sequence[str]) -> str:
 
 
 def tex_caption(title: str, caption: Sequence[str]) -> str:
-    """Title and sentences for \\caption; LaTeX counts by itself, so that the paper's number moves behind the title."""
-    found = re.match(r"(Table|Figure) (S?)(\d+)\. (.*)", title)
-    if found:
-        kind, own, number, rest = found.groups()
-        title = rest if own else f"{rest} ({kind.lower()} {number} of the paper)"
-    return escape_tex(" ".join([f"{title}.", *caption]))
+    """Title and sentences for \\caption, without "Table 2.", since LaTeX counts by itself."""
+    plain = re.sub(r"^(Table|Figure) S?\d+\. ", "", title)
+    return escape_tex(" ".join([f"{plain}.", *caption]))

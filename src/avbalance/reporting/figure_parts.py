@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from avbalance.reporting.cells import SMALL, CellValue
 from avbalance.reporting.facts import ABSENT
-from avbalance.reporting.figure_style import BLACK, GREY, SMALLEST, WIDTH, Look
+from avbalance.reporting.figure_style import AUDIO, BLACK, GREY, SMALLEST, VISUAL, WIDTH, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def new_figure(height: float, rows: int = 1, columns: int = 1, **more: Any) -> t
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, FOOT / height, 1, 1 - FOOT / height))  # type: ignore[union-attr]
+    _leave_below(figure, FOOT)
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
 
 
@@ -37,8 +38,15 @@ def write_inside(axis: Axes, text: str = ABSENT, height: float = 0.5, width: int
     """Write in the middle of a panel that there is nothing to draw, or why; a panel without anything is shaded."""
     if not axis.has_data():
         axis.set_facecolor("#f2f2f2")
+        axis.tick_params(length=0, labelleft=False, labelbottom=False)
     lines = textwrap.fill(text, width)
     axis.text(0.5, height, lines, ha="center", va="center", transform=axis.transAxes, fontsize=SMALLEST, color=GREY)
+
+
+def class_title(name: str) -> str:
+    """The name of a class as people write it: playing_guitar, and class-07 of data whose classes have no names."""
+    numbered = re.fullmatch(r"class[-_ ]?0*(\d+)", name)
+    return f"class {numbered[1]}" if numbered else name.replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,6 @@ class Point:
     hollow: bool = False
 
 
-POINTS_NOTE = "Large markers are means, small dots single seeds"
-
-
 def accuracy_point(label: str, look: Look, cell: CellValue, seeds: Sequence[float]) -> Point:
     """The point of an accuracy in per cent, with a 95 % interval for the clips behind it."""
     known = cell.ours_mean is not None and cell.n
@@ -76,14 +81,23 @@ def wilson(percent: float, n: int) -> tuple[float, float]:
 
 
 INTERVAL_NOTE = (
-    f"{POINTS_NOTE}, lines Wilson's 95 % intervals for the n test clips; hollow: fewer than {SMALL} clips;"
-    " vertical strokes: published."
+    f"Intervals are Wilson's 95 % intervals for the n test clips; hollow markers stand on fewer than {SMALL}"
+    " clips; chance is the share of the most frequent class."
 )
-CHANCE_NOTE = "The dotted line is chance: the share of the most frequent class."
+POINT_KEY: dict[str, dict[str, Any]] = {
+    "ours, mean over seeds": {"marker": "o", "linestyle": "none"},
+    "one seed": {"marker": ".", "markersize": 3, "linestyle": "none"},
+    "95 % interval": {"linewidth": 1.4},
+    "published": {"marker": "|", "markersize": 9, "markeredgewidth": 1.4, "linestyle": "none"},
+    "chance": {"color": GREY, "linestyle": ":"},
+}
 
 
 def draw_points(axis: Axes, groups: Sequence[tuple[str, Sequence[Point]]], named: bool = True) -> None:
-    """Groups of points from the top down, each under its heading ("": none); `named`: with their names at the left."""
+    """Groups of points from the top down, each under its heading ("": none); `named`: with their names at the left.
+
+    Call it once the limits of what is measured are set.
+    """
     place, ticks, names = 0.0, [], []
     for heading, points in groups:
         if heading:
@@ -104,12 +118,14 @@ def draw_points(axis: Axes, groups: Sequence[tuple[str, Sequence[Point]]], named
 
 def _draw_point(axis: Axes, point: Point, place: float) -> None:
     if point.mean is None:
-        axis.text(0.98, place, ABSENT, transform=axis.get_yaxis_transform(), ha="right", va="center",
+        left = point.published is not None and point.published > sum(axis.get_xlim()) / 2  # not on the published one
+        where, align = (0.01, "left") if left else (0.99, "right")
+        axis.text(where, place, "not made", transform=axis.get_yaxis_transform(), ha=align, va="center",
                   fontsize=SMALLEST, color=GREY)  # fmt: skip
     else:
         if point.interval is not None:
             axis.plot(point.interval, [place, place], color=point.look.colour, linewidth=1.4, solid_capstyle="butt")
-        axis.plot(point.seeds, [place] * len(point.seeds), ".", color=BLACK, markersize=2.5, zorder=4)
+        axis.plot(point.seeds, [place + 0.33] * len(point.seeds), ".", color=BLACK, markersize=2.5)
         face = "white" if point.hollow else point.look.colour
         axis.plot([point.mean], [place], point.look.marker, color=point.look.colour, markerfacecolor=face,
                   markersize=5, zorder=3)  # fmt: skip
@@ -130,6 +146,14 @@ def draw_band(axis: Axes, mean: pd.Series, spread: pd.Series, colour: str, alpha
     axis.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=alpha, linewidth=0)
 
 
+def whole_epochs(axis: Axes) -> None:
+    """Ticks at whole epochs, and lines that lead from a curve to its values."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axis.grid(axis="y")
+
+
 def name_lines(axis: Axes, height: float, ends: Sequence[tuple[float, str, str]]) -> None:
     """Names of curves at their right ends, moved apart where they would lie on one another.
 
@@ -146,43 +170,67 @@ def name_lines(axis: Axes, height: float, ends: Sequence[tuple[float, str, str]]
         for below in np.flatnonzero(lacking > 0):
             places[below : below + 2] += np.array([-0.5, 0.5]) * (gap - (places[below + 1] - places[below]))
         places = np.clip(places, low + gap * np.arange(len(places)), high - gap * np.arange(len(places))[::-1])
-    edge = axis.get_xlim()[1]
+    sideways: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "clip_on": False}
     for (value, name, colour), place in zip(ends, places, strict=True):
-        axis.annotate(
-            name, (edge, value), (1.04, place), textcoords=axis.get_yaxis_transform(), color=colour, fontsize=SMALLEST,
-            va="center", annotation_clip=False, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5},
-        )  # fmt: skip
+        axis.plot([1.0, 1.03], [value, place], color=colour, linewidth=0.6, **sideways)
+        axis.text(1.04, place, name, color=colour, fontsize=SMALLEST, va="center", **sideways)
 
 
 def key_below(figure: Figure, entries: Mapping[str, Mapping[str, Any]], columns: int | None = None) -> None:
     """A key below all panels: name -> colour, linestyle, marker and so on of a line."""
     from matplotlib.lines import Line2D
 
+    if not entries:
+        return
     handles = [Line2D([], [], **{"color": BLACK, **drawn}, label=name) for name, drawn in entries.items()]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(handles))
+    columns = columns or len(handles)
+    height, rows = figure.get_figheight(), -(-len(handles) // columns)
+    _leave_below(figure, FOOT + 0.2 * rows)
+    figure.legend(handles=handles, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, FOOT / height),
+                  borderaxespad=0, borderpad=0)  # fmt: skip
 
 
-def draw_map(axis: Axes, counts: NDArray[np.int64], largest: float, marginals: tuple[Look, Look]) -> Any:
-    """A map of counts (bins, bins), rows audio, columns visual, as shares, with its marginals; returns the image.
+def _leave_below(figure: Figure, inches: float) -> None:
+    """Keep panels off the lower edge."""
+    share = inches / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
 
-    largest: the share at the end of the colours; marginals: looks of audio and visual. A bin without a sample is white.
+
+def draw_maps(figure: Figure, axes: Sequence[Axes], maps: Sequence[tuple[str, NDArray[np.int64] | None]]) -> None:
+    """Maps of mean confidences under their titles, of counts (bins, bins), rows audio, columns visual; None: not made.
+
+    All have the same colours for the same shares, and at their edges the shares by each modality alone.
     """
+    largest = max((counts.max() / counts.sum() for _, counts in maps if counts is not None), default=1.0)
+    images = []
+    for axis, (title, counts) in zip(axes, maps, strict=True):
+        axis.set(title=title, xlabel="mean visual confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        if counts is None:
+            write_inside(axis)
+            continue
+        axis.set_xticks(np.linspace(0, 1, 3))
+        axis.set_yticks(np.linspace(0, 1, 3))
+        images.append(_draw_map(axis, counts / counts.sum(), largest))
+    axes[0].set_ylabel("mean audio confidence")
+    if images:
+        bar = figure.colorbar(images[0], ax=list(axes), shrink=0.6, aspect=14, pad=0.02)
+        bar.set_label("share of samples in a bin")
+        bar.ax.set_ylim(0, largest)
+
+
+def _draw_map(axis: Axes, share: NDArray[np.float64], largest: float) -> Any:
     from matplotlib.colors import PowerNorm
 
-    share = counts / counts.sum()
-    shown = np.ma.masked_equal(share, 0.0)
-    norm = PowerNorm(0.5, vmin=0, vmax=largest)
-    image = axis.imshow(shown, origin="lower", extent=(0, 1, 0, 1), cmap="cividis_r", norm=norm, interpolation="none")
+    shown = np.ma.masked_equal(share, 0.0)  # a bin without a sample stays white
+    norm = PowerNorm(0.5, vmin=-0.05 * largest, vmax=largest)  # so that one sample is darker than none
+    image = axis.imshow(shown, origin="lower", extent=(0, 1, 0, 1), cmap="Greys", norm=norm, interpolation="none")
     axis.plot([0, 1], [0, 1], color=BLACK, linewidth=0.7, linestyle="--")
-    edges = np.linspace(0, 1, len(counts) + 1)
+    edges = np.linspace(0, 1, len(share) + 1)
     top, right = axis.inset_axes((0, 1.02, 1, 0.16)), axis.inset_axes((1.02, 0, 0.16, 1))
-    top.stairs(share.sum(axis=0), edges, fill=True, color=marginals[1].colour)
-    right.stairs(share.sum(axis=1), edges, fill=True, color=marginals[0].colour, orientation="horizontal")
+    top.stairs(share.sum(axis=0), edges, fill=True, color=VISUAL.colour)
+    right.stairs(share.sum(axis=1), edges, fill=True, color=AUDIO.colour, orientation="horizontal")
     for margin in (top, right):
         margin.set_axis_off()
     top.set_xlim(0, 1)
     right.set_ylim(0, 1)
     return image
-
-

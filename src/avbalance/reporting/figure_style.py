@@ -18,6 +18,7 @@ WIDTH = 7.0  # inches: a page of text, so that letters keep their size in print
 SMALLEST = 7.0  # points of the smallest letters
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",

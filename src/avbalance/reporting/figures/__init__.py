@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avbalance.declared import Declared, Known, Run
 from avbalance.evaluation.histories import read_history
@@ -23,14 +23,16 @@ from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
 from avbalance.reporting.facts import backend_line, data_line
 from avbalance.reporting.figure_files import write_figure
+from avbalance.reporting.figure_parts import draw_band
 from avbalance.reporting.figure_style import LOOKS, Colour, Look, look_of, style
 from avbalance.reporting.kinds import entries, folders_of, read_kind
 from avbalance.table_files import write_csv
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 else:
-    Figure = Any
+    Axes = Figure = Any
 Modality = Literal["audio", "visual"]
 
 
@@ -43,6 +45,11 @@ class DrawnRun(Declared):
     """#rrggbb, or the name of a modality or method that has a colour through all papers; default: the run's own name"""
     label: str = ""
     """its name in the figure; default: the paper's"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, given: Any) -> Any:
+        return {"run": given} if isinstance(given, str) else given
 
     @property
     def look(self) -> Look:
@@ -147,6 +154,44 @@ def logged(paper: Paper, role: str, run: str) -> pd.DataFrame:
     long["value"] = pd.to_numeric(long["value"], errors="coerce")
     grouped = long.dropna(subset="value").groupby(["series", "epoch"], sort=True)["value"]
     return grouped.agg(mean="mean", sd="std", seeds="size").reset_index()
+
+
+BAND_NOTE = "Bands are a standard deviation over seeds to either side."
+BEFORE_AND_AFTER = ("--", "-")  # lines of the run without and of the run with a method
+
+
+class DrawnCurve(Declared):
+    """A number that trainings log after every epoch; the kind says which columns there are."""
+
+    column: str
+    """column of history.csv"""
+    label: str
+    """its name in the figure"""
+    colour: Colour
+    """#rrggbb, or the name of a modality or method that has a colour through all papers"""
+
+
+def draw_curves(
+    axis: Axes, curves: Sequence[DrawnCurve], frames: Mapping[str, pd.DataFrame]
+) -> list[tuple[float, str, str]]:
+    """Means over seeds as lines with bands, of a run before and one after; ends of the latter's, to be named.
+
+    frames: label of each run -> its numbers, see `logged`.
+    """
+    ends = {}  # of the last run that logged a curve
+    for frame, line in zip(frames.values(), BEFORE_AND_AFTER, strict=False):
+        for curve in curves:
+            own = frame[frame["series"] == curve.column].sort_values("epoch").set_index("epoch")
+            if len(own):
+                colour = look_of(curve.colour).colour
+                draw_band(axis, own["mean"], own["sd"], colour, linestyle=line)
+                ends[curve.column] = float(own["mean"].iloc[-1]), curve.label, colour
+    return list(ends.values())
+
+
+def key_of(runs: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Which line is the run before, and which the one after, for `figure_parts.key_below`."""
+    return {run: {"linestyle": line} for run, line in zip(runs, BEFORE_AND_AFTER, strict=False)}
 
 
 def seeds_line(counts: Iterable[int]) -> str:
