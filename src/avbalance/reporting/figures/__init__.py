@@ -103,7 +103,7 @@ class DeclaredFigure(Declared):
         A small line at its foot names the data on disk: a picture may be passed on without its caption.
         """
         infos = [paper.dataset(role) for role in dict.fromkeys(roles)]
-        told = ", ".join(str(info.data) for info in infos if info.data) or "none"
+        told = "; ".join(f"{info.label}: {info.data}" for info in infos if info.data) or "none"
         figure.text(0.004, 0.04 / figure.get_figheight(), f"data: {told}", color="#767676", fontsize=7, va="bottom")
         backends = filter(None, map(backend_line, infos))
         return Drawing(figure, numbers, (data_line(paper, dict.fromkeys(roles)), *backends, *filter(None, notes)))
