@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,14 @@ class Reports(TrainingPlan):
         planned |= {"generators"} if any(row.robustness for row in self.rows[slug]) else set()
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
+
+    def caption(self, slug: str, kind: str, item: str) -> str:
+        """What `snakemake --report` says of a table or figure, in reStructuredText: its title, and the paper's data."""
+        records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
+        data = "; ".join(f"{each['label']}: {each['describe']} ({each['data']})" for each in records if each["data"])
+        return re.sub(
+            r"([*`|_\\])", r"\\\1", f"{self.declared(slug, kind)[item]['title']}. Data of this paper: {data}."
+        )
 
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper."""

@@ -144,6 +144,6 @@ def _latex(name: str, paper: str, title: str, caption: Sequence[str]) -> str:
 
 
 def tex_caption(title: str, caption: Sequence[str]) -> str:
-    """Title and sentences for \\caption, without "Table 2.", since LaTeX counts by itself."""
-    plain = re.sub(r"^(Table|Figure) S?\d+\. ", "", title)
+    """Title and sentences for \\caption, without "Table 2." or "Table II.", since LaTeX counts by itself."""
+    plain = re.sub(r"^(Table|Figure) (S?\d+|[IVX]+)\. ", "", title)
     return escape_tex(" ".join([f"{plain}.", *caption]))
