@@ -19,12 +19,12 @@ def columns(rows: int, values: int) -> list[TexColumn]:
 @pytest.mark.parametrize("values", [1, 2, 3, 7, 12])
 def test_every_block_fits_and_every_column_is_there(values: int) -> None:
     text = latex_table("slug-table1", "Table II. Parts", ["Data: x."], columns(3, values), ["A note."], False)
-    specs = [line for line in text.splitlines() if line.startswith(r"\begin{tabular}")]
+    specs = [line for line in text.splitlines() if line.startswith((r"\begin{tabular}", r"\begin{longtable}"))]
     for spec in specs:
         widths = [float(width) for width in re.findall(r"p\{([\d.]+)pt\}", spec)]
         assert sum(widths) + 2 * GAP * len(widths) <= PAGE
-    assert re.findall(r"wide(\d+) ", text) == [str(place) for place in range(values)]
-    assert text.count("Method") == len(specs) and text.count("Segment-level") >= 1
+    assert list(dict.fromkeys(re.findall(r"wide(\d+) ", text))) == [str(place) for place in range(values)]
+    assert text.count("Method") >= len(specs) and "Segment-level" in text
     assert text.count(r"\caption{Parts. Data: x.}\label{tab:slug-table1}") == 1 and r"\par\noindent A note." in text
 
 

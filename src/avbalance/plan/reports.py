@@ -124,9 +124,8 @@ class Reports(TrainingPlan):
         """What `snakemake --report` says of a table or figure, in reStructuredText: its title, and the paper's data."""
         records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
         data = "; ".join(f"{each['label']}: {each['describe']} ({each['data']})" for each in records if each["data"])
-        return re.sub(
-            r"([*`|_\\])", r"\\\1", f"{self.declared(slug, kind)[item]['title']}. Data of this paper: {data}."
-        )
+        told = f"{self.declared(slug, kind)[item]['title']}. Data of this paper: {data}."
+        return re.sub(r"([*`|_\\])", r"\\\1", told)
 
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper."""
