@@ -69,6 +69,7 @@ def write_figure(figure: Figure, path: Path, paper: str, title: str, caption: Se
         "png": {"Software": None, "Title": title, "Description": told},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None, "Title": title, "Subject": told},
     }
+    _settle(figure)
     written = []
     for suffix in PICTURES:
         buffer = io.BytesIO()
@@ -81,6 +82,16 @@ def write_figure(figure: Figure, path: Path, paper: str, title: str, caption: Se
         written.append(path.with_suffix(f".{suffix}"))
     write_text(path.with_suffix(".tex"), _latex(path.name, paper, title, caption))
     return [*written, path.with_suffix(".tex")]
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the panels out for good: the solver's last bits change from run to run, and with them digits in the files."""
+    for _ in range(2):  # where titles stand above marginals is known only after the first time
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        left, bottom, width, height = (round(each, 5) for each in axis.get_position(original=True).bounds)
+        axis.set_position((left, bottom, width, height), which="original")
 
 
 def _embeddable(content: bytes, name: str, title: str, caption: Sequence[str]) -> str:

@@ -54,28 +54,34 @@ class DiscrepancyMapFigure(figures.DeclaredFigure):
     """groups of runs below the maps"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        rows, columns = (2 if self.bars else 1), max(len(self.datasets), 2)  # one map is no wider than one of two
-        listed = sum(len(group.runs) + 1.4 for group in self.bars)
-        heights = [5.6 / columns + 0.6, *([0.155 * listed + 0.5] if self.bars else [])]
-        figure, axes = parts.new_figure(sum(heights), rows, columns, height_ratios=heights)
         infos = [paper.dataset(role) for role in self.datasets]
-        for axis in axes[:, len(infos) :].ravel():
-            axis.set_axis_off()
+        figure, maps, below = self._panels()
         every = [_counts(info, self.split) for info in infos]
         numbers = [_map_numbers(info, self.split, counts) for info, counts in zip(infos, every, strict=True)]
-        titled = [
-            (f"({chr(ord('a') + place)}) {self._said(info, counts)}", counts)
-            for place, (info, counts) in enumerate(zip(infos, every, strict=True))
-        ]
-        parts.draw_maps(figure, axes[0, : len(infos)].tolist(), titled)
+        letters = [f"({chr(ord('a') + place)}) " if len(infos) > 1 else "" for place in range(len(infos))]
+        titles = [letter + self._said(*each) for letter, *each in zip(letters, infos, every, strict=True)]
+        parts.draw_maps(figure, maps, list(zip(titles, every, strict=True)))
+        notes = [MAP_NOTE.format(split=self.split)]
         if self.bars:
-            for place, (axis, info) in enumerate(zip(axes[1], infos, strict=False)):
+            for place, (axis, info) in enumerate(zip(below, infos, strict=True)):
                 numbers.append(self._draw_bars(axis, info, paper, measured, place == 0))
             parts.key_below(figure, parts.POINT_KEY)
-        notes = [MAP_NOTE.format(split=self.split)]
-        notes += [f"Below, accuracy on test clips. {parts.INTERVAL_NOTE}"] if self.bars else []
+            notes.append(f"Accuracies are of test clips. {parts.INTERVAL_NOTE}")
         frame = pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
         return self.drawing(figure, frame, paper, self.datasets, *notes)
+
+    def _panels(self) -> tuple[figures.Figure, list[parts.Axes], list[parts.Axes]]:
+        """The figure, its maps, and the panels of accuracies: below the maps, beside a single one."""
+        columns = len(self.datasets)
+        if columns == 1:
+            figure, ((left, right),) = parts.new_figure(3.3, columns=2)
+            if not self.bars:
+                right.set_axis_off()
+            return figure, [left], [right]
+        listed = sum(len(group.runs) + 1.4 for group in self.bars)
+        heights = [5.6 / columns + 0.8, *([0.155 * listed + 0.5] if self.bars else [])]
+        figure, axes = parts.new_figure(sum(heights), len(heights), columns, height_ratios=heights)
+        return figure, axes[0].tolist(), axes[-1].tolist()
 
     def _said(self, info: DatasetInfo, counts: NDArray[np.int64] | None) -> str:
         """What stands above a map: the data set, how many samples, and which modality they prefer."""
