@@ -80,6 +80,19 @@ def ancestor(levels, path):
     return str(Path(path).parents[levels - 1])
 
 
+def title_in_report(wildcards):
+    """Under which heading `snakemake --report` lists what is made of a paper."""
+    return PLAN.papers[wildcards.slug]["title"]
+
+
+def labels_in_report(wildcards):
+    """How `snakemake --report` lists a table or figure: by its id and its title."""
+    return {
+        "item": wildcards.item,
+        "title": PLAN.entry(wildcards.slug, wildcards.item)[1]["title"],
+    }
+
+
 # Tensors of a training are freed and wanted again in every step; by default glibc returns large ones to the system each
 # time, and every page is then zeroed anew. Other C libraries do not read these names.
 KEPT_MEMORY = {

@@ -14,8 +14,9 @@ for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figur
             report(
                 f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffixes[0]}",
                 caption=f"../report/{kind}.rst",
-                category="{slug}",
-                subcategory=f"{kind}s",
+                category=title_in_report,
+                subcategory=f"{kind.capitalize()}s",
+                labels=labels_in_report,
             ),
             [
                 f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffix}"
@@ -34,6 +35,7 @@ for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figur
                 PLAN.report_spec(wildcards.slug, wildcards.item)
             ),
             code=lambda wildcards: PLAN.report_code(wildcards.slug, wildcards.item),
+            caption=lambda wildcards: PLAN.caption(wildcards.slug, wildcards.item),
             out=lambda wildcards, output: ancestor(1, output[0]),
             kind=kind,  # kept: the variable has its last value when the job runs
         shell:
@@ -50,7 +52,14 @@ rule claims:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
         template="src/avbalance/reporting/templates/claims.md.j2",
     output:
-        multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
+        f"{PLAN.results}/papers/{{slug}}/claims.json",
+        report(
+            f"{PLAN.results}/papers/{{slug}}/claims.md",
+            caption="../report/claims.rst",
+            category=title_in_report,
+            subcategory="Claims",
+            labels={"item": "claims", "title": "every claim with its verdict"},
+        ),
     log:
         f"logs/{PLAN.name}/claims/{{slug}}.log",
     group:
@@ -115,7 +124,12 @@ rule overview:
         claims=PLAN.claims_files(),
         template="src/avbalance/reporting/templates/overview.md.j2",
     output:
-        f"{PLAN.results}/papers/claims.md",
+        report(
+            f"{PLAN.results}/papers/claims.md",
+            caption="../report/overview.rst",
+            category="All papers",
+            labels={"item": "claims", "title": "every claim with its verdict"},
+        ),
     log:
         f"logs/{PLAN.name}/overview.log",
     localrule: True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 # What is made of a paper -> suffixes of its files.
 SUFFIXES = {
     "measurements": ("parquet",),
-    "tables": ("csv", "md", "tex"),
-    "figures": ("png", "pdf", "csv"),
+    "tables": ("md", "csv", "tex"),  # the first one is shown by `snakemake --report`
+    "figures": ("svg", "png", "pdf", "tex", "csv"),
     "claims": ("json", "md"),
     "verdict": ("json", "md"),
     "lost_clips": ("csv",),
@@ -134,6 +135,13 @@ class Reports(TrainingPlan):
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
 
+    def caption(self, slug: str, item: str) -> str:
+        """What `snakemake --report` says of a table or figure, in reStructuredText: its title, and the paper's data."""
+        records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
+        data = "; ".join(f"{each['label']}: {each['describe']} ({each['data']})" for each in records if each["data"])
+        told = f"{self.entry(slug, item)[1]['title']}. Data of this paper: {data}."
+        return re.sub(r"([*`|_\\])", r"\\\1", told)
+
     def report_items(self, slug: str) -> dict[str, list[str]]:
         """What is made of a paper's runs, with its files: measurements, tables and figures by id, claims, losses."""
         named = {name: kind for kind in ("tables", "figures") for name in self.declared(slug, kind)}
@@ -198,7 +206,7 @@ class Reports(TrainingPlan):
         elif item == "claims":
             declared = {key: paper[key] for key in OF_CLAIMS if key in paper}
         else:
-            kind, entry = self._entry(slug, item)
+            kind, entry = self.entry(slug, item)
             declared = {kind: [entry]}
         cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
         record["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
@@ -210,7 +218,7 @@ class Reports(TrainingPlan):
             return self.code(f"avbalance.{CODE_OF[item]}")
         if item == "claims":
             return self.code("avbalance.reporting.claims_report", *self.claims[slug].modules)
-        kind, entry = self._entry(slug, item)
+        kind, entry = self.entry(slug, item)
         part, named = (kind, entry) if kind == "figures" else ("sources", entry.get("source"))
         slugs = (slug, *self.papers[slug].get("builds_on", []))
         own = [module_of(slugs, part, named["kind"], f"{slug}, {item}")] if named else []
@@ -226,7 +234,7 @@ class Reports(TrainingPlan):
             declared = self.claims[slug]
             wanted = [needed for block in declared.blocks for needed in block.run_files(declared.estimators)]
         else:
-            kind, entry = self._entry(slug, item)
+            kind, entry = self.entry(slug, item)
             if kind == "tables":
                 entry = entry.get("source", {})
                 runs = [(run, entry["file"]) for run in entry.get("runs", ())]
@@ -244,7 +252,7 @@ class Reports(TrainingPlan):
         rows = [row for row in self.rows[slug] if (row.role, row.run) == (role, run) and not row.robustness]
         return [f"{self.runs}/{SeededRun(row, seed).folder}/{file}" for row in rows for seed in row.seeds]
 
-    def _entry(self, slug: str, item: str) -> tuple[str, dict[str, Any]]:
+    def entry(self, slug: str, item: str) -> tuple[str, dict[str, Any]]:
         """What is declared of a table or a figure, and which of the two it is."""
         kind = "tables" if item in self.declared(slug, "tables") else "figures"
         return kind, self.declared(slug, kind)[item]
