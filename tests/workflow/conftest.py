@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-LINKED = ("Snakefile", "workflow", "config", "profiles", "envs", "src")
+LINKED = ("Snakefile", "workflow", "config", "profiles", "envs", "src", "CITATION.cff")
 
 Workflow = Callable[..., subprocess.CompletedProcess[str]]
 
