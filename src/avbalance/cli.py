@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     _job(steps, "figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
     _job(steps, "claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
     _job(steps, "overview", _overview, "one page of all claims of all papers", out="file")
+    _job(steps, "page", _page, "put all evidence on one page, report.html", out="file")
     _job(steps, "losses", _losses, "list the clips that were not used, and why", out="file")
 
     step = _step(steps, "methods", _methods, "list the methods and what they are")
@@ -339,6 +340,14 @@ def _overview(options: argparse.Namespace) -> None:
     spec = _settings(options, "name", "claims")
     with _writer(options.out):
         render_overview(spec["name"], spec["claims"], options.out)
+
+
+def _page(options: argparse.Namespace) -> None:
+    from avbalance.reporting.page import render_report
+
+    spec = _settings(options, "name", "config", "runs", "papers")
+    with _writer(options.out):
+        render_report(spec, options.out)
 
 
 def _losses(options: argparse.Namespace) -> None:

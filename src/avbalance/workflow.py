@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from avbalance.names import PAGE
 from avbalance.plan.digest import CODE, DIGEST_CACHE
 from avbalance.provenance.run_record import versions
 from flowkeeper.interface import Step, Workflow
@@ -85,8 +86,8 @@ WORKFLOW = Workflow(
     steps=_steps,
     default_name=_default_name,
     kinds={
-        "tables": lambda path: path.startswith("papers/"),
-        "predictions": lambda path: not path.startswith("papers/") and not path.endswith(".safetensors"),
+        "tables": lambda path: path.startswith("papers/") or path == PAGE,
+        "predictions": lambda path: not path.startswith(("papers/", PAGE)) and not path.endswith(".safetensors"),
         "records": lambda path: path.startswith("runs/") and path.endswith((".json", ".csv")),
         "models": lambda path: path.endswith(".safetensors"),
     },

@@ -109,7 +109,7 @@ def cell_settings(training, wildcards):
 def final_files():
     """Everything that `snakemake` without a target makes: tables, figures, claims and losses of every paper."""
     files = [path for slug in PLAN.papers for path in PLAN.report_files(slug)]
-    return [*files, *PLAN.overview_files()]
+    return [*files, *PLAN.overview_files(), PLAN.page_file]
 
 
 PLAN = load_or_exit()

@@ -46,7 +46,7 @@ rule figure:
             category="{slug}",
             subcategory="figures",
         ),
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".csv"),
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".svg", ".csv"),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
     wildcard_constraints:
@@ -124,3 +124,21 @@ rule overview:
         code=PLAN.code("avbalance.reporting.overview"),
     shell:
         "python -m avbalance overview --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
+
+
+rule page:
+    input:
+        **PLAN.page_inputs(),
+        looks=multiext("src/avbalance/reporting/page/report", ".html.j2", ".css", ".js"),
+    output:
+        PLAN.page_file,
+    log:
+        f"logs/{PLAN.name}/page.log",
+    localrule: True
+    conda:
+        "../../envs/avbalance.yaml"
+    params:
+        settings=settings_digest(PLAN.page_spec()),
+        code=PLAN.page_code(),
+    shell:
+        "python -m avbalance page --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"

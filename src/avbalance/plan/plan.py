@@ -1,6 +1,6 @@
 """The whole plan of one configuration: what the workflow's rules ask for by name.
 
-Each part stands on the one before it: data.py, training.py, reports.py, and here all files together.
+Each part stands on the one before it: data.py, training.py, reports.py, page.py, and here all files together.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper
 from avbalance.plan.entries import source_module
-from avbalance.plan.reports import Reports
+from avbalance.plan.page import Pages
 from avbalance.plan.sheet import rows_of_paper
 
 
-class Plan(Reports):
+class Plan(Pages):
     """All steps of a configuration."""
 
     def artifacts(self) -> list[str]:
@@ -29,7 +29,7 @@ class Plan(Reports):
             if self.prediction_files(slug):
                 files.append(f"{self.paper_folder(slug)}/measurements.parquet")
             files += self.report_files(slug)
-        return files + self.overview_files()
+        return [*files, *self.overview_files(), self.page_file]
 
     def unasked(self) -> list[str]:
         """Files that are made only if somebody asks for them by name: confidences that no report reads."""

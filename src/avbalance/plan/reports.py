@@ -124,7 +124,9 @@ class Reports(TrainingPlan):
             f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
         ]
         figures = [
-            f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in ("png", "pdf", "csv")
+            f"{folder}/{name}.{suffix}"
+            for name in self.declared(slug, "figures")
+            for suffix in ("png", "pdf", "svg", "csv")
         ]
         claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]

@@ -23,6 +23,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         yield from _report_steps(plan, slug)
     for path in plan.overview_files():
         yield Step((path,), plan.overview_spec(), plan.code("avbalance.reporting.overview"))
+    yield Step((plan.page_file,), plan.page_spec(), plan.page_code())
 
 
 def _subset_steps(plan: Plan, slug: str) -> Iterator[Step]:
@@ -46,7 +47,7 @@ def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
         yield Step(files(table, "csv", "md", "tex"), plan.table_spec(slug, table), code)
     for figure in plan.declared(slug, "figures"):
         code = plan.figure_code(slug, figure)
-        yield Step(files(figure, "png", "pdf", "csv"), plan.figure_spec(slug, figure), code)
+        yield Step(files(figure, "png", "pdf", "svg", "csv"), plan.figure_spec(slug, figure), code)
     if plan.papers[slug].get("claims"):
         yield Step(files("claims", "json", "md"), plan.claims_spec(slug), plan.claims_code(slug))
     yield Step(files("lost_clips", "csv"), plan.losses_spec(slug), plan.code("avbalance.reporting.facts"))

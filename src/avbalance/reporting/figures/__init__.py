@@ -41,12 +41,15 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 9,
     "legend.fontsize": 7,
     "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "avbalance",
     "text.parse_math": False,
     "savefig.dpi": 150,
 }
 METADATA: dict[str, dict[str, None]] = {  # without what changes from time to time, so that bytes do not
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
 }
 AUDIO, VISUAL, BLACK = "#3b6fd4", "#f2a900", "#222222"
 BEFORE_AND_AFTER = ("--", "-")  # lines of the run without and of the run with a method
