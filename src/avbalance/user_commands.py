@@ -1,4 +1,4 @@
-"""Commands that are no step of the workflow: balancing a folder, comparing results, fetching data.
+"""Commands that are no step of the workflow: opening the evidence, balancing a folder, comparing results, fetching data.
 
 See docs/how-to/your-own-data.md, docs/how-to/check-stability.md and docs/reference/datasets.md.
 """
@@ -6,14 +6,22 @@ See docs/how-to/your-own-data.md, docs/how-to/check-stability.md and docs/refere
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import webbrowser
 from pathlib import Path
 from typing import Any
 
+from avbalance.errors import UserError
+from avbalance.names import PAGE
 from flowkeeper.commands import AddCommand
 
 
 def add_commands(steps: Any, add: AddCommand) -> None:
-    """Add balance, compare and download to the command line; add(steps, name, run, help) makes one of them."""
+    """Add open, balance, compare and download to the command line; add(steps, name, run, help) makes one of them."""
+    step = add(steps, "open", _open, "say where the page with all evidence is, and open it when there is a screen")
+    step.add_argument("name", nargs="?", metavar="NAME", help="of results/NAME; default: the configuration's")
+
     step = add(steps, "balance", _balance, "say which clips of a folder to leave out so that both modalities matter")
     step.add_argument("folder", type=Path, help="your media and their manifest.csv, see docs/how-to/your-own-data.md")
     step.add_argument("--out", type=Path, help="folder for the lists, by default results/balance/<name of the folder>")
@@ -42,6 +50,32 @@ def add_commands(steps: Any, add: AddCommand) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _open(options: argparse.Namespace) -> None:
+    page = _page(options.name)
+    _say(f"The evidence on one page: {page}")
+    if _has_screen():
+        webbrowser.open(page.absolute().as_uri())
+
+
+def _page(name: str | None) -> Path:
+    """The page of a result set, without a name that of the configuration or else the only one; UserError for none."""
+    from avbalance.workflow import WORKFLOW
+
+    made = sorted(Path("results").glob(f"*/{PAGE}"))
+    page = Path("results", name or WORKFLOW.default_name(Path.cwd()) or "demo", PAGE)
+    if page in made:
+        return page
+    if len(made) == 1 and name is None:
+        return made[0]
+    known = f" There are: {', '.join(path.parent.name for path in made)}." if made else ""
+    raise UserError(f"{page}: not made yet; snakemake makes it as its last step.{known}")
+
+
+def _has_screen() -> bool:
+    """Whether a window can be opened here; without one, a browser of text would take the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _balance(options: argparse.Namespace) -> None:

@@ -74,7 +74,9 @@ def test_figures_are_the_same_bytes_twice(
     names = ("figure2", "figureS1")
     chosen = {**balanced_declarations, "figures": [x for x in balanced_declarations["figures"] if x["id"] in names]}
     written = [render_figures(fabricated_paper, chosen, measurements, tmp_path / name) for name in "ab"]
-    assert [path.name for path in written[0]] == [f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")]
+    assert [path.name for path in written[0]] == [
+        f"{name}.{kind}" for name in names for kind in ("png", "pdf", "svg", "csv")
+    ]
     for first, second in zip(*written, strict=True):
         assert first.stat().st_size > 500 and first.read_bytes() == second.read_bytes()
         assert b"CreationDate" not in first.read_bytes()

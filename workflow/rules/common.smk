@@ -59,6 +59,14 @@ def finish():
     after_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
 
 
+def tell_page():
+    """The last line of a run that went well: where all of it can be seen."""
+    if Path(PLAN.page_file).is_file():
+        say(
+            f"The evidence on one page: {PLAN.page_file} (avbalance open {PLAN.name} opens it)"
+        )
+
+
 def stop_if_media_are_missing():
     """End before the first job when a data set cannot be read (a dry run only says so)."""
     missing = PLAN.preflight()

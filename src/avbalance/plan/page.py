@@ -33,6 +33,7 @@ class Pages(Reports):
             ],
             "tables": self._distinct(path for slug, name in tables for path in self.table_run_files(slug, name)),
             "facts": self._distinct(path for slug in slugs for path in self.fact_files(slug)),
+            "subsets": self._distinct(path for slug in slugs for path in self.subset_files(slug)),
             "published": self._distinct(path for slug in slugs for path in self.published_files(slug)),
             "readmes": [path for slug in slugs if (path := self._readme(slug))],
             "runs": [

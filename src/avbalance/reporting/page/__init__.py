@@ -18,12 +18,13 @@ from avbalance.evaluation.context import load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import MeasuredCells, published_numbers
-from avbalance.reporting.facts import cut_lines
 from avbalance.reporting.page import front
 from avbalance.reporting.page.claims import claims_view
+from avbalance.reporting.page.compact import packed
 from avbalance.reporting.page.decisions import sections
-from avbalance.reporting.page.figures import inline_svg, packed_numbers
+from avbalance.reporting.page.figures import inline_svg, numbers_text
 from avbalance.reporting.page.runs import Runs
+from avbalance.reporting.page.subsets import definitions
 from avbalance.reporting.page.tables import Tables
 from avbalance.table_files import write_text
 from flowkeeper.files import read_json
@@ -61,9 +62,6 @@ def page(spec: Mapping[str, Any]) -> str:
             for each in papers
         },
         "cells": {f"{each['slug']}-{table['id']}": table.pop("cells") for each in papers for table in each["tables"]},
-        "numbers": {
-            f"{each['slug']}-{figure['id']}": figure.pop("numbers") for each in papers for figure in each["figures"]
-        },
     }
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -81,7 +79,7 @@ def page(spec: Mapping[str, Any]) -> str:
         limits=front.limits(papers, state, seeds),
         machines=front.machines(runs.records),
         commits=front.commits(runs.records),
-        data=_for_script(data),
+        data=packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)),
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "report.js").read_text(encoding="utf-8")),
     )
@@ -97,6 +95,10 @@ def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Ta
         paper, read_measurements(folder / "measurements.parquet"), published_numbers(paper, declarations)
     )
     context = load_context(paper.published, declarations["published"])
+    shown = [tables.view(paper, given, measured, context) for given in declarations["tables"]]
+    figures = [_figure(folder, each, f"{prefix}f{place}") for place, each in enumerate(declared["figures"])]
+    named = [each for each in (*shown, *figures) if each["number"]]
+    anchors = {each["number"][0].lower() + each["number"][1:]: each["id"] for each in named}  # Table IV -> table IV
     return {
         "slug": paper.slug,
         "title": paper.title,
@@ -105,27 +107,25 @@ def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Ta
         "labels": paper.labels,
         "halves": declared["halves"],
         "data": front.data_view(paper, declared["origins"], runs.records[before:]),
-        "state": front.training_state(runs.records[before:]),
-        "claims": claims_view(read_json(folder / "claims.json")) if declared["claims"] else None,
-        "tables": [tables.view(paper, given, measured, context) for given in declarations["tables"]],
-        "figures": [_figure(folder, each, f"{prefix}f{place}") for place, each in enumerate(declared["figures"])],
-        "cuts": cut_lines(paper, "*"),
+        "claims": claims_view(read_json(folder / "claims.json"), anchors) if declared["claims"] else None,
+        "definitions": definitions(paper),
+        "tables": shown,
+        "figures": figures,
+        "cuts": paper.cuts,
         "sections": sections(declared["readme"]) if declared["readme"] else [],
     }
 
 
 def _figure(folder: Path, declared: Mapping[str, str], prefix: str) -> dict[str, Any]:
     number, _, rest = declared["title"].partition(". ")
+    numbers = numbers_text(folder / f"{declared['id']}.csv")
+    svg, caption = inline_svg(folder / f"{declared['id']}.svg", prefix, declared["title"])
     return {
         "id": declared["id"],
         "number": number if rest else "",
         "title": rest or declared["title"],
-        "svg": inline_svg(folder / f"{declared['id']}.svg", prefix, declared["title"]),
-        "numbers": packed_numbers(folder / f"{declared['id']}.csv"),
+        "svg": svg,
+        "caption": caption,
+        "numbers": packed(numbers),
+        "size": len(numbers),
     }
-
-
-def _for_script(data: Mapping[str, Any]) -> Markup:
-    """Plain data as JSON inside a script element, which no text in it can end."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

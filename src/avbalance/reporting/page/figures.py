@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
+import html
 import itertools
 import re
-import zlib
 from pathlib import Path
 
 from markupsafe import Markup
@@ -13,27 +12,32 @@ from markupsafe import Markup
 from avbalance.errors import UserError
 
 DIGITS = 6  # of the numbers that the page holds; the CSV file beside it has all
-FONT = "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"
-_ID = re.compile(r'\bid="([^"]+)"')
+_TAG = re.compile(r"<[^>]+>")
+_GROUP = re.compile(r"(<g>|<g [^>]*>|</g>)")
 _REFERENCE = re.compile(r'(?:xlink:)?(href="#|url\(#)([^")]+)')
 _STYLE = re.compile(r'style="([^"]*)"')
 _USES = re.compile(r'(?:<use [^>]*class="(\w+)"[^>]*/>)+')
 _LONG = re.compile(r"-?\d+\.\d{4,}(?:e[-+]?\d+)?")
-_WITHOUT = (  # what a drawing does not need here -> what stands in its place
-    (r"^.*?(?=<svg)|<metadata>.*?</metadata>|<style[^>]*>.*?</style>", ""),
-    (r' transform="rotate\(-?0 [^"]*\)"|\s(?:version|xmlns(?::\w+)?)="[^"]*"|xlink:(?=href="data:)', ""),
-    (r"(-?\d+\.\d)\d+", r"\1"),
+_WITHOUT = (  # what a drawing does not need on the page -> what stands in its place
+    (r"^.*?(?=<svg)|<(metadata|title|desc|style)\b.*?</\1>", ""),
     (r"\s*\n\s*", " "),
     (r"> <", "><"),
-    (r' "', '"'),
+)
+_IN_TAGS = (
+    (r'\s(?:role|aria-\w+|version|xmlns(?::\w+)?)="[^"]*"| transform="rotate\(-?0 [^"]*\)"', ""),
+    (r"xlink:(?=href=\"data:)|font-family:[^;\"]*;? ?", ""),
+    (r"(-?\d+\.\d)\d+", r"\1"),  # a tenth of a point is finer than a screen
+    (r"(\d)\.0(?=\D)", r"\1"),
+    (r" ?\b([MLCQZz])\b ?", r"\1"),
+    (r' (?="|/>)', ""),
 )
 
 
-def inline_svg(path: str | Path, prefix: str, title: str) -> Markup:
-    """The drawing of a figure as an element of the page, with `title` for those who do not see it.
+def inline_svg(path: str | Path, prefix: str, title: str) -> tuple[Markup, str]:
+    """The drawing of a figure as an element of the page, named `title` for those who do not see it, and its caption.
 
-    IDs and classes begin with `prefix`, letters and digits, so that two drawings on a page have none in common.
-    Coordinates keep one decimal, a tenth of a point. Raises UserError for a file that is no drawing or holds a script.
+    IDs and classes begin with `prefix`, letters and digits, so that two drawings on a page have none in common. Raises
+    UserError for a file that is no drawing or holds a script.
     """
     try:
         svg = Path(path).read_text(encoding="utf-8")
@@ -41,18 +45,25 @@ def inline_svg(path: str | Path, prefix: str, title: str) -> Markup:
         raise UserError(f"{path}: not readable ({error.strerror}); delete it to have it drawn again.") from error
     if "<svg" not in svg or re.search(r"<script|<foreignObject|\son\w+=|javascript:", svg, re.IGNORECASE):
         raise UserError(f"{path}: no drawing that may stand on a page; delete it to have it drawn again.")
+    told = re.search(r"<desc\b[^>]*>(.*?)</desc>", svg, re.DOTALL)
     for pattern, text in _WITHOUT:
         svg = re.sub(pattern, text, svg, flags=re.DOTALL)
-    svg, rules = _classes(_own_ids(svg, prefix), prefix)
-    while (slim := re.sub(r"<g>(<g[ >](?:(?!</?g[ >]).)*</g>)</g>|<g(?: class=\"\w+\")?></g>", r"\1", svg)) != svg:
-        svg = slim
-    size = re.search(r'width="([\d.]+)pt" height="[\d.]+pt" ', svg)
-    width = f'style="width:{float(size[1]) * 4 / 3:.0f}px" ' if size else ""
-    body = svg.replace(size[0] if size else "", "", 1).removeprefix("<svg ").replace(">", f"><style>{rules}</style>", 1)
-    named = Markup('<title id="{}t">{}</title>').format(prefix, title)
-    return Markup(
-        f'<svg role="img" aria-labelledby="{prefix}t" {width}{body}'.replace("><style>", f">{named}<style>", 1)
+    svg, rules = _classes(_own_ids(_TAG.sub(_slim, svg), prefix), prefix)
+    head, body = _without_bare_groups(svg).split(">", 1)
+    size = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', head)
+    width = f' style="width:{float(size[1]) * 4 / 3:.0f}px"' if size else ""
+    head = head.replace("<svg", f'<svg role="img" aria-labelledby="{prefix}t"{width}').replace(
+        size[0] if size else "", ""
     )
+    named = Markup('<title id="{}t">{}</title>').format(prefix, title)
+    return Markup(f"{head}>{named}<style>{rules}</style>{body}"), html.unescape(told[1]) if told else ""
+
+
+def _slim(tag: re.Match[str]) -> str:
+    text = tag[0]
+    for pattern, other in _IN_TAGS:
+        text = re.sub(pattern, other, text)
+    return text
 
 
 def _own_ids(svg: str, prefix: str) -> str:
@@ -77,11 +88,20 @@ def _classes(svg: str, prefix: str) -> tuple[str, str]:
 
     svg = _USES.sub(joined, _STYLE.sub(named, svg))
     rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
-    return svg, re.sub("([:;]) ", r"\1", rules).replace("'DejaVu Sans'", FONT)
+    return svg, re.sub("([:;]) ", r"\1", rules)
 
 
-def packed_numbers(path: str | Path) -> dict[str, str | int]:
-    """A CSV file as text that a page can hold: compressed, in base64, and its size in bytes; numbers have DIGITS."""
-    text = _LONG.sub(lambda found: f"{float(found[0]):.{DIGITS}g}", Path(path).read_text(encoding="utf-8"))
-    packed = zlib.compress(text.encode(), 9)
-    return {"size": len(text), "packed": base64.b64encode(packed).decode("ascii")}
+def _without_bare_groups(svg: str) -> str:
+    """The drawing without groups that say nothing of what they hold."""
+    kept, bare = [], []
+    for piece in _GROUP.split(svg):
+        if piece.startswith("<g") and _GROUP.fullmatch(piece):
+            bare.append(piece == "<g>")
+        dropped = bare.pop() if piece == "</g>" else piece == "<g>"
+        kept.append("" if dropped else piece)
+    return "".join(kept)
+
+
+def numbers_text(path: str | Path) -> str:
+    """A CSV file with numbers of at most DIGITS digits."""
+    return _LONG.sub(lambda found: f"{float(found[0]):.{DIGITS}g}", Path(path).read_text(encoding="utf-8"))

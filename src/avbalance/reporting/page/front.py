@@ -10,9 +10,9 @@ from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.plan.page import GENERATED, OTHER, OWN
 
 ORIGINS = {
-    GENERATED: "generated stand-ins",
-    OTHER: "real recordings, in the place of the papers' data",
-    OWN: "the papers' own data",
+    GENERATED: "in the place of the papers' data",
+    OTHER: "in the place of the papers' data",
+    OWN: "",
 }
 NUMBER = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH, EDGE = 200, 8  # of a drawing, and what is left free at either end
-CUT = 2.5  # an interval that reaches this many times further than all effects is cut off, with an arrow
+WIDTH, EDGE = 400, 16  # of a drawing, and what is left free at either end
+CUT = 1.3  # an interval that reaches this many times further than all effects is cut off, with an arrow
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Scale:
     low: float
     high: float
 
-    def at(self, value: float) -> float:
+    def at(self, value: float) -> int:
         """Where a value stands, between 0 and WIDTH; values beyond the ends stand at the ends."""
         share = (value - self.low) / (self.high - self.low)
-        return round(EDGE + min(max(share, 0.0), 1.0) * (WIDTH - 2 * EDGE), 1)
+        return round(EDGE + min(max(share, 0.0), 1.0) * (WIDTH - 2 * EDGE))
 
 
 def scale_of(outcomes: Iterable[Mapping[str, Any]]) -> Scale:

@@ -1,10 +1,16 @@
 "use strict";
 // Everything below builds elements from text; no text of results is ever read as HTML.
-const DATA = JSON.parse(document.getElementById("evidence").textContent);
-const { columns, pools } = DATA;
-const TOTAL = columns.seed.length;
 const STEP = 50; // runs that are shown at first, and more each time
 const STATES = ["learned and converged", "did not learn", "did not converge"];
+
+let DATA, columns, pools; // see page/__init__.py, runs.py and tables.py; filled at the end of this script
+const places = new Map(); // paper, data set and run -> places of its seeds in the columns
+
+/** What the page holds compressed, as text. */
+async function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
 
 /** An element with attributes and children; text stays text. */
 function make(tag, attributes = {}, ...children) {
@@ -40,12 +46,6 @@ function run(place) {
     folder: `${DATA.folder}/${paper}/${data}/${name}/seed${columns.seed[place]}`,
   };
 }
-const places = new Map();
-for (let place = 0; place < TOTAL; place++) {
-  const key = [columns.paper[place], columns.dataset[place], columns.run[place]].join(" ");
-  if (!places.has(key)) places.set(key, []);
-  places.get(key).push(place);
-}
 
 /** Runs of a paper on a data set, by names; those of some seeds only if `seeds` is given. */
 function runsOf(paper, data, name, seeds = null) {
@@ -53,10 +53,11 @@ function runsOf(paper, data, name, seeds = null) {
   return (places.get(key) || []).filter((place) => !seeds || seeds.includes(columns.seed[place])).map(run);
 }
 
-function commandOf(each) {
+/** The commands that get the code of a run, and that make exactly this run again. */
+const checkout = (each) => (each.code.dirty === false ? `git checkout ${each.code.commit}` : `# made with uncommitted changes on commit ${each.code.commit}`);
+function trained(each) {
   const folder = each.folder.slice(DATA.folder.length + 1);
-  const code = each.code.dirty === false ? `git checkout ${each.code.commit}\n` : "";
-  return code + pools.commands[columns.command[each.place]].replaceAll("{run}", each.folder).replaceAll("{job}", folder);
+  return pools.commands[columns.command[each.place]].replaceAll("{run}", each.folder).replaceAll("{job}", folder);
 }
 
 // Learning curves
@@ -171,7 +172,7 @@ function showRun(each) {
     facts([["Paper", each.title], ["Run", each.name], ["Method", each.method], ["Data set", `${each.set} (${each.data})`], ["Seed", String(each.seed)],
       ["Epochs", each.epochs ? `${each.epochs}, epoch ${each.selected} selected` : null], ["Parameters", each.parameters ? each.parameters.toLocaleString("en") : null], ["Folder", each.folder]]),
     make("h3", {}, "How it was made"), madeBy([each]),
-    make("h3", {}, "Exactly this run again"), command(commandOf(each)),
+    make("h3", {}, "Exactly this run again"), command(`${checkout(each)}\n${trained(each)}`),
     each.options.length ? make("h3", {}, "Settings") : null,
     each.options.length ? make("pre", { tabindex: "0" }, make("code", {}, each.options.join("\n"))) : null,
   ]);
@@ -181,38 +182,41 @@ function showRun(each) {
 
 const AXES = ["Data set", "Run", "Subset", "Part", "Inputs", "Subsets chosen", "Checkpoint", "Measure"];
 
-function showCell(id, title, cell, text) {
+function showCell(id, where, title, cell, text) {
   const paper = Object.keys(DATA.papers).find((slug) => id.startsWith(`${slug}-table`)), table = id.slice(paper.length + 1);
   const about = DATA.papers[paper], place = DATA.places[cell[0]], target = `${about.folder}/${table}.csv`;
   const from = (extra) => `snakemake --config ${DATA.config} ${extra}-- ${target}`;
   if (!Array.isArray(place)) {
-    show(title, () => [make("p", { class: "big" }, text.mean),
+    show(where, () => [make("p", { class: "soft" }, title), make("p", { class: "big" }, text.mean),
       facts([...Object.entries(place).map(([name, word]) => [name, DATA.words[word]]), ["Clips", cell[1] === null ? null : String(cell[1])]]),
       make("p", {}, "This number is read from files of runs, not from the measurements of predictions."),
-      make("h3", {}, "Make it again"), command(from(`--forcerun table `))]);
+      make("h3", {}, "Make it again"), command(from("--forcerun table "))]);
     return;
   }
   const [data, name, ...rest] = place.map((word) => DATA.words[word]), seeds = DATA.seeds[cell[2]];
   const values = Object.fromEntries(seeds.map((seed, number) => [seed, cell[3 + number]]));
   const halves = rest[3].startsWith("cross-fitted") && about.halves[name] ? Object.values(about.halves[name]) : [name];
   const runs = halves.flatMap((half) => runsOf(paper, data, half, seeds));
-  show(title, () => [
-    make("p", { class: "big" }, text.mean, make("small", {}, ` ${text.spread} ${text.marks}`)),
+  const commits = new Set(runs.map(checkout));
+  show(where, () => [
+    make("p", { class: "soft" }, title), make("p", { class: "big" }, text.mean, make("small", {}, ` ${text.spread} ${text.marks}`)),
     facts([["Published", text.published], ["Seeds", String(seeds.length)], ["Clips (n)", String(cell[1])],
       ...[`${about.data[data] || data} (${data})`, `${about.labels[name] || name} (${name})`, ...rest].map((value, axis) => [AXES[axis], value])]),
     make("h3", {}, "Seeds and runs"),
     runs.length ? runTable(runs, values) : make("p", {}, "No run stands behind this: it is what an answer that looks at nothing scores."),
     runs.length ? make("h3", {}, "How they were made") : null, runs.length ? madeBy(runs) : null,
     make("h3", {}, "Exactly this number again"),
-    make("p", { class: "soft" }, "The number from the predictions that are here, then each run behind it, compared byte by byte:"),
-    command([from("--forcerun measure "), ...runs.map(commandOf)].join("\n\n")),
+    command([`# the number from the predictions that are here\n${from("--forcerun measure ")}`,
+      runs.length ? `# the runs behind it, each compared byte by byte${commits.size === 1 ? `\n${[...commits]}` : ""}` : "",
+      ...runs.map((each) => [commits.size > 1 ? checkout(each) : "", trained(each)].filter(Boolean).join("\n"))].filter(Boolean).join("\n\n")),
   ]);
 }
 
-function wire(section) {
+function wireTable(section) {
   const id = section.dataset.table, cells = DATA.cells[id], table = section.querySelector("table");
   const heads = [...table.tHead.rows].at(-1).cells, labels = [...heads].filter((head) => head.className === "left").length;
   const title = section.querySelector("h4").textContent.trim();
+  const levels = [...table.tHead.rows].map((row) => [...row.cells].slice(labels).flatMap((head) => Array(head.colSpan).fill(head.textContent)));
   [...table.tBodies[0].rows].forEach((row, line) => cells[line].forEach((cell, column) => {
     const shown = row.cells[labels + column];
     if (!cell) return;
@@ -220,8 +224,8 @@ function wire(section) {
     const published = shown.querySelector("i"), text = { spread: part("small"), marks: part("sup"), published: part("i").replace(/[()]/g, "") };
     published?.remove();
     text.mean = shown.firstChild.textContent;
-    const where = [...row.cells].slice(0, labels).map((each) => each.textContent).join(", ");
-    const button = make("button", { type: "button", class: "cell", onclick: () => showCell(id, `${where}: ${title}`, cell, text) }, ...shown.childNodes);
+    const where = [...[...row.cells].slice(0, labels).map((each) => each.textContent), ...levels.map((level) => level[column])].join(", ");
+    const button = make("button", { type: "button", class: "cell", onclick: () => showCell(id, where, title, cell, text) }, ...shown.childNodes);
     shown.replaceChildren(button, ...(published ? [published] : []));
   }));
   [...heads].forEach((head, column) => {
@@ -232,18 +236,20 @@ function wire(section) {
   section.querySelector(".legend").before(make("div", { class: "tools" }, save));
 }
 
+/** Order of two values: numbers by size, words by the alphabet, what is absent last. */
+function compare(a, b, down) {
+  const absent = (value) => value === null || value === "–" || value === "";
+  if (absent(a) || absent(b)) return absent(a) - absent(b);
+  const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+  return down ? -order : order;
+}
+
 function sort(table, head, column) {
   const down = head.getAttribute("aria-sort") !== "descending", body = table.tBodies[0];
   const key = (row) => { const text = row.cells[column].textContent.trim(), number = parseFloat(text); return Number.isNaN(number) ? text : number; };
   for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const rows = [...body.rows].map((row) => [key(row), row]);
-  const absent = (value) => value === "–" || value === "";
-  rows.sort(([a], [b]) => {
-    if (absent(a) || absent(b)) return absent(a) - absent(b);
-    const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
-    return down ? -order : order;
-  });
+  const rows = [...body.rows].map((row) => [key(row), row]).sort(([a], [b]) => compare(a, b, down));
   body.append(...rows.map(([, row]) => row));
 }
 
@@ -264,35 +270,22 @@ function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
 
-async function unpack(packed) {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
-}
-
-for (const figure of document.querySelectorAll("[data-figure]")) {
-  const id = figure.dataset.figure, { packed, size } = DATA.numbers[id];
-  const drawing = figure.querySelector("svg");
+function wireFigure(figure) {
+  const id = figure.id, drawing = figure.querySelector("svg"), size = Math.ceil(figure.dataset.size / 1000);
   figure.append(make("div", { class: "tools" },
-    make("button", { type: "button", class: "tool", onclick: async () => download(`${id}.csv`, await unpack(packed), "text/csv") }, `Save the numbers (CSV, ${Math.ceil(size / 1000)} kB)`),
+    make("button", { type: "button", class: "tool", onclick: async () => download(`${id}.csv`, await unpack(figure.dataset.figure), "text/csv") }, `Save the numbers (CSV, ${size} kB)`),
     make("button", { type: "button", class: "tool", onclick: () => download(`${id}.svg`, new XMLSerializer().serializeToString(drawing), "image/svg+xml") }, "Save the drawing (SVG)")));
 }
 
-// From a claim to its tables and runs
+// From a claim to the runs behind it
 
-for (const source of document.querySelectorAll("[data-source]")) {
-  const parts = source.textContent.split(/(\b(?:tables?|figures?) S?\d+)/i);
-  source.replaceChildren(...parts.map((part) => {
-    const id = `${source.dataset.source}-${part.toLowerCase().replace(/s? s?(\d+)$/, "$1")}`;
-    return document.getElementById(id) ? make("a", { href: `#${id}` }, part) : part;
-  }));
-}
-for (const table of document.querySelectorAll(".comparisons")) {
+function wireComparisons(table) {
   const paper = table.dataset.paper, { labels, data } = DATA.papers[paper];
   for (const what of table.querySelectorAll(".what")) {
     const text = what.textContent, runs = named(text, labels).flatMap((name) => named(text, data).flatMap((set) => runsOf(paper, set, name)));
     if (!runs.length) continue;
     what.replaceChildren(make("button", { type: "button", class: "open-run", onclick: () => show(text, () => [
-      make("p", { class: "soft" }, "Runs whose names stand in this comparison:"), runTable(runs), make("h3", {}, "How they were made"), madeBy(runs)]) }, text));
+      make("p", { class: "soft" }, "Runs that are named in this comparison:"), runTable(runs), make("h3", {}, "How they were made"), madeBy(runs)]) }, text));
   }
 }
 
@@ -309,80 +302,99 @@ function named(text, labels) {
 
 // All runs
 
-const all = Array.from({ length: TOTAL }, (_, place) => run(place));
-const words = all.map((each) => [each.label, each.name, each.set, each.data, each.method, each.title, `seed ${each.seed}`, state(each)].join(" ").toLowerCase());
-let chosen = all, limit = STEP, order = null;
+const COLUMNS = [["Run", "label"], ["Data set", "set"], ["Paper", "paper"], ["Seed", "seed"], ["Validation", "value"], ["Epochs", "epochs"], ["State", "state"], ["Course", null]];
 
 function choice(label, name, options) {
   return make("label", {}, label, make("select", { name }, make("option", { value: "" }, "all"), ...options.map(([value, text]) => make("option", { value }, text))));
 }
 
-const search = make("input", { type: "search", placeholder: "ogm-ge balanced seed 2", name: "search" });
-const filters = make("form", { class: "filters", role: "search", "aria-label": "Runs" }, make("label", {}, "Search", search),
-  choice("Paper", "paper", Object.entries(DATA.papers).map(([slug, { title }]) => [slug, title])),
-  choice("Data set", "data", [...pools.datasets].sort().map((name) => [name, name])),
-  choice("Method", "method", [...pools.methods].sort().map((name) => [name, name])),
-  choice("State", "state", STATES.map((text, number) => [String(number), text])));
-const count = make("p", { role: "status", class: "soft" });
-const body = make("tbody");
-const more = make("button", { type: "button", class: "tool", onclick: () => { limit += 4 * STEP; list(); } }, "Show more");
-const KEYS = [["Run", "label"], ["Data set", "set"], ["Paper", "title"], ["Seed", "seed"], ["Validation", "value"], ["Epochs", "epochs"], ["State", "state"], ["Curve", null]];
-const headRow = make("tr", {}, ...KEYS.map(([text, key]) => {
-  const head = make("th", { scope: "col" }, key ? make("button", { type: "button", class: "sort", onclick: () => { order = { key, down: order?.key === key && !order.down }; list(); mark(head); } }, text) : text);
-  return head;
-}));
-function mark(head) {
-  for (const other of headRow.cells) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-}
-
-function list() {
-  const wanted = Object.fromEntries(new FormData(filters)), asked = wanted.search.toLowerCase().split(/\s+/).filter(Boolean);
-  chosen = all.filter((each) => (!wanted.paper || each.paper === wanted.paper) && (!wanted.data || each.data === wanted.data)
-    && (!wanted.method || each.method === wanted.method) && (!wanted.state || (each.known && String(each.state) === wanted.state))
-    && asked.every((word) => words[each.place].includes(word)));
-  if (order) {
-    const sign = order.down ? -1 : 1, value = (each) => each[order.key];
-    chosen.sort((a, b) => (value(a) === null) - (value(b) === null) || sign * (typeof value(a) === "number" ? value(a) - value(b) : String(value(a)).localeCompare(String(value(b)), "en", { numeric: true })));
-  }
-  const shown = chosen.slice(0, limit);
-  body.replaceChildren(...shown.map((each) => make("tr", {},
+function runRow(each) {
+  return make("tr", {},
     make("th", { scope: "row" }, make("button", { type: "button", class: "open-run", onclick: () => showRun(each) }, each.label)),
     make("td", { title: each.data }, each.set), make("td", {}, each.paper), make("td", { class: "number" }, String(each.seed)),
     make("td", { class: "number" }, each.value === null ? "" : each.value.toFixed(1)),
     make("td", { class: "number" }, each.epochs ? `${each.selected} of ${each.epochs}` : ""),
-    make("td", { class: each.state ? "contrary" : "" }, state(each)), make("td", {}, spark(each)))));
-  count.textContent = `${chosen.length} of ${TOTAL} runs${chosen.length > shown.length ? `, ${shown.length} shown` : ""}`;
-  more.hidden = chosen.length <= shown.length;
+    make("td", { class: each.state ? "contrary" : "" }, state(each)), make("td", {}, spark(each)));
 }
-filters.addEventListener("input", () => { limit = STEP; list(); });
-filters.addEventListener("submit", (event) => event.preventDefault());
-document.getElementById("runlist").append(filters, count,
-  make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All runs" }, make("table", { class: "runs" }, make("thead", {}, headRow), body)), more);
-list();
-document.querySelectorAll("[data-table]").forEach(wire);
+
+function wireRuns(place) {
+  const all = columns.seed.map((_, number) => run(number));
+  const words = all.map((each) => [each.label, each.name, each.set, each.data, each.method, each.title, each.paper, `seed${each.seed}`, state(each)].join(" ").toLowerCase());
+  let limit = STEP, order = null;
+  const body = make("tbody"), count = make("p", { role: "status", class: "soft" });
+  const more = make("button", { type: "button", class: "tool", onclick: () => { limit += 4 * STEP; list(); } }, "Show more");
+  const filters = make("form", { class: "filters", role: "search", "aria-label": "Runs" },
+    make("label", {}, "Search", make("input", { type: "search", placeholder: "for example: greedy balanced seed2", name: "search" })),
+    choice("Paper", "paper", Object.entries(DATA.papers).map(([slug, { title }]) => [slug, title])),
+    choice("Data set", "data", [...pools.datasets].sort().map((name) => [name, name])),
+    choice("Method", "method", [...pools.methods].sort().map((name) => [name, name])),
+    choice("State", "state", STATES.map((text, number) => [String(number), text])));
+  const heads = make("tr", {}, ...COLUMNS.map(([text, key]) => {
+    const head = make("th", { scope: "col" }, key ? make("button", { type: "button", class: "sort", onclick: () => {
+      order = { key, down: order?.key === key && !order.down };
+      for (const other of heads.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      list();
+    } }, text) : text);
+    return head;
+  }));
+  function list() {
+    const wanted = Object.fromEntries(new FormData(filters)), asked = wanted.search.toLowerCase().split(/\s+/).filter(Boolean);
+    const chosen = all.filter((each) => (!wanted.paper || each.paper === wanted.paper) && (!wanted.data || each.data === wanted.data)
+      && (!wanted.method || each.method === wanted.method) && (!wanted.state || (each.known && String(each.state) === wanted.state))
+      && asked.every((word) => words[each.place].includes(word)));
+    if (order) chosen.sort((a, b) => compare(a[order.key], b[order.key], order.down));
+    const shown = chosen.slice(0, limit);
+    body.replaceChildren(...shown.map(runRow));
+    count.textContent = `${chosen.length} of ${all.length} runs${chosen.length > shown.length ? `, ${shown.length} shown` : ""}`;
+    more.hidden = chosen.length <= shown.length;
+  }
+  filters.addEventListener("input", () => { limit = STEP; list(); });
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  place.append(filters, count,
+    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All runs" }, make("table", { class: "runs" }, make("thead", {}, heads), body)), more);
+  list();
+}
 
 // The frame
 
-const menu = document.querySelector(".menu"), wide = matchMedia("(min-width: 75rem)");
-const fit = () => { menu.open = wide.matches; };
-wide.addEventListener("change", fit);
-fit();
-menu.addEventListener("click", (event) => { if (event.target.closest("a") && !wide.matches) menu.open = false; });
+function wireFrame() {
+  const menu = document.querySelector(".menu"), wide = matchMedia("(min-width: 75rem)");
+  const fit = () => { menu.open = wide.matches; };
+  wide.addEventListener("change", fit);
+  fit();
+  menu.addEventListener("click", (event) => { if (event.target.closest("a") && !wide.matches) menu.open = false; });
+  const theme = document.getElementById("theme"), root = document.documentElement;
+  const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const name = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
+  theme.hidden = false;
+  theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; name(); });
+  name();
+}
 
-const theme = document.getElementById("theme"), root = document.documentElement;
-const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-const name = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
-theme.hidden = false;
-theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; name(); });
-name();
-
+/** Open what the address names, and go there. */
 function reveal() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   if (target.matches("details")) target.open = true;
   target.scrollIntoView();
 }
-addEventListener("hashchange", reveal);
-reveal();
-addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((each) => { each.open = true; }));
+
+async function start() {
+  wireFrame();
+  addEventListener("hashchange", reveal);
+  addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((each) => { each.open = true; }));
+  DATA = JSON.parse(await unpack(document.getElementById("evidence").textContent));
+  ({ columns, pools } = DATA);
+  columns.seed.forEach((_, place) => {
+    const key = [columns.paper[place], columns.dataset[place], columns.run[place]].join(" ");
+    places.set(key, [...(places.get(key) || []), place]);
+  });
+  document.querySelectorAll("[data-table]").forEach(wireTable);
+  document.querySelectorAll("[data-figure]").forEach(wireFigure);
+  document.querySelectorAll(".comparisons").forEach(wireComparisons);
+  wireRuns(document.getElementById("runlist"));
+  document.documentElement.dataset.ready = "";
+  reveal();
+}
+start();

@@ -12,7 +12,7 @@ from typing import Any
 from avbalance.errors import UserError
 from avbalance.evaluation.histories import HISTORY
 from avbalance.provenance.show import Run, commands, find_run
-from avbalance.reporting.page.pool import Pool
+from avbalance.reporting.page.compact import Pool
 from flowkeeper.files import canonical_json
 
 POINTS = 60  # of a learning curve at the most

@@ -11,7 +11,7 @@ from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import COORDINATES
 from avbalance.reporting.declared_tables import read_table
-from avbalance.reporting.page.pool import Pool
+from avbalance.reporting.page.compact import Pool
 from avbalance.reporting.table_text import ABSENT, SMALL_MARK, STATE_MARKS, BuiltTable, seeds_text, size_text
 from avbalance.reporting.tables import build_table
 
@@ -97,6 +97,8 @@ def _seeds(line: Sequence[CellValue]) -> str:
     """Seeds of a row's cells: one number, or from the fewest to the most."""
     fewest = min((cell.seeds for cell in line if cell.seeds), default=0)
     most = seeds_text(line)
+    if not fewest:
+        return ABSENT
     return most if str(fewest) == most else f"{fewest}–{most}"
 
 

@@ -1,10 +1,17 @@
-"""Values that occur many times on the page, each written once."""
+"""What keeps the page small: values that occur many times are written once, and data are compressed."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import Any
 
 from flowkeeper.files import canonical_json
+
+
+def packed(text: str) -> str:
+    """Text compressed (zlib) and in base64, which the page's script unpacks."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
 class Pool:
