@@ -13,7 +13,7 @@ help: ## this list
 
 reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
 	$(BIN)/snakemake
-	@$(BIN)/avbalance open demo
+	@$(BIN)/avbalance open
 
 real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ and align/> (about 70 minutes on two cores)
 	@if [ -n "$$GRID" ]; then \

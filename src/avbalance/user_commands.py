@@ -1,4 +1,4 @@
-"""Commands that are no step of the workflow: opening the evidence, balancing a folder, comparing results, fetching data.
+"""Commands that are no step of the workflow: open the evidence, balance a folder, compare results, fetch data.
 
 See docs/how-to/your-own-data.md, docs/how-to/check-stability.md and docs/reference/datasets.md.
 """

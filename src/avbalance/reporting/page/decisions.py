@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,13 @@ def sections(path: str | Path) -> list[dict[str, Any]]:
     found = []
     for tokens in _split(parser.parse(Path(path).read_text(encoding="utf-8"))):
         title = tokens[1].content
-        content = [token for token in tokens[3:] if token.level >= 0]
-        for token in content:
+        content, bare = tokens[3:], False
+        for token, following in itertools.pairwise([*content, *content[-1:]]):
             _stand_alone(token)
+            if token.type == "th_open":
+                bare = not following.content  # a head without words is none
+            if token.type in ("th_open", "th_close") and bare:
+                token.tag = "td"
         found.append({"title": title, "html": Markup(parser.renderer.render(content, parser.options, {}))})
     order = {title: place for place, title in enumerate(FIRST)}
     return sorted(found, key=lambda each: min((p for t, p in order.items() if each["title"].startswith(t)), default=99))

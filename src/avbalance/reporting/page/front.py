@@ -106,7 +106,5 @@ def limits(papers: Sequence[Mapping[str, Any]], state: Mapping[str, int], seeds:
             " one seed have no spread, and the papers print single numbers without any."
         )
     if cuts := sum(len(paper["cuts"]) for paper in papers):
-        told.append(
-            f"In {cuts} places networks, schedules or searches are smaller than in the papers; each has a reason."
-        )
+        told.append(f"Networks or schedules are smaller than in the papers in {cuts} places; each has a reason.")
     return told

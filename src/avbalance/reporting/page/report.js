@@ -352,7 +352,7 @@ function wireRuns(place) {
   filters.addEventListener("input", () => { limit = STEP; list(); });
   filters.addEventListener("submit", (event) => event.preventDefault());
   place.append(filters, count,
-    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All runs" }, make("table", { class: "runs" }, make("thead", {}, heads), body)), more);
+    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "All runs" }, make("table", { class: "runs" }, make("thead", {}, heads), body)), more);
   list();
 }
 
