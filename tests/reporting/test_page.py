@@ -190,7 +190,7 @@ def test_a_line_holds_zero_and_all_effects_and_cuts_huge_intervals():
     ("origins", "said"),
     [
         (["generated"], "all are of generated clips"),
-        (["other", "generated"], "all are of other recordings"),
+        (["other", "generated"], "all are of clips other than theirs"),
         (["own", "other"], "Only claims that say reproduced"),
         (["own"], None),
     ],

@@ -79,7 +79,7 @@ def limits(papers: Sequence[Mapping[str, Any]], state: Mapping[str, int], seeds:
         counts.update({look: number for look, number, _ in paper["claims"]["counts"]} if paper["claims"] else {})
     told = []
     if OWN not in kinds:
-        where = "generated clips" if kinds == {GENERATED} else "other recordings"
+        where = "generated clips" if kinds == {GENERATED} else "clips other than theirs"
         told.append(
             f"No number here is a measurement on the papers' own data: all are of {where}. Published numbers stand"
             " beside ours for orientation; a difference says nothing about the paper."
@@ -101,9 +101,10 @@ def limits(papers: Sequence[Mapping[str, Any]], state: Mapping[str, int], seeds:
         )
     if seeds:
         fewest, most = min(seeds), max(seeds)
+        few = f", some on {fewest} only" if fewest < most else ""
         told.append(
-            f"Cells rest on {most} seed{'s' * (most != 1)}{f', some on {fewest} only' if fewest < most else ''}. Those of"
-            " one seed have no spread, and the papers print single numbers without any."
+            f"Cells rest on {'up to ' if few else ''}{most} seed{'s' * (most != 1)}{few}. Those of one seed have no"
+            " spread, and the papers print single numbers without any."
         )
     if cuts := sum(len(paper["cuts"]) for paper in papers):
         told.append(f"Networks or schedules are smaller than in the papers in {cuts} places; each has a reason.")

@@ -392,7 +392,9 @@ async function start() {
   });
   document.querySelectorAll("[data-table]").forEach(wireTable);
   document.querySelectorAll("[data-figure]").forEach(wireFigure);
-  document.querySelectorAll(".comparisons").forEach(wireComparisons);
+  for (const claim of document.querySelectorAll(".claim")) {
+    claim.addEventListener("toggle", () => wireComparisons(claim.querySelector(".comparisons")), { once: true });
+  }
   wireRuns(document.getElementById("runlist"));
   document.documentElement.dataset.ready = "";
   reveal();
