@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SVG = """<?xml version="1.0"?>
 <svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="90pt" height="45pt"
  viewBox="0 0 90 45">
- <title id="a">t</title><desc id="b">Drawn of 3 &lt; 4 clips.</desc>
+ <title id="a">Figure 1. A drawing {}</title><desc id="b">Drawn of 3 &lt; 4 clips.</desc>
  <g id="figure_1"><defs><path id="m1" d="M 0 0 L 0 3.123456" style="stroke: #000000"/></defs>
  <g><use xlink:href="#m1" x="10.123456" y="20.000000" style="stroke: #000000"/></g>
  <text style="font-size: 8px; font-family: 'DejaVu Sans'" x="3" y="40">0.123456 as it is</text></g></svg>
@@ -51,7 +52,7 @@ def results(folder: Path, seeds: int = 3) -> dict[str, Any]:
     own.mkdir(parents=True)
     write_parquet(own / "measurements.parquet", pd.DataFrame(rows))
     write_json(own / "claims.json", _claims())
-    (own / "figure1.svg").write_text(SVG)
+    (own / "figure1.svg").write_text(SVG.replace("{}", escape(QUOTES)))
     (own / "figure1.csv").write_text("name,value\na,0.123456789\nb,2\n")
     (folder / "README.md").write_text(README)
     (folder / "published").mkdir()
@@ -89,7 +90,7 @@ def results(folder: Path, seeds: int = 3) -> dict[str, Any]:
                 "halves": {},
                 "folder": "results/made/papers/paper",
                 "claims": True,
-                "figures": [{"id": "figure1", "title": f"Figure 1. A drawing {QUOTES}"}],
+                "figures": ["figure1"],
                 "readme": str(folder / "README.md"),
                 "origins": {"set-1": "generated"},
                 "runs": folders,

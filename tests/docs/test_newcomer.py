@@ -9,7 +9,7 @@ pytestmark = pytest.mark.xdist_group("newcomer")
 PAPER = "results/smoke/papers/balanced-audiovisual"
 PROMISED = [
     *(f"{table}.{suffix}" for table in ("table1", "table2") for suffix in ("csv", "md", "tex")),
-    *(f"{figure}.{suffix}" for figure in ("figure1", "figure2") for suffix in ("png", "pdf", "svg", "csv")),
+    *(f"{figure}.{suffix}" for figure in ("figure1", "figure2") for suffix in ("svg", "png", "pdf", "tex", "csv")),
     "claims.json",
     "claims.md",
     "measurements.parquet",

@@ -40,24 +40,29 @@ def test_markdown_golden(table: BuiltTable) -> None:
 
 
 def test_latex_golden(table: BuiltTable) -> None:
+    left, right = (rf">{{\ragged{side}\arraybackslash}}p" for side in ("right", "left"))
     assert latex(table).splitlines() == [
-        r"\begin{table}",
-        r"\caption{Table 9. Accuracy \& more. Data: A\textless{}B\textgreater{}: stand-in for A|B (made-up).}",
-        r"\begin{tabular}{lrr}",
+        r"\begin{table}[htbp]",
+        r"\caption{Accuracy \& more. Data: A\textless{}B\textgreater{}: stand-in for A|B (made-up). Cells: ours, mean "
+        r"$\pm$ standard deviation over seeds (published). --: not made.}\label{tab:slug-table9}",
+        r"\footnotesize\setlength{\tabcolsep}{3pt}\raggedright",
+        rf"\begin{{tabular}}{{{left}{{40pt}}{right}{{55pt}}{right}{{35pt}}}}",
         r"\toprule",
-        r" & \multicolumn{2}{c}{A\textless{}B\textgreater{}} \\",
-        r"Method & Overall & audio\_preferred \\",
+        r" & \multicolumn{2}{>{\centering\arraybackslash}p{96pt}}{A\textless{}B\textgreater{}} \\",
+        r"\cmidrule(lr){2-3}",
+        r"Method & Overall & audio\_\allowbreak{}preferred \\",
         r"\midrule",
-        r"Base\_line & 61.00 $\pm$ 1.41 (61.50) & 50.00$\dagger$ \\",
+        r"Base\_\allowbreak{}line & 61.00~$\pm$~1.41 (61.50) & 50.00$\dagger$ \\",
         r"50\% more & 70.00 & -- \\",
         r"\midrule",
         r"Clips & 200 & 40 \\",
         r"\bottomrule",
         r"\end{tabular}",
-        r"\\ {\footnotesize $\dagger$ fewer than 100 clips.}",
-        r"\\ {\footnotesize Cells without $\pm$ are of one seed; their distance from a mean of several may be due "
-        "to the seeds.}",
-        r"\\ {\footnotesize Cut in this tier: all cut; reason: no time.}",
+        r"\par\medskip",
+        r"\par\noindent $\dagger$ fewer than 100 clips.",
+        r"\par\noindent Cells without $\pm$ are of one seed; their distance from a mean of several may be due to the "
+        "seeds.",
+        r"\par\noindent Cut in this tier: all cut; reason: no time.",
         r"\end{table}",
     ]
 

@@ -79,6 +79,12 @@ def ancestor(levels, path):
     return str(Path(path).parents[levels - 1])
 
 
+def labels_in_report(kind, slug, **item):
+    """How `snakemake --report` lists a table or figure: by its id and its title."""
+    (name,) = item.values()
+    return {"item": name, "title": PLAN.declared(slug, kind)[name]["title"]}
+
+
 # Tensors of a training are freed and wanted again in every step; by default glibc returns large ones to the system each
 # time, and every page is then zeroed anew. Other C libraries do not read these names.
 KEPT_MEMORY = {

@@ -8,13 +8,14 @@ rule table:
         published=lambda wildcards: PLAN.published_files(wildcards.slug),
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
+        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".csv", ".tex"),
         report(
-            f"{PLAN.results}/papers/{{slug}}/{{table}}.csv",
+            f"{PLAN.results}/papers/{{slug}}/{{table}}.md",
             caption="../report/table.rst",
-            category="{slug}",
-            subcategory="tables",
+            category=lambda wildcards: PLAN.papers[wildcards.slug]["title"],
+            subcategory="Tables",
+            labels=lambda wildcards: labels_in_report("tables", **wildcards),
         ),
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{table}}", ".md", ".tex"),
     log:
         f"logs/{PLAN.name}/table/{{slug}}/{{table}}.log",
     wildcard_constraints:
@@ -28,6 +29,9 @@ rule table:
             PLAN.table_spec(wildcards.slug, wildcards.table)
         ),
         code=lambda wildcards: PLAN.table_code(wildcards.slug, wildcards.table),
+        caption=lambda wildcards: PLAN.caption(
+            wildcards.slug, "tables", wildcards.table
+        ),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance table --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
@@ -41,12 +45,19 @@ rule figure:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
     output:
         report(
-            f"{PLAN.results}/papers/{{slug}}/{{figure}}.png",
+            f"{PLAN.results}/papers/{{slug}}/{{figure}}.svg",
             caption="../report/figure.rst",
-            category="{slug}",
-            subcategory="figures",
+            category=lambda wildcards: PLAN.papers[wildcards.slug]["title"],
+            subcategory="Figures",
+            labels=lambda wildcards: labels_in_report("figures", **wildcards),
         ),
-        multiext(f"{PLAN.results}/papers/{{slug}}/{{figure}}", ".pdf", ".svg", ".csv"),
+        multiext(
+            f"{PLAN.results}/papers/{{slug}}/{{figure}}",
+            ".png",
+            ".pdf",
+            ".tex",
+            ".csv",
+        ),
     log:
         f"logs/{PLAN.name}/figure/{{slug}}/{{figure}}.log",
     wildcard_constraints:
@@ -60,6 +71,9 @@ rule figure:
             PLAN.figure_spec(wildcards.slug, wildcards.figure)
         ),
         code=lambda wildcards: PLAN.figure_code(wildcards.slug, wildcards.figure),
+        caption=lambda wildcards: PLAN.caption(
+            wildcards.slug, "figures", wildcards.figure
+        ),
         out=lambda wildcards, output: ancestor(1, output[0]),
     shell:
         "python -m avbalance figure --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
@@ -75,7 +89,14 @@ rule claims:
         facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
         template="src/avbalance/reporting/templates/claims.md.j2",
     output:
-        multiext(f"{PLAN.results}/papers/{{slug}}/claims", ".json", ".md"),
+        f"{PLAN.results}/papers/{{slug}}/claims.json",
+        report(
+            f"{PLAN.results}/papers/{{slug}}/claims.md",
+            caption="../report/claims.rst",
+            category=lambda wildcards: PLAN.papers[wildcards.slug]["title"],
+            subcategory="Claims",
+            labels={"item": "claims", "title": "every claim with its verdict"},
+        ),
     log:
         f"logs/{PLAN.name}/claims/{{slug}}.log",
     group:
@@ -113,7 +134,12 @@ rule overview:
         claims=PLAN.claims_files(),
         template="src/avbalance/reporting/templates/overview.md.j2",
     output:
-        f"{PLAN.results}/papers/claims.md",
+        report(
+            f"{PLAN.results}/papers/claims.md",
+            caption="../report/overview.rst",
+            category="All papers",
+            labels={"item": "claims", "title": "every claim with its verdict"},
+        ),
     log:
         f"logs/{PLAN.name}/overview.log",
     localrule: True

@@ -18,13 +18,13 @@ from avbalance.data.manifest import read_manifest
 from avbalance.errors import UserError
 from avbalance.features.recipes import VisualRecipe, get_visual_recipe
 from avbalance.table_files import write_csv
-from flowkeeper.files import read_json
+from flowkeeper.files import atomic_path, read_json
 
 logger = logging.getLogger(__name__)
 
 POOL, SET = "pool", "balanced"
 KEEP, LEAVE_OUT, COLLECT, MAPS = "keep.csv", "leave_out.csv", "collect.csv", "maps.png"
-_MAP_BINS = 25  # a side: a folder of some hundred clips fills few cells of a finer map
+_MAP_BINS = 20  # a side: a folder of some hundred clips fills few cells of a finer map
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,23 @@ def _options(request: Request) -> dict[str, Any]:
 def _draw(steps: Path, path: Path) -> None:
     """Maps of all clips, and of those that are kept, by the confidences that were estimated on each."""
     import matplotlib
-    from matplotlib.figure import Figure
 
-    from avbalance.reporting.figures import draw_map, save, style
+    from avbalance.reporting.figure_parts import draw_maps, new_figure
+    from avbalance.reporting.figure_style import style
 
     clips = pd.read_parquet(steps / "clips.parquet").dropna(subset="first_u_audio")
     kept = clips[clips["step"] == ""]
     panels = {"all clips": clips[["first_u_audio", "first_u_visual"]], "clips to keep": kept[["u_audio", "u_visual"]]}
     with matplotlib.rc_context(style()):
-        figure = Figure(figsize=(8.0, 3.8), layout="constrained")
-        for axis, (title, values) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        figure, (axes,) = new_figure(3.4, columns=2)
+        maps = []
+        for title, values in panels.items():
             audio, visual = values.to_numpy(np.float64).T
-            draw_map(figure, axis, histogram(audio, visual, _MAP_BINS), title)
-        save(figure, path, "png")
+            counts = histogram(audio, visual, _MAP_BINS)
+            maps.append((f"{title}, n = {counts.sum()}", counts if counts.sum() else None))
+        draw_maps(figure, axes.tolist(), maps)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def _sentences(

@@ -63,7 +63,6 @@ class Pages(Reports):
 
     def _page_of(self, slug: str) -> dict[str, Any]:
         paper = self.papers[slug]
-        figures = self.declared(slug, "figures").values()
         cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
         return {
             "paper": {**self.paper_record(slug), "cuts": cuts},
@@ -75,7 +74,7 @@ class Pages(Reports):
             "halves": paper["measures"].get("cross_fitted", {}),
             "folder": self.paper_folder(slug),
             "claims": bool(paper.get("claims")),
-            "figures": [{"id": figure["id"], "title": figure["title"]} for figure in figures],
+            "figures": list(self.declared(slug, "figures")),
             "readme": self._readme(slug),
             "origins": {row.dataset: self._origin(slug, row.role, row.dataset) for row in self.rows[slug]},
             "runs": [job.folder for job in self._all_jobs(slug)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from avbalance.plan.sheet import Row
 from avbalance.plan.training import TrainingPlan
 from avbalance.reporting.kinds import module_name
 from flowkeeper.files import canonical_json
+
+FIGURE_SUFFIXES = ("svg", "png", "pdf", "tex", "csv")
 
 if TYPE_CHECKING:
     from avbalance.evaluation.declarations import Declarations
@@ -117,17 +120,20 @@ class Reports(TrainingPlan):
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
 
+    def caption(self, slug: str, kind: str, item: str) -> str:
+        """What `snakemake --report` says of a table or figure, in reStructuredText: its title, and the paper's data."""
+        records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
+        data = "; ".join(f"{each['label']}: {each['describe']} ({each['data']})" for each in records if each["data"])
+        told = f"{self.declared(slug, kind)[item]['title']}. Data of this paper: {data}."
+        return re.sub(r"([*`|_\\])", r"\\\1", told)
+
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper."""
         folder = self.paper_folder(slug)
         tables = [
             f"{folder}/{name}.{suffix}" for name in self.declared(slug, "tables") for suffix in ("csv", "md", "tex")
         ]
-        figures = [
-            f"{folder}/{name}.{suffix}"
-            for name in self.declared(slug, "figures")
-            for suffix in ("png", "pdf", "svg", "csv")
-        ]
+        figures = [f"{folder}/{name}.{suffix}" for name in self.declared(slug, "figures") for suffix in FIGURE_SUFFIXES]
         claims = [f"{folder}/claims.{suffix}" for suffix in ("json", "md")] if self.papers[slug].get("claims") else []
         return [*tables, *figures, *claims, f"{folder}/lost_clips.csv"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avbalance.plan.plan import Plan
+from avbalance.plan.reports import FIGURE_SUFFIXES
 from flowkeeper.interface import Step
 
 
@@ -47,7 +48,7 @@ def _report_steps(plan: Plan, slug: str) -> Iterator[Step]:
         yield Step(files(table, "csv", "md", "tex"), plan.table_spec(slug, table), code)
     for figure in plan.declared(slug, "figures"):
         code = plan.figure_code(slug, figure)
-        yield Step(files(figure, "png", "pdf", "svg", "csv"), plan.figure_spec(slug, figure), code)
+        yield Step(files(figure, *FIGURE_SUFFIXES), plan.figure_spec(slug, figure), code)
     if plan.papers[slug].get("claims"):
         yield Step(files("claims", "json", "md"), plan.claims_spec(slug), plan.claims_code(slug))
     yield Step(files("lost_clips", "csv"), plan.losses_spec(slug), plan.code("avbalance.reporting.facts"))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avbalance.analysis.subsets import canonical_subset
+from avbalance.analysis.subsets import OVERALL, canonical_subset
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.published import load_published, published_key
-from avbalance.evaluation.rows import NO_SUBSET
+from avbalance.evaluation.rows import CHANCE, MAJORITY, NO_SUBSET
 from avbalance.reporting.coordinates import COORDINATES, SELECT, TRAINING
 
 SMALL = 100
@@ -91,6 +91,11 @@ class MeasuredCells:
         place = {**SELECT, **coordinates}
         data = place.get("generator") or self.paper.dataset(place["dataset"]).data
         return (data, place["run"], canonical_subset(place["subset"]), *(place[name] for name in SELECT))
+
+    def chance(self, role: str) -> float | None:
+        """Share of the most frequent class among a data set's test clips, in per cent; None where it has no classes."""
+        place = {"dataset": role, "run": MAJORITY, "subset": OVERALL, "condition": "none", "protocol": NO_SUBSET}
+        return next(iter(self.by_seed({**place, "checkpoint": "none", "metric": CHANCE}).values()), None)
 
     def cell(self, coordinates: Mapping[str, str]) -> CellValue:
         """The cell at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).

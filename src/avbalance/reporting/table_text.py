@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import pandas as pd
 
 from avbalance.reporting.cells import NOT_CONVERGED, NOT_LEARNED, CellValue
 from avbalance.reporting.declared_tables import AxisEntry, DeclaredTable
-from avbalance.reporting.escape import escape_markdown, escape_tex, markdown_table
+from avbalance.reporting.escape import escape_markdown, markdown_table
+from avbalance.reporting.table_tex import TexColumn, latex_table
 from avbalance.table_files import write_csv, write_text
 
 ABSENT = "–"
@@ -30,6 +30,7 @@ class BuiltTable:
     cells: tuple[tuple[CellValue, ...], ...]
     data: str
     notes: tuple[str, ...]
+    paper: str
 
 
 def write_table(table: BuiltTable, folder: Path) -> list[Path]:
@@ -111,47 +112,35 @@ def _titles(table: DeclaredTable) -> list[str]:
 def markdown(table: BuiltTable) -> str:
     """The table as GitHub Markdown, the data named on top, the notes below."""
     declared, titles, (heads, body) = table.declared, _titles(table.declared), grid_texts(table)
-    compared = any(cell.published is not None for line in table.cells for cell in line)
-    legend = "ours." if declared.decimals is None else "ours, mean ± standard deviation over seeds"
-    legend += " (published)." if compared else "" if declared.decimals is None else "."
     lines = [f"# {escape_markdown(declared.title)}", "", escape_markdown(table.data), ""]
-    lines += [f"Cells: {legend} {ABSENT}: not made.", ""]
+    lines += [_legend(table), ""]
     lines += [*markdown_table([*titles, *heads], body, len(titles)), ""]
     lines += [f"- {escape_markdown(note)}" for note in table.notes]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def _legend(table: BuiltTable) -> str:
+    """What stands in a cell."""
+    compared = any(cell.published is not None for line in table.cells for cell in line)
+    legend = "ours." if table.declared.decimals is None else "ours, mean ± standard deviation over seeds"
+    legend += " (published)." if compared else "" if table.declared.decimals is None else "."
+    return f"Cells: {legend} {ABSENT}: not made."
+
+
 def latex(table: BuiltTable) -> str:
-    """The table as a LaTeX table environment for the booktabs package."""
-    declared, titles, (heads, body) = table.declared, _titles(table.declared), grid_texts(table)
-    lines = [
-        r"\begin{table}",
-        rf"\caption{{{escape_tex(declared.title)}. {escape_tex(table.data)}}}",
-        rf"\begin{{tabular}}{{{'l' * len(titles)}{'r' * len(heads)}}}",
-        r"\toprule",
+    """The table for LaTeX, see table_tex.py."""
+    declared, (heads, body) = table.declared, grid_texts(table)
+    levels, further = len(declared.columns), list(_further(declared))
+    above = ("",) * (levels - 1)
+    titles = [(*above, title) for title in _titles(declared)]
+    named = [tuple(entry.label for entry in key) for key in table.column_keys]
+    texts = list(zip(*body, strict=True)) or [()] * (len(titles) + len(heads))
+    columns = [
+        TexColumn.of(head, cells, place < len(titles))
+        for place, (head, cells) in enumerate(
+            zip((*titles, *named, *((*above, title) for title in further)), texts, strict=True)
+        )
     ]
-    further = list(_further(declared))
-    for level in range(len(declared.columns)):
-        last = level == len(declared.columns) - 1
-        names = [escape_tex(text) if last else "" for text in titles]
-        lines.append(_tex_row([*names, *_spans(table, level), *(title if last else "" for title in further)]))
-    rows = [_tex_row([escape_tex(text) for text in texts]) for texts in body]
-    if declared.counted_along == "columns":
-        rows.insert(-1, r"\midrule")
-    lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\\ {{\footnotesize {escape_tex(note)}}}" for note in table.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def _spans(table: BuiltTable, level: int) -> list[str]:
-    """Heads of the columns along one axis, each over the columns that share it."""
-    texts = []
-    for _, keys in itertools.groupby(table.column_keys, key=lambda key: [entry.name for entry in key[: level + 1]]):
-        members = list(keys)
-        label = escape_tex(members[0][level].label)
-        texts.append(label if len(members) == 1 else rf"\multicolumn{{{len(members)}}}{{c}}{{{label}}}")
-    return texts
-
-
-def _tex_row(texts: Iterable[str]) -> str:
-    return " & ".join(texts) + r" \\"
+    counted = declared.counted_along == "columns"
+    name = f"{table.paper}-{declared.id}"
+    return latex_table(name, declared.title, [table.data, _legend(table)], columns, table.notes, counted)

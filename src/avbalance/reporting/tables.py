@@ -95,7 +95,9 @@ def build_table(
         *context_lines(context, [paper.dataset(role).label for role in roles], declared.context),
         *notes(paper, roles, declared.id, generators),
     ]
-    return BuiltTable(declared, row_keys, column_keys, cells, data_line(paper, roles, generators), tuple(below))
+    return BuiltTable(
+        declared, row_keys, column_keys, cells, data_line(paper, roles, generators), tuple(below), paper.slug
+    )
 
 
 def _shown(cell: CellValue, place: Mapping[str, str], declared: DeclaredTable) -> CellValue:

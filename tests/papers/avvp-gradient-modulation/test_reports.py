@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_figures import drawn_figure, written
+from matplotlib.figure import Figure
 from parsing_files import FOLDER, VIDEOS, declarations, labels, made_up_paper
 
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import read_parsing
 from avbalance.evaluation.published import load_published
+from avbalance.papers.avvp_gradient_modulation.figures import parsing_timelines
 from avbalance.papers.avvp_gradient_modulation.videos import OWN_RULE
 from avbalance.reporting.cells import MeasuredCells
 from avbalance.reporting.claims_report import render_claims
-from avbalance.reporting.figures import render_figures
-from avbalance.reporting.kinds import read_kind
+from avbalance.reporting.figures import Drawing, render_figures
 from avbalance.reporting.tables import render_tables
 
 SEEDS = (6, 0, 1)
@@ -82,35 +84,44 @@ def test_videos_of_every_kind_of_event_are_counted(made: tuple[Paper, Path, Path
     assert frame.loc[frame["method"] == "HAN", "ours_mean"].isna().all()  # not among the runs that were made
 
 
-def drawn(name: str, paper: Paper, **changes: Any) -> tuple[Any, pd.DataFrame]:
-    given = next(item for item in declarations()["figures"] if item["id"] == name)
-    declared = read_kind("figures", paper.folders, {**given, **changes}, name, None)
-    return declared.draw(paper, MeasuredCells.__new__(MeasuredCells))  # no measurement is looked up
+def drawn(name: str, paper: Paper, **changes: Any) -> Drawing:
+    nothing = MeasuredCells.__new__(MeasuredCells)  # no measurement is looked up
+    return drawn_figure(declarations(), name, paper, nothing, **changes)
 
 
 def test_timelines_hold_truth_and_both_runs(made: tuple[Paper, Path, Path]) -> None:
     paper = made[0]
-    figure, frame = drawn("figure4", paper)
-    heading = figure.get_suptitle()
-    assert OWN_RULE in heading and "seed 6" in heading and "synthetic stand-in for LLP (made-llp)" in heading
-    assert len(figure.axes) == 3
-    assert list(dict.fromkeys(frame["row"])) == ["truth", "JoMoLD", "Ours"] and set(frame["seed"].dropna()) == {6}
+    drawing = drawn("figure4", paper)
+    caption, frame = " ".join(drawing.caption), drawing.numbers
+    assert OWN_RULE in caption and "seed 6" in caption and "synthetic stand-in for LLP (made-llp)" in caption
+    assert len(drawing.figure.axes) == 3 * 2
+    assert list(dict.fromkeys(frame["row"])) == ["annotated", "JoMoLD", "Ours"] and set(frame["seed"].dropna()) == {6}
     read = read_parsing(paper.run_files("llp", "ours")[0].predictions)
     for clip, bars in frame.groupby("clip"):
         row = read.id.tolist().index(clip)
         segments, truth = read.segments(np.array([row]))[0], (read.truth_audio, read.truth_visual)
         for place, modality in enumerate(("audio", "visual")):
-            for name, expected in (("truth", truth[place][row]), ("Ours", segments[place])):
+            for name, expected in (("annotated", truth[place][row]), ("Ours", segments[place])):
                 active = np.zeros_like(expected)
                 for bar in bars[(bars["modality"] == modality) & (bars["row"] == name)].itertuples():
                     active[read.classes.index(bar._5), bar.onset : bar.offset] = True
                 np.testing.assert_array_equal(active, expected)
-    named, _ = drawn("figure4", paper, clips=["clip07"])
-    assert len(named.axes) == 1 and "the paper's own videos" in named.get_suptitle()
+    named = drawn("figure4", paper, clips=["clip07"])
+    assert len(named.figure.axes) == 2 and "the paper's own videos" in " ".join(named.caption)
+
+
+def test_a_timeline_without_events_says_so() -> None:
+    found = np.zeros((2, 5), dtype=bool)
+    found[1, 2:4] = True
+    lines = {"annotated": found, "JoMoLD": ~found & False, "Ours": found}
+    axis = Figure().subplots()
+    parsing_timelines._draw_panel(axis, lines, [1])
+    assert [text.get_text() for text in axis.texts] == ["JoMoLD finds nothing"]
 
 
 def test_losses_are_drawn_and_everything_logged_is_listed(made: tuple[Paper, Path, Path]) -> None:
-    figure, frame = drawn("figure5", made[0])
+    drawing = drawn("figure5", made[0])
+    frame = drawing.numbers
     assert set(frame["series"]) == {"train_loss", "loss_audio", "loss_visual"}
     assert set(frame.loc[frame["drawn"], "series"]) == {"loss_audio", "loss_visual"}
     assert len(frame) == 2 * 3 * 8 and set(frame["seeds"]) == {3}
@@ -118,16 +129,17 @@ def test_losses_are_drawn_and_everything_logged_is_listed(made: tuple[Paper, Pat
     first = frame[(frame["method"] == "Ours") & (frame["series"] == "loss_audio") & (frame["epoch"] == 2)].iloc[0]
     assert first["mean"] == pytest.approx(0.5 + 0.35 + 0.07 / 3)
     assert first["sd"] == pytest.approx(np.std([0.06, 0.0, 0.01], ddof=1))
-    assert [line.get_linestyle() for line in figure.axes[0].get_lines()] == ["--", "--", "-", "-"]
-    assert "(made-llp)\nmean and standard deviation over 3 seeds" in figure.get_suptitle()
+    curves = [line for line in drawing.figure.axes[0].get_lines() if len(line.get_xdata()) > 2]
+    assert [line.get_linestyle() for line in curves] == ["--", "--", "-", "-"]
+    assert {"audio", "visual"} <= set(written(drawing.figure))  # at the curves' ends
+    assert "(made-llp). Means over 3 seeds." in " ".join(drawing.caption)
 
 
 def test_runs_that_the_tier_leaves_out_are_told_on_the_figures(made: tuple[Paper, Path, Path]) -> None:
     without = replace(made[0], runs=())
-    figure, frame = drawn("figure4", without)
-    assert "its runs were not made in this tier" in figure.get_suptitle() and frame.empty
-    figure, frame = drawn("figure5", without)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["not made in this tier"] and frame.empty
+    for name, told in (("figure4", "its runs were not made in this tier"), ("figure5", "not made in this tier")):
+        drawing = drawn(name, without)
+        assert told in written(drawing.figure) and drawing.numbers.empty
 
 
 def test_the_claims_page_states_the_rule_and_every_seed(made: tuple[Paper, Path, Path]) -> None:

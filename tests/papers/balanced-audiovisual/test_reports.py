@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from drawn_figures import drawn_figure
 
 from avbalance.analysis.subsets import read_subsets
 from avbalance.evaluation.measure import read_measurements
@@ -22,30 +22,27 @@ def measured(fabricated_paper: Paper, balanced_declarations: dict[str, Any], mea
     return MeasuredCells(fabricated_paper, read_measurements(measurements), numbers)
 
 
-def drawn(name: str, declarations: dict[str, Any], measured: MeasuredCells) -> tuple[Any, pd.DataFrame]:
-    given = next(entry for entry in declarations["figures"] if entry["id"] == name)
-    return read_kind("figures", measured.paper.folders, given, name, None).draw(measured.paper, measured)
-
-
 def test_the_map_holds_every_sample_and_its_bars_the_table(
     balanced_declarations: dict[str, Any], measured: MeasuredCells
 ) -> None:
-    figure, frame = drawn("figure1", balanced_declarations, measured)
+    drawing = drawn_figure(balanced_declarations, "figure1", measured.paper, measured)
+    figure, frame = drawing.figure, drawing.numbers
     maps = frame[frame["panel"] == "map"]
     assert (maps.groupby("dataset")["count"].sum() == 160).all()
     assert np.isclose(maps.groupby("dataset")["share"].sum(), 1).all()
     bars = frame[(frame["panel"] == "bar") & (frame["dataset"] == "VGG-Sound")]
     assert len(bars) == 10
     assert bars.set_index(["method", "subset"])["published"]["Visual unimodal", "visual_preferred"] == 51.67
-    assert "synthetic stand-in for VGG-Sound (synthetic-vggsound)" in figure.get_suptitle()
-    # Three maps, three bar charts, and one colour bar per map.
-    assert len(figure.axes) == 9
+    assert "synthetic stand-in for VGG-Sound (synthetic-vggsound)" in drawing.caption[0]
+    # Three maps, accuracies below each, and one colour bar.
+    assert len(figure.axes) == 7
     assert [axis.get_xlabel() for axis in figure.axes[:3]] == ["mean visual confidence"] * 3
 
 
 def test_curves_hold_published_and_own_numbers(balanced_declarations: dict[str, Any], measured: MeasuredCells) -> None:
-    _, frame = drawn("figure2", balanced_declarations, measured)
-    frame = frame.set_index(["subset", "method", "threshold_T"])
+    drawing = drawn_figure(balanced_declarations, "figure2", measured.paper, measured)
+    assert len({axis.get_ylim() for axis in drawing.figure.axes}) == 1
+    frame = drawing.numbers.set_index(["subset", "method", "threshold_T"])
     assert len(frame) == 30
     assert frame.loc[("visual_dominated", "Greedy", 0.0), "published"] == 71.41
     assert frame.loc[("audio_dominated", "Audio unimodal", 0.4), "published"] == 94.92

@@ -1,82 +1,60 @@
-"""Figures as declared: <id>.png, <id>.pdf and <id>.csv, the same bytes whenever the numbers are the same.
+"""Figures as declared: <id>.svg, .png, .pdf, .tex and .csv, the same bytes whenever the numbers are the same.
 
 A declaration names a kind: a file in figures/ of the paper, of those that it extends, or here. It holds a class, which
-says what may be declared and draws it; what kinds share stands here. Matplotlib is imported where something is drawn,
-so that declarations are checked without it.
+says what may be declared and draws it; what kinds draw alike stands in figure_parts.py, how all look in
+figure_style.py. Matplotlib is imported where something is drawn, so that declarations are checked without it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
-from avbalance.declared import Declared, Known, Run, refusal
+from avbalance.declared import Declared, Known, Run
 from avbalance.evaluation.histories import read_history
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
-from avbalance.reporting.facts import ABSENT, data_of
+from avbalance.reporting.facts import backend_line, data_line
+from avbalance.reporting.figure_files import write_figure
+from avbalance.reporting.figure_parts import draw_band
+from avbalance.reporting.figure_style import LOOKS, Colour, Look, look_of, style
 from avbalance.reporting.kinds import entries, folders_of, read_kind
 from avbalance.table_files import write_csv
-from flowkeeper.files import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes as Axes
-    from matplotlib.figure import Figure as Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 else:
     Axes = Figure = Any
-Drawing = tuple[Figure, pd.DataFrame]  # a figure, and every number that it shows
-
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "legend.fontsize": 7,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "avbalance",
-    "text.parse_math": False,
-    "savefig.dpi": 150,
-}
-METADATA: dict[str, dict[str, None]] = {  # without what changes from time to time, so that bytes do not
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
-}
-AUDIO, VISUAL, BLACK = "#3b6fd4", "#f2a900", "#222222"
-BEFORE_AND_AFTER = ("--", "-")  # lines of the run without and of the run with a method
-
-
-def _colour(text: str) -> str:
-    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        from matplotlib.colors import is_color_like
-
-        if not is_color_like(text):
-            raise refusal(f"there is no colour {text!r}; write #rrggbb, for example #1f6fb4")
-    return text
-
-
-Colour = Annotated[str, AfterValidator(_colour)]
 Modality = Literal["audio", "visual"]
 
 
 class DrawnRun(Declared):
-    """A curve or bar of one run."""
+    """A curve or row of one run."""
 
     run: Run
     """run that is drawn"""
-    colour: Colour
-    """its colour"""
+    colour: Colour | None = None
+    """#rrggbb, or the name of a modality or method that has a colour through all papers; default: the run's own name"""
     label: str = ""
-    """its name in the legend; default: the paper's"""
+    """its name in the figure; default: the paper's"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, given: Any) -> Any:
+        return {"run": given} if isinstance(given, str) else given
+
+    @property
+    def look(self) -> Look:
+        """Colour and marker; those of models of both modalities where the run has none of its own."""
+        return look_of(self.colour or (self.run if self.run in LOOKS else "both"))
 
 
 class ReadFile(Declared):
@@ -90,6 +68,15 @@ class ReadFile(Declared):
     """its name in the run's folder"""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, every number that it shows, and its caption: sentences, the one that names the data first."""
+
+    figure: Figure
+    numbers: pd.DataFrame
+    caption: tuple[str, ...]
+
+
 class DeclaredFigure(Declared):
     """What every figure declares; a kind of figure adds its own fields, and draws."""
 
@@ -98,19 +85,28 @@ class DeclaredFigure(Declared):
     kind: str
     """which kind of figure it is"""
     title: str
-    """first line above it"""
+    """heading, which begins its caption"""
     requires: Requires = None
     """data set, or "generators", without which a tier leaves the figure out"""
     runs: list[ReadFile] = Field(default=[])
     """files that it reads beside the measurements"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> Drawing:
-        """The figure, and every number that it shows."""
+        """The figure, every number that it shows, and its caption."""
         raise NotImplementedError
 
-    def head(self, paper: Paper, roles: Iterable[str], *notes: str | None) -> str:
-        """What stands above it: its title, the data behind each panel, notes."""
-        return "\n".join(filter(None, (self.title, *(data_of(paper.dataset(role)) for role in roles), *notes)))
+    def drawing(
+        self, figure: Figure, numbers: pd.DataFrame, paper: Paper, roles: Sequence[str], *notes: str | None
+    ) -> Drawing:
+        """The drawn figure with what its caption says: the data, frozen networks, notes.
+
+        A small line at its foot names the data on disk: a picture may be passed on without its caption.
+        """
+        infos = [paper.dataset(role) for role in dict.fromkeys(roles)]
+        told = "; ".join(f"{info.label}: {info.data}" for info in infos if info.data) or "none"
+        figure.text(0.004, 0.04 / figure.get_figheight(), f"data: {told}", color="#767676", fontsize=7, va="bottom")
+        backends = filter(None, map(backend_line, infos))
+        return Drawing(figure, numbers, (data_line(paper, dict.fromkeys(roles)), *backends, *filter(None, notes)))
 
 
 def check_figures(declared: Mapping[str, Any], known: Known, where: str) -> None:
@@ -136,82 +132,17 @@ def render_figures(
         declared = read_kind("figures", paper.folders, given, where, None)
         path = Path(out_dir) / declared.id
         with matplotlib.rc_context(style()):
-            figure, numbers = declared.draw(paper, measured)
-            written += [save(figure, path.with_suffix(f".{suffix}"), suffix) for suffix in METADATA]
-        write_csv(path.with_suffix(".csv"), numbers)
+            drawing = declared.draw(paper, measured)
+            written += write_figure(drawing.figure, path, paper.slug, declared.title, drawing.caption)
+        write_csv(path.with_suffix(".csv"), drawing.numbers)
         written.append(path.with_suffix(".csv"))
     return written
-
-
-def style() -> Any:
-    """The library's own defaults with ours: a user's matplotlibrc must not change a figure."""
-    import matplotlib
-
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-    return {**defaults, **STYLE}
-
-
-def save(figure: Figure, path: Path, suffix: str) -> Path:
-    """Write a figure in the format `suffix`, whole or not at all; returns the path."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
-    return path
-
-
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes (rows, columns)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **more)
-
-
-def write_inside(axis: Axes, text: str = ABSENT, height: float = 0.5, **font: Any) -> None:
-    """Write in the middle of a panel: that there is nothing to draw, or why."""
-    axis.text(0.5, height, text, ha="center", transform=axis.transAxes, **({"va": "center"} | font))
-
-
-def legend_below(figure: Figure, axes: Iterable[Axes], columns: int) -> None:
-    """One legend for several panels, in which everything stands once."""
-    handles: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def numbers_of(frames: Sequence[pd.DataFrame], columns: Sequence[str], *whole: str) -> pd.DataFrame:
     """The numbers of all panels in these columns, of which `whole` hold whole numbers or nothing."""
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return frame.reindex(columns=list(columns)).astype(dict.fromkeys(whole, "Int64"))
-
-
-def draw_band(axis: Axes, mean: pd.Series, spread: pd.Series, colour: str, alpha: float = 0.15, **line: Any) -> None:
-    """A line with a band of a standard deviation to either side, both indexed by what stands along the axis."""
-    spread = spread.fillna(0.0)
-    axis.plot(mean.index, mean, color=colour, **line)
-    axis.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=alpha, linewidth=0)
-
-
-class Curve(Declared):
-    """A number that trainings log after every epoch; the kind says which columns there are."""
-
-    label: str
-    """its name in the legend"""
-    colour: Colour
-    """its colour"""
-
-    def draw(
-        self, axis: Axes, frame: pd.DataFrame, column: str, style: str, method: str, alpha: float = 0.15
-    ) -> pd.DataFrame:
-        """Its mean over seeds as a line with a band, in a panel; those rows of `logged` that are drawn."""
-        own = frame[frame["series"] == column].sort_values("epoch")
-        if len(own):
-            means = own.set_index("epoch")
-            label = f"{self.label}, {method}"
-            draw_band(axis, means["mean"], means["sd"], self.colour, alpha, linestyle=style, label=label)
-        return own
 
 
 def logged(paper: Paper, role: str, run: str) -> pd.DataFrame:
@@ -225,21 +156,49 @@ def logged(paper: Paper, role: str, run: str) -> pd.DataFrame:
     return grouped.agg(mean="mean", sd="std", seeds="size").reset_index()
 
 
-def draw_map(figure: Figure, axis: Axes, counts: NDArray[np.int64] | None, title: str) -> None:
-    """One map of counts (bins, bins), rows audio, columns visual; None: it says that there is none."""
-    from matplotlib.colors import PowerNorm
+BAND_NOTE = "Bands are a standard deviation over seeds to either side."
+BEFORE_AND_AFTER = ("--", "-")  # lines of the run without and of the run with a method
 
-    axis.set(title=title, xlabel="mean visual confidence", ylabel="mean audio confidence", xlim=(0, 1), ylim=(0, 1))
-    axis.set_aspect("equal")
-    axis.set_xticks(np.linspace(0, 1, 6))
-    axis.set_yticks(np.linspace(0, 1, 6))
-    if counts is None or counts.sum() == 0:
-        write_inside(axis)
-        return
-    share = counts / counts.sum()
-    norm = PowerNorm(0.5, vmin=0, vmax=share.max())
-    image = axis.imshow(share, origin="lower", extent=(0, 1, 0, 1), cmap="magma", norm=norm, interpolation="nearest")
-    figure.colorbar(image, ax=axis, shrink=0.8, label=f"share of {counts.sum()} samples")
-    axis.plot([0, 1], [0, 1], color="white", linewidth=0.8, linestyle="--")
-    axis.plot([0, 0, 1], [0, 1, 1], color=AUDIO, linewidth=3, label="audio-preferred side")
-    axis.plot([0, 1, 1], [0, 0, 1], color=VISUAL, linewidth=3, label="visual-preferred side")
+
+class DrawnCurve(Declared):
+    """A number that trainings log after every epoch; the kind says which columns there are."""
+
+    column: str
+    """column of history.csv"""
+    label: str
+    """its name in the figure"""
+    colour: Colour
+    """#rrggbb, or the name of a modality or method that has a colour through all papers"""
+
+
+def draw_curves(
+    axis: Axes, curves: Sequence[DrawnCurve], frames: Mapping[str, pd.DataFrame]
+) -> list[tuple[float, str, str]]:
+    """Means over seeds as lines with bands, of a run before and one after; ends of the latter's, to be named.
+
+    frames: label of each run -> its numbers, see `logged`.
+    """
+    ends = {}  # of the last run that logged a curve
+    for frame, line in zip(frames.values(), BEFORE_AND_AFTER, strict=False):
+        for curve in curves:
+            own = frame[frame["series"] == curve.column].sort_values("epoch").set_index("epoch")
+            if len(own):
+                colour = look_of(curve.colour).colour
+                draw_band(axis, own["mean"], own["sd"], colour, linestyle=line)
+                ends[curve.column] = float(own["mean"].iloc[-1]), curve.label, colour
+    return list(ends.values())
+
+
+def key_of(runs: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Which line is the run before, and which the one after, for `figure_parts.key_below`."""
+    return {run: {"linestyle": line} for run, line in zip(runs, BEFORE_AND_AFTER, strict=False)}
+
+
+def seeds_line(counts: Iterable[int]) -> str:
+    """How many seeds a figure's means are over, as its caption says it."""
+    several = sorted({int(count) for count in counts})
+    if several in ([], [0]):
+        return ""
+    if several == [1]:
+        return "One seed, hence no spread."
+    return f"Means over {'-'.join(str(count) for count in dict.fromkeys((several[0], several[-1])))} seeds."

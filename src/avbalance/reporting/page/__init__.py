@@ -116,16 +116,16 @@ def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Ta
     }
 
 
-def _figure(folder: Path, declared: Mapping[str, str], prefix: str) -> dict[str, Any]:
-    number, _, rest = declared["title"].partition(". ")
-    numbers = numbers_text(folder / f"{declared['id']}.csv")
-    svg, caption = inline_svg(folder / f"{declared['id']}.svg", prefix, declared["title"])
+def _figure(folder: Path, figure: str, prefix: str) -> dict[str, Any]:
+    svg, title, caption = inline_svg(folder, figure, prefix)
+    number, _, rest = title.partition(". ")
+    numbers = numbers_text(folder / f"{figure}.csv")
     return {
-        "id": declared["id"],
+        "id": figure,
         "number": number if rest else "",
-        "title": rest or declared["title"],
+        "title": rest or title,
         "svg": svg,
-        "caption": caption,
+        "caption": " ".join(caption),
         "numbers": packed(numbers),
         "size": len(numbers),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from avbalance.errors import UserError
+from avbalance.reporting.figure_files import read_figure
 
 DIGITS = 6  # of the numbers that the page holds; the CSV file beside it has all
 _TAG = re.compile(r"<[^>]+>")
@@ -19,7 +19,7 @@ _STYLE = re.compile(r'style="([^"]*)"')
 _USES = re.compile(r'(?:<use [^>]*class="(\w+)"[^>]*/>)+')
 _LONG = re.compile(r"-?\d+\.\d{4,}(?:e[-+]?\d+)?")
 _WITHOUT = (  # what a drawing does not need on the page -> what stands in its place
-    (r"^.*?(?=<svg)|<(metadata|title|desc|style)\b.*?</\1>", ""),
+    (r"<(title|desc)\b.*?</\1>", ""),
     (r"\s*\n\s*", " "),
     (r"> <", "><"),
 )
@@ -33,19 +33,16 @@ _IN_TAGS = (
 )
 
 
-def inline_svg(path: str | Path, prefix: str, title: str) -> tuple[Markup, str]:
-    """The drawing of a figure as an element of the page, named `title` for those who do not see it, and its caption.
+def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, str, tuple[str, ...]]:
+    """The drawing of a figure as an element of the page, its title, and its caption.
 
     IDs and classes begin with `prefix`, letters and digits, so that two drawings on a page have none in common. Raises
     UserError for a file that is no drawing or holds a script.
     """
-    try:
-        svg = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: not readable ({error.strerror}); delete it to have it drawn again.") from error
-    if "<svg" not in svg or re.search(r"<script|<foreignObject|\son\w+=|javascript:", svg, re.IGNORECASE):
-        raise UserError(f"{path}: no drawing that may stand on a page; delete it to have it drawn again.")
-    told = re.search(r"<desc\b[^>]*>(.*?)</desc>", svg, re.DOTALL)
+    found = read_figure(folder, figure)
+    svg, title = found.svg, found.title
+    if re.search(r"<script|<foreignObject|<[^>]*(\son\w+=|javascript:)", svg, re.IGNORECASE):
+        raise UserError(f"{folder}/{figure}.svg: holds a script; delete it to have it drawn again.")
     for pattern, text in _WITHOUT:
         svg = re.sub(pattern, text, svg, flags=re.DOTALL)
     svg, rules = _classes(_own_ids(_TAG.sub(_slim, svg), prefix), prefix)
@@ -56,7 +53,7 @@ def inline_svg(path: str | Path, prefix: str, title: str) -> tuple[Markup, str]:
         size[0] if size else "", ""
     )
     named = Markup('<title id="{}t">{}</title>').format(prefix, title)
-    return Markup(f"{head}>{named}<style>{rules}</style>{body}"), html.unescape(told[1]) if told else ""
+    return Markup(f"{head}>{named}<style>{rules}</style>{body}"), title, found.caption
 
 
 def _slim(tag: re.Match[str]) -> str:

@@ -14,13 +14,14 @@ from pydantic import Field
 
 from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
 
 COLUMNS = ["method", "series", "epoch", "mean", "sd", "seeds", "drawn"]
 
 
-class LossCurve(figures.Curve):
+class LossCurve(figures.DrawnCurve):
     """A loss that trainings log after every epoch."""
 
     column: Literal[
@@ -38,26 +39,24 @@ class LossCurvesFigure(figures.DeclaredFigure):
 
     dataset: Role
     """data set of the runs"""
-    curves: list[LossCurve]
+    curves: Annotated[list[LossCurve], Field(min_length=1)]
     """what is drawn"""
     runs: Annotated[list[figures.ReadFile], Field(min_length=2, max_length=2)]
     """the run before and the one after, with their history.csv"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        figure, ((axis,),) = figures.new_figure(6.4, 4.4)
-        axis.set(xlabel="epoch", ylabel="training loss")
-        columns, frames = [curve.column for curve in self.curves], []
-        for need, style in zip(self.runs, figures.BEFORE_AND_AFTER, strict=True):
-            label, frame = paper.label(need.run), figures.logged(paper, self.dataset, need.run)
-            frames.append(frame.assign(method=label, drawn=frame["series"].isin(columns)))
-            for curve in self.curves:
-                curve.draw(axis, frame, curve.column, style, label)
-        if axis.lines:
-            axis.legend(loc="best")
-        else:
-            figures.write_inside(axis)
-        numbers = pd.concat(frames, ignore_index=True)[COLUMNS]
-        seeds = "-".join(str(seed) for seed in sorted(set(numbers["seeds"])))
-        note = f"mean and standard deviation over {seeds} seeds" if seeds else None
-        figure.suptitle(self.head(paper, [self.dataset], note))
-        return figure, numbers
+        figure, ((axis,),) = parts.new_figure(3.4)
+        axis.set(xlabel="epoch", ylabel="training loss (cross-entropy)")
+        columns = [curve.column for curve in self.curves]
+        frames = {paper.label(need.run): figures.logged(paper, self.dataset, need.run) for need in self.runs}
+        ends = figures.draw_curves(axis, self.curves, frames)
+        if not axis.has_data():
+            parts.write_inside(axis)
+        axis.set_ylim(0, 1.05 * axis.dataLim.y1 if axis.has_data() else 1)
+        parts.whole_epochs(axis)
+        parts.name_lines(axis, 2.6, ends)
+        parts.key_below(figure, figures.key_of(frames))
+        told = [own.assign(method=run, drawn=own["series"].isin(columns)) for run, own in frames.items()]
+        numbers = pd.concat(told, ignore_index=True)[COLUMNS]
+        note = f"{figures.seeds_line(numbers['seeds'])} {figures.BAND_NOTE}"
+        return self.drawing(figure, numbers, paper, [self.dataset], note)

@@ -1,13 +1,13 @@
 """Timelines of a few test videos: what is annotated in each modality, and what two runs find there.
 
 Fu, Gao and Xu, figure 4, without the sampled frames. A bar covers the seconds in which a class is active; what a run
-finds are its segments behind the gates, as they are scored.
+finds are its segments behind the gates, as they are scored. A class has a line of its own under its own name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,15 @@ from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
 from avbalance.papers.avvp_gradient_modulation.videos import MODALITIES, shown_clips
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.figure_style import BLACK, LOOKS, STRESS
 
 COLUMNS = ("clip", "modality", "row", "seed", "class", "onset", "offset")
-ROW_HEIGHT = 0.8
-Lines = dict[tuple[str, str], NDArray[np.bool_]]  # modality, truth or run -> active segments (C, T) of a clip
+TRUTH = "annotated"
+COLOURS = (BLACK, LOOKS["baseline"].colour, STRESS, LOOKS["greedy"].colour)  # of the truth, and of each run
+Lines = dict[tuple[str, str], NDArray[np.bool_]]  # modality, TRUTH or run -> active segments (C, T) of a clip
 
 
 class ParsingTimelinesFigure(figures.DeclaredFigure):
@@ -33,7 +36,7 @@ class ParsingTimelinesFigure(figures.DeclaredFigure):
     """data set of the runs"""
     clips: list[str]
     """ids of clips; where the data hold none of them, a rule chooses, which the figure then says"""
-    runs: Annotated[list[figures.ReadFile], Field(min_length=1)]
+    runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=len(COLOURS) - 1)]
     """runs that are drawn below the truth, with their predictions.parquet"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
@@ -42,27 +45,25 @@ class ParsingTimelinesFigure(figures.DeclaredFigure):
             return self._without(paper, "its runs were not made in this tier")
         first = next(iter(read.values()))
         shown = shown_clips(first, self.clips)
-        note = f"{shown.rule}; seed {seed}"
+        note = f"Shown are {shown.rule}, under seed {seed}. Each class that is annotated or found has a line."
         if not len(shown.rows):
-            return self._without(paper, note, "there is none")
+            return self._without(paper, f"no test video to show ({shown.rule})")
         clips = {clip: _lines(clip, read) for clip in first.id[shown.rows].tolist()}
-        figure = _drawn(clips, first.classes)
-        figure.suptitle(self.head(paper, [self.dataset], note), fontsize=8)
         records = [
-            (clip, modality, row, None if row == "truth" else seed, first.classes[number], onset, offset)
+            (clip, modality, row, None if row == TRUTH else seed, first.classes[number], onset, offset)
             for clip, lines in clips.items()
             for (modality, row), active in lines.items()
             for number, own in enumerate(active)
             for onset, offset in _spans(own)
         ]
-        return figure, pd.DataFrame(records, columns=list(COLUMNS)).astype({"seed": "Int64"})
+        numbers = pd.DataFrame(records, columns=list(COLUMNS)).astype({"seed": "Int64"})
+        return self.drawing(_drawn(clips, first.classes), numbers, paper, [self.dataset], note)
 
-    def _without(self, paper: Paper, *notes: str) -> figures.Drawing:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.0, 1.2))
-        figure.suptitle(self.head(paper, [self.dataset], *notes), fontsize=8)
-        return figure, pd.DataFrame(columns=list(COLUMNS))
+    def _without(self, paper: Paper, why: str) -> figures.Drawing:
+        figure, ((axis,),) = parts.new_figure(1.2)
+        axis.set_axis_off()
+        parts.write_inside(axis, why, width=90)
+        return self.drawing(figure, pd.DataFrame(columns=list(COLUMNS)), paper, [self.dataset])
 
     def _predictions(self, paper: Paper) -> tuple[int | None, dict[str, ParsingPredictions]]:
         """The first seed that all runs have, in the order of the sheet, and their predictions by label; else None."""
@@ -82,43 +83,56 @@ def _lines(clip: str, read: Mapping[str, ParsingPredictions]) -> Lines:
     truth = (own.truth_audio[rows[first][0]], own.truth_visual[rows[first][0]])
     segments = {name: predictions.segments(rows[name])[0] for name, predictions in read.items()}
     lines: Lines = {}
-    for number, modality in reversed(list(enumerate(MODALITIES))):
-        lines[modality, "truth"] = truth[number]
+    for number, modality in enumerate(MODALITIES):
+        lines[modality, TRUTH] = truth[number]
         lines |= {(modality, name): active[number] for name, active in segments.items()}
     return lines
 
 
 def _drawn(clips: Mapping[str, Lines], classes: Sequence[str]) -> figures.Figure:
-    import matplotlib
-    from matplotlib.patches import Patch
-
-    figure, axes = figures.new_figure(8.4, 1.4 + 2.1 * len(clips), len(clips))
-    active = [line.any(axis=1) for lines in clips.values() for line in lines.values()]
-    seen = np.flatnonzero(np.any(active, axis=0)).tolist()
-    paired = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
-    palette = [*paired[::2], *paired[1::2]]  # its neighbours are shades of one colour
-    colours = {number: palette[place % len(palette)] for place, number in enumerate(seen)}
-    for axis, (clip, lines) in zip(axes[:, 0], clips.items(), strict=True):
-        _draw_clip(axis, clip, lines, colours)
-    handles = [Patch(color=colours[number], label=classes[number]) for number in seen]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
+    """A row of panels for each clip, a column for each modality."""
+    seen = {clip: _seen(lines) for clip, lines in clips.items()}
+    heights = [0.27 * len(numbers) + 0.55 for numbers in seen.values()]
+    figure, axes = parts.new_figure(
+        sum(heights) + 0.6, len(clips), len(MODALITIES), height_ratios=heights, sharex=True, sharey="row"
+    )
+    for row, (clip, lines) in zip(axes, clips.items(), strict=True):
+        for axis, modality in zip(row, MODALITIES, strict=True):
+            own = {name: active for (where, name), active in lines.items() if where == modality}
+            _draw_panel(axis, own, seen[clip])
+            axis.set_title(f"{clip}, {modality}")
+        row[0].set_yticks(range(len(seen[clip])), [parts.class_title(classes[number]) for number in seen[clip]])
+    for axis in axes[-1]:
+        axis.set_xlabel("second")
+    names = dict.fromkeys(name for lines in clips.values() for _, name in lines)
+    parts.key_below(
+        figure, {name: {"color": colour, "linewidth": 5} for name, colour in zip(names, COLOURS, strict=False)}
+    )
     return figure
 
 
-def _draw_clip(axis: figures.Axes, clip: str, lines: Lines, colours: Mapping[int, Any]) -> None:
-    """One panel; the classes of a line share its height."""
-    shares = [number for number in colours if any(active[number].any() for active in lines.values())]
-    height, seconds = ROW_HEIGHT / max(len(shares), 1), next(iter(lines.values())).shape[1]
-    for place, active in enumerate(lines.values()):
-        for share, number in enumerate(shares):
+def _seen(lines: Lines) -> list[int]:
+    """The classes that are annotated or found anywhere in a clip."""
+    return np.flatnonzero(np.any([active.any(axis=1) for active in lines.values()], axis=0)).tolist()
+
+
+def _draw_panel(axis: parts.Axes, lines: Mapping[str, NDArray[np.bool_]], seen: Sequence[int]) -> None:
+    """One modality of a clip: a line per class, in which the truth and every run have a lane."""
+    lane, seconds = 0.8 / len(lines), next(iter(lines.values())).shape[1]
+    for place, (active, colour) in enumerate(zip(lines.values(), COLOURS, strict=False)):
+        for line, number in enumerate(seen):
             bars = [(onset, offset - onset) for onset, offset in _spans(active[number])]
-            axis.broken_barh(bars, (place - ROW_HEIGHT / 2 + share * height, height), color=colours[number])
-    axis.set_yticks(range(len(lines)), [", ".join(names) for names in lines])
-    axis.set(title=clip, xlim=(0, seconds), ylim=(len(lines) - 0.5, -0.5), xlabel="second")
-    axis.set_xticks(range(seconds + 1))
-    axis.axhline(len(lines) / 2 - 0.5, color="black", linewidth=0.8)
-    axis.grid(axis="x", color="#dddddd", linewidth=0.5)
-    axis.set_axisbelow(True)
+            axis.broken_barh(bars, (line - 0.4 + place * lane, 0.9 * lane), color=colour)
+    empty = [name for name, active in lines.items() if not active.any()]
+    told = ["nothing is annotated" if name == TRUTH else f"{name} finds nothing" for name in empty]
+    axis.text(1, 1.02, ", ".join(told), transform=axis.transAxes, ha="right", va="bottom", fontsize=7, style="italic")
+    axis.set(xlim=(0, seconds), ylim=(len(seen) - 0.45, -0.55))
+    axis.set_xticks(range(0, seconds + 1, 2 if seconds > 5 else 1))
+    axis.tick_params(labelbottom=True, axis="x")
+    axis.tick_params(length=0, axis="y")
+    for line in range(1, len(seen)):
+        axis.axhline(line - 0.5, color="#dddddd", linewidth=0.5)
+    axis.grid(axis="x")
 
 
 def _spans(active: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -2,14 +2,13 @@
 
 Xia et al. 2023, figure 1. The paper's maps lack a colour bar and tick labels and do not say which samples
 they show; the colours of the published drawing give more samples than the test sets hold, so that ours
-shows the training samples.
+shows the training samples. Bins are 20 x 20: of some hundred samples, finer ones would hold one sample each.
 """
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,83 +18,118 @@ from pydantic import Field
 from avbalance.declared import Declared, Role
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
-from avbalance.reporting.cells import SMALL, MeasuredCells
+from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import Split, Subset
+from flowkeeper.files import read_json
 
+BINS = 20
 COLUMNS = ["panel", "dataset", "split", "audio_bin", "visual_bin", "count", "share"]
 BAR_COLUMNS = ["subset", "method", "published", "ours_mean", "ours_sd", "seeds", "n", "data"]
+MAP_NOTE = (
+    f"Maps: share of the {{split}} samples in each of {BINS} x {BINS} bins of the mean confidences in the true class,"
+    " white where there is none; above the dashed diagonal audio is preferred. At the edges, shares by each modality"
+    " alone."
+)
 
 
 class SubsetBars(Declared):
-    """A group of bars, of one subset."""
+    """A group of runs, on one subset."""
 
     subset: Subset
     """clips that are counted"""
     runs: list[figures.DrawnRun]
-    """runs, a bar each"""
+    """runs, a row each"""
 
 
 class DiscrepancyMapFigure(figures.DeclaredFigure):
-    """The CSV has one row per bin of a map that holds samples and one per bar, told apart by `panel`."""
+    """The CSV has one row per bin of a map that holds samples and one per run below, told apart by `panel`."""
 
     datasets: list[Role]
     """data sets, a column of panels each"""
     split: Split
     """part of the data set of which the maps are"""
     bars: list[SubsetBars] = Field(default=[])
-    """groups of bars below the maps"""
+    """groups of runs below the maps"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        rows, columns = (2 if self.bars else 1), len(self.datasets)
-        figure, axes = figures.new_figure(4.0 * columns, 3.3 * rows + 1.6, rows, columns)
-        numbers: list[pd.DataFrame] = []
-        for column, role in enumerate(self.datasets):
-            info, letter = paper.dataset(role), chr(ord("a") + column)
-            counts = _counts(info, self.split)
-            figures.draw_map(figure, axes[0, column], counts, f"({letter}) {info.label}, {self.split} samples")
-            numbers.append(_map_numbers(info, self.split, counts))
-            if self.bars:
-                numbers.append(self._draw_bars(axes[1, column], info, paper, measured))
-        hatched = f"hatched bars: fewer than {SMALL} clips" if self.bars else None
-        lines = self.head(paper, self.datasets, hatched).splitlines()
-        figure.suptitle("\n".join(textwrap.fill(line, 68 * columns) for line in lines), fontsize=8)
-        figures.legend_below(figure, axes.ravel(), columns=min(5, 2 * columns))
-        return figure, pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
+        rows, columns = (2 if self.bars else 1), max(len(self.datasets), 2)  # one map is no wider than one of two
+        listed = sum(len(group.runs) + 1.4 for group in self.bars)
+        heights = [5.6 / columns + 0.6, *([0.155 * listed + 0.5] if self.bars else [])]
+        figure, axes = parts.new_figure(sum(heights), rows, columns, height_ratios=heights)
+        infos = [paper.dataset(role) for role in self.datasets]
+        for axis in axes[:, len(infos) :].ravel():
+            axis.set_axis_off()
+        every = [_counts(info, self.split) for info in infos]
+        numbers = [_map_numbers(info, self.split, counts) for info, counts in zip(infos, every, strict=True)]
+        titled = [
+            (f"({chr(ord('a') + place)}) {self._said(info, counts)}", counts)
+            for place, (info, counts) in enumerate(zip(infos, every, strict=True))
+        ]
+        parts.draw_maps(figure, axes[0, : len(infos)].tolist(), titled)
+        if self.bars:
+            for place, (axis, info) in enumerate(zip(axes[1], infos, strict=False)):
+                numbers.append(self._draw_bars(axis, info, paper, measured, place == 0))
+            parts.key_below(figure, parts.POINT_KEY)
+        notes = [MAP_NOTE.format(split=self.split)]
+        notes += [f"Below, accuracy on test clips. {parts.INTERVAL_NOTE}"] if self.bars else []
+        frame = pd.concat(numbers, ignore_index=True).reindex(columns=[*COLUMNS, *BAR_COLUMNS])
+        return self.drawing(figure, frame, paper, self.datasets, *notes)
 
-    def _draw_bars(self, axis: figures.Axes, info: DatasetInfo, paper: Paper, measured: MeasuredCells) -> pd.DataFrame:
-        position, ticks, records = 0.0, [], []
+    def _said(self, info: DatasetInfo, counts: NDArray[np.int64] | None) -> str:
+        """What stands above a map: the data set, how many samples, and which modality they prefer."""
+        if counts is None:
+            return info.label
+        share = read_json(Path(str(info.confidence)) / "stopping.json")["shares"].get(self.split, {}).get("audio_share")
+        told = "" if share is None else f"\nprefer audio {100 * share:.0f} %, visual {100 * (1 - share):.0f} %"
+        return f"{info.label}, n = {counts.sum()}{told}"
+
+    def _draw_bars(
+        self, axis: parts.Axes, info: DatasetInfo, paper: Paper, measured: MeasuredCells, named: bool
+    ) -> pd.DataFrame:
+        groups, records = [], []
         for group in self.bars:
-            ticks.append((position + (len(group.runs) - 1) / 2, group.subset.replace("_", " ")))
-            for run in group.runs:
-                cell = measured.cell({"dataset": info.role, "run": run.run, "subset": group.subset})
-                label = paper.label(run.run)
-                if cell.ours_mean is not None:
-                    hatch = "//" if cell.small else None
-                    more: dict[str, Any] = {"color": run.colour, "label": run.label or label, "hatch": hatch}
-                    axis.bar(position, cell.ours_mean, yerr=cell.ours_sd or 0.0, capsize=2, **more)
-                if cell.published is not None:
-                    places = (position - 0.4, position + 0.4)
-                    axis.hlines(cell.published, *places, color="black", linestyle=":", label="published")
-                records.append({"panel": "bar", "dataset": info.label, "split": "test", "subset": group.subset,
-                                "method": label, **cell.record})  # fmt: skip
-                position += 1
-            position += 1
-        axis.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
-        axis.set(ylabel="accuracy (%)", ylim=(0, 100))
+            cells = list(self._cells(group, info.role, measured))
+            sizes = {cell.n for _, cell, _ in cells if cell.n is not None}
+            told = f", n = {max(sizes)}" if sizes else ""
+            points = [
+                parts.accuracy_point(run.label or paper.label(run.run), run.look, cell, seeds)
+                for run, cell, seeds in cells
+            ]
+            groups.append((f"{group.subset.replace('_', ' ')}{told}", points))
+            records += [
+                {"panel": "bar", "dataset": info.label, "split": "test", "subset": group.subset,
+                 "method": paper.label(run.run), **cell.record}
+                for run, cell, _ in cells
+            ]  # fmt: skip
+        axis.set(xlabel="accuracy (%)", xlim=(0, 100), xticks=range(0, 101, 25))
+        parts.draw_points(axis, groups, named)
+        parts.draw_chance(axis, measured.chance(info.role))
         return pd.DataFrame(records)
+
+    @staticmethod
+    def _cells(
+        group: SubsetBars, role: str, measured: MeasuredCells
+    ) -> Iterator[tuple[figures.DrawnRun, CellValue, list[float]]]:
+        for run in group.runs:
+            place = {"dataset": role, "run": run.run, "subset": group.subset}
+            yield run, measured.cell(place), list(measured.by_seed(place).values())
 
 
 def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
+    """Samples in each of BINS x BINS bins, rows audio, columns visual; None where there are no samples."""
     if info.data is None or info.confidence is None:
         return None
     path = Path(info.confidence) / "histogram.npz"
     try:
         with np.load(path, allow_pickle=False) as archive:
-            counts: NDArray[np.int64] = archive[split]
+            fine: NDArray[np.int64] = archive[split]
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: has no map of the {split} samples ({error}); run confidence again.") from error
-    return counts
+    joined = len(fine) // BINS
+    counts: NDArray[np.int64] = fine.reshape(BINS, joined, BINS, joined).sum(axis=(1, 3))
+    return counts if counts.sum() else None
 
 
 def _map_numbers(info: DatasetInfo, split: str, counts: NDArray[np.int64] | None) -> pd.DataFrame:

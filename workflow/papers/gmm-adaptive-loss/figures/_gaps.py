@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from avbalance.declared import Declared, Run
 from avbalance.evaluation.gap_files import GapFit, read_gaps, read_mixtures
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
-from avbalance.reporting import figures
+from avbalance.reporting import figure_parts as parts
+from avbalance.reporting.figure_style import BLACK, STRESS
 from avbalance.table_files import read_parquet
 
-BALANCED, IMBALANCED = "#3b6fd4", "#d62728"
+BALANCED, IMBALANCED = BLACK, STRESS
 PLANTED = ("planted_audio", "planted_visual")
 
 
@@ -42,8 +43,10 @@ class FittedGaps:
 
     @property
     def said(self) -> str:
-        """What stands above a panel."""
-        return f"{self.place['method']}\nseed {self.place['seed']}, after {self.fit.epoch} epochs"
+        """What stands above a panel: the data set, the run, and how much there is of it."""
+        place = self.place
+        told = f"seed {place['seed']}, epoch {self.fit.epoch}, n = {len(self.clips)}"
+        return f"{place['dataset']}\n{place['method']}\n{told}"
 
 
 def every_line(
@@ -63,14 +66,14 @@ def every_line(
 
 
 def every_dataset(
-    axes: Sequence[figures.Axes], paper: Paper, roles: Sequence[str], run: str
-) -> Iterator[tuple[figures.Axes, DatasetInfo, list[RunFile]]]:
+    axes: Sequence[parts.Axes], paper: Paper, roles: Sequence[str], run: str
+) -> Iterator[tuple[parts.Axes, DatasetInfo, list[RunFile]]]:
     """The panels of data sets on which a run was made, with its seeds; the others say that it was not."""
     for axis, role in zip(axes, roles, strict=True):
         if files := paper.run_files(role, run):
             yield axis, paper.dataset(role), files
         else:
-            figures.write_inside(axis)
+            parts.write_inside(axis)
 
 
 def gap_frame(run: RunFile, number: int) -> pd.DataFrame:

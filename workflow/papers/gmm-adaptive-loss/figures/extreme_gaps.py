@@ -7,8 +7,10 @@ import pandas as pd
 from avbalance.declared import Role, Run
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.figure_style import AUDIO, GREY, VISUAL
 from avbalance.table_files import read_parquet
 
 COLUMNS = ("dataset", "method", "seed", "epoch", "rank", "id", "label", "s_audio", "s_visual", "d", "g", "planted")
@@ -28,23 +30,31 @@ class ExtremeGapsFigure(figures.DeclaredFigure):
     """clips per data set"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        figure, (axes,) = figures.new_figure(
-            3.6 * len(self.datasets), 0.24 * self.count + 1.8, columns=len(self.datasets)
-        )
-        for axis, role in zip(axes, self.datasets, strict=True):
-            axis.set_title(paper.dataset(role).label, fontsize=8)
+        made = [role for role in self.datasets if paper.run_files(role, self.run)]
+        heights = [0.15 * self.count + 0.5 if role in made else 0.7 for role in self.datasets]
+        figure, axes = parts.new_figure(sum(heights) + 0.4, len(self.datasets), height_ratios=heights, sharex=True)
+        for axis, role in zip(axes[:, 0], self.datasets, strict=True):
+            axis.set(title=paper.dataset(role).label, xlim=(-0.02, 1.02), yticks=[])
+            axis.tick_params(labelbottom=True)
+        axes[-1, 0].set_xlabel("score of the true class")
         numbers = []
-        for axis, info, files in _gaps.every_dataset(axes, paper, self.datasets, self.run):
+        for axis, info, files in _gaps.every_dataset(axes[:, 0], paper, self.datasets, self.run):
             frame = extremes(files[0], info, self.count)
             places = range(len(frame))
-            axis.barh([place - 0.2 for place in places], frame["s_audio"], 0.4, color=figures.AUDIO, label="audio")
-            axis.barh([place + 0.2 for place in places], frame["s_visual"], 0.4, color=figures.VISUAL, label="visual")
-            axis.set_yticks(places, [f"{row.id} ({row.label})" for row in frame.itertuples()], fontsize=5)
-            axis.set(xlabel="score of the true class", xlim=(0, 1), ylim=(len(frame) - 0.5, -0.5))
+            axis.hlines(places, frame["s_audio"], frame["s_visual"], color=GREY, linewidth=1)
+            for look, column in ((AUDIO, "s_audio"), (VISUAL, "s_visual")):
+                axis.plot(frame[column], places, look.marker, color=look.colour, markersize=5)
+            axis.set_yticks(places, [f"{row.id} ({parts.class_title(str(row.label))})" for row in frame.itertuples()])
+            axis.set_ylim(len(frame) - 0.5, -0.5)
+            axis.grid(axis="x")
+            axis.set_title(f"{info.label}: {paper.label(self.run)}, seed {files[0].seed}, epoch {frame['epoch'][0]}")
             numbers.append(frame.assign(dataset=info.label, method=paper.label(self.run), seed=files[0].seed))
-        figures.legend_below(figure, axes, columns=2)
-        figure.suptitle(self.head(paper, self.datasets), fontsize=8)
-        return figure, figures.numbers_of(numbers, COLUMNS, "seed", "epoch", "rank")
+        looks = {"audio": AUDIO, "visual": VISUAL}
+        parts.key_below(figure, {
+            name: {"color": look.colour, "marker": look.marker, "linestyle": "none"} for name, look in looks.items()
+        })  # fmt: skip
+        frame = figures.numbers_of(numbers, COLUMNS, "seed", "epoch", "rank")
+        return self.drawing(figure, frame, paper, self.datasets, "Each line is a training clip: its id and its class.")
 
 
 def extremes(run: RunFile, info: DatasetInfo, count: int) -> pd.DataFrame:

@@ -7,6 +7,7 @@ paper was available. A better two-component fit alone shows no second mode, henc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,18 @@ from avbalance.analysis.modality_gap import bimodality
 from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.figure_style import BLACK, GREY, PALE
 
+NOTE = (
+    "The gap is g = |s_a - s_v|, the signed gap d = s_a - s_v (positive: audio leads); panels of one kind share axes."
+)
+NULLS_NOTE = (
+    "The last row asks whether two parts fit better than one: BIC(1) - BIC(2) of the gaps (line), and of unimodal"
+    " samples of the same number (points)."
+)
 COLUMNS = (
     "panel", "dataset", "method", "seed", "epoch", "id", "label", "s_audio", "s_visual", "d", "g",
     "low", "high", "density", "name", "value",
@@ -41,53 +51,64 @@ class GapHistogramsFigure(figures.DeclaredFigure):
     """whether the last row is BIC(1) - BIC(2), observed and of unimodal samples of the same number"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        height = 2 * len(self.rows) + self.nulls
-        figure, axes = figures.new_figure(3.6 * len(self.datasets), 2.1 * height + 0.9, height, len(self.datasets))
+        height, width = 2 * len(self.rows) + self.nulls, len(self.datasets)
+        figure, axes = parts.new_figure(1.35 * height + 0.7 + 0.3 * len(self.rows), height, width)
         numbers = []
         for column, number, gaps in _gaps.every_line(paper, self.datasets, self.rows):
             own = axes[2 * number : 2 * number + 2, column].tolist()
             nulls = [axes[-1, column]] if self.nulls and number == 0 else []
             if gaps is None:
                 for axis in [*own, *nulls]:
-                    figures.write_inside(axis)
+                    parts.write_inside(axis)
+                own[0].set_title(paper.dataset(self.datasets[column]).label)
                 continue
-            own[0].set_title(f"{gaps.place['dataset']}: {gaps.said}", fontsize=7)
-            frames = [*_panels(own, gaps), *(_draw_nulls(axis, gaps) for axis in nulls)]
+            own[0].set_title(gaps.said, fontsize=7)
+            frames = [*_panels(own, gaps), *(_draw_nulls(axis, gaps, column == 0) for axis in nulls)]
             numbers += [frame.assign(**gaps.place) for frame in frames]
-        figure.suptitle(self.head(paper, self.datasets), fontsize=8)
-        figures.legend_below(figure, axes[0], columns=4)
-        return figure, figures.numbers_of(numbers, COLUMNS, "seed", "epoch", "label")
+        for kind in (0, 1):  # gaps, signed gaps
+            _share_densities(axes[kind : 2 * len(self.rows) : 2])
+        parts.key_below(figure, {
+            "training clips": {"color": PALE, "linewidth": 5},
+            "balanced part of the mixture": {"color": _gaps.BALANCED},
+            "imbalanced part": {"color": _gaps.IMBALANCED},
+            "their sum": {"color": GREY, "linestyle": "--"},
+        })  # fmt: skip
+        frame = figures.numbers_of(numbers, COLUMNS, "seed", "epoch", "label")
+        return self.drawing(figure, frame, paper, self.datasets, NOTE, NULLS_NOTE if self.nulls else None)
 
 
-def _panels(axes: Sequence[figures.Axes], gaps: _gaps.FittedGaps) -> list[pd.DataFrame]:
+def _share_densities(axes: Any) -> None:
+    """The same densities in all panels of a kind, said at the left ones."""
+    largest = max((axis.dataLim.y1 for axis in axes.ravel() if axis.has_data()), default=1.0)
+    for axis in axes.ravel():
+        axis.set_ylim(0, 1.1 * largest)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("density")
+
+
+def _panels(axes: Sequence[parts.Axes], gaps: _gaps.FittedGaps) -> list[pd.DataFrame]:
     """Both histograms of one run; their numbers, those of the clips and of the mixture."""
     frames = [
         gaps.clips.assign(panel="clip"),
-        _histogram(axes[0], gaps.clips["g"], np.linspace(0, 1, 51), "gap", "gap g = |s_a - s_v|"),
-        _histogram(
-            axes[1],
-            gaps.clips["d"],
-            np.linspace(-1, 1, 101),
-            "signed",
-            "signed gap d = s_a - s_v, positive: audio leads",
-        ),
+        _histogram(axes[0], gaps.clips["g"], np.linspace(0, 1, 51), "gap", "gap g"),
+        _histogram(axes[1], gaps.clips["d"], np.linspace(-1, 1, 101), "signed", "signed gap d"),
     ]
-    axes[1].axvline(0, color=figures.BLACK, linewidth=0.6)
+    axes[1].axvline(0, color=BLACK, linewidth=0.6)
     if gaps.fit.mixture is None:
-        figures.write_inside(axes[0], f"no mixture: {gaps.fit.reason}", 0.9, fontsize=6, va="baseline")
+        parts.write_inside(axes[0], f"no mixture: {gaps.fit.reason}", 0.85)
         return frames
     x, named = np.linspace(0, 1, 201), vars(gaps.fit.mixture)
     balanced, imbalanced = densities(x, gaps.fit.mixture)
-    axes[0].plot(x, balanced, color=_gaps.BALANCED, linewidth=1, label="balanced, weighted")
-    axes[0].plot(x, imbalanced, color=_gaps.IMBALANCED, linewidth=1, label="imbalanced, weighted")
-    axes[0].plot(x, balanced + imbalanced, color=figures.BLACK, linewidth=1, linestyle="--", label="sum")
+    axes[0].plot(x, balanced + imbalanced, color=GREY, linewidth=1, linestyle="--")
+    axes[0].plot(x, balanced, color=_gaps.BALANCED, linewidth=1)
+    axes[0].plot(x, imbalanced, color=_gaps.IMBALANCED, linewidth=1)
     return [*frames, pd.DataFrame({"panel": "mixture", "name": list(named), "value": list(named.values())})]
 
 
-def _histogram(axis: figures.Axes, values: pd.Series, bins: NDArray[np.float64], panel: str, text: str) -> pd.DataFrame:
+def _histogram(axis: parts.Axes, values: pd.Series, bins: NDArray[np.float64], panel: str, text: str) -> pd.DataFrame:
     density, _ = np.histogram(values, bins=bins, density=True)
-    axis.bar(bins[:-1], density, width=np.diff(bins), align="edge", color="#c9c9c9", label="training clips")
-    axis.set(xlabel=text, ylabel="density", xlim=(bins[0], bins[-1]))
+    axis.stairs(density, bins, fill=True, color=PALE)
+    axis.set(xlabel=text, xlim=(bins[0], bins[-1]))
     return pd.DataFrame({"panel": panel, "low": bins[:-1], "high": bins[1:], "density": density})
 
 
@@ -104,16 +125,25 @@ def densities(x: NDArray[np.float64], mixture: Mixture) -> list[NDArray[np.float
     ]
 
 
-def _draw_nulls(axis: figures.Axes, gaps: _gaps.FittedGaps) -> pd.DataFrame:
+def _draw_nulls(axis: parts.Axes, gaps: _gaps.FittedGaps, named: bool) -> pd.DataFrame:
     """BIC(1) - BIC(2) of the gaps as a line, of as many unimodal values as points; numbers of both."""
     if gaps.fit.bic_1 is None:
-        figures.write_inside(axis, f"no fit: {gaps.fit.reason}", fontsize=6, va="baseline")
+        parts.write_inside(axis, f"no fit: {gaps.fit.reason}")
         return pd.DataFrame({"panel": "bic", "name": ["observed"], "value": [np.nan]})
     observed, nulls = bimodality(gaps.clips["g"].to_numpy(), gaps.place["seed"])
     for place, null in enumerate(nulls):
-        axis.plot(null.draws, np.full(len(null.draws), place), ".", color="#777777", markersize=3)
+        axis.plot(null.draws, np.full(len(null.draws), place), ".", color=GREY, markersize=3)
     axis.axvline(observed, color=_gaps.IMBALANCED, linewidth=1.2)
-    axis.set_yticks(range(len(nulls)), [null.null for null in nulls])
-    axis.set(xlabel="BIC(1) - BIC(2); line: gaps, points: unimodal", ylim=(len(nulls) - 0.5, -0.5))
+    axis.annotate(
+        "the gaps",
+        (observed, -0.9),
+        color=_gaps.IMBALANCED,
+        fontsize=7,
+        ha="center",
+        va="center",
+        annotation_clip=False,
+    )
+    axis.set_yticks(range(len(nulls)), [null.null for null in nulls] if named else [""] * len(nulls))
+    axis.set(xlabel="BIC(1) - BIC(2)", ylim=(len(nulls) - 0.5, -0.5))
     rows = [("observed", observed), *((null.null, value) for null in nulls for value in null.draws.tolist())]
     return pd.DataFrame(rows, columns=["name", "value"]).assign(panel="bic")

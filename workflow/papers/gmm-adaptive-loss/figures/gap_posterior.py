@@ -15,10 +15,16 @@ from avbalance.analysis.modality_gap import posterior
 from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.figure_style import BLACK
 
 LARGE = 0.5  # planted imbalance from which a clip counts as imbalanced, for the area under the curve
+NOTE = (
+    "w = P(imbalanced | gap g). Above panels with planted imbalance: how w, and g alone, rank the clips (Spearman), and"
+    f" the area under the curve (AUC) for a planted imbalance of at least {LARGE}."
+)
 COLUMNS = ("panel", "dataset", "method", "seed", "epoch", "id", "g", "w", "planted", "name", "value")
 
 
@@ -36,37 +42,41 @@ class GapPosteriorFigure(figures.DeclaredFigure):
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         height, width = 1 + len(self.rows), len(self.datasets)
-        figure, axes = figures.new_figure(3.4 * width, 2.3 * height + 0.9, height, width)
+        figure, axes = parts.new_figure(1.9 * height + 0.2, height, width, sharey=True)
         numbers = []
         for column, number, gaps in _gaps.every_line(paper, self.datasets, self.rows):
             own, first = axes[1 + number, column], [axes[0, column]] if number == 0 else []
             if gaps is None:
                 for axis in [own, *first]:
-                    figures.write_inside(axis)
+                    parts.write_inside(axis)
+                    axis.set_title(paper.dataset(self.datasets[column]).label)
                 continue
             for axis in first:
-                axis.set_title(f"{gaps.place['dataset']}: {gaps.said}", fontsize=7)
+                axis.set_title(gaps.said, fontsize=7)
             planted = _gaps.planted_imbalance(paper.dataset(self.datasets[column]), gaps.clips["id"])
             frames = [*(_curve(axis, gaps) for axis in first), _planted(own, gaps, planted)]
             numbers += [frame.assign(**gaps.place) for frame in frames]
-        figure.suptitle(self.head(paper, self.datasets), fontsize=8)
-        return figure, figures.numbers_of(numbers, COLUMNS, "seed", "epoch")
+        axes[0, 0].set_ylim(-0.03, 1.03)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("w")
+        frame = figures.numbers_of(numbers, COLUMNS, "seed", "epoch")
+        return self.drawing(figure, frame, paper, self.datasets, NOTE)
 
 
-def _curve(axis: figures.Axes, gaps: _gaps.FittedGaps) -> pd.DataFrame:
+def _curve(axis: parts.Axes, gaps: _gaps.FittedGaps) -> pd.DataFrame:
     g, mixture = np.linspace(0, 1, 201), gaps.fit.mixture
     w = posterior(g, mixture)
-    axis.plot(g, w, color=figures.BLACK, linewidth=1.2)
-    axis.set(xlabel="gap g", ylabel="w = P(imbalanced | g)", xlim=(0, 1), ylim=(-0.02, 1.02))
+    axis.plot(g, w, color=BLACK)
+    axis.set(xlabel="gap g", xlim=(0, 1))
     frame = pd.DataFrame({"panel": "posterior", "g": g, "w": w})
     if mixture is None:
-        figures.write_inside(axis, f"no mixture: {gaps.fit.reason}", fontsize=6, va="baseline")
+        parts.write_inside(axis, f"no mixture: {gaps.fit.reason}")
         return frame
     middle = crossing(mixture)
     if middle is not None:
-        label = f"w = 0.5 at g = {middle:.3f}"
-        axis.axvline(middle, color=_gaps.IMBALANCED, linewidth=0.8, linestyle="--", label=label)
-        axis.legend(loc="best")
+        axis.axvline(middle, color=_gaps.IMBALANCED, linewidth=0.8, linestyle="--")
+        side, height, align = (-0.02, 0.75, "right") if middle > 0.5 else (0.02, 0.08, "left")  # off the curve
+        axis.text(middle + side, height, f"w = 0.5\nat g = {middle:.2f}", ha=align, color=_gaps.IMBALANCED, fontsize=7)
     return pd.concat([frame, _summary(crossing=np.nan if middle is None else middle)], ignore_index=True)
 
 
@@ -74,19 +84,21 @@ def _summary(**values: float) -> pd.DataFrame:
     return pd.DataFrame({"panel": "summary", "name": list(values), "value": list(values.values())})
 
 
-def _planted(axis: figures.Axes, gaps: _gaps.FittedGaps, planted: NDArray[np.float64] | None) -> pd.DataFrame:
+def _planted(axis: parts.Axes, gaps: _gaps.FittedGaps, planted: NDArray[np.float64] | None) -> pd.DataFrame:
     g = gaps.clips["g"].to_numpy()
     w = posterior(g, gaps.fit.mixture)
     clips = pd.DataFrame({"panel": "clip", "id": gaps.clips["id"], "g": g, "w": w, "planted": planted})
-    axis.set(xlabel="planted imbalance |u_a - u_v|", ylabel="w = P(imbalanced | g)", xlim=(0, 1), ylim=(-0.02, 1.02))
+    axis.set(xlabel="planted imbalance |u_a - u_v|", xlim=(0, 1))
+    method, epoch = gaps.place["method"], f"epoch {gaps.fit.epoch}"
+    axis.set_title(f"{method}\n{epoch}", fontsize=7)
     if planted is None:
-        figures.write_inside(axis, "the data carry no planted truth")
+        parts.write_inside(axis, "the data carry no planted truth")
         return clips
-    axis.plot(planted, w, ".", color=_gaps.BALANCED, markersize=2, alpha=0.5)
+    axis.plot(planted, w, ".", color=_gaps.BALANCED, markersize=2.5, alpha=0.4, markeredgewidth=0, rasterized=True)
     spearman_w, spearman_g = (rank_correlation(values, planted) for values in (w, g))
     auc_w, auc_g = (area_under_curve(values, planted >= LARGE) for values in (w, g))
-    told = f"Spearman {spearman_w:.2f} (of g {spearman_g:.2f}), AUC {auc_w:.2f} (of g {auc_g:.2f})"
-    axis.set_title(f"{gaps.said}\n{told}", fontsize=7)
+    ranks = [f"Spearman {rank:.2f}, AUC {area:.2f}" for rank, area in ((spearman_w, auc_w), (spearman_g, auc_g))]
+    axis.set_title(f"{method}\n{epoch}: {ranks[0]}\ng alone: {ranks[1]}", fontsize=7)
     summary = _summary(spearman_w=spearman_w, spearman_g=spearman_g, auc_w=auc_w, auc_g=auc_g)
     return pd.concat([clips, summary], ignore_index=True)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import textwrap
+from typing import Any, Literal
 
 from avbalance.declared import Declared, Role, Run
 from avbalance.evaluation.gap_files import read_mixtures
 from avbalance.evaluation.histories import HISTORY
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
+from avbalance.reporting.figure_style import GREY
 
 COLUMNS = ("panel", "method", "series", "epoch", "mean", "sd", "seeds")
 
 
-class LoggedCurve(figures.Curve):
+class LoggedCurve(figures.DrawnCurve):
     """A number that trainings log after every epoch."""
 
     column: Literal[
@@ -32,6 +35,8 @@ class CurvePanel(Declared):
     """what stands above it"""
     curves: list[LoggedCurve]
     """what is drawn in it"""
+    percent: bool = False
+    """whether it shows per cent, from 0 to 100; default: from 0 to the largest value"""
 
 
 class WarmUpLine(Declared):
@@ -40,7 +45,7 @@ class WarmUpLine(Declared):
     run: Run
     """run whose mixtures.json says where"""
     label: str
-    """its name in the legend"""
+    """its name in the key below"""
 
 
 class TrainingCurvesFigure(figures.DeclaredFigure):
@@ -57,24 +62,28 @@ class TrainingCurvesFigure(figures.DeclaredFigure):
     """what marks the end of the warm-up"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        figure, (axes,) = figures.new_figure(3.8 * len(self.panels), 4.2, columns=len(self.panels))
+        figure, (axes,) = parts.new_figure(2.8, columns=len(self.panels))
         runs = [need.run for need in self.runs if need.file == HISTORY]
-        frames = {run: figures.logged(paper, self.dataset, run) for run in runs}
+        frames = {paper.label(run): figures.logged(paper, self.dataset, run) for run in runs}
         marked = paper.run_files(self.dataset, self.line.run) if self.line else []
         numbers = []
         for axis, panel in zip(axes, self.panels, strict=True):
-            axis.set(title=panel.title, xlabel="epoch")
-            for run, style in zip(runs, figures.BEFORE_AND_AFTER, strict=True):
-                for curve in panel.curves:
-                    own = curve.draw(axis, frames[run], curve.column, style, paper.label(run), 0.12)
-                    numbers += [own.assign(method=paper.label(run), panel=panel.title)] if len(own) else []
-            if not axis.lines:
-                figures.write_inside(axis)
+            axis.set(title="\n".join(textwrap.wrap(panel.title, 31)), xlabel="epoch")
+            ends = figures.draw_curves(axis, panel.curves, frames)
+            columns = [curve.column for curve in panel.curves]
+            for run, frame in frames.items():
+                own = frame[frame["series"].isin(columns)]
+                numbers += [own.assign(method=run, panel=panel.title)] if len(own) else []
+            if not axis.has_data():
+                parts.write_inside(axis)
                 continue
-            if self.line and marked:
-                end = read_mixtures(marked[0])[0] + 0.5
-                axis.axvline(end, color="#777777", linestyle=":", linewidth=0.9, label=self.line.label)
-            axis.legend(loc="best", fontsize=5)
-        note = "mean and standard deviation over seeds"
-        figure.suptitle(self.head(paper, [self.dataset], note), fontsize=8)
-        return figure, figures.numbers_of(numbers, COLUMNS, "epoch", "seeds")
+            axis.set_ylim(0, 100 if panel.percent else 1.05 * axis.dataLim.y1)
+            parts.whole_epochs(axis)
+            if marked:
+                axis.axvline(read_mixtures(marked[0])[0] + 0.5, color=GREY, linestyle=":", linewidth=0.9)
+            parts.name_lines(axis, 1.5, ends)
+        key: dict[str, dict[str, Any]] = {**figures.key_of(frames)}
+        parts.key_below(figure, key | ({self.line.label: {"color": GREY, "linestyle": ":"}} if self.line else {}))
+        frame = figures.numbers_of(numbers, COLUMNS, "epoch", "seeds")
+        note = f"{figures.seeds_line(frame['seeds'].dropna())} {figures.BAND_NOTE}"
+        return self.drawing(figure, frame, paper, [self.dataset], note)

@@ -17,21 +17,20 @@ from safetensors.numpy import load_file
 from avbalance.declared import Role
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import Paper
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.facts import backend_line
+from avbalance.reporting.figure_style import LOOKS
 
 COLUMNS = ["seed", "modality", "inputs", "mean_absolute_weight"]
 FIRST, SOUND = "head.0.weight", "encoders.audio.linear.bias"  # video's columns come first, then one per value of sound
 
 
 class InputWeightsFigure(figures.DeclaredFigure):
-    """A bar per modality; the CSV has a row per seed and modality: its inputs, and their mean absolute weight."""
+    """A row per modality; the CSV has a row per seed and modality: its inputs, and their mean absolute weight."""
 
     dataset: Role
     """data set of the run"""
-    colours: Annotated[dict[figures.Modality, figures.Colour], Field(min_length=2)]
-    """colour of each modality"""
     runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=1)]
     """the run of late fusion, with its model.safetensors"""
 
@@ -43,22 +42,20 @@ class InputWeightsFigure(figures.DeclaredFigure):
             for modality, (inputs, weight) in mean_weights(run.beside(need.file)).items()
         ]
         numbers = pd.DataFrame(records, columns=COLUMNS)
-        figure, ((axis,),) = figures.new_figure(6.4, 3.8)
-        axis.set(ylabel="mean absolute weight")
+        figure, ((axis,),) = parts.new_figure(1.6)
+        axis.set(xlabel="mean absolute weight")
         if numbers.empty:
-            figures.write_inside(axis)
-        modalities = sorted(set(numbers["modality"]))
-        for place, modality in enumerate(modalities):
-            own = numbers[numbers["modality"] == modality]
-            weights = own["mean_absolute_weight"].to_numpy(dtype=float)
-            axis.bar(place, weights.mean(), color=self.colours[modality])
-            axis.plot(np.full(len(weights), place), weights, linestyle="none", marker=".", color="black")
-            text = f"{own['inputs'].iloc[0]} inputs"
-            axis.annotate(text, (place, 0), (0, 4), textcoords="offset points", ha="center")
-        axis.set_xticks(range(len(modalities)), modalities)
-        notes = (backend_line(paper.dataset(self.dataset)), "bars: mean over seeds, dots: seeds")
-        figure.suptitle(self.head(paper, [self.dataset], *notes))
-        return figure, numbers
+            parts.write_inside(axis)
+        else:
+            points = [
+                parts.Point(f"{modality}, {own['inputs'].iloc[0]} inputs", LOOKS[str(modality)],
+                            own["mean_absolute_weight"].mean(), own["mean_absolute_weight"].to_list())
+                for modality, own in numbers.groupby("modality")
+            ]  # fmt: skip
+            parts.draw_points(axis, [("", points)])
+            axis.set_xlim(0, 1.1 * axis.dataLim.x1)
+            parts.key_below(figure, {name: parts.POINT_KEY[name] for name in ("ours, mean over seeds", "one seed")})
+        return self.drawing(figure, numbers, paper, [self.dataset], figures.seeds_line({numbers["seed"].nunique()}))
 
 
 def mean_weights(path: Path) -> dict[str, tuple[int, float]]:

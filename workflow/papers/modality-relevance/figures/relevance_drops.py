@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
+from scipy.special import stdtrit
 
 from avbalance.analysis.conditions import CONDITIONS
 from avbalance.analysis.subsets import OVERALL
 from avbalance.declared import Declared, Metric, Role, Run, check_name
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.rows import NO_SUBSET
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.facts import backend_line
+from avbalance.reporting.figure_style import GREY, LOOKS
 
-NOTE = "bars: ours, mean and standard deviation over seeds; diamonds: published"
+NOTE = (
+    "Points lost by the same seed's intact model. Intervals are 95 % intervals of the mean over seeds (Student's t),"
+    " where there are several."
+)
 Withheld = Annotated[str, AfterValidator(lambda name: check_name("condition", name, {"condition": list(CONDITIONS)}))]
 COLUMNS = ["task", "modality", "condition", "published", "mean", "sd", "seeds"]
 
@@ -40,46 +47,53 @@ class RelevanceDropsFigure(figures.DeclaredFigure):
     tasks: list[DroppedTask]
     """tasks, a panel each"""
     conditions: dict[figures.Modality, list[Withheld]]
-    """what stands in for each modality, a bar each"""
-    colours: Annotated[dict[figures.Modality, figures.Colour], Field(min_length=2)]
-    """colour of each modality"""
+    """what stands in for each modality, a row each"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
-        figure, axes = figures.new_figure(3.1 * len(self.tasks), 4.6, columns=len(self.tasks), sharey=True)
-        frames = []
-        for axis, task in zip(axes[0], self.tasks, strict=True):
-            frame = pd.DataFrame(self._records(task, measured), columns=COLUMNS)
-            self._bars(axis, frame)
-            axis.set_title(task.label)
-            frames.append(frame)
-        axes[0, 0].set_ylabel(f"points of {self.metric.replace('_', ' ')} lost")
-        roles = list(dict.fromkeys(task.dataset for task in self.tasks))
-        backends = [backend_line(paper.dataset(role)) for role in roles]
-        figure.suptitle(self.head(paper, roles, *backends, NOTE))
-        return figure, pd.concat(frames, ignore_index=True)
+        rows = sum(len(names) + 1.4 for names in self.conditions.values())
+        figure, (axes,) = parts.new_figure(0.17 * rows + 1.2, columns=len(self.tasks), sharex=True)
+        frames, every = [], []
+        for axis, task in zip(axes, self.tasks, strict=True):
+            records = list(self._records(task, measured))
+            seeds = max((len(values) for _, values in records), default=0)
+            axis.set(title=f"{task.label}, {seeds} seed{'s' * (seeds != 1)}", xlabel="points lost")
+            groups = [
+                (f"without {modality}", [_point(record, values) for record, values in records if record[1] == modality])
+                for modality in self.conditions
+            ]
+            every.append((axis, groups))
+            frames.append(pd.DataFrame([record for record, _ in records], columns=COLUMNS))
+        for place, (axis, groups) in enumerate(every):
+            parts.draw_points(axis, groups, place == 0)
+            axis.axvline(0.0, color=GREY, linewidth=0.8)
+        if all(frame["mean"].isna().all() for frame in frames):
+            axes[0].set_xlim(0, 1)
+        key = {"nothing lost" if name == "chance" else name: line for name, line in parts.POINT_KEY.items()}
+        parts.key_below(figure, key | {"nothing lost": {"color": GREY, "linewidth": 0.8}})
+        roles = [task.dataset for task in self.tasks]
+        return self.drawing(figure, pd.concat(frames, ignore_index=True), paper, roles, NOTE)
 
-    def _records(self, task: DroppedTask, measured: MeasuredCells) -> list[tuple[Any, ...]]:
+    def _records(self, task: DroppedTask, measured: MeasuredCells) -> Iterator[tuple[tuple[Any, ...], list[float]]]:
+        """A row of the CSV per condition, and the points that each seed loses."""
         place = {"dataset": task.dataset, "run": task.run, "subset": OVERALL, "protocol": NO_SUBSET}
         place["metric"] = self.metric
         intact, printed = measured.by_seed(place), measured.cell(place).published
-        records = []
         for modality, condition in [(modality, name) for modality, names in self.conditions.items() for name in names]:
             there = {**place, "condition": condition}
             withheld, published = measured.by_seed(there), measured.cell(there).published
             drops = pd.Series([intact[seed] - value for seed, value in withheld.items() if seed in intact], dtype=float)
             lost = None if printed is None or published is None else printed - published
             told = (task.label, modality, CONDITIONS[condition].label)
-            records.append((*told, lost, drops.mean(), drops.std(), len(drops)))
-        return records
+            yield (*told, lost, drops.mean(), drops.std(), len(drops)), drops.to_list()
 
-    def _bars(self, axis: figures.Axes, frame: pd.DataFrame) -> None:
-        axis.axhline(0.0, color="#555555", linewidth=0.8)
-        axis.grid(axis="y", color="#dddddd")
-        axis.set_axisbelow(True)
-        places = range(len(frame))
-        axis.bar(places, frame["mean"].fillna(0.0), color=[self.colours[modality] for modality in frame["modality"]])
-        axis.errorbar(places, frame["mean"], yerr=frame["sd"], linestyle="none", color="black", capsize=2)
-        axis.plot(places, frame["published"].astype(float), "D", color="black", markerfacecolor="white", markersize=4)
-        axis.set_xticks(list(places), list(frame["condition"]), rotation=60, ha="right")
-        if not frame["seeds"].any():
-            figures.write_inside(axis)
+
+def _point(record: tuple[Any, ...], seeds: list[float]) -> parts.Point:
+    _, modality, condition, published, mean, _, count = record
+    interval = None if count < 2 else student_interval(seeds)
+    return parts.Point(condition, LOOKS[modality], mean if count else None, seeds, interval, published)
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of at least two values, by Student's t."""
+    half = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return float(np.mean(values)) - half, float(np.mean(values)) + half

@@ -1,6 +1,7 @@
-"""Accuracy of each class as grouped bars, one bar per model or condition (modality-relevance, figure 4).
+"""Accuracy of each class, a marker per model or condition (modality-relevance, figure 4).
 
-The paper draws one training; ours are means over the seeds, so that they agree with the table of the same runs.
+The paper draws bars of one training; ours are means over the seeds, so that they agree with the table of the same runs,
+and markers, of which five stand in a line and a zero is seen.
 """
 
 from __future__ import annotations
@@ -19,25 +20,32 @@ from avbalance.errors import UserError
 from avbalance.evaluation.class_accuracies import class_accuracies
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.evaluation.rows import ACCURACY, NO_SUBSET
+from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
-from avbalance.reporting.facts import backend_line
+from avbalance.reporting.figure_style import GREY
 
 SAME = 1e-6  # points
-WIDTH = 0.84  # of a group of bars
+APART = 0.16  # of the distance between classes, from one series to the next
+NOTE = (
+    "Behind each class its test clips; lines are Wilson's 95 % intervals for them. A marker has the colour and shape of"
+    " the modality that the model is left with, hollow where the other one is withheld from a model of both."
+)
 
 
 class ClassSeries(figures.DrawnRun):
-    """A bar of every class."""
+    """A marker of every class."""
 
     name: str
     """column of the CSV file"""
     condition: Condition
     """which modality is replaced, and by what"""
+    hollow: bool = False
+    """whether its markers are hollow"""
 
 
-class ClassBarsFigure(figures.DeclaredFigure):
-    """A group of bars per class, in per cent. The CSV has one row per class: class, support, a column per series.
+class ClassAccuraciesFigure(figures.DeclaredFigure):
+    """A line of markers per class, in per cent. The CSV has one row per class: class, support, a column per series.
 
     A class without a test clip has no number. Raises UserError when the columns' means are not the measured accuracies.
     """
@@ -45,7 +53,7 @@ class ClassBarsFigure(figures.DeclaredFigure):
     dataset: Role
     """data set of the runs"""
     series: Annotated[list[ClassSeries], Field(min_length=1)]
-    """the bars of a class, from left to right"""
+    """the markers of a class, from the top down"""
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         info, seeds = paper.dataset(self.dataset), {len(self._seeds(paper, each)) for each in self.series}
@@ -54,16 +62,13 @@ class ClassBarsFigure(figures.DeclaredFigure):
             numbers = self._numbers(paper, info)
             for each in self.series:
                 self._check_means(numbers, each, measured)
-        figure, ((axis,),) = figures.new_figure(max(7.0, 0.42 * len(numbers)), 4.2)
+        figure, ((axis,),) = parts.new_figure(0.27 * len(numbers) + 0.9 if len(numbers) else 1.5)
         if numbers.empty:
-            figures.write_inside(axis)
+            parts.write_inside(axis)
         else:
-            self._draw_bars(axis, paper, numbers)
-            figure.legend(loc="outside lower center", ncols=len(self.series))
-        several = f"mean over {'-'.join(map(str, sorted(seeds)))} seeds"
-        note = None if numbers.empty else "one seed" if seeds == {1} else several
-        figure.suptitle(self.head(paper, [self.dataset], backend_line(info), note))
-        return figure, numbers
+            self._draw(axis, numbers)
+            parts.key_below(figure, self._key(paper), columns=3)
+        return self.drawing(figure, numbers, paper, [self.dataset], figures.seeds_line(seeds - {0}), NOTE)
 
     def _seeds(self, paper: Paper, series: ClassSeries) -> list[Any]:
         return paper.run_files(self.dataset, series.run)
@@ -94,13 +99,33 @@ class ClassBarsFigure(figures.DeclaredFigure):
                     f"{cell.ours_mean}; delete measurements.parquet to have it made again."
                 )
 
-    def _draw_bars(self, axis: figures.Axes, paper: Paper, numbers: pd.DataFrame) -> None:
-        centres, width = np.arange(len(numbers)), WIDTH / len(self.series)
-        for place, each in enumerate(self.series):
-            offset = (place - (len(self.series) - 1) / 2) * width
-            heights = np.nan_to_num(numbers[each.name].to_numpy(dtype=float))
-            axis.bar(centres + offset, heights, width, color=each.colour, label=each.label or paper.label(each.run))
-        axis.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-0.6, len(numbers) - 0.4))
-        axis.set_xticks(centres, [str(name).replace("_", " ") for name in numbers["class"]], rotation=60, ha="right")
-        axis.grid(axis="y", color="#dddddd")
-        axis.set_axisbelow(True)
+    def _draw(self, axis: parts.Axes, numbers: pd.DataFrame) -> None:
+        """Classes from the one that the first series knows best."""
+        ordered = numbers.sort_values([self.series[0].name, "class"], ascending=[False, True])
+        for line, row in enumerate(ordered.to_dict("records")):
+            for place, each in enumerate(self.series):
+                height = line + APART * (place - (len(self.series) - 1) / 2)
+                if row["support"]:
+                    low, high = parts.wilson(row[each.name], row["support"])
+                    axis.plot([low, high], [height] * 2, color=each.look.colour, linewidth=0.7, alpha=0.5)
+                    face = "white" if each.hollow else each.look.colour
+                    axis.plot([row[each.name]], [height], each.look.marker, color=each.look.colour,
+                              markerfacecolor=face, markersize=3.5)  # fmt: skip
+            if line % 2:
+                axis.axhspan(line - 0.5, line + 0.5, color="#f4f4f4", linewidth=0)
+        names = [f"{parts.class_title(str(row['class']))}  ({row['support']})" for row in ordered.to_dict("records")]
+        axis.set_yticks(range(len(ordered)), names)
+        axis.tick_params(axis="y", length=0)
+        axis.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(len(ordered) - 0.5, -0.5))
+        axis.axvline(100 / len(ordered), color=GREY, linestyle=":", linewidth=0.9)
+        axis.grid(axis="x")
+
+    def _key(self, paper: Paper) -> dict[str, dict[str, Any]]:
+        key: dict[str, dict[str, Any]] = {
+            each.label or paper.label(each.run): {
+                "color": each.look.colour, "marker": each.look.marker, "linestyle": "none",
+                "markerfacecolor": "white" if each.hollow else each.look.colour,
+            }
+            for each in self.series
+        }  # fmt: skip
+        return {**key, "guessing one of the classes": {"color": GREY, "linestyle": ":"}}
