@@ -18,6 +18,7 @@ ARRAY = "results/demo/features/data/audio-recipe/features.npy"
     ("path", "kinds"),
     [
         ("papers/slug/table1.csv", {"tables"}),
+        ("report.html", {"tables"}),
         ("runs/slug/data/run/seed0/predictions.parquet", {"predictions"}),
         ("runs/slug/data/run/seed0/confidence.npz", {"predictions"}),
         ("runs/slug/data/run/seed0/record.json", {"predictions", "records"}),

@@ -105,6 +105,7 @@ def expected_jobs(datasets: int) -> dict[str, int]:
         "claims": 1,
         "losses": 1,
         "overview": 1,
+        "page": 1,
         "all": 1,
     }
 

@@ -45,6 +45,7 @@ JOBS = {
     "claims": 1,
     "losses": 1,
     "overview": 1,
+    "page": 1,
     "all": 1,
 }
 RECORDS = 9

@@ -58,6 +58,7 @@ JOBS = {
     "claims": 2,
     "losses": 2,
     "overview": 1,  # the claims of all papers on one page
+    "page": 1,
     "all": 1,
 }
 RECORDS = 30
