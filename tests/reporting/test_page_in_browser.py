@@ -160,7 +160,7 @@ def test_a_cell_leads_to_its_seeds_commit_data_and_command_and_a_seed_to_its_run
     page.locator("#paper-table1 .cell").nth(1).click()
     panel = page.locator("#panel")
     told = panel.inner_text()
-    assert "61.00 ± 1.00 †" in told and f"Fused {SCRIPT}, Set, overall" in told
+    assert "61.00 ± 1.00 †" in told and "† fewer than 100 clips" in told and f"Fused {SCRIPT}, Set, overall" in told
     assert panel.locator("tbody td.number").all_inner_texts() == ["60", "61", "62"]
     for fact in (COMMIT, "da7ada7ada7ada7a", "AVX2, pinned by ATEN_CPU_CAPABILITY=avx2", "corrupt 1", "1 of 2 cores"):
         assert fact in told, fact

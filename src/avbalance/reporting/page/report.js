@@ -158,9 +158,9 @@ function runTable(runs, values = null) {
   const rows = runs.map((each) => make("tr", {},
     make("th", { scope: "row" }, make("button", { type: "button", class: "open-run", onclick: () => showRun(each) }, values ? `seed ${each.seed}` : `${each.label}, ${each.set}, seed ${each.seed}`)),
     values ? make("td", { class: "number" }, values[each.seed] === undefined ? "" : String(values[each.seed])) : null,
-    make("td", {}, state(each)), make("td", {}, spark(each))));
+    make("td", { class: each.state ? "contrary" : null }, state(each)), make("td", {}, spark(each))));
   const heads = ["Run", ...(values ? ["Value"] : []), "State", "Validation"];
-  return make("table", { class: "plain" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows));
+  return make("table", { class: "plain" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", class: text === "Value" ? "number" : null }, text)))), make("tbody", {}, ...rows));
 }
 
 function showRun(each) {
@@ -180,6 +180,7 @@ function showRun(each) {
 
 // Cells of tables
 
+const MARKS = { "†": "fewer than 100 clips", "‡": "a seed that did not learn is part of the mean", "§": "a seed that did not converge is part of the mean" };
 const AXES = ["Data set", "Run", "Subset", "Part", "Inputs", "Subsets chosen", "Checkpoint", "Measure"];
 
 function showCell(id, where, title, cell, text) {
@@ -200,7 +201,7 @@ function showCell(id, where, title, cell, text) {
   const commits = new Set(runs.map(checkout));
   show(where, () => [
     make("p", { class: "soft" }, title), make("p", { class: "big" }, text.mean, make("small", {}, ` ${text.spread} ${text.marks}`)),
-    facts([["Published", text.published], ["Seeds", String(seeds.length)], ["Clips (n)", String(cell[1])],
+    facts([["Published", text.published], ["Seeds", String(seeds.length)], ["Clips (n)", String(cell[1])], ["Marked", [...text.marks].map((mark) => `${mark} ${MARKS[mark]}`).join("; ")],
       ...[`${about.data[data] || data} (${data})`, `${about.labels[name] || name} (${name})`, ...rest].map((value, axis) => [AXES[axis], value])]),
     make("h3", {}, "Seeds and runs"),
     runs.length ? runTable(runs, values) : make("p", {}, "No run stands behind this: it is what an answer that looks at nothing scores."),
@@ -330,7 +331,7 @@ function wireRuns(place) {
     choice("Method", "method", [...pools.methods].sort().map((name) => [name, name])),
     choice("State", "state", STATES.map((text, number) => [String(number), text])));
   const heads = make("tr", {}, ...COLUMNS.map(([text, key]) => {
-    const head = make("th", { scope: "col" }, key ? make("button", { type: "button", class: "sort", onclick: () => {
+    const head = make("th", { scope: "col", class: ["seed", "value", "epochs"].includes(key) ? "number" : null }, key ? make("button", { type: "button", class: "sort", onclick: () => {
       order = { key, down: order?.key === key && !order.down };
       for (const other of heads.cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
