@@ -13,6 +13,7 @@ help: ## this list
 
 reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
 	$(BIN)/snakemake
+	@$(BIN)/avbalance open
 
 real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ and align/> (about 70 minutes on two cores)
 	@if [ -n "$$GRID" ]; then \
@@ -21,6 +22,7 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 	  mkdir -p downloads && ln -sfn "$$(cd "$$GRID" && pwd -P)" downloads/grid; \
 	fi
 	$(BIN)/snakemake --config tier=$(TIER)
+	@$(BIN)/avbalance open $(TIER)
 
 smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two and a half minutes)
 	$(BIN)/snakemake --config tier=smoke

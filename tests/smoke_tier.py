@@ -24,11 +24,12 @@ METHODS = (
 TRAINED = len(METHODS) + 1  # offline Gradient-Blending waits for its weights, in a job of its own
 MADE_OF_SMOKE = load_plan(REPOSITORY, {"tier": "smoke"}).report_files(SLUG)
 REPORT = {
-    "table": sum(path.endswith(".tex") for path in MADE_OF_SMOKE),
+    "table": sum(path.endswith(".md") and "/table" in path for path in MADE_OF_SMOKE),
     "figure": sum(path.endswith(".pdf") for path in MADE_OF_SMOKE),
     "claims": 1,
     "overview": 1,
     "crate": 1,
+    "page": 1,
 }
 ONE_METHOD = {"train": 1, "measure": 1, **REPORT}  # a cell and what follows from its predictions
 EVERYTHING = {

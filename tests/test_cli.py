@@ -86,3 +86,56 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     code += "print(sorted({'dvc', 'torch', 'numpy', 'pandas', 'pyarrow', 'snakemake', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+PAGE_OF_A = "The evidence on one page: results/a/report.html\n"
+ABSENT = "error: results/{}/report.html: not made yet; snakemake makes it as its last step."
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "said"),
+    [
+        ("a", [], PAGE_OF_A),
+        ("a", ["a"], PAGE_OF_A),
+        ("ab", ["a"], PAGE_OF_A),
+        ("a", ["b"], ABSENT.format("b") + " There are: a.\n"),
+        ("ab", [], ABSENT.format("demo") + " There are: a, b.\n"),
+        ("", [], ABSENT.format("demo") + "\n"),
+    ],
+)  # fmt: skip
+def test_open_says_where_the_page_is(
+    made: str,
+    given: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in made:
+        (tmp_path / "results" / name).mkdir(parents=True)
+        (tmp_path / "results" / name / "report.html").touch()
+    assert main(["open", *given]) == (2 if said.startswith("error") else 0)
+    told = capsys.readouterr()
+    assert told.err + told.out == said
+
+
+@pytest.mark.parametrize(("screen", "times"), [({}, 0), ({"DISPLAY": ":0"}, 1), ({"WAYLAND_DISPLAY": "wayland-0"}, 1)])
+def test_open_opens_the_page_when_there_is_a_screen(
+    screen: dict[str, str], times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in screen.items():
+        monkeypatch.setenv(name, value)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    (tmp_path / "results/a").mkdir(parents=True)
+    (tmp_path / "results/a/report.html").touch()
+    assert main(["open"]) == 0
+    assert opened == [(tmp_path / "results/a/report.html").as_uri()] * times

@@ -19,6 +19,7 @@ ARRAY = "results/demo/features/data/audio-recipe/features.npy"
     [
         ("papers/slug/table1.csv", {"tables"}),
         ("ro-crate-metadata.json", {"tables"}),
+        ("report.html", {"tables"}),
         ("runs/slug/data/run/seed0/predictions.parquet", {"predictions"}),
         ("runs/slug/data/run/seed0/confidence.npz", {"predictions"}),
         ("runs/slug/data/run/seed0/record.json", {"predictions", "records"}),

@@ -77,6 +77,7 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     command("claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
     command("verdict", _verdict, "answer in words what was asked about a data set", out="folder")
     command("overview", _overview, "one page of all claims of all papers", out="file")
+    command("page", _page, "put all evidence on one page, report.html", out="file")
     command("losses", _losses, "list the clips that were not used, and why", out="file")
     command("crate", _crate, "describe a result set for archives and for whoever checks it", out="folder")
 
@@ -284,3 +285,11 @@ def _crate(options: argparse.Namespace) -> None:
 
     with _writer(options.out / "ro-crate-metadata.json"):
         describe(_settings(options, "name", "papers", "titles", "datasets", "sources", "files", "records"), options.out)
+
+
+def _page(options: argparse.Namespace) -> None:
+    from avbalance.reporting.page import render_report
+
+    spec = _settings(options, "name", "config", "runs", "papers")
+    with _writer(options.out):
+        render_report(spec, options.out)

@@ -1,6 +1,8 @@
-"""Names of the workflow's rules."""
+"""Names that several parts of the workflow know."""
 
 from __future__ import annotations
+
+PAGE = "report.html"  # the page of the evidence, in results/<name>
 
 
 def rule_name(*parts: str) -> str:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
+import webbrowser
 from pathlib import Path
 from typing import Any
 
+from avbalance.errors import UserError
 from avbalance.job_commands import settings_text
+from avbalance.names import PAGE
 from flowkeeper.commands import AddCommand, take_configuration
 
 
@@ -26,6 +31,9 @@ def add_commands(steps: Any, add: AddCommand) -> None:
 
     step = add(steps, "estimate", _estimate, "say what a plan costs on a cluster: jobs, GPU-hours, disk, load")
     take_configuration(step)
+
+    step = add(steps, "open", _open, "say where the page with all evidence is, and open it when there is a screen")
+    step.add_argument("name", nargs="?", metavar="NAME", help="of results/NAME; default: the configuration's")
 
     step = add(steps, "balance", _balance, "say which clips of a folder to leave out so that both modalities matter")
     step.add_argument("folder", type=Path, help="your media and their manifest.csv, see docs/how-to/your-own-data.md")
@@ -103,6 +111,32 @@ def _estimate(options: argparse.Namespace) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _open(options: argparse.Namespace) -> None:
+    page = _page(options.name)
+    _say(f"The evidence on one page: {page}")
+    if _has_screen():
+        webbrowser.open(page.absolute().as_uri())
+
+
+def _page(name: str | None) -> Path:
+    """The page of a result set, without a name that of the configuration or else the only one; UserError for none."""
+    from avbalance.workflow import WORKFLOW
+
+    made = sorted(Path("results").glob(f"*/{PAGE}"))
+    page = Path("results", name or WORKFLOW.default_name(Path.cwd()) or "demo", PAGE)
+    if page in made:
+        return page
+    if len(made) == 1 and name is None:
+        return made[0]
+    known = f" There are: {', '.join(path.parent.name for path in made)}." if made else ""
+    raise UserError(f"{page}: not made yet; snakemake makes it as its last step.{known}")
+
+
+def _has_screen() -> bool:
+    """Whether a window can be opened here; without one, a browser of text would take the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _balance(options: argparse.Namespace) -> None:

@@ -150,7 +150,7 @@ def test_reports_made_twice_are_equal_byte_by_byte(smoke: Workspace, workspace: 
     shutil.rmtree(workspace.root / PAPER)
     done = workspace.snakemake()
     assert done.status == 0, done.output[-3000:]
-    assert set(done.kinds) <= {"measure", "table", "figure", "claims", "losses", "overview", "crate"}
+    assert set(done.kinds) <= {"measure", "table", "figure", "claims", "losses", "overview", "page", "crate"}
     names = [Path(path).name for path in load_plan(REPOSITORY, {"tier": "smoke"}).report_files(SLUG)]
     assert {"table2.md", "table2.tex", "figure1.png", "figure1.pdf", "claims.json"} < set(names)
     unequal = [name for name in names if read(smoke, name) != read(workspace, name)]

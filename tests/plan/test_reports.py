@@ -126,10 +126,33 @@ def test_one_page_joins_the_claims_of_all_papers() -> None:
 
 def test_what_describes_the_set_is_told_of_all_that_is_made_of_the_papers() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    assert plan.artifacts()[-2:] == plan.crate_files()
+    assert plan.artifacts()[-3:] == [plan.page_file, *plan.crate_files()]
     told = json.loads(plan.crate_spec())
     assert set(told["files"]) == {path for path in plan.artifacts() if "/papers/" in path} - {
         f"{plan.paper_folder(slug)}/measurements.parquet" for slug in plan.papers
     }
     assert told["titles"][f"{SLUG}/table2"] == "Table 2. Accuracy (%) on the balanced data set"
     assert set(told["records"]) <= set(plan.artifacts()) and len(told["records"]) > 100
+
+
+def test_the_page_is_made_of_the_records_of_all_runs_and_knows_where_clips_come_from() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    inputs = plan.page_inputs()
+    made = {path for slug in plan.papers for path in plan.report_files(slug)}
+    assert set(inputs["figures"]) == {path for path in made if "/figure" in path and path.endswith((".svg", ".csv"))}
+    assert set(inputs["claims"]) < made
+    every = {path for cell in (*plan.cells, *plan.combinations) for path in plan.cell_files(cell)}
+    wanted = {path for path in every if path.endswith(("/record.json", "/history.csv"))}
+    assert set(inputs["runs"]) == wanted and len(inputs["runs"]) == len(wanted)
+    spec = json.loads(plan.page_spec())
+    assert (spec["name"], spec["config"]) == ("demo", "tier=demo")
+    assert {origin for paper in spec["papers"] for origin in paper["origins"].values()} == {"generated"}
+
+
+def test_the_page_says_which_data_are_real_and_which_the_papers_own() -> None:
+    real = json.loads(load_plan(REPOSITORY, {"tier": "real", "name": "mine"}).page_spec())
+    assert real["config"] == "tier=real name=mine"
+    assert {origin for paper in real["papers"] for origin in paper["origins"].values()} == {"other"}
+    full = json.loads(load_plan(REPOSITORY, {"tier": "paper"}).page_spec())
+    origins = {name: origin for paper in full["papers"] for name, origin in paper["origins"].items()}
+    assert origins["kinetics-sounds"] == origins["cremad"] == "own"

@@ -60,6 +60,14 @@ def finish():
     after_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
 
 
+def tell_page():
+    """The last line of a run that went well: where all of it can be seen."""
+    if Path(PLAN.page_file).is_file():
+        say(
+            f"The evidence on one page: {PLAN.page_file} (avbalance open {PLAN.name} opens it)"
+        )
+
+
 def stop_if_media_are_missing():
     """End before the first job when a data set cannot be read (a dry run only says so)."""
     missing = PLAN.preflight()
@@ -130,7 +138,7 @@ def cell_settings(training, wildcards):
 
 def final_files():
     """Everything that `snakemake` without a target makes: what is made of every paper, and what describes it."""
-    return [*PLAN.described_files(), *PLAN.crate_files()]
+    return [*PLAN.described_files(), PLAN.page_file, *PLAN.crate_files()]
 
 
 PLAN = load_or_exit()

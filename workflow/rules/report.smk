@@ -142,6 +142,24 @@ rule overview:
         "python -m avbalance overview --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
 
 
+rule page:
+    input:
+        **PLAN.page_inputs(),
+        looks=multiext("src/avbalance/reporting/page/report", ".html.j2", ".css", ".js"),
+    output:
+        PLAN.page_file,
+    log:
+        f"logs/{PLAN.name}/page.log",
+    localrule: True
+    conda:
+        "../../envs/avbalance.yaml"
+    params:
+        settings=settings_digest(PLAN.page_spec()),
+        code=PLAN.page_code(),
+    shell:
+        "python -m avbalance page --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
+
+
 rule crate:
     input:
         # Not the records, which it reads where they are: who has fetched tables alone must not train for this.

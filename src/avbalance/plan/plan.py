@@ -1,6 +1,6 @@
 """The whole plan of one configuration: what the workflow's rules ask for by name.
 
-Each part stands on the one before it: data.py, training.py, reports.py, and here all files together.
+Each part stands on the one before it: data.py, training.py, reports.py, page.py, and here all files together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from avbalance.data.sources import read_source
 from avbalance.errors import UserError
 from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper, load_yaml
-from avbalance.plan.reports import Reports
+from avbalance.plan.page import Pages
 from avbalance.plan.sheet import rows_of_paper
 from avbalance.plan.trees import merge
 from flowkeeper.interface import Step
@@ -21,7 +21,7 @@ from flowkeeper.interface import Step
 BASE = "config/config.yaml"
 
 
-class Plan(Reports):
+class Plan(Pages):
     """All steps of a configuration."""
 
     def artifacts(self) -> list[str]:
@@ -36,7 +36,7 @@ class Plan(Reports):
             if self.prediction_files(slug):
                 files.append(f"{self.paper_folder(slug)}/measurements.parquet")
             files += self.report_files(slug)
-        return [*files, *self.overview_files(), *self.crate_files()]
+        return [*files, *self.overview_files(), self.page_file, *self.crate_files()]
 
     def steps(self) -> Iterator[Step]:
         """Every step of the plan, in the order of the data flow."""
@@ -58,6 +58,7 @@ class Plan(Reports):
                 yield Step(tuple(paths), self.report_spec(slug, item), self.report_code(slug, item))
         for path in self.overview_files():
             yield Step((path,), self.overview_spec(), self.code("avbalance.reporting.overview"))
+        yield Step((self.page_file,), self.page_spec(), self.page_code())
         yield Step(tuple(self.crate_files()), self.crate_spec(), self.code("avbalance.reporting.crate"))
 
     def unasked(self) -> list[str]:

@@ -176,7 +176,7 @@ class Reports(TrainingPlan):
         return [*(path for slug in self.papers for path in self.report_files(slug)), *self.overview_files()]
 
     def all_records(self) -> list[str]:
-        return _distinct(path for slug in self.papers for path in self.record_files(slug))
+        return distinct(path for slug in self.papers for path in self.record_files(slug))
 
     def crate_spec(self) -> str:
         """What the crate command reads."""
@@ -188,7 +188,7 @@ class Reports(TrainingPlan):
             for entry in paper.get(kind, [])
         }
         datasets = {name: spec["describe"] for name, spec in self.datasets.items()}
-        sources = _distinct(source_text(spec["kind"]) for spec in self.datasets.values())
+        sources = distinct(source_text(spec["kind"]) for spec in self.datasets.values())
         told = {"name": self.name, "papers": papers, "titles": titles, "datasets": datasets, "sources": sources}
         return canonical_json({**told, "files": self.described_files(), "records": self.all_records()})
 
@@ -276,5 +276,5 @@ def _labelling(row: Row) -> dict[str, str]:
     return {"labelling": str(name)} if name else {}
 
 
-def _distinct(paths: Iterable[str]) -> list[str]:
+def distinct(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(paths))

@@ -30,6 +30,11 @@ class Run:
         """False for a combination of other runs."""
         return "predictions" not in self.record["job"]
 
+    @property
+    def instruction_set(self) -> dict[str, Any]:
+        """Empty for a run that was recorded before records had it."""
+        return dict(self.record["device"].get("instruction_set", {}))
+
 
 def find_run(given: str) -> Run:
     """The run whose folder or record.json is `given`.
@@ -68,8 +73,7 @@ def job_of(run: Run) -> str:
 def commands(run: Run) -> list[str]:
     """Shell commands, run at the root of the checkout, that make this run again beside it and compare the bytes."""
     record, job, device = run.record, run.record["job"], run.record["device"]
-    pinned = device.get("instruction_set", {}).get("pinned", {})  # a record of before had none
-    step = [f"{name}={value}" for name, value in pinned.items()]
+    step = [f"{name}={value}" for name, value in run.instruction_set.get("pinned", {}).items()]
     step += ["avbalance", "train" if run.trained else "combine", "--code", record["code"]["digest"], "--out", RERUN]
     if run.trained:
         for name in ("manifest", "audio", "visual"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,20 @@ class MeasuredCells:
 
     def by_seed(self, coordinates: Mapping[str, str]) -> dict[int, float]:
         """Seed -> value at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT)."""
-        place: dict[str, str | None] = {**SELECT, **coordinates}
-        place["dataset"] = self.paper.dataset(coordinates["dataset"]).data
-        chosen = self._rows
-        for name in COORDINATES:
-            chosen = chosen[chosen[name] == place[name]]
-        return dict(zip(chosen["seed"].astype(int), chosen["value"].astype(float), strict=True))
+        return self._by_seed.get(self.key(coordinates), {})
+
+    @cached_property
+    def _by_seed(self) -> dict[tuple[str | None, ...], dict[int, float]]:
+        values: dict[tuple[str | None, ...], dict[int, float]] = {}
+        for *key, seed, value in self._rows[[*COORDINATES, "seed", "value"]].itertuples(index=False):
+            values.setdefault(tuple(key), {})[int(seed)] = float(value)
+        return values
+
+    def key(self, coordinates: Mapping[str, str]) -> tuple[str | None, ...]:
+        """What a place is called in the measurements, in the order of COORDINATES; see `cell`."""
+        place = {**SELECT, **coordinates}
+        data = place.get("generator") or self.paper.dataset(place["dataset"]).data
+        return (data, place["run"], canonical_subset(place["subset"]), *(place[name] for name in SELECT))
 
     def chance(self, role: str) -> float | None:
         """Share of the most frequent class among a data set's test clips, in per cent; None where it has no classes."""
@@ -97,9 +106,9 @@ class MeasuredCells:
         """
         place = {**SELECT, **coordinates}
         info = self.paper.dataset(place["dataset"])
-        subset = canonical_subset(place["subset"])
-        data = place.get("generator") or info.data
-        ours = self._ours.get((data, place["run"], subset, *(place[name] for name in SELECT)))
+        key = self.key(coordinates)
+        data, subset = key[0], canonical_subset(place["subset"])
+        ours = self._ours.get(key)
         published = None
         own = {SELECT["protocol"]} if info.subsets else {SELECT["protocol"], NO_SUBSET}
         if place["protocol"] in own and "generator" not in place:

@@ -45,17 +45,26 @@ def _ordered(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evidence(result: Mapping[str, Any]) -> str:
-    """The headline, or the comparison of the deciding kind that agrees least with the claim, or why there is none.
+    """The comparison that decides, in words, or why there is none."""
+    found = deciding(result)
+    if found is not None:
+        return _sentence(found)
+    return next((outcome["reason"] for outcome in result["outcomes"] if outcome["reason"]), "")
+
+
+def deciding(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The headline, or the comparison of the deciding kind that agrees least with the claim; None if none was tested.
 
     Effects are compared in widths of their own intervals, since units differ.
     """
     tested = [outcome for outcome in result["outcomes"] if outcome["low"] is not None]
     for verdict in (CONTRARY, INCONCLUSIVE, CLAIMED):
-        deciding = [outcome for outcome in tested if outcome["verdict"] == verdict]
-        heads = [outcome for outcome in (deciding if verdict == CONTRARY else tested) if outcome["headline"]]
-        if deciding:
-            return _sentence((heads or [min(deciding, key=_agreement)])[0])
-    return next((outcome["reason"] for outcome in result["outcomes"] if outcome["reason"]), "")
+        found = [outcome for outcome in tested if outcome["verdict"] == verdict]
+        heads = [outcome for outcome in (found if verdict == CONTRARY else tested) if outcome["headline"]]
+        if found:
+            best: Mapping[str, Any] = (heads or [min(found, key=_agreement)])[0]
+            return best
+    return None
 
 
 def _agreement(outcome: Mapping[str, Any]) -> float:
