@@ -90,6 +90,7 @@ def results(folder: Path, seeds: int = 3) -> dict[str, Any]:
                 "halves": {},
                 "folder": "results/made/papers/paper",
                 "claims": True,
+                "verdict": None,
                 "figures": ["figure1"],
                 "readme": str(folder / "README.md"),
                 "origins": {"set-1": "generated"},

@@ -72,6 +72,22 @@ def test_first_screen_counts_claims_and_says_what_is_not_shown(spec):
     assert "<code>snakemake --config tier=made</code>" in text and page_results.COMMIT[:12] in text
 
 
+def test_answers_about_own_clips_stand_on_the_first_screen(spec, tmp_path):
+    told = {
+        "describe": f"the clips in {SCRIPT}",
+        "gates": [{"run": "visual", "sentence": "The picture model learnt nothing.", "stops": True}],
+        "verdicts": [{"question": "Does seeing add to sound?", "answer": "undecided", "sentence": "Not stated."}],
+    }
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps(told))
+    assert "Read this first" not in page(spec)
+    spec["papers"][0]["verdict"] = str(path)
+    text = page(spec)
+    answers = text.index("Does seeing add to sound? <b>undecided</b>")
+    assert text.index("The picture model learnt nothing.") < answers < text.index('<table class="glance">')
+    assert SCRIPT not in text
+
+
 def test_a_table_has_ours_beside_published_with_spread_seeds_and_clips(spec):
     text = page(spec)
     assert '<th scope="row">Audio unimodal</th><td>51.00<small> ± 1.00</small><sup>†</sup><i>(60.50)</i><td>–' in text

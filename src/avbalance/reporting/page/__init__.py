@@ -14,9 +14,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from avbalance.evaluation.published import load_context
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.published import load_context
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.page import front
 from avbalance.reporting.page.claims import claims_view
@@ -107,6 +107,7 @@ def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Ta
         "labels": paper.labels,
         "halves": declared["halves"],
         "data": front.data_view(paper, declared["origins"], runs.records[before:]),
+        "verdict": read_json(declared["verdict"]) if declared["verdict"] else None,
         "claims": claims_view(read_json(folder / "claims.json"), anchors) if declared["claims"] else None,
         "definitions": definitions(paper),
         "tables": shown,

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avbalance.evaluation.published import Elsewhere
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.published import Elsewhere
 from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import COORDINATES
 from avbalance.reporting.declared_tables import read_table
