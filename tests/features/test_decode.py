@@ -7,17 +7,11 @@ from clip_files import RATE, grey_steps, tone, write_mp4, write_wav
 from PIL import Image
 
 from avbalance.errors import UserError
-from avbalance.features.decode import (
-    Pictures,
-    Sound,
-    decode_file,
-    distinct_frames,
-    pick_index,
-    resample,
-    shrink,
-    uniform_frames,
-)
+from avbalance.features.decode import Pictures, Sound, decode_file
+from avbalance.features.frame_choice import distinct_frames, pick_index, uniform_frames
+from avbalance.features.pixels import shrink
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
+from avbalance.features.sound_track import resample
 
 AUDIO = get_audio_recipe("logmel32x64-4s")
 WHOLE = dataclasses.replace(AUDIO, seconds=None)  # asks for all of a track
