@@ -12,6 +12,7 @@ from avbalance.errors import UserError
 from avbalance.features.recipes import SegmentRecipe, VisualRecipe
 
 HALF_A_FRAME = 0.5
+CLOSE = 0.09  # s
 
 
 def keeps_the_rate(time: float, number: int, fps: float) -> bool:
@@ -20,6 +21,15 @@ def keeps_the_rate(time: float, number: int, fps: float) -> bool:
     Containers round times to ms or less, and the rate that they state is a mean: no file is exact.
     """
     return abs(time * fps - number) < HALF_A_FRAME
+
+
+def beginning(start: float) -> float:
+    """Time (s) that counts as the beginning of pictures whose first frame comes at `start`: that, if it is close to 0.
+
+    Many encoders put the first frame one or two behind the sound, which nobody sees: sound up to 0.09 s too early
+    is acceptable in broadcasts (ITU-R BT.1359).
+    """
+    return start if abs(start) <= CLOSE else 0.0
 
 
 def moment(position: int, recipe: VisualRecipe | SegmentRecipe) -> float:

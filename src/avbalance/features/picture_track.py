@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from av.video.reformatter import VideoReformatter
 
-from avbalance.features.frame_choice import keeps_the_rate, moment, pick_index, spread_frames
+from avbalance.features.frame_choice import beginning, keeps_the_rate, moment, pick_index, spread_frames
 from avbalance.features.pixels import ON_WHITE, image_of_frame
 from avbalance.features.recipes import ClipVectorRecipe, SeenRecipe
 from avbalance.features.tracks import Track
@@ -43,8 +43,8 @@ class Pictures:
 class PictureTrack(Track):
     """Counts the frames of one video track and keeps those that the recipe asks for.
 
-    As long as the frames come at the constant rate that the file states (`steady`), they are kept by number. After the
-    first one that does not, the picture of a moment is the frame shown then, by the time stamps.
+    As long as the frames come from the beginning at the constant rate that the file states (`steady`), they are kept by
+    number. After the first one that does not, the picture of a moment is the frame shown then, by the time stamps.
 
     expected: times of all frames, for frames at even distances; such a track is decoded to its end, to count them.
     """
@@ -86,7 +86,7 @@ class PictureTrack(Track):
             time = self._next_time(frame)
             if not self.count:
                 self.start = time
-            self.steady = self.steady and keeps_the_rate(time, self.count, self.fps)
+            self.steady = self.steady and keeps_the_rate(time - beginning(self.start), self.count, self.fps)
             if not (self.spread or self.steady):
                 if self.shown is None:
                     self.shown = frame  # pictures begin late: the first one stands before
@@ -157,14 +157,15 @@ class PictureTrack(Track):
         if not self.count:
             return Pictures("corrupt", f"no picture can be decoded ({self.error or 'the track is empty'})")
         self._close()
-        if reason := self.truncated(self._end - (0.0 if self.steady else self.start)):
+        if reason := self.truncated(self._end if self.steady else self._end - self.start):
             return Pictures("truncated", reason)
         total = 0 if self.done else self.count
         least, kept = self.recipe.min_frames, len(self.images)
         if self.count < self.shortest or kept < least:
             reason = f"{self.count} frames of video, {kept} of them kept; {self.shortest} and {least} are needed"
             return Pictures("too_short", reason, total=total)
-        duration = max(self._end, self.declared_end) if self.done else self._end
+        declared = self.declared if self.steady else self.declared_end
+        duration = max(self._end, declared) if self.done else self._end
         return Pictures("ok", self._remarks(), self.images, *self.size, duration, self.times, total)
 
     def _remarks(self) -> str:

@@ -19,7 +19,7 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 class Track:
     """What sound and pictures share; `done`: nothing more of the track is needed, or it failed with `error`.
 
-    start: time (s) of what was decoded first. declared_end: the end that the file claims, 0 when it claims none.
+    start: time (s) of what was decoded first. declared: length (s) that the file claims, 0 when it claims none.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -27,7 +27,11 @@ class Track:
         self.index: int = stream.index
         self.origin = max(0.0, (container.start_time or 0) / MICROSECONDS)
         self.start = 0.0
-        self.declared_end = _declared_end(container, stream, self.origin)
+        begin = stream.start_time
+        late = 0.0 if begin is None else float(begin * stream.time_base) - self.origin
+        late = 0.0 if abs(late) < 2 / MICROSECONDS else late  # the origin is rounded to microseconds
+        self.declared = _declared_seconds(container, stream, self.origin + late)
+        self.declared_end = late + self.declared if self.declared else 0.0
         self.count = 0  # samples or frames
         self.done = False
         self.error = ""
@@ -49,28 +53,24 @@ class Track:
         """Why the track does not count as whole when `decoded` seconds of it came out; empty text when it does."""
         if self.error:
             return f"decoding failed after {decoded:.2f} s ({self.error})"
-        declared = self.declared_end - self.start
-        if not self.done and declared - decoded > SLACK * declared + SLACK:
-            return f"only {decoded:.2f} s of the declared {declared:.2f} s can be decoded"
+        # What the file claims to come before the first that could be decoded is no part that got lost at the end.
+        missing = self.declared_end - self.start - decoded
+        if not self.done and missing > SLACK * self.declared + SLACK:
+            return f"only {decoded:.2f} s of the declared {self.declared:.2f} s can be decoded"
         return ""
 
 
-def _declared_end(container: Any, stream: Any, origin: float) -> float:
-    """Time (s) at which a track ends as the file claims; 0 when it claims nothing."""
+def _declared_seconds(container: Any, stream: Any, start: float) -> float:
+    """Duration that the file claims for a track that begins at `start` (s, as time stamps tell); 0 without a claim."""
     if stream.duration is not None:
         seconds = float(stream.duration * stream.time_base)
-        if container.format.name == "wav":
-            seconds /= _present_share(Path(container.name))
-        start = float(stream.start_time * stream.time_base) if stream.start_time is not None else origin
-        late = start - origin
-        return seconds if abs(late) < 2 / MICROSECONDS else late + seconds  # the origin is rounded to microseconds
-    matroska = "matroska" in container.format.name
-    if match := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):  # Matroska's name for the time of the end
-        return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) - origin
+        return seconds / _present_share(Path(container.name)) if container.format.name == "wav" else seconds
+    before = start if "matroska" in container.format.name else 0.0  # Matroska tells the time of the end
+    if match := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):
+        return max(0.0, 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) - before)
     # The file's own duration is that of its longest track: no claim about one of several.
     alone = len(container.streams) == 1
-    seconds = float((container.duration or 0) / MICROSECONDS) if alone else 0.0
-    return max(0.0, seconds - origin) if matroska else seconds
+    return max(0.0, float((container.duration or 0) / MICROSECONDS) - before) if alone else 0.0
 
 
 def _present_share(path: Path) -> float:
