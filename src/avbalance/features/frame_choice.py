@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avbalance.errors import UserError
 from avbalance.features.recipes import SegmentRecipe, VisualRecipe
 
-HALF_A_FRAME = 0.5
+EXACT = 0.05  # s; of a slide show half a frame would be too much
 CLOSE = 0.09  # s
 
 
@@ -20,7 +20,7 @@ def keeps_the_rate(time: float, number: int, fps: float) -> bool:
 
     Containers round times to ms or less, and the rate that they state is a mean: no file is exact.
     """
-    return abs(time * fps - number) < HALF_A_FRAME
+    return abs(time - number / fps) < min(EXACT, 0.5 / fps)
 
 
 def beginning(start: float) -> float:

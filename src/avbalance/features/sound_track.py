@@ -77,12 +77,12 @@ class SoundTrack(Track):
             return Sound("corrupt", f"no sound can be decoded ({self.error or 'the track is empty'})")
         # Silence in gaps is not decoded: too much of it may be lost sound.
         if reason := self.truncated((self.count - self.filled) / self.rate):
-            return Sound("truncated", reason)
+            gaps = f", with {self.filled / self.rate:.2f} s of gaps in between" if self.filled else ""
+            return Sound("truncated", reason + gaps)
         placed = self._placed()
         if wrong := np.flatnonzero(~np.isfinite(placed)).tolist():
-            return Sound(
-                "corrupt", f"{len(wrong)} samples are no finite numbers, the first at {wrong[0] / self.rate:g} s"
-            )
+            first = wrong[0] / self.rate
+            return Sound("corrupt", f"{len(wrong)} samples are NaN or infinite, the first at {first:g} s")
         rate = self.recipe.rate or self.rate
         waveform = resample(placed, self.rate, rate)
         seconds = len(waveform) / rate
