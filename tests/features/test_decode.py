@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_files import RATE, grey_steps, tone, write_mp4, write_wav
+from clip_files import RATE, ffmpeg, ffmpeg_frames, grey_steps, tone, write_mp4, write_wav
+from PIL import Image
 
 from avbalance.features.decode import Pictures, Sound, decode_file
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
@@ -161,3 +162,36 @@ def test_of_300_frames_those_of_the_worked_example_are_kept_and_no_others(tmp_pa
     assert len(held) == len(pictures.images) == 8 and pictures.total == 300
     assert [round(time * 30) for time in pictures.times] == [0, 43, 85, 128, 171, 214, 256, 299]
     assert np.abs(np.array(held) - 20 - np.array([0, 43, 85, 128, 171, 14, 56, 99])).max() < 2
+
+
+# Other containers
+
+
+@pytest.mark.parametrize("suffix", ["mov", "m4v", "avi", "mpg", "ts", "flv", "3gp", "nut", "mkv", "gif", "mxf"])
+def test_every_container_gives_the_frames_of_its_time_line(tmp_path, suffix):
+    whole = write_mp4(tmp_path / "whole.mp4", grey_steps(32), None)
+    path = tmp_path / f"a.{suffix}"
+    rate = "24" if suffix in ("mpg", "mxf") else "8"  # they hold no slow video
+    ffmpeg("-i", whole, "-r", rate, "-vf", "scale=64:64", *(["-s", "176x144"] if suffix == "3gp" else []), path)
+    pictures = seen(path, get_visual_recipe("fps2-first-64"))
+    assert (pictures.status, numbers(pictures)[:8]) == ("ok", [0, 4, 8, 12, 16, 20, 24, 28]), pictures.reason
+    shown = ffmpeg_frames(path, pictures.width, pictures.height, "-vf", "fps=2:round=up:start_time=0")
+    assert len(shown) >= 8
+    for ours, theirs in zip(pictures.images, shown, strict=False):
+        assert abs(np.asarray(ours).mean() - theirs.mean()) < 2.5
+
+
+def test_a_file_that_is_no_media_says_which_suffixes_are_read(tmp_path):
+    (tmp_path / "a.docx").write_bytes(b"PK" + bytes(500))
+    reason = seen(tmp_path / "a.docx").reason
+    assert ".docx is none of those that are read (videos: .mp4 .mkv" in reason and ".tif" in reason
+    (tmp_path / "a.mp4").write_bytes(b"PK" + bytes(500))
+    assert "suffix" not in seen(tmp_path / "a.mp4").reason
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(1.0))
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    song = tmp_path / "a.mp3"
+    ffmpeg("-i", tmp_path / "a.wav", "-i", tmp_path / "a.png", "-map", "0", "-map", "1", "-c:v", "copy", song)
+    assert statuses(song) == ("ok", "no_video")

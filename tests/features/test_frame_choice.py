@@ -48,6 +48,6 @@ def test_at_a_constant_rate_frames_are_spread_by_number_and_else_by_time():
 
 
 def test_a_slide_show_does_not_keep_a_rate_because_its_mean_fits():
-    # The picture of 0.5 s is that of 0 s, not the one that comes at 1.03 s, half a mean frame from 0.73 s.
+    # The picture of 0.5 s is that of 0 s, not the one of 1.03 s, which comes less than half a mean frame after 0.73 s.
     assert not keeps_the_rate(1.033, 1, 1.364)
     assert keeps_the_rate(0.033, 1, 30) and keeps_the_rate(10.01, 300, 30_000 / 1001)

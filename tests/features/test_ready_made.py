@@ -10,14 +10,14 @@ import re
 import h5py
 import numpy as np
 import pytest
-from clip_files import tone, write_clip_manifest, write_wav
+from clip_files import grey_steps, tone, write_clip_manifest, write_mp4, write_wav
 from embedding_files import embeddings, record, sequence_example, write_records
 from PIL import Image
 
 from avbalance.errors import LostClip
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.extract import extract
-from avbalance.features.ready_made import load_array, read_pictures, read_spectrogram
+from avbalance.features.ready_made import holds_pictures, load_array, read_pictures, read_spectrogram
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import open_store
 
@@ -46,6 +46,42 @@ def test_folders_are_read_in_name_order_and_cut(tmp_path):
     pictures = read_pictures(tmp_path, FOUR)
     assert levels(pictures) == [0, 30, 60, 90]
     assert (pictures.status, pictures.width, pictures.height) == ("ok", 20, 10)
+
+
+def test_frames_count_by_the_numbers_in_their_names(tmp_path):
+    for number in (0, 1, 2, 9, 10, 11):
+        picture(10 * number).save(tmp_path / f"{number}.png")
+        (tmp_path / f"._{number}.png").write_bytes(b"\0\x05\x16\x07" + bytes(100))
+    assert levels(read_pictures(tmp_path, get_visual_recipe("fps1-first-8"))) == [0, 10, 20, 90, 100, 110]
+
+
+def test_a_folder_without_readable_pictures_says_which_are(tmp_path):
+    (tmp_path / "0.heic").write_bytes(bytes(9))
+    pictures = read_pictures(tmp_path, FOUR)
+    assert pictures.status == "corrupt" and "there are .heic (pictures: .png .jpg" in pictures.reason
+
+
+@pytest.mark.parametrize("suffix", ["tif", "TIFF", "gif", "jp2", "tga", "ppm", "qoi", "dat", ""])
+def test_a_picture_is_one_whatever_its_suffix(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}".rstrip(".")
+    formats = {"": "png", "dat": "jpeg", "jp2": "jpeg2000", "tif": "tiff"}
+    with path.open("wb") as file:
+        picture(200).save(file, formats.get(suffix, suffix))
+    assert holds_pictures(path) and levels(read_pictures(path, FOUR)) == [200]
+
+
+def test_a_gif_of_several_pictures_is_a_video(tmp_path):
+    first, *others = (picture(level) for level in (0, 80, 160, 240))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=500)
+    feature = extract_clip(ClipJob(None, tmp_path / "a.gif"), None, get_visual_recipe("fps2-first-8-2s"))[1]
+    assert (feature.status, feature.n_frames) == ("ok", 4)
+    assert np.abs(feature.array.mean(axis=(1, 2, 3)) - [0, 80, 160, 240]).max() < 3
+
+
+def test_a_video_without_suffix_is_a_video(tmp_path):
+    path = write_mp4(tmp_path / "a.mp4", grey_steps(8), None).rename(tmp_path / "clip")
+    assert not holds_pictures(path)
+    assert extract_clip(ClipJob(None, path), None, FOUR)[1].status == "ok"
 
 
 def test_few_extracted_frames_are_too_short_where_the_recipe_says_so(tmp_path):

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from avbalance.errors import UserError
 from avbalance.features.recipes import SegmentRecipe, VisualRecipe
 
-EXACT = 0.05  # s; of a slide show half a frame would be too much
+EXACT = 0.05  # s
 CLOSE = 0.09  # s
 
 
 def keeps_the_rate(time: float, number: int, fps: float) -> bool:
-    """True when frame `number` (from 0) comes at the time (s) that a constant rate gives it, to half a frame.
+    """True when frame `number` (from 0) comes, to 0.05 s, at the time (s) that a constant rate gives it.
 
-    Containers round times to ms or less, and the rate that they state is a mean: no file is exact.
+    No file is exact: containers round times to ms or less, state a mean rate, and FFmpeg guesses some stamps of MPEG
+    programme streams one frame too late.
     """
-    return abs(time - number / fps) < min(EXACT, 0.5 / fps)
+    return abs(time - number / fps) < EXACT
 
 
 def beginning(start: float) -> float:

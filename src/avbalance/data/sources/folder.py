@@ -87,7 +87,7 @@ class ClipRow(Declared):
     image: str | None = None
     """one picture"""
     frames: str | None = None
-    """a folder of pictures in the order of their names"""
+    """a folder of pictures in the order of their names, 2.png before 10.png"""
 
     @model_validator(mode="after")
     def _sound_and_pictures(self) -> Self:
