@@ -13,8 +13,8 @@ from real_data import real
 
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.decode import decode_file
+from avbalance.features.image_files import holds_pictures, read_pictures
 from avbalance.features.pixels import ON_WHITE
-from avbalance.features.ready_made import holds_pictures, read_pictures
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 
 FIRST, STILL = get_visual_recipe("fps2-first-64"), get_visual_recipe("still-64")

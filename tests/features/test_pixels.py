@@ -10,8 +10,8 @@ from clip_files import ffmpeg, ffmpeg_frames, write_mp4
 from PIL import Image
 
 from avbalance.features.decode import decode_file
+from avbalance.features.image_files import read_pictures
 from avbalance.features.pixels import ON_WHITE, on_white, shrink
-from avbalance.features.ready_made import read_pictures
 from avbalance.features.recipes import get_visual_recipe
 
 STILL = get_visual_recipe("still-32")

@@ -23,16 +23,10 @@ from avbalance.errors import LostClip
 from avbalance.features import networks, small_encoders
 from avbalance.features.audio import spectrogram
 from avbalance.features.decode import Pictures, Sound, decode_file
+from avbalance.features.image_files import holds_pictures, read_pictures
 from avbalance.features.picture_track import Keep
 from avbalance.features.pixels import shrink
-from avbalance.features.ready_made import (
-    holds_pictures,
-    is_pickled,
-    is_released,
-    read_pictures,
-    read_released,
-    read_spectrogram,
-)
+from avbalance.features.ready_made import is_pickled, is_released, read_released, read_spectrogram
 from avbalance.features.recipes import (
     GREYS,
     USABLE,

@@ -26,8 +26,7 @@ class Pictures:
     """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s).
 
     times: seconds at which the images are shown, from the file's time zero; empty where the images came without a
-    clock. total: frames of the track, where all were decoded. Who decodes with `keep` gets what that made of the images
-    in their place.
+    clock. Who decodes with `keep` gets what that made of the images in their place.
     """
 
     status: str
@@ -37,7 +36,6 @@ class Pictures:
     height: int = 0
     duration: float = 0.0
     times: list[float] = field(default_factory=list)
-    total: int = 0
 
 
 class PictureTrack(Track):
@@ -129,7 +127,7 @@ class PictureTrack(Track):
     def _keep_shown(self, time: float) -> None:
         if self.shown_image is None:
             image, transparent = image_of_frame(self.shown, self.scaler)
-            self.size = image.size
+            self.size = image.size if self.size == (0, 0) else self.size
             self.transparent = self.transparent or transparent
             self.shown_image = self.keep(image) if self.keep else image
         self.images.append(self.shown_image)
@@ -159,17 +157,17 @@ class PictureTrack(Track):
         self._close()
         if reason := self.truncated(self._end if self.steady else self._end - self.start):
             return Pictures("truncated", reason)
-        total = 0 if self.done else self.count
         least, kept = self.recipe.min_frames, len(self.images)
         if self.count < self.shortest or kept < least:
             reason = f"{self.count} frames of video, {kept} of them kept; {self.shortest} and {least} are needed"
-            return Pictures("too_short", reason, total=total)
+            return Pictures("too_short", reason)
         declared = self.declared if self.steady else self.declared_end
         duration = max(self._end, declared) if self.done else self._end
-        return Pictures("ok", self._remarks(), self.images, *self.size, duration, self.times, total)
+        return Pictures("ok", self._remarks(), self.images, *self.size, duration, self.times)
 
     def _remarks(self) -> str:
         remarks = [ON_WHITE] if self.transparent else []
-        if not (self.spread or self.steady) and moment(0, self.recipe) < self.start:  # type: ignore[arg-type]
+        late = self.start > beginning(self.start)
+        if late and not isinstance(self.recipe, ClipVectorRecipe) and moment(0, self.recipe) < self.start:
             remarks.append(f"the pictures begin {self.start:.2f} s after the sound; the first one stands before")
         return "; ".join(remarks)
