@@ -159,7 +159,7 @@ def test_of_300_frames_those_of_the_worked_example_are_kept_and_no_others(tmp_pa
     held = []
     recipe = get_visual_recipe("uniform8-small64")
     _, pictures = decode_file(clip, None, recipe, lambda image: held.append(np.asarray(image).mean()))
-    assert len(held) == len(pictures.images) == 8
+    assert len(held) == len(pictures.images) == 8 and pictures.total == 300
     assert [round(time * 30) for time in pictures.times] == [0, 43, 85, 128, 171, 214, 256, 299]
     assert np.abs(np.array(held) - 20 - np.array([0, 43, 85, 128, 171, 14, 56, 99])).max() < 2
 

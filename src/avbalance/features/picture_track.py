@@ -26,7 +26,8 @@ class Pictures:
     """Decoded frames: status and reason, RGB images in time order, original size (pixels), duration (s).
 
     times: seconds at which the images are shown, from the file's time zero; empty where the images came without a
-    clock. Who decodes with `keep` gets what that made of the images in their place.
+    clock. total: frames of the track, where all were decoded. Who decodes with `keep` gets what that made of the images
+    in their place.
     """
 
     status: str
@@ -36,6 +37,7 @@ class Pictures:
     height: int = 0
     duration: float = 0.0
     times: list[float] = field(default_factory=list)
+    total: int = 0
 
 
 class PictureTrack(Track):
@@ -157,13 +159,14 @@ class PictureTrack(Track):
         self._close()
         if reason := self.truncated(self._end if self.steady else self._end - self.start):
             return Pictures("truncated", reason)
+        total = 0 if self.done else self.count
         least, kept = self.recipe.min_frames, len(self.images)
         if self.count < self.shortest or kept < least:
             reason = f"{self.count} frames of video, {kept} of them kept; {self.shortest} and {least} are needed"
-            return Pictures("too_short", reason)
+            return Pictures("too_short", reason, total=total)
         declared = self.declared if self.steady else self.declared_end
         duration = max(self._end, declared) if self.done else self._end
-        return Pictures("ok", self._remarks(), self.images, *self.size, duration, self.times)
+        return Pictures("ok", self._remarks(), self.images, *self.size, duration, self.times, total)
 
     def _remarks(self) -> str:
         remarks = [ON_WHITE] if self.transparent else []
