@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import wave
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 
 from avbalance.data.manifest import make_manifest, write_manifest
@@ -32,18 +35,25 @@ def write_mp4(
     index_first: bool = False,
     start: float = 0.0,
     delay: float = 0.0,
+    times: Sequence[float] | None = None,
+    codec: str = "libx264",
 ) -> Path:
     """H.264 and AAC; `index_first` puts the table of contents in front: a cut file can still be opened.
 
     The container follows the suffix of `path`; the pictures start at `start` seconds, the sound `delay` later.
+    times: seconds of the frames, to the millisecond, where they do not come at `fps`.
     """
     options = {"movflags": "faststart"} if index_first else {}
     with av.open(str(path), "w", options=options) as container:
         video = audio = None
         if frames is not None:
-            video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "threads": "1"})
+            video = container.add_stream(
+                codec, rate=fps, options={"preset": "ultrafast", "threads": "1"} if codec == "libx264" else {}
+            )
             video.height, video.width = frames.shape[1:3]
             video.pix_fmt = "yuv420p"
+            if times is not None:
+                video.codec_context.time_base = Fraction(1, 1000)
         if waveform is not None:
             audio = container.add_stream("aac", rate=rate)
             audio.layout = "mono"
@@ -51,6 +61,8 @@ def write_mp4(
             for number, pixels in enumerate(frames):
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
                 picture.pts, picture.time_base = number + round(start * fps), Fraction(1, fps)
+                if times is not None:
+                    picture.pts, picture.time_base = round(1000 * times[number]), Fraction(1, 1000)
                 container.mux(video.encode(picture))
             container.mux(video.encode(None))
         if waveform is not None and audio is not None:
@@ -59,6 +71,18 @@ def write_mp4(
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
     return path
+
+
+def ffmpeg(*arguments: str | Path) -> bytes:
+    """What FFmpeg's own program writes to its standard output."""
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
+    return subprocess.run([*program, *map(str, arguments)], capture_output=True, check=True).stdout
+
+
+def ffmpeg_frames(path: Path, width: int, height: int, *options: str) -> np.ndarray:
+    """RGB frames (n, height, width, 3) of a file as FFmpeg's own program shows them."""
+    shown = ffmpeg("-i", path, *options, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    return np.frombuffer(shown, np.uint8).reshape(-1, height, width, 3)
 
 
 def touch(root: Path, *names: str) -> None:

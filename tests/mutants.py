@@ -243,7 +243,7 @@ MUTANTS = (
     _relevance(3, "data/audioset.py", "elif outdoor:", "else:"),
     _relevance(4, "features/recipes.py", "_DECIBEL_HOP = 1024, 512", "_DECIBEL_HOP = 1024, 500"),
     _relevance(4, "features/audio.py", "10 * np.log10(np.maximum(mel", "20 * np.log10(np.maximum(mel"),
-    _relevance(5, "features/decode.py", "linspace(0, available - 1,", "linspace(0, available - 2,"),
+    _relevance(5, "features/frame_choice.py", "linspace(0, available - 1,", "linspace(0, available - 2,"),
     _relevance(5, "paper.yaml", "value: uniform8-k400r50", "value: uniform8-imagenetr50"),
     _relevance(6, "methods/distillation.py", '    "features": "other features",\n', ""),
     _relevance(7, "models/relevance.py", "self.what).flatten(1)).relu()", "self.what).flatten(1))"),

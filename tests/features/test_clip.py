@@ -77,7 +77,7 @@ def test_three_grey_frames_are_the_channels_of_one_picture():
 
 
 @pytest.mark.parametrize(
-    ("mode", "value"), [("L", 200), ("RGB", (200,) * 3), ("I;16", 200 * 256), ("RGBA", (200,) * 4)]
+    ("mode", "value"), [("L", 200), ("RGB", (200,) * 3), ("I;16", 200 * 256), ("RGBA", (200, 200, 200, 255))]
 )
 def test_a_lone_image_of_any_kind_is_one_frame(tmp_path, mode, value):
     Image.new(mode, (20, 10), value).save(tmp_path / "a.png")
@@ -202,7 +202,7 @@ def test_a_wrong_count_of_packets_only_costs_a_second_pass(tmp_path, monkeypatch
     clip = write_mp4(tmp_path / "a.mp4", grey_steps(20), tone(2.5))
     right = seen(clip, VECTOR)
     for wrong in (0, 3, 19, 23):
-        monkeypatch.setattr(decode, "_packets", lambda path, wrong=wrong: wrong)
+        monkeypatch.setattr(decode, "_packet_times", lambda path, wrong=wrong: [number / 8 for number in range(wrong)])
         heard, again = both(clip, get_audio_recipe("decibel64-2s"), VECTOR)
         assert (heard.status, again.status, again.n_frames) == ("ok", "ok", 8)
         assert np.array_equal(again.array, right.array)

@@ -1,8 +1,7 @@
-"""Pictures, pickled spectrograms and released features; every bad file is named with what it holds."""
+"""Pickled spectrograms and released features; every bad file is named with what it holds."""
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import re
@@ -12,12 +11,11 @@ import numpy as np
 import pytest
 from clip_files import tone, write_clip_manifest, write_wav
 from embedding_files import embeddings, record, sequence_example, write_records
-from PIL import Image
 
 from avbalance.errors import LostClip
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.extract import extract
-from avbalance.features.ready_made import load_array, read_pictures, read_spectrogram
+from avbalance.features.ready_made import load_array, read_spectrogram
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import open_store
 
@@ -26,68 +24,6 @@ PAPER = get_audio_recipe("paper48k")
 AUDIO, VISUAL = get_audio_recipe("seconds10-vggish"), get_visual_recipe("seconds10-res152-r2plus1d")
 GRID = get_visual_recipe("seconds10-vgg19")
 EMBEDDED = get_audio_recipe("seconds10-vggish-pca")
-
-
-# Pictures
-
-
-def picture(level, size=(20, 10)):
-    return Image.new("RGB", size, (level, level, level))
-
-
-def levels(pictures):
-    return [int(np.asarray(image).mean()) for image in pictures.images]
-
-
-def test_folders_are_read_in_name_order_and_cut(tmp_path):
-    for name, level in (("00060.png", 60), ("00000.png", 0), ("00030.png", 30), ("00090.png", 90), ("00120.png", 120)):
-        picture(level).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
-    pictures = read_pictures(tmp_path, FOUR)
-    assert levels(pictures) == [0, 30, 60, 90]
-    assert (pictures.status, pictures.width, pictures.height) == ("ok", 20, 10)
-
-
-def test_few_extracted_frames_are_too_short_where_the_recipe_says_so(tmp_path):
-    for number in range(3):
-        picture(100).save(tmp_path / f"{number}.jpg")
-    assert read_pictures(tmp_path, ONE_A_SECOND).status == "too_short"
-    assert read_pictures(tmp_path, FOUR).status == "ok"
-
-
-def write_hdf5(path, blobs):
-    with h5py.File(path, "w") as file:
-        stored = file.create_dataset("video", (len(blobs),), dtype=h5py.vlen_dtype(np.uint8))
-        for position, blob in enumerate(blobs):
-            stored[position] = np.frombuffer(blob, np.uint8)
-    return path
-
-
-def jpeg(level):
-    buffer = io.BytesIO()
-    picture(level).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def test_hdf5_of_jpeg_bytes(tmp_path):
-    path = write_hdf5(tmp_path / "a.h5", [jpeg(level) for level in (40, 80, 120, 160, 200)])
-    pictures = read_pictures(path, ONE_A_SECOND)
-    assert levels(pictures) == [40, 80, 120, 160, 200]
-    assert pictures.duration == 5.0
-
-
-def test_bad_still_sources_have_a_status_and_a_reason(tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
-    (tmp_path / "empty.jpg").touch()
-    (tmp_path / "bad.h5").write_bytes(b"nonsense")
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["audio"] = [1, 2]
-    write_hdf5(tmp_path / "cut.h5", [jpeg(9)[:200], jpeg(9), jpeg(9), jpeg(9)])
-    for name in ("bad.png", "empty.jpg", "bad.h5", "other.h5", "cut.h5"):
-        pictures = read_pictures(tmp_path / name, FOUR)
-        assert pictures.status == "corrupt", name
-        assert pictures.reason
-    assert read_pictures(tmp_path / "absent.png", FOUR).status == "missing"
 
 
 # Pickled spectrograms

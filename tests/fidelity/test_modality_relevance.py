@@ -28,7 +28,7 @@ from avbalance.errors import UserError
 from avbalance.evaluation.measure import measure, read_measurements
 from avbalance.features.audio import spectrogram
 from avbalance.features.clip import black_vector
-from avbalance.features.decode import uniform_frames
+from avbalance.features.frame_choice import uniform_frames
 from avbalance.features.recipes import AudioRecipe, ClipVectorRecipe, get_audio_recipe, get_visual_recipe
 from avbalance.methods.base import load as load_method
 from avbalance.models.base import Batch, build

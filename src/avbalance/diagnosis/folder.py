@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbalance.data.media_files import IMAGE_SUFFIXES
+from avbalance.data.media_files import IMAGE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, merged_labels, read_table, split_of
 from avbalance.errors import UserError
 
-VIDEO = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".flv", ".m4v", ".ogv", ".ts", ".3gp")
-SOUND = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")
-KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE_SUFFIXES}
+KINDS = {"video": VIDEO_SUFFIXES, "audio": SOUND_SUFFIXES, "image": IMAGE_SUFFIXES}
 MEDIA = ("video", "audio", "image", "frames")
 
 

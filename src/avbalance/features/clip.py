@@ -22,15 +22,11 @@ from numpy.typing import NDArray
 from avbalance.errors import LostClip
 from avbalance.features import networks, small_encoders
 from avbalance.features.audio import spectrogram
-from avbalance.features.decode import Keep, Pictures, Sound, decode_file, shrink
-from avbalance.features.ready_made import (
-    holds_pictures,
-    is_pickled,
-    is_released,
-    read_pictures,
-    read_released,
-    read_spectrogram,
-)
+from avbalance.features.decode import Pictures, Sound, decode_file
+from avbalance.features.image_files import holds_pictures, read_pictures
+from avbalance.features.picture_track import Keep
+from avbalance.features.pixels import shrink
+from avbalance.features.ready_made import is_pickled, is_released, read_released, read_spectrogram
 from avbalance.features.recipes import (
     GREYS,
     USABLE,
@@ -133,11 +129,12 @@ def _see(path: Path, recipe: SeenRecipe, pictures: Pictures | None) -> Feature:
         black = is_black(np.stack(pictures.images))
         reason = "" if kept == recipe.frames else f"{kept} of {recipe.frames} frames; the last one is repeated"
     else:
-        array, status, reason = frame_block(pictures.images, recipe), "ok", pictures.reason
+        array, status, reason = frame_block(pictures.images, recipe), "ok", ""
         black = is_black(array)
         kept = len(array) if recipe.grey else min(len(pictures.images), recipe.max_frames)
     if black:
         status, reason = _BLACK
+    reason = "; ".join(part for part in (reason, pictures.reason) if part)
     return Feature(array, status, reason, kept, pictures.width, pictures.height, pictures.duration)
 
 
@@ -259,8 +256,8 @@ def _covered(duration: float, recipe: SegmentRecipe) -> int:
 
 
 def _repeated(array: Halves, with_media: NDArray[np.bool_], recipe: SegmentRecipe) -> Halves:
-    """The array with each segment without media replaced by the last one before it that has some."""
-    source = np.maximum.accumulate(np.where(with_media, np.arange(recipe.segments), 0))
+    """The array with each segment without media replaced by the last one before it that has some, or by the first."""
+    source = np.maximum.accumulate(np.where(with_media, np.arange(recipe.segments), with_media.argmax()))
     return _checked(array, recipe)[source]
 
 

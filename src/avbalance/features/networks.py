@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from avbalance.errors import UserError
 from avbalance.features.audio import log_mel_patches, vggsound_spectrogram
-from avbalance.features.decode import Keep, shrink
+from avbalance.features.picture_track import Keep
+from avbalance.features.pixels import shrink
 from avbalance.features.recipes import SegmentRecipe
 from flowkeeper.files import sha256_file
 

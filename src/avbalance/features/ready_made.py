@@ -1,6 +1,4 @@
-"""Files of clips that are no media: pictures, pickled spectrograms, and features that others released.
-
-Pictures are one image, a folder of images, or an HDF5 file of JPEG bytes.
+"""Files of clips that are no media: pickled spectrograms, and features that others released.
 
 Layouts of released features: one .npy file per clip, vggish/<id>.npy (10, 128), res152/<id>.npy (80, 2048) with its
 sibling r2plus1d_18/<id>.npy (10, 512) (YapengTian/AVVP-ECCV20); row r of one HDF5 file for all clips, <file>.h5#<r>,
@@ -18,26 +16,18 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.data.media_files import IMAGE_SUFFIXES, images_in, unreadable
 from avbalance.data.tfrecords import embedded_clip, read_record
 from avbalance.errors import LostClip, UserError
 from avbalance.features.audio import log_of_magnitude
-from avbalance.features.decode import Pictures, distinct_frames
-from avbalance.features.recipes import AudioRecipe, ClipVectorRecipe, Recipe, SeenRecipe, SegmentRecipe
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from avbalance.features.recipes import AudioRecipe, Recipe, SegmentRecipe
 
 RELEASED_ONLY = "vggish-pca"  # no encoder of media: the PCA of the release is not at hand
-_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-_FRAMES = "video"  # of the balanced audiovisual data set, as distributed
 _ROW = re.compile(r"(?P<file>.+\.(?P<kind>h5|hdf5|tfrecord))#(?P<row>\d+)")
 _ROWS = "avadataset"
 _READABLE = ("vggish", "res152-r2plus1d", "vgg19")  # encoders whose features were released
@@ -64,75 +54,6 @@ def is_released(path: Path) -> bool:
 def is_pickled(path: Path) -> bool:
     """True for a pickled spectrogram."""
     return path.suffix.lower() in (".pkl", ".pickle")
-
-
-def holds_pictures(path: Path) -> bool:
-    """True for an image file, a folder and an HDF5 file."""
-    return path.suffix.lower() in IMAGE_SUFFIXES + _HDF5_SUFFIXES or path.is_dir()
-
-
-# Pictures
-
-
-def read_pictures(path: Path, recipe: SeenRecipe) -> Pictures:
-    """Pictures in name (or stored) order; bad media end in a status, not an error.
-
-    The frames of a folder or an HDF5 file are taken as they are, one per 1/rate seconds, or at even distances where the
-    recipe says so; a lone image is always enough.
-    """
-    if not path.exists():
-        return Pictures("missing", "there is no such file")
-    try:
-        if path.is_dir():
-            return _several(_images_in(path, recipe), recipe)
-        if reason := unreadable(path):
-            return Pictures("corrupt", reason)
-        if path.suffix.lower() in _HDF5_SUFFIXES:
-            return _several(_images_of_hdf5(path, recipe), recipe)
-        with path.open("rb") as handle:
-            image = _load_image(handle)
-        return Pictures("ok", "", [image], *image.size)
-    except (OSError, ValueError, SyntaxError, KeyError) as error:
-        return Pictures("corrupt", f"not a readable picture source ({error})")
-
-
-def _load_image(source: IO[bytes]) -> Image:
-    """Decode one image wholly, as RGB; 16-bit grey is brought to 8 bits."""
-    from PIL import Image
-
-    with Image.open(source) as image:
-        image.load()
-        if image.mode.startswith("I"):
-            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-        return image.convert("RGB")
-
-
-def _chosen(available: int, recipe: SeenRecipe) -> Sequence[int]:
-    """Numbers of the frames that are read."""
-    if isinstance(recipe, ClipVectorRecipe):
-        return distinct_frames(available, recipe.frames)
-    return range(min(available, recipe.max_frames))
-
-
-def _images_in(folder: Path, recipe: SeenRecipe) -> list[Image]:
-    names = images_in(folder)
-    return [_load_image(io.BytesIO(names[number].read_bytes())) for number in _chosen(len(names), recipe)]
-
-
-def _images_of_hdf5(path: Path, recipe: SeenRecipe) -> list[Image]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        stored = file[_FRAMES]
-        numbers = _chosen(len(stored), recipe)
-        return [_load_image(io.BytesIO(np.asarray(stored[number], np.uint8).tobytes())) for number in numbers]
-
-
-def _several(images: list[Image], recipe: SeenRecipe) -> Pictures:
-    if len(images) < recipe.min_frames:
-        return Pictures("too_short", f"{len(images)} frames; {recipe.min_frames} are needed")
-    duration = 0.0 if isinstance(recipe, ClipVectorRecipe) else len(images) / recipe.rate  # without a rate: unknown
-    return Pictures("ok", "", images, *images[0].size, duration)
 
 
 # Pickled spectrograms, read without running what a pickle asks for

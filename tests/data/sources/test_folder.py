@@ -64,6 +64,12 @@ def test_missing_files_are_counted_with_their_reason(tmp_path: Path) -> None:
     assert frame["reason"].iloc[1] == "no file b.png" and frame["audio"].iloc[1] is None
 
 
+def test_a_folder_of_frames_that_are_not_read_says_which_are(tmp_path: Path) -> None:
+    _write(tmp_path / "in", THREE + "a,a.wav,,f,,x,train,\n" + "b,,,,b.mp4,y,test,\n", "a.wav", "f/0.heic", "b.mp4")
+    reason = _build(tmp_path / "in").frame["reason"].iloc[0]
+    assert reason.startswith("f: the folder has no picture with a suffix that is read: there are .heic (pictures: .png")
+
+
 def test_more_than_half_missing_is_an_error_that_names_the_first(tmp_path: Path) -> None:
     rows = "a,,,,a.mp4,x,train,\n" + "b,,,,b.mp4,y,test,\n" + "c,,,,c.mp4,y,test,\n"
     _write(tmp_path / "in", THREE + rows, "a.mp4")

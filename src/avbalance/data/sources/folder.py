@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from avbalance.data.media_files import images_in, media_checksum
+from avbalance.data.media_files import images_in, media_checksum, no_images
 from avbalance.data.sources.base import FilePath, Row, Source, card_for, media_root_entry
 from avbalance.data.sources.common import missing_columns
 from avbalance.declared import Declared, Once, read, refusal
@@ -87,7 +87,7 @@ class ClipRow(Declared):
     image: str | None = None
     """one picture"""
     frames: str | None = None
-    """a folder of pictures in the order of their names"""
+    """a folder of pictures in the order of their names, 2.png before 10.png"""
 
     @model_validator(mode="after")
     def _sound_and_pictures(self) -> Self:
@@ -159,7 +159,8 @@ def _manifest_row(row: ClipRow, root: Path, where: str) -> Row:
     files = {path: _media_files(root / path, kind) for kind, path in row.media.items()}
     absent = [path for path, found in files.items() if not found]
     if absent:
-        return {**result, **missing_columns(f"no file {absent[0]}")}
+        why = no_images(root / absent[0])
+        return {**result, **missing_columns(f"{absent[0]}: {why}" if why else f"no file {absent[0]}")}
     checksum = media_checksum([path for found in files.values() for path in found])
     return {**result, "audio": row.sound, "visual": row.pictures, "sha256": checksum}
 
