@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance import job_commands, user_commands
-from avbalance.errors import UserError
+from avbalance.errors import Faults, UserError
 from avbalance.workflow import WORKFLOW
 from flowkeeper import commands
 from flowkeeper.digests import check_code
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 check_code(WORKFLOW, Path.cwd(), options.code)
             return options.run(options) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for sentence in Faults.of(error):
+            print(f"error: {sentence}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 1
