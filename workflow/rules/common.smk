@@ -10,15 +10,20 @@ ROOT = Path(str(workflow.current_basedir)).parents[1]
 # The code that jobs run, whatever else is installed.
 sys.path.insert(0, str(ROOT / "src"))
 
-from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
-from avbalance.errors import Faults, UserError
-from avbalance.names import rule_name
-from avbalance.plan.plan import load_plan
-from avbalance.plan.reports import SUFFIXES
-from avbalance.workflow import WORKFLOW
-from flowkeeper.digests import settings_digest
-from flowkeeper.hooks import after_running, before_planning, before_running
-from flowkeeper.interface import ResultSet
+from avbalance.checkout import lacking_package
+
+try:
+    from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
+    from avbalance.errors import Faults, UserError
+    from avbalance.names import rule_name
+    from avbalance.plan.plan import load_plan
+    from avbalance.plan.reports import SUFFIXES
+    from avbalance.workflow import WORKFLOW
+    from flowkeeper.digests import settings_digest
+    from flowkeeper.hooks import after_running, before_planning, before_running
+    from flowkeeper.interface import ResultSet
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {lacking_package(error)}")
 
 
 def say(sentence):
