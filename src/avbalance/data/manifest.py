@@ -221,6 +221,12 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
+def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The card of a manifest without its rows, unchecked; empty for a file that has none."""
+    card: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA_KEY, b"{}"))
+    return card
+
+
 def _arrow_type(column: str) -> pa.DataType:
     return pa.float64() if column.startswith(_NUMBERS) else pa.string()
 
