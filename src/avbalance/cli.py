@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,27 +15,33 @@ from pathlib import Path
 from typing import Any
 
 from avbalance import job_commands, user_commands
-from avbalance.errors import UserError
+from avbalance.checkout import lacking_package, use_code_of_this_checkout
+from avbalance.errors import Faults, UserError
 from avbalance.workflow import WORKFLOW
 from flowkeeper import commands
 from flowkeeper.digests import check_code
 from flowkeeper.files import DISK_ERRORS
 
+OWN_PACKAGES = ("avbalance", "flowkeeper")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a sentence on standard error."""
-    if arguments is None:
-        _use_code_of_this_checkout()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
     try:
+        if arguments is None:
+            use_code_of_this_checkout()
+        options = _parser().parse_args(arguments)
         with _ended_by_sigterm():
             if getattr(options, "code", None):
                 check_code(WORKFLOW, Path.cwd(), options.code)
             return options.run(options) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _told(error)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in OWN_PACKAGES:
+            raise
+        return _told(lacking_package(error))
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -46,13 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _use_code_of_this_checkout() -> None:
-    """Where the command is typed in another checkout than the installed one, start again with the code there."""
-    source = Path.cwd() / "src"
-    elsewhere = (source / "avbalance").is_dir() and not Path(__file__).parent.samefile(source / "avbalance")
-    if elsewhere and "AVBALANCE_SOURCE" not in os.environ:
-        variables = {**os.environ, "PYTHONPATH": str(source), "AVBALANCE_SOURCE": str(source)}
-        os.execve(sys.executable, [sys.executable, "-m", "avbalance", *sys.argv[1:]], variables)
+def _told(error: UserError) -> int:
+    for sentence in Faults.of(error):
+        print(f"error: {sentence}", file=sys.stderr)
+    return 2
 
 
 @contextmanager

@@ -14,6 +14,7 @@ docs/reference/declarations.md, and the JSON schemas that editors read.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
@@ -30,7 +31,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from avbalance.errors import UserError
+from avbalance.errors import Faults
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 OWN = "declared"  # type of the errors whose sentence is ours
@@ -71,15 +72,20 @@ def refusal(sentence: str) -> PydanticCustomError:
 def read(model: type[_Any], given: Any, where: str, known: Known | None = None) -> _Any:
     """The declaration that `given`, plain YAML, says; known: the names that may occur, by kind.
 
-    Raises UserError with `where` (the file), the place in it and what is wrong there.
+    Raises Faults: `where` (the file), the place in it and what is wrong there, for each place.
     """
     try:
         return model.model_validate(given, context=dict(known or {}))
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        # where a value may have several forms, that of a word is told of words alone
-        told = next((e for e in errors if e["type"] != "literal_error" or isinstance(e["input"], str)), errors[0])
-        raise UserError(_sentence(where, told, given)) from None
+        places: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+        for each in error.errors(include_url=False):
+            places.setdefault(tuple(_written(each["loc"], given)), []).append(each)
+        raise Faults([_sentence(where, _told(errors), given) for errors in places.values()]) from None
+
+
+def _told(errors: list[ErrorDetails]) -> ErrorDetails:
+    """The error that is told of those at one place: where a value may have several forms, a word's of words alone."""
+    return next((e for e in errors if e["type"] != "literal_error" or isinstance(e["input"], str)), errors[0])
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -118,8 +124,20 @@ def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
         told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
         told = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", told)
         told = told.replace("a valid boolean", "true or false")
-        told = f"is {value!r}; {told}"
+        told = f"is {value!r}; {told}{_as_number(value) if 'number' in told or 'integer' in told else ''}"
     return f"{where}{', ' if place else ''}{place}: {told}."
+
+
+def _as_number(value: Any) -> str:
+    """The end of a sentence on a text where a number is wanted: the number, if it says one (1e-3 is text in YAML)."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        return ""
+    written = f"{number:g}".replace("e", ".0e") if number % 1 else f"{number:.0f}"
+    return f" (write {written} without quotes)"
 
 
 def _written(loc: tuple[int | str, ...], given: Any) -> list[int | str]:

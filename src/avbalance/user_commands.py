@@ -54,6 +54,10 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
     step.add_argument("--cores", type=int, help="by default all")
 
+    step = add(steps, "new-dataset", _new_dataset, "lay down the two files that a data set of your own needs")
+    step.add_argument("name", help="of the data set, and of its results")
+    step.add_argument("--folder", help="with the clips and manifest.csv, by default downloads/<name>")
+
     text = "try the instruments of diagnose on generated clips of which all is known, and write a table"
     step = add(steps, "validate-instruments", _validate_instruments, text)
     step.add_argument("--out", type=Path, default=Path("docs/reference/instruments.md"), help="the table, Markdown")
@@ -155,9 +159,19 @@ def _balance(options: argparse.Namespace) -> None:
         _say(sentence)
 
 
+def _new_dataset(options: argparse.Namespace) -> None:
+    from avbalance.checkout import new_dataset
+
+    dataset, user = new_dataset(Path.cwd(), options.name, options.folder)
+    _say(f"wrote {dataset} and {user}; change the lines that are marked, then:")
+    _say(f"  snakemake -n --quiet rules --configfile {user}")
+
+
 def _diagnose(options: argparse.Namespace) -> int:
+    from avbalance.checkout import require_checkout
     from avbalance.diagnosis.command import Request, diagnose
 
+    require_checkout(Path.cwd())
     asked = (options.name, options.table, options.minutes, options.plan_only, options.cores)
     return diagnose(Request(options.folder, *asked), _say)
 

@@ -23,8 +23,8 @@ def _load_plan(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) -> 
 
 
 def _default_name(root: Path) -> str | None:
+    from avbalance.checkout import BASE
     from avbalance.plan.config import load_config, load_yaml
-    from avbalance.plan.plan import BASE
 
     return str(load_config(root, load_yaml(root / BASE))["name"]) if (root / BASE).is_file() else None
 

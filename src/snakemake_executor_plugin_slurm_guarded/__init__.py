@@ -15,6 +15,7 @@ of functions: the one that is installed may belong to another checkout.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ from typing import Any
 import snakemake_executor_plugin_slurm as slurm  # type: ignore[import-untyped]
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo  # type: ignore[import-untyped]
+
+from snakemake_executor_plugin_slurm_guarded.startup import check
+
+check(sys.argv)
 
 common_settings = slurm.common_settings
 

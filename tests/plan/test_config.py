@@ -220,3 +220,10 @@ def test_a_file_of_a_data_set_stands_on_another_one(tmp_path: Path) -> None:
         (tmp_path / "config" / "datasets" / f"{name}.yaml").write_text(f"base: {base}\n")
     with pytest.raises(UserError, match=r"config/datasets/one\.yaml: its `base` never ends"):
         load_dataset(tmp_path, {}, "one")
+
+
+def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("kind: folder\ndescribe: \u00e9t\u00e9\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.yaml, line 2: not saved as UTF-8 \(.*\); save the file as UTF-8"):
+        load_yaml(path)

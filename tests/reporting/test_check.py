@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from avbalance.errors import UserError
+from avbalance.errors import Faults, UserError
 from avbalance.plan.plan import Plan, load_plan
 from avbalance.reporting.check import check_reports, check_settings
 
@@ -73,6 +73,15 @@ def test_a_wrong_setting_of_a_run_is_told_before_it_is_trained(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=sentence):
         check_settings(told(plan, part, change))
+
+
+def test_wrong_settings_of_many_runs_are_told_once_and_all_of_them(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Faults) as caught:
+        check_settings(told(plan, "data", {"audio_recipe": "logmel", "visual_recipe": "fsp1"}))
+    assert [sum(name in sentence for sentence in caught.value.sentences) for name in ("'logmel'", "'fsp1'")] == [1, 1]
 
 
 def test_right_settings_are_read_once(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.facts import clip_line, lost_clips, notes, preference_line, write_lost_clips
+from avbalance.reporting.facts import clip_line, lost_clips, notes, odd_line, preference_line, write_lost_clips
 from flowkeeper.files import write_json
 
 
@@ -30,6 +31,17 @@ def test_a_clip_lost_in_both_modalities_counts_once_as_a_clip(tmp_path: Path) ->
     assert clip_line(info) == (
         "Clips of D: 1 of 4 used (test 1), 3 lost (audio short 1, manifest missing 1, visual corrupt 2)."
     )
+
+
+def test_what_was_odd_about_an_own_folder_is_told_again(tmp_path: Path) -> None:
+    card = {"dataset": "d", "kind": "folder", "stands_for": None, "describe": "d", "classes": ["x", "y"],
+            "media_root": ".", "options": {}}  # fmt: skip
+    rows = [{"id": label, "audio": "a", "visual": "a", "label": label, "split": "train"} for label in "xy"]
+    info = DatasetInfo("role", "D", "d", "", manifest=str(tmp_path / "manifest.parquet"))
+    write_manifest(make_manifest(rows, card, "d"), tmp_path / "manifest.parquet")
+    assert odd_line(info) is None
+    write_manifest(make_manifest(rows, {**card, "odd": ["one", "two"]}, "d"), tmp_path / "manifest.parquet")
+    assert odd_line(info) == "Found in the folder of D: one; two."
 
 
 def test_shares_and_epochs(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ STEPS = {
     "avdigits": [
         ((), f"{OWN}: no such folder; ", "set the option root"),
         ((f"{OWN}/",), f"{OWN}/manifest.csv: no such file; ", "list your clips in it"),
-        ((f"{OWN}/manifest.csv",), "", ""),
+        ((f"{OWN}/manifest.csv",), f"{OWN}/manifest.csv: is empty; ", "list your clips in it"),
     ],
 }  # fmt: skip
 
@@ -96,8 +96,25 @@ def test_a_user_folder_under_a_name_of_its_own(workplace: Path) -> None:
         f"my-clips: {workplace / 'mine'}: no such folder; "
         "put your media there or set the option root to where they are."
     ]
-    make("mine/list.csv")
+    make("mine/a.mp4")
+    rows = ("id,label,split,video,speaker", "a,x,train,a.mp4,ann", "b,y,dev,a.mp4,bob", "b,,test,a.mp4,bob")
+    Path("mine/list.csv").write_text("\n".join(rows))
+    assert [sentence.partition("list.csv, ")[2] for sentence in said("my-clips", datasets=own)] == [
+        "row 3: column 'split' is 'dev'; use 'train', 'val' or 'test'.",
+        "row 4: column 'label' is empty; fill it in.",
+    ]
+    Path("mine/list.csv").write_text("\n".join(rows).replace("dev", "test").replace("b,,", "c,y,"))
     assert said("my-clips", datasets=own) == []
+
+
+def test_a_path_with_braces_is_refused_and_no_wildcard_of_snakemake(workplace: Path) -> None:
+    own = {"my-clips": {"base": "avdigits", "options": {"root": str(workplace / "{mine}")}}}
+    make("{mine}/manifest.csv")
+    (sentence,) = said("my-clips", datasets=own)
+    assert sentence.startswith(f"my-clips: {workplace}/{{mine}}/manifest.csv: Snakemake takes braces for wildcards; ")
+    roles = {"kinetics-sounds": "my-clips", "vggsound": None, "balanced": None}
+    plan = load_plan(REPOSITORY, {"tier": "paper", "papers": {SLUG: {"datasets": roles}}, "datasets": own})
+    assert plan.source_inputs("my-clips") == []
 
 
 def test_clips_may_be_absent_where_that_is_allowed() -> None:

@@ -1,5 +1,6 @@
 """Purpose: the plan of this configuration and the few functions that rules share. Inputs: config/, workflow/papers/. Outputs: none."""
 
+import atexit
 import shlex
 import sys
 from functools import partial
@@ -9,15 +10,20 @@ ROOT = Path(str(workflow.current_basedir)).parents[1]
 # The code that jobs run, whatever else is installed.
 sys.path.insert(0, str(ROOT / "src"))
 
-from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
-from avbalance.errors import UserError
-from avbalance.names import rule_name
-from avbalance.plan.plan import load_plan
-from avbalance.plan.reports import SUFFIXES
-from avbalance.workflow import WORKFLOW
-from flowkeeper.digests import settings_digest
-from flowkeeper.hooks import after_running, before_planning, before_running
-from flowkeeper.interface import ResultSet
+from avbalance.checkout import lacking_package
+
+try:
+    from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
+    from avbalance.errors import Faults, UserError
+    from avbalance.names import rule_name
+    from avbalance.plan.plan import load_plan
+    from avbalance.plan.reports import SUFFIXES
+    from avbalance.workflow import WORKFLOW
+    from flowkeeper.digests import settings_digest
+    from flowkeeper.hooks import after_running, before_planning, before_running
+    from flowkeeper.interface import ResultSet
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {lacking_package(error)}")
 
 
 def say(sentence):
@@ -34,16 +40,27 @@ def load_or_exit():
             from avbalance.reporting.check import check_reports, check_settings
 
             check_reports(plan)
-            check_settings(plan)
-            before_planning(ResultSet(WORKFLOW, Path.cwd(), plan.name), say)
+            for sentence in plan.oddities():
+                say(f"note: {sentence}")
             for sentence in plan.preflight():
                 say(f"preflight: {sentence}")
+            check_settings(plan)
+            before_planning(ResultSet(WORKFLOW, Path.cwd(), plan.name), say)
             if asks_for_dry_run(sys.argv):
                 for line in told_in_dry_run(plan):
                     say(line)
+                atexit.register(say_again, plan.preflight())
         return plan
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(f"error: {sentence}" for sentence in Faults.of(error)))
+
+
+def say_again(faults):
+    """Below the jobs of a dry run, where they are seen: what stops a run before its first job."""
+    if faults:
+        say("\nA run would stop before its first job:")
+        for sentence in faults:
+            say(f"  {sentence}")
 
 
 def start():

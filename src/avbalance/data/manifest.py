@@ -48,7 +48,7 @@ class Manifest:
     ways there is a column label_<name> for each, and planted truth of it, if any, in planted_audio_<name> and
     planted_visual_<name>. `card` says what the data are: dataset, kind, stands_for, describe, classes (ordered),
     media_root, options, digest and, for further labellings, labellings: name -> its classes; for clips of one
-    modality, modalities: its name in a list.
+    modality, modalities: its name in a list; for a user's own folder, odd: sentences on what was found in it.
     """
 
     frame: pd.DataFrame
@@ -221,6 +221,12 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
+def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The card of a manifest without its rows, unchecked; empty for a file that has none."""
+    card: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA_KEY, b"{}"))
+    return card
+
+
 def _arrow_type(column: str) -> pa.DataType:
     return pa.float64() if column.startswith(_NUMBERS) else pa.string()
 
@@ -235,7 +241,7 @@ def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
-    """Digest of what the data are: rows and card, without the folder they happen to lie in.
+    """Digest of what the data are: rows and card, without the folder they happen to lie in and what is odd of them.
 
     Checksums of files that the project writes are left out: another build of the encoder writes other bytes for the
     same clip.
@@ -244,5 +250,7 @@ def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     if card["kind"].startswith(_MADE_HERE):
         content = frame.drop(columns="sha256")
         options = {name: value for name, value in options.items() if name != "root"}
-    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root")} | {"options": options}
+    identity = {key: value for key, value in card.items() if key not in ("digest", "media_root", "odd")} | {
+        "options": options
+    }
     return digest_json({"card": identity, "rows": json.loads(content.to_json(orient="values", double_precision=10))})

@@ -1,22 +1,18 @@
-"""What is odd about clips, and their parts: counted and named before anything is computed."""
+"""The parts of clips: those given, or carved here; what is odd about them is counted and named."""
 
 from __future__ import annotations
-
-import hashlib
-from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from avbalance.diagnosis.folder import MEDIA, Clips
+from avbalance.data.clip_checks import oddities
+from avbalance.diagnosis.folder import Clips
 from avbalance.errors import UserError
 
 TEST_SHARE, VAL_SHARE = 0.25, 0.15  # of all clips, and of those that are not tested
 LEAST_OF_CLASS = 8  # clips: fewer cannot be cut into parts of which each has some
-_NAMED = 3
 
 
 def with_parts(clips: Clips) -> Clips:
@@ -53,7 +49,7 @@ def with_parts(clips: Clips) -> Clips:
         raise UserError(
             f"{clips.root}: no clip is in {'test' if 'test' not in parts else 'train'}; name some in the table."
         )
-    return Clips(clips.root, frame, told, [*clips.odd, *_oddities(frame, grouped, clips.root)])
+    return Clips(clips.root, frame, told, [*clips.odd, *oddities(frame, clips.root)])
 
 
 def _carved(frame: pd.DataFrame, grouped: bool) -> pd.Series[str]:
@@ -85,53 +81,3 @@ def _held(frame: pd.DataFrame, grouped: bool, share: float) -> NDArray[np.bool_]
     _, held = next(splitter(folds, shuffle=True, random_state=0).split(frame, frame["label"], groups))
     marked[held] = True
     return marked
-
-
-def _oddities(frame: pd.DataFrame, grouped: bool, root: Path) -> list[str]:
-    told = []
-    by_part = {name: set(rows["label"]) for name, rows in frame.groupby("split")}
-    for part in ("val", "test"):
-        unseen = sorted(by_part.get(part, set()) - by_part.get("train", set()))
-        if unseen:
-            told.append(f"{_listed(unseen)}: in {part} and not in train, so that no model can know them")
-    if grouped:
-        parts = frame.groupby("group")["split"].nunique()
-        across = sorted(parts[parts > 1].index)
-        if across:
-            told.append(
-                f"{len(across)} groups have clips in several parts ({_listed(across)}): models may know the speaker"
-            )
-    twice = equal_media(frame, root)
-    if twice:
-        told.append(f"{len(twice)} files are the same in two parts, such as {' and '.join(twice[0])}: tests leak")
-    counts = frame["label"].value_counts()
-    if counts.max() > 10 * counts.min():
-        told.append(
-            f"classes differ by more than ten times: {counts.index[0]!r} has {counts.max()} clips, "
-            f"{counts.index[-1]!r} {counts.min()}"
-        )
-    return told
-
-
-def equal_media(frame: pd.DataFrame, root: Path) -> list[tuple[str, str]]:
-    """Pairs of files with the same bytes in different parts; only files of equal size are read."""
-    places: dict[str, str] = {}
-    for row in frame.to_dict("records"):
-        places |= {row[kind]: row["split"] for kind in MEDIA if row[kind] and kind != "frames"}
-    sizes: defaultdict[int, list[str]] = defaultdict(list)
-    for name in places:
-        if (root / name).is_file():
-            sizes[(root / name).stat().st_size].append(name)
-    pairs = []
-    for names in sizes.values():
-        first: dict[str, str] = {}
-        for name in names if len({places[name] for name in names}) > 1 else ():
-            with open(root / name, "rb") as handle:
-                other = first.setdefault(hashlib.file_digest(handle, "sha256").hexdigest(), name)
-            if places[other] != places[name]:
-                pairs.append((other, name))
-    return pairs
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

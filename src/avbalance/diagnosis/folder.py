@@ -7,15 +7,17 @@ and test, or without them), each clip a video or a sound and a picture of equal 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from avbalance.data.clip_checks import path_notes
+from avbalance.data.clip_tables import inside, merged_labels, read_table
 from avbalance.data.media_files import IMAGE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
-from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, merged_labels, read_table, split_of
-from avbalance.errors import UserError
+from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, split_of
+from avbalance.errors import Faults, UserError, row_faults
 
 KINDS = {"video": VIDEO_SUFFIXES, "audio": SOUND_SUFFIXES, "image": IMAGE_SUFFIXES}
 MEDIA = ("video", "audio", "image", "frames")
@@ -61,8 +63,11 @@ def _hidden(path: Path) -> bool:
 
 
 def _from_table(root: Path, path: Path) -> Clips:
-    cells, told = read_table(path)
-    names = [str(name) for name in cells.columns]
+    table = read_table(path)
+    names, wrong = table.names, list(table.wrong)
+    if not table.rows:
+        raise Faults(row_faults(path, wrong))
+    cells = pd.DataFrame.from_dict(table.rows, orient="index", columns=names, dtype=object)
     media = _media_columns(root, cells, path)
     columns = {
         ours: guess([name for name in names if name not in media.values()], ours)
@@ -75,39 +80,39 @@ def _from_table(root: Path, path: Path) -> Clips:
     stems = cells[first].map(lambda name: Path(name.replace("\\", "/")).stem)
     ids = next((column for column in (cells[own_id] if own_id else stems, stems) if column.is_unique), cells[first])
     frame = pd.DataFrame({"id": ids, "label": cells[columns["label"]]})
-    frame["split"] = _splits(cells[columns["split"]], path) if columns["split"] else ""
+    split = columns["split"]
+    frame["split"] = cells[split].map(lambda word: split_of(word) or "") if split else ""
     frame["group"] = cells[columns["group"]] if columns["group"] else ""
+    given: list[tuple[str, str]] = []
     for kind in MEDIA:
-        frame[kind] = cells[media[kind]].map(_inside(root, path, media[kind])) if kind in media else ""
-    for number, row in enumerate(frame.to_dict("records"), start=2):
+        frame[kind] = _paths(root, cells[media[kind]], given, wrong) if kind in media else ""
+    for number, row in zip(frame.index, frame.to_dict("records"), strict=True):
         empty = next((key for key in ("id", "label") if not row[key]), None)
         if empty:
-            raise UserError(
-                f"{path}, row {number}: column {columns.get(empty) or own_id or first!r} is empty; fill it in."
-            )
+            wrong.append((number, f"column {columns.get(empty) or own_id or first!r} is empty; fill it in."))
+        if split and not row["split"]:
+            wrong.append((number, f"the part is {cells.loc[number, split]!r}; use train, val or test."))
+    if wrong:
+        raise Faults(row_faults(path, sorted(wrong)))
     used = {**{ours: name for ours, name in columns.items() if name}, **media}
-    sentences = [told, "columns: " + ", ".join(f"{name!r} is the {ours}" for ours, name in used.items())]
+    sentences = [table.told, "columns: " + ", ".join(f"{name!r} is the {ours}" for ours, name in used.items())]
     unused = [name for name in names if name not in used.values() and name != own_id]
     if unused:
         sentences.append(f"not used: {', '.join(map(repr, unused))}")
-    return Clips(root, frame, sentences)
+    return Clips(root, frame.reset_index(drop=True), [*sentences, *path_notes(root, given)])
 
 
-def _inside(root: Path, table: Path, column: str) -> Callable[[str], str]:
-    """A path as given -> one relative to the folder; absolute and Windows ones are understood where they can be."""
-
-    def relative(cell: str) -> str:
-        text = cell.replace("\\", "/") if "\\" in cell and not (root / cell).exists() else cell
-        path = Path(text)
-        if path.is_absolute() and path.is_relative_to(root.resolve()):
-            return str(path.relative_to(root.resolve()))
-        if path.is_absolute() or ".." in path.parts:
-            raise UserError(
-                f"{table}: column {column!r}: {cell[:120]!r} leads out of {root}; give paths inside the folder."
-            )
-        return str(path)
-
-    return relative
+def _paths(root: Path, cells: pd.Series, given: list[tuple[str, str]], wrong: list[tuple[int, str]]) -> list[str]:
+    """The paths of one column, relative to the folder; adds (cell, path) to `given`, and to `wrong` what is none."""
+    paths = []
+    for number, cell in zip(cells.index.tolist(), cells, strict=True):
+        try:
+            paths.append(inside(root, cell) if cell else "")
+            given.append((cell, paths[-1]))
+        except UserError as error:
+            paths.append("")
+            wrong.append((number, f"column {cells.name!r}: {error}"))
+    return paths
 
 
 def _media_columns(root: Path, cells: pd.DataFrame, path: Path) -> dict[str, str]:
@@ -148,16 +153,6 @@ def _kind_of(root: Path, cells: Sequence[str]) -> str | None:
             kinds[kind] += 1
     most = kinds.most_common(1)
     return most[0][0] if most and 2 * most[0][1] > len(cells) else None
-
-
-def _splits(column: pd.Series, path: Path) -> list[str]:
-    found = []
-    for number, word in enumerate(column, start=2):
-        split = split_of(word)
-        if split is None:
-            raise UserError(f"{path}, row {number}: the part is {word!r}; use train, val or test.")
-        found.append(split)
-    return found
 
 
 def _from_folders(root: Path) -> Clips:

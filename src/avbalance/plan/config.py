@@ -28,6 +28,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"{path}: no such file; the folder has: {known}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not saved as UTF-8 ({error.reason}); save the file as UTF-8.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(value, dict):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.data.sources import read_source
+from avbalance.data.sources.base import Look, Source
 from avbalance.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.config import load_dataset
 from avbalance.plan.entries import source_entries
@@ -40,6 +41,13 @@ def recipes_of(row: Row) -> dict[str, str]:
     """Modality -> recipe of the features that a run reads; a modality whose recipe is null is not read."""
     named = {modality: row.settings["data"][f"{modality}_recipe"] for modality in MODALITIES}
     return {modality: recipe for modality, recipe in named.items() if recipe is not None}
+
+
+def _look(source: Source) -> Look:
+    braced = next((path for path in source.inputs() if "{" in path), None)
+    if braced is None:
+        return source.look()
+    return Look([f"{braced}: Snakemake takes braces for wildcards; rename the folder, or link to it by another name."])
 
 
 @dataclass(frozen=True)
@@ -106,17 +114,27 @@ class DataPlan:
         elsewhere needs none of them: an input that nobody has makes Snakemake take the manifest as it is.
         """
         source = read_source(self.datasets[dataset])
-        there = [path for path in source.inputs() if Path(self.manifest(dataset)).exists() or Path(path).is_file()]
-        return [*there, *map(self.manifest, source.members())]
+        there = [path for path in source.inputs() if self._is_built(dataset) or Path(path).is_file()]
+        return [*(path for path in there if "{" not in path), *map(self.manifest, source.members())]
 
     def dataset_spec(self, dataset: str) -> str:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
 
+    @cached_property
+    def looked(self) -> dict[str, Look]:
+        """What a look at each data set finds that is not built already."""
+        return {name: _look(read_source(spec)) for name, spec in self.datasets.items() if not self._is_built(name)}
+
+    def _is_built(self, dataset: str) -> bool:
+        return Path(self.manifest(dataset)).exists()
+
     def preflight(self) -> list[str]:
-        """One sentence per real data set that cannot be read yet; nothing for data sets that are already built."""
-        absent = [name for name in self.datasets if not Path(self.manifest(name)).exists()]
-        told = {name: read_source(self.datasets[name]).missing() for name in absent}
-        return [f"{name}: {sentence}" for name, sentence in told.items() if sentence]
+        """Sentences on the data sets that cannot be read yet; nothing for data sets that are already built."""
+        return [f"{name}: {sentence}" for name, look in self.looked.items() for sentence in look.faults]
+
+    def oddities(self) -> list[str]:
+        """Sentences on what is odd about data sets that are not built yet."""
+        return [f"{name}: {sentence}." for name, look in self.looked.items() for sentence in look.notes]
 
     @cached_property
     def recipes(self) -> dict[str, dict[str, list[str]]]:

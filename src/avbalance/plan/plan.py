@@ -10,6 +10,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from avbalance.checkout import BASE, require_checkout
 from avbalance.data.sources import read_source
 from avbalance.errors import UserError
 from avbalance.plan.config import PaperFiles, load_config, load_dataset, load_paper, load_yaml
@@ -17,8 +18,6 @@ from avbalance.plan.page import Pages
 from avbalance.plan.sheet import rows_of_paper
 from avbalance.plan.trees import merge
 from flowkeeper.interface import Step
-
-BASE = "config/config.yaml"
 
 
 class Plan(Pages):
@@ -93,6 +92,7 @@ def load_plan_for(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) 
     """
     from snakemake.cli import parse_config
 
+    require_checkout(root)
     try:
         given = parse_config(list(pairs))  # what looks like a number is one
     except ValueError as error:

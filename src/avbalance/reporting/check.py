@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from avbalance.errors import UserError
+from avbalance.errors import Faults, UserError
 from avbalance.evaluation.declarations import known_names
 from avbalance.plan.entries import training_entries
 from avbalance.plan.plan import Plan
@@ -26,7 +26,7 @@ def check_reports(plan: Plan) -> None:
 
 
 def check_settings(plan: Plan) -> None:
-    """Raise UserError, naming paper and run, for the first run whose method, model, task or protocol is told nonsense.
+    """Raise Faults, naming paper and run, where a run's method, model, task, data or protocol is told nonsense.
 
     Reading settings needs the code of the methods, which imports torch and takes seconds: what was found right is
     remembered and not read again until settings or that code change.
@@ -36,10 +36,23 @@ def check_settings(plan: Plan) -> None:
         return
     from avbalance.training.settings import check
 
+    wrong: dict[str, list[str]] = {}
     for row in (row for sheet in plan.rows.values() for row in sheet):
-        check(row.method, row.settings, f"paper {row.paper}, run {row.run} on {row.dataset}")
+        where = f"paper {row.paper}, run {row.run} on {row.dataset}"
+        try:
+            check(row.method, row.settings, where)
+        except UserError as error:
+            for sentence in Faults.of(error):
+                wrong.setdefault(sentence.removeprefix(where), []).append(where)
+    if wrong:
+        raise Faults([f"{runs[0]}{_further(runs)}{told}" for told, runs in wrong.items()])
     with atomic_path(CHECKED) as temporary:
         temporary.write_text(digest, encoding="utf-8")
+
+
+def _further(runs: list[str]) -> str:
+    """What is wrong in the same way with many runs is said once."""
+    return f" (and {len(runs) - 1} more runs)" if len(runs) > 1 else ""
 
 
 def _digest(plan: Plan) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from avbalance.data.manifest import read_card
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.table_files import read_parquet, write_csv
 from flowkeeper.files import read_json
@@ -99,6 +100,12 @@ def clip_line(info: DatasetInfo) -> str | None:
     return f"Clips of {info.label}: {len(kept)} of {len(manifest)} used ({used}), {losses}."
 
 
+def odd_line(info: DatasetInfo) -> str | None:
+    """What was odd about a user's own folder when its table was read; None where nothing was."""
+    odd = read_card(info.manifest).get("odd", []) if info.manifest else []
+    return f"Found in the folder of {info.label}: {'; '.join(odd)}." if odd else None
+
+
 def preference_line(info: DatasetInfo) -> str | None:
     """Audio-preferred share of train and test, ties, and the epochs averaged; None without confidences."""
     if info.confidence is None:
@@ -125,5 +132,5 @@ def notes(paper: Paper, roles: Iterable[str], item: str, generators: bool = Fals
     """All lines that stand under a table, in order; also on data of further generator seeds if asked for."""
     infos = [paper.dataset(role) for role in roles]
     made = [each for info in infos if info.data for each in (info, *(info.generators.values() if generators else ()))]
-    lines = [line(info) for line in (backend_line, clip_line, flagged_line, preference_line) for info in made]
+    lines = [line(info) for line in (backend_line, clip_line, odd_line, flagged_line, preference_line) for info in made]
     return [*filter(None, lines), *cut_lines(paper, item)]

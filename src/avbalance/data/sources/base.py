@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.declared import Declared, read, refusal
 from avbalance.errors import UserError
@@ -19,8 +20,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FilePath = Annotated[str, Field(min_length=1)]
+
+def _expanded(path: str) -> str:
+    """A path with the user's folder for ~ and the values of variables, unless a file has such a name."""
+    if os.path.lexists(path):
+        return path
+    full = os.path.expandvars(os.path.expanduser(path))
+    unset = re.search(r"\$\w+|\$\{\w+\}", full)
+    if unset or full.startswith("~"):
+        raise refusal(f"is {path!r}, and {unset[0] if unset else full.split('/')[0]} is not known; write the folder")
+    return full
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a data set finds before anything is decoded: what keeps it from being read, and what is odd."""
+
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Source(Declared):
@@ -36,6 +57,11 @@ class Source(Declared):
     def missing(self) -> str | None:
         """What is not there that the data set is made from, in a sentence with where to get it; None if all is."""
         return None
+
+    def look(self) -> Look:
+        """What is wrong with it and what is odd, as far as it is told in no time; at the least, what is absent."""
+        problem = self.missing()
+        return Look([problem] if problem else [])
 
     def inputs(self) -> Sequence[str]:
         """Files that the manifest is made from: lists of the clips and the like."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import csv
+import errno
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from avbalance.data.clip_tables import DELIMITERS, Table, inside, merged_labels, read_table
 from avbalance.data.media_files import images_in, media_checksum, no_images
-from avbalance.data.sources.base import FilePath, Row, Source, card_for, media_root_entry
+from avbalance.data.sources.base import FilePath, Look, Row, Source, card_for, media_root_entry
 from avbalance.data.sources.common import missing_columns
-from avbalance.declared import Declared, Once, read, refusal
-from avbalance.errors import UserError
+from avbalance.declared import Declared, Once, listed, read, refusal
+from avbalance.errors import Faults, UserError, row_faults
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from avbalance.data.manifest import Manifest
 
 Medium = Literal["video", "audio", "image", "frames"]
+PICTURES = ("video", "image", "frames")
 Column = Literal["id", "label", "split", "group", Medium]
 
 
@@ -49,24 +55,75 @@ class FolderOptions(Source):
     def inputs(self) -> Sequence[str]:
         return [str(self.table)]
 
+    def look(self) -> Look:
+        problem = self.missing()
+        if problem is not None:
+            return Look([problem])
+        try:
+            clips = self._listed()
+        except UserError as error:
+            return Look(Faults.of(error))
+        parts = set(clips.frame["split"])
+        faults = [
+            f"{self.table}: no row has {part} in column {self.columns.get('split', 'split')!r}; name some."
+            for part in ("train", "test")
+            if part not in parts
+        ]
+        return Look(faults, clips.notes)
+
     def build(self, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         """Check every row of the csv file against the schema and the folder, and return the manifest.
 
-        Clips whose files are absent stay in the manifest with status "missing". Raises UserError, naming file, data
-        row (counted from 1) and column, on rows that break the schema, on paths that leave the folder, and when more
-        than half of the clips are missing.
+        Clips whose files are absent stay in the manifest with status "missing". Raises UserError, naming file, row (as
+        a spreadsheet counts, names are row 1) and column, on rows that break the schema, on paths that leave the
+        folder, on a single class, and when more than half of the clips are missing.
         """
-        from avbalance.data.manifest import make_manifest
+        from avbalance.data.manifest import make_manifest, rows_of
 
-        root, table = Path(self.root), self.table
-        listed = _read_rows(table, self.columns)
-        rows = [_manifest_row(row, root, f"{table}, row {number}") for number, row in enumerate(listed, start=1)]
-        _refuse_mostly_missing(rows, table)
-        classes = self.classes or _ordered({row["label"] for row in rows})
-        return make_manifest(rows, card_for(name, spec, classes, media_root_entry(self.root, out_dir)), str(table))
+        clips = self._listed()
+        rows = [_manifest_row(row, Path(self.root)) for row in rows_of(clips.frame)]
+        classes = self.classes or _ordered(set(clips.frame["label"]))
+        card = card_for(name, spec, classes, media_root_entry(self.root, out_dir))
+        return make_manifest(rows, card | ({"odd": clips.notes} if clips.notes else {}), str(self.table))
+
+    def _listed(self) -> Listed:
+        """The clips of the table; raises UserError with all that is wrong."""
+        import pandas as pd
+
+        from avbalance.data.clip_checks import first_few, oddities, path_notes
+
+        root = Path(self.root)
+        table = read_table(self.table)
+        names = {ours: self.columns.get(ours, ours) for ours in get_args(Column)}
+        _check_header(table.names, names, set(self.columns.values()), self.table)
+        rows, given, wrong = _read_rows(table, names, root)
+        labels, merged = merged_labels([row["label"] for row in rows.values()], self.classes or ())
+        rows = {number: {**row, "label": label} for (number, row), label in zip(rows.items(), labels, strict=True)}
+        wrong += [*_repeated(rows), *_unknown(rows, self.classes)]
+        if wrong:
+            raise Faults(row_faults(self.table, sorted(wrong)))
+        frame = pd.DataFrame.from_dict(rows, orient="index", dtype=object)
+        _refuse_useless(frame, self.table)
+        notes = [*merged, *path_notes(root, given), *_absent_notes(frame), *oddities(frame, root)]
+        without = set(self.classes or ()) - set(labels)
+        if without:
+            notes.append(f"{first_few(without)}: listed as classes, and no clip is of them")
+        plain = table.told.endswith(f"separated by {DELIMITERS[',']}")
+        return Listed(frame, notes if plain else [table.told, *notes])
 
 
 OPTIONS = FolderOptions
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The clips of a table, in columns of our names ("" for none), and `absent`: why its files are not there, or "".
+
+    notes: how the table was read, where that is not plain, and what is odd.
+    """
+
+    frame: pd.DataFrame
+    notes: list[str]
 
 
 class ClipRow(Declared):
@@ -74,7 +131,7 @@ class ClipRow(Declared):
 
     id: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
     """a name of the clip that no other row has"""
-    label: FilePath
+    label: Annotated[str, Field(min_length=1)]
     """name of the class"""
     split: Literal["train", "val", "test"]
     """train, test, or val (optional; without it, validation clips are taken from train)"""
@@ -104,71 +161,77 @@ class ClipRow(Declared):
         given = {kind: getattr(self, kind) for kind in get_args(Medium)}
         return {kind: path for kind, path in given.items() if path is not None}
 
-    @property
-    def sound(self) -> str:
-        return str(self.audio or self.video)
 
-    @property
-    def pictures(self) -> str:
-        return str(self.video or self.image or self.frames)
-
-
-def _read_rows(table: Path, columns: Mapping[Column, str]) -> list[ClipRow]:
-    """All rows of the csv file, checked."""
-    names = {ours: dict(columns).get(ours, ours) for ours in get_args(Column)}
-    try:
-        with open(table, encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, strict=True)
-            _check_header(reader.fieldnames or (), names, set(columns.values()), table)
-            rows = [_read_row(row, names, f"{table}, row {number}") for number, row in enumerate(reader, start=1)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table}: not a readable csv file ({error}); save it as UTF-8 with commas.") from error
-    if not rows:
-        raise UserError(f"{table}: has no rows; list at least one clip.")
-    return rows
+def _read_rows(
+    table: Table, names: Mapping[Column, str], root: Path
+) -> tuple[dict[int, dict[str, str]], list[tuple[str, str]], list[tuple[int, str]]]:
+    """Rows by number; paths (as given, as read); and (row, what is wrong with it)."""
+    rows, given, wrong = {}, [], list(table.wrong)
+    for number, cells in table.rows.items():
+        by_name = dict(zip(table.names, cells, strict=True))
+        try:
+            row = _read_row({ours: by_name.get(theirs, "") for ours, theirs in names.items()}, names)
+            media = {kind: _inside(root, path, names[kind]) for kind, path in row.media.items()}
+        except UserError as error:
+            wrong += [(number, told) for told in Faults.of(error)]
+            continue
+        given += [(path, media[kind]) for kind, path in row.media.items()]
+        absent = next(filter(None, (_absent(root, path, kind) for kind, path in media.items())), "")
+        paths = {kind: media.get(kind, "") for kind in get_args(Medium)}
+        clip = {"id": row.id, "label": row.label, "split": row.split, "group": row.group or ""}
+        rows[number] = {**clip, **paths, "absent": absent}
+    return rows, given, wrong
 
 
 def _check_header(header: Sequence[str], names: Mapping[Column, str], mapped: set[str], table: Path) -> None:
     needed = {names["id"], names["label"], names["split"]} | mapped
     absent = sorted(needed - set(header))
     if absent:
-        raise UserError(f"{table}: no column {absent[0]!r}; name it in the first line or map it with option columns.")
+        raise UserError(
+            f"{table}: no column {absent[0]!r} (there are {listed(header)}); name it in the first line or map it "
+            "with option columns."
+        )
 
 
-def _read_row(row: Mapping[str | None, Any], names: Mapping[Column, str], where: str) -> ClipRow:
-    if None in row:
-        raise UserError(f"{where}: more cells than the first line has names; put names with a comma in quotes.")
-    cells = {ours: (row.get(theirs) or "").strip() for ours, theirs in names.items()}
+def _read_row(cells: Mapping[Column, str], names: Mapping[Column, str]) -> ClipRow:
+    """A row, checked; raises UserError without the place, told by the names of the user's own columns."""
     for ours, cell in cells.items():
         if not cell and ClipRow.model_fields[ours].is_required():
-            raise UserError(f"{where}: column {names[ours]!r} is empty; fill it in.")
+            raise UserError(f"column {names[ours]!r} is empty; fill it in.")
     try:
-        return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, where)
-    except UserError as error:  # told by the names of the user's own columns
-        key, _, told = str(error).removeprefix(f"{where}, ").partition(": ")
-        theirs = dict[str, str](names.items()).get(key)
-        if theirs is None:
-            raise
-        raise UserError(f"{where}: column {theirs!r} {told}") from error
+        return read(ClipRow, {ours: cell for ours, cell in cells.items() if cell}, "row")
+    except UserError as error:
+        raise Faults([_in_their_words(sentence, names) for sentence in Faults.of(error)]) from error
 
 
-def _manifest_row(row: ClipRow, root: Path, where: str) -> Row:
-    for kind, path in row.media.items():
-        _refuse_escape(path, kind, root, where)
-    result = {"id": row.id, "label": row.label, "split": row.split, "group": row.group or row.id}
-    files = {path: _media_files(root / path, kind) for kind, path in row.media.items()}
-    absent = [path for path, found in files.items() if not found]
-    if absent:
-        why = no_images(root / absent[0])
-        return {**result, **missing_columns(f"{absent[0]}: {why}" if why else f"no file {absent[0]}")}
-    checksum = media_checksum([path for found in files.values() for path in found])
-    return {**result, "audio": row.sound, "visual": row.pictures, "sha256": checksum}
+def _in_their_words(sentence: str, names: Mapping[Column, str]) -> str:
+    key, _, told = sentence.removeprefix("row, ").partition(": ")
+    theirs = dict[str, str](names.items()).get(key)
+    return told if theirs is None else f"column {theirs!r} {told}"
 
 
-def _refuse_escape(path: str, column: str, root: Path, where: str) -> None:
-    inside = root.resolve()
-    if Path(path).is_absolute() or not (root / path).resolve().is_relative_to(inside):
-        raise UserError(f"{where}: column {column!r}: {path!r} leads out of {root}; use a path inside the folder.")
+def _inside(root: Path, path: str, column: str) -> str:
+    try:
+        return inside(root, path)
+    except UserError as error:
+        raise UserError(f"column {column!r}: {error}") from error
+
+
+def _absent(root: Path, path: str, kind: str) -> str:
+    """Why the files of one cell are not there; "" if they are."""
+    if _media_files(root / path, kind):
+        return ""
+    try:
+        os.stat(root / path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"{path} is a link to itself"
+    if os.path.islink(root / path):
+        return f"{path} is a link to {os.readlink(root / path)}, which is not there"
+    why = no_images(root / path)
+    if why:
+        return f"{path}: {why}"
+    return f"no pictures in {path}" if os.path.isdir(root / path) else f"no file {path}"
 
 
 def _media_files(path: Path, kind: str) -> list[Path]:
@@ -178,15 +241,57 @@ def _media_files(path: Path, kind: str) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def _refuse_mostly_missing(rows: Sequence[Mapping[str, Any]], table: Path) -> None:
-    missing = [number for number, row in enumerate(rows, start=1) if row.get("status") == "missing"]
-    if 2 * len(missing) > len(rows):
-        first = missing[0]
+def _manifest_row(row: Mapping[str, Any], root: Path) -> Row:
+    """A row of the manifest."""
+    result = {name: row[name] for name in ("id", "label", "split")} | {"group": row["group"] or row["id"]}
+    if row["absent"]:
+        return {**result, **missing_columns(row["absent"])}
+    media = {kind: row[kind] for kind in get_args(Medium) if row[kind]}
+    checksum = media_checksum([path for kind, name in media.items() for path in _media_files(root / name, kind)])
+    sound, pictures = media.get("audio") or media["video"], next(media[k] for k in PICTURES if k in media)
+    return {**result, "audio": sound, "visual": pictures, "sha256": checksum}
+
+
+def _repeated(rows: Mapping[int, Mapping[str, str]]) -> list[tuple[int, str]]:
+    """(row, what is wrong) of ids that stand in an earlier row already."""
+    first: dict[str, int] = {}
+    earlier = [(number, row["id"], first.setdefault(row["id"], number)) for number, row in rows.items()]
+    return [
+        (number, f"id {name!r} already stands in row {before}; rename or remove one.")
+        for number, name, before in earlier
+        if before != number
+    ]
+
+
+def _unknown(rows: Mapping[int, Mapping[str, str]], classes: Sequence[str] | None) -> list[tuple[int, str]]:
+    """(row, what is wrong) of labels that are not among the classes, where these are listed."""
+    if classes is None:
+        return []
+    return [
+        (number, f"label {row['label']!r} is unknown; use one of {listed(classes)}.")
+        for number, row in rows.items()
+        if row["label"] not in classes
+    ]
+
+
+def _refuse_useless(frame: pd.DataFrame, table: Path) -> None:
+    """Raise UserError for one class only, and where most files are not there."""
+    if frame["label"].nunique() == 1:
+        raise UserError(f"{table}: all clips are of one class, {frame['label'].iloc[0]!r}; list clips of two at least.")
+    missing = frame[frame["absent"] != ""]
+    if 2 * len(missing) > len(frame):
         raise UserError(
-            f"{table}, row {first}: {rows[first - 1]['reason']} "
-            f"({len(missing)} of {len(rows)} clips are missing); "
-            f"give paths relative to {table.parent} or set the option root."
+            f"{table}, row {missing.index[0]}: {missing['absent'].iloc[0]} ({len(missing)} of {len(frame)} clips are "
+            f"missing); give paths relative to the option root, or set root to the folder that they start from."
         )
+
+
+def _absent_notes(frame: pd.DataFrame) -> list[str]:
+    missing = frame[frame["absent"] != ""]
+    if missing.empty:
+        return []
+    first = f"row {missing.index[0]}: {missing['absent'].iloc[0]}"
+    return [f"{len(missing)} of {len(frame)} clips have no files and are left out, the first in {first}"]
 
 
 def _ordered(labels: set[str]) -> list[str]:
