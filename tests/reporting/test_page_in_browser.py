@@ -272,4 +272,4 @@ def test_the_page_of_the_smoke_tier_is_whole(view: Open, smoke: Any) -> None:
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((each) => each.id)")
     assert len(ids) == len(set(ids))
     page.locator(".cell").first.click()
-    assert "git checkout" in page.locator("#panel pre").inner_text()
+    assert "avbalance show results/smoke/runs/" in page.locator("#panel pre").inner_text()
