@@ -72,6 +72,11 @@ class Done:
         return self.status == 0 and "Nothing to be done" in self.output
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be done but the page, after runs were made by name: it tells of their records."""
+        return self.idle or set(self.jobs) <= {"page", "all"}
+
+    @property
     def jobs(self) -> dict[str, int]:
         """The table of jobs that snakemake prints: rule name -> number."""
         assert self.status == 0, self.output[-3000:]

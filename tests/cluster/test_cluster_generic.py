@@ -125,7 +125,7 @@ def test_the_smoke_tier_of_which_a_driver_is_killed(smoke, tmp_path, monkeypatch
     assert results(workspace.root) == results(smoke.root)
     for log in trained.rglob("*.log"):
         assert re.search(r"^uses GPU [0-3]$", log.read_text(encoding="utf-8"), re.MULTILINE), log
-    assert workspace.plan().idle
+    assert workspace.plan().settled
 
 
 def end_jobs(workspace: Workspace) -> None:

@@ -77,7 +77,7 @@ def all_is_as_in(smoke: Workspace, site: Site) -> None:
     expected, made = results(smoke.root), results(site.workspace.root)
     assert made.keys() == expected.keys()
     assert [name for name in made if made[name] != expected[name]] == []
-    assert site.workspace.plan().idle
+    assert site.workspace.plan().settled
 
 
 def test_the_smoke_tier_takes_few_submissions(done):

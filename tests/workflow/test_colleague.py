@@ -115,9 +115,13 @@ def test_a_fetched_file_that_was_damaged_in_silence_is_not_taken_over(colleague:
     path = f"{RUNS}/baseline/seed0/predictions.parquet"
     good = (colleague.root / path).read_bytes()
     flipped_with_kept_time(colleague.root / path)
+    refused = colleague.snakemake(f"{RUNS}/baseline/seed1/predictions.parquet")
+    assert refused.status != 0
+    assert f"{path}: content differs from its recorded md5" in refused.output
+    assert "run `avbalance repair smoke`" in refused.output
+    (colleague.root / path).write_bytes(good)
     done = colleague.snakemake(f"{RUNS}/baseline/seed1/predictions.parquet")
     assert done.status == 0, done.output[-3000:]
-    assert f"note: damaged, and made again: {path}." in done.output
     assert (colleague.root / path).read_bytes() == good
 
 
