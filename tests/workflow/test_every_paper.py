@@ -72,7 +72,7 @@ def test_an_edit_of_a_parsing_method_trains_its_runs_and_those_that_wait_for_the
     made: tuple[Workspace, Done], tmp_path: Path
 ) -> None:
     workspace = made[0].copy(tmp_path / "checkout")
-    workspace.edit("src/avbalance/methods/ma_labels.py", '"""MA', '"""Of MA')
+    workspace.edit("src/avbalance/methods/ma_labels.py", '"""MA, stage', '"""Of MA, stage')
     assert planned(workspace) == {}, "a docstring changes nothing"
     workspace.edit("src/avbalance/methods/ma_labels.py", "predicts=False,", "predicts=bool(0),")
     again = planned(workspace)
