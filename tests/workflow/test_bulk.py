@@ -46,4 +46,4 @@ def test_absent_clips_and_arrays_cost_nothing_until_a_training_reads_them(worksp
     log = next((workspace.root / "logs/smoke/train").rglob("greedy*.log")).read_text(encoding="utf-8")
     assert log.count("made again, the same bytes as on the card") == 2
     assert "generated files are absent and made again" in log
-    assert workspace.plan().idle
+    assert workspace.plan().settled
