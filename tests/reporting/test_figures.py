@@ -48,7 +48,7 @@ SERIES = {"name": "av", "run": "ks-fusion", "condition": "silent-audo", "label":
         (GAPS, "figure1", {"rows": [{"run": "ours", "epoch": "lst"}]}, "rows[1].epoch: is 'lst'; use 'first' or 'las"),
         (GAPS, "figure1", {"runs": [{"run": "ours", "file": "gap.json"}]}, "runs[1].file: is 'gap.json'; use 'predic"),
         (GAPS, "figure4", {"panels": [{"title": "", "curves": [CURVE]}]}, "panels[1].curves[1].column: is 'val_acura"),
-        (GAPS, "figure7", {"count": "12"}, "count: is '12'; it must be a valid integer."),
+        (GAPS, "figure7", {"count": "12"}, "count: is '12'; it must be a valid integer (write 12 without quotes)."),
         (PARSING, "figure5", {"runs": []}, "runs: is []; it must have at least 2 items"),
         (SUBSETS, "figure1", {"split": "trian"}, "split: is 'trian'; use 'train', 'val' or 'test'."),
         (SUBSETS, "figure1", {"bars": BARS}, "bars[1].subset: there is no subset 'visual_prefered'; did you mean"),
