@@ -74,6 +74,9 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     command("measure", _measure, "measure a paper's runs", out="file")
     command("table", _table, "write one table as csv, md and tex", measurements=of_paper, out="folder")
     command("figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
+    command(
+        "item", _item, "make one table or figure, whichever its settings declare", measurements=of_paper, out="folder"
+    )
     command("claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
     command("verdict", _verdict, "answer in words what was asked about a data set", out="folder")
     command("overview", _overview, "one page of all claims of all papers", out="file")
@@ -233,19 +236,33 @@ def _paper(options: argparse.Namespace) -> tuple[Paper, dict[str, Any]]:
 
 
 def _table(options: argparse.Namespace) -> None:
+    _write(*_paper(options), options)
+
+
+def _write(paper: Paper, declarations: dict[str, Any], options: argparse.Namespace) -> None:
     from avbalance.reporting.tables import render_tables
 
-    paper, declarations = _paper(options)
     with _writer(*(options.out / table["id"] for table in declarations["tables"])):
         render_tables(paper, declarations, options.measurements, options.out)
 
 
 def _figure(options: argparse.Namespace) -> None:
+    _draw(*_paper(options), options)
+
+
+def _draw(paper: Paper, declarations: dict[str, Any], options: argparse.Namespace) -> None:
     from avbalance.reporting.figures import render_figures
 
-    paper, declarations = _paper(options)
     with _writer(*(options.out / figure["id"] for figure in declarations["figures"])):
         render_figures(paper, declarations, options.measurements, options.out)
+
+
+def _item(options: argparse.Namespace) -> None:
+    paper, declarations = _paper(options)
+    if "figures" in declarations:
+        _draw(paper, declarations, options)
+    else:
+        _write(paper, declarations, options)
 
 
 def _claims(options: argparse.Namespace) -> None:

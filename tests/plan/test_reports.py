@@ -49,14 +49,6 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert set(maps) <= set(plan.artifacts())
 
 
-def test_captions_for_snakemakes_report_name_the_data() -> None:
-    plan = load_plan(REPOSITORY, {"tier": "smoke"})
-    assert plan.caption(SLUG, "figure2") == (
-        "Figure 2. Accuracy on dominated test subsets against the threshold T. Data of this paper: Balanced: synthetic "
-        "stand-in for the balanced audiovisual dataset (synthetic-balanced-smoke)."
-    )
-
-
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     plain = plan.code("avbalance.reporting.claims_report")

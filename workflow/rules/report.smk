@@ -35,11 +35,9 @@ for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figur
                 PLAN.report_spec(wildcards.slug, wildcards.item)
             ),
             code=lambda wildcards: PLAN.report_code(wildcards.slug, wildcards.item),
-            caption=lambda wildcards: PLAN.caption(wildcards.slug, wildcards.item),
             out=lambda wildcards, output: ancestor(1, output[0]),
-            kind=kind,  # kept: the variable has its last value when the job runs
         shell:
-            "python -m avbalance {params.kind} --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
+            "python -m avbalance item --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule claims:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -134,13 +133,6 @@ class Reports(TrainingPlan):
         planned |= {"generators"} if any(row.robustness for row in self.rows[slug]) else set()
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
-
-    def caption(self, slug: str, item: str) -> str:
-        """What `snakemake --report` says of a table or figure, in reStructuredText: its title, and the paper's data."""
-        records = [self._dataset_record(slug, role) for role in self.papers[slug]["datasets"]]
-        data = "; ".join(f"{each['label']}: {each['describe']} ({each['data']})" for each in records if each["data"])
-        told = f"{self.entry(slug, item)[1]['title']}. Data of this paper: {data}."
-        return re.sub(r"([*`|_\\])", r"\\\1", told)
 
     def report_items(self, slug: str) -> dict[str, list[str]]:
         """What is made of a paper's runs, with its files: measurements, tables and figures by id, claims, losses."""
