@@ -51,7 +51,7 @@ def diagnose(request: Request, say: Say) -> int:
     with atomic_path(config) as temporary:
         text = yaml.safe_dump(proposal.configuration, sort_keys=False, allow_unicode=True, width=110)
         temporary.write_text(f"{MADE_BY}\n#   snakemake --configfile {config}\n{text}", encoding="utf-8")
-    say(f"wrote {table} and {config}; about {proposal.minutes:.0f} minutes on two cores")
+    say(f"wrote {table} and {config}; a rough guess: {proposal.minutes:.0f} minutes on two cores")
     command = ["snakemake", "--configfile", str(config)]
     if request.plan_only:
         say(f"run it with: {' '.join(command)}")

@@ -23,7 +23,7 @@ PROBED = 60  # clips whose length is read
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 700, 40, 120  # of the optimiser; a batch has BATCH clips
 BATCH, RATE = 64, 0.05  # smaller batches have a rate that is smaller in proportion
 LONGEST = 10  # s that are looked at
-SECONDS_PER_STEP = 0.045  # of one core, one training: measured on clips of 4 s with the small network
+SECONDS_PER_STEP = 0.045  # of one core, one training: a guess, not yet compared with a run to its end
 RUNS = 11  # trainings of one seed: models, methods and estimators of cross-fitting, in trainings of the joint model
 
 
