@@ -97,7 +97,7 @@ AGAIN = {
     "a further method": Again(
         further_method,
         {**ONE_METHOD, "losses": 1},
-        {f"never made ({RUNS}/plain/seed0/predictions.parquet and 1 more)": {cell_rule("plain")}},
+        {f"never made ({RUNS}/plain/seed0/history.csv and 2 more)": {cell_rule("plain")}},
     ),
     "a setting of the generator": Again(
         replaced(TIER, "synthetic-flat\n    options: {clips:", "synthetic-flat\n    options: {seed: 5, clips:"),
