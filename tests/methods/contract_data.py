@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "localisation": {"visual_width": 4, "guide_width": 12, "projection_width": 12, "width": 8, "classifier_width": 8},
 }
 TEACHERS = {"teacher_audio": "audio-teacher", "teacher_visual": "visual-teacher"}  # need -> network
+ENCODERS = {"encoder_audio": "audio", "encoder_visual": "visual"}  # need -> what its run reads
 
 
 def easy_clips(folder: Path) -> dict[str, Any]:
@@ -52,6 +53,8 @@ def stand_in(need: str, file: str, trainer: Any) -> Any:
     """Content of a file that a run needs of another one: something of the right form for the trainer's data."""
     if need in TEACHERS:
         return teacher_like(TEACHERS[need], trainer)
+    if need in ENCODERS:
+        return trained_alone(ENCODERS[need], trainer)
     classes = trainer.source.clips.classes
     first = str(trainer.source.clips.ids[trainer.parts["train"][0]])
     return {
@@ -61,11 +64,11 @@ def stand_in(need: str, file: str, trainer: Any) -> Any:
     }[file]
 
 
-def weights_like(trainer: Any) -> Any:
-    """Weights as a finished run on the trainer's clips would have left them, a tenth larger than the trainer's own."""
+def weights_like(trainer: Any, factor: float = 1.1) -> Any:
+    """Weights as a finished run on the trainer's clips would have left them, by default a tenth larger than its own."""
     from avbalance.training.outputs import Tensors
 
-    weights = Tensors({name: value * 1.1 for name, value in trainer.model.state_dict().items()})
+    weights = Tensors({name: value * factor for name, value in trainer.model.state_dict().items()})
     weights.facts = dict(trainer.facts)
     return weights
 
@@ -81,6 +84,20 @@ def teacher_like(network: str, trainer: Any) -> Any:
     weights = Tensors(build(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
     weights.facts = {**trainer.facts, "model": settings}
     return weights
+
+
+def trained_alone(modality: str, trainer: Any) -> Any:
+    """Weights of a short run of the trainer's encoder of one modality on its clips."""
+    import torch
+
+    from avbalance.models.encoders import EncoderSettings
+    from avbalance.training.cell import make_trainer
+
+    encoder = {name: value for name, value in trainer.facts["model"].items() if name in EncoderSettings.model_fields}
+    settings = tiny_settings() | {"model": {**encoder, "name": "unimodal-net", "modality": modality}}
+    alone = make_trainer("unimodal", settings, 0, trainer.source.clips, torch.device("cpu"))
+    alone.train()
+    return weights_like(alone, factor=1.0)
 
 
 def learnt(trainer: Any, logits: Any) -> bool:
