@@ -28,8 +28,8 @@ class MMParetoOptions(Declared):
 def fused_share(fused: Sequence[Tensor], unimodal: Sequence[Tensor]) -> Tensor:
     """lambda, the share of the fused gradient, a scalar; both are lists of an encoder's gradients, tensor by tensor.
 
-    1/2 where the two have an acute angle; else that of the shortest vector between them, `<g_m - g_f, g_m> / ||g_f -
-    g_m||^2`, which no other vector between them is shorter than.
+    1/2 where the two have an acute angle; else `<g_m - g_f, g_m> / ||g_f - g_m||^2`, which makes `lambda g_f + (1 -
+    lambda) g_m` as short as can be.
     """
     g_f, g_m = (torch.cat([each.reshape(-1) for each in gradients]) for gradients in (fused, unimodal))
     inner, distance = g_f.dot(g_m), (g_f - g_m).square().sum()
@@ -62,8 +62,8 @@ class MMPareto(ThreeHeadMethod):
         options=MMParetoOptions,
         fusions=("sum", "concat", "film", "gated"),
         deviations=(
-            "Every encoder is gone through backward twice, once for each of its gradients: a step costs about 1.7 "
-            "times that of Baseline.",
+            "Backward passes every encoder twice, once for each of its gradients: a step costs about 1.7 times that of "
+            "Baseline, in processor time.",
         ),
     )
     options: MMParetoOptions
