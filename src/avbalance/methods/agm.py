@@ -114,10 +114,10 @@ class AGM(Method):
 
     def _blank(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features `(1, D)` of both modalities for inputs of zeros; batch norm, which has no batch, is in eval mode."""
-        zeros = Batch(*(torch.zeros_like(batch.modality(m)[:1]) for m in MODALITIES), batch.label[:1], batch.index[:1])
+        audio, visual = (torch.zeros_like(batch.modality(name)[:1]) for name in MODALITIES)
         model.eval()
         with torch.no_grad():
-            features = model(zeros).features
+            features = model(Batch(audio, visual, batch.label[:1], batch.index[:1])).features
         model.train()
         return features["audio"], features["visual"]
 
