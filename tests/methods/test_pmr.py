@@ -101,5 +101,5 @@ def test_prototypes_are_means_of_training_features_and_drift(tmp_path_factory: p
 
 
 def test_a_model_of_one_modality_is_an_error() -> None:
-    with pytest.raises(UserError, match="method pmr: the model has not the features of both modalities"):
+    with pytest.raises(UserError, match="method pmr: the model has no visual features"):
         gradients(with_prototypes("audio"), network("unimodal-net", modality="audio"))

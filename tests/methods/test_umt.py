@@ -53,3 +53,6 @@ def test_teachers_must_be_of_one_modality_and_of_the_same_width(tmp_path_factory
     wider.needs = right
     with pytest.raises(UserError, match="teacher_audio makes 16 values where this network makes 20"):
         wider.method.prepare(wider)
+    wider.model = network("unimodal-net", modality="audio")
+    with pytest.raises(UserError, match="method umt: the model reads one modality alone"):
+        wider.method.prepare(wider)

@@ -11,7 +11,7 @@ from torch.nn.utils import get_total_norm
 
 from avbalance.declared import Above0, Declared, Weight
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, TrainingStep
-from avbalance.methods.parts.fusing import fused
+from avbalance.methods.parts.fusing import both_features, fused
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
 LARGEST = -math.log(1e-8)  # a clip's score at the most: probabilities below 1e-8 count as 1e-8 (reference code)
@@ -96,8 +96,8 @@ class AGM(Method):
         self.average = torch.zeros(2, dtype=torch.float64)  # of the scores of all steps so far
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy of the prediction, whose gradient is scaled; raises UserError without a head to call."""
-        audio, visual = (output.features[name] for name in MODALITIES)
+        """The cross-entropy of the prediction, whose gradient is scaled; raises UserError for another network."""
+        audio, visual = both_features(output, self.name)
         blank_audio, blank_visual = self._blank(model, batch)
         parts = responses(
             output.logits,

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from avbalance.declared import Declared, Weight
 from avbalance.methods.base import Method, MethodCard, TrainingStep
-from avbalance.methods.parts.fusing import fused
+from avbalance.methods.parts.fusing import both_features, fused
 from avbalance.models.base import Batch, Model, ModelOutput
 
 
@@ -53,10 +53,10 @@ class CML(Method):
     options: CMLOptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The loss of both predictions; raises UserError without a head to call."""
+        """The loss of both predictions; raises UserError for another network."""
         kept = torch.rand((), generator=step.generator, device=batch.label.device) < 0.5  # audio; otherwise visual
-        audio, visual = output.features["audio"] * kept, output.features["visual"] * ~kept
-        one = fused(model, audio, visual, self.name)
+        audio, visual = both_features(output, self.name)
+        one = fused(model, audio * kept, visual * ~kept, self.name)
         penalty = rank_penalty(output.logits, one, batch.label)
         self.means.add(["confidence_rise"], penalty[None] / len(batch.label))
         classes = (cross_entropy(output.logits, batch.label) + cross_entropy(one, batch.label)) / 2

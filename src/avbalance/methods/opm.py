@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from avbalance.declared import Count, Declared, Share, Weight
 from avbalance.methods.base import Method, MethodCard, NoOp, TrainingStep
 from avbalance.methods.ogm_ge import confidence_sum
-from avbalance.methods.parts.fusing import fused
+from avbalance.methods.parts.fusing import both_features, fused
 from avbalance.methods.parts.modulation import both_scores
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
@@ -75,7 +75,7 @@ class OPM(Method):
     options: OPMOptions
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
-        """The cross-entropy of the modulated prediction; raises UserError without scores or a head to call."""
+        """The cross-entropy of the modulated prediction; raises UserError for another network."""
         if step.epoch < self.options.start_epoch:
             return cross_entropy(output.logits, batch.label)
         confidences = torch.stack([confidence_sum(scores, batch.label) for scores in both_scores(output, self.name)])
@@ -84,7 +84,7 @@ class OPM(Method):
         q = drop_probabilities(confidences.float(), self.options.base, self.options.growth) * executed
         kept = drawn >= q[:, None]
         self.means.add([f"dropped_{name}" for name in MODALITIES], 1 - kept.float().mean(1))
-        audio, visual = dropped((output.features["audio"], output.features["visual"]), kept, q)
+        audio, visual = dropped(both_features(output, self.name), kept, q)
         return cross_entropy(fused(model, audio, visual, self.name), batch.label)
 
 

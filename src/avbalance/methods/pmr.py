@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from avbalance.declared import Count, Declared, Share, Weight
-from avbalance.errors import UserError
 from avbalance.methods.base import Given, Indices, Method, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.ogm_ge import confidence_sum
+from avbalance.methods.parts.fusing import both_features
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.streams import derive
 
@@ -97,7 +97,7 @@ class PMR(Method):
         self.prototypes: Tensor | None = None  # (2, C, D), audio and visual
 
     def epoch_start(self, trainer: Training, epoch: int) -> None:
-        """Renew the prototypes; raises UserError for a model that does not tell both modalities' features."""
+        """Renew the prototypes; raises UserError for a model without the features of both modalities."""
         train = trainer.parts["train"]
         if self._over(epoch) or not len(train):
             return
@@ -131,9 +131,7 @@ class PMR(Method):
 
     def _features(self, output: ModelOutput) -> Tensor:
         """`(2, B, D)`, audio and visual."""
-        if sorted(output.features) != sorted(MODALITIES):
-            raise UserError(f"method {self.name}: the model has not the features of both modalities; use fusion-net.")
-        return torch.stack([output.features[name].float() for name in MODALITIES])
+        return torch.stack([each.float() for each in both_features(output, self.name)])
 
 
 METHOD = PMR

@@ -54,6 +54,8 @@ class UMT(Method):
 
     def prepare(self, trainer: Training) -> None:
         """Load both teachers; raises UserError when one is missing or does not fit the network or its clips."""
+        if set(trainer.model.modalities) != set(MODALITIES):
+            raise UserError(f"method {self.name}: the model reads one modality alone; use fusion-net.")
         self.teachers = {name: teacher(self, trainer, name, (UnimodalNet,)) for name in MODALITIES}
         for name, network in self.teachers.items():
             theirs, ours = (each.encoders[name].dimension for each in (network, trainer.model))

@@ -1,11 +1,19 @@
-"""The head that joins pooled features, for methods that call it on features of their own making."""
+"""Pooled features of both modalities, and the head that joins them, for methods that call it on features they made."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from avbalance.errors import UserError
-from avbalance.models.base import Model
+from avbalance.models.base import MODALITIES, Model, ModelOutput
+
+
+def both_features(output: ModelOutput, method: str) -> tuple[Tensor, Tensor]:
+    """The audio and visual features `(B, D)`; raises UserError when the model has not both."""
+    missing = sorted(set(MODALITIES) - set(output.features))
+    if missing:
+        raise UserError(f"method {method}: the model has no {' and '.join(missing)} features; use fusion-net.")
+    return output.features["audio"], output.features["visual"]
 
 
 def fused(model: Model, audio: Tensor, visual: Tensor, method: str) -> Tensor:
