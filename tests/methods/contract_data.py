@@ -52,7 +52,7 @@ def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
 def stand_in(need: str, file: str, trainer: Any) -> Any:
     """Content of a file that a run needs of another one: something of the right form for the trainer's data."""
     if need in TEACHERS:
-        return teacher_like(TEACHERS[need], trainer)
+        return teacher_like(teacher_settings(need, trainer), trainer)
     if need in ENCODERS:
         return trained_alone(ENCODERS[need], trainer)
     classes = trainer.source.clips.classes
@@ -73,14 +73,24 @@ def weights_like(trainer: Any, factor: float = 1.1) -> Any:
     return weights
 
 
-def teacher_like(network: str, trainer: Any) -> Any:
+def teacher_settings(need: str, trainer: Any) -> dict[str, Any]:
+    """The network of one modality that teaches the trainer's: of its own encoder, where it is one of images."""
+    own = trainer.facts["model"]
+    if "encoder" not in own:
+        return MODELS[TEACHERS[need]]
+    other = ("name", "fusion", "unimodal_heads", "modalities")
+    encoder = {key: value for key, value in own.items() if key not in other}
+    return {"name": "unimodal-net", "modality": need.removeprefix("teacher_"), **encoder}
+
+
+def teacher_like(settings: dict[str, Any], trainer: Any) -> Any:
     """Weights of a new network of one modality, as a finished run on the trainer's clips would have left them."""
     import torch
 
     from avbalance.models.base import build
     from avbalance.training.outputs import Tensors
 
-    settings, classes = MODELS[network], trainer.source.clips.classes
+    classes = trainer.source.clips.classes
     weights = Tensors(build(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
     weights.facts = {**trainer.facts, "model": settings}
     return weights

@@ -17,12 +17,17 @@ def network(name: str = "fusion-net", **settings: Any) -> Any:
     return build({"name": name, "width": 2, "stem": "small", **settings}, CLASSES, torch.Generator().manual_seed(0))
 
 
-def gradients(method: Any, model: Any) -> dict[str, Tensor]:
-    """The gradients of a network as the optimiser finds them, by parameter; those that there are."""
+def clips() -> Batch:
+    """Six clips of noise."""
     generator = torch.Generator().manual_seed(1)
     audio, visual = (torch.randn(6, *shape, generator=generator) for shape in ((1, 16, 16), (3, 1, 16, 16)))
+    return Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6))
+
+
+def gradients(method: Any, model: Any) -> dict[str, Tensor]:
+    """The gradients of a network as the optimiser finds them, by parameter; those that there are."""
     step = TrainingStep(0, 0, 3, torch.Generator().manual_seed(5))
-    batch = method.batch(model, Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6)), step)
+    batch = method.batch(model, clips(), step)
     output = model(batch)
     method.loss(model, output, batch, step).backward()
     method.gradients(model, output, batch, step)

@@ -15,6 +15,7 @@ IMAGES: dict[str, dict[str, Any]] = {
     "unimodal-net": {"modality": "visual", "width": 2, "stem": "small"},
     "fusion-net": {"unimodal_heads": True, "width": 2, "stem": "small"},
     "mmtm-net": {"width": 2, "stem": "small"},
+    "cosine-net": {"width": 2, "stem": "small"},
 }
 SEGMENTED: dict[str, dict[str, Any]] = {
     "han": {"width": 16, "visual_dropout": 0.5, "msdu": True},

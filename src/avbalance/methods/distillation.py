@@ -6,7 +6,7 @@ loss per teacher. B clips, C classes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,19 +15,14 @@ from torch.nn.functional import cross_entropy
 from avbalance.declared import Above0, Declared, Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
+from avbalance.methods.parts.teachers import teacher
 from avbalance.models.audio_teacher import AudioTeacher
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, build
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.late_fusion import LateFusion
 from avbalance.models.visual_teacher import VisualTeacher
 
 BATCH = 256
 TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a student's code digest covers its teachers
-_COMPARED = {
-    "labelling": "another labelling",
-    "classes": "other classes",
-    "features": "other features",
-    "train_ids": "other clips",
-}
 
 
 def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
@@ -36,44 +31,14 @@ def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     The frozen teacher sees each clip once, with test-time transforms. Raises UserError when the need, the
     model.safetensors of a run on one modality, is missing, another network's, or of other clips or labels.
     """
-    teacher = _teacher(method, trainer, modality).to(trainer.device).eval()
+    network = teacher(method, trainer, modality, TEACHERS)
     clips, train = trainer.source.clips, trainer.parts["train"]
     logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
     with torch.no_grad():
         for start in range(0, len(train), BATCH):
             batch = trainer.source.batch_of(train[start : start + BATCH])
-            logits[batch.index] = teacher(batch).logits
+            logits[batch.index] = network(batch).logits
     return logits
-
-
-def _teacher(method: Method, trainer: Training, modality: str) -> Model:
-    """The network that the need describes, with its weights."""
-    need = f"teacher_{modality}"
-    weights = method.needed(trainer, need, f"model.safetensors of a run on {modality} alone")
-    _check_facts(method, need, weights.facts, trainer.facts)
-    settings = weights.facts["model"]
-    teacher = build(settings, len(weights.facts["classes"]), torch.Generator())
-    if not isinstance(teacher, TEACHERS) or teacher.modalities != (modality,):
-        raise UserError(
-            f"method {method.name}: {need} is a {settings['name']} that does not read {modality} alone; name a run of "
-            "the right network in the run's needs."
-        )
-    method.load_weights(teacher, weights, need)
-    return teacher
-
-
-def _check_facts(method: Method, need: str, teacher: dict[str, Any], student: dict[str, Any]) -> None:
-    if not teacher:
-        raise UserError(
-            f"method {method.name}: the weights of {need} say nothing of their training; delete the file to have its "
-            "run made again."
-        )
-    for name, what in _COMPARED.items():
-        if teacher.get(name) != student[name]:
-            raise UserError(
-                f"method {method.name}: {need} was trained on {what} than this run; name a run with the same data "
-                "settings in the run's needs."
-            )
 
 
 class DistillationOptions(Declared):
