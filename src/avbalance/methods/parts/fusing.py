@@ -8,11 +8,13 @@ from avbalance.errors import UserError
 from avbalance.models.base import MODALITIES, Model, ModelOutput
 from avbalance.models.fusion_net import FusionNet
 
+NO_FUSION = "the model has no fusion head over two features"
+
 
 def fusion_net(model: Model, method: str) -> FusionNet:
     """The model, which must be a fusion-net; raises UserError for another one."""
     if not isinstance(model, FusionNet):
-        raise UserError(f"method {method}: the model has no fusion head over two features; use fusion-net.")
+        raise UserError(f"method {method}: {NO_FUSION}; use fusion-net.")
     return model
 
 
@@ -25,5 +27,8 @@ def both_features(output: ModelOutput, method: str) -> tuple[Tensor, Tensor]:
 
 
 def fused(model: Model, audio: Tensor, visual: Tensor, method: str) -> Tensor:
-    """The fused logits `(B, C)` of pooled features `(B, D)`; raises UserError for a model that is no fusion-net."""
-    return fusion_net(model, method).fuse({"audio": audio, "visual": visual})
+    """The fused logits `(B, C)` of pooled features `(B, D)`; raises UserError for a model without such a head."""
+    if not hasattr(model, "fuse"):
+        raise UserError(f"method {method}: {NO_FUSION}; use fusion-net.")
+    logits: Tensor = model.fuse({"audio": audio, "visual": visual})  # type: ignore[operator]
+    return logits
