@@ -19,7 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "relevance": MODELS["kd-student"],
     "localisation": {"visual_width": 4, "guide_width": 12, "projection_width": 12, "width": 8, "classifier_width": 8},
 }
-TEACHERS = {"teacher_audio": "audio-teacher", "teacher_visual": "visual-teacher"}  # need -> network
+TEACHERS = {"teacher_audio": "audio-teacher", "teacher_visual": "visual-teacher"}  # need -> network, of vectors
 
 
 def easy_clips(folder: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def settings_for(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
 def stand_in(need: str, file: str, trainer: Any) -> Any:
     """Content of a file that a run needs of another one: something of the right form for the trainer's data."""
     if need in TEACHERS:
-        return teacher_like(TEACHERS[need], trainer)
+        return teacher_like(need, trainer)
     classes = trainer.source.clips.classes
     first = str(trainer.source.clips.ids[trainer.parts["train"][0]])
     return {
@@ -70,14 +70,18 @@ def weights_like(trainer: Any) -> Any:
     return weights
 
 
-def teacher_like(network: str, trainer: Any) -> Any:
+def teacher_like(need: str, trainer: Any) -> Any:
     """Weights of a new network of one modality, as a finished run on the trainer's clips would have left them."""
     import torch
 
-    from avbalance.models.base import build
+    from avbalance.models.base import build, load
     from avbalance.training.outputs import Tensors
 
-    settings, classes = MODELS[network], trainer.source.clips.classes
+    settings, classes = MODELS[TEACHERS[need]], trainer.source.clips.classes
+    if trainer.task.name == "classification":
+        own = load("unimodal-net").Settings.model_fields
+        student = {key: value for key, value in trainer.facts["model"].items() if key in own}
+        settings = {**student, "name": "unimodal-net", "modality": need.removeprefix("teacher_")}
     weights = Tensors(build(settings, len(classes), torch.Generator().manual_seed(1)).state_dict())
     weights.facts = {**trainer.facts, "model": settings}
     return weights

@@ -6,37 +6,30 @@ loss per teacher. B clips, C classes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from avbalance.declared import Above0, Declared, Weight
-from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
+from avbalance.methods.parts.teachers import divergence, teacher_of
 from avbalance.models.audio_teacher import AudioTeacher
-from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput, build
+from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.late_fusion import LateFusion
 from avbalance.models.visual_teacher import VisualTeacher
 
 BATCH = 256
 TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a student's code digest covers its teachers
-_COMPARED = {
-    "labelling": "another labelling",
-    "classes": "other classes",
-    "features": "other features",
-    "train_ids": "other clips",
-}
 
 
 def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     """Logits `(N, C)` of the needed teacher of a modality, on the trainer's device; NaN for clips not trained on.
 
-    The frozen teacher sees each clip once, with test-time transforms. Raises UserError when the need, the
-    model.safetensors of a run on one modality, is missing, another network's, or of other clips or labels.
+    The frozen teacher sees each clip once, with test-time transforms. Raises UserError when it does not fit.
     """
-    teacher = _teacher(method, trainer, modality).to(trainer.device).eval()
+    teacher = teacher_of(method, trainer, modality, TEACHERS)
     clips, train = trainer.source.clips, trainer.parts["train"]
     logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
     with torch.no_grad():
@@ -44,36 +37,6 @@ def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
             batch = trainer.source.batch_of(train[start : start + BATCH])
             logits[batch.index] = teacher(batch).logits
     return logits
-
-
-def _teacher(method: Method, trainer: Training, modality: str) -> Model:
-    """The network that the need describes, with its weights."""
-    need = f"teacher_{modality}"
-    weights = method.needed(trainer, need, f"model.safetensors of a run on {modality} alone")
-    _check_facts(method, need, weights.facts, trainer.facts)
-    settings = weights.facts["model"]
-    teacher = build(settings, len(weights.facts["classes"]), torch.Generator())
-    if not isinstance(teacher, TEACHERS) or teacher.modalities != (modality,):
-        raise UserError(
-            f"method {method.name}: {need} is a {settings['name']} that does not read {modality} alone; name a run of "
-            "the right network in the run's needs."
-        )
-    method.load_weights(teacher, weights, need)
-    return teacher
-
-
-def _check_facts(method: Method, need: str, teacher: dict[str, Any], student: dict[str, Any]) -> None:
-    if not teacher:
-        raise UserError(
-            f"method {method.name}: the weights of {need} say nothing of their training; delete the file to have its "
-            "run made again."
-        )
-    for name, what in _COMPARED.items():
-        if teacher.get(name) != student[name]:
-            raise UserError(
-                f"method {method.name}: {need} was trained on {what} than this run; name a run with the same data "
-                "settings in the run's needs."
-            )
 
 
 class DistillationOptions(Declared):
@@ -102,21 +65,6 @@ class DistillationTerms(NamedTuple):
     def total(self, options: DistillationOptions) -> Tensor:
         """The weighted sum."""
         return options.w_label * self.label + options.w_audio * self.audio + options.w_visual * self.visual
-
-
-def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, batch mean, no gradient into t.
-
-    Decisions: the teacher is the first argument, since the loss is to say how close the prediction is to it; T^2 keeps
-    gradients of different temperatures comparable (Hinton, Vinyals and Dean 2015). Raises UserError for unequal shapes.
-    """
-    if teacher.shape != student.shape:
-        raise UserError(
-            f"teacher logits {tuple(teacher.shape)} do not fit student logits {tuple(student.shape)}; "
-            "train teacher and student on the same clips and classes."
-        )
-    log_q, log_p = ((logits / temperature).log_softmax(1) for logits in (teacher.detach(), student))
-    return temperature**2 * (log_q.exp() * (log_q - log_p)).sum(1).mean()
 
 
 def distillation_terms(
