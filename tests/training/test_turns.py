@@ -25,7 +25,7 @@ class Twice(Method):
         self.weights: list[Any] = []
         self.losses: list[float] = []
 
-    def groups(self, indices: Any) -> dict[str, Any]:
+    def clip_groups(self, indices: Any) -> dict[str, Any]:
         return {"late": indices[48:], "none": indices[:0], "early": indices[:48]}
 
     def turns(self, model: Any, batch: Any, step: Any) -> list[Any]:

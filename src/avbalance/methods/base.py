@@ -218,7 +218,7 @@ class Method:
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Called before the batches of a 0-based epoch."""
 
-    def groups(self, indices: Indices) -> Mapping[str, Indices]:
+    def clip_groups(self, indices: Indices) -> Mapping[str, Indices]:
         """The training clips of an epoch by name of a group; a batch has clips of one group, and groups take turns.
 
         Must be the same when an epoch is resumed. By default all clips are one group.

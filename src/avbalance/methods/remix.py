@@ -92,10 +92,10 @@ class Remix(Method):
             for batch, output in trainer.outputs(trainer.parts["train"]):
                 self.sound[batch.index.cpu()] = learns_sound(*both_scores(output, self.name)).cpu()
 
-    def groups(self, indices: Indices) -> Mapping[str, Indices]:
+    def clip_groups(self, indices: Indices) -> Mapping[str, Indices]:
         """The clips of each modality, visual first; in the warm-up all clips."""
         if self.sound is None:
-            return super().groups(indices)
+            return super().clip_groups(indices)
         sound = self.sound[torch.as_tensor(indices)].numpy()
         return {"visual": indices[~sound], "audio": indices[sound]}
 

@@ -135,7 +135,7 @@ class Trainer:
         indices = self.parts["train"]
         if not len(indices):
             return math.nan, math.nan
-        groups = {name: clips for name, clips in self.method.groups(indices).items() if len(clips)}
+        groups = {name: clips for name, clips in self.method.clip_groups(indices).items() if len(clips)}
         names = [name for name, clips in groups.items() for _ in range(self.source.batches(clips))]
         limit = len(names) if self.protocol.max_steps is None else min(len(names), self.protocol.max_steps)
         seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(len(names))]

@@ -11,7 +11,8 @@ from avbalance.models.base import MODALITIES, Batch, Model
 
 def alone(batch: Batch, modality: str) -> Batch:
     """The batch without the other modality."""
-    return replace(batch, **{name: None for name in MODALITIES if name != modality})
+    audio, visual = (batch.modality(name) if name == modality else None for name in MODALITIES)
+    return replace(batch, audio=audio, visual=visual)
 
 
 def modality_of(batch: Batch) -> str:
