@@ -19,7 +19,8 @@ from flowkeeper.files import atomic_path
 PAGE = Path(__file__).with_name("methods.md")
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "docs" / "gallery" / "real"
-HOOKS = ("prepare", "epoch_start", "batch", "loss", "gradients", "after_step", "epoch_end", "artifacts")
+HOOKS = ("prepare", "epoch_start", "clip_groups", "turns", "batch", "loss", "gradients", "after_step", "epoch_end")
+HOOKS += ("artifacts",)
 HEAD = """# Methods
 
 One section for each method: the idea, the equation, the hooks of the training loop that it uses, its options with their

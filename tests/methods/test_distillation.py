@@ -18,7 +18,7 @@ from torch import Tensor
 
 from avbalance.digest import CODE
 from avbalance.errors import UserError
-from avbalance.methods.distillation import divergence
+from avbalance.methods.parts.teachers import divergence
 from avbalance.models.relevance import CutModel
 from avbalance.training.cell import make_trainer
 from avbalance.training.data import load_clips

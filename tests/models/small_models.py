@@ -16,6 +16,8 @@ IMAGES: dict[str, dict[str, Any]] = {
     "fusion-net": {"unimodal_heads": True, "width": 2, "stem": "small"},
     "mmtm-net": {"width": 2, "stem": "small"},
     "cosine-net": {"width": 2, "stem": "small"},
+    "shared-head-net": {"width": 2, "stem": "small"},
+    "boosted-net": {"width": 2, "stem": "small", "hidden": 4, "most": 2},
 }
 SEGMENTED: dict[str, dict[str, Any]] = {
     "han": {"width": 16, "visual_dropout": 0.5, "msdu": True},

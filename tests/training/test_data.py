@@ -88,7 +88,7 @@ def test_memory_mapped_stores_give_the_same_batches(tiny_data: TinyData, monkeyp
     indices = np.arange(70)
     seeds = [7, 8, 9, 10, 11]
     for first in (0, 3, 5):
-        pairs = [list(source(clips).training(indices, 3, seeds, first)) for clips in (resident, mapped)]
+        pairs = [list(source(clips).training([indices], 3, seeds, first)) for clips in (resident, mapped)]
         assert len(pairs[0]) == len(pairs[1]) == 5 - first
         for one, other in zip(*pairs, strict=True):
             for name in ("audio", "visual", "label", "index"):
@@ -99,7 +99,7 @@ def test_memory_mapped_stores_give_the_same_batches(tiny_data: TinyData, monkeyp
 
 def test_batches_carry_their_own_clips_in_a_drawn_order_with_the_last_one_kept(tiny_clips: Any) -> None:
     indices = np.arange(10, 60)
-    batches = list(source(tiny_clips).training(indices, order_seed=4, batch_seeds=[1, 2, 3, 4], first=0))
+    batches = list(source(tiny_clips).training([indices], order_seed=4, batch_seeds=[1, 2, 3, 4], first=0))
     assert [len(batch.label) for batch in batches] == [16, 16, 16, 2]
     order = torch.cat([batch.index for batch in batches])
     assert sorted(order.tolist()) == list(range(10, 60)) and order.tolist() != list(range(10, 60))
@@ -110,9 +110,9 @@ def test_batches_carry_their_own_clips_in_a_drawn_order_with_the_last_one_kept(t
         assert batch.audio.dtype == batch.visual.dtype == torch.float32
         assert batch.visual.shape == (len(rows), 3, 2, 16, 16)
     # a batch depends on its own seed only: the augmentation of a resumed epoch is that of the whole one
-    late = next(iter(source(tiny_clips).training(indices, order_seed=4, batch_seeds=[0, 0, 3, 0], first=2)))
+    late = next(iter(source(tiny_clips).training([indices], order_seed=4, batch_seeds=[0, 0, 3, 0], first=2)))
     assert torch.equal(late.visual, batches[2].visual)
-    other = next(iter(source(tiny_clips).training(indices, order_seed=4, batch_seeds=[0, 0, 5, 0], first=2)))
+    other = next(iter(source(tiny_clips).training([indices], order_seed=4, batch_seeds=[0, 0, 5, 0], first=2)))
     assert torch.equal(other.index, late.index) and not torch.equal(other.visual, late.visual)
 
 

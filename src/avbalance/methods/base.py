@@ -33,12 +33,14 @@ class TrainingStep:
     """Where training stands: 0-based `epoch` and `index` of the batch within it, `batches` per epoch.
 
     `generator`, on the model's device, is fresh for this step and depends on the run's seed, epoch and index only.
+    `group`: which of the method's groups of clips the batch is from.
     """
 
     epoch: int
     index: int
     batches: int
     generator: torch.Generator
+    group: str = ""
 
 
 class NoOptions(Declared):
@@ -215,6 +217,20 @@ class Method:
 
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Called before the batches of a 0-based epoch."""
+
+    def clip_groups(self, indices: Indices) -> Mapping[str, Indices]:
+        """The training clips of an epoch by name of a group; a batch has clips of one group, and groups take turns.
+
+        Must be the same when an epoch is resumed. By default all clips are one group.
+        """
+        return {"": indices}
+
+    def turns(self, model: Model, batch: Batch, step: TrainingStep) -> Sequence[Batch]:
+        """The batches that are trained on for one batch, each with a loss and an optimiser step of its own, in turn.
+
+        Each has the clips of the batch, in order. By default one turn, with the batch that `batch` returns.
+        """
+        return (self.batch(model, batch, step),)
 
     def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """The batch to train on."""

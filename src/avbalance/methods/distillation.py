@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from avbalance.declared import Above0, Declared, Weight
-from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.teachers import teacher
+from avbalance.methods.parts.teachers import divergence, teacher_of
 from avbalance.models.audio_teacher import AudioTeacher
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.late_fusion import LateFusion
@@ -28,16 +27,15 @@ TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a stude
 def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     """Logits `(N, C)` of the needed teacher of a modality, on the trainer's device; NaN for clips not trained on.
 
-    The frozen teacher sees each clip once, with test-time transforms. Raises UserError when the need, the
-    model.safetensors of a run on one modality, is missing, another network's, or of other clips or labels.
+    The frozen teacher sees each clip once, with test-time transforms. Raises UserError when it does not fit.
     """
-    network = teacher(method, trainer, modality, TEACHERS)
+    teacher = teacher_of(method, trainer, modality, TEACHERS)
     clips, train = trainer.source.clips, trainer.parts["train"]
     logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
     with torch.no_grad():
         for start in range(0, len(train), BATCH):
             batch = trainer.source.batch_of(train[start : start + BATCH])
-            logits[batch.index] = network(batch).logits
+            logits[batch.index] = teacher(batch).logits
     return logits
 
 
@@ -67,21 +65,6 @@ class DistillationTerms(NamedTuple):
     def total(self, options: DistillationOptions) -> Tensor:
         """The weighted sum."""
         return options.w_label * self.label + options.w_audio * self.audio + options.w_visual * self.visual
-
-
-def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(softmax(t / T) || softmax(z / T))` of logits `(B, C)`, batch mean, no gradient into t.
-
-    Decisions: the teacher is the first argument, since the loss is to say how close the prediction is to it; T^2 keeps
-    gradients of different temperatures comparable (Hinton, Vinyals and Dean 2015). Raises UserError for unequal shapes.
-    """
-    if teacher.shape != student.shape:
-        raise UserError(
-            f"teacher logits {tuple(teacher.shape)} do not fit student logits {tuple(student.shape)}; "
-            "train teacher and student on the same clips and classes."
-        )
-    log_q, log_p = ((logits / temperature).log_softmax(1) for logits in (teacher.detach(), student))
-    return temperature**2 * (log_q.exp() * (log_q - log_p)).sum(1).mean()
 
 
 def distillation_terms(

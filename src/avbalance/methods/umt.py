@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from avbalance.declared import Declared, Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Method, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.teachers import teacher
+from avbalance.methods.parts.teachers import teacher_of
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.unimodal_net import UnimodalNet
 
@@ -56,7 +56,7 @@ class UMT(Method):
         """Load both teachers; raises UserError when one is missing or does not fit the network or its clips."""
         if set(trainer.model.modalities) != set(MODALITIES):
             raise UserError(f"method {self.name}: the model reads one modality alone; use fusion-net.")
-        self.teachers = {name: teacher(self, trainer, name, (UnimodalNet,)) for name in MODALITIES}
+        self.teachers = {name: teacher_of(self, trainer, name, (UnimodalNet,)) for name in MODALITIES}
         for name, network in self.teachers.items():
             theirs, ours = (each.encoders[name].dimension for each in (network, trainer.model))
             if theirs != ours:

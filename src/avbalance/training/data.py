@@ -220,14 +220,18 @@ class BatchSource:
     eval_batch_size: int = 256
     scale: Scale | None = None
 
-    def training(self, indices: Indices, order_seed: int, batch_seeds: list[int], first: int) -> Iterator[Batch]:
-        """Augmented batches of `indices` in an order drawn from `order_seed`, from batch number `first` on.
+    def training(
+        self, groups: Sequence[Indices], order_seed: int, batch_seeds: list[int], first: int
+    ) -> Iterator[Batch]:
+        """Augmented batches of one group after the other, from batch number `first` on.
 
-        Batch b draws its augmentation from `batch_seeds[b]`.
+        `order_seed` draws the order within each group. Batch b draws its augmentation from `batch_seeds[b]`.
         """
-        order = np.random.default_rng(order_seed).permutation(indices)
-        starts = range(0, self.batches(indices) * self.batch_size, self.batch_size)
-        chunks = [order[start : start + self.batch_size] for start in starts]
+        generator, chunks = np.random.default_rng(order_seed), []
+        for indices in groups:
+            order = generator.permutation(indices)
+            starts = range(0, self.batches(indices) * self.batch_size, self.batch_size)
+            chunks += [order[start : start + self.batch_size] for start in starts]
         work = [(chunk, seed) for chunk, seed in zip(chunks, batch_seeds, strict=True)][first:]
         yield from self._ahead(work)
 

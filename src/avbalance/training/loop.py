@@ -135,13 +135,14 @@ class Trainer:
         indices = self.parts["train"]
         if not len(indices):
             return math.nan, math.nan
-        batches = self.source.batches(indices)
-        limit = batches if self.protocol.max_steps is None else min(batches, self.protocol.max_steps)
-        seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(batches)]
+        groups = {name: clips for name, clips in self.method.clip_groups(indices).items() if len(clips)}
+        names = [name for name, clips in groups.items() for _ in range(self.source.batches(clips))]
+        limit = len(names) if self.protocol.max_steps is None else min(len(names), self.protocol.max_steps)
+        seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(len(names))]
         order = derive(self.seed, self.stream, "order", epoch)
-        for batch in self.source.training(indices, order, seeds, first=index):
+        for batch in self.source.training([*groups.values()], order, seeds, first=index):
             generator = torch_stream(self.device, self.seed, self.stream, "step", epoch, index)
-            losses += self._step(batch, TrainingStep(epoch, index, limit, generator))
+            losses += self._step(batch, TrainingStep(epoch, index, limit, generator, names[index]))
             index += 1
             if index >= limit:
                 break
@@ -156,11 +157,17 @@ class Trainer:
         return mean, prediction
 
     def _step(self, batch: Batch, step: TrainingStep) -> Tensor:
-        """One optimiser step; returns two losses, still on the device: the method's, and that of its prediction."""
-        label = batch.label
+        """One batch, in one optimiser step for each of the method's turns.
+
+        Returns two losses, still on the device: the method's and that of its prediction, means over the turns.
+        """
         seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))
         self.model.train()
-        batch = self.method.batch(self.model, batch, step)
+        turns = self.method.turns(self.model, batch, step)
+        return torch.stack([self._turn(turn, batch.label, step) for turn in turns]).mean(0)
+
+    def _turn(self, batch: Batch, label: Tensor, step: TrainingStep) -> Tensor:
+        """Forward, backward and the optimiser's step of one turn; label: that of the clips before any method."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.protocol.precision == "bf16"):
             output = self.model(batch)
             loss = self.method.loss(self.model, output, batch, step)
