@@ -87,7 +87,7 @@ def teacher_like(settings: dict[str, Any], trainer: Any) -> Any:
     """Weights of a new network of one modality, as a finished run on the trainer's clips would have left them."""
     import torch
 
-    from avbalance.models.base import build, load
+    from avbalance.models.base import build
     from avbalance.training.outputs import Tensors
 
     classes = trainer.source.clips.classes
