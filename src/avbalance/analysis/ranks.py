@@ -73,5 +73,5 @@ def front(cost: Floats, gain: Floats) -> NDArray[np.bool_]:
     """
     cheaper, better = cost[:, None] <= cost, gain[:, None] >= gain
     strictly = (cost[:, None] < cost) | (gain[:, None] > gain)
-    beaten: NDArray[np.bool_] = (cheaper & better & strictly).any(axis=0)
-    return ~beaten
+    beaten = (cheaper & better & strictly).any(axis=0)
+    return np.logical_not(beaten)

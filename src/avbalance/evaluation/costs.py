@@ -7,7 +7,8 @@ computes; on a processor the libraries and the clips are part of it. Trials are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -26,9 +27,9 @@ class Cost(NamedTuple):
 
 
 def relative_costs(paper: Paper, role: str, runs: Iterable[str], against: str) -> dict[str, Cost]:
-    """Run -> its cost, of those that were trained on a data set; none where `against` was not.
+    """Run -> its cost, of those that were made on a data set; none where `against` was not.
 
-    A run whose predictions are joined from others costs nothing of its own, and has no entry.
+    A run that joins the predictions of others costs their time and parameters together, and the larger of their peaks.
     """
     known = {run: _medians(paper.run_files(role, run)) for run in {*runs, against}}
     base = known[against]
@@ -40,12 +41,15 @@ def relative_costs(paper: Paper, role: str, runs: Iterable[str], against: str) -
 
 
 def _medians(files: Iterable[RunFile]) -> dict[str, float]:
-    records = [record for each in files if "parameters" in (record := read_json(each.beside(RECORD)))]
-    told = [_quantities(record) for record in records]
+    told = [_quantities(each.beside(RECORD)) for each in files]
     return {name: median(each[name] for each in told) for name in QUANTITIES} if told else {}
 
 
-def _quantities(record: Mapping[str, Any]) -> dict[str, float]:
+def _quantities(path: Path) -> dict[str, float]:
+    record: dict[str, Any] = read_json(path)
+    if joined := record["job"].get("predictions"):
+        parts = [_quantities(Path(part).with_name(RECORD)) for part in joined.values()]
+        return {name: (max if name == "memory" else sum)(each[name] for each in parts) for name in QUANTITIES}
     on_gpu = record["device"]["kind"] == "cuda"
     memory = record.get("peak_gpu_memory_mb") if on_gpu else None
     return {

@@ -221,7 +221,9 @@ def _with_trials(runs: Runs, trials: Mapping[str, Any]) -> Runs:
 def _combinations(trials: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and settings of each trial."""
     options = [(part, option, values) for part, own in trials.items() for option, values in own.items()]
-    named = [values if isinstance(values, dict) else {_word(value): value for value in values} for *_, values in options]
+    named = [
+        values if isinstance(values, dict) else {_word(value): value for value in values} for *_, values in options
+    ]
     for words in product(*named):
         settings: dict[str, Any] = {}
         for (part, option, _), values, word in zip(options, named, words, strict=True):
@@ -234,7 +236,7 @@ def _with_candidates(run: dict[str, Any], runs: Runs, where: str) -> dict[str, A
     choose = run.get("choose")
     if not isinstance(choose, dict) or not isinstance(choose.get("candidates"), str):
         return run
-    candidates = {}
+    candidates: dict[str, Any] = {}
     for name in matching(choose["candidates"], runs, f"{where}, choose.candidates"):
         if choose.get("option") is None:
             candidates[name] = None
