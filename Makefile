@@ -5,8 +5,9 @@ READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 TIER ?= real
+COMPARISON ?= comparison
 
-.PHONY: reproduce real smoke why estimate test test-all lint mutants bench bench-gpu stability gallery docs lock help
+.PHONY: reproduce real smoke compare why estimate test test-all lint mutants bench bench-gpu stability gallery docs lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,6 +27,10 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 
 smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two and a half minutes)
 	$(BIN)/snakemake --config tier=smoke
+
+compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 40 minutes on two cores); COMPARISON=comparison-real: on recordings
+	$(BIN)/snakemake --config tier=$(COMPARISON)
+	@$(BIN)/avbalance open $(COMPARISON)
 
 why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks for another configuration
 	@$(BIN)/avbalance why $(ARGS)

@@ -13,6 +13,7 @@ from avbalance.analysis.statistics import (
     clip_weights,
     estimate,
     holm,
+    holm_adjusted,
     weighted_mean,
     weighted_spearman,
 )
@@ -117,6 +118,12 @@ def test_holms_steps_by_hand() -> None:
     levels = holm([0.03, 0.004, 0.04, 0.012], 0.05)
     assert levels == pytest.approx([0.025, 0.0125, 0.025, 0.05 / 3])
     assert holm([], 0.05) == []
+
+
+def test_holms_p_values_by_hand() -> None:
+    # 4 * 0.004, 3 * 0.012, 2 * 0.03, and 0.04, which is no less than the one before it
+    assert holm_adjusted([0.03, 0.004, 0.04, 0.012]) == pytest.approx([0.06, 0.016, 0.06, 0.036])
+    assert holm_adjusted([0.6, 0.5]) == [1.0, 1.0] and holm_adjusted([]) == []
 
 
 def test_rank_correlation_of_drawings_is_that_of_the_clips_drawn() -> None:

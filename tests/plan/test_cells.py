@@ -21,7 +21,11 @@ def needs(run: str, file: str = "w.json") -> dict[str, dict[str, str]]:
 
 WAITING = (
     row("one"),
-    row("ogm-ge", "ogm-ge", choose={"option": "alpha", "candidates": {"ogm-a": 1, "ogm-b": 2}}),
+    row(
+        "ogm-ge",
+        "ogm-ge",
+        choose={"option": "alpha", "candidates": {"ogm-a": 1, "ogm-b": 2}, "seeds": {"ogm-a": 0, "ogm-b": 100}},
+    ),
     row("ogm-a", "ogm-ge", seeds=(0,)),
     row("ogm-b", "ogm-ge", seeds=(0,)),
     row("offline", "gradient-blending", needs=needs("stage")),
@@ -97,9 +101,9 @@ def test_with_one_seed_per_job_every_seed_is_a_cell_of_one_rule() -> None:
 
 def test_inputs_of_waiting_jobs_are_files_of_other_runs() -> None:
     assert SeededRun(ROWS["offline"], 1).inputs() == {"weights": "paper/set/stage/seed1/w.json"}
-    assert SeededRun(ROWS["ogm-ge"], 1).inputs() == {  # alpha is chosen once, by the first seed
+    assert SeededRun(ROWS["ogm-ge"], 1).inputs() == {  # alpha is chosen once, whatever the seed
         "candidate ogm-a": "paper/set/ogm-a/seed0/history.csv",
-        "candidate ogm-b": "paper/set/ogm-b/seed0/history.csv",
+        "candidate ogm-b": "paper/set/ogm-b/seed100/history.csv",
     }
     assert SeededRun(ROWS["one"], 0).inputs() == {}
 

@@ -62,12 +62,41 @@ def test_roles_change_a_run_on_one_data_set_only() -> None:
         "settings": {"method": {"alpha": sourced(0.3)}},
         "roles": {"second": {"choose": None, "settings": {"method": {"alpha": sourced(0.1)}}}},
     }  # fmt: skip
-    rows = by_name(rows_of_paper(config(), paper(one=run)))
+    candidate = {"label": "A", "method": "ogm-ge", "only": ["first"], "seeds": [7, 8]}
+    rows = by_name(rows_of_paper(config(), paper(one=run, a=candidate)))
     first, second = rows["set-a", "one"], rows["set-b", "one"]
-    assert first.settings["method"] == {"alpha": 0.3} and first.choose == {"option": "alpha", "candidates": {"a": 1}}
+    assert first.settings["method"] == {"alpha": 0.3}
+    assert first.choose == {"option": "alpha", "candidates": {"a": 1}, "seeds": {"a": 7}}
     assert second.settings["method"] == {"alpha": 0.1} and second.choose is None
     off = rows_of_paper(config(runs={"one": {"choose": None}}), paper(one=run))
     assert off[0].choose is None
+
+
+TRIED = {"label": "T", "method": "baseline", "seeds": [100], "settings": {"protocol": {"rate": sourced(0.5)}}}
+
+
+def test_a_run_that_chooses_whole_settings_knows_those_of_its_candidates() -> None:
+    run = {"label": "One", "method": "baseline", "choose": {"candidates": {"t": None}}}
+    row = rows_of_paper(config(settings={"protocol": {"epochs": 5}}), paper(one=run, t=TRIED))[0]
+    settings = {"protocol": {"epochs": 5, "rate": 0.5, "momentum": 0.9}}
+    assert row.choose == {"candidates": {"t": settings}, "seeds": {"t": 100}} and row.settings != settings
+
+
+@pytest.mark.parametrize(
+    ("candidate", "sentence"),
+    [
+        ({**TRIED, "only": ["second"]}, "run one on set-a: its candidate t is not made there; make it"),
+        (
+            {**TRIED, "seeds": [1]},
+            "trains baseline with seed 1; it must train baseline with a seed that is none of 0, 1",
+        ),
+        ({**TRIED, "method": "greedy"}, "its candidate t trains greedy with seed 100; it must train baseline"),
+    ],
+)
+def test_a_candidate_that_makes_the_choice_unfair_is_refused(candidate: dict[str, Any], sentence: str) -> None:
+    run = {"label": "One", "method": "baseline", "only": ["first"], "choose": {"candidates": {"t": None}}}
+    with pytest.raises(UserError, match=sentence):
+        rows_of_paper(config(), paper(one=run, t=candidate))
 
 
 def test_skip_only_seeds_and_data_sets_that_are_left_out() -> None:

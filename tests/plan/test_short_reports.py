@@ -56,6 +56,8 @@ def test_what_is_like_nothing_is_told(kind: str, like: str, told: str) -> None:
 def test_a_figure_names_the_files_of_each_run_that_it_reads() -> None:
     (figure,) = written_out(figures=[{"id": "figure1", "runs": {"a": "x.csv", "b": ["y.json", "z.json"]}}])["figures"]
     assert [tuple(each.values()) for each in figure["runs"]] == [("a", "x.csv"), ("b", "y.json"), ("b", "z.json")]
+    (figure,) = written_out(figures=[{"id": "figure1", "runs": ["a", "b"], "file": "x.csv"}])["figures"]
+    assert figure == {"id": "figure1", "runs": [{"run": "a", "file": "x.csv"}, {"run": "b", "file": "x.csv"}]}
 
 
 def test_tests_of_claims_share_keys_unless_they_name_a_kind_and_are_made_on_each_data_set() -> None:

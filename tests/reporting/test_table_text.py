@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_up_table import DECLARATION, paper_of
 
@@ -77,6 +79,11 @@ def test_long_frame_keys_and_values(table: BuiltTable) -> None:
     assert (first["published"], first["ours_mean"], first["seeds"], first["n"]) == (61.5, 61.0, 2, 200)
 
 
+def test_cells_that_are_words_have_a_column_of_the_csv_for_them(table: BuiltTable) -> None:
+    worded = replace(table, cells=((CellValue(text="better"), *table.cells[0][1:]), *table.cells[1:]))
+    assert long_frame(worded)["text"].fillna("").tolist() == ["better", "", "", ""]
+
+
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
@@ -87,6 +94,7 @@ def test_long_frame_keys_and_values(table: BuiltTable) -> None:
         (CellValue(None, 60.0, 0.5, 3, 100), "60.00 ± 0.50"),
         (CellValue(61.5, 60.0, 0.5, 3, 99, state="not learned"), "60.00 ± 0.50†‡ (61.50)"),
         (CellValue(None, 60.0, None, 1, 300, state="not converged"), "60.00§"),
+        (CellValue(None, 0.0004, None, 1, 30, text="< 0.001"), "< 0.001"),
     ],
 )
 def test_cell_text(cell: CellValue, text: str) -> None:

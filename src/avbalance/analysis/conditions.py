@@ -47,12 +47,16 @@ _ALL = (
     Condition("shuffled-video", "Shuffled Video", "visual", "shuffled"),
 )
 CONDITIONS: Mapping[str, Condition] = {condition.name: condition for condition in _ALL}
-_PROBES = (  # what else a finished model is asked, see training/probe.py and training/interplay.py
+_PROBES = (  # what else a finished model is asked, see training/probe.py, interplay.py and degraded.py
     Condition("probe-audio", "probe of the audio encoder"),
     Condition("probe-visual", "probe of the visual encoder"),
     Condition("given-audio", "pictures of other clips"),
     Condition("given-visual", "sound of other clips"),
     Condition("additive", "without interaction"),
+    Condition("noisy-audio", "noisy sound"),
+    Condition("noisy-visual", "noisy pictures"),
+    Condition("without-audio", "without sound"),
+    Condition("without-visual", "without pictures"),
 )
 PROBES: Mapping[str, Condition] = {condition.name: condition for condition in _PROBES}
 PUBLISHED = tuple(condition.name for condition in _ALL[:5])  # in the order of the rows

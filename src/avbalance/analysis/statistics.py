@@ -139,6 +139,15 @@ def holm(p: Sequence[float], alpha: float) -> list[float]:
     return levels
 
 
+def holm_adjusted(p: Sequence[float]) -> list[float]:
+    """Each p as it is compared with the whole level: decided at alpha by Holm's steps exactly if at most alpha."""
+    adjusted, largest = [1.0] * len(p), 0.0
+    for done, number in enumerate(np.argsort(p, kind="stable")):
+        largest = max(largest, min(1.0, (len(p) - done) * p[number]))
+        adjusted[number] = largest
+    return adjusted
+
+
 def weighted_spearman(x: NDArray[Any], y: NDArray[Any], weights: Floats) -> Floats:
     """Spearman's rank correlation of (N,), (N,) under each row of weights (D, N), ties at their mean rank: (D,)."""
     ranks = [_weighted_ranks(values, weights) for values in (x, y)]

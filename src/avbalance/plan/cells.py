@@ -38,7 +38,8 @@ class SeededRun:
         """Files of other runs that this one reads: name -> path below results/<name>/runs."""
         needs = self.row.needs.items()
         files = {name: f"{self._base}/{need['run']}/seed{self.seed}/{need['file']}" for name, need in needs}
-        return files | {f"candidate {run}": f"{self._base}/{run}/seed0/history.csv" for run in self.row.candidates}
+        tried: dict[str, int] = self.row.choose["seeds"] if self.row.choose else {}
+        return files | {f"candidate {run}": f"{self._base}/{run}/seed{seed}/history.csv" for run, seed in tried.items()}
 
     def outputs(self) -> list[str]:
         """Files that it leaves, below results/<name>/runs."""

@@ -138,12 +138,12 @@ class Need(Declared):
 
 
 class Choice(Declared):
-    """An option that is set by the validation metric of other runs, seed 0."""
+    """What is set by the validation metric of other runs: an option of the method, or all settings but `data`."""
 
-    option: str
-    """option of the method"""
+    option: str | None = None
+    """option of the method; null: model, method and protocol are those of the best candidate"""
     candidates: dict[Run, Any]
-    """run that tries a value: the value"""
+    """run that tries a value: the value; null where there is no `option`"""
 
 
 class RunLayer(Declared):
@@ -154,7 +154,7 @@ class RunLayer(Declared):
     needs: dict[str, Need] = Field(default={})
     """files of other runs, by the name under which the method knows them"""
     choose: Choice | None = None
-    """an option that is found by validation"""
+    """what is found by validation"""
     combine: dict[str, Run] = Field(default={})
     """runs whose predictions are joined, by the name under which the method knows them; nothing is trained"""
     artifacts: list[Name] = Field(default=[])

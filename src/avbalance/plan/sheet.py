@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ class Row:
     settings: dict[str, Any]
     seeds: tuple[int, ...]
     needs: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> {run, file}, same seed
-    choose: dict[str, Any] | None = None  # {option, candidates: {run: value}}: by validation accuracy, seed 0
+    choose: dict[str, Any] | None = None  # {option, candidates: {run: value or settings}, seeds: {run: seed}}
     combine: dict[str, str] = field(default_factory=dict)  # name -> run whose predictions this one joins; no training
     artifacts: tuple[str, ...] = ()  # further files that the method writes, for other runs to read
     reports: bool = True  # False: made for its artifacts only, without predictions
@@ -73,7 +73,9 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
         for run in paper["runs"]
         if (row := _row(config["seeds"], paper, choice, role, dataset, run)) is not None
     ]
-    return _with_enough_seeds([*rows, *_robustness_rows(choice, rows)], config.get("least_seeds", 1))
+    rows = [*rows, *_robustness_rows(choice, rows)]
+    by_name = {(row.dataset, row.run): row for row in rows}
+    return _with_enough_seeds([_with_candidates(row, by_name) for row in rows], config.get("least_seeds", 1))
 
 
 def _row(
@@ -119,6 +121,30 @@ def _robustness_rows(choice: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
             for row in rows:
                 if row.role == role and row.run in wanted["runs"]:
                     yield replace(row, dataset=dataset, seeds=tuple(wanted["seeds"]), robustness=True)
+
+
+def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row]) -> Row:
+    """The row with what its candidates try, and under which seed: the first of theirs.
+
+    Raises UserError for a candidate that is not made on the data set and, where all settings are chosen, for one of
+    another method, or of a seed that this run has: what a choice saw must be no part of its result.
+    """
+    if row.choose is None:
+        return row
+    tried, seeds = {}, {}
+    for name, value in row.candidates.items():
+        where, candidate = f"paper {row.paper}, run {row.run} on {row.dataset}", rows.get((row.dataset, name))
+        if candidate is None:
+            raise UserError(f"{where}: its candidate {name} is not made there; make it, or set choose to null.")
+        seeds[name] = candidate.seeds[0]
+        tried[name] = value if row.choose.get("option") else candidate.settings
+        same = candidate.method == row.method and seeds[name] not in row.seeds
+        if not (row.choose.get("option") or same):
+            raise UserError(
+                f"{where}: its candidate {name} trains {candidate.method} with seed {seeds[name]}; it must train "
+                f"{row.method} with a seed that is none of {', '.join(map(str, row.seeds))}."
+            )
+    return replace(row, choose={**row.choose, "candidates": tried, "seeds": seeds})
 
 
 def _with_enough_seeds(rows: list[Row], least: int) -> list[Row]:

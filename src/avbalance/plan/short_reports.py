@@ -3,6 +3,7 @@
     - {id: table6, like: other-paper/table3, title: "Table 6"}    a table or figure of another paper, but for these keys
     - {key: run, values: [baseline, {ours: "gamma 0.1"}]}         run -> label, where it is not the name in paper.yaml
     - {id: figure1, runs: {ours: [gaps.json, history.csv]}}       run -> the files of it that the figure reads
+    - {id: figure1, runs: [ours, baseline], file: record.json}    runs of which it reads the same file
     - {id: C1, each_test: {kind: by_seed, dataset: [a, b]}, tests: [{left: [ours], right: [baseline]}]}
 
 `each_test` holds for the tests of a claim, or at the top of claims.yaml for those of all claims, that name no kind of
@@ -94,6 +95,9 @@ def _labelled(value: Any) -> list[Any]:
 
 def _figure(figure: Entry) -> Entry:
     runs = figure.get("runs")
+    if isinstance(runs, list) and "file" in figure:
+        rest = {key: value for key, value in figure.items() if key != "file"}
+        return {**rest, "runs": [{"run": run, "file": figure["file"]} for run in runs]}
     if not isinstance(runs, dict):
         return figure
     pairs = [(run, files if isinstance(files, list) else [files]) for run, files in runs.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import datetime
 import importlib.metadata
 import os
@@ -45,14 +47,33 @@ def circumstances(code: str, device: str, threads: int, clock: Clock) -> dict[st
         "versions": versions(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "peak_memory_mb": peak_memory_mb(),
+        **({"peak_gpu_memory_mb": peak_gpu_memory_mb()} if device == "cuda" else {}),
         **clock.elapsed(),
     }
 
 
+def begin_peak() -> None:
+    """Let the peak of memory begin anew, so that a run is not told the peak of those before it in its process.
+
+    What is free goes back to the system first. Where the system cannot do this, the peak stays that of the process.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory_mb() -> float:
-    """Peak resident memory of this process, MB (10^6 bytes)."""
+    """Peak resident memory of this process, MB (10^6 bytes), since `begin_peak` where the system is Linux."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def peak_gpu_memory_mb() -> float:
+    """Peak memory of the GPU's tensors, MB (10^6 bytes), since `begin_peak`."""
+    return round(sys.modules["torch"].cuda.max_memory_allocated() / 1e6, 1)
 
 
 def versions() -> dict[str, str]:

@@ -26,7 +26,7 @@ STATES = {"learned": NOT_LEARNED, "converged": NOT_CONVERGED}  # by the metric t
 class CellValue:
     """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds.
 
-    state: OK, or what a seed that is part of ours did not do; culprits: those seeds.
+    state: OK, or what a seed that is part of ours did not do; culprits: those seeds. text: what is printed instead.
     """
 
     published: float | None = None
@@ -37,11 +37,17 @@ class CellValue:
     data: str = ""
     state: str = OK
     culprits: tuple[int, ...] = ()
+    text: str = ""
+
+    @property
+    def made(self) -> bool:
+        """Whether there is anything of ours."""
+        return self.ours_mean is not None or bool(self.text)
 
     @property
     def record(self) -> dict[str, Any]:
         """What a CSV file says of the cell; nothing has no state."""
-        known = {name: value for name, value in vars(self).items() if name != "culprits"}
+        known = {name: value for name, value in vars(self).items() if name != "culprits" and (name != "text" or value)}
         return known if self.ours_mean is not None else {**known, "state": None}
 
     @property

@@ -50,7 +50,8 @@ def long_frame(table: BuiltTable) -> pd.DataFrame:
         for row, line in zip(table.row_keys, table.cells, strict=True)
         for column, cell in zip(table.column_keys, line, strict=True)
     ]
-    return pd.DataFrame(records, columns=[*names, *COLUMNS])
+    told = ["text"] if any("text" in record for record in records) else []
+    return pd.DataFrame(records, columns=[*names, *COLUMNS, *told])
 
 
 def cell_text(cell: CellValue, decimals: int | None = 2) -> str:
@@ -59,6 +60,8 @@ def cell_text(cell: CellValue, decimals: int | None = 2) -> str:
     A dagger marks fewer than 100 clips, a double dagger a seed that has not learned, a section sign one that has not
     converged.
     """
+    if cell.text:
+        return cell.text
     if decimals is None:
         return ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
     text = ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.{decimals}f}"

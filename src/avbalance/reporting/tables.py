@@ -79,7 +79,7 @@ def build_table(
         lines = [
             (row, places)
             for row, places in lines
-            if not some <= combined(row).items() or any(lookup(place).ours_mean is not None for place in places)
+            if not some <= combined(row).items() or any(lookup(place).made for place in places)
         ]
     row_keys, places = tuple(row for row, _ in lines), [line for _, line in lines]
     every = list(itertools.chain(*places))

@@ -14,7 +14,7 @@ import torch
 
 from avbalance.errors import UserError
 from avbalance.models.base import build
-from avbalance.provenance.run_record import RECORD, Clock, circumstances
+from avbalance.provenance.run_record import RECORD, Clock, begin_peak, circumstances
 from avbalance.streams import torch_stream
 from avbalance.training.data import BatchSource, Clips, audio_scale, load_clips
 from avbalance.training.loop import Trainer, parameter_count
@@ -24,6 +24,7 @@ from avbalance.training.planned import (
     PlannedRun,
     check_inputs,
     check_recipes,
+    choice_of,
     chosen_settings,
     recorded_key,
     run_key,
@@ -110,7 +111,7 @@ def _place(finished: Path, run: PlannedRun, options: CellOptions) -> None:
     link_files(finished, folder, run.names)
     record = read_json(finished / RECORD)
     own = _own_facts(run, options)
-    if any(record[name] != value for name, value in own.items()):
+    if any(record.get(name) != value for name, value in own.items()):
         write_json(folder / RECORD, {**record, **own, "made_as": record["job"]})
 
 
@@ -121,6 +122,7 @@ def _own_facts(run: PlannedRun, options: CellOptions) -> dict[str, Any]:
         "job": {**identity, "reads": run.inputs, "writes": run.names},
         "paths": options.paths(),
         "inputs": {name: sha256_file(options.source / path) for name, path in run.inputs.items()},
+        **({"choice": choice_of(run, options.source)} if run.choose else {}),
     }
 
 
@@ -201,6 +203,7 @@ def _train(
     folder: Path,
 ) -> None:
     """Train a run into an empty folder: its files, those of its method, and its record."""
+    begin_peak()
     clock = Clock()
     contents = {name: read_need(path) for name, path in needs.items()}
     progress = Progress(label=run.folder)

@@ -1,4 +1,4 @@
-"""A run as it is planned: what it reads, what it depends on, and the option that it finds by validation."""
+"""A run as it is planned: what it reads, what it depends on, and what it finds by validation."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ _PROTOCOL = {name: field.default for name, field in Protocol.model_fields.items(
 class PlannedRun:
     """One run with one seed, as planned (see plan/training.py).
 
-    settings: as written. inputs: files of other runs by name. choose: of a run that finds an option by validation, the
-    option and its value by the run that tried it. code: digest of its own code, in a cell of several methods.
+    settings: as written. inputs: files of other runs by name. choose: of a run that finds an option, or all settings,
+    by validation: the option if it is one, and what each candidate tried. code: digest of its own code, in a cell of
+    several methods.
     """
 
     run: str
@@ -101,15 +102,46 @@ def check_recipes(run: PlannedRun, stores: dict[str, Path | None]) -> None:
 
 
 def chosen_settings(run: PlannedRun, source: Path) -> dict[str, Any]:
-    """The run's settings with the option of `choose` set to the candidate of the best validation metric."""
+    """The run's settings with what the candidate of the best validation metric tried.
+
+    That is the option of `choose` or, where it names none, all settings but `data`.
+    """
     settings: dict[str, Any] = json.loads(json.dumps(run.settings))
     if run.choose:
-        candidates = run.choose["candidates"]
-        metric = settings["protocol"].get("metric", _PROTOCOL["metric"])
-        scores = {name: _best_value(source / run.inputs[f"candidate {name}"], metric) for name in candidates}
-        best = max(candidates, key=lambda name: scores[name])  # ties: the first one declared
-        settings.setdefault("method", {})[run.choose["option"]] = candidates[best]
+        value = run.choose["candidates"][choice_of(run, source)["chosen"]]
+        if run.choose.get("option"):
+            settings.setdefault("method", {})[run.choose["option"]] = value
+        else:
+            settings = {**value, "data": settings["data"]}
     return settings
+
+
+def choice_of(run: PlannedRun, source: Path) -> dict[str, Any]:
+    """What was chosen of what: the metric, and of each candidate what it tried and its best value on validation.
+
+    Of equal ones the first by name is chosen.
+    """
+    assert run.choose is not None
+    metric = run.settings["protocol"].get("metric", _PROTOCOL["metric"])
+    scores = {name: _best_value(source / run.inputs[f"candidate {name}"], metric) for name in run.choose["candidates"]}
+    tried = [
+        {"run": name, "seed": run.choose["seeds"][name], "tried": told, "score": scores[name]}
+        for name, told in _told(run.choose).items()
+    ]
+    return {"metric": metric, "candidates": tried, "chosen": max(sorted(scores), key=lambda name: scores[name])}
+
+
+def _told(choose: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Candidate -> what it tried by the name of the setting: of whole settings those in which candidates differ."""
+    if choose.get("option"):
+        return {name: {choose["option"]: value} for name, value in choose["candidates"].items()}
+    flat = {
+        name: {f"{part}.{key}": value for part in settings for key, value in settings[part].items() if part != "data"}
+        for name, settings in choose["candidates"].items()
+    }
+    keys = dict.fromkeys(key for own in flat.values() for key in own)
+    differing = [key for key in keys if len({json.dumps(own.get(key)) for own in flat.values()}) > 1]
+    return {name: {key: own.get(key) for key in differing} for name, own in flat.items()}
 
 
 def _best_value(history: Path, metric: str) -> float:

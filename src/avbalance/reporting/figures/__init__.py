@@ -63,7 +63,13 @@ class ReadFile(Declared):
     run: Run
     """run that leaves it"""
     file: Literal[
-        "predictions.parquet", "history.csv", "model.safetensors", "mixtures.json", "gaps.json", "fine_tuning.json"
+        "predictions.parquet",
+        "history.csv",
+        "record.json",
+        "model.safetensors",
+        "mixtures.json",
+        "gaps.json",
+        "fine_tuning.json",
     ]
     """its name in the run's folder"""
 

@@ -116,6 +116,8 @@ def _heads(table: BuiltTable) -> list[list[tuple[str, int]]]:
 
 def _cell(cell: CellValue, decimals: int | None) -> dict[str, str]:
     """Mean, spread, marks and published number, as text."""
+    if cell.text:
+        return {"mean": cell.text, "spread": "", "marks": "", "published": ""}
     if decimals is None:
         text = ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
         return {"mean": text, "spread": "", "marks": "", "published": ""}

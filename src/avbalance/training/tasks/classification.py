@@ -17,6 +17,7 @@ from avbalance.methods.base import Indices
 from avbalance.models.base import Batch, ModelOutput
 from avbalance.training.data import Clips
 from avbalance.training.data_settings import DataSettings
+from avbalance.training.degraded import degraded_outputs
 from avbalance.training.interplay import interplay_logits
 from avbalance.training.probe import probe_logits
 from avbalance.training.tasks.base import (
@@ -41,6 +42,8 @@ class ClassificationSettings(DataSettings):
     """also test linear probes of the selected model's encoders: conditions probe-audio, probe-visual"""
     interplay: bool = False
     """also test the joint model with one modality of other clips, see training/interplay.py"""
+    degraded: bool = False
+    """also test the selected model with one modality noisy, and without it, see training/degraded.py"""
 
 
 class OneLabel(Task):
@@ -88,7 +91,7 @@ class OneLabel(Task):
 
 
 class Classification(OneLabel):
-    """One label per clip; the test part may also be predicted by probes, or with one modality of other clips."""
+    """One label per clip; the test part may also be predicted by probes, or with one modality changed."""
 
     Settings = ClassificationSettings
     name = "classification"
@@ -107,6 +110,8 @@ class Classification(OneLabel):
         named = Batch(None, None, trainer.source.targets[where], where)
         for condition, logits in further.items():
             yield condition, [(named, ModelOutput(logits, {}, {}))]
+        if self.data.degraded:
+            yield from degraded_outputs(trainer, split)
 
 
 TASK = Classification

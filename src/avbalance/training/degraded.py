@@ -1,0 +1,72 @@
+"""What a model answers when one modality is noisy, or missing, at test time.
+
+- noisy-audio: Gaussian noise is added to what the network reads of the sound, with the standard deviation that it has
+  over the training part (a signal-to-noise ratio of 0 dB). noisy-visual likewise.
+- without-audio: the mean of all training clips stands in for the sound of every clip. Silence and black frames are
+  unlike anything in training, so that they would measure surprise rather than absence. without-visual likewise.
+
+A model of one modality answers as ever when the other is touched. Its late ensemble is thus tested too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from avbalance.analysis.conditions import gaussian
+from avbalance.models.base import MODALITIES, Batch, ModelOutput
+from avbalance.streams import torch_stream
+
+if TYPE_CHECKING:
+    from avbalance.training.loop import Trainer
+
+NOISY, WITHOUT = "noisy", "without"
+Outputs = Iterable[tuple[Batch, ModelOutput]]
+
+
+class Usual(NamedTuple):
+    """What a modality is over the training part: the mean clip, and the standard deviation of all its cells."""
+
+    mean: Tensor
+    deviation: float
+
+
+def degraded_outputs(trainer: Trainer, split: str) -> Iterator[tuple[str, Outputs]]:
+    """Condition -> batches of a part, as they are, and what the trainer's model makes of them when degraded."""
+    for modality in MODALITIES:
+        usual = _usual(trainer, modality) if modality in trainer.model.modalities else None
+        for kind in (NOISY, WITHOUT):
+            yield f"{kind}-{modality}", _outputs(trainer, split, modality, kind, usual)
+
+
+@torch.no_grad()
+def _usual(trainer: Trainer, modality: str) -> Usual:
+    """Summed in float64, batch by batch, with test-time transforms."""
+    clips, total, squares = 0, torch.zeros(()), 0.0
+    for batch in replace(trainer.source, modalities=(modality,)).evaluation(trainer.parts["train"]):
+        own = batch.modality(modality).double()
+        total = total.to(own.device) + own.sum(0)
+        squares += float(own.square().sum())
+        clips += len(own)
+    mean = total / clips
+    variance = squares / (clips * mean.numel()) - float(mean.mean()) ** 2
+    return Usual(mean.float(), max(variance, 0.0) ** 0.5)
+
+
+@torch.no_grad()
+def _outputs(trainer: Trainer, split: str, modality: str, kind: str, usual: Usual | None) -> Outputs:
+    """What is drawn depends on the run's seed and the condition, and not on the size of a batch."""
+    trainer.model.eval()
+    generator = torch_stream("cpu", trainer.seed, "condition", f"{kind}-{modality}")
+    for batch in trainer.source.evaluation(trainer.parts[split]):
+        read = batch
+        if usual is not None:
+            own = batch.modality(modality)
+            noise = usual.deviation * gaussian(own, generator) if kind == NOISY else None
+            degraded = usual.mean.expand_as(own) if noise is None else own + noise
+            read = replace(batch, **{modality: degraded.contiguous()})
+        yield batch, trainer.model(read)
