@@ -42,12 +42,17 @@ class CriticalDifferenceFigure(figures.DeclaredFigure):
         order = np.argsort(found.ranks, kind="stable")
         names, ranks = [paper.label(table.columns[place]) for place in order], found.ranks[order]
         axis.plot(ranks, range(len(ranks)), "o", color=BLACK)
-        for number, (first, last) in enumerate(alike(ranks, found.difference)):
-            away = 1.02 + 0.025 * number
-            axis.plot([away, away], [first - 0.2, last + 0.2], color=GREY, linewidth=2, clip_on=False,
-                      transform=axis.get_yaxis_transform())  # fmt: skip
+        groups = alike(ranks, found.difference)
+        apart = 0.025 * len(ranks)
+        for number, (first, last) in enumerate(groups, start=1):
+            away = len(ranks) + number * apart
+            axis.plot([away, away], [first - 0.2, last + 0.2], color=GREY, linewidth=2)
         axis.set_yticks(range(len(names)), names)
-        axis.set(xlabel="mean rank (1: best)", ylim=(len(names) - 0.4, -0.6), xlim=(0.5, len(names) + 0.5))
+        axis.set(
+            xlabel="mean rank (1: best)",
+            ylim=(len(names) - 0.4, -0.6),
+            xlim=(0.5, len(names) + (len(groups) + 1) * apart),
+        )
         axis.grid(axis="x")
         numbers = pd.DataFrame({"method": names, "mean_rank": ranks, "blocks": found.blocks})
         return self.drawing(figure, numbers, paper, roles, _test_line(found), NOTE)

@@ -47,5 +47,7 @@ def _texts(choice: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _settings(tried: Mapping[str, Any]) -> str:
-    """learning rate 0.05, alpha 0.3"""
-    return ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {value}" for key, value in tried["tried"].items())
+    """rate 0.05, alpha 0.3: the learning rate first, which all have."""
+    told = {key.rpartition(".")[2]: value for key, value in tried["tried"].items()}
+    rate = {"rate": told.pop("learning_rate")} if "learning_rate" in told else {}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in (rate | told).items())
