@@ -13,6 +13,7 @@ from workspace import REPOSITORY, Workspace, borrow_environment, copy_working_tr
 from avbalance.cli import main
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan
+from avbalance.reporting.check import check_reports
 
 PAPER = Path("workflow/papers/balanced-audiovisual")
 LONGEST = "-".join(["thirty"] * 4) + "-ab"
@@ -46,7 +47,10 @@ def test_a_new_method_has_four_places_and_the_style_of_the_repository(name: str,
         head, _, rest = text.partition(line)
         assert new.startswith(head + line) and new.endswith(rest) and len(new) > len(text)
     assert load_paper(checkout, PAPER.name)["runs"][name]["method"] == name
-    rows = load_plan(checkout, {"tier": "smoke"}).rows[PAPER.name]
+    plan = load_plan(checkout, {"tier": "smoke"})
+    check_reports(plan)
+    assert "tableS10" in plan.declared(PAPER.name, "tables")
+    rows = plan.rows[PAPER.name]
     assert [row.settings["model"]["name"] for row in rows if row.method == name] == ["fusion-net"]
 
 

@@ -6,6 +6,7 @@ import json
 import keyword
 import re
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -42,8 +43,10 @@ def new_dataset(root: Path, name: str, folder: str | None) -> list[Path]:
     return list(files)
 
 
-def new_method(root: Path, name: str) -> list[Path]:
-    """Write a method's module and its test, and add a run and a table to the paper PAPER; returns the four paths.
+def new_method(root: Path, name: str) -> tuple[list[Path], str]:
+    """Write a method's module and its test, and add a run and a table to the paper PAPER.
+
+    Returns the four paths, and the id of the table.
 
     What is laid down works: a small method with the lines marked that its author changes. Raises UserError for a name
     that cannot serve, where a method, a run or one of the files is there already, and where the paper's files have no
@@ -60,14 +63,18 @@ def new_method(root: Path, name: str) -> list[Path]:
     }
     package = Path("src", "avbalance", "methods", module)  # as methods/parts, which would hide a module of its name
     _refuse_what_is_there(root, [*files, package], "method")
-    if name in load_paper(root, PAPER)["runs"]:
+    paper = load_paper(root, PAPER)
+    if name in paper["runs"]:
         raise UserError(f"{folder / 'paper.yaml'}: has a run {name!r} already; give the method another name.")
+    taken = {table["id"] for table in paper["tables"]}
+    number = next(number for number in count(1) if f"tableS{number}" not in taken)
+    words["number"] = str(number)
     added = {
         folder / f"{kind}.yaml": _with_addition(root / folder / f"{kind}.yaml", line, _text(root, template, words))
         for kind, line, template in (("paper", "runs:", "method-run.yaml"), ("tables", "tables:", "method-table.yaml"))
     }
     _write(root, {path: _text(root, template, words) for path, template in files.items()} | added)
-    return [*files, *added]
+    return [*files, *added], f"tableS{number}"
 
 
 def _words_of_method(root: Path, name: str) -> dict[str, str]:

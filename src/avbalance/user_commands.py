@@ -176,11 +176,11 @@ def _new_dataset(options: argparse.Namespace) -> None:
 def _new_method(options: argparse.Namespace) -> None:
     from avbalance.new_files import PAPER, new_method
 
-    method, test, paper, tables = new_method(Path.cwd(), options.name)
+    (method, test, paper, tables), table = new_method(Path.cwd(), options.name)
     _say(f"wrote {method} and {test}; they work, change the lines that are marked")
     _say(f"added a run to {paper} and a table to {tables}, at their tops; then:")
     _say(f"  avbalance check-method {options.name}")
-    _say(f"  snakemake --config tier=smoke -- results/smoke/papers/{PAPER}/tableS-{options.name}.md")
+    _say(f"  snakemake --config tier=smoke -- results/smoke/papers/{PAPER}/{table}.md")
 
 
 def _check_method(options: argparse.Namespace) -> int:

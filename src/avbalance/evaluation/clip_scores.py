@@ -96,9 +96,8 @@ def _parsed(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
     for place, rows in predictions.places():
         truth = predictions.truth(rows, place.protocol)
         nothing = np.zeros_like(truth[:, 0])
-        guess = _columns(score_segments(nothing, nothing, truth[:, 0], truth[:, 1])) | _alone(
-            np.zeros_like(truth), truth
-        )
+        guess = _columns(score_segments(nothing, nothing, truth[:, 0], truth[:, 1]))
+        guess |= _alone(np.zeros_like(truth), truth)
         scores, seen = predictions.scores(rows, place.protocol), predictions.seen(rows)
         columns = _columns(scores) | _alone(predictions.segments(rows), truth)
         values = {name: column for name, column in columns.items() if name in seen}
