@@ -15,6 +15,7 @@ ADDITION = re.compile(r"# add to: (?P<path>\S+), below: (?P<line>.+)\n")
 # Not run: what takes long and is run otherwise, and fetching the repository, which the copy stands for.
 EXEMPT = (
     "make test", "make test-all", "make lint", "make mutants", "make bench", "make bench-gpu", "make stability",
+    "make disagreement",
     "make docs",
     "git clone",
 )  # fmt: skip
