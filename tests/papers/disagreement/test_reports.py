@@ -13,7 +13,7 @@ import pytest
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import COLUMNS
 from avbalance.evaluation.paper import Paper
-from avbalance.papers.disagreement.sources.published_spread import published_spread
+from avbalance.papers.disagreement.figures.effects import published_spread
 from avbalance.plan.config import load_paper
 from avbalance.plan.plan import load_plan
 from avbalance.reporting.figures import render_figures
@@ -93,14 +93,16 @@ def test_the_interaction_stands_in_the_second_table_and_below_the_figure(made: P
     assert drawn["what"].value_counts().to_dict() == {"choice": 6, "interaction": 14, "published": 13}
 
 
-def test_published_numbers_are_read_as_they_are_printed(made: Path) -> None:
-    frame = pd.read_csv(made / "table3.csv").pivot(index="case", columns="quantity", values="ours_mean")
-    assert frame.loc["OGM, CREMA-D"].to_dict() == pytest.approx(
-        {"highest": 67.76, "lowest": 61.1, "sources": 2, "spread": 6.66}
-    )
-    assert frame["spread"].idxmax() == "OGM, CREMA-D" and len(frame) == 13
+def test_published_numbers_are_set_beside_each_other(made: Path) -> None:
+    drawn = pd.read_csv(made / "figure1.csv").query("what == 'published'").set_index("choice")["points"]
+    assert drawn.idxmax() == "OGM, CREMA-D" and drawn.max() == pytest.approx(67.76 - 61.1)
     sources = pd.read_csv(REPOSITORY / "workflow/papers" / SLUG / "published/spread.csv")
-    assert len(frame) == len(sources.groupby(["method", "dataset"])) and sources["source"].notna().all()
+    assert len(drawn) == len(sources.groupby(["method", "dataset"])) and sources["source"].notna().all()
+    page = (REPOSITORY / "docs/explanation/why-numbers-disagree.md").read_text(encoding="utf-8")
+    for case, points in drawn.items():
+        method, data = str(case).split(", ")
+        row = next(line for line in page.splitlines() if line.startswith(f"| {method} | {data} |"))
+        assert row.endswith(f"| {points:.1f} |"), row
 
 
 def test_published_numbers_are_those_of_the_papers_here() -> None:

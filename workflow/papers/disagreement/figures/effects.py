@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from avbalance.analysis.factorial import interactions, main_effects, over_seeds
 from avbalance.analysis.statistics import LEVEL
+from avbalance.errors import UserError
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.disagreement.sources._factors import Factorial
-from avbalance.papers.disagreement.sources.published_spread import published_spread
 from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
@@ -33,7 +34,7 @@ class EffectsFigure(Factorial, figures.DeclaredFigure):
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         values = self.values(measured)
         rows = [] if values is None else list(self._rows(values))
-        published = published_spread(Path(paper.published) / self.spread)["spread"].sort_values(ascending=False)
+        published = published_spread(Path(paper.published) / self.spread).sort_values(ascending=False)
         printed = [{"what": PUBLISHED, "choice": case, "points": points} for case, points in published.items()]
         roles = [role for role, info in paper.datasets.items() if info.data]
         figure, ((axis,),) = parts.new_figure(0.24 * (len(published) + len(self.choices()) + 3) + 0.6)
@@ -44,7 +45,7 @@ class EffectsFigure(Factorial, figures.DeclaredFigure):
         numbers = pd.DataFrame([*rows, *printed]).reindex(columns=list(COLUMNS)).astype({"seeds": "Int64"})
         return self.drawing(figure, numbers, paper, roles, NOTE, largest_interaction(rows))
 
-    def _rows(self, values: NDArray[np.float64]) -> Iterator[dict[str, object]]:
+    def _rows(self, values: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
         named = {contrast: name for name, contrast in self.choices().items()}
         for own, effects in main_effects(values).items():
             yield {"what": CHOICE, "choice": named[own], **_told(effects)}
@@ -63,19 +64,32 @@ class EffectsFigure(Factorial, figures.DeclaredFigure):
         parts.draw_points(axis, [("Effect of a choice", choices), ("Published, highest less lowest", printed)])
 
 
-def largest_interaction(rows: list[dict[str, object]]) -> str | None:
+def published_spread(path: Path) -> pd.Series:
+    """Highest less lowest accuracy in points by "<method>, <dataset>", of a file of method, dataset, accuracy, source.
+
+    Raises UserError where it is no such file.
+    """
+    try:
+        frame = pd.read_csv(path)
+        grouped = frame["accuracy"].astype(float).groupby(frame["method"] + ", " + frame["dataset"], sort=False)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of method, dataset, accuracy and source ({error}).") from error
+    return grouped.max() - grouped.min()
+
+
+def largest_interaction(rows: list[dict[str, Any]]) -> str | None:
     """The sentence on the two choices that act together the most; None where nothing was made."""
     pairs = [row for row in rows if row["what"] == TOGETHER]
     if not pairs:
         return None
-    row = max(pairs, key=lambda each: abs(float(str(each["points"]))))
+    row = max(pairs, key=lambda each: abs(each["points"]))
     return (
         f"The largest interaction: {row['choice']} moves accuracy {row['points']:+.1f} points more "
         f"(95 %: {row['low']:+.1f} to {row['high']:+.1f}) together with {row['together_with']}."
     )
 
 
-def _told(effects: NDArray[np.float64]) -> dict[str, object]:
+def _told(effects: NDArray[np.float64]) -> dict[str, Any]:
     found = over_seeds(effects)
     half = found.half_width(1 - LEVEL)
     return {"points": found.effect, "low": found.effect - half, "high": found.effect + half, "seeds": len(effects)}
@@ -83,4 +97,4 @@ def _told(effects: NDArray[np.float64]) -> dict[str, object]:
 
 def _point(name: str, look: Look, effects: NDArray[np.float64]) -> parts.Point:
     found = _told(effects)
-    return parts.Point(name, look, float(effects.mean()), effects.tolist(), (found["low"], found["high"]))  # type: ignore[arg-type]
+    return parts.Point(name, look, found["points"], effects.tolist(), (found["low"], found["high"]))
