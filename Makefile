@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 TIER ?= real
 COMPARISON ?= comparison
 
-.PHONY: reproduce real smoke compare why estimate test test-all lint mutants bench bench-gpu stability gallery docs lock help
+.PHONY: reproduce real smoke compare why estimate test test-all lint mutants bench bench-gpu stability disagreement gallery docs lock help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ stability: $(READY) ## whether verdicts stay the same under another instruction 
 	env $(foreach pin,$(AVX2),-u $(firstword $(subst =, ,$(pin)))) $(BIN)/snakemake --config tier=stability name=stability-native -- $(addprefix results/stability-native/,$(JUDGED))
 	env $(AVX2) $(BIN)/snakemake --config tier=stability name=stability-avx2 -- $(addprefix results/stability-avx2/,$(JUDGED))
 	$(BIN)/avbalance compare results/stability-native results/stability-avx2
+
+disagreement: $(READY) ## by how many points choices such as epoch, optimiser and parts move an accuracy (about ten minutes)
+	$(BIN)/snakemake --config tier=disagreement
+	@$(BIN)/avbalance open disagreement
 
 bench-gpu: $(READY) ## what a GPU does: every row of the paper tier, resume, determinism, throughput (at most 8 minutes)
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)

@@ -22,6 +22,8 @@ NEED_A_CHECKOUT = (
     ["clean", "--stale"],
     ["diagnose", "clips"],
     ["new-dataset", "mine"],
+    ["new-method", "mine"],
+    ["check-method", "baseline"],
 )
 
 

@@ -1,19 +1,14 @@
-"""The checkout that a command is typed in: whether there is one, its code, and files laid down in it."""
+"""The checkout that a command is typed in: whether there is one, and its code."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 from pathlib import Path
-from string import Template
 
 from avbalance.errors import UserError
-from flowkeeper.files import atomic_path
 
 BASE = "config/config.yaml"
-TEMPLATES = {"dataset": "config/datasets", "user": "config/user"}  # file of config/templates -> folder
 _SOURCE = "AVBALANCE_SOURCE"  # the code that a command was started again with
 
 
@@ -53,26 +48,3 @@ def require_checkout(root: Path) -> None:
         f"{root}: no checkout of avbalance (there is no {BASE}); cd to the folder that `git clone` made and type the "
         "command there."
     )
-
-
-def new_dataset(root: Path, name: str, folder: str | None) -> list[Path]:
-    """Write config/datasets/<name>.yaml and config/user/<name>.yaml from templates; returns their paths.
-
-    root: the checkout; folder: of the clips, by default downloads/<name>. Raises UserError for a name that cannot
-    serve, and where one of the files is there already.
-    """
-    require_checkout(root)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise UserError(
-            f"{name!r} is no name; use letters, digits, '_', '.' and '-', and begin with a letter or digit."
-        )
-    paths = {kind: Path(where) / f"{name}.yaml" for kind, where in TEMPLATES.items()}
-    there = next((path for path in paths.values() if (root / path).exists()), None)
-    if there:
-        raise UserError(f"{there}: is there already, and is left as it is; give the data set another name.")
-    words = {"name": name, "root": json.dumps(folder or f"downloads/{name}", ensure_ascii=False)}  # quoted for YAML
-    for kind, path in paths.items():
-        template = Template((root / "config" / "templates" / f"{kind}.yaml").read_text(encoding="utf-8"))
-        with atomic_path(root / path) as temporary:
-            temporary.write_text(template.substitute(words), encoding="utf-8")
-    return list(paths.values())

@@ -1,6 +1,6 @@
 """Commands that are no job of the workflow: for who looks at runs and plans, or has data of their own.
 
-See docs/how-to/your-own-data.md, check-stability.md, cite.md and docs/reference/datasets.md.
+See docs/how-to/your-own-data.md, add-a-method.md, check-stability.md, cite.md and docs/reference/datasets.md.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step = add(steps, "new-dataset", _new_dataset, "lay down the two files that a data set of your own needs")
     step.add_argument("name", help="of the data set, and of its results")
     step.add_argument("--folder", help="with the clips and manifest.csv, by default downloads/<name>")
+
+    step = add(steps, "new-method", _new_method, "lay down a method of your own: its file, test, run and table")
+    step.add_argument("name", help="of the method and its run, as label-smoothing")
+
+    step = add(steps, "check-method", _check_method, "run the contract test of one method: does it do what all do")
+    step.add_argument("name", help="of the method; avbalance methods lists them")
 
     text = "try the instruments of diagnose on generated clips of which all is known, and write a table"
     step = add(steps, "validate-instruments", _validate_instruments, text)
@@ -160,11 +166,27 @@ def _balance(options: argparse.Namespace) -> None:
 
 
 def _new_dataset(options: argparse.Namespace) -> None:
-    from avbalance.checkout import new_dataset
+    from avbalance.new_files import new_dataset
 
     dataset, user = new_dataset(Path.cwd(), options.name, options.folder)
     _say(f"wrote {dataset} and {user}; change the lines that are marked, then:")
     _say(f"  snakemake -n --quiet rules --configfile {user}")
+
+
+def _new_method(options: argparse.Namespace) -> None:
+    from avbalance.new_files import PAPER, new_method
+
+    (method, test, paper, tables), table = new_method(Path.cwd(), options.name)
+    _say(f"wrote {method} and {test}; they work, change the lines that are marked")
+    _say(f"added a run to {paper} and a table to {tables}, at their tops; then:")
+    _say(f"  avbalance check-method {options.name}")
+    _say(f"  snakemake --config tier=smoke -- results/smoke/papers/{PAPER}/{table}.md")
+
+
+def _check_method(options: argparse.Namespace) -> int:
+    from avbalance.contract import check_method
+
+    return 0 if check_method(Path.cwd(), options.name, _say) else 1
 
 
 def _diagnose(options: argparse.Namespace) -> int:

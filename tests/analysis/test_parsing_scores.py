@@ -12,11 +12,13 @@ from hypothesis.extra.numpy import arrays
 from plain_parsing import plain_scores
 
 from avbalance.analysis.parsing_scores import (
+    ALONE,
     METRICS,
     ParsingScores,
     active_segments,
     evaluate,
     open_gates,
+    score_alone,
     score_segments,
 )
 from avbalance.errors import UserError
@@ -46,6 +48,35 @@ def test_events_match_from_half_of_their_union(truth: str, predicted: str, score
     scores = score_segments(cells({4: predicted}), NOTHING, cells({4: truth}), NOTHING)
     assert scores.of("event_A")[0] == pytest.approx(score, abs=1e-12)
     assert scores.of("event_V")[0] == scores.of("event_AV")[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("heard", "seen", "scores"),
+    [
+        # true: heard 1-6, seen 4-8, so heard alone 1-3 and seen alone 7-8
+        ("1111110000", "0001111100", (1.0, 1.0, 1.0, 1.0)),
+        ("1111110000", "1111111100", (0.0, 1.0, 0.0, 1.0)),  # the pictures take over the sound: nothing is heard alone
+        ("1111100000", "0011111100", (4 / 5, 4 / 5, 1.0, 1.0)),  # 1-2 of 1-3, and 6-8 for 7-8
+        ("0111110001", "0001111100", (2 * 2 / 6, 1.0, 2 / 3, 1.0)),  # 2-3 of 1-3 is a hit, 10 is none: 2 / (2 + 1)
+        ("0000000000", "0000000000", (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_what_one_modality_alone_has_by_hand(heard: str, seen: str, scores: tuple[float, ...]) -> None:
+    truth = np.stack([cells({4: "1111110000"}), cells({4: "0001111100"})], axis=1)
+    found = score_alone(np.stack([cells({4: heard}), cells({4: seen})], axis=1), truth)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: [pytest.approx(value, abs=1e-12)] for name, value in zip(ALONE, scores, strict=True)
+    }
+
+
+def test_classes_count_alike_and_a_video_without_such_events_counts_in_full() -> None:
+    truth = np.stack([cells({4: "1111000000", 7: "0000011111"}), cells({4: "1111000000"})], axis=1)
+    found = np.stack([cells({4: "1111000000", 7: "0000000001", 9: "1000000000"}), cells({4: "1111000000"})], axis=1)
+    scores = score_alone(found, truth)
+    assert scores["segment_Ao"].tolist() == [pytest.approx((2 * 1 / 6 + 0) / 2)]  # of classes 7 and 9, not of 4
+    assert scores["event_Ao"].tolist() == [0.0] and scores["event_Vo"].tolist() == scores["segment_Vo"].tolist() == [
+        1.0
+    ]
 
 
 def test_a_probability_of_one_half_counts() -> None:
@@ -111,6 +142,15 @@ def test_every_video_scores_as_the_reference_says(drawn: np.ndarray) -> None:
     predicted, true = drawn
     expected = [plain_scores(*pair) for pair in zip(predicted.tolist(), true.tolist(), strict=True)]
     np.testing.assert_allclose(score(predicted, true), expected, atol=1e-12, rtol=0)
+
+
+@QUIET
+@given(SIZES.flatmap(lambda size: masks(*size)))
+def test_what_one_modality_alone_has_scores_as_audio_and_visual_without_what_both_have(drawn: np.ndarray) -> None:
+    predicted, true = drawn & ~drawn[:, :, ::-1]
+    expected = [plain_scores(*pair) for pair in zip(predicted.tolist(), true.tolist(), strict=True)]
+    found = np.stack([*score_alone(*drawn).values()], axis=1)
+    np.testing.assert_allclose(found, np.array(expected)[:, [0, 1, 5, 6]], atol=1e-12, rtol=0)
 
 
 @QUIET

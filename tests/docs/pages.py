@@ -15,6 +15,7 @@ ADDITION = re.compile(r"# add to: (?P<path>\S+), below: (?P<line>.+)\n")
 # Not run: what takes long and is run otherwise, and fetching the repository, which the copy stands for.
 EXEMPT = (
     "make test", "make test-all", "make lint", "make mutants", "make bench", "make bench-gpu", "make stability",
+    "make disagreement",
     "make docs",
     "git clone",
 )  # fmt: skip
@@ -69,8 +70,8 @@ def blocks(page: str) -> list[Block]:
     return [Block(found["tag"], textwrap.dedent(found["text"])) for found in BLOCK.finditer(text)]
 
 
-def place(block: Block, root: Path) -> tuple[Path, str | None]:
-    """Write a file block into the clone at `root`; returns the path and its former text (None: it is new)."""
+def place(block: Block, root: Path) -> None:
+    """Write a file block into the clone at `root`: a new file, or lines below a line of one that is there."""
     new, addition = FILE.match(block.text), ADDITION.match(block.text)
     assert new or addition, f"a {block.tag} block must begin with '# file:' or '# add to:':\n{block.text[:80]}"
     body = block.text.split("\n", 1)[1]
@@ -79,9 +80,8 @@ def place(block: Block, root: Path) -> tuple[Path, str | None]:
         assert not path.exists(), f"{new['path']} exists; a page must not overwrite a file"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body, encoding="utf-8")
-        return path, None
+        return
     path = root / addition["path"]
     before = path.read_text(encoding="utf-8")
     assert before.count(f"\n{addition['line']}\n") == 1, f"{addition['path']} has no single line {addition['line']!r}"
     path.write_text(before.replace(f"\n{addition['line']}\n", f"\n{addition['line']}\n{body}"), encoding="utf-8")
-    return path, before

@@ -24,7 +24,7 @@ def test_scores_of_clips_have_the_means_that_tables_show(tmp_path: Path) -> None
             for metric, value in zip(own["metric"], own["value"], strict=True):
                 assert scores.of[metric].mean() == pytest.approx(value)
                 checked += 1
-    assert checked == 40  # 13 metrics of two versions of the truth, and accuracies
+    assert checked == 48  # 17 metrics of two versions of the truth, and accuracies
     chosen = (rows["run"] == "no-event") & (rows["metric"] == "average") & (rows["protocol"] == "none")
     (nothing,) = rows.loc[chosen, "value"]
     guess = next(scores.guess for place, scores in clip_scores(paper.runs[0]).items() if place.protocol == "none")

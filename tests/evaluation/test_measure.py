@@ -16,7 +16,7 @@ from relevance_files import CONFUSIONS, of_confusion
 from relevance_files import declarations as relevance_declarations
 from relevance_files import made_up_paper as relevance_paper
 
-from avbalance.analysis.parsing_scores import METRICS
+from avbalance.analysis.parsing_scores import ALONE, METRICS
 from avbalance.analysis.relevance import metrics
 from avbalance.errors import UserError
 from avbalance.evaluation.measure import FURTHER, Measures, measure, read_measurements
@@ -193,7 +193,7 @@ def test_each_kind_of_run_has_its_rows(tmp_path: Path) -> None:
     parts = llp[(llp["protocol"] == "events") & (llp["metric"] == "average")]
     assert parts["n"].sum() == VIDEOS and set(parts["subset"]) == {"audio_preferred", "visual_preferred", "tie"}
     values = llp[llp["protocol"] == "none"].set_index("metric")["value"]
-    assert set(values.index) == {*METRICS, "average", "segment_mean", "event_mean"}
+    assert set(values.index) == {*METRICS, "average", "segment_mean", "event_mean", *ALONE}
     read = read_parsing(next(each.predictions for each in paper.runs if (each.run, each.seed) == ("ours", 6)))
     expected = read.scores(np.arange(VIDEOS)).dataset()
     assert values[list(METRICS)].to_dict() == pytest.approx(expected)
@@ -225,6 +225,20 @@ def test_videos_are_told_apart_by_their_events(tmp_path: Path) -> None:
     )
 
 
+def test_what_one_modality_alone_has_is_measured_beside_both(tmp_path: Path) -> None:
+    truth = np.zeros((2, 2, 3, 10), dtype=bool)
+    truth[0, 0, 0, :6] = truth[0, 1, 0, 4:] = True  # heard alone 4 seconds, both 2, seen alone 4
+    found = truth.copy()
+    found[0, 1, 0, 2:] = True  # two seconds of what is heard alone are found in both
+    frame = measured(tmp_path, [parsed(tmp_path, parsing_table(IDS[:2], found, truth))], {})
+    frame = frame[frame["protocol"] == "none"].set_index(["run", "metric"])["value"]
+    # 2 of 4 seconds, and an event of them that is half the true one; the other video has nothing and counts 100
+    wanted = {"segment_Ao": 100 * (2 * 2 / 6 + 1) / 2, "segment_Vo": 100.0, "event_Ao": 100.0, "event_Vo": 100.0}
+    assert frame["han"][list(ALONE)].to_dict() == pytest.approx(wanted)
+    assert frame["han"]["segment_A"] == 100.0 and frame["han"]["segment_AV"] == pytest.approx(100 * (2 * 2 / 6 + 1) / 2)
+    assert frame["no-event"][list(ALONE)].to_dict() == dict.fromkeys(ALONE, 50.0)
+
+
 def test_finding_nothing_is_a_reference(tmp_path: Path) -> None:
     frame = measured(tmp_path, [parsed(tmp_path, parsing_table(IDS, TRUTH, TRUTH))], {})
     nothing = frame[frame["run"] == "no-event"].set_index("metric")["value"]
@@ -242,7 +256,7 @@ def test_a_modality_that_is_not_seen_has_no_score(unseen: int, seen: set[str], t
         frames[0, 0, unseen, 0] = value
         table = parsing_table(IDS, TRUTH, TRUTH, frame_prob=float_lists(frames))
         own = measured(tmp_path, [parsed(tmp_path, table)], {}).query("run == 'han' and protocol == 'none'")
-        assert set(own["metric"]) == expected if expected else len(own) == 13
+        assert set(own["metric"]) == expected if expected else len(own) == 17
 
 
 def test_accuracy_of_localisation_counts_every_second(tmp_path: Path) -> None:

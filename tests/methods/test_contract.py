@@ -148,8 +148,9 @@ def test_card_is_complete(name: str) -> None:
         assert set(card.no_op.options) <= set(card.options.model_fields)
 
 
-def test_every_method_is_used_by_a_run_of_the_smoke_tier() -> None:
-    assert set(declared()) == set(CARDS)
+@pytest.mark.parametrize("name", sorted(CARDS))
+def test_is_used_by_a_run_of_the_smoke_tier(name: str) -> None:
+    assert name in declared()
 
 
 @pytest.mark.parametrize("name", PREDICTING)

@@ -1,5 +1,7 @@
 """How well videos are parsed: the ten F-scores of audio-visual video parsing, per video and over a data set.
 
+And four more, of what is only heard or only seen: `score_alone`.
+
 Tian et al. 2020 (ECCV, "Unified Multisensory Perception"), as their code (YapengTian/AVVP-ECCV20) computes them: every
 video has a score of its own, and a data set's score is the plain mean over its videos. Fu, Gao and Xu, "Evaluation
 Metrics", call 0.5 the "mIoU threshold to determine the positive snippets"; decision: that mixes two thresholds which
@@ -28,6 +30,7 @@ METRICS = tuple(f"{level}_{quantity}" for level in LEVELS for quantity in QUANTI
 MEANS = {f"{level}_mean": tuple(name for name in METRICS if name.startswith(level)) for level in LEVELS} | {
     "average": METRICS
 }  # mean of several metrics -> these
+ALONE = tuple(f"{level}_{quantity}" for level in LEVELS for quantity in ("Ao", "Vo"))  # only heard, only seen
 MODALITY_METRICS = tuple(tuple(f"{level}_{letter}" for level in LEVELS) for letter in "AV")  # of one modality alone
 GATES = ("global", "modality")
 THRESHOLD = 0.5
@@ -105,6 +108,22 @@ def score_segments(segments_a: BoolArray, segments_v: BoolArray, gt_a: BoolArray
         np.stack([_codes(audio), _codes(visual)], axis=1) for audio, visual in ((segments_a, segments_v), (gt_a, gt_v))
     )
     return _score(predicted, true)
+
+
+def score_alone(segments: BoolArray, truth: BoolArray) -> dict[str, FloatArray]:
+    """Scores (N,) in [0, 1] of what one modality alone has, by the names of `ALONE`; segments, truth: (N, 2, C, T).
+
+    A segment is only heard (Ao) where a class is active in the sound and not in the pictures, and only seen (Vo) the
+    other way round, in the prediction as in the truth. The F-scores are those of A and V over such segments and their
+    events; AV is their counterpart for what both have. An event of the sound that is partly seen leaves its other part.
+    Sardari et al. 2024 (CoLeaF, ECCV, arXiv 2405.10690), "audible-only" and "visible-only" events, as their code
+    (faeghehsardari/coleaf, main.py) makes them. Raises UserError for an empty prediction, N = 0.
+    """
+    _check(segments)
+    both = (_codes(segments), _codes(truth))
+    predicted, true = (codes & ~codes[:, ::-1] for codes in both)
+    f = np.concatenate([_mean_f(*count(predicted, true)) for count in (_segments_counted, _events_counted)], axis=1)
+    return dict(zip(ALONE, f.T, strict=True))
 
 
 def _codes(active: BoolArray) -> Codes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, score_segments
+from avbalance.analysis.parsing_scores import MEANS, METRICS, ParsingScores, score_alone, score_segments
 from avbalance.analysis.subsets import read_subsets
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import RunFile
@@ -96,16 +96,23 @@ def _parsed(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
     for place, rows in predictions.places():
         truth = predictions.truth(rows, place.protocol)
         nothing = np.zeros_like(truth[:, 0])
-        guess = score_segments(nothing, nothing, truth[:, 0], truth[:, 1])
+        guess = _columns(score_segments(nothing, nothing, truth[:, 0], truth[:, 1]))
+        guess |= _alone(np.zeros_like(truth), truth)
         scores, seen = predictions.scores(rows, place.protocol), predictions.seen(rows)
-        values = {name: column for name, column in _columns(scores).items() if name in seen}
-        yield place, ClipScores(predictions.id[rows], truth, values, _columns(guess), parsing=scores)
+        columns = _columns(scores) | _alone(predictions.segments(rows), truth)
+        values = {name: column for name, column in columns.items() if name in seen}
+        yield place, ClipScores(predictions.id[rows], truth, values, guess, parsing=scores)
 
 
 def _columns(scores: ParsingScores) -> dict[str, Floats]:
     """The ten metrics and their means, in percent."""
     single = {name: 100 * scores.of(name) for name in METRICS}
     return single | {mean: np.mean([single[name] for name in names], axis=0) for mean, names in MEANS.items()}
+
+
+def _alone(segments: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, Floats]:
+    """The metrics of what one modality alone has, in percent, of segments (N, 2, C, T)."""
+    return {name: 100 * column for name, column in score_alone(segments, truth).items()}
 
 
 def _located(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:

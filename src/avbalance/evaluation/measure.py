@@ -11,12 +11,13 @@ Runs that classify clips have accuracies, and where a paper asks for them furthe
 own heads, by names such as accuracy_audio. Runs that locate events have accuracies over all seconds, background
 included. Of both, metric "chance" holds what naming the most frequent label would score, for each labelling.
 
-Runs that parse videos have the ten F-scores, "segment_mean" and "event_mean" (of five each) and "average" (of ten);
-protocol "none" is the first version of the audio truth, "repaired" the second, where the data have one. Protocol
-"events" takes the first version's videos apart by the kinds of their events: more classes that are only heard than
-only seen (audio_preferred), the reverse (visual_preferred), as many of both, mostly none (tie). A run that gives every
-segment of one modality the probability 0 does not see it: it has the scores of the other modality alone. The run
-"no-event" is what predicting nothing scores: a video without truth counts as 1, so that it is not 0.
+Runs that parse videos have the ten F-scores, "segment_mean" and "event_mean" (of five each), "average" (of ten), and
+those of what is only heard or only seen ("segment_Ao", "event_Vo", ..., see analysis/parsing_scores.py). Protocol
+"none" is the first version of the audio truth, "repaired" the second, where the data have one. Protocol "events" takes
+the first version's videos apart by the kinds of their events: more classes that are only heard than only seen
+(audio_preferred), the reverse (visual_preferred), as many of both, mostly none (tie). A run that gives every segment
+of one modality the probability 0 does not see it: it has the scores of the other modality alone. The run "no-event" is
+what predicting nothing scores: a video without truth counts as 1, so that it is not 0.
 
 measure_learning.py adds whether each run has learned and converged.
 """
@@ -50,7 +51,10 @@ COLUMNS = ("dataset", "run", "seed", "split", "subset", "condition", "protocol",
 
 METRICS = tuple(each.name for each in fields(Metrics))
 FURTHER = tuple(name for name in METRICS if name != rows.ACCURACY)  # accuracy is always measured
-COMPARED = (*METRICS, *(f"{name}_{head}" for name in METRICS for head in rows.HEADS), *parsing.METRICS, *parsing.MEANS)
+OF_PARSING = (*parsing.METRICS, *parsing.MEANS)
+COMPARED = (
+    *METRICS, *(f"{name}_{head}" for name in METRICS for head in rows.HEADS), *OF_PARSING, *parsing.ALONE
+)  # fmt: skip
 MEASURED = (*COMPARED, rows.CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
 
 
@@ -152,7 +156,8 @@ class _DataSet:
         else:
             nothing = np.zeros_like(scores.truth[:, 0])
             none = score_segments(nothing, nothing, scores.truth[:, 0], scores.truth[:, 1])
-            yield from _score_rows(base, none, (*parsing.METRICS, *parsing.MEANS))
+            yield from _score_rows(base, none, OF_PARSING)
+            yield from _alone_rows(base, scores.guess)
 
     def _accuracy_rows(self, run: RunFile, place: rows.Coordinates, scores: ClipScores) -> Iterator[rows.Row]:
         """Accuracies of a run that classifies or locates, on all clips and on subsets, and further metrics."""
@@ -202,14 +207,16 @@ def _row(run: RunFile, place: rows.Coordinates) -> rows.Row:
 
 def _parsing_rows(base: rows.Row, scores: ClipScores, whole: ParsingScores) -> Iterator[rows.Row]:
     """Scores of all videos and, against the first version of the truth, of those on each side of their event lead."""
-    yield from _score_rows(base, whole, scores.of)
+    wanted = [name for name in OF_PARSING if name in scores.of]
+    yield from _score_rows(base, whole, wanted)
+    yield from _alone_rows(base, scores.of)
     if base["protocol"] == rows.NO_SUBSET:
         lead = event_lead(scores.truth)
         for subset in (*(f"{side}_preferred" for side in SIDES), TIE):
             mask = subset_mask(lead, subset)
             if mask.any():
                 own = {**base, "protocol": rows.EVENTS, "subset": subset}
-                yield from _score_rows(own, ParsingScores(whole.per_video[mask]), scores.of)
+                yield from _score_rows(own, ParsingScores(whole.per_video[mask]), wanted)
 
 
 def event_lead(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -224,6 +231,12 @@ def _score_rows(base: rows.Row, scores: ParsingScores, wanted: Iterable[str]) ->
     values |= {name: float(np.mean([values[metric] for metric in members])) for name, members in parsing.MEANS.items()}
     for metric in wanted:
         yield {**base, "metric": metric, "value": values[metric], "n": len(scores.per_video)}
+
+
+def _alone_rows(base: rows.Row, of: Mapping[str, NDArray[np.float64]]) -> Iterator[rows.Row]:
+    for metric in parsing.ALONE:
+        if metric in of:
+            yield {**base, "metric": metric, "value": float(of[metric].mean()), "n": len(of[metric])}
 
 
 def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from avbalance.analysis.parsing_scores import (
+    ALONE,
     MEANS,
     METRICS,
     MODALITY_METRICS,
@@ -119,7 +120,7 @@ class ParsingPredictions(Rows):
     def seen(self, rows: Indices) -> tuple[str, ...]:
         """The metrics that a run has in some rows: those of one modality where it gives the other nothing but 0."""
         audio, visual = (self.frame_prob[rows, :, modality].any() for modality in (0, 1))
-        return (*METRICS, *MEANS) if audio == visual else MODALITY_METRICS[0 if audio else 1]
+        return (*METRICS, *MEANS, *ALONE) if audio == visual else MODALITY_METRICS[0 if audio else 1]
 
 
 @dataclass(frozen=True)

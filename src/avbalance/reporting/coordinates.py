@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.learning import QUANTITIES, VERDICTS
-from avbalance.analysis.parsing_scores import MEANS, METRICS
+from avbalance.analysis.parsing_scores import ALONE, MEANS, METRICS
 from avbalance.analysis.subsets import canonical_subset, subset_names
 from avbalance.declared import Known, check_name, named
 from avbalance.evaluation.rows import ACCURACY, BOTH, CHANCE, HEADS
@@ -52,5 +52,5 @@ def coordinates_of(measures: Mapping[str, Any], known: Known) -> dict[str, Colle
         "condition": [*CONDITIONS, *PROBES, "none", *(f"{name}@{place}" for name in withheld for place in entered)],
         "protocol": get_args(Protocol),
         "checkpoint": ["selected", "last", "best-test", "none"],
-        "metric": [*metrics, *heads, CHANCE, *TRAINING, *METRICS, *MEANS],
+        "metric": [*metrics, *heads, CHANCE, *TRAINING, *METRICS, *MEANS, *ALONE],
     }

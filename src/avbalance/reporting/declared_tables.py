@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from avbalance.declared import Declared, Known, Metric, check_name, nearest, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import CellValue
+from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import GENERATORS, Requires, Word
 from avbalance.reporting.kinds import read_kind
 
@@ -36,8 +36,8 @@ class TableSource(Declared):
         """The cells of a data set by these coordinates, in their order."""
         raise NotImplementedError
 
-    def lookup(self, paper: Paper) -> Lookup:
-        """What gives the cell at a place, an empty one where there is no number."""
+    def lookup(self, paper: Paper, measured: MeasuredCells) -> Lookup:
+        """What gives the cell at a place, an empty one where there is no number; some kinds read measurements."""
         numbers = {info.role: self.numbers(paper, info) for info in paper.datasets.values() if info.data}
 
         def cell(place: Mapping[str, str]) -> CellValue:

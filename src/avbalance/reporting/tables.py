@@ -72,7 +72,7 @@ def build_table(
 ) -> BuiltTable:
     """Look up every cell of a declared table; context: other papers' numbers."""
     row_keys, column_keys = (tuple(keys_of(axes, paper)) for axes in (declared.rows, declared.columns))
-    lookup = declared.source.lookup(paper) if declared.source else measured.cell
+    lookup = declared.source.lookup(paper, measured) if declared.source else measured.cell
     lines = [(row, [declared.place(row + column, declared.id) for column in column_keys]) for row in row_keys]
     if declared.made_only:
         some = declared.rows_only_made.items()

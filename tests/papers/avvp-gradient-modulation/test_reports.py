@@ -84,6 +84,15 @@ def test_videos_of_every_kind_of_event_are_counted(made: tuple[Paper, Path, Path
     assert frame.loc[frame["method"] == "HAN", "ours_mean"].isna().all()  # not among the runs that were made
 
 
+def test_what_one_modality_alone_has_stands_beside_both(made: tuple[Paper, Path, Path]) -> None:
+    frame, measured = pd.read_csv(made[2] / "tableS5.csv"), read_measurements(made[1])
+    own = frame[frame["method"] == "Ours"].set_index(["level", "event_type"])["ours_mean"]
+    rows = measured[(measured["run"] == "ours") & (measured["protocol"] == "none")].groupby("metric")["value"].mean()
+    for level, kind in own.index:
+        assert own[level, kind] == pytest.approx(rows[f"{level}_{kind}"])
+    assert len(own) == 6 and "only heard (Ao)" in (made[2] / "tableS5.md").read_text("utf-8")
+
+
 def drawn(name: str, paper: Paper, **changes: Any) -> Drawing:
     nothing = MeasuredCells.__new__(MeasuredCells)  # no measurement is looked up
     return drawn_figure(declarations(), name, paper, nothing, **changes)

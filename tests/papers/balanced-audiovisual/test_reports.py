@@ -61,7 +61,7 @@ def test_definitions_are_counted_side_by_side(fabricated_paper: Paper) -> None:
     assert found["planted", "visual_denied"] == ((planted == "visual") & (estimated == "audio")).sum()
     assert found["planted", "outside"] == 0 and 0.5 < found["planted", "kappa"] < 1
     assert ("estimated", "kappa") not in found
-    lookup = source.lookup(fabricated_paper)
+    lookup = source.lookup(fabricated_paper, None)  # reads no measurements
     cell = lookup({"dataset": "balanced", "definition": "planted", "quantity": "tie"})
     assert (cell.ours_mean, cell.n, cell.data) == (0.0, 120, "synthetic-balanced")
     absent = lookup({"dataset": "pool", "definition": "planted", "quantity": "tie"})
