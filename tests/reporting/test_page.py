@@ -124,11 +124,7 @@ def test_long_courses_are_thinned_and_keep_both_ends(tmp_path, monkeypatch):
 
 
 def test_a_thousand_runs_stay_below_five_megabytes(spec):
-    base = spec["papers"][0]["runs"]
-    more = [f"paper/set-{place % 7}/run{place % 50}/seed{place}" for place in range(1000)]
-    for folder in more:
-        page_results.record_run(Path("results/made/runs", folder), folder, epochs=100)
-    spec["papers"][0]["runs"] = base + more
+    page_results.add_runs(spec, 1000)
     text = page(spec)
     assert len(text.encode()) < 1_000_000  # of five, most are left to tables, claims and figures
     assert len(evidence(text)["columns"]["seed"]) == 1009
