@@ -80,7 +80,8 @@ def read_only(folder: str) -> tuple[str, str]:
 
 FULL = r"^error: \S+: cannot be written \(No space left on device\); free the disk or fix permissions\.$"
 FORECAST = r"^error: \S+: the (extraction|feature store) needs [\d,]+ bytes but only [\d,]+ are free; free the disk"
-# Where the disk is small, its size (None: what planning keeps there, and 16 kB), what is asked for, what is said. What lies in the folder otherwise is out of sight.
+# Where the disk is small, its size (None: what planning keeps there, and 16 kB), what is asked for, what is said.
+# What lies in the folder otherwise is out of sight.
 FULL_DISKS = {
     "media": (DATA, "256k", f"{DATA}/manifest.parquet", FULL),
     "features": (FEATURES, "256k", f"{FEATURES}/visual-fps1-middle-32-4s/card.json", FORECAST),
