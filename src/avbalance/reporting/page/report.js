@@ -295,10 +295,10 @@ function wireFigure(figure) {
 
 function wireComparisons(table) {
   const paper = table.dataset.paper, { labels, data } = DATA.papers[paper];
-  for (const what of table.querySelectorAll(".what")) {
-    const text = what.textContent, runs = named(text, labels).flatMap((name) => named(text, data).flatMap((set) => runsOf(paper, set, name)));
+  for (const row of table.tBodies[0].rows) {
+    const what = row.cells[0].lastChild, text = what.textContent.trim(), runs = named(text, labels).flatMap((name) => named(text, data).flatMap((set) => runsOf(paper, set, name)));
     if (!runs.length) continue;
-    what.replaceChildren(make("button", { type: "button", class: "open-run", onclick: () => show(text, () => [
+    what.replaceWith(" ", make("button", { type: "button", class: "open-run", onclick: () => show(text, () => [
       make("p", { class: "soft" }, "Runs that are named in this comparison:"), runTable(runs), make("h3", {}, "How they were made"), madeBy(runs)]) }, text));
   }
 }
