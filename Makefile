@@ -3,6 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder
 
 TIER ?= real
 COMPARISON ?= comparison
@@ -39,10 +40,10 @@ estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tie
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
 test: $(READY) ## the tests (about 20 minutes)
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
+	$(PYTEST) $(TOGETHER) -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) $(TOGETHER)
 
 lint: $(READY) ## style, formats, the workflow's own linter, types, which packages may import which
 	$(BIN)/ruff check .

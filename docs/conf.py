@@ -37,7 +37,7 @@ def add_navigation(app: Any, name: str, text: list[str]) -> None:
         for section in text[0].split("\n## ")[1:]:
             text[0] += contents(section.partition("\n")[0], LINK.findall(section))
     elif folder.is_relative_to("docs/gallery/real") and name.endswith("/claims"):
-        text[0] += contents("", ["*/claims" if folder.name == "real" else "table*"])
+        text[0] += contents("", ["*/claims"] if folder.name == "real" else ["table*", "figures*"])
 
 
 def contents(caption: str, pages: list[str]) -> str:

@@ -214,6 +214,22 @@ def made_page(folder: Path) -> Path:
     return path
 
 
+def add_runs(spec: dict[str, Any], count: int) -> None:
+    """Make further runs of 100 epochs, on seven data sets, and have the page tell of them."""
+    more = [f"paper/set-{place % 7}/run{place % 50}/seed{place}" for place in range(count)]
+    for folder in more:
+        record_run(Path(spec["runs"], folder), folder, epochs=100)
+    spec["papers"][0]["runs"] = spec["papers"][0]["runs"] + more
+
+
+def large_page(folder: Path) -> Path:
+    """The page of these results and a thousand more runs, as a file in `folder`, the current one."""
+    path, spec = folder / "large.html", results(folder)
+    add_runs(spec, 1000)
+    path.write_text(page(spec), encoding="utf-8")
+    return path
+
+
 def as_told(spec: dict[str, Any]) -> dict[str, Any]:
     """What a command gets after the settings went through a file."""
     told: dict[str, Any] = json.loads(json.dumps(spec))

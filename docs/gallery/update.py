@@ -2,7 +2,8 @@
 
 Usage: python docs/gallery/update.py [folders of results, by default results/real, results/demo and results/grid-balanced]
 
-Of real recordings all tables, figures and claims are copied, of other results a few. No media are.
+Of real recordings all tables, figures and claims are copied, of other results a few. No media are. Figures of a paper
+stand with their captions in figures.md beside them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from avbalance.errors import UserError
+from avbalance.reporting.escape import escape_markdown
 from flowkeeper.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +31,7 @@ MAKERS = {
     "demo": "make reproduce",
     "grid-balanced": "snakemake --configfile config/user/grid-balanced.yaml",
 }
+FIGURES = "figures.md"
 ROWS = 7  # the methods and the unimodal models; the controls stand in the whole table
 BLOCK = re.compile(r"(<!-- gallery:table -->\n).*?(<!-- /gallery -->)", re.DOTALL)
 
@@ -61,6 +66,16 @@ def made(results: Path) -> list[str]:
     return sorted(str(path.relative_to(papers)) for pattern in ALL for path in papers.glob(pattern))
 
 
+def figures_page(folder: Path) -> str:
+    """Markdown that shows the pictures in a folder, each with the title and the caption that its file holds."""
+    lines = ["# Figures"]
+    for path in sorted(folder.glob("figure*.png")):
+        with Image.open(path) as picture:
+            title, caption = (escape_markdown(str(picture.info[name])) for name in ("Title", "Description"))
+        lines += ["", f"## {title}", "", f"![{title}]({path.name})", "", caption]
+    return "\n".join(lines) + "\n"
+
+
 def update(root: Path, folders: Sequence[Path]) -> None:
     """Renew docs/gallery and README.md below `root` from folders of results; raises UserError when one lacks a file."""
     shown = {folder: made(folder) for folder in folders}
@@ -75,6 +90,9 @@ def update(root: Path, folders: Sequence[Path]) -> None:
         for path in target.rglob("*.*"):
             if str(path.relative_to(target)) not in names:
                 path.unlink()  # no longer made
+        for paper in sorted({path.parent for path in target.rglob("figure*.png")}):
+            with atomic_path(paper / FIGURES) as temporary:
+                temporary.write_text(figures_page(paper), encoding="utf-8")
     with atomic_path(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.xdist_group("newcomer")
 USER = Path("config/user/avdigits.yaml")
 SOURCES = ("config", "src", "tests", "workflow")  # what pages write into
 METHOD, PAPER = "docs/how-to/add-a-method.md", "docs/how-to/add-a-paper.md"  # followed by tests of their own
+TYPED: set[str] = set()  # blocks that were run; pages put the clone back, so that they would say the same again
 CLIPS_PER_CLASS = {"train": 16, "test": 4}
 
 
@@ -57,7 +58,8 @@ def type_in(clone, parts: list[Block], recordings: bool) -> list[str]:
     for block in parts:
         if block.tag != "bash":
             continue
-        if block.needs_recordings == recordings and block.script.strip():
+        if block.needs_recordings == recordings and block.script.strip() and block.script not in TYPED:
+            TYPED.add(block.script)
             prefix = "source .venv/bin/activate\n" if active else ""
             done = clone.run(prefix + block.script)
             assert done.status == 0, f"{block.script}\n{done.output[-4000:]}"

@@ -72,3 +72,5 @@ def test_the_gallery_is_made_from_results(clone, made):
     assert "synthetic stand-in" in block
     shown = clone.root / "docs/gallery/smoke/balanced-audiovisual/figure1.png"
     assert shown.read_bytes() == (clone.root / PAPER / "figure1.png").read_bytes()
+    captions = shown.with_name("figures.md").read_text(encoding="utf-8")
+    assert "## Figure 1. Modality discrepancy" in captions and "Data: " in captions

@@ -134,5 +134,7 @@ def test_gallery_holds_what_its_folder_says(name, data):
     pages = [(REPOSITORY / path).read_text(encoding="utf-8") for path in shown if path.endswith(".md")]
     assert data in (REPOSITORY / folder / update.TABLE).read_text(encoding="utf-8")
     assert not any("its numbers mean nothing" in page for page in pages)
+    for folder in {(REPOSITORY / path).parent for path in shown if path.endswith(".png")}:
+        assert (folder / update.FIGURES).read_text(encoding="utf-8") == update.figures_page(folder), "run make gallery"
     if name == "real":
         assert len(pages) > 35 and not any("synthetic" in page for page in pages)

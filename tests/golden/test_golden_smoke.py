@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import pandas as pd
 import pytest
 from workspace import Workspace
 
-from avbalance.plan.plan import load_plan
 from flowkeeper.files import digest_json
 
 FOLDER = Path(__file__).parent
@@ -144,21 +142,6 @@ def test_trainings(smoke: Workspace, updating: bool) -> None:
             assert values["first_loss"] == pytest.approx(committed[name]["first_loss"], rel=0.02), name
         if "accuracy" in values:
             assert values["accuracy"] == pytest.approx(committed[name]["accuracy"], abs=15.0), name
-
-
-def test_reports_made_twice_are_equal_byte_by_byte(smoke: Workspace, workspace: Workspace) -> None:
-    shutil.rmtree(workspace.root / PAPER)
-    done = workspace.snakemake()
-    assert done.status == 0, done.output[-3000:]
-    assert set(done.kinds) <= {"measure", "table", "figure", "claims", "losses", "overview", "page", "crate"}
-    names = [Path(path).name for path in load_plan(REPOSITORY, {"tier": "smoke"}).report_files(SLUG)]
-    assert {"table2.md", "table2.tex", "figure1.png", "figure1.pdf", "claims.json"} < set(names)
-    unequal = [name for name in names if read(smoke, name) != read(workspace, name)]
-    assert unequal == []
-
-
-def read(workspace: Workspace, name: str) -> bytes:
-    return (workspace.root / PAPER / name).read_bytes()
 
 
 def test_fixtures_are_small() -> None:

@@ -49,6 +49,19 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert set(maps) <= set(plan.artifacts())
 
 
+def test_the_page_alone_is_told_which_runs_estimate_the_subsets() -> None:
+    plan = load_plan(REPOSITORY, {"tier": "demo"})
+    told = {each["paper"]["slug"]: each["paper"]["datasets"] for each in json.loads(plan.page_spec())["papers"]}
+    info = told[SLUG]["balanced"]
+    assert info["estimators"]["estimated"] == [["audio", 0], ["visual", 0]]
+    assert info["estimators"]["cross-fitted-b"] == [["audio-half-b", 0], ["visual-half-b", 0]]
+    files = plan.subset_pairs(SLUG, info["data"])
+    assert set(files) == set(info["estimators"]) and files["estimated"] == list(
+        plan.confidence_inputs(SLUG, info["data"]).values()
+    )
+    assert "estimators" not in told[PARSING]["llp"] and "estimators" not in plan.report_spec(SLUG, "tableS7")
+
+
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
     plain = plan.code("avbalance.reporting.claims_report")

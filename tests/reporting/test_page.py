@@ -124,11 +124,7 @@ def test_long_courses_are_thinned_and_keep_both_ends(tmp_path, monkeypatch):
 
 
 def test_a_thousand_runs_stay_below_five_megabytes(spec):
-    base = spec["papers"][0]["runs"]
-    more = [f"paper/set-{place % 7}/run{place % 50}/seed{place}" for place in range(1000)]
-    for folder in more:
-        page_results.record_run(Path("results/made/runs", folder), folder, epochs=100)
-    spec["papers"][0]["runs"] = base + more
+    page_results.add_runs(spec, 1000)
     text = page(spec)
     assert len(text.encode()) < 1_000_000  # of five, most are left to tables, claims and figures
     assert len(evidence(text)["columns"]["seed"]) == 1009
@@ -145,11 +141,11 @@ def test_a_run_without_a_record_ends_in_a_sentence(spec):
 
 def test_a_drawing_keeps_its_words_and_loses_what_it_shares_with_others(tmp_path):
     (tmp_path / "figure1.svg").write_text(page_results.SVG.replace("{}", "&quot;&lt;b&gt;"))
-    svg, title, caption = inline_svg(tmp_path, "figure1", "x1")
+    svg, title, caption = inline_svg(tmp_path, "figure1", "x")
     assert (title, caption) == ('Figure 1. A drawing "<b>', ("Drawn of 3 < 4 clips.",))
     assert "0.123456 as it is" in svg and 'x="10.1" y="20"' in svg and 'd="M0 0L0 3.1"' in svg
-    assert '<title id="x1t">Figure 1. A drawing &#34;&lt;b&gt;</title>' in svg and 'style="width:120px"' in svg
-    assert 'id="x10"' in svg and 'href="#x10"' in svg and "m1" not in svg and "DejaVu" not in svg
+    assert '<title id="x0">Figure 1. A drawing &#34;&lt;b&gt;</title>' in svg and 'style="width:120px"' in svg
+    assert 'id="x1"' in svg and 'href="#x1"' in svg and "m1" not in svg and "DejaVu" not in svg
 
 
 @pytest.mark.parametrize("bad", ["<script>1</script>", '<g onload="x()"/>'])

@@ -273,3 +273,26 @@ def test_the_page_of_the_smoke_tier_is_whole(view: Open, smoke: Any) -> None:
     assert len(ids) == len(set(ids))
     page.locator(".cell").first.click()
     assert "avbalance show results/smoke/runs/" in page.locator("#panel pre").inner_text()
+    page.keyboard.press("Escape")
+    definitions = page.locator("#balanced-audiovisual-tableS7 tbody tr")
+    for definition, runs in {"estimated": 2, "planted": 0}.items():  # numbers of a file, not of the measurements
+        definitions.filter(has_text=definition).locator(".cell").first.click()
+        panel = page.locator("#panel")
+        assert panel.get_by_role("button", name="unimodal").count() == runs
+        assert panel.get_by_text("No run stands behind this").count() == (runs == 0)
+        assert "--forcerun table -- " in panel.locator("pre").inner_text()
+        page.keyboard.press("Escape")
+
+
+def test_a_thousand_runs_are_usable(view: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = view(path=page_results.large_page(tmp_path))
+    spent = page.evaluate("performance.now()")
+    search, status = page.get_by_label("Search"), page.get_by_role("status")
+    assert status.inner_text() == "1009 of 1009 runs, 50 shown"
+    search.fill("seed999")
+    assert status.inner_text() == "1 of 1009 runs"
+    search.fill("")
+    page.get_by_role("button", name="Show more").click()
+    assert page.locator(".runs tbody tr").count() == 250
+    assert spent < 5000  # milliseconds; about 300 on a machine that does nothing else

@@ -88,7 +88,11 @@ def parameters(reports: bool) -> list[Any]:
     found = []
     for slug, rows in CHOSEN.items():
         for row in rows:
-            slow = row.run.startswith("ogm-ge-alpha") if slug == BALANCED else (row.role, row.run) not in EVERY_DAY
+            slow = (
+                any(part in row.run for part in ("ogm-ge-alpha", "-half-"))
+                if slug == BALANCED
+                else (row.role, row.run) not in EVERY_DAY
+            )
             if row.reports == reports:
                 marks = [pytest.mark.slow] if slow else []
                 found.append(pytest.param(slug, row, id=f"{slug}-{row.role}-{row.run}", marks=marks))

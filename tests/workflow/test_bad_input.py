@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -26,10 +25,8 @@ from tiny_vectors import SIZES, make_vector_data, vector_job, vector_manifest, v
 from tiny_vectors import write_vectors as store_of_vectors
 
 from avbalance.cli import main
-from avbalance.data.audioset import NAMES, RURAL, SPEECH, URBAN
 from avbalance.data.build import build_dataset
-from avbalance.data.manifest import make_manifest, read_manifest, write_manifest
-from avbalance.data.sources.audioset import AudioSetOptions
+from avbalance.data.manifest import make_manifest, write_manifest
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo
 from avbalance.features.extract import extract
@@ -93,107 +90,12 @@ def llp(folder: Path) -> dict[str, Any]:
     return {"kind": "llp", "stands_for": None, "describe": "toy", "options": options}
 
 
-def cremad(folder: Path) -> dict[str, Any]:
-    """Two clips of each list, with sound and a picture."""
-    (folder / "lists").mkdir(parents=True)
-    for split, clips in {"train": ("1001_DFA_ANG_XX", "1002_IEO_NEU_LO"), "test": ("1003_TAI_HAP_XX",)}.items():
-        (folder / "lists" / f"{split}.csv").write_text("".join(f"{clip},{clip[9:12]}\r\n" for clip in clips))
-    options = {"lists_dir": str(folder / "lists"), "media_root": str(folder / "media"), "allow_missing": True}
-    return {"kind": "cremad", "stands_for": None, "describe": "toy", "options": options}
-
-
-def ave(folder: Path) -> dict[str, Any]:
-    """Four records with features."""
-    for name in ("lists", "feats"):
-        (folder / name).mkdir(parents=True)
-    lines = [f"Bark&-_aaaaaaaa{number}&good&2&5" for number in range(4)]
-    (folder / "lists" / "Annotations.txt").write_text("\n".join(lines) + "\n")
-    for split, order in {"train": [3, 0], "val": [2], "test": [1]}.items():
-        with h5py.File(folder / "lists" / f"{split}_order.h5", "w") as file:
-            file["order"] = np.array(order)
-    for name, shape in (("audio", (4, 10, 128)), ("visual", (4, 10, 7, 7, 512))):
-        with h5py.File(folder / "feats" / f"{name}_feature.h5", "w") as file:
-            file.create_dataset("avadataset", shape, np.float32)
-    options = {"lists_dir": str(folder / "lists"), "features_root": str(folder / "feats")}
-    return {"kind": "ave", "stands_for": None, "describe": "toy", "options": options}
-
-
-MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {"llp": llp, "cremad": cremad, "ave": ave}
-
-
-@pytest.mark.parametrize(
-    ("kind", "file", "old", "new", "said"),
-    [
-        ("llp", "lists/AVVP_test_pd.csv", video("test", 0), video("train", 4), r"test_pd\.csv, row 2: .*; remove one"),
-        ("cremad", "lists/test.csv", "1003_TAI_HAP_XX,HAP", "1001_DFA_ANG_XX,ANG", r"test\.csv, row 1: .*; remove one"),
-        ("ave", "lists/Annotations.txt", "Bark", "Barking", r"Annotations\.txt, row 1: unknown class 'Barking'; write"),
-    ],
-)
-def test_a_bad_row_ends_the_first_step(
-    kind: str, file: str, old: str, new: str, said: str, tmp_path: Path, step: Step
-) -> None:
-    spec = MAKERS[kind](tmp_path / "downloads")
-    path = tmp_path / "downloads" / file
-    path.write_text(path.read_text().replace(old, new, 1))
+def test_a_bad_row_ends_the_first_step_and_leaves_nothing(tmp_path: Path, step: Step) -> None:
+    spec = llp(tmp_path / "downloads")
+    path = tmp_path / "downloads" / "lists" / "AVVP_test_pd.csv"
+    path.write_text(path.read_text().replace(video("test", 0), video("train", 4), 1))
     status, error, left = step(spec)
-    assert (status, left) == (2, []) and re.search(said, error) and str(path) in error
-
-
-def test_a_record_of_ave_in_two_parts_is_refused(tmp_path: Path) -> None:
-    spec = ave(tmp_path)
-    with h5py.File(tmp_path / "lists" / "test_order.h5", "w") as file:
-        file["order"] = np.array([1, 0])
-    with pytest.raises(
-        UserError, match=r"test_order\.h5, entry 2: record 0 is .*train_order\.h5, entry 2 already; take"
-    ):
-        build_dataset("ave", spec, tmp_path / "manifest.parquet")
-
-
-def segment(number: int, *labels: str) -> str:
-    return f'{number:_>11}, 30.000, 40.000, "{",".join(labels)}"'
-
-
-def audioset(folder: Path, rows: list[str]) -> dict[str, Any]:
-    """Lists of AudioSet with these rows."""
-    (folder / "lists").mkdir(parents=True)
-    for place, name in enumerate(AudioSetOptions.model_fields["lists"].default):
-        (folder / "lists" / name).write_text("# Segments csv\n" + "".join(f"{row}\n" for row in rows[place::3]))
-    names = "".join(f'{place},{label},"{name}"\n' for place, (label, name) in enumerate(NAMES.items()))
-    (folder / "lists" / "class_labels_indices.csv").write_text("index,mid,display_name\n" + names)
-    options = {"lists_dir": str(folder / "lists"), "media_root": "media", "allow_missing": True}
-    return {"kind": "audioset", "stands_for": None, "describe": "toy", "options": options}
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([segment(n, RURAL) for n in range(20)], "error: media: not one of the 20 clips is urban; get clips of both"),
-        (
-            [*(segment(n, (URBAN, RURAL)[n % 2]) for n in range(20)), segment(3, RURAL)],
-            "already; remove one of the two.",
-        ),
-    ],
-)
-def test_lists_of_audioset_that_make_no_data_set_end_the_first_step(
-    rows: list[str], said: str, tmp_path: Path, step: Step
-) -> None:
-    status, error, left = step(audioset(tmp_path / "downloads", rows))
-    assert (status, left) == (2, []) and said in error
-
-
-def test_clips_of_both_or_neither_outdoor_label_are_left_out_and_the_former_named(
-    tmp_path: Path, step: Step, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("WARNING", logger="avbalance")
-    usable = [segment(n, (URBAN, RURAL)[n % 2]) for n in range(20)]
-    odd = [segment(50, RURAL, URBAN, SPEECH), segment(51, SPEECH), segment(52, URBAN, RURAL)]
-    status, _, left = step(audioset(tmp_path / "downloads", usable + odd))
-    assert status == 0 and "manifest.parquet" in left
-    for number in (50, 52):  # each list tells of its own
-        assert f", left out; first: {number:_>11}_000030: urban and rural at once" in caplog.text
-    assert f"{51:_>11}" not in caplog.text
-    card = read_manifest(tmp_path / "data" / "manifest.parquet").card
-    assert card["left_out"] == {"both labels": 2, "missing": 0, "surplus": 0}
+    assert (status, left) == (2, []) and re.search(r"test_pd\.csv, row 2: .*; remove one", error) and str(path) in error
 
 
 def train(folder: Path, made: dict[str, Path]) -> dict[str, Any]:

@@ -98,21 +98,6 @@ def test_no_step_loads_a_module_that_its_digest_does_not_cover(smoke: Workspace,
     assert {path: modules for path, modules in missed.items() if modules} == {}
 
 
-def test_a_hidden_import_is_found(workspace: Workspace, plan: Plan) -> None:
-    """The companion of the test above: it can fail."""
-    lost, hidden = f"{PAPER}/lost_clips.csv", "avbalance.analysis.confidence"
-    call = f"__import__('importlib').import_module({hidden!r})"
-    workspace.edit(
-        "src/avbalance/reporting/facts.py", "\ndef write_lost_clips(", f"\n{call}\n\n\ndef write_lost_clips("
-    )
-    workspace.forget_processes()
-    done = workspace.snakemake(f"-- {lost}")
-    assert done.status == 0, done.output[-3000:]
-    (step,) = (step for step in plan.steps() if step.outputs == (lost,))
-    own = {step: loaded(workspace, plan)[step]}
-    assert hidden in holes(plan, own)[lost]
-
-
 def test_a_job_whose_code_was_edited_while_it_waited_stops(workspace: Workspace) -> None:
     output = f"{PAPER}/lost_clips.csv"
     record = read_record(workspace.root, output)

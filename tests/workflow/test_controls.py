@@ -37,7 +37,7 @@ LAW: dict[str, Any] = {
     "snr_audio_db": [-25.0, 3.0],
     "snr_visual_db": [-7.0, 17.0],
 }
-PERMUTATIONS = 4
+PERMUTATIONS = 2
 PROTOCOL = {"epochs": 10, "batch_size": 32, "decay_every": 7, "record_confidence": True}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,12 +21,13 @@ from published_lists import (
     video_id,
 )
 
+from avbalance.cluster.inventory import told_in_dry_run
 from avbalance.plan.plan import Plan, load_plan
+from flowkeeper.dry_run import dry_run
 
 REPOSITORY = Path(__file__).parents[2]
 BALANCED, PARSING = "balanced-audiovisual", "avvp-gradient-modulation"
 RELEVANCE, GAP = "modality-relevance", "gmm-adaptive-loss"
-MOST_JOBS = 1_500
 OLD = "jomold_version/AVVP_eval_audio.csv"
 OWN_DATASETS = {PARSING: {"llp": {"options": {"audio_old": OLD}}}}
 
@@ -37,8 +36,9 @@ OWN_DATASETS = {PARSING: {"llp": {"options": {"audio_old": OLD}}}}
 class Planned:
     """What is planned for one paper, counted by hand.
 
-    trained: data set -> pairs of run and seed. missing: data set -> the list that it lacks first where there is none.
-    lists: makes all lists. said: data set -> what it lacks then.
+    trained: data set -> pairs of run and seed. jobs: of each kind; papers share data sets and features, which are left
+    out. missing: data set -> the list that it lacks first where there is none. lists: makes all lists. said: data set
+    -> what it lacks then.
     """
 
     trained: dict[str, int]
@@ -77,7 +77,7 @@ TIERS = {
     # with one. Without the authors' annotation the balanced set is built from public lists, and lacks nothing itself.
     BALANCED: Planned(
         {"kinetics-sounds": 14 * 3 + 4 + 3, "vggsound": 14 * 3 + 3, "balanced": 14 * 3 + 4 + 3},
-        {"dataset": 5, "features": 3, "combine": 3, "confidence": 3, "subsets": 3, "table": 8, "figure": 4},
+        {"combine": 3, "confidence": 3, "subsets": 3, "table": 8, "figure": 4},
         {
             "kinetics-sounds": KS_LIST,
             "vggsound": "downloads/vggsound/vggsound.csv",
@@ -92,7 +92,7 @@ TIERS = {
     # schedule, seven controls: 42 runs of five seeds, and five candidates of one. CREMA-D three, AVE four; references.
     PARSING: Planned(
         {"llp": (15 + 4 + 2 + 1 + 2 + 8 + 3 + 7) * 5 + 5, "cremad": 3 * 5 + 3, "ave": 4 * 5 + 1},
-        {"dataset": 3, "features": 3, "table": 11, "figure": 2},
+        {"table": 11, "figure": 2},
         {
             "llp": "downloads/llp/lists/AVVP_train.csv",
             "cremad": "downloads/cremad/lists/train.csv",
@@ -108,7 +108,7 @@ TIERS = {
     # Two teachers and a student for each labelling; late fusion and its two halves; references, for either labelling.
     RELEVANCE: Planned(
         {"audioset": 2 * 3 * 5 + 6, "kinetics-sounds-26": 3 * 5 + 3},
-        {"dataset": 2, "features": 2, "table": 7, "figure": 3},
+        {"table": 7, "figure": 3},
         {"audioset": "downloads/audioset/lists/balanced_train_segments.csv", "kinetics-sounds-26": KS_LIST},
         lists_of_relevance,
         {
@@ -121,7 +121,7 @@ TIERS = {
     # separations and 15 cells of a grid of 16, the last of which is the method itself. References.
     GAP: Planned(
         {"cremad": (9 + 12 + 4 + 3 + 15) * 5 + 3, "ave-clips": (9 + 12) * 5 + 3, "kinetics-sounds": 9 * 5 + 3},
-        {"dataset": 3, "features": 3, "combine": 3, "table": 9, "figure": 7},
+        {"combine": 3, "table": 9, "figure": 7},
         {
             "cremad": "downloads/cremad/lists/train.csv",
             "ave-clips": "downloads/ave/lists/Annotations.txt",
@@ -135,30 +135,10 @@ TIERS = {
         },
     ),
 }
-ONCE = dict.fromkeys(("measure", "claims", "losses", "overview", "page", "crate", "all"), 1)
-
-
-def words(slug: str) -> tuple[str, ...]:
-    """What to add to snakemake's command for the tier of one paper."""
-    return (
-        "--config",
-        "tier=paper",
-        f"papers={{{slug}: {{}}}}",
-        f"datasets={json.dumps(OWN_DATASETS.get(slug, {}))}",
-    )
 
 
 def plan_of(slug: str, datasets: Mapping[str, Any] | None = None) -> Plan:
     return load_plan(REPOSITORY, {"tier": "paper", "papers": {slug: {}}, "datasets": datasets or {}})
-
-
-def by_kind(printed: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Jobs that a dry run lists: per rule, and per first word of the rule's name."""
-    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", printed, flags=re.MULTILINE)}
-    kinds: Counter[str] = Counter()
-    for name, count in counts.items():
-        kinds[name.split("_")[0]] += count
-    return counts, dict(kinds)
 
 
 def sentences(printed: str, kind: str) -> dict[str, str]:
@@ -167,80 +147,83 @@ def sentences(printed: str, kind: str) -> dict[str, str]:
     return {name: sentence for _, name, sentence in said}
 
 
+def said_of(slug: str) -> dict[str, str]:
+    """What the preflight says of each data set."""
+    return dict(sentence.split(": ", 1) for sentence in plan_of(slug, OWN_DATASETS.get(slug)).preflight())
+
+
 def nothing_is_made(workplace: Path) -> bool:
     return not any((workplace / name).exists() for name in ("data", "results", "logs"))
 
 
-def check_plan(workplace: Path, done: Any, slug: str, **other: int) -> dict[str, str]:
-    """The dry run planned the whole tier and made nothing; returns what the preflight said."""
-    assert done.returncode == 0, done.stderr
-    counts, kinds = by_kind(done.stdout)
-    tier = TIERS[slug]
-    expected = {**tier.jobs, "train": sum(tier.trained.values()), **ONCE, **other}
-    assert kinds.pop("total") == sum(expected.values()) < MOST_JOBS
-    assert kinds == expected
-    for dataset, number in tier.trained.items():
-        prefix = f"train_{slug}_{dataset}_".replace("-", "_")
-        assert sum(count for name, count in counts.items() if name.startswith(prefix)) == number
-    assert nothing_is_made(workplace)
-    return sentences(done.stderr, "preflight")
+@pytest.mark.parametrize("slug", TIERS)
+def test_every_data_set_names_the_list_that_it_lacks(workplace: Path, slug: str) -> None:
+    said = said_of(slug)
+    assert {name: sentence.split(": ")[0] for name, sentence in said.items()} == TIERS[slug].missing
+    assert all("no such file; take" in sentence for sentence in said.values())
 
 
 @pytest.mark.parametrize("slug", TIERS)
-def test_without_any_list_the_tier_is_planned_and_a_real_run_ends_before_its_first_job(
-    workplace: Path, snakemake: Any, slug: str
-) -> None:
-    done = snakemake("-n", *words(slug))
-    said = check_plan(workplace, done, slug)
-    assert {name: sentence.split(": ")[0] for name, sentence in said.items()} == TIERS[slug].missing
-    assert all("no such file; take" in sentence for sentence in said.values())
-    if slug == BALANCED:
-        building, chosen = (line for line in done.stderr.splitlines() if line.startswith("note: "))
-        assert building.startswith("note: balanced-built: building it decodes ")
-        assert chosen.endswith("balanced-built is taken, since balanced lacks downloads/balanced/annotation.json.")
-    for _ in range(2 if slug == BALANCED else 1):  # nothing stays locked: the next call says the same
-        done = snakemake(*words(slug))
+def test_with_all_lists_every_data_set_names_the_media_that_it_lacks(workplace: Path, slug: str) -> None:
+    TIERS[slug].lists(workplace / "downloads")
+    said = said_of(slug)
+    assert list(said) == list(TIERS[slug].said)
+    assert all(wanted in said[name] for name, wanted in TIERS[slug].said.items())
+
+
+def test_a_dry_run_plans_all_the_same_and_a_real_one_ends_before_its_first_job(workplace: Path, snakemake: Any) -> None:
+    words = ("--config", "tier=paper", f"papers={{{BALANCED}: {{}}}}")
+    said = said_of(BALANCED)
+    done = snakemake("-n", *words)
+    assert done.returncode == 0 and sentences(done.stderr, "preflight") == said and nothing_is_made(workplace)
+    building, chosen = (line for line in done.stderr.splitlines() if line.startswith("note: "))
+    assert building.startswith("note: balanced-built: building it decodes ")
+    assert chosen.endswith("balanced-built is taken, since balanced lacks downloads/balanced/annotation.json.")
+    for _ in range(2):  # nothing stays locked: the next call says the same
+        done = snakemake(*words)
         assert done.returncode != 0 and "Traceback" not in done.stderr
         assert sentences(done.stderr, "error") == said and nothing_is_made(workplace)
 
 
-@pytest.mark.parametrize("slug", TIERS)
-def test_with_all_lists_the_tier_is_planned_and_says_which_media_are_missing(
-    workplace: Path, snakemake: Any, slug: str
-) -> None:
-    TIERS[slug].lists(workplace / "downloads")
-    done = snakemake("-n", *words(slug))
-    said = check_plan(workplace, done, slug, **({"dataset": 3} if slug == BALANCED else {}))
-    assert list(said) == list(TIERS[slug].said)
-    assert all(wanted in said[name] for name, wanted in TIERS[slug].said.items())
-    if slug == BALANCED:
-        counts = {"kinetics-sounds": "0 of 18,716", "vggsound": "1 of 4,000", "balanced": "0 of 900"}
-        for name, count in counts.items():
-            (line,) = (line for line in done.stderr.splitlines() if line.startswith(f"{name} "))
-            assert f" yes  {count:>20} " in line
-        note = sentences(done.stderr, "note")["vggsound"]
-        assert note.startswith("downloads/vggsound/media: 3,999 of 4,000 clips are missing, the first ")
+def test_with_all_lists_a_dry_run_counts_the_clips_that_are_there(workplace: Path) -> None:
+    lists_of_balanced(workplace / "downloads")
+    told = told_in_dry_run(plan_of(BALANCED))
+    counts = {"kinetics-sounds": "0 of 18,716", "vggsound": "1 of 4,000", "balanced": "0 of 900"}
+    for name, count in counts.items():
+        (line,) = (line for line in told if line.startswith(f"{name} "))
+        assert f" yes  {count:>20} " in line
+    assert any(
+        line.startswith("note: vggsound: downloads/vggsound/media: 3,999 of 4,000 clips are missing") for line in told
+    )
 
 
-def test_with_all_data_at_hand_the_preflight_has_nothing_to_say(workplace: Path, snakemake: Any) -> None:
+def test_with_all_data_at_hand_the_preflight_has_nothing_to_say(workplace: Path) -> None:
     downloads = workplace / "downloads"
     lists_of_parsing(downloads)
     ave_features(downloads)
     llp_features(downloads, "-_aaaaaaaaa")
     (downloads / "cremad" / "media" / "AudioWAV").mkdir(parents=True)
-    assert check_plan(workplace, snakemake("-n", *words(PARSING)), PARSING) == {}
+    assert said_of(PARSING) == {}
     (downloads / "ave" / "feats" / "visual_feature.h5").unlink()  # a whole modality is absent
     said = plan_of(PARSING, OWN_DATASETS[PARSING]).preflight()
     assert [sentence.split(";")[0] for sentence in said] == ["ave: downloads/ave/feats/visual_feature.h5: no such file"]
 
 
-def test_the_whole_paper_tier_of_all_papers_is_planned(workplace: Path, snakemake: Any) -> None:
-    done = snakemake("-n", "--config", "tier=paper")
-    assert done.returncode == 0, done.stderr
-    _, kinds = by_kind(done.stdout)
-    plan = load_plan(REPOSITORY, {"tier": "paper"})
+def test_the_whole_paper_tier_of_all_papers_is_planned(workplace: Path) -> None:
+    rules = Counter(job.rule for job in dry_run(workplace, ["--config", "tier=paper"], []).jobs)
+    plan = load_plan(workplace, {"tier": "paper"})
     assert list(plan.papers) == list(TIERS)
-    assert kinds["train"] == sum(sum(tier.trained.values()) for tier in TIERS.values()) == 825
-    assert kinds["total"] == 926 < MOST_JOBS
-    assert kinds["dataset"] == len(plan.datasets) == 11  # papers share data sets, and stores of the same recipes
-    assert kinds["features"] == 9 + 2  # two papers read Kinetics-Sounds, and two CREMA-D, by recipes of their own
+    for slug, tier in TIERS.items():
+        for dataset, number in tier.trained.items():
+            prefix = f"train_{slug}_{dataset}_".replace("-", "_")
+            assert sum(count for name, count in rules.items() if name.startswith(prefix)) == number, prefix
+    kinds: Counter[str] = Counter()
+    for name, count in rules.items():
+        kinds[name.split("_")[0]] += count
+    assert kinds == {
+        **{kind: sum(tier.jobs.get(kind, 0) for tier in TIERS.values()) for kind in TIERS[BALANCED].jobs},
+        "dataset": 11, "features": 9 + 2,  # papers share data sets, and stores of the same recipes
+        "train": sum(sum(tier.trained.values()) for tier in TIERS.values()),
+        **dict.fromkeys(("measure", "claims", "losses"), len(TIERS)), **dict.fromkeys(("overview", "page", "crate"), 1),
+    }  # fmt: skip
+    assert len(plan.datasets) == 11 and sum(kinds.values()) + 1 == 926

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from published_lists import (
-    AVE_RECORDS,
     audioset_lists,
-    ave_features,
-    ave_lists,
     ave_lists_of_30,
     balanced_annotation,
     link_real_lists,
@@ -25,8 +20,6 @@ from published_lists import (
 
 from avbalance.data.build import build_dataset
 from avbalance.data.manifest import read_manifest
-from avbalance.data.sources.ave import CLASSES as AVE_CLASSES
-from avbalance.errors import UserError
 from avbalance.features.extract import extract
 from avbalance.features.store import open_store
 from avbalance.plan.plan import Plan, load_plan
@@ -78,28 +71,6 @@ def test_lists_become_a_manifest_even_without_clips(
     assert list(manifest.labellings) == (["speech"] if dataset == "audioset" else [])
 
 
-def test_a_run_on_one_modality_alone_ends_before_any_training(workplace: Path, snakemake: Any) -> None:
-    """All folders are there, so that the preflight is content; of all videos the sound is, and no picture."""
-    downloads = workplace / "downloads"
-    lists = downloads / "llp" / "lists"
-    (lists / OLD).parent.mkdir(parents=True)
-    for name in ("AVVP_eval_audio.csv", "AVVP_eval_visual.csv", OLD):
-        shutil.copyfile(real("llp") / name, lists / name)
-    for name in ("AVVP_train.csv", "AVVP_val_pd.csv", "AVVP_test_pd.csv"):
-        (lists / name).write_text("".join((real("llp") / name).read_text().splitlines(keepends=True)[:4]))
-    llp_features(downloads, "-_aaaaaaaaa")
-    for line in (lists / "AVVP_train.csv").read_text().splitlines()[1:]:
-        (downloads / "llp" / "feats" / "vggish" / f"{line[:11]}.npy").symlink_to(downloads / "vggish.npy")
-    own = {"papers": {PARSING: {"datasets": {"cremad": None, "ave": None}}}, "datasets": OWN_LLP}
-    (workplace / "own.yaml").write_text(json.dumps(own))
-    done = snakemake("--configfile", "own.yaml", "--config", "tier=paper")
-    assert done.returncode != 0 and "Traceback" not in done.stderr
-    logs = "".join(path.read_text() for path in workplace.rglob("*.log") if path.is_file())
-    assert "downloads/llp/feats: holds none of the 9 clips (no feature file res152/" in done.stderr + done.stdout + logs
-    assert not list((workplace / "results").rglob("record.json"))
-    assert not (workplace / "data" / "llp" / "manifest.parquet").exists()
-
-
 def test_one_real_video_with_features_is_read_and_all_others_are_missing(workplace: Path, tmp_path: Path) -> None:
     link_real_lists(workplace / "downloads", "llp")
     name = (real("llp") / "AVVP_train.csv").read_text().splitlines()[1].split("\t")[0]
@@ -123,31 +94,3 @@ def test_one_real_video_with_features_is_read_and_all_others_are_missing(workpla
     clips = load_clips(path, stores["audio"], stores["visual"])
     assert clips.ids.tolist() == [name] and sum(clips.losses.values()) == 11_848
     assert len(clips.classes) == 25 and set(clips.truth) == {"events_audio", "events_visual", "events_audio_repaired"}
-
-
-def test_records_of_ave_are_rows_of_its_two_files(workplace: Path, tmp_path: Path) -> None:
-    ave_lists(workplace / "downloads")
-    made = ave_features(workplace / "downloads")
-    plan = plan_of(PARSING)
-    path = tmp_path / plan.manifest("ave")
-    build_dataset("ave", plan.datasets["ave"], path)
-    stores = extract(path, {key: value[0] for key, value in plan.recipes["ave"].items()}, tmp_path / "features")
-    clips = load_clips(path, stores["audio"], stores["visual"])
-    assert clips.classes == [*AVE_CLASSES[:-1], "Background"] and len(clips.ids) == AVE_RECORDS
-    for position, name in enumerate(clips.ids):
-        record = int(name[:4])
-        for modality in ("audio", "visual"):
-            stored = open_store(stores[modality]).array[getattr(clips, f"{modality}_rows")[position]]
-            np.testing.assert_allclose(stored, made[modality][record], rtol=1e-3, atol=1e-4)
-        assert clips.truth["events_visual"][position].sum(1).nonzero()[0].tolist() == [record]
-
-
-def test_without_pictures_there_is_no_crema_d(workplace: Path, tmp_path: Path) -> None:
-    link_real_lists(workplace / "downloads", "cremad")
-    clip = (real("cremad") / "train.csv").read_text().split(",")[0]
-    sound = workplace / "downloads" / "cremad" / "media" / "AudioWAV"
-    sound.mkdir(parents=True)
-    (sound / f"{clip}.wav").write_bytes(b"x")
-    plan = plan_of(PARSING)
-    with pytest.raises(UserError, match=r"holds none of the 7442 clips \(no file Image-01-FPS/"):
-        build_dataset("cremad", plan.datasets["cremad"], tmp_path / plan.manifest("cremad"))

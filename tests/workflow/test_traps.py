@@ -54,51 +54,33 @@ def test_a_bare_dry_run_of_a_fresh_tree_plans_everything(fresh: Workspace) -> No
     assert done.kinds == EVERYTHING
 
 
-@pytest.mark.parametrize("tier", ["smoke", "demo", "paper"])
-def test_the_plan_lists_exactly_the_files_that_are_made(fresh: Workspace, tier: str) -> None:
-    jobs = dry_run(fresh.root, ["--config", f"tier={tier}"], []).jobs
-    plan = load_plan_for(fresh.root, [], [f"tier={tier}"])
+def test_the_plan_lists_exactly_the_files_that_are_made(fresh: Workspace) -> None:
+    jobs = dry_run(fresh.root, ["--config", "tier=demo"], []).jobs  # the paper tier: test_paper_tier.py
+    plan = load_plan_for(fresh.root, [], ["tier=demo"])
     listed = plan.artifacts()
     assert len(listed) == len(set(listed))
     assert {path for job in jobs for path in job.outputs} == set(listed)
     assert set(listed).isdisjoint({*plan.unasked(), *plan.bulk()})
 
 
-def test_after_the_run_nothing_is_to_be_done_and_it_says_so_quickly(smoke: Workspace) -> None:
-    done = smoke.snakemake("-n")
-    assert done.idle, done.output[-3000:]
-    assert done.cpu_s < 15
-
-
-def test_the_default_profile_is_found_at_the_root(workspace: Workspace) -> None:
+def test_the_default_profile_and_the_python_of_the_environment_are_found(workspace: Workspace, tmp_path: Path) -> None:
     profiles, output = workspace.root / "profiles", workspace.root / PAPER / "lost_clips.csv"
     assert yaml.safe_load((profiles / "default" / "config.yaml").read_text())["max-checksum-file-size"] == "1TB"
-    output.unlink()
-    done = workspace.snakemake()
-    assert done.status == 0, done.output[-3000:]
-    assert re.search(r"^Provided cores: \d+$", done.output, re.MULTILINE)
-    output.unlink()
-    (profiles / "default").rename(profiles / "elsewhere")
-    assert "--cores" in workspace.snakemake().output, "without the profile a bare call ends with this demand"
-
-
-def test_jobs_use_the_python_of_the_environment_without_activation(workspace: Workspace, tmp_path: Path) -> None:
     decoys = tmp_path / "decoys"
     decoys.mkdir()
     for name in ("python", "python3"):
         (decoys / name).write_text("#!/bin/sh\necho a python without packages >&2\nexit 97\n")
         (decoys / name).chmod(0o755)
-    (workspace.root / PAPER / "lost_clips.csv").unlink()
+    output.unlink()
     workspace.forget_processes()
-    done = workspace.snakemake(PATH=f"{decoys}:/usr/bin:/bin")
+    done = workspace.snakemake(PATH=f"{decoys}:/usr/bin:/bin")  # nothing was activated
     assert done.status == 0, done.output[-3000:]
+    assert re.search(r"^Provided cores: \d+$", done.output, re.MULTILINE)
     (job,) = (process for process in workspace.processes() if "losses" in process["argv"])
     assert Path(str(job["python"])).resolve() == (workspace.root / ".venv/bin/python").resolve()
-
-
-def test_the_linter_has_nothing_to_say(smoke: Workspace) -> None:
-    done = smoke.snakemake("--lint")
-    assert done.status == 0, done.output[-3000:]
+    output.unlink()
+    (profiles / "default").rename(profiles / "elsewhere")
+    assert "--cores" in workspace.snakemake().output, "without the profile a bare call ends with this demand"
 
 
 # --- What must be done again, and no more than that: see also test_rerun_truth.py ---
@@ -199,6 +181,7 @@ def test_a_failed_job_leaves_nothing_half_written_and_the_reason_on_the_screen(w
 
 def test_planning_imports_no_torch(smoke: Workspace) -> None:
     done = smoke.snakemake("-n", PYTHONPROFILEIMPORTTIME="1")
+    assert done.idle, done.output[-3000:]
     imported = set(re.findall(r"^import time: +\d+ \| +\d+ \| +([\w.]+)$", done.output, re.MULTILINE))
     assert "avbalance.plan.plan" in imported
     heavy = {"torch", "torchvision", "torchaudio", "sklearn", "av", "matplotlib"}

@@ -36,7 +36,8 @@ class DatasetInfo:
     label: the paper's name for it; data: the name on disk, None when the tier leaves it out; describe: what
     the data are, printed with every number ("synthetic stand-in for ..."); generators: further data sets of
     the same generator under other seeds, by name on disk, which is also their label; own: they are those that
-    the paper worked on, not a stand-in nor other data; the rest are paths, None or empty when absent.
+    the paper worked on, not a stand-in nor other data; estimators: definition of the subsets -> run and seed of those
+    that estimate it, which only the page is told; the rest are paths, None or empty when absent.
     """
 
     role: str
@@ -49,6 +50,7 @@ class DatasetInfo:
     confidence: str | None = None
     subsets: str | None = None
     own: bool = False
+    estimators: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, role: str, record: Mapping[str, Any]) -> DatasetInfo:

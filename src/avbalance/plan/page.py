@@ -72,7 +72,7 @@ class Pages(Reports):
         paper = self.papers[slug]
         cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
         return {
-            "paper": {**self.paper_record(slug), "cuts": cuts},
+            "paper": {**self._with_estimators(slug), "cuts": cuts},
             "declarations": {
                 "published": paper.get("published", []),
                 "tables": list(self.declared(slug, "tables").values()),
@@ -87,6 +87,17 @@ class Pages(Reports):
             "origins": {row.dataset: self._origin(slug, row.role, row.dataset) for row in self.rows[slug]},
             "runs": [job.folder for job in self._all_jobs(slug)],
         }
+
+    def _with_estimators(self, slug: str) -> dict[str, Any]:
+        """The paper's record, with the runs that estimate the subsets of each data set: the page leads to them."""
+        record = self.paper_record(slug)
+        for info in record["datasets"].values():
+            if info.get("confidence"):
+                found = self.estimators(slug, info["data"])
+                info["estimators"] = {
+                    definition: [[job.row.run, job.seed] for job in jobs.values()] for definition, jobs in found.items()
+                }
+        return record
 
     def _all_jobs(self, slug: str) -> list[SeededRun]:
         rows = sorted(self.rows[slug], key=lambda row: (row.dataset, row.run))

@@ -152,7 +152,7 @@ class TrainingPlan(DataPlan):
 
     def confidence_inputs(self, slug: str, dataset: str) -> dict[str, str]:
         """confidence.npz of the first seed's unimodal runs: they define the subsets for all seeds of all methods."""
-        return self._estimates(slug, dataset, self.papers[slug]["confidence"], 0)
+        return {modality: self._estimate(job) for modality, job in self.estimators(slug, dataset)["estimated"].items()}
 
     def confidence_spec(self, slug: str) -> str:
         return canonical_json(self._stop_rule(slug))
@@ -163,17 +163,26 @@ class TrainingPlan(DataPlan):
     def subset_files(self, slug: str) -> list[str]:
         return [self.subsets_file(slug, dataset) for dataset in self.confidence_datasets(slug)]
 
-    def subset_pairs(self, slug: str, dataset: str) -> dict[str, list[str]]:
-        """Definition -> the two confidence.npz that decide it (see analysis/subsets.py)."""
+    def estimators(self, slug: str, dataset: str) -> dict[str, dict[str, SeededRun]]:
+        """Definition of the subsets -> modality -> the run by which it is estimated."""
         wanted = self.papers[slug]["confidence"]
         rows = {row.run: row for row in self.rows[slug] if row.dataset == dataset}
-        pairs = {"estimated": self._estimates(slug, dataset, wanted, 0)}
+
+        def of(runs: dict[str, str], position: int) -> dict[str, SeededRun]:
+            return {name: SeededRun(row := rows[runs[name]], row.seeds[position]) for name in MODALITIES}
+
+        found = {"estimated": of(wanted, 0)}
         for half, runs in wanted.get("halves", {}).items():
             if set(runs.values()) <= set(rows):
-                pairs[f"cross-fitted-{half}"] = self._estimates(slug, dataset, runs, 0)
+                found[f"cross-fitted-{half}"] = of(runs, 0)
         for position, seed in enumerate(rows[wanted["audio"]].seeds):
-            pairs[f"seed-matched-{seed}"] = self._estimates(slug, dataset, wanted, position)
-        return {definition: list(files.values()) for definition, files in pairs.items()}
+            found[f"seed-matched-{seed}"] = of(wanted, position)
+        return found
+
+    def subset_pairs(self, slug: str, dataset: str) -> dict[str, list[str]]:
+        """Definition -> the two confidence.npz that decide it (see analysis/subsets.py)."""
+        found = self.estimators(slug, dataset)
+        return {definition: [self._estimate(job) for job in jobs.values()] for definition, jobs in found.items()}
 
     def subset_inputs(self, slug: str, dataset: str) -> list[str]:
         return list(dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair))
@@ -186,11 +195,8 @@ class TrainingPlan(DataPlan):
         rule: dict[str, Any] = plain(self.papers[slug]["confidence"]["rule"])
         return rule
 
-    def _estimates(self, slug: str, dataset: str, runs: dict[str, str], position: int) -> dict[str, str]:
-        """Modality -> what the run of that modality estimates with its seed at `position`."""
-        rows = {row.run: row for row in self.rows[slug] if row.dataset == dataset}
-        made = {modality: SeededRun(row := rows[runs[modality]], row.seeds[position]) for modality in MODALITIES}
-        return {modality: f"{self.runs}/{job.folder}/confidence.npz" for modality, job in made.items()}
+    def _estimate(self, job: SeededRun) -> str:
+        return f"{self.runs}/{job.folder}/confidence.npz"
 
 
 def _place(job: SeededRun) -> tuple[str, str]:

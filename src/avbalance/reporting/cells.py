@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,21 @@ OK, NOT_LEARNED, NOT_CONVERGED = "ok", "not learned", "not converged"  # states 
 STATES = {"learned": NOT_LEARNED, "converged": NOT_CONVERGED}  # by the metric that has 0 for them
 
 
+class Behind(NamedTuple):
+    """A run behind a number that no measurement holds; value: what it alone gives, None where several give one."""
+
+    run: str
+    seed: int
+    value: float | None = None
+
+
 @dataclass(frozen=True)
 class CellValue:
     """published and ours_mean are None when there is no such number, ours_sd for fewer than two seeds.
 
     state: OK, or what a seed that is part of ours did not do; culprits: those seeds. text: what is printed instead.
+    behind: the runs of a number that a `source` gives, none for one that is of the data alone, None where the source
+    does not say.
     """
 
     published: float | None = None
@@ -38,6 +48,7 @@ class CellValue:
     state: str = OK
     culprits: tuple[int, ...] = ()
     text: str = ""
+    behind: tuple[Behind, ...] | None = None
 
     @property
     def made(self) -> bool:
@@ -47,7 +58,8 @@ class CellValue:
     @property
     def record(self) -> dict[str, Any]:
         """What a CSV file says of the cell; nothing has no state."""
-        known = {name: value for name, value in vars(self).items() if name != "culprits" and (name != "text" or value)}
+        hidden = {"culprits", "behind"} | (set() if self.text else {"text"})
+        known = {name: value for name, value in vars(self).items() if name not in hidden}
         return known if self.ours_mean is not None else {**known, "state": None}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,17 @@ def test_definitions_are_counted_side_by_side(fabricated_paper: Paper) -> None:
     assert (cell.ours_mean, cell.n, cell.data) == (0.0, 120, "synthetic-balanced")
     absent = lookup({"dataset": "pool", "definition": "planted", "quantity": "tie"})
     assert (absent.ours_mean, absent.data) == (None, "")
+
+
+def test_numbers_about_subsets_name_the_runs_that_estimate_them(fabricated_paper: Paper) -> None:
+    folders, info = fabricated_paper.folders, fabricated_paper.dataset("balanced")
+    half = [("audio-half-a", 3), ("visual-half-a", 3)]
+    info = replace(info, estimators={"estimated": [("audio", 0), ("visual", 0)], "cross-fitted-a": half})
+    subsets = read_kind("sources", folders, {"kind": "subsets"}, "tableS7", None).numbers(fabricated_paper, info)
+    behind = {key: [(each.run, each.seed) for each in cell.behind] for key, cell in subsets.items()}
+    assert behind["cross-fitted-a", "audio"] == half and behind["planted", "audio"] == []
+    assert behind["cross-fitted-a", "kappa"] == [*half, ("audio", 0), ("visual", 0)]
+    declared = {"kind": "confidence", "file": "flatness.csv"}
+    maps = read_kind("sources", folders, declared, "tableS8", None).numbers(fabricated_paper, info)
+    named = {key[0]: [each.run for each in cell.behind] for key, cell in maps.items()}
+    assert named == {"estimated": ["audio", "visual"], "planted": []}

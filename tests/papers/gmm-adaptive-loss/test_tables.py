@@ -28,7 +28,7 @@ def test_every_declared_table_is_made(made: tuple[Paper, Path], tmp_path: Path) 
     assert len(paths) == 9 * 3
     first = (tmp_path / "table1.md").read_text(encoding="utf-8")
     assert "Context, from another paper (BalanceBenchmark), not numbers of this one: CREMA-D, accuracy (%)" in first
-    assert "only abstracts of the paper are public" in first and "80.65" in first
+    assert "written from the paper's abstracts alone" in first and "80.65" in first
     assert not any("79.97" in line for line in first.splitlines() if line.startswith("|"))  # a note, and no cell
     heads = pd.read_csv(tmp_path / "tableS1.csv")
     own = heads[(heads["dataset"] == "CREMA-D") & (heads["method"] == OURS)].set_index("metric")["ours_mean"]
@@ -46,6 +46,8 @@ def test_clips_of_fine_tuning_by_hand(measured: MeasuredCells) -> None:
     }
     kept = cells["CREMA-D", "fine-heads-high-quality", "kept"]
     assert (kept.ours_mean, kept.ours_sd, kept.seeds, kept.n) == (121.0, 1.0, 3, CLIPS)
+    assert [(each.run, each.seed) for each in kept.behind] == [("fine-heads-high-quality", seed) for seed in range(3)]
+    assert sum(each.value for each in kept.behind) == 3 * 121
     assert cells["CREMA-D", "fine-heads-high-quality", "share"].ours_mean == pytest.approx(100 * 121 / 240)
     assert cells["AVE", "fine-heads-high-quality", "kept"].ours_mean is None
     assert "121.0 ± 1.0" in markdown(table)

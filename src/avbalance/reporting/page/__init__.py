@@ -7,7 +7,7 @@ template, the style and the script beside this file say how it looks. The same r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from avbalance.reporting.page import front
 from avbalance.reporting.page.claims import claims_view
 from avbalance.reporting.page.compact import packed
 from avbalance.reporting.page.decisions import sections
-from avbalance.reporting.page.figures import inline_svg, numbers_text
+from avbalance.reporting.page.figures import inline_svg, numbers_text, prefixes
 from avbalance.reporting.page.runs import Runs
 from avbalance.reporting.page.subsets import definitions
 from avbalance.reporting.page.tables import Tables
@@ -40,9 +40,8 @@ def render_report(spec: Mapping[str, Any], out: str | Path) -> None:
 def page(spec: Mapping[str, Any]) -> str:
     """The page as HTML."""
     runs, tables = Runs(), Tables()
-    papers = [
-        _paper(declared, spec["runs"], runs, tables, f"p{place}") for place, declared in enumerate(spec["papers"])
-    ]
+    names = prefixes()
+    papers = [_paper(declared, spec["runs"], runs, tables, names) for declared in spec["papers"]]
     state = front.training_state(runs.records)
     seeds = [len(seeds) for seeds in tables.pools["seeds"].values if seeds]
     data = {
@@ -85,8 +84,10 @@ def page(spec: Mapping[str, Any]) -> str:
     )
 
 
-def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Tables, prefix: str) -> dict[str, Any]:
-    """All that the page says of a paper."""
+def _paper(
+    declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Tables, names: Iterator[str]
+) -> dict[str, Any]:
+    """All that the page says of a paper; names: prefixes for its drawings."""
     paper, declarations = Paper.from_dict(declared["paper"]), declared["declarations"]
     folder = Path(declared["folder"])
     before = len(runs.records)
@@ -96,7 +97,7 @@ def _paper(declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Ta
     )
     context = load_context(paper.published, declarations["published"])
     shown = [tables.view(paper, given, measured, context) for given in declarations["tables"]]
-    figures = [_figure(folder, each, f"{prefix}f{place}") for place, each in enumerate(declared["figures"])]
+    figures = [_figure(folder, each, next(names)) for each in declared["figures"]]
     named = [each for each in (*shown, *figures) if each["number"]]
     anchors = {each["number"][0].lower() + each["number"][1:]: each["id"] for each in named}  # Table IV -> table IV
     return {

@@ -81,7 +81,9 @@ def _entry(entry: Mapping[str, Any], anchors: Mapping[str, str]) -> dict[str, An
         "main": main and _shown(main, scale_of([main])),
         "rows": _side_by_side(results, scales),
         "scales": [
-            (_number(scale.low, unit), _number(scale.high, unit), unit) for unit, scale in sorted(scales.items())
+            (_number(scale.low, unit), _number(scale.high, unit), unit)
+            for unit, scale in sorted(scales.items())
+            if any(each["unit"] == unit and each["effect"] is not None for each in outcomes)
         ],
     }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import string
+from collections.abc import Iterator
 from pathlib import Path
 
 from markupsafe import Markup
@@ -36,7 +38,7 @@ _IN_TAGS = (
 def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, str, tuple[str, ...]]:
     """The drawing of a figure as an element of the page, its title, and its caption.
 
-    IDs and classes begin with `prefix`, letters and digits, so that two drawings on a page have none in common. Raises
+    IDs and classes are `prefix`, letters alone, and a number: two drawings on a page have none in common. Raises
     UserError for a file that is no drawing or holds a script.
     """
     found = read_figure(folder, figure)
@@ -49,11 +51,18 @@ def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, st
     head, body = _without_bare_groups(svg).split(">", 1)
     size = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', head)
     width = f' style="width:{float(size[1]) * 4 / 3:.0f}px"' if size else ""
-    head = head.replace("<svg", f'<svg role="img" aria-labelledby="{prefix}t"{width}').replace(
+    head = head.replace("<svg", f'<svg role="img" aria-labelledby="{prefix}0"{width}').replace(
         size[0] if size else "", ""
     )
-    named = Markup('<title id="{}t">{}</title>').format(prefix, title)
+    named = Markup('<title id="{}0">{}</title>').format(prefix, title)
     return Markup(f"{head}>{named}<style>{rules}</style>{body}"), title, found.caption
+
+
+def prefixes() -> Iterator[str]:
+    """Prefixes for the drawings of a page: a, b, ..., z, aa, ab, ..."""
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_lowercase, repeat=length):
+            yield "".join(letters)
 
 
 def _slim(tag: re.Match[str]) -> str:
@@ -66,7 +75,7 @@ def _slim(tag: re.Match[str]) -> str:
 def _own_ids(svg: str, prefix: str) -> str:
     """IDs that are referred to get short names of this drawing, others go."""
     used = dict.fromkeys(name for _, name in _REFERENCE.findall(svg))
-    short = {name: f"{prefix}{place}" for place, name in enumerate(used)}
+    short = {name: f"{prefix}{place}" for place, name in enumerate(used, start=1)}
     svg = re.sub(r'\s?\bid="([^"]+)"', lambda found: f' id="{short[found[1]]}"' if found[1] in used else "", svg)
     return _REFERENCE.sub(lambda found: f"{found[1]}{short[found[2]]}", svg)
 
@@ -76,7 +85,7 @@ def _classes(svg: str, prefix: str) -> tuple[str, str]:
     names: dict[str, str] = {}
 
     def named(found: re.Match[str]) -> str:
-        return f'class="{names.setdefault(found[1], f"{prefix}c{len(names)}")}"'
+        return f'class="{names.setdefault(found[1], f"{prefix}{len(names)}")}"'
 
     def joined(found: re.Match[str]) -> str:
         uses = re.findall(r"<use [^>]*/>", found[0])

@@ -183,31 +183,44 @@ function showRun(each) {
 const MARKS = { "†": "fewer than 100 clips", "‡": "a seed that did not learn is part of the mean", "§": "a seed that did not converge is part of the mean" };
 const AXES = ["Data set", "Run", "Subset", "Part", "Inputs", "Subsets chosen", "Checkpoint", "Measure"];
 
+/** What stands behind a cell of the measurements: its place, its runs, and the value of each seed. */
+function measured(paper, about, place, [, , chosen, ...numbers]) {
+  const [data, name, ...rest] = place.map((word) => DATA.words[word]), seeds = DATA.seeds[chosen];
+  const halves = rest[3].startsWith("cross-fitted") && about.halves[name] ? Object.values(about.halves[name]) : [name];
+  return {
+    pairs: [`${about.data[data] || data} (${data})`, `${about.labels[name] || name} (${name})`, ...rest].map((value, axis) => [AXES[axis], value]),
+    runs: halves.flatMap((half) => runsOf(paper, data, half, seeds)),
+    values: Object.fromEntries(seeds.map((seed, number) => [seed, numbers[number]])),
+    why: "No run stands behind this: it is what an answer that looks at nothing scores.", rule: "measure", files: "predictions",
+  };
+}
+
+/** The same of a number that is read from other files: the runs are those that its source names. */
+function handedOn(paper, place, [, , behind]) {
+  const words = Object.fromEntries(Object.entries(place).map(([name, word]) => [name, DATA.words[word]]));
+  const single = behind?.length && behind.every((each) => each[2] !== null);
+  return {
+    pairs: Object.entries(words),
+    runs: (behind || []).flatMap(([name, seed]) => runsOf(paper, words.dataset, DATA.words[name], [seed])),
+    values: single ? Object.fromEntries(behind.map(([, seed, value]) => [seed, value])) : null,
+    why: behind ? "No run stands behind this: it is read from the data set." : "The source of this table does not say which runs stand behind a number.",
+    rule: "table", files: "files",
+  };
+}
+
 function showCell(id, where, title, cell, text) {
   const paper = Object.keys(DATA.papers).find((slug) => id.startsWith(`${slug}-table`)), table = id.slice(paper.length + 1);
   const about = DATA.papers[paper], place = DATA.places[cell[0]], target = `${about.folder}/${table}.csv`;
-  const from = (extra) => `snakemake --config ${DATA.config} ${extra}-- ${target}`;
-  if (!Array.isArray(place)) {
-    show(where, () => [make("p", { class: "soft" }, title), make("p", { class: "big" }, text.mean),
-      facts([...Object.entries(place).map(([name, word]) => [name, DATA.words[word]]), ["Clips", cell[1] === null ? null : String(cell[1])]]),
-      make("p", {}, "This number is read from files of runs, not from the measurements of predictions."),
-      make("h3", {}, "Make it again"), command(from("--forcerun table "))]);
-    return;
-  }
-  const [data, name, ...rest] = place.map((word) => DATA.words[word]), seeds = DATA.seeds[cell[2]];
-  const values = Object.fromEntries(seeds.map((seed, number) => [seed, cell[3 + number]]));
-  const halves = rest[3].startsWith("cross-fitted") && about.halves[name] ? Object.values(about.halves[name]) : [name];
-  const runs = halves.flatMap((half) => runsOf(paper, data, half, seeds));
+  const { pairs, runs, values, why, rule, files } = Array.isArray(place) ? measured(paper, about, place, cell) : handedOn(paper, place, cell);
   const commits = new Set(runs.map(checkout));
   show(where, () => [
     make("p", { class: "soft" }, title), make("p", { class: "big" }, text.mean, make("small", {}, ` ${text.spread} ${text.marks}`)),
-    facts([["Published", text.published], ["Seeds", String(seeds.length)], ["Clips (n)", String(cell[1])], ["Marked", [...text.marks].map((mark) => `${mark} ${MARKS[mark]}`).join("; ")],
-      ...[`${about.data[data] || data} (${data})`, `${about.labels[name] || name} (${name})`, ...rest].map((value, axis) => [AXES[axis], value])]),
+    facts([["Published", text.published], ["Seeds", values && String(Object.keys(values).length)], ["Clips (n)", cell[1] === null ? null : String(cell[1])], ["Marked", [...text.marks].map((mark) => `${mark} ${MARKS[mark]}`).join("; ")], ...pairs]),
     make("h3", {}, "Seeds and runs"),
-    runs.length ? runTable(runs, values) : make("p", {}, "No run stands behind this: it is what an answer that looks at nothing scores."),
+    runs.length ? runTable(runs, values) : make("p", {}, why),
     runs.length ? make("h3", {}, "How they were made") : null, runs.length ? madeBy(runs) : null,
     make("h3", {}, "Exactly this number again"),
-    command([`# the number from the predictions that are here\n${from("--forcerun measure ")}`,
+    command([`# the number from the ${files} that are here\nsnakemake --config ${DATA.config} --forcerun ${rule} -- ${target}`,
       runs.length ? `# the runs behind it, each compared byte by byte${commits.size === 1 ? `\n${[...commits]}` : ""}` : "",
       ...runs.map((each) => [commits.size > 1 ? checkout(each) : "", trained(each)].filter(Boolean).join("\n"))].filter(Boolean).join("\n\n")),
   ]);
@@ -282,10 +295,10 @@ function wireFigure(figure) {
 
 function wireComparisons(table) {
   const paper = table.dataset.paper, { labels, data } = DATA.papers[paper];
-  for (const what of table.querySelectorAll(".what")) {
-    const text = what.textContent, runs = named(text, labels).flatMap((name) => named(text, data).flatMap((set) => runsOf(paper, set, name)));
+  for (const row of table.tBodies[0].rows) {
+    const what = row.cells[0].lastChild, text = what.textContent.trim(), runs = named(text, labels).flatMap((name) => named(text, data).flatMap((set) => runsOf(paper, set, name)));
     if (!runs.length) continue;
-    what.replaceChildren(make("button", { type: "button", class: "open-run", onclick: () => show(text, () => [
+    what.replaceWith(" ", make("button", { type: "button", class: "open-run", onclick: () => show(text, () => [
       make("p", { class: "soft" }, "Runs that are named in this comparison:"), runTable(runs), make("h3", {}, "How they were made"), madeBy(runs)]) }, text));
   }
 }

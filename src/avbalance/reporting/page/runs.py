@@ -6,7 +6,6 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
@@ -117,17 +116,19 @@ def _curves(run: Run) -> dict[str, Any]:
     path = run.folder / HISTORY
     if not path.is_file():
         return {"loss": None, "validation": None}
-    metric = (run.record.get("learning") or {}).get("metric")
-    return {"loss": _column(path, "train_loss"), "validation": _column(path, f"val_{metric}")}
-
-
-def _column(path: Path, name: str) -> list[float | int | None] | None:
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
+        lines = list(csv.reader(file))
+    if len(lines) < 2:
         raise UserError(f"{path}: holds no epochs; delete the run's folder and run it again.")
-    if name not in rows[0]:
-        return None
+    metric = (run.record.get("learning") or {}).get("metric")
+    heads, *rows = lines
     last = len(rows) - 1
     shown = range(len(rows)) if len(rows) <= POINTS else [round(k * last / (POINTS - 1)) for k in range(POINTS)]
-    return [_short(float(rows[place][name] or "nan")) for place in shown]
+
+    def column(name: str) -> list[float | int | None] | None:
+        if name not in heads:
+            return None
+        place = heads.index(name)
+        return [_short(float(rows[number][place] or "nan")) for number in shown]
+
+    return {"loss": column("train_loss"), "validation": column(f"val_{metric}")}

@@ -43,14 +43,21 @@ class Tables:
     ) -> list[Any] | None:
         """Place of the number, clips, which seeds, and their values; None where there is no number of ours.
 
-        A number that is not of the measurements has its coordinates as they are declared, and no seeds.
+        A number that is not of the measurements has its coordinates as they are declared, and the runs that its source
+        names: run, seed and its value, or None where the source names none.
         """
         if cell.ours_mean is None:
             return None
         words = self.pools["words"]
         if measured is None:
             told = {key: words.place(value) for key, value in place.items()} | {"dataset": words.place(cell.data)}
-            return [self.pools["places"].place(told), cell.n]
+            if cell.behind is None:
+                return [self.pools["places"].place(told), cell.n, None]
+            behind = [
+                [words.place(each.run), each.seed, None if each.value is None else round(each.value, 3)]
+                for each in cell.behind
+            ]
+            return [self.pools["places"].place(told), cell.n, behind]
         key = dict(zip(COORDINATES, measured.key(place), strict=True))
         where = self.pools["places"].place([words.place(word) for word in key.values()])
         values = dict(sorted(measured.by_seed(place).items()))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import CellValue
+from avbalance.reporting.cells import Behind, CellValue
 from avbalance.reporting.coordinates import Split
 from avbalance.reporting.declared_tables import TableSource
 
@@ -41,10 +41,17 @@ class ConfidenceSource(TableSource):
         if info.confidence is None:
             return {}
         path, (*keys, _) = Path(info.confidence) / self.file, self.names()
+        runs = tuple(Behind(*each) for each in info.estimators.get("estimated", ()))
         try:
             return {
                 (*(str(row[key]) for key in keys), name): CellValue(
-                    None, float(row[name]), None, 1, int(row["n"]), str(info.data)
+                    None,
+                    float(row[name]),
+                    None,
+                    1,
+                    int(row["n"]),
+                    str(info.data),
+                    behind=() if row.get("definition") == "planted" else runs,
                 )
                 for row in pd.read_csv(path).to_dict("records")
                 for name in self.names()["quantity"]

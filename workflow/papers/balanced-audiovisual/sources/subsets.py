@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from avbalance.analysis.subsets import ANNOTATIONS, OUTSIDE, SIDES, TIE, agreement, read_subsets
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import CellValue
+from avbalance.reporting.cells import Behind, CellValue
 from avbalance.reporting.declared_tables import TableSource
 
 ESTIMATED = "estimated"
@@ -34,6 +34,14 @@ class SubsetsSource(TableSource):
             quantities |= agreement(own, estimate) if definition != ESTIMATED else {}
             values |= {(definition, name): value for name, value in quantities.items() if not math.isnan(value)}
         return {
-            key: CellValue(None, value, None, 1, len(frames[ESTIMATED]), str(info.data))
+            key: CellValue(
+                None, value, None, 1, len(frames[ESTIMATED]), str(info.data), behind=_behind(info.estimators, *key)
+            )
             for key, value in values.items()
         }
+
+
+def _behind(estimators: Mapping[str, Sequence[tuple[str, int]]], definition: str, quantity: str) -> tuple[Behind, ...]:
+    """The runs that estimate a definition; for an agreement, those of the estimate as well."""
+    asked = (definition, ESTIMATED) if quantity in AGREEMENT else (definition,)
+    return tuple(Behind(*each) for name in asked for each in estimators.get(name, ()))

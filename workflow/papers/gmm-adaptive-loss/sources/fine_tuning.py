@@ -10,7 +10,7 @@ import numpy as np
 from avbalance.declared import Role, Run
 from avbalance.evaluation.gap_files import read_fine_tuning
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import CellValue
+from avbalance.reporting.cells import Behind, CellValue
 from avbalance.reporting.declared_tables import TableSource
 
 QUANTITIES = ("kept", "share", "high_quality_share", "least_retention", "largest_retention", "lost_classes")
@@ -32,12 +32,16 @@ class FineTuningSource(TableSource):
     def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
         cells: dict[tuple[str, ...], CellValue] = {}
         for run in self.runs if info.role in self.datasets else ():
-            records = [read_fine_tuning(each) for each in paper.run_files(info.role, run)]
+            files = paper.run_files(info.role, run)
+            records = [read_fine_tuning(each) for each in files]
             n = min((int(record["samples"]) for record in records), default=0)
             for name in QUANTITIES if records else ():
                 values = [quantity_of(record, name) for record in records]
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-                cells[run, name] = CellValue(None, float(np.mean(values)), spread, len(values), n, str(info.data))
+                behind = tuple(Behind(run, file.seed, value) for file, value in zip(files, values, strict=True))
+                cells[run, name] = CellValue(
+                    None, float(np.mean(values)), spread, len(values), n, str(info.data), behind=behind
+                )
         return cells
 
 
