@@ -88,7 +88,7 @@ def test_a_collapsed_model_a_better_linear_one_and_absent_frames_are_named() -> 
     told = " ".join(gate.sentence for gate in gates(answers, {}, {"clips": 100, "wanted": 3, "fewer": 40}))
     assert "sound model has collapsed: 100 % of its answers name one class" in told
     assert "picture model is worse than a linear model on the same features" in told
-    assert "40 of 100 clips have fewer pictures than the 3" in told
+    assert "40 of 100 clips have less than half of the 3 pictures" in told
 
 
 def test_what_the_joint_model_uses_is_read_from_exchanged_clips() -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import yaml
 
+from avbalance.diagnosis import frozen
 from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.folder import MEDIA, read_folder
 from avbalance.diagnosis.proposal import propose
 from avbalance.errors import UserError
+from avbalance.names import PAGE
+from avbalance.screen import open_page
 from avbalance.table_files import write_csv
 from flowkeeper.files import atomic_path
 
@@ -24,7 +27,10 @@ MADE_BY = "# Made by avbalance diagnose; the next call writes it anew. Rename it
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the folder, a name for the results, the table among several, and how long it may take."""
+    """What is asked for: the folder, a name for the results, the table among several, and how long it may take.
+
+    frozen: fetch a frozen network's weights, if they are not at hand.
+    """
 
     folder: Path
     name: str | None = None
@@ -32,6 +38,7 @@ class Request:
     minutes: float | None = None
     plan_only: bool = False
     cores: int | None = None
+    frozen: bool = False
 
 
 def diagnose(request: Request, say: Say) -> int:
@@ -41,7 +48,9 @@ def diagnose(request: Request, say: Say) -> int:
     table, config = (Path("config/user") / f"{name}{suffix}" for suffix in (".csv", ".yaml"))
     if config.is_file() and not config.read_text(encoding="utf-8").startswith(MADE_BY):
         raise UserError(f"{config}: is there, and not made by this command; give the results another name: --name.")
-    proposal = propose(name, clips, table, request.minutes)
+    if request.frozen:
+        frozen.fetch(say)
+    proposal = propose(name, clips, table, request.minutes, frozen.at_hand())
     for sentence in (*clips.told, *proposal.told):
         say(sentence)
     for sentence in clips.odd:
@@ -59,9 +68,15 @@ def diagnose(request: Request, say: Say) -> int:
     cores = [] if request.cores is None else ["--cores", str(request.cores)]
     status = subprocess.run([sys.executable, "-m", *command, *cores], check=False).returncode
     if status == 0:
-        answer = Path("results") / name / "papers" / "diagnosis" / "verdict.md"
-        say(answer.read_text(encoding="utf-8"))
+        results = Path("results") / name
+        say(_short((results / "papers" / "diagnosis" / "verdict.md").read_text(encoding="utf-8")))
+        open_page(results / PAGE, say)
     return status
+
+
+def _short(verdict: str) -> str:
+    """The verdict without the tables below its answers: these are on the page."""
+    return verdict.partition("\n## Accuracy")[0]
 
 
 def _name(folder: Path) -> str:

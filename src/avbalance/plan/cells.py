@@ -113,10 +113,12 @@ def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[RunCell]:
 def _cell_name(row: Row, rows: list[Row]) -> str:
     """Name of a row's cell among the `rows` of its data set: the method, then what tells its cells apart.
 
-    Alike rows share a cell; where a cell holds all methods, those of a stage.
+    Alike rows share a cell; where a cell holds all methods, those of a stage that see the same pictures.
     """
     if row.joined and not row.combine:
-        return f"stage{_stage(row, {other.run: other for other in rows})}"
+        views = {other.settings["data"].get("visual_recipe") for other in rows if not other.combine}
+        own = f"-{row.settings['data'].get('visual_recipe')}" if len(views) > 1 else ""
+        return f"stage{_stage(row, {other.run: other for other in rows})}{own}"
     method, model, _ = row.parts
     alike = {other.parts for other in rows if other.method == method}
     words = [method, *([str(model)] if len(alike) > 1 else [])]

@@ -1,7 +1,7 @@
-"""Classification whose test part is also predicted from disturbed clips: noise in one modality, or one that is missing.
+"""Classification whose test part is also predicted from disturbed clips: noise in one modality, or one missing.
 
-The noise is Gaussian and is added to what a network reads (a spectrogram, pixels, vectors), with a signal-to-noise ratio
-in dB: the power of the signal is the variance of all its values over the test part. A modality that is missing is
+The noise is Gaussian and is added to what a network reads (a spectrogram, pixels, vectors), with a signal-to-noise
+ratio in dB: the power of the signal is the variance of all its values over the test part. A modality that is missing is
 replaced by its mean over the test clips, which tells nothing of a single one. The draws are the same in every run.
 """
 
