@@ -33,9 +33,10 @@ def checked(slug: str, path: str = "", value: Any = None) -> Declarations:
 @pytest.mark.parametrize("slug", PAPERS)
 def test_the_declarations_of_every_paper_are_known(slug: str) -> None:
     declared = checked(slug)
-    assert declared.claims and all(each.__doc__ for each in declared.blocks)
+    assert bool(declared.claims) == (slug != DIAGNOSIS)  # own data get answers in words
+    assert all(each.__doc__ for each in declared.blocks)
     entries = loaded(slug)
-    assert [claim.id for claim in declared.claims] == [entry["id"] for entry in entries["claims"]]
+    assert [claim.id for claim in declared.claims] == [entry["id"] for entry in entries.get("claims", ())]
     assert len(declared.blocks) == sum(
         len(entry["tests"]) for key in ("claims", "checks", "illustrations") for entry in entries.get(key, ())
     )
@@ -44,10 +45,6 @@ def test_the_declarations_of_every_paper_are_known(slug: str) -> None:
 def test_kinds_of_a_paper_are_those_that_it_builds_on_may_use_too() -> None:
     assert {"difference", "by_seed"} == set(modules([GAP], "claims")) & set(modules([PARSING], "claims"))
     assert modules([DIAGNOSIS, BALANCED], "claims")["growth"] == "avbalance.papers.balanced_audiovisual.claims.growth"
-    assert checked(DIAGNOSIS, "claims/D1/tests/0/kind", "any_of").modules == [
-        "avbalance.evaluation.kinds.difference",
-        "avbalance.papers.balanced_audiovisual.claims.any_of",
-    ]
 
 
 @pytest.mark.parametrize("slug", PAPERS)

@@ -125,8 +125,8 @@ def _frames(frames: Mapping[str, Any]) -> list[Gate]:
     return [
         Gate(
             "visual",
-            f"{fewer} of {frames['clips']} clips have less than half of the {frames['wanted']} pictures that the "
-            "recipe has room for; the last one is repeated. Take a recipe of fewer seconds, or of more pictures a second.",
+            f"{fewer} of {frames['clips']} clips have less than half of the {frames['wanted']} pictures of the recipe; "
+            "the last one is repeated. Take a recipe of fewer seconds, or of more pictures a second.",
             False,
         )
     ]

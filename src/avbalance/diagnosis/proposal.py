@@ -141,9 +141,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
         "patience": None,
     }
     left_out = ["gradient-blending-*", "branch-losses", *plan.leaves_out]
-    seen: dict[str, Any] = {run: {"settings": {"data": {"visual_recipe": frozen.RECIPE}}} for run in frozen.RUNS}
-    if not see_frozen:
-        seen, left_out = {}, [*left_out, "frozen-*"]
+    looked_at = {"only": ["own"], "settings": {"data": {"visual_recipe": frozen.RECIPE}}}
     paper: dict[str, Any] = {
         "cells": "dataset",
         "datasets": {"own": name},
@@ -156,7 +154,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
         "runs": {
             "ogm-ge": {"settings": {"method": {"end_epoch": epochs // 2}}},
             "gradient-blending": {"settings": {"method": {"super_epoch": max(2, epochs // 10)}}},
-            **seen,
+            **(dict.fromkeys(frozen.RUNS, looked_at) if see_frozen else {}),
         },
     }
     configuration = {

@@ -62,8 +62,8 @@ class _Media:
         known = read_manifest(Path(manifest)) if manifest else None
         if known and manifest and known.card["kind"] == "folder":
             root = known.media_root(manifest)
-            usable = known.frame[known.frame["status"] == "ok"]
-            self.files = {row.id: (root / row.audio, root / row.visual) for row in usable.itertuples()}
+            usable = known.frame.loc[known.frame["status"] == "ok", ["id", "audio", "visual"]].astype(str)
+            self.files = {name: (root / audio, root / visual) for name, audio, visual in usable.to_numpy().tolist()}
 
     def of(self, clip: str) -> Mapping[str, str]:
         """Data URIs `picture` and `sound` of a clip, "" for what cannot be had."""
