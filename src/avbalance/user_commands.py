@@ -52,6 +52,9 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument(
         "--frozen", action="store_true", help="fetch the weights of a ResNet-50 that looks at the pictures"
     )
+    step.add_argument(
+        "--methods", type=Path, help="folder with methods of your own, to be tried beside those that are there"
+    )
     step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
     step.add_argument("--cores", type=int, help="by default all")
 
@@ -165,7 +168,15 @@ def _diagnose(options: argparse.Namespace) -> int:
     from avbalance.diagnosis.command import Request, diagnose
 
     require_checkout(Path.cwd())
-    asked = (options.name, options.table, options.minutes, options.plan_only, options.cores, options.frozen)
+    asked = (
+        options.name,
+        options.table,
+        options.minutes,
+        options.plan_only,
+        options.cores,
+        options.frozen,
+        options.methods,
+    )
     return diagnose(Request(options.folder, *asked), _say)
 
 

@@ -28,7 +28,7 @@ from avbalance.diagnosis.answers import ENSEMBLE, GATED, JOINT, Answers, Floats
 from avbalance.diagnosis.clips import log_mean, striking_clips
 from avbalance.plan.data import MODALITIES
 
-METHODS = ("ogm-ge", "gradient-blending", "greedy")
+_NO_METHOD = ("reference-", "frozen-")  # how the names of further runs begin
 MAIN = ("audio", "visual", JOINT, ENSEMBLE)
 
 
@@ -169,8 +169,10 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
 
 
 def methods(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
-    """What each method against imbalance gains on the joint model, and which one the validation part would take."""
-    made = [name for name in METHODS if name in runs]
+    """What each method, also of a user's own, gains on the joint model, and which one the validation part would take."""
+    made = [
+        name for name in runs if name not in (*MAIN, GATED) and not name.startswith(_NO_METHOD) and "-half-" not in name
+    ]
     if not made:
         return {"gain": {}, "best": None}
     gains = {name: told(right[name] - right[JOINT]) for name in made}

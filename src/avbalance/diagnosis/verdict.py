@@ -148,7 +148,7 @@ def _method(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     name = found["methods"]["best"]
     difference = found["methods"]["gain"][name]
     answer = _answer(difference)
-    best = f"{METHODS[name]}, the best on validation"
+    best = f"{METHODS.get(name, name)}, the best on validation"
     sentence = {
         "yes": f"{best}, gains {_numbers(difference)}; take it.",
         "no": f"{best}, is no better than training together ({_numbers(difference)}).",
