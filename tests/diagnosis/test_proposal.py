@@ -8,6 +8,7 @@ import pytest
 import yaml
 from diagnosis_clips import pairs
 
+from avbalance.diagnosis import frozen
 from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.command import Request, diagnose
 from avbalance.diagnosis.folder import read_folder
@@ -45,3 +46,38 @@ def test_the_configuration_is_planned(tmp_path: Path, monkeypatch: pytest.Monkey
     plan = load_plan(REPOSITORY, written)
     check_settings(plan)
     assert {row.run for row in plan.rows["diagnosis"]} >= {"audio", "visual", "baseline", "late-ensemble"}
+
+
+def test_methods_of_ones_own_and_a_frozen_network_are_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs(tmp_path / "pets")
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("config/user").mkdir(parents=True)
+    with pytest.raises(UserError, match="mine: has no methods"):
+        diagnose(Request(tmp_path / "pets", plan_only=True, methods=Path("mine")), print)
+    (tmp_path / "mine" / "my_own.py").touch()
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setenv("AVBALANCE_WEIGHTS", str(tmp_path / "weights"))
+    said: list[str] = []
+    diagnose(Request(tmp_path / "pets", plan_only=True, methods=Path("mine")), said.append)
+    assert said[-1] == "run it with: AVBALANCE_METHODS=mine snakemake --configfile config/user/pets.yaml"
+    assert any("few clips teach a network little; with --frozen" in sentence for sentence in said)
+    written = yaml.safe_load(Path("config/user/pets.yaml").read_text())
+    plan = load_plan(REPOSITORY, written)
+    runs = {row.run: row for row in plan.rows["diagnosis"]}
+    assert runs["my-own"].method == "my-own" and "frozen-visual" not in runs
+    monkeypatch.setattr("avbalance.diagnosis.frozen.at_hand", lambda: True)
+    diagnose(Request(tmp_path / "pets", plan_only=True), said.append)
+    plan = load_plan(REPOSITORY, yaml.safe_load(Path("config/user/pets.yaml").read_text()))
+    check_settings(plan)
+    assert [cell.name for cell in plan.cells] == ["stage1-still-32", "stage1-uniform8-imagenetr50"]
+
+
+def test_weights_that_do_not_arrive_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: object, **options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setenv("AVBALANCE_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", refused)
+    with pytest.raises(UserError, match=r"resnet50-0676ba61\.pth: did not arrive \(no network\); try again"):
+        frozen.fetch(print)

@@ -169,7 +169,7 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
 
 
 def methods(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
-    """What each method, also of a user's own, gains on the joint model, and which one the validation part would take."""
+    """What each method, also of a user's own, gains on the joint model, and which one validation would take."""
     made = [
         name for name in runs if name not in (*MAIN, GATED) and not name.startswith(_NO_METHOD) and "-half-" not in name
     ]
