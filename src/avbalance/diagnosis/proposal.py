@@ -143,7 +143,6 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
     left_out = ["gradient-blending-*", "branch-losses", *plan.leaves_out]
     looked_at = {"only": ["own"], "settings": {"data": {"visual_recipe": frozen.RECIPE}}}
     paper: dict[str, Any] = {
-        "cells": "dataset",
         "datasets": {"own": name},
         "leave_out": left_out,
         "settings": {
