@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from diagnosis_clips import pairs
@@ -11,7 +13,7 @@ from diagnosis_clips import pairs
 from avbalance.diagnosis import frozen
 from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.command import Request, diagnose
-from avbalance.diagnosis.folder import read_folder
+from avbalance.diagnosis.folder import Clips, read_folder
 from avbalance.diagnosis.proposal import propose
 from avbalance.errors import UserError
 from avbalance.plan.plan import load_plan
@@ -29,7 +31,21 @@ def test_recipes_follow_the_clips_and_minutes_bound_the_work(tmp_path: Path) -> 
     assert proposal.configuration["seeds"] == [0, 1, 2]
     shorter = propose("pets", clips, tmp_path / "pets.csv", minutes=0.01)
     assert shorter.minutes < proposal.minutes and shorter.configuration["seeds"] == [0, 1]
-    assert any("too short" in sentence for sentence in shorter.told)
+    assert any("0.01 minutes are too few" in sentence for sentence in shorter.told)
+
+
+def test_four_hundred_clips_of_two_seconds_take_ten_minutes_unless_more_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avbalance.diagnosis.proposal.lengths", lambda clips: {"seconds": 2.0, "rate": 25.0})
+    blank = dict.fromkeys(("split", "group", "audio", "image", "frames"), "")
+    rows = [{**blank, "id": str(n), "label": "abcd"[n % 4], "video": f"{n}.mp4"} for n in range(400)]
+    clips = with_parts(Clips(tmp_path, pd.DataFrame(rows)))
+    proposal, longer = (propose("words", clips, tmp_path / "t.csv", minutes) for minutes in (None, 60))
+    assert proposal.minutes < 10 < longer.minutes < 20
+    assert any(f"with --minutes {math.ceil(longer.minutes)}: all" in sentence for sentence in proposal.told)
+    assert "greedy" in proposal.configuration["papers"]["diagnosis"]["leave_out"]
+    assert "greedy" not in longer.configuration["papers"]["diagnosis"]["leave_out"]
 
 
 def test_the_configuration_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

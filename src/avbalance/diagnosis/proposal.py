@@ -24,9 +24,12 @@ PROBED = 60  # clips whose length is read
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 700, 40, 120  # of the optimiser; a batch has BATCH clips
 BATCH, RATE = 64, 0.05  # smaller batches have a rate that is smaller in proportion
 LONGEST = 10  # s that are looked at
-SECONDS_PER_STEP = 0.045  # of one core, one training: a guess, not yet compared with a run to its end
-SECONDS_PER_CLIP = 0.3  # of one core, to decode it
-OVERHEAD, CORES = 1.0, 2  # minutes of planning, starting and reporting
+MINUTES = 10.0  # unless somebody says how long it may take
+# Measured on one core: milliseconds that a clip costs in a step of the joint model, whatever its size, and further ones
+# for each value of a spectrogram and each pixel of a picture.
+PER_CLIP, PER_VALUE, PER_PIXEL = 0.34, 4.1e-5, 8.4e-5
+SECONDS_PER_CLIP = 0.15  # to decode it
+OVERHEAD, CORES = 1.5, 2  # minutes of planning, starting and reporting
 METHODS, HALVES = ("ogm-ge", "gradient-blending", "greedy"), ("*-half-*",)
 
 
@@ -45,7 +48,7 @@ class Plan:
 
 
 PLANS = (  # each shorter than the one before it
-    Plan(3, (), 11, ""),
+    Plan(3, (), 10, ""),
     Plan(3, METHODS, 5, ", no methods against imbalance"),
     Plan(3, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
     Plan(2, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
@@ -97,6 +100,7 @@ def _side(clips: Clips) -> int:
 def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, see_frozen: bool = False) -> Proposal:
     """The configuration of a diagnosis; minutes: how long it may take on two cores, by fewer methods, halves and seeds.
 
+    Without minutes it takes MINUTES, or as long as it must.
     table: the file into which the clips are written, with their parts. see_frozen: also look at pictures through a
     frozen network, whose weights are at hand.
     """
@@ -111,13 +115,16 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
     small = BATCH if train >= 8 * BATCH else BATCH // 2
     told = [f"clips last {known['seconds']:.1f} s (median); the first {whole} s are looked at"]
     told.append("one picture a clip" if still else f"{rate} pictures a second, {frames} in each step of training")
-    steps = epochs * math.ceil(train / small) * small / BATCH
+    steps = epochs * math.ceil(train / small) * small  # times the clips of each
+    step = (PER_CLIP + PER_VALUE * 64 * 32 * whole + PER_PIXEL * frames * side**2) / 1000
     fixed = len(clips.frame) * (SECONDS_PER_CLIP + (frozen.SECONDS_PER_CLIP if see_frozen else 0)) / 60 / CORES
-    cost = {plan: OVERHEAD + fixed + steps * plan.trainings * SECONDS_PER_STEP / 60 / CORES for plan in PLANS}
-    plan = next((plan for plan in PLANS if minutes is None or cost[plan] <= minutes), PLANS[-1])
-    if minutes is not None and cost[plan] > minutes:
-        told.append(f"--minutes {minutes:g} is too short for these clips; {cost[plan]:.0f} are needed")
-    told.append(f"{epochs} epochs of a small network, {plan.seeds} seeds{plan.without}")
+    cost = {plan: OVERHEAD + fixed + steps * step * plan.trainings / 60 / CORES for plan in PLANS}
+    bound = MINUTES if minutes is None else minutes
+    plan = next((plan for plan in PLANS if cost[plan] <= bound), PLANS[-1])
+    if cost[plan] > bound:
+        told.append(f"{bound:g} minutes are too few for these clips; {cost[plan]:.0f} are needed")
+    longer = f" (with --minutes {math.ceil(cost[PLANS[0]])}: all)" if plan.without else ""
+    told.append(f"{epochs} epochs of a small network, {plan.seeds} seeds{plan.without}{longer}")
     if train < frozen.FEW:
         told.append(
             "pictures are also seen by a frozen ResNet-50 of torchvision, since few clips teach a network little"
