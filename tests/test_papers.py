@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from avbalance import digest, papers
+from avbalance import digest, methods, papers
 from avbalance.errors import UserError
 from avbalance.kinds import class_in, module_of, modules
+from avbalance.methods import base
+from avbalance.plan.plan import load_plan
+from avbalance.reporting.check import check_settings
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -43,3 +48,26 @@ def test_the_digest_of_a_papers_code_covers_what_it_imports(folder: Path) -> Non
     before = digest.code_digest(name)
     (folder / "a-paper" / "figures" / "_shared.py").write_text("SIDES = 3\n")
     assert digest.code_digest(name) != before
+
+
+def test_methods_and_runs_of_ones_own_live_outside_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(base.__file__).parent / "baseline.py").read_text().replace('name="baseline"', 'name="my-own"')
+    (tmp_path / "my_own.py").write_text(text)
+    further = {"mine": {"like": "baseline", "label": "Mine", "method": "my-own"}}
+    own = {"papers": {"diagnosis": {"datasets": {"own": "synthetic-balanced"}, "further": further}}, "name": "own"}
+    with pytest.raises(UserError, match="no method named 'my-own'"):
+        check_settings(load_plan(REPOSITORY, own))
+    monkeypatch.setenv("AVBALANCE_METHODS", str(tmp_path))
+    monkeypatch.setattr(digest, "CODE", replace(digest.CODE, _files={}))
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])  # as a new process would have it
+    assert "my-own" in base.names() and "baseline" in base.names()
+    plan = load_plan(REPOSITORY, own)
+    check_settings(plan)
+    row = next(row for row in plan.rows["diagnosis"] if row.run == "mine")
+    assert row.method == "my-own" and row.settings["data"]["interplay"] is True
+    before = digest.code_digest("avbalance.methods.my_own")
+    (tmp_path / "my_own.py").write_text(text + "\nCHANGED = 1\n")
+    monkeypatch.setattr(digest, "CODE", replace(digest.CODE, _files={}))
+    assert digest.code_digest("avbalance.methods.my_own") != before

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
-import webbrowser
 from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
 from avbalance.job_commands import settings_text
 from avbalance.names import PAGE
+from avbalance.screen import open_page
 from flowkeeper.commands import AddCommand, take_configuration
 
 
@@ -51,6 +49,12 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--name", help="of the results, by default the folder's")
     step.add_argument("--table", help="name of the file that lists the clips, where there are several")
     step.add_argument("--minutes", type=float, help="how long it may take on two cores")
+    step.add_argument(
+        "--frozen", action="store_true", help="fetch the weights of a ResNet-50 that looks at the pictures"
+    )
+    step.add_argument(
+        "--methods", type=Path, help="folder with methods of your own, to be tried beside those that are there"
+    )
     step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
     step.add_argument("--cores", type=int, help="by default all")
 
@@ -124,10 +128,7 @@ def _say(line: str) -> None:
 
 
 def _open(options: argparse.Namespace) -> None:
-    page = _page(options.name)
-    _say(f"The evidence on one page: {page}")
-    if _has_screen():
-        webbrowser.open(page.absolute().as_uri())
+    open_page(_page(options.name), _say)
 
 
 def _page(name: str | None) -> Path:
@@ -142,11 +143,6 @@ def _page(name: str | None) -> Path:
         return made[0]
     known = f" There are: {', '.join(path.parent.name for path in made)}." if made else ""
     raise UserError(f"{page}: not made yet; snakemake makes it as its last step.{known}")
-
-
-def _has_screen() -> bool:
-    """Whether a window can be opened here; without one, a browser of text would take the terminal."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _balance(options: argparse.Namespace) -> None:
@@ -194,7 +190,15 @@ def _diagnose(options: argparse.Namespace) -> int:
     from avbalance.diagnosis.command import Request, diagnose
 
     require_checkout(Path.cwd())
-    asked = (options.name, options.table, options.minutes, options.plan_only, options.cores)
+    asked = (
+        options.name,
+        options.table,
+        options.minutes,
+        options.plan_only,
+        options.cores,
+        options.frozen,
+        options.methods,
+    )
     return diagnose(Request(options.folder, *asked), _say)
 
 

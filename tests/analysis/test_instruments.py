@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avbalance.analysis.instruments import (
-    calibration_error,
+    calibration_gaps,
     correct,
     decomposed,
     disagreement,
@@ -77,7 +77,7 @@ def test_temperature_undoes_exaggeration() -> None:
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = (chances.cumsum(1) < generator.random((20000, 1))).sum(1)
     assert temperature(3 * logits, labels) == pytest.approx(3.0, rel=0.05)
-    assert calibration_error(logits, labels) < 2 < 10 < calibration_error(3 * logits, labels)
+    assert calibration_gaps(logits, labels).mean() < 2 < 10 < calibration_gaps(3 * logits, labels).mean()
 
 
 def test_disagreement_goes_from_nothing_to_one() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from diagnosis_clips import pairs
+from diagnosis_clips import pairs, picture
 
+from avbalance.data.clip_checks import equal_media
 from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.folder import Clips, read_folder
 from avbalance.errors import UserError
@@ -53,6 +54,15 @@ def test_unseen_labels_split_groups_and_unequal_classes_are_counted() -> None:
     odd = " | ".join(with_parts(clips(rows)).odd)
     assert "c: in test and not in train" in odd and "1 groups have clips in several parts (h1)" in odd
     assert "differ by more than ten times: 'a' has 60 clips, 'c' 1" in odd
+
+
+def test_folders_with_equal_frames_in_two_parts_are_a_leak(tmp_path: Path) -> None:
+    for name, first in (("a", 0), ("b", 0), ("c", 1)):  # the frames of c are those of a in another order
+        for number in range(2):
+            picture(tmp_path / name / f"{number}.png", (first + number) % 2)
+    rows = [{"label": "x", "split": split, "frames": name} for name, split in (("a", "train"), ("b", "test"))]
+    frame = clips([*rows, {"label": "x", "split": "val", "frames": "c"}], tmp_path).frame
+    assert equal_media(frame, tmp_path) == [("a", "b")]
 
 
 def test_equal_files_in_two_parts_are_a_leak(tmp_path: Path) -> None:

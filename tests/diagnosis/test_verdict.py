@@ -9,8 +9,9 @@ import pytest
 
 from avbalance.diagnosis.answers import Answers
 from avbalance.diagnosis.findings import findings
-from avbalance.diagnosis.gates import gates
-from avbalance.diagnosis.verdict import verdicts
+from avbalance.diagnosis.gates import Gate, gates
+from avbalance.diagnosis.shown import NOT_STATED, markdown, tables
+from avbalance.diagnosis.verdict import headline, verdicts
 
 CLASSES, CLIPS, SEEDS = 4, 400, 3
 LABELS = np.arange(CLIPS) % CLASSES
@@ -88,7 +89,7 @@ def test_a_collapsed_model_a_better_linear_one_and_absent_frames_are_named() -> 
     told = " ".join(gate.sentence for gate in gates(answers, {}, {"clips": 100, "wanted": 3, "fewer": 40}))
     assert "sound model has collapsed: 100 % of its answers name one class" in told
     assert "picture model is worse than a linear model on the same features" in told
-    assert "40 of 100 clips have fewer pictures than the 3" in told
+    assert "40 of 100 clips have less than half of the 3 pictures" in told
 
 
 def test_what_the_joint_model_uses_is_read_from_exchanged_clips() -> None:
@@ -106,3 +107,79 @@ def test_what_the_joint_model_uses_is_read_from_exchanged_clips() -> None:
     assert parts["audio"]["value"] + parts["visual"]["value"] == pytest.approx(
         found["accuracy"]["baseline"]["value"] - found["chance"]
     )
+
+
+def test_the_headline_says_what_the_first_two_answers_say() -> None:
+    def told(answers: dict[str, Answers]) -> str:
+        found = findings(answers)
+        return headline(verdicts(found, gates(answers, found, {})), found)
+
+    assert told(world(0.6, 0.55, 0.9, 0.85)) == "Both sound and pictures are needed"
+    alone = world(0.9, 0.3, 0.9, 0.9)
+    for run in ("baseline", "late-ensemble"):
+        alone[run] = Answers(**{**vars(alone["audio"]), "run": run})
+    assert told(alone) == "Sound alone is as good as both (0.0 points, 0.0 to 0.0)"
+    alone["audio"].records[:] = [{"learning": {**GOOD, "learned": False}, "selected_epoch": 1, "epochs_run": 9}] * SEEDS
+    assert told(alone) == "No answer yet: a model has learnt too little"
+
+
+def test_the_method_that_validation_takes_is_asked_about() -> None:
+    answers = world(0.6, 0.6, 0.7, 0.7) | {"ogm-ge": model("ogm-ge", 0.72), "my-own": model("my-own", 0.95)}
+    found = findings(answers)
+    told = {each.question: each for each in verdicts(found, [])}["Does a method against imbalance help?"]
+    assert told.answer == "yes" and told.sentence.startswith("my-own, the best on validation, gains")
+    assert set(found["methods"]["gain"]) == {"ogm-ge", "my-own"}
+
+
+def test_a_frozen_network_that_sees_more_forbids_to_rely_on_the_picture_model() -> None:
+    answers = world(0.6, 0.3, 0.6, 0.6) | {"frozen-visual": model("frozen-visual", 0.9)}
+    answers |= {"frozen-both": model("frozen-both", 0.95), "reference-audio": model("reference-audio", 0.5)}
+    found = findings(answers)
+    told = gates(answers, found, {})
+    assert "frozen network's view of the pictures is better than the picture model" in told[0].sentence
+    answered = {each.question: each.answer for each in verdicts(found, told)}
+    assert answered["Does seeing add to sound?"] == "undecided"
+    assert answered["Would pictures add to sound, seen by a network that has learnt elsewhere?"] == "yes"
+
+
+def test_noise_is_told_of_each_model_and_the_ensemble_of_a_noisy_and_a_clean_one() -> None:
+    answers = world(0.8, 0.7, 0.9, 0.9)
+    for modality in ("audio", "visual"):
+        answers[modality].logits[f"noise-{modality}-6"] = np.zeros((SEEDS, CLIPS, CLASSES))
+        answers["baseline"].logits[f"noise-{modality}-6"] = answers["baseline"].both
+        answers["baseline"].logits[f"without-{modality}"] = np.zeros((SEEDS, CLIPS, CLASSES))
+    rows = findings(answers)["disturbed"]
+    assert [(row["disturbed"], row["snr_db"]) for row in rows] == [
+        ("audio", -6), ("audio", None), ("visual", -6), ("visual", None),
+    ]  # fmt: skip
+    noisy, missing = ({run: each["value"] for run, each in row["accuracy"].items()} for row in rows[:2])
+    pictures = findings(answers)["accuracy"]["visual"]["value"]
+    assert noisy["audio"] == missing["baseline"] == 25.0
+    assert noisy["late-ensemble"] == missing["late-ensemble"] == pictures  # the noisy model says nothing
+
+
+def test_tables_leave_out_what_rests_on_a_stopped_model_and_kinds_have_preferences() -> None:
+    answers = world(0.8, 0.6, 0.9, 0.9)
+    names = ["ant", "bee", "cat", "dog"]
+    groups = {name: "ann" if place < CLIPS - 1 else "bob" for place, name in enumerate(answers["audio"].ids)}
+    found = findings(answers, groups, names)
+    shown = {table.title: table for table in tables(found, [], {})}
+    assert [row[0] for row in sorted(shown["By class (%)"].rows)] == names
+    assert all(
+        15 < row["prefer_audio"]["value"] < 50 for row in found["by_class"]
+    )  # the others know nothing, or both do
+    assert next(row for row in shown["By group (%)"].rows if row[0] == "bob")[2].endswith("(one clip)")
+    stopped = {table.title: table for table in tables(found, [Gate("audio", "x", True)], {})}
+    assert stopped["What the modalities tell (bits a clip)"].note == NOT_STATED
+    assert {row[-1] for row in stopped["By class (%)"].rows} == {"not stated"}
+    lines = list(markdown(shown["Calibration error (%)"]))
+    assert "## Calibration error (%)" in lines and lines[-1].startswith("| Mean of both alone | ")
+
+
+def test_striking_clips_come_with_what_each_model_names() -> None:
+    answers = world(0.8, 0.8, 0.9, 0.9)
+    found = findings(answers, classes=["ant", "bee", "cat", "dog"])
+    first = found["disagree"][0]
+    assert first["audio"]["class"] != first["visual"]["class"] and first["audio"]["percent"] > 50
+    wrong = found["mislabelled"][0]
+    assert wrong["audio"]["class"] == wrong["visual"]["class"] != wrong["label"]

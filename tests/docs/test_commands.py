@@ -110,7 +110,7 @@ def test_commands_on_real_recordings(clone, made):
                 type_in(clone, blocks(page), recordings=True)
         folder = clone.root / "results/avdigits/papers/diagnosis"
         assert "real spoken digits" in (folder / "table1.md").read_text(encoding="utf-8")
-        assert all((folder / name).is_file() for name in ("figure1.png", "tableS1.md", "claims.md"))
+        assert all((folder / name).is_file() for name in ("figure1.png", "tableS1.md", "verdict.md"))
 
 
 @contextmanager

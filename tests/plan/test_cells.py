@@ -80,6 +80,17 @@ def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> Non
     assert [cell.id for cell in combinations(rows)] == ["paper/a/late-ensemble", "paper/b/late-ensemble"]
 
 
+def test_runs_that_see_other_pictures_have_a_cell_of_their_own() -> None:
+    see = {name: {"settings": {"model": {"name": "net"}, "data": {"visual_recipe": name}}} for name in ("x", "y")}
+    for joined, first in ((False, "baseline"), (True, "stage1")):
+        rows = [row("one", joined=joined, **see["x"]), row("two", joined=joined, **see["y"])]
+        both = [*rows, row("three", joined=joined, **see["x"])]
+        assert {cell.name: {job.row.run for job in cell.jobs} for cell in cells(both)} == {
+            f"{first}-x": {"one", "three"}, f"{first}-y": {"two"},
+        }  # fmt: skip
+        assert [cell.name for cell in cells(rows[:1])] == [first]
+
+
 def test_with_one_seed_per_job_every_seed_is_a_cell_of_one_rule() -> None:
     rows = [row(run, dataset=dataset) for dataset in ("a", "b") for run in ("one", "two")]
     rules = training_rules(rows, 1)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import zlib
 from pathlib import Path
 from typing import Any
 
+import av
 import page_results
 import pytest
+from diagnosis_clips import pairs, picture, sound
 from page_results import QUOTES, README, SCRIPT
 
+from avbalance.data.build import build_dataset
 from avbalance.errors import UserError
 from avbalance.provenance.show import commands, find_run
-from avbalance.reporting.page import page, render_report
+from avbalance.reporting.page import clips, page, render_report
 from avbalance.reporting.page.claims import linked
 from avbalance.reporting.page.decisions import sections
 from avbalance.reporting.page.figures import inline_svg, numbers_text
@@ -72,20 +76,69 @@ def test_first_screen_counts_claims_and_says_what_is_not_shown(spec):
     assert "<code>snakemake --config tier=made</code>" in text and page_results.COMMIT[:12] in text
 
 
-def test_answers_about_own_clips_stand_on_the_first_screen(spec, tmp_path):
-    told = {
+def verdict_of(clips: list[dict[str, Any]], relied_on: bool = True) -> dict[str, Any]:
+    table = {"title": "Accuracy", "note": SCRIPT, "head": ["Model", "Accuracy"], "rows": [["Sound alone", "71.0"]]}
+    return {
+        "data": "set-1",
         "describe": f"the clips in {SCRIPT}",
+        "headline": "Sound alone is as good as both",
         "gates": [{"run": "visual", "sentence": "The picture model learnt nothing.", "stops": True}],
+        "odd": ["3 files are the same in two parts"],
         "verdicts": [{"question": "Does seeing add to sound?", "answer": "undecided", "sentence": "Not stated."}],
+        "tables": [table],
+        "relied_on": relied_on,
+        "findings": {"disagree": clips, "mislabelled": []},
     }
+
+
+def test_answers_about_own_clips_stand_on_the_first_screen_in_the_place_of_claims(spec, tmp_path):
     path = tmp_path / "verdict.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(verdict_of([])))
     assert "Read this first" not in page(spec)
     spec["papers"][0]["verdict"] = str(path)
     text = page(spec)
-    answers = text.index("Does seeing add to sound? <b>undecided</b>")
-    assert text.index("The picture model learnt nothing.") < answers < text.index('<table class="glance">')
+    assert '<h1 id="front-h">Sound alone is as good as both</h1>' in text
+    order = ["learnt nothing.", "3 files are the same in two parts", "add to sound? <b>undecided</b>", ">71.0<"]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places) and 'class="glance"' not in text
+    assert "papers" not in text[places[-1] : text.index("How it was made")]
     assert SCRIPT not in text
+
+
+def test_striking_clips_of_own_folders_are_seen_and_heard(spec, tmp_path):
+    pairs(tmp_path / "pets", each=4)
+    options = {"root": str(tmp_path / "pets"), "manifest": "clips.csv"}
+    lines = [
+        f"{name}{n},{name},train,{name}/{name}{n}.wav,{name}/{name}{n}.png" for name in ("cat", "dog") for n in "01"
+    ]
+    (tmp_path / "pets" / "clips.csv").write_text("\n".join(["id,label,split,audio,image", *lines]))
+    folder = {"kind": "folder", "stands_for": None, "describe": "pets", "options": options}
+    build_dataset("pets", folder, tmp_path / "pets.parquet")
+    named = {"class": "dog", "percent": 91.2}
+    clip = {"id": "cat0", "label": "cat", "value": 0.9, "audio": named, "visual": named}
+    told = spec["papers"][0]
+    told["verdict"], told["paper"]["datasets"]["set"]["manifest"] = (
+        str(tmp_path / "v.json"),
+        str(tmp_path / "pets.parquet"),
+    )
+    (tmp_path / "v.json").write_text(json.dumps(verdict_of([clip, {**clip, "id": "gone"}])))
+    text = page(spec)
+    shown = text[text.index("disagree most") :]
+    assert shown.count("data:image/jpeg;base64,") == shown.count("data:audio/mpeg;base64,") == 1
+    assert "sound: dog, 91 %" in shown and "<b>gone</b>" in shown
+    (tmp_path / "v.json").write_text(json.dumps(verdict_of([clip], relied_on=False)))
+    assert "data:audio" not in page(spec)
+
+
+def test_media_on_the_page_are_few_and_small(tmp_path):
+    sound_file, picture_file = tmp_path / "a.wav", tmp_path / "a.png"
+    sound(sound_file, seconds=20)
+    picture(picture_file)
+    assert 1000 < len(clips.sound(sound_file)) < 40_000 and 300 < len(clips.picture(picture_file)) < 8000
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    assert clips.sound(tmp_path / "b.wav") == clips.picture(tmp_path / "none.png") == ""
+    with av.open(io.BytesIO(base64.b64decode(clips.sound(sound_file).partition(",")[2]))) as made:
+        assert made.duration == pytest.approx(6e6, rel=0.05) and made.streams.audio[0].channels == 1
 
 
 def test_a_table_has_ours_beside_published_with_spread_seeds_and_clips(spec):
@@ -207,6 +260,7 @@ def test_a_line_holds_zero_and_all_effects_and_cuts_huge_intervals():
     ],
 )
 def test_what_data_do_not_show(origins, said):
-    papers = [{"data": [{"name": name, "origin": name} for name in origins], "claims": None, "cuts": ()}]
+    data = [{"name": name, "origin": name} for name in origins]
+    papers = [{"data": data, "claims": None, "cuts": (), "verdict": None}]
     told = limits(papers, {"runs": 1, "failed": 0, "unsettled": 0}, [])
     assert [said in sentence for sentence in told] == [True] if said else told == []

@@ -1,6 +1,7 @@
 """Purpose: the plan of this configuration and the few functions that rules share. Inputs: config/, workflow/papers/. Outputs: none."""
 
 import atexit
+import logging
 import shlex
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ try:
     from avbalance.plan.plan import load_plan
     from avbalance.plan.reports import SUFFIXES
     from avbalance.workflow import WORKFLOW
+    from flowkeeper.brief import Brief
     from flowkeeper.digests import settings_digest
     from flowkeeper.hooks import after_running, before_planning, before_running
     from flowkeeper.interface import ResultSet
@@ -93,8 +95,10 @@ def stop_if_media_are_missing():
 
 
 def name_jobs_shortly():
-    """Let a job that starts be told by its name and its log: its files may be hundreds. A dry run lists them."""
+    """Let a job that starts be told in a line: its files may be hundreds. A dry run lists them, a logger gets all."""
     if not asks_for_dry_run(sys.argv):
+        if workflow.is_main_process and "--logger" not in sys.argv:
+            logging.getLogger("snakemake.logging").addFilter(Brief())
         for each in workflow.rules:
             named = f"{each.name} {{wildcards}}" if each.wildcard_names else each.name
             each.message = f"{named}, see {{log}}" if each.log else named

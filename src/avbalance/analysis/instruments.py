@@ -104,13 +104,17 @@ def decomposed(both: Floats, audio: Floats, visual: Floats, prior: Floats) -> di
     }
 
 
-def calibration_error(logits: Floats, labels: Labels, bins: int = BINS) -> float:
-    """Expected calibration error, in percent, of predictions (N, C): 15 bins of equal width (Guo et al. 2017)."""
+def calibration_gaps(logits: Floats, labels: Labels, bins: int = BINS) -> Floats:
+    """Values (N,), in percent, with the expected calibration error of predictions (N, C) as its mean (Guo et al. 2017).
+
+    15 bins of equal width. A clip's value is 100 times (right - confidence), with the sign of the mean of its bin; an
+    interval of the mean takes these signs as given. A perfectly calibrated model has an error above 0 by chance.
+    """
     chances = np.exp(log_softmax(logits, axis=-1))
     confidence, right = chances.max(-1), chances.argmax(-1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, right - confidence, bins)
-    return float(100.0 * np.abs(gaps).sum() / len(labels))
+    signs = np.sign(np.bincount(place, right - confidence, bins))
+    return 100.0 * signs[place] * (right - confidence)
 
 
 def disagreement(audio: Floats, visual: Floats) -> Floats:

@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
+
+from avbalance.data.media_files import images_in
 
 FILES = ("video", "audio", "image")  # columns that name files; `frames` names folders
 _NAMED = 3
@@ -81,18 +83,26 @@ def _alike(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def equal_media(frame: pd.DataFrame, root: Path) -> list[tuple[str, str]]:
-    """Pairs of files with the same bytes in different parts; only files of equal size and beginning are read."""
+    """Pairs of files, or of folders of frames, with the same bytes in different parts.
+
+    Only what is equal in size and beginning is read as a whole.
+    """
     places: dict[str, str] = {}
-    for name in FILES:
+    for name in (*FILES, "frames"):
         given = frame[frame[name] != ""]
         places |= dict(zip(given[name], given["split"], strict=True))
-    there = [name for name in places if (root / name).is_file()]
+    files = {name: found for name in places if (found := _media(root / name))}
     pairs = []
-    for same_size in _in_two_parts(there, places, lambda name: (root / name).stat().st_size):
-        for same_head in _in_two_parts(same_size, places, lambda name: _digest(root / name, _HEAD)):
-            for same in _in_two_parts(same_head, places, lambda name: _digest(root / name)):
+    for same_size in _in_two_parts(files, places, lambda name: tuple(path.stat().st_size for path in files[name])):
+        for same_head in _in_two_parts(same_size, places, lambda name: _digests(files[name], _HEAD)):
+            for same in _in_two_parts(same_head, places, lambda name: _digests(files[name])):
                 pairs += [(same[0], name) for name in same if places[name] != places[same[0]]]
     return pairs
+
+
+def _media(path: Path) -> list[Path]:
+    """A file itself, or the frames in a folder, in their order."""
+    return images_in(path) if path.is_dir() else [path] if path.is_file() else []
 
 
 def _in_two_parts(names: Iterable[str], places: Mapping[str, str], key: Callable[[str], Hashable]) -> list[list[str]]:
@@ -103,12 +113,14 @@ def _in_two_parts(names: Iterable[str], places: Mapping[str, str], key: Callable
     return [group for group in groups.values() if len({places[name] for name in group}) > 1]
 
 
-def _digest(path: Path, size: int = -1) -> bytes:
-    """sha256 of the first bytes of a file, or of all of it."""
-    with open(path, "rb") as handle:
-        if size < 0:
-            return hashlib.file_digest(handle, "sha256").digest()
-        return hashlib.sha256(handle.read(size)).digest()
+def _digests(paths: Sequence[Path], size: int = -1) -> bytes:
+    """sha256 of the first bytes of files, or of all of them; of several one after another."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as handle:
+            own = hashlib.file_digest(handle, "sha256") if size < 0 else hashlib.sha256(handle.read(size))
+        whole.update(own.digest())
+    return whole.digest()
 
 
 def first_few(names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from avbalance.evaluation.paper import RunFile
 from avbalance.evaluation.predictions import matrix, read_predictions
 from flowkeeper.files import read_json
 
+JOINT, GATED, ENSEMBLE = "baseline", "baseline-gated", "late-ensemble"  # runs
 Floats = NDArray[np.float64]
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from avbalance.diagnosis import frozen
 from avbalance.diagnosis.checks import with_parts
 from avbalance.diagnosis.folder import MEDIA, read_folder
 from avbalance.diagnosis.proposal import propose
 from avbalance.errors import UserError
+from avbalance.names import PAGE
+from avbalance.own_methods import FOLDER_VARIABLE
+from avbalance.screen import open_page
 from avbalance.table_files import write_csv
 from flowkeeper.files import atomic_path
 
@@ -24,7 +30,10 @@ MADE_BY = "# Made by avbalance diagnose; the next call writes it anew. Rename it
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the folder, a name for the results, the table among several, and how long it may take."""
+    """What is asked for: the folder, a name for the results, the table among several, and how long it may take.
+
+    frozen: fetch a frozen network's weights, if they are not at hand. methods: a folder of methods to be tried too.
+    """
 
     folder: Path
     name: str | None = None
@@ -32,6 +41,8 @@ class Request:
     minutes: float | None = None
     plan_only: bool = False
     cores: int | None = None
+    frozen: bool = False
+    methods: Path | None = None
 
 
 def diagnose(request: Request, say: Say) -> int:
@@ -41,27 +52,51 @@ def diagnose(request: Request, say: Say) -> int:
     table, config = (Path("config/user") / f"{name}{suffix}" for suffix in (".csv", ".yaml"))
     if config.is_file() and not config.read_text(encoding="utf-8").startswith(MADE_BY):
         raise UserError(f"{config}: is there, and not made by this command; give the results another name: --name.")
-    proposal = propose(name, clips, table, request.minutes)
+    if request.frozen:
+        frozen.fetch(say)
+    proposal = propose(name, clips, table, request.minutes, frozen.at_hand())
     for sentence in (*clips.told, *proposal.told):
         say(sentence)
     for sentence in clips.odd:
         say(f"look at this: {sentence}")
+    command = ["snakemake", "--configfile", str(config)]
+    typed = [*([f"{FOLDER_VARIABLE}={request.methods}"] if request.methods else []), *command]
     columns = ["id", "label", "split", "group", *(kind for kind in MEDIA if (clips.frame[kind] != "").any())]
     write_csv(table, clips.frame[columns])
+    own = _own_methods(request.methods)
+    if own:
+        proposal.configuration["papers"]["diagnosis"]["further"] = own
     with atomic_path(config) as temporary:
         text = yaml.safe_dump(proposal.configuration, sort_keys=False, allow_unicode=True, width=110)
-        temporary.write_text(f"{MADE_BY}\n#   snakemake --configfile {config}\n{text}", encoding="utf-8")
-    say(f"wrote {table} and {config}; a rough guess: {proposal.minutes:.0f} minutes on two cores")
-    command = ["snakemake", "--configfile", str(config)]
+        temporary.write_text(f"{MADE_BY}\n#   {' '.join(typed)}\n{text}", encoding="utf-8")
+    say(f"wrote {table} and {config}; about {proposal.minutes:.0f} minutes on two idle cores")
     if request.plan_only:
-        say(f"run it with: {' '.join(command)}")
+        say(f"run it with: {' '.join(typed)}")
         return 0
     cores = [] if request.cores is None else ["--cores", str(request.cores)]
-    status = subprocess.run([sys.executable, "-m", *command, *cores], check=False).returncode
+    variables = {**os.environ, **({FOLDER_VARIABLE: str(request.methods)} if own else {})}
+    status = subprocess.run([sys.executable, "-m", *command, *cores], check=False, env=variables).returncode
     if status == 0:
-        answer = Path("results") / name / "papers" / "diagnosis" / "verdict.md"
-        say(answer.read_text(encoding="utf-8"))
+        results = Path("results") / name
+        say(_short((results / "papers" / "diagnosis" / "verdict.md").read_text(encoding="utf-8")))
+        open_page(results / PAGE, say)
     return status
+
+
+def _own_methods(folder: Path | None) -> dict[str, dict[str, Any]]:
+    """A run, like the joint model, for each method in a folder; raises UserError for a folder without any."""
+    if folder is None:
+        return {}
+    names = [path.stem.replace("_", "-") for path in sorted(folder.glob("[a-z]*.py"))]
+    if not names:
+        raise UserError(f"{folder}: has no methods, files such as my_method.py; see docs/how-to/add-a-method.md.")
+    asked = {"interplay": None, "disturbed": None}
+    return {name: {"like": "baseline", "label": name, "method": name, "settings": {"data": asked}} for name in names}
+
+
+def _short(verdict: str) -> str:
+    """The verdict without the tables below its answers: these are on the page."""
+    return verdict.partition("\n## Accuracy")[0]
 
 
 def _name(folder: Path) -> str:

@@ -7,47 +7,49 @@ validation part chooses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.analysis.instruments import (
     Interval,
-    calibration_error,
+    calibration_gaps,
     correct,
     decomposed,
-    disagreement,
     information,
     mean_of,
-    mislabelled,
     shapley,
     temperature,
 )
-from avbalance.diagnosis.answers import Answers, Floats
+from avbalance.diagnosis.answers import ENSEMBLE, GATED, JOINT, Answers, Floats
+from avbalance.diagnosis.clips import log_mean, striking_clips
 from avbalance.plan.data import MODALITIES
 
-JOINT, GATED, ENSEMBLE = "baseline", "baseline-gated", "late-ensemble"
-SHOWN = 24  # clips in each list of striking ones
+_NO_METHOD = ("reference-", "frozen-")  # how the names of further runs begin
+MAIN = ("audio", "visual", JOINT, ENSEMBLE)
 
 
-def findings(answers: Mapping[str, Answers], groups: Mapping[str, str] | None = None) -> dict[str, Any]:
+def findings(
+    answers: Mapping[str, Answers], groups: Mapping[str, str] | None = None, classes: Sequence[str] | None = None
+) -> dict[str, Any]:
     """All instruments of one data set.
 
     answers: run -> answers, with at least audio, visual, baseline and late-ensemble, see `with_best_joint`.
-    groups: clip id -> group. Values are in percent of the test clips, those of `information` in bits.
+    groups: clip id -> group; classes: their names. Values are in percent of the test clips, those of `information` in
+    bits.
     """
     runs = answers
     labels, ids = runs[JOINT].labels, runs[JOINT].ids
+    names = np.array(classes or [str(number) for number in range(runs[JOINT].both.shape[-1])])
     right = {name: correct(run.both, labels) for name, run in runs.items()}
     alone = best_alone(runs)
     chance = 100.0 * np.bincount(labels).max() / len(labels)
     return {
         "clips": len(labels),
-        "classes": int(runs[JOINT].both.shape[-1]),
+        "classes": len(names),
         "seeds": len(runs[JOINT].both),
         "chance": chance,
         "accuracy": {name: told(values) for name, values in right.items()},
@@ -60,20 +62,24 @@ def findings(answers: Mapping[str, Answers], groups: Mapping[str, str] | None = 
             "ensemble_less_best_alone": told(right[ENSEMBLE] - right[alone]),
             "audio_less_visual": told(right["audio"] - right["visual"]),
         },
+        "methods": methods(runs, right),
+        "frozen": told(right["frozen-both"] - right["reference-audio"]) if "frozen-both" in runs else None,
         **interplay(runs[JOINT], chance),
         "information": decomposition(runs),
         "under_trained": under_trained(runs),
         "own_subset": own_subsets(runs, right),
-        "calibration": {name: expected_error(run) for name, run in runs.items()},
-        "by_class": by_kind(right, labels.astype(str)),
-        "by_group": by_kind(right, np.array([groups[name] for name in ids])) if groups else [],
-        "disagree": striking(ids, disagreement(mean_logits(runs["audio"]), mean_logits(runs["visual"]))),
-        "mislabelled": striking(ids, mislabelled(mean_logits(runs["audio"]), mean_logits(runs["visual"]), labels)),
+        "disturbed": under_noise(runs),
+        "calibration": {name: told(_gaps(runs[name])) for name in MAIN},
+        "by_class": by_kind(runs, right, names[labels]),
+        "by_group": by_kind(runs, right, np.array([groups[name] for name in ids])) if groups else [],
+        **striking_clips(runs["audio"], runs["visual"], names),
     }
 
 
-def told(values: Floats) -> dict[str, float | bool]:
-    """An interval as plain data."""
+def told(values: Floats) -> dict[str, float | bool | None]:
+    """The interval of values (S, N) as plain data; of a single clip there is none."""
+    if values.shape[1] < 2:
+        return {"value": float(values.mean()), "low": None, "high": None, "detectable": None, "decided": False}
     interval: Interval = mean_of(values)
     return {**asdict(interval), "decided": interval.decided}
 
@@ -162,27 +168,62 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
     return found
 
 
-def expected_error(run: Answers) -> float:
-    """Mean over trainings of the expected calibration error, in percent."""
-    return float(np.mean([calibration_error(logits, run.labels) for logits in run.both]))
+def methods(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
+    """What each method, also of a user's own, gains on the joint model, and which one validation would take."""
+    made = [
+        name for name in runs if name not in (*MAIN, GATED) and not name.startswith(_NO_METHOD) and "-half-" not in name
+    ]
+    if not made:
+        return {"gain": {}, "best": None}
+    gains = {name: told(right[name] - right[JOINT]) for name in made}
+    return {"gain": gains, "best": max(made, key=lambda name: _on_validation(runs[name]))}
 
 
-def mean_logits(run: Answers) -> Floats:
-    """Log of the mean over trainings of the predicted probabilities, (N, C)."""
-    chances = np.exp(run.both - run.both.max(-1, keepdims=True))
-    chances /= chances.sum(-1, keepdims=True)
-    return np.log(np.maximum(chances.mean(0), 1e-12))
+def under_noise(runs: Mapping[str, Answers]) -> list[dict[str, Any]]:
+    """Accuracy with noise in one modality, by level, and without it: of the lone model, the joint one, the ensemble.
+
+    snr_db: None where the modality is missing; the lone model then says nothing, and the ensemble is the other one.
+    """
+    found: list[dict[str, Any]] = []
+    for name, other in (("audio", "visual"), ("visual", "audio")):
+        labels, clean = runs[name].labels, runs[other].both
+        for condition, joint in runs[JOINT].logits.items():
+            accuracy = {JOINT: told(correct(joint, labels))}
+            if condition == f"without-{name}":
+                accuracy[ENSEMBLE] = told(correct(clean, labels))
+                found.append({"disturbed": name, "snr_db": None, "accuracy": accuracy})
+            elif condition.startswith(f"noise-{name}") and condition in runs[name].logits:
+                noisy = runs[name].logits[condition]
+                seeds = min(len(noisy), len(clean))
+                both = np.stack([log_mean(np.stack(pair)) for pair in zip(noisy[:seeds], clean[:seeds], strict=True)])
+                accuracy |= {name: told(correct(noisy, labels)), ENSEMBLE: told(correct(both, labels))}
+                level = int(condition.removeprefix(f"noise-{name}"))
+                found.append({"disturbed": name, "snr_db": level, "accuracy": accuracy})
+    return sorted(found, key=lambda row: (row["disturbed"], row["snr_db"] is None, -(row["snr_db"] or 0)))
 
 
-def by_kind(right: Mapping[str, Floats], kinds: NDArray[np.str_]) -> list[dict[str, Any]]:
-    """Accuracy of every model on the clips of each kind, with their number."""
-    columns = {name: values.mean(0) for name, values in right.items()}
-    frame = pd.DataFrame({"kind": kinds, **columns}).groupby("kind", sort=True)
-    table = frame.mean().assign(clips=frame.size()).reset_index()
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+def _gaps(run: Answers) -> Floats:
+    return np.stack([calibration_gaps(logits, run.labels) for logits in run.both])
 
 
-def striking(ids: NDArray[np.str_], values: Floats) -> list[dict[str, Any]]:
-    """The clips with the largest values above 0, at most SHOWN."""
-    order = np.argsort(-values, kind="stable")[:SHOWN]
-    return [{"id": str(ids[place]), "value": float(values[place])} for place in order if values[place] > 0]
+def by_kind(runs: Mapping[str, Answers], right: Mapping[str, Floats], kinds: NDArray[np.str_]) -> list[dict[str, Any]]:
+    """Of the clips of each kind: their number, accuracies, and how many prefer sound.
+
+    prefer_audio: percent of the clips of whose class the sound model is surer than the picture model.
+    """
+    sure = {name: information(runs[name].both, runs[JOINT].labels) for name in MODALITIES}
+    seeds = min(map(len, sure.values()))
+    prefer: Floats = 100.0 * (sure["audio"][:seeds] > sure["visual"][:seeds]).astype(np.float64)
+    found = []
+    for kind in np.unique(kinds):
+        mask = kinds == kind
+        accuracy = {name: told(right[name][:, mask]) for name in MAIN}
+        found.append(
+            {
+                "kind": str(kind),
+                "clips": int(mask.sum()),
+                "accuracy": accuracy,
+                "prefer_audio": told(prefer[:, mask]),
+            }
+        )
+    return found

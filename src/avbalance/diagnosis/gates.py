@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from avbalance.analysis.instruments import correct, mean_of
-from avbalance.diagnosis.answers import Answers
-from avbalance.diagnosis.findings import JOINT
+from avbalance.diagnosis.answers import JOINT, Answers
 
 NAMES = {"audio": "the sound model", "visual": "the picture model", JOINT: "the joint model"}
 COLLAPSED = 2.0  # times a class's own share of the clips, and half of all answers, if one class gets more
@@ -36,6 +35,7 @@ def gates(answers: Mapping[str, Answers], found: Mapping[str, Any], frames: Mapp
         told += _learning(run, name, answers[run])
         told += _collapse(run, name, answers[run])
         told += _reference(run, name, answers)
+    told += _frozen(answers)
     told += _own_subset(found.get("own_subset", {}))
     told += _frames(frames)
     return sorted(told, key=lambda gate: not gate.stops)
@@ -88,6 +88,20 @@ def _reference(run: str, name: str, answers: Mapping[str, Answers]) -> list[Gate
     ]
 
 
+def _frozen(answers: Mapping[str, Answers]) -> list[Gate]:
+    if "frozen-visual" not in answers:
+        return []
+    frozen, own = (correct(answers[run].both, answers[run].labels) for run in ("frozen-visual", "visual"))
+    lead = mean_of(frozen.mean(0, keepdims=True) - own)
+    if lead.low <= 0:
+        return []
+    sentence = (
+        f"A linear model on a frozen network's view of the pictures is better than the picture model, by "
+        f"{lead.value:.1f} points ({lead.low:.1f} to {lead.high:.1f}): so few clips have not taught it what they show."
+    )
+    return [Gate("visual", sentence, True)]
+
+
 def _own_subset(checks: Mapping[str, Any]) -> list[Gate]:
     told = []
     for modality, check in checks.items():
@@ -111,8 +125,8 @@ def _frames(frames: Mapping[str, Any]) -> list[Gate]:
     return [
         Gate(
             "visual",
-            f"{fewer} of {frames['clips']} clips have fewer pictures than the {frames['wanted']} of the recipe; the "
-            "last one is repeated. Take a recipe with more pictures a second.",
+            f"{fewer} of {frames['clips']} clips have less than half of the {frames['wanted']} pictures of the recipe; "
+            "the last one is repeated. Take a recipe of fewer seconds, or of more pictures a second.",
             False,
         )
     ]

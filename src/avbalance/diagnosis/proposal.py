@@ -16,6 +16,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from avbalance.diagnosis import frozen
 from avbalance.diagnosis.folder import Clips
 from avbalance.errors import UserError
 
@@ -23,8 +24,35 @@ PROBED = 60  # clips whose length is read
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 700, 40, 120  # of the optimiser; a batch has BATCH clips
 BATCH, RATE = 64, 0.05  # smaller batches have a rate that is smaller in proportion
 LONGEST = 10  # s that are looked at
-SECONDS_PER_STEP = 0.045  # of one core, one training: a guess, not yet compared with a run to its end
-RUNS = 11  # trainings of one seed: models, methods and estimators of cross-fitting, in trainings of the joint model
+MINUTES = 10.0  # unless somebody says how long it may take
+# Measured on one core: milliseconds that a clip costs in a step of the joint model, whatever its size, and further ones
+# for each value of a spectrogram and each pixel of a picture.
+PER_CLIP, PER_VALUE, PER_PIXEL = 0.34, 4.1e-5, 8.4e-5
+SECONDS_PER_CLIP = 0.15  # to decode it
+OVERHEAD, CORES = 1.5, 2  # minutes of planning, starting and reporting
+METHODS, HALVES = ("ogm-ge", "gradient-blending", "greedy"), ("*-half-*",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is computed: seeds, runs that are left out, and how many trainings of the joint model that equals."""
+
+    seeds: int
+    leaves_out: tuple[str, ...]
+    each: float
+    without: str
+
+    @property
+    def trainings(self) -> float:
+        return self.seeds * self.each
+
+
+PLANS = (  # each shorter than the one before it
+    Plan(3, (), 10, ""),
+    Plan(3, METHODS, 5, ", no methods against imbalance"),
+    Plan(3, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
+    Plan(2, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,10 +97,12 @@ def _side(clips: Clips) -> int:
         raise UserError(f"{clips.root / image}: cannot be opened as a picture ({error}).") from error
 
 
-def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) -> Proposal:
-    """The configuration of a diagnosis; minutes: how long it may take on two cores, by fewer seeds and methods.
+def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, see_frozen: bool = False) -> Proposal:
+    """The configuration of a diagnosis; minutes: how long it may take on two cores, by fewer methods, halves and seeds.
 
-    table: the file into which the clips are written, with their parts.
+    Without minutes it takes MINUTES, or as long as it must.
+    table: the file into which the clips are written, with their parts. see_frozen: also look at pictures through a
+    frozen network, whose weights are at hand.
     """
     known = lengths(clips)
     side = _side(clips)
@@ -85,17 +115,23 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
     small = BATCH if train >= 8 * BATCH else BATCH // 2
     told = [f"clips last {known['seconds']:.1f} s (median); the first {whole} s are looked at"]
     told.append("one picture a clip" if still else f"{rate} pictures a second, {frames} in each step of training")
-    cost = _minutes(train, epochs, small)
-    seeds, methods = 3, True
-    if minutes is not None and cost(seeds, methods) > minutes:
-        methods = False
-        while seeds > 2 and cost(seeds, methods) > minutes:
-            seeds -= 1
-        if cost(seeds, methods) > minutes:
-            told.append(f"--minutes {minutes:g} is too short for these clips; {cost(seeds, methods):.0f} are needed")
-    told.append(
-        f"{epochs} epochs of a small network, {seeds} seeds" + ("" if methods else ", no methods against imbalance")
-    )
+    steps = epochs * math.ceil(train / small) * small  # times the clips of each
+    step = (PER_CLIP + PER_VALUE * 64 * 32 * whole + PER_PIXEL * frames * side**2) / 1000
+    fixed = len(clips.frame) * (SECONDS_PER_CLIP + (frozen.SECONDS_PER_CLIP if see_frozen else 0)) / 60 / CORES
+    cost = {plan: OVERHEAD + fixed + steps * step * plan.trainings / 60 / CORES for plan in PLANS}
+    bound = MINUTES if minutes is None else minutes
+    plan = next((plan for plan in PLANS if cost[plan] <= bound), PLANS[-1])
+    if cost[plan] > bound:
+        told.append(f"{bound:g} minutes are too few for these clips; {cost[plan]:.0f} are needed")
+    longer = f" (with --minutes {math.ceil(cost[PLANS[0]])}: all)" if plan.without else ""
+    told.append(f"{epochs} epochs of a small network, {plan.seeds} seeds{plan.without}{longer}")
+    if train < frozen.FEW:
+        told.append(
+            "pictures are also seen by a frozen ResNet-50 of torchvision, since few clips teach a network little"
+            if see_frozen
+            else f"few clips teach a network little; with --frozen, the weights of a ResNet-50 ({frozen.MEGABYTES} MB) "
+            "are fetched from torchvision, to say what pictures could tell"
+        )
     data = {
         "audio_recipe": f"logmel64x{32 * whole}-{whole}s",
         "visual_recipe": f"still-{side}" if still else f"fps{rate}-middle-{side}-{whole}s",
@@ -111,11 +147,9 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
         "decay_every": round(0.7 * epochs),
         "patience": None,
     }
-    left_out = ["gradient-blending-*", "branch-losses"]
-    if not methods:
-        left_out += ["ogm-ge", "gradient-blending", "greedy"]
+    left_out = ["gradient-blending-*", "branch-losses", *plan.leaves_out]
+    looked_at = {"only": ["own"], "settings": {"data": {"visual_recipe": frozen.RECIPE}}}
     paper: dict[str, Any] = {
-        "cells": "dataset",
         "datasets": {"own": name},
         "leave_out": left_out,
         "settings": {
@@ -126,25 +160,18 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None) 
         "runs": {
             "ogm-ge": {"settings": {"method": {"end_epoch": epochs // 2}}},
             "gradient-blending": {"settings": {"method": {"super_epoch": max(2, epochs // 10)}}},
+            **(dict.fromkeys(frozen.RUNS, looked_at) if see_frozen else {}),
         },
     }
     configuration = {
         "name": name,
         "tier": "demo",
-        "seeds": list(range(seeds)),
+        "seeds": list(range(plan.seeds)),
         "cuts": [{"what": "small networks, trained from scratch", "reason": "a laptop; few clips"}],
         "datasets": {name: _dataset(clips, table)},
         "papers": {"diagnosis": paper},
     }
-    return Proposal(configuration, told, cost(seeds, methods))
-
-
-def _minutes(train: int, epochs: int, batch: int) -> Any:
-    def cost(seeds: int, methods: bool) -> float:
-        steps = epochs * math.ceil(train / batch) * batch / BATCH
-        return steps * SECONDS_PER_STEP * seeds * (RUNS if methods else RUNS - 6) / 2 / 60 + 1
-
-    return cost
+    return Proposal(configuration, told, cost[plan])
 
 
 def _dataset(clips: Clips, table: Path) -> Mapping[str, Any]:
@@ -152,5 +179,5 @@ def _dataset(clips: Clips, table: Path) -> Mapping[str, Any]:
         "kind": "folder",
         "stands_for": None,
         "describe": f"the clips in {clips.root}",
-        "options": {"root": str(clips.root.absolute()), "manifest": str(table.absolute())},
+        "options": {"root": str(clips.root.absolute()), "manifest": str(table.absolute()), "found": clips.odd},
     }

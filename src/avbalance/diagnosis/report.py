@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from avbalance.data.manifest import read_manifest
-from avbalance.diagnosis.answers import read_answers
-from avbalance.diagnosis.findings import ENSEMBLE, JOINT, findings, with_best_joint
-from avbalance.diagnosis.gates import Gate, gates
-from avbalance.diagnosis.verdict import Verdict, verdicts
+from avbalance.data.manifest import read_card, read_manifest
+from avbalance.diagnosis.answers import ENSEMBLE, JOINT, read_answers
+from avbalance.diagnosis.findings import findings, with_best_joint
+from avbalance.diagnosis.gates import gates
+from avbalance.diagnosis.shown import Shown, markdown, tables
+from avbalance.diagnosis.verdict import headline, verdicts
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.features.recipes import VisualRecipe, get_visual_recipe
 from flowkeeper.files import atomic_path, write_json
 
 NEEDED = ("audio", "visual", JOINT, ENSEMBLE)
-LABELS = {"audio": "Sound alone", "visual": "Pictures alone", JOINT: "Trained together", ENSEMBLE: "Mean of both alone"}
 
 
 def write_verdict(paper: Paper, role: str, out: Path) -> None:
@@ -30,40 +31,42 @@ def write_verdict(paper: Paper, role: str, out: Path) -> None:
     if absent:
         raise UserError(f"{paper.slug}: a verdict needs the run {absent[0]!r} on {info.data}; do not leave it out.")
     answers = with_best_joint({name: read_answers(paper.run_files(role, name)) for name in runs})
-    found = findings(answers, _groups(info))
+    card = read_card(info.manifest) if info.manifest else {}
+    found = findings(answers, _groups(info), card.get("classes"))
     told = gates(answers, found, _frames(info))
     answered = verdicts(found, told)
-    content = {"data": info.data, "describe": info.describe, "gates": [asdict(gate) for gate in told]}
-    write_json(out / "verdict.json", {**content, "verdicts": [asdict(each) for each in answered], "findings": found})
+    content = {
+        "data": info.data,
+        "describe": info.describe,
+        "headline": headline(answered, found),
+        "gates": [asdict(gate) for gate in told],
+        "odd": card.get("odd", []),
+        "verdicts": [asdict(each) for each in answered],
+        "tables": [asdict(table) for table in tables(found, told, paper.labels)],
+        "relied_on": not {gate.run for gate in told if gate.stops} & {"audio", "visual"},
+        "findings": found,
+    }
+    write_json(out / "verdict.json", content)
     with atomic_path(out / "verdict.md") as temporary:
-        temporary.write_text("\n".join(lines(info.describe, found, told, answered)) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(lines(content)) + "\n", encoding="utf-8")
 
 
-def lines(describe: str, found: Mapping[str, Any], told: Sequence[Gate], answered: Sequence[Verdict]) -> list[str]:
-    """The verdict as Markdown."""
-    made = [
-        f"# {describe}",
-        "",
-        f"{found['clips']} test clips of {found['classes']} classes, {found['seeds']} seeds.",
-        "",
-    ]
-    if told:
-        made += ["## Read this first", "", *(f"- {gate.sentence}" for gate in told), ""]
-    made += ["## Answers", "", "| Question | Answer | |", "|---|---|---|"]
-    made += [f"| {each.question} | **{each.answer}** | {each.sentence} |" for each in answered]
-    made += ["", "## Accuracy on test clips (%)", "", "| Model | Accuracy | 95 % interval |", "|---|---|---|"]
-    for run, label in LABELS.items():
-        made.append(_row(label, found["accuracy"][run]))
-    made += [_row(run, value) for run, value in found["accuracy"].items() if run not in LABELS]
-    made += [f"| Most frequent class | {found['chance']:.1f} | |", ""]
-    made += ["## What the modalities tell (bits a clip)", "", "| | Information | 95 % interval |", "|---|---|---|"]
-    made += [_row(name.replace("_", " "), value, 2) for name, value in found["information"].items()]
-    return made
-
-
-def _row(label: str, value: Mapping[str, Any], digits: int = 1) -> str:
-    number, low, high = (f"{value[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"| {label} | {number} | {low} to {high} |"
+def lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """The verdict as Markdown; content: that of verdict.json."""
+    found = content["findings"]
+    yield from (f"# {content['headline']}", "", f"{content['describe']}: {found['clips']} test clips of")
+    yield f"{found['classes']} classes, {found['seeds']} seeds."
+    for title, sentences in (
+        ("Read this first", [gate["sentence"] for gate in content["gates"]]),
+        ("Found in the folder", content["odd"]),
+    ):
+        if sentences:
+            yield from ("", f"## {title}", "", *(f"- {sentence}" for sentence in sentences))
+    yield from ("", "## Answers", "", "| Question | Answer | |", "|---|---|---|")
+    for each in content["verdicts"]:
+        yield f"| {each['question']} | **{each['answer']}** | {each['sentence']} |"
+    for table in content["tables"]:
+        yield from markdown(Shown(**table))
 
 
 def _groups(info: DatasetInfo) -> dict[str, str]:
@@ -75,10 +78,12 @@ def _groups(info: DatasetInfo) -> dict[str, str]:
 
 
 def _frames(info: DatasetInfo) -> dict[str, int]:
-    """How many clips have fewer pictures than their recipe keeps."""
+    """How many clips have less than half of the pictures that their recipe has room for."""
     if "visual" not in info.features:
         return {}
-    index = pd.read_parquet(info.features["visual"], columns=["row", "n_frames"])
+    path = Path(info.features["visual"])
+    recipe = get_visual_recipe(path.parent.name.removeprefix("visual-"))
+    index = pd.read_parquet(path, columns=["row", "n_frames"])
     kept = index[index["row"] >= 0]["n_frames"]
-    wanted = int(kept.max()) if len(kept) else 0
-    return {"clips": len(kept), "wanted": wanted, "fewer": int((kept < wanted).sum())}
+    wanted = recipe.max_frames if isinstance(recipe, VisualRecipe) else 0
+    return {"clips": len(kept), "wanted": wanted, "fewer": int((2 * kept < wanted).sum())}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from avbalance.diagnosis.answers import Answers, read_answers
-from avbalance.diagnosis.findings import ENSEMBLE, GATED, JOINT, findings, with_best_joint
+from avbalance.diagnosis.answers import ENSEMBLE, GATED, JOINT, Answers, read_answers
+from avbalance.diagnosis.findings import findings, with_best_joint
 from avbalance.diagnosis.worlds import AUDIO, VISUAL, WORLDS, World, write_world
 from avbalance.evaluation.combine import combine_runs
 from avbalance.evaluation.paper import RunFile

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from avbalance.diagnosis.findings import JOINT
+from avbalance.diagnosis.answers import JOINT
 from avbalance.diagnosis.gates import Gate
 
 SMALL = 2.0  # points: a smaller gain would hardly pay for a second modality
 WORDS = {"audio": "sound", "visual": "pictures"}
+METHODS = {"ogm-ge": "OGM-GE", "gradient-blending": "Gradient-Blending", "greedy": "Greedy"}
 OTHER = {"audio": "visual", "visual": "audio"}
+DOUBTED = {"audio": "sound", "visual": "picture", JOINT: "joint"}
+NOT_STATED = "Not stated"
 Answer = Literal["yes", "no", "undecided"]
 
 
@@ -35,18 +38,40 @@ def verdicts(found: Mapping[str, Any], told: Sequence[Gate]) -> list[Verdict]:
     """
     stopped = {gate.run for gate in told if gate.stops}
     questions = [_needed("visual", found), _needed("audio", found), _joint(found)]
+    questions += [_frozen(found)] if found["frozen"] else []
+    questions += [_method(found)] if found["methods"]["best"] else []
     questions += [_used(name, found) for name in WORDS if found["uses"]]
     questions += [_under_trained(name, found) for name in WORDS if name in found["under_trained"]]
     questions += [_together(found)] if found["interaction"] else []
     return [_unless_stopped(verdict, rests, stopped) for verdict, rests in questions]
 
 
+def headline(answered: Sequence[Verdict], found: Mapping[str, Any]) -> str:
+    """The whole in one sentence, from the answers to the first two questions: does seeing, does sound add something?"""
+    seeing, sound = answered[0], answered[1]
+    if any(each.sentence.startswith(NOT_STATED) for each in (seeing, sound)):
+        return "No answer yet: a model has learnt too little"
+    if seeing.answer == sound.answer == "yes":
+        return "Both sound and pictures are needed"
+    if seeing.answer == sound.answer == "no":
+        return "Either one is enough: both together are no better than sound alone, or pictures alone"
+    alone = {"audio": "Sound alone is as good as both", "visual": "Pictures alone are as good as both"}
+    for name, question in (("audio", seeing), ("visual", sound)):
+        if question.answer == "no":
+            return f"{alone[name]} ({_numbers(_better(OTHER[name], found)[1])})"
+    for name, question in (("visual", seeing), ("audio", sound)):
+        if question.answer == "yes":
+            add = f"{WORDS[name].capitalize()} {_add(name)} to {WORDS[OTHER[name]]}"
+            return f"{add}; whether {_the(OTHER[name])} adds to {WORDS[name]}, too few clips tell"
+    return "Too few clips to say whether both sound and pictures are needed"
+
+
 def _unless_stopped(verdict: Verdict, rests: set[str], stopped: set[str]) -> Verdict:
-    doubtful = sorted(rests & stopped)
+    doubtful = rests & stopped
     if not doubtful:
         return verdict
-    named = " and ".join({"audio": "sound", "visual": "picture", JOINT: "joint"}[run] for run in doubtful)
-    return Verdict(verdict.question, "undecided", f"Not stated: the {named} model cannot be relied on, see above.")
+    named = " and ".join(DOUBTED[run] for run in DOUBTED if run in doubtful)
+    return Verdict(verdict.question, "undecided", f"{NOT_STATED}: the {named} model cannot be relied on, see above.")
 
 
 def _answer(difference: Mapping[str, Any]) -> Answer:
@@ -66,22 +91,29 @@ def _too_few(difference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     )
 
 
-def _needed(name: str, found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
-    """Whether a modality adds something to the other one, by whichever of joint model and ensemble is better."""
+def _better(name: str, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What a modality adds to the other one by the better of joint model and ensemble, and which one that is."""
     other = OTHER[name]
     ways = {"trained together": found["differences"][f"both_less_{other}"]}
     if found["best_alone"] == other:
         ways["averaged"] = found["differences"]["ensemble_less_best_alone"]
     way = max(ways, key=lambda each: ways[each]["value"])
-    difference = ways[way]
+    return way, ways[way]
+
+
+def _needed(name: str, found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
+    """Whether a modality adds something to the other one."""
+    other = OTHER[name]
+    way, difference = _better(name, found)
     answer = _answer(difference)
     alone = f"{WORDS[other]} alone {found['accuracy'][other]['value']:.1f} %"
+    word, others = WORDS[name].capitalize(), WORDS[other]
     sentence = {
-        "yes": f"{WORDS[name].capitalize()} add to {WORDS[other]}: {way}, {_numbers(difference)} more than {alone}.",
-        "no": f"{WORDS[other].capitalize()} alone {_is(other)} as good as both ({_numbers(difference)}).",
+        "yes": f"{word} {_add(name)} to {others}: {way}, {_numbers(difference)} more than {alone}.",
+        "no": f"{others.capitalize()} alone {_is(other)} as good as both ({_numbers(difference)}).",
         "undecided": f"{_too_few(difference, found)} ({way}, {_numbers(difference)} beside {alone}).",
     }[answer]
-    return Verdict(f"Does {_the(name)} add to {WORDS[other]}?", answer, sentence), {name, other, JOINT}
+    return Verdict(f"Does {_the(name)} add to {others}?", answer, sentence), {name, other, JOINT}
 
 
 def _joint(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
@@ -90,12 +122,39 @@ def _joint(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     difference = {**lost, "value": -lost["value"], "low": -lost["high"], "high": -lost["low"]}
     answer = _answer(difference)
     sentence = {
-        "yes": f"The mean of the two lone models is better than training together ({_numbers(difference)}): one "
-        "modality is held back. Try OGM-GE, Greedy or Gradient-Blending.",
+        "yes": f"The mean of the two lone models is better than training together ({_numbers(difference)}): "
+        "that is what they would add if both were learnt as well as alone. Average the two, or try OGM-GE, Greedy or "
+        "Gradient-Blending.",
         "no": f"Training together loses nothing beside the mean of the two lone models ({_numbers(difference)}).",
         "undecided": f"{_too_few(difference, found)} ({_numbers(difference)}).",
     }[answer]
     return Verdict("Does training together lose something?", answer, sentence), {"audio", "visual", JOINT}
+
+
+def _frozen(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
+    """Whether what a frozen network sees adds to the sound; of linear models alone, on which no gate bears."""
+    difference = found["frozen"]
+    answer = _answer(difference)
+    sentence = {
+        "yes": f"A linear model of the sound gains {_numbers(difference)}: take an encoder that has learnt elsewhere.",
+        "no": f"A linear model of the sound gains nothing ({_numbers(difference)}).",
+        "undecided": f"{_too_few(difference, found)} ({_numbers(difference)}).",
+    }[answer]
+    return Verdict("Would pictures add to sound, seen by a network that has learnt elsewhere?", answer, sentence), set()
+
+
+def _method(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
+    """Whether the method against imbalance that the validation part would take is better than training together."""
+    name = found["methods"]["best"]
+    difference = found["methods"]["gain"][name]
+    answer = _answer(difference)
+    best = f"{METHODS.get(name, name)}, the best on validation"
+    sentence = {
+        "yes": f"{best}, gains {_numbers(difference)}; take it.",
+        "no": f"{best}, is no better than training together ({_numbers(difference)}).",
+        "undecided": f"{_too_few(difference, found)} ({best}: {_numbers(difference)}).",
+    }[answer]
+    return Verdict("Does a method against imbalance help?", answer, sentence), {JOINT, name}
 
 
 def _used(name: str, found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
@@ -120,7 +179,10 @@ def _under_trained(name: str, found: Mapping[str, Any]) -> tuple[Verdict, set[st
         f"({_numbers(difference)}).",
         "undecided": f"{_too_few(difference, found)} ({_numbers(difference)}).",
     }[answer]
-    return Verdict(f"Are {WORDS[name]} learnt less well together than alone?", answer, sentence), {name, JOINT}
+    return Verdict(f"{_is(name).capitalize()} {WORDS[name]} learnt less well together than alone?", answer, sentence), {
+        name,
+        JOINT,
+    }
 
 
 def _together(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
@@ -136,6 +198,10 @@ def _together(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
 
 def _is(name: str) -> str:
     return "is" if name == "audio" else "are"
+
+
+def _add(name: str) -> str:
+    return "adds" if name == "audio" else "add"
 
 
 def _the(name: str) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from avbalance.declared import Declared, listed, nearest, read
 from avbalance.errors import UserError
+from avbalance.own_methods import folders
 
 if TYPE_CHECKING:
     import torch
@@ -272,9 +273,9 @@ class Method:
 
 
 def names() -> list[str]:
-    """Names of all methods on disk, sorted."""
-    modules = Path(__file__).parent.glob("[a-z]*.py")
-    return sorted(module.stem.replace("_", "-") for module in modules if module.stem != "base")
+    """Names of all methods on disk, sorted, those of a user's own among them."""
+    modules = {path.stem for folder in (Path(__file__).parent, *folders()) for path in folder.glob("[a-z]*.py")}
+    return sorted(module.replace("_", "-") for module in modules if module != "base")
 
 
 def load(name: str, where: str = "") -> type[Method]:

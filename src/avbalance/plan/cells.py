@@ -114,16 +114,28 @@ def _grouped(rows: list[Row], seeds_per_job: int | str) -> list[RunCell]:
 def _cell_name(row: Row, rows: list[Row]) -> str:
     """Name of a row's cell among the `rows` of its data set: the method, then what tells its cells apart.
 
-    Alike rows share a cell; where a cell holds all methods, those of a stage.
+    Alike rows share a cell; where a cell holds all methods, those of a stage. Only rows that see the same pictures do.
     """
     if row.joined and not row.combine:
-        return f"stage{_stage(row, {other.run: other for other in rows})}"
+        return "-".join([f"stage{_stage(row, {other.run: other for other in rows})}", *_view(row, rows)])
     method, model, _ = row.parts
     alike = {other.parts for other in rows if other.method == method}
     words = [method, *([str(model)] if len(alike) > 1 else [])]
+    words += _view(row, [other for other in rows if other.method == method])
     if row.waits_for():
         words += ["after", *row.waits_for()]  # a run may bear its method's name
     return "-".join(words)
+
+
+def _view(row: Row, rows: list[Row]) -> list[str]:
+    """What a row sees, where the rows, which share a cell otherwise, see several things."""
+    views = {_recipe(other) for other in rows if not other.combine}
+    return [str(_recipe(row))] if len(views) > 1 and not row.combine else []
+
+
+def _recipe(row: Row) -> str | None:
+    recipe: str | None = row.settings.get("data", {}).get("visual_recipe")
+    return recipe
 
 
 def _stage(row: Row, by_run: dict[str, Row]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -39,10 +41,13 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 class PaperFiles:
-    """The files paper.yaml of the repository `root`, without short forms; each is read once."""
+    """The files paper.yaml of the repository `root`, without short forms; each is read once.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    further: paper -> runs that a configuration adds to it.
+    """
+
+    def __init__(self, root: Path, further: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
+        self.root, self.further = root, further
         self._full: dict[str, dict[str, Any]] = {}
         self._asked: list[str] = []  # papers that are being written out, each for the one before it
 
@@ -70,6 +75,8 @@ class PaperFiles:
                     inherited.pop(key, None)
                 builds_on = [parent, *inherited.pop("builds_on", [])]
                 paper = {**merge(inherited, paper), "builds_on": builds_on}
+            if further := self.further.get(slug):
+                paper = {**paper, "runs": {**paper.get("runs", {}), **further}}
             paper = reports_in_full(paper, str(path), self._reports_as_written)  # small papers say all in one file
             self._full[slug] = paper_in_full(paper, str(path), self.full)
             self._asked.pop()

@@ -103,6 +103,8 @@ class PaperPlan(Declared):
     """laid over every run on the data set that plays the role"""
     runs: dict[Name, RunPlan] = Field(default={})
     """laid over single runs"""
+    further: dict[str, dict[str, Any]] = Field(default={})
+    """runs of your own beside those of the paper, as its paper.yaml would have them"""
     robustness: RobustnessPlan | None = None
     """some runs on more generator seeds"""
 

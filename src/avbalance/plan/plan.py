@@ -77,12 +77,20 @@ class Plan(Pages):
 
 def load_plan(root: Path, overrides: dict[str, Any]) -> Plan:
     """Read configuration and declarations; raises UserError for anything that does not fit together."""
-    files = PaperFiles(root)
+    files = PaperFiles(root, _further(overrides))
     config = load_config(root, overrides, files)
     chosen = _choose_datasets(root, config)
     papers = {slug: load_paper(root, slug, files) for slug in config["papers"]}
     rows = {slug: rows_of_paper(config, paper) for slug, paper in papers.items()}
     return Plan(root=root, config=config, papers=papers, rows=rows, chosen=chosen)
+
+
+def _further(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Paper -> runs that the configuration adds; what is no mapping is told when the configuration is checked."""
+    papers = overrides.get("papers")
+    named = papers.items() if isinstance(papers, dict) else ()
+    further = {slug: own.get("further") for slug, own in named if isinstance(own, dict)}
+    return {slug: runs for slug, runs in further.items() if isinstance(runs, dict)}
 
 
 def load_plan_for(root: Path, configfiles: Sequence[str], pairs: Sequence[str]) -> Plan:

@@ -39,6 +39,8 @@ class FolderOptions(Source):
     """our column name: the name that the csv file uses"""
     classes: Annotated[Once[str], Field(min_length=2)] | None = None
     """the class names in order; without it, the labels found, in order"""
+    found: list[str] = Field(default=[])
+    """what was found when the csv file was made of another one; said again under the tables"""
 
     @property
     def table(self) -> Path:
@@ -84,7 +86,8 @@ class FolderOptions(Source):
         rows = [_manifest_row(row, Path(self.root)) for row in rows_of(clips.frame)]
         classes = self.classes or _ordered(set(clips.frame["label"]))
         card = card_for(name, spec, classes, media_root_entry(self.root, out_dir))
-        return make_manifest(rows, card | ({"odd": clips.notes} if clips.notes else {}), str(self.table))
+        odd = list(dict.fromkeys([*self.found, *clips.notes]))
+        return make_manifest(rows, card | ({"odd": odd} if odd else {}), str(self.table))
 
     def _listed(self) -> Listed:
         """The clips of the table; raises UserError with all that is wrong."""

@@ -20,6 +20,7 @@ from avbalance.evaluation.published import load_context
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.page import front
 from avbalance.reporting.page.claims import claims_view
+from avbalance.reporting.page.clips import verdict_view
 from avbalance.reporting.page.compact import packed
 from avbalance.reporting.page.decisions import sections
 from avbalance.reporting.page.figures import inline_svg, numbers_text, prefixes
@@ -73,6 +74,7 @@ def page(spec: Mapping[str, Any]) -> str:
         name=spec["name"],
         config=spec["config"],
         papers=papers,
+        own=papers[0]["verdict"] if len(papers) == 1 else None,
         state=state,
         kinds=front.data_kinds(papers),
         limits=front.limits(papers, state, seeds),
@@ -108,7 +110,7 @@ def _paper(
         "labels": paper.labels,
         "halves": declared["halves"],
         "data": front.data_view(paper, declared["origins"], runs.records[before:]),
-        "verdict": read_json(declared["verdict"]) if declared["verdict"] else None,
+        "verdict": verdict_view(declared["verdict"], paper) if declared["verdict"] else None,
         "claims": claims_view(read_json(folder / "claims.json"), anchors) if declared["claims"] else None,
         "definitions": definitions(paper),
         "tables": shown,

@@ -78,7 +78,10 @@ def limits(papers: Sequence[Mapping[str, Any]], state: Mapping[str, int], seeds:
     for paper in papers:
         counts.update({look: number for look, number, _ in paper["claims"]["counts"]} if paper["claims"] else {})
     told = []
-    if OWN not in kinds:
+    replicated = [paper for paper in papers if not paper["verdict"]]
+    if not replicated:
+        told.append("All of this is about these clips, and about networks of this size and kind.")
+    elif OWN not in kinds:
         where = "generated clips" if kinds == {GENERATED} else "clips other than theirs"
         told.append(
             f"No number here is a measurement on the papers' own data: all are of {where}. Published numbers stand"
@@ -104,8 +107,8 @@ def limits(papers: Sequence[Mapping[str, Any]], state: Mapping[str, int], seeds:
         few = f", some on {fewest} only" if fewest < most else ""
         told.append(
             f"Cells rest on {'up to ' if few else ''}{most} seed{'s' * (most != 1)}{few}. Those of one seed have no"
-            " spread, and the papers print single numbers without any."
+            f" spread{', and the papers print single numbers without any' if replicated else ''}."
         )
-    if cuts := sum(len(paper["cuts"]) for paper in papers):
+    if cuts := sum(len(paper["cuts"]) for paper in replicated):
         told.append(f"Networks or schedules are smaller than in the papers in {cuts} places; each has a reason.")
     return told

@@ -1,0 +1,161 @@
+"""The findings as tables for people, the same in verdict.md and on the page; what a gate stops is not stated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from avbalance.diagnosis.answers import ENSEMBLE, JOINT
+from avbalance.diagnosis.findings import MAIN
+from avbalance.diagnosis.gates import Gate
+
+LABELS = {"audio": "Sound alone", "visual": "Pictures alone", JOINT: "Trained together", ENSEMBLE: "Mean of both alone"}
+WORDS = {"audio": "sound", "visual": "pictures"}
+INFORMATION = {
+    "redundant": "told by either",
+    "unique_audio": "told by sound alone",
+    "unique_visual": "told by pictures alone",
+    "synergistic": "told by the two together only",
+}
+MOST_KINDS = 30  # rows of classes or groups
+NOT_STATED = "Not stated: it rests on a model that cannot be relied on, see above."
+
+Found = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table: title, what it says, names of the columns, rows of text (the first cell is the row's name)."""
+
+    title: str
+    note: str
+    head: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+
+
+def tables(found: Found, told: Sequence[Gate], labels: Mapping[str, str]) -> list[Shown]:
+    """All tables, in the order in which they are read; labels: run -> its name."""
+    stopped = {gate.run for gate in told if gate.stops}
+    rests: list[tuple[Shown | None, set[str]]] = [
+        (_accuracy(found, labels), set()),
+        (_uses(found), {JOINT}),
+        (_information(found), {JOINT, "audio", "visual"}),
+        (_disturbed(found), {JOINT}),
+        (_calibration(found), set()),
+        (_kinds(found, "by_class", "class", bool(stopped & set(WORDS))), set()),
+        (_kinds(found, "by_group", "group", bool(stopped & set(WORDS))), set()),
+    ]
+    return [
+        Shown(table.title, NOT_STATED, []) if runs & stopped else table for table, runs in rests if table is not None
+    ]
+
+
+def _accuracy(found: Found, labels: Mapping[str, str]) -> Shown:
+    accuracy = found["accuracy"]
+    further = [run for run in accuracy if run not in MAIN and "-half-" not in run]
+    names = {**{run: labels.get(run, run) for run in further}, **LABELS}
+    rows = [[names[run], _of_hundred(accuracy[run]), _range(accuracy[run], 0, 100)] for run in (*MAIN, *further)]
+    rows.append(["Most frequent class", f"{found['chance']:.1f}", ""])
+    return Shown("Accuracy on test clips (%)", "", ["Model", "Accuracy", "95 % interval"], rows)
+
+
+def _uses(found: Found) -> Shown | None:
+    if not found["uses"]:
+        return None
+    rows = []
+    for name, word in WORDS.items():
+        loss, value, probe = found["uses"][name], found["shapley"][name], found["under_trained"].get(name)
+        rows.append([word.capitalize(), _number(loss), _number(value), _number(probe) if probe else ""])
+    interaction = _number(found["interaction"])
+    return Shown(
+        "What the joint model makes of each modality (points)",
+        "Used: accuracy that it loses with this modality of other clips. Shapley value: its share of the accuracy "
+        "above guessing. Neglected: how much more a linear model reads from the encoder that learnt alone. Beyond "
+        f"adding the two (less its additive projection, EMAP): {interaction}.",
+        ["Modality", "Used", "Shapley value", "Neglected"],
+        rows,
+    )
+
+
+def _information(found: Found) -> Shown:
+    rows = [
+        [words, f"{found['information'][name]['value']:.2f}", _range(found["information"][name], digits=2)]
+        for name, words in INFORMATION.items()
+    ]
+    return Shown("What the modalities tell (bits a clip)", "", ["Of the class", "Information", "95 % interval"], rows)
+
+
+def _disturbed(found: Found) -> Shown | None:
+    if not found["disturbed"]:
+        return None
+    rows = []
+    for row in found["disturbed"]:
+        name, level = row["disturbed"], row["snr_db"]
+        what = f"{WORDS[name]} missing" if level is None else f"{WORDS[name]} at {level:+d} dB"
+        accuracy = row["accuracy"]
+        rows.append([what, *(_of_hundred(accuracy.get(run)) for run in (name, JOINT, ENSEMBLE))])
+    return Shown(
+        "Accuracy under noise, and without a modality (%)",
+        "Gaussian noise on the spectrogram or the pixels, by its signal-to-noise ratio; missing: the mean of all clips "
+        "in its place. The models were trained on clean clips.",
+        ["Disturbed", "That modality alone", "Trained together", "Mean of both alone"],
+        rows,
+    )
+
+
+def _calibration(found: Found) -> Shown:
+    values = found["calibration"]
+    rows = [[LABELS[run], _of_hundred(values[run]), _range(values[run], 0, 100)] for run in MAIN]
+    note = "Mean distance between a model's probability and its accuracy, in 15 bins; above 0 by chance on few clips."
+    return Shown("Calibration error (%)", note, ["Model", "Error", "95 % interval"], rows)
+
+
+def _kinds(found: Found, key: str, word: str, unsure: bool) -> Shown | None:
+    if not found[key]:
+        return None
+    kinds = sorted(found[key], key=lambda row: row["accuracy"][JOINT]["value"])[:MOST_KINDS]
+    rows = [
+        [
+            row["kind"],
+            str(row["clips"]),
+            *(_with_range(row["accuracy"][run]) for run in MAIN),
+            "not stated" if unsure else _of_hundred(row["prefer_audio"]),
+        ]
+        for row in kinds
+    ]
+    note = "Prefer sound: clips of whose class the sound model is surer than the picture model."
+    if len(found[key]) > len(kinds):
+        note += f" The {len(kinds)} of {len(found[key])} on which the joint model is worst; verdict.json has all."
+    head = [word.capitalize(), "Clips", *(LABELS[run] for run in MAIN), "Prefer sound"]
+    return Shown(f"By {word} (%)", note, head, rows)
+
+
+def _range(value: Mapping[str, Any], low: float = float("-inf"), high: float = float("inf"), digits: int = 1) -> str:
+    if value["low"] is None:
+        return "one clip"
+    return f"{max(value['low'], low):.{digits}f} to {min(value['high'], high):.{digits}f}"
+
+
+def _number(value: Mapping[str, Any]) -> str:
+    return f"{value['value']:.1f} ({_range(value)})"
+
+
+def _of_hundred(value: Mapping[str, Any] | None) -> str:
+    return "" if value is None else f"{value['value']:.1f}"
+
+
+def _with_range(value: Mapping[str, Any]) -> str:
+    return f"{value['value']:.0f} ({_range(value, 0, 100, 0)})"
+
+
+def markdown(table: Shown) -> Iterable[str]:
+    """A table as lines of Markdown."""
+    yield from ("", f"## {table.title}", "")
+    if table.note:
+        yield from (table.note, "")
+    if table.head:
+        yield f"| {' | '.join(table.head)} |"
+        yield f"|{'---|' * len(table.head)}"
+        for row in table.rows:
+            yield f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |"
