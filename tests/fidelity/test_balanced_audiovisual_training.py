@@ -77,7 +77,8 @@ class Source:
     def batches(self, indices: Any) -> int:
         return -(-len(indices) // self.batch_size)
 
-    def training(self, indices: Any, order_seed: int, batch_seeds: list[int], first: int) -> Any:
+    def training(self, groups: Any, order_seed: int, batch_seeds: list[int], first: int) -> Any:
+        (indices,) = groups
         order = np.random.default_rng(order_seed).permutation(indices)
         chunks = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         self.sizes += [len(chunk) for chunk in chunks[first:]]
@@ -190,7 +191,7 @@ def test_item_22_the_loader_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (next(iter(source.evaluation(np.arange(4)))) for _ in range(2))
     assert torch.equal(first.audio, second.audio) and first.audio is not None  # type: ignore[arg-type]
     assert calls == [None] * 4
-    next(iter(source.training(np.arange(4), 0, [5], 0)))
+    next(iter(source.training([np.arange(4)], 0, [5], 0)))
     assert len(calls) == 6 and all(isinstance(generator, torch.Generator) for generator in calls[4:])
 
 

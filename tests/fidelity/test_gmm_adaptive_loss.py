@@ -405,7 +405,7 @@ def test_item_19_fine_tuning_uses_the_losses_of_warm_up_on_the_kept_samples_alon
     mixture = Mixture(**adaptive.method.fits[-1]["mixture"])
     kept = adaptive.parts["train"][1 - modality_gap.posterior(g, mixture) >= 0.5]
     assert 0 < len(kept) < 96
-    assert [arguments[1].tolist() for arguments in epochs] == [kept.tolist()] * 2
+    assert [[group.tolist() for group in arguments[1]] for arguments in epochs] == [[kept.tolist()]] * 2
     for row in trainer.history:
         assert not {"loss_gap", "loss_align"} & set(row)
         assert row["loss_uni"] + row["loss_fusion"] == pytest.approx(row["train_loss"], rel=1e-6)

@@ -1,7 +1,7 @@
 """What every registered method must do, tested on each of them: learn, resume bit for bit, and be off when it is off.
 
 There is no list of methods here: a new module of avbalance.methods is tested as soon as it exists. The settings of a
-method are those of the first run of the smoke tier that uses it.
+method are those of the first run that uses it, in the smoke tier or else in that of the comparison.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ WITH_EPOCHS = [name for name in PREDICTING if not CARDS[name].fits]
 WITH_NO_OP = [name for name in PREDICTING if CARDS[name].no_op is not None]
 WITHOUT_PREDICTIONS = [name for name, card in CARDS.items() if card.trains and not card.predicts]
 COMBINING = [name for name, card in CARDS.items() if not card.trains]
+TIERS = ("smoke", "comparison-smoke")
 FUSIONS = {"sum", "concat", "film", "gated"}
 
 
@@ -53,8 +54,9 @@ class Finished:
 
 @cache
 def declared() -> dict[str, Any]:
-    """Method -> the first row of the smoke tier's run sheet that uses it."""
-    rows = [row for rows in load_plan(REPOSITORY, {"tier": "smoke"}).rows.values() for row in rows]
+    """Method -> the first row that uses it, of the run sheets of TIERS in their order."""
+    plans = [load_plan(REPOSITORY, {"tier": tier}) for tier in TIERS]
+    rows = [row for plan in plans for rows in plan.rows.values() for row in rows]
     return {row.method: row for row in reversed(rows)}
 
 
@@ -149,7 +151,7 @@ def test_card_is_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CARDS))
-def test_is_used_by_a_run_of_the_smoke_tier(name: str) -> None:
+def test_is_used_by_a_run_of_a_tier_that_is_a_check(name: str) -> None:
     assert name in declared()
 
 
