@@ -131,7 +131,7 @@ def test_the_headline_says_what_the_first_two_answers_say() -> None:
         alone[run] = Answers(**{**vars(alone["audio"]), "run": run})
     assert told(alone) == "Sound alone is as good as both (0.0 points, 0.0 to 0.0)"
     alone["audio"].records[:] = [{"learning": {**GOOD, "learned": False}, "selected_epoch": 1, "epochs_run": 9}] * SEEDS
-    assert told(alone) == "No answer yet: the sound model cannot be relied on"
+    assert told(alone) == "No answer yet: the sound and joint model cannot be relied on"  # which is the same here
 
 
 def test_the_method_that_validation_takes_is_asked_about() -> None:
