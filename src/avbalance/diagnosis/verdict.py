@@ -87,8 +87,8 @@ def _numbers(difference: Mapping[str, Any]) -> str:
 
 def _too_few(difference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return (
-        f"{found['clips']} test clips are too few to say: a difference below {difference['detectable']:.1f} points "
-        "would not have been seen"
+        f"{found['clips']} test clips and {found['seeds']} seeds are too few to say: a difference below "
+        f"{difference['detectable']:.1f} points would not have been seen"
     )
 
 
