@@ -58,13 +58,24 @@ def test_training_together_that_loses_against_the_ensemble_is_said() -> None:
     assert answered(world(0.7, 0.65, 0.6, 0.85))["Does training together lose something?"] == "yes"
 
 
+def test_a_modality_that_does_harm_is_said_whatever_its_own_model_has_learnt() -> None:
+    answers = world(0.25, 0.9, 0.6, 0.7)
+    record = {"learning": {**GOOD, "learned": False}, "selected_epoch": 1, "epochs_run": 9}
+    answers["audio"].records[:] = [record] * SEEDS
+    found = findings(answers, dict.fromkeys(answers["audio"].ids.tolist(), "ann"))
+    told = gates(answers, found, {})
+    harm = {each.question: each for each in verdicts(found, told)}["Is training together worse than pictures alone?"]
+    assert harm.answer == "yes" and "Leave sound out" in harm.sentence
+    assert any("All test clips are of one group (ann)" in gate.sentence for gate in told)
+
+
 def test_what_rests_on_a_model_that_learnt_nothing_is_not_stated() -> None:
     answers = world(0.6, 0.25, 0.6, 0.6)
     record = {"learning": {**GOOD, "learned": False, "value": 26.0}, "selected_epoch": 1, "epochs_run": 9}
     answers["visual"].records[:] = [record] * SEEDS
     found = findings(answers)
     told = gates(answers, found, {})
-    assert told[0].sentence == "The picture model learnt nothing: 26 % on validation, guessing 25 %."
+    assert told[0].sentence == "The picture model cannot be told from guessing: 26 % on validation, guessing 25 %."
     needed = verdicts(found, told)[0]
     assert needed.answer == "undecided" and "the picture model cannot be relied on" in needed.sentence
 
@@ -120,7 +131,7 @@ def test_the_headline_says_what_the_first_two_answers_say() -> None:
         alone[run] = Answers(**{**vars(alone["audio"]), "run": run})
     assert told(alone) == "Sound alone is as good as both (0.0 points, 0.0 to 0.0)"
     alone["audio"].records[:] = [{"learning": {**GOOD, "learned": False}, "selected_epoch": 1, "epochs_run": 9}] * SEEDS
-    assert told(alone) == "No answer yet: a model has learnt too little"
+    assert told(alone) == "No answer yet: the sound and joint model cannot be relied on"  # which is the same here
 
 
 def test_the_method_that_validation_takes_is_asked_about() -> None:

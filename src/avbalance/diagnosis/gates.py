@@ -13,6 +13,7 @@ from avbalance.diagnosis.answers import JOINT, Answers
 
 NAMES = {"audio": "the sound model", "visual": "the picture model", JOINT: "the joint model"}
 COLLAPSED = 2.0  # times a class's own share of the clips, and half of all answers, if one class gets more
+FEW_GROUPS = 4  # of the test part
 FRAMES_ABSENT = 0.1  # share of the clips
 
 
@@ -37,6 +38,7 @@ def gates(answers: Mapping[str, Answers], found: Mapping[str, Any], frames: Mapp
         told += _reference(run, name, answers)
     told += _frozen(answers)
     told += _own_subset(found.get("own_subset", {}))
+    told += _groups(found.get("by_group", []))
     told += _frames(frames)
     return sorted(told, key=lambda gate: not gate.stops)
 
@@ -46,7 +48,13 @@ def _learning(run: str, name: str, answers: Answers) -> list[Gate]:
     failed = [block for block in blocks if block.get("learned") is False]
     if 2 * len(failed) > len(blocks):
         value, chance = (np.mean([block[key] for block in failed]) for key in ("value", "chance"))
-        return [Gate(run, f"{_cap(name)} learnt nothing: {value:.0f} % on validation, guessing {chance:.0f} %.", True)]
+        return [
+            Gate(
+                run,
+                f"{_cap(name)} cannot be told from guessing: {value:.0f} % on validation, guessing {chance:.0f} %.",
+                True,
+            )
+        ]
     told = []
     late = [block for block in blocks if block.get("converged") is False]
     if 2 * len(late) > len(blocks):
@@ -116,6 +124,17 @@ def _own_subset(checks: Mapping[str, Any]) -> list[Gate]:
                 )
             )
     return told
+
+
+def _groups(kinds: Sequence[Mapping[str, Any]]) -> list[Gate]:
+    if not 0 < len(kinds) < FEW_GROUPS:
+        return []
+    named = ", ".join(str(kind["kind"]) for kind in kinds)
+    some = "one group" if len(kinds) == 1 else f"{len(kinds)} groups"
+    sentence = (
+        f"All test clips are of {some} ({named}): the intervals say nothing about other groups, such as speakers."
+    )
+    return [Gate(JOINT, sentence, False)]
 
 
 def _frames(frames: Mapping[str, Any]) -> list[Gate]:

@@ -29,7 +29,7 @@ MINUTES = 10.0  # unless somebody says how long it may take
 # for each value of a spectrogram and each pixel of a picture.
 PER_CLIP, PER_VALUE, PER_PIXEL = 0.34, 4.1e-5, 8.4e-5
 SECONDS_PER_CLIP = 0.15  # to decode it
-OVERHEAD, CORES = 1.5, 2  # minutes of planning, starting and reporting
+OVERHEAD, CORES = 0.7, 2  # minutes of planning, starting and reporting
 METHODS, HALVES = ("ogm-ge", "gradient-blending", "greedy"), ("*-half-*",)
 
 

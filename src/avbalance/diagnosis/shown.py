@@ -92,7 +92,7 @@ def _disturbed(found: Found) -> Shown | None:
     rows = []
     for row in found["disturbed"]:
         name, level = row["disturbed"], row["snr_db"]
-        what = f"{WORDS[name]} missing" if level is None else f"{WORDS[name]} at {level:+d} dB"
+        what = f"{WORDS[name]} missing" if level is None else f"{WORDS[name]} at {level} dB"
         accuracy = row["accuracy"]
         rows.append([what, *(_of_hundred(accuracy.get(run)) for run in (name, JOINT, ENSEMBLE))])
     return Shown(

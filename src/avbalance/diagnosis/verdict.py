@@ -37,7 +37,7 @@ def verdicts(found: Mapping[str, Any], told: Sequence[Gate]) -> list[Verdict]:
     told: the gates; a question that rests on a run that stops is undecided, and says so.
     """
     stopped = {gate.run for gate in told if gate.stops}
-    questions = [_needed("visual", found), _needed("audio", found), _joint(found)]
+    questions = [_needed("visual", found), _needed("audio", found), _worse(found), _joint(found)]
     questions += [_frozen(found)] if found["frozen"] else []
     questions += [_method(found)] if found["methods"]["best"] else []
     questions += [_used(name, found) for name in WORDS if found["uses"]]
@@ -50,7 +50,8 @@ def headline(answered: Sequence[Verdict], found: Mapping[str, Any]) -> str:
     """The whole in one sentence, from the answers to the first two questions: does seeing, does sound add something?"""
     seeing, sound = answered[0], answered[1]
     if any(each.sentence.startswith(NOT_STATED) for each in (seeing, sound)):
-        return "No answer yet: a model has learnt too little"
+        doubt = next(each.sentence for each in (seeing, sound) if each.sentence.startswith(NOT_STATED))
+        return f"No answer yet: {doubt.removeprefix(f'{NOT_STATED}: ').removesuffix(', see above.')}"
     if seeing.answer == sound.answer == "yes":
         return "Both sound and pictures are needed"
     if seeing.answer == sound.answer == "no":
@@ -86,8 +87,8 @@ def _numbers(difference: Mapping[str, Any]) -> str:
 
 def _too_few(difference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return (
-        f"{found['clips']} test clips are too few to say: a difference below {difference['detectable']:.1f} points "
-        "would not have been seen"
+        f"{found['clips']} test clips and {found['seeds']} seeds are too few to say: a difference below "
+        f"{difference['detectable']:.1f} points would not have been seen"
     )
 
 
@@ -116,10 +117,29 @@ def _needed(name: str, found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     return Verdict(f"Does {_the(name)} add to {others}?", answer, sentence), {name, other, JOINT}
 
 
+def _worse(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
+    """Whether the better lone model beats training together, so that the other modality does harm."""
+    name = found["best_alone"]
+    difference = _turned(found["differences"]["both_less_best_alone"])
+    answer = _answer(difference)
+    alone = f"{WORDS[name].capitalize()} alone {_is(name)}"
+    sentence = {
+        "yes": f"{alone} better by {_numbers(difference)}: training together does harm. Leave {WORDS[OTHER[name]]} "
+        "out, average the two lone models, or try a method against imbalance.",
+        "no": f"{alone} not better ({_numbers(difference)}).",
+        "undecided": f"{_too_few(difference, found)} ({_numbers(difference)}).",
+    }[answer]
+    return Verdict(f"Is training together worse than {WORDS[name]} alone?", answer, sentence), {name, JOINT}
+
+
+def _turned(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """The same difference the other way round."""
+    return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+
+
 def _joint(found: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     """Whether training together loses something that the two lone models have."""
-    lost = {key: found["differences"]["both_less_ensemble"][key] for key in ("value", "low", "high", "detectable")}
-    difference = {**lost, "value": -lost["value"], "low": -lost["high"], "high": -lost["low"]}
+    difference = _turned(found["differences"]["both_less_ensemble"])
     answer = _answer(difference)
     sentence = {
         "yes": f"The mean of the two lone models is better than training together ({_numbers(difference)}): "
