@@ -78,7 +78,7 @@ def loader(code: Path, folder: Path) -> None:
     ratio(
         f"OGM-GE's data set: a training batch of {ITEMS} items of CREMA-D's size",
         lambda: torch.utils.data.default_collate([items[number] for number in range(ITEMS)]),
-        lambda: next(source.training(np.arange(ITEMS), 0, [0], 0)),
+        lambda: next(source.training([np.arange(ITEMS)], 0, [0], 0)),
         wanted=10,
     )
 

@@ -149,7 +149,7 @@ def steps_of(trainer: Trainer, loading: bool) -> Iterator[int]:
     kept = None
     for epoch in itertools.count():
         seeds = [derive(trainer.seed, "check", epoch, number) for number in range(count)]
-        batches = trainer.source.training(indices, derive(trainer.seed, "check", epoch), seeds, first=0)
+        batches = trainer.source.training([indices], derive(trainer.seed, "check", epoch), seeds, first=0)
         trainer.method.epoch_start(trainer, epoch)
         for index, batch in enumerate(batches if loading or kept is None else [kept] * count):
             kept = batch

@@ -156,8 +156,8 @@ def test_a_frozen_network_that_sees_more_forbids_to_rely_on_the_picture_model() 
 def test_noise_is_told_of_each_model_and_the_ensemble_of_a_noisy_and_a_clean_one() -> None:
     answers = world(0.8, 0.7, 0.9, 0.9)
     for modality in ("audio", "visual"):
-        answers[modality].logits[f"noise-{modality}-6"] = np.zeros((SEEDS, CLIPS, CLASSES))
-        answers["baseline"].logits[f"noise-{modality}-6"] = answers["baseline"].both
+        answers[modality].logits[f"noisy-{modality}-6"] = np.zeros((SEEDS, CLIPS, CLASSES))
+        answers["baseline"].logits[f"noisy-{modality}-6"] = answers["baseline"].both
         answers["baseline"].logits[f"without-{modality}"] = np.zeros((SEEDS, CLIPS, CLASSES))
     rows = findings(answers)["disturbed"]
     assert [(row["disturbed"], row["snr_db"]) for row in rows] == [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from avbalance.training.degraded import _usual, degraded_outputs
@@ -44,6 +45,19 @@ def test_noise_is_that_of_the_seed_and_touches_one_modality(make_trainer: Callab
     for name, logits in first.items():
         assert torch.equal(logits, again[name])
         assert name == "both" or not torch.allclose(logits, first["both"])
+
+
+def test_noise_is_as_strong_as_its_ratio_says(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer("baseline")
+    read = []
+    trainer.model.register_forward_pre_hook(lambda _, given: read.append(given[0].audio.clone()))
+    for _, outputs in degraded_outputs(trainer, "test", [6, 0, -6]):
+        list(outputs)
+    clean = trainer.source.batch_of(trainer.parts["test"]).audio
+    deviation = _usual(trainer, "audio").deviation
+    for audio, level in zip(read, (6, 0, -6), strict=False):
+        ratio = deviation / float((audio - clean).std())
+        assert 20 * np.log10(ratio) == pytest.approx(level, abs=0.2)
 
 
 def test_a_model_of_sound_alone_answers_as_ever_when_pictures_are_touched(make_trainer: Callable[..., Any]) -> None:

@@ -22,7 +22,9 @@ from flowkeeper.interface import Step
 from flowkeeper.records import read_record
 
 # The command line, what it asks before a step begins, and the waiting for other processes: no result depends on them.
-OF_AVBALANCE = "__main__ checkout cli names job_commands user_commands workflow gpus papers plan digest errors"
+OF_AVBALANCE = (
+    "__main__ checkout cli names job_commands user_commands workflow gpus papers plan digest errors screen own_methods"
+)
 OF_FLOWKEEPER = "digests code commands interface writers errors files"
 COMMAND_LINE = {
     *("avbalance", *(f"avbalance.{name}" for name in (*OF_AVBALANCE.split(), "provenance", "provenance.run_record"))),

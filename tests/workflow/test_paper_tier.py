@@ -92,7 +92,7 @@ TIERS = {
     # schedule, seven controls: 42 runs of five seeds, and five candidates of one. CREMA-D three, AVE four; references.
     PARSING: Planned(
         {"llp": (15 + 4 + 2 + 1 + 2 + 8 + 3 + 7) * 5 + 5, "cremad": 3 * 5 + 3, "ave": 4 * 5 + 1},
-        {"table": 11, "figure": 2},
+        {"table": 12, "figure": 2},
         {
             "llp": "downloads/llp/lists/AVVP_train.csv",
             "cremad": "downloads/cremad/lists/train.csv",

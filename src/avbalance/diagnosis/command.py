@@ -90,7 +90,7 @@ def _own_methods(folder: Path | None) -> dict[str, dict[str, Any]]:
     names = [path.stem.replace("_", "-") for path in sorted(folder.glob("[a-z]*.py"))]
     if not names:
         raise UserError(f"{folder}: has no methods, files such as my_method.py; see docs/how-to/add-a-method.md.")
-    asked = {"interplay": None, "disturbed": None}
+    asked = {"interplay": None, "degraded": None}
     return {name: {"like": "baseline", "label": name, "method": name, "settings": {"data": asked}} for name in names}
 
 

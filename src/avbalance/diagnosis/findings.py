@@ -192,12 +192,12 @@ def under_noise(runs: Mapping[str, Answers]) -> list[dict[str, Any]]:
             if condition == f"without-{name}":
                 accuracy[ENSEMBLE] = told(correct(clean, labels))
                 found.append({"disturbed": name, "snr_db": None, "accuracy": accuracy})
-            elif condition.startswith(f"noise-{name}") and condition in runs[name].logits:
+            elif condition.startswith(f"noisy-{name}") and condition in runs[name].logits:
                 noisy = runs[name].logits[condition]
                 seeds = min(len(noisy), len(clean))
                 both = np.stack([log_mean(np.stack(pair)) for pair in zip(noisy[:seeds], clean[:seeds], strict=True)])
                 accuracy |= {name: told(correct(noisy, labels)), ENSEMBLE: told(correct(both, labels))}
-                level = int(condition.removeprefix(f"noise-{name}"))
+                level = int(condition.removeprefix(f"noisy-{name}") or 0)
                 found.append({"disturbed": name, "snr_db": level, "accuracy": accuracy})
     return sorted(found, key=lambda row: (row["disturbed"], row["snr_db"] is None, -(row["snr_db"] or 0)))
 

@@ -1,7 +1,7 @@
 """What a model answers when one modality is noisy, or missing, at test time.
 
 - noisy-audio: Gaussian noise is added to what the network reads of the sound, with the standard deviation that it has
-  over the training part (a signal-to-noise ratio of 0 dB). noisy-visual likewise.
+  over the training part (a signal-to-noise ratio of 0 dB). noisy-visual likewise. Of other ratios: noisy-audio+6, ...
 - without-audio: the mean of all training clips stands in for the sound of every clip. Silence and black frames are
   unlike anything in training, so that they would measure surprise rather than absence. without-visual likewise.
 
@@ -10,7 +10,7 @@ A model of one modality answers as ever when the other is touched. Its late ense
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,12 +35,21 @@ class Usual(NamedTuple):
     deviation: float
 
 
-def degraded_outputs(trainer: Trainer, split: str) -> Iterator[tuple[str, Outputs]]:
-    """Condition -> batches of a part, as they are, and what the trainer's model makes of them when degraded."""
+def degraded_outputs(trainer: Trainer, split: str, levels: Sequence[int] = (0,)) -> Iterator[tuple[str, Outputs]]:
+    """Condition -> batches of a part, as they are, and what the trainer's model makes of them when degraded.
+
+    levels: signal-to-noise ratios of the noise, in dB.
+    """
     for modality in MODALITIES:
         usual = _usual(trainer, modality) if modality in trainer.model.modalities else None
-        for kind in (NOISY, WITHOUT):
-            yield f"{kind}-{modality}", _outputs(trainer, split, modality, kind, usual)
+        for level in levels:
+            yield noisy(modality, level), _outputs(trainer, split, modality, level, usual)
+        yield f"{WITHOUT}-{modality}", _outputs(trainer, split, modality, None, usual)
+
+
+def noisy(modality: str, level: int) -> str:
+    """Name of the condition of noise in one modality, at a signal-to-noise ratio in dB."""
+    return f"{NOISY}-{modality}" + (f"{level:+d}" if level else "")
 
 
 @torch.no_grad()
@@ -58,15 +67,16 @@ def _usual(trainer: Trainer, modality: str) -> Usual:
 
 
 @torch.no_grad()
-def _outputs(trainer: Trainer, split: str, modality: str, kind: str, usual: Usual | None) -> Outputs:
-    """What is drawn depends on the run's seed and the condition, and not on the size of a batch."""
+def _outputs(trainer: Trainer, split: str, modality: str, level: int | None, usual: Usual | None) -> Outputs:
+    """What is drawn depends on the run's seed and the condition, and not on the size of a batch; level None: missing."""
     trainer.model.eval()
-    generator = torch_stream("cpu", trainer.seed, "condition", f"{kind}-{modality}")
+    generator = torch_stream("cpu", trainer.seed, "condition", noisy(modality, level or 0))
     for batch in trainer.source.evaluation(trainer.parts[split]):
         read = batch
         if usual is not None:
             own = batch.modality(modality)
-            noise = usual.deviation * gaussian(own, generator) if kind == NOISY else None
-            degraded = usual.mean.expand_as(own) if noise is None else own + noise
+            missing = usual.mean.expand_as(own)
+            scale = None if level is None else usual.deviation * 10 ** (-level / 20)
+            degraded = missing if scale is None else own + scale * gaussian(own, generator)
             read = replace(batch, **{modality: degraded.contiguous()})
         yield batch, trainer.model(read)

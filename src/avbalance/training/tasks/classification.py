@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -44,6 +45,8 @@ class ClassificationSettings(DataSettings):
     """also test the joint model with one modality of other clips, see training/interplay.py"""
     degraded: bool = False
     """also test the selected model with one modality noisy, and without it, see training/degraded.py"""
+    noise_levels: list[int] = Field(default=[0])
+    """signal-to-noise ratios of `degraded`, in dB"""
 
 
 class OneLabel(Task):
@@ -111,7 +114,7 @@ class Classification(OneLabel):
         for condition, logits in further.items():
             yield condition, [(named, ModelOutput(logits, {}, {}))]
         if self.data.degraded:
-            yield from degraded_outputs(trainer, split)
+            yield from degraded_outputs(trainer, split, self.data.noise_levels)
 
 
 TASK = Classification
