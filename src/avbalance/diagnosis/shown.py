@@ -97,8 +97,8 @@ def _disturbed(found: Found) -> Shown | None:
         rows.append([what, *(_of_hundred(accuracy.get(run)) for run in (name, JOINT, ENSEMBLE))])
     return Shown(
         "Accuracy under noise, and without a modality (%)",
-        "Gaussian noise on the spectrogram or the pixels, by its signal-to-noise ratio; missing: the mean training clip "
-        "in its place. The models were trained on clean clips.",
+        "Gaussian noise on the spectrogram or the pixels, by its signal-to-noise ratio; missing: the mean training "
+        "clip in its place. The models were trained on clean clips.",
         ["Disturbed", "That modality alone", "Trained together", "Mean of both alone"],
         rows,
     )

@@ -68,7 +68,7 @@ def _usual(trainer: Trainer, modality: str) -> Usual:
 
 @torch.no_grad()
 def _outputs(trainer: Trainer, split: str, modality: str, level: int | None, usual: Usual | None) -> Outputs:
-    """What is drawn depends on the run's seed and the condition, and not on the size of a batch; level None: missing."""
+    """Of one condition; level None: missing. What is drawn does not depend on the size of a batch."""
     trainer.model.eval()
     generator = torch_stream("cpu", trainer.seed, "condition", noisy(modality, level or 0))
     for batch in trainer.source.evaluation(trainer.parts[split]):
