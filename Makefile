@@ -13,7 +13,7 @@ COMPARISON ?= comparison
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-reproduce: $(READY) ## every table and figure on generated stand-in data (about 40 minutes on two cores)
+reproduce: $(READY) ## every table and figure on generated stand-in data (40 to 55 minutes on two cores)
 	$(BIN)/snakemake
 	@$(BIN)/avbalance open
 
@@ -39,7 +39,7 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (about 20 minutes)
+test: $(READY) ## the tests (about 15 minutes)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
