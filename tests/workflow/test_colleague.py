@@ -88,7 +88,10 @@ def test_nothing_is_to_be_done_after_fetching_and_nothing_heavy_was_fetched(coll
     assert not colleague.plan().idle, "without its ledger the set says nothing of how it was made"
 
 
-@pytest.mark.parametrize("what", ["a line of a method", "a further seed", "a setting of the generator"])
+EDITS = ("an option of a method, a line of another, and a further one", "a further seed", "a setting of the generator")
+
+
+@pytest.mark.parametrize("what", EDITS)
 def test_an_edit_makes_the_same_jobs_anew_as_where_the_results_were_made(colleague: Workspace, what: str) -> None:
     row = AGAIN[what]
     row.edit(colleague)
