@@ -13,14 +13,20 @@ from flowkeeper.files import write_json
 
 
 def paper_of(folder: Path, **records: list[dict[str, Any]]) -> Paper:
-    """A paper of these runs, one record for each seed; `joins` names runs whose predictions a run joins."""
+    """A paper of these runs, one record for each seed.
+
+    `joins` names runs whose predictions a run joins, `needs` those whose models it learns from.
+    """
     runs = []
     for run, seeds in records.items():
         for seed, told in enumerate(seeds):
             joined = {name: str(folder / name / f"seed{seed}/predictions.parquet") for name in told.pop("joins", ())}
             place = folder / run / f"seed{seed}"
             place.mkdir(parents=True)
-            write_json(place / "record.json", {**told, "job": {"predictions": joined} if joined else {}})
+            reads = {name: f"{name}/seed{seed}/model.safetensors" for name in told.pop("needs", ())}
+            reads |= {f"candidate {run}-trial": f"{run}-trial/seed100/history.csv"} if reads else {}
+            job = {"predictions": joined} if joined else {"folder": f"{run}/seed{seed}", "reads": reads}
+            write_json(place / "record.json", {**told, "job": job})
             runs.append(RunFile(run, run, "d", seed, str(place / "predictions.parquet")))
     info = DatasetInfo("set", "D", "d", "made up")
     return Paper("p", "T", "", {"set": info}, {run: run for run in records}, tuple(runs))
@@ -60,3 +66,12 @@ def test_what_joins_two_runs_costs_both(tmp_path: Path) -> None:
     )
     found = relative_costs(paper, "set", ["ensemble"], "base")["ensemble"].ratios
     assert found == pytest.approx({"time": 1.5, "memory": 0.8, "parameters": 0.9})
+
+
+def test_what_learns_from_two_runs_costs_their_time_too_but_not_that_of_its_trials(tmp_path: Path) -> None:
+    taught = {**on_cpu(3, 100, 10), "needs": ["audio", "visual"]}
+    paper = paper_of(
+        tmp_path, base=[on_cpu(2, 100, 10)], audio=[on_cpu(1, 60, 4)], visual=[on_cpu(2, 180, 5)], taught=[taught]
+    )
+    found = relative_costs(paper, "set", ["taught"], "base")["taught"].ratios
+    assert found == pytest.approx({"time": 3.0, "memory": 1.8, "parameters": 1.0})

@@ -3,11 +3,12 @@
 Time is that of the processor, or of the clock where a GPU computes, from the start of a run to its last file: probes
 and tests of the finished model are part of it, the same for all. Memory is the peak of the run, on the device that
 computes; on a processor the libraries and the clips are part of it. Trials are not counted: all methods have as many.
+What a run needs of other runs (teachers, frozen encoders) is: it could not be trained without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from avbalance.provenance.run_record import RECORD
 from flowkeeper.files import read_json
 
 QUANTITIES = ("time", "memory", "parameters")
+_TRIAL = "candidate "  # begins the names of a run's own trials among what it reads (plan/cells.py)
 
 
 class Cost(NamedTuple):
@@ -30,6 +32,7 @@ def relative_costs(paper: Paper, role: str, runs: Iterable[str], against: str) -
     """Run -> its cost, of those that were made on a data set; none where `against` was not.
 
     A run that joins the predictions of others costs their time and parameters together, and the larger of their peaks.
+    The time of runs whose models a run needs comes on top of its own, too; its parameters are those that it trains.
     """
     known = {run: _medians(paper.run_files(role, run)) for run in {*runs, against}}
     base = known[against]
@@ -52,8 +55,16 @@ def _quantities(path: Path) -> dict[str, float]:
         return {name: (max if name == "memory" else sum)(each[name] for each in parts) for name in QUANTITIES}
     on_gpu = record["device"]["kind"] == "cuda"
     memory = record.get("peak_gpu_memory_mb") if on_gpu else None
+    needed = [_quantities(other) for other in _needed(path, record["job"])]
     return {
-        "time": float(record["wall_s" if on_gpu else "cpu_s"]),
-        "memory": float(memory or record["peak_memory_mb"]),
+        "time": float(record["wall_s" if on_gpu else "cpu_s"]) + sum(each["time"] for each in needed),
+        "memory": max([float(memory or record["peak_memory_mb"]), *(each["memory"] for each in needed)]),
         "parameters": float(record["parameters"]),
     }
+
+
+def _needed(path: Path, job: Mapping[str, Any]) -> list[Path]:
+    """Records of the runs that one needs but for its own trials; `path` is its record."""
+    reads = {name: Path(file).parent for name, file in job.get("reads", {}).items() if not name.startswith(_TRIAL)}
+    runs = path.parents[len(Path(job["folder"]).parts)] if reads else path
+    return [runs / folder / RECORD for folder in sorted(set(reads.values()))]
