@@ -19,8 +19,8 @@ from avbalance.reporting.figure_style import BLACK, GREY, SMALLEST
 COLUMNS = ["dataset", "number", "method", "time", "memory", "accuracy", "sd", "seeds", "front"]
 NOTE = (
     "Means over seeds with a standard deviation to either side; time is the median over seeds, as a multiple of that of"
-    " the tuned Baseline, with what a method learns from. The line joins the Pareto front: no other method takes at most"
-    " as long and is at least as accurate."
+    " the tuned Baseline, with what a method learns from. The line joins the Pareto front: no other method takes at"
+    " most as long and is at least as accurate."
 )
 
 
