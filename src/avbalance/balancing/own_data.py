@@ -28,7 +28,7 @@ _MAP_BINS = 20  # a side: a folder of some hundred clips fills few cells of a fi
 
 
 @dataclass(frozen=True)
-class Request:
+class BalanceRequest:
     """What is asked for: the features that estimators read, their epochs and folds, how many clips stay at least,
     and how many may be noise (see recalibration.Rule).
     """
@@ -46,7 +46,9 @@ class Request:
             raise UserError(f"--epochs is {self.epochs}; give 3 at least.")
 
 
-def balance_folder(folder: Path, out: Path, request: Request, device: str = "auto", threads: int = 1) -> list[str]:
+def balance_folder(
+    folder: Path, out: Path, request: BalanceRequest, device: str = "auto", threads: int = 1
+) -> list[str]:
     """Write keep.csv, leave_out.csv, collect.csv and maps.png into `out`; returns sentences for people.
 
     folder: media with a manifest.csv, as docs/how-to/your-own-data.md describes. Every clip is judged by unimodal
@@ -73,7 +75,7 @@ def balance_folder(folder: Path, out: Path, request: Request, device: str = "aut
     return _sentences(read_json(steps / "summary.json")["rounds"], len(clips), len(kept), collect, out)
 
 
-def _options(request: Request) -> dict[str, Any]:
+def _options(request: BalanceRequest) -> dict[str, Any]:
     recipe = get_visual_recipe(request.visual_recipe)
     if not isinstance(recipe, VisualRecipe):
         raise UserError(

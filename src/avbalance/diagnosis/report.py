@@ -13,7 +13,7 @@ from avbalance.data.manifest import read_card, read_manifest
 from avbalance.diagnosis.answers import ENSEMBLE, JOINT, read_answers
 from avbalance.diagnosis.findings import findings, with_best_joint
 from avbalance.diagnosis.gates import gates
-from avbalance.diagnosis.shown import Shown, markdown, tables
+from avbalance.diagnosis.report_tables import ReportTable, markdown, tables
 from avbalance.diagnosis.verdict import headline, verdicts
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
@@ -66,7 +66,7 @@ def lines(content: Mapping[str, Any]) -> Iterator[str]:
     for each in content["verdicts"]:
         yield f"| {each['question']} | **{each['answer']}** | {each['sentence']} |"
     for table in content["tables"]:
-        yield from markdown(Shown(**table))
+        yield from markdown(ReportTable(**table))
 
 
 def _groups(info: DatasetInfo) -> dict[str, str]:

@@ -11,7 +11,7 @@ from avbalance.evaluation.published import Elsewhere
 from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import COORDINATES
 from avbalance.reporting.declared_tables import read_table
-from avbalance.reporting.page.compact import Pool
+from avbalance.reporting.page.compact import UniqueValues
 from avbalance.reporting.table_text import ABSENT, SMALL_MARK, STATE_MARKS, BuiltTable, seeds_text, size_text
 from avbalance.reporting.tables import build_table
 
@@ -20,7 +20,7 @@ class Tables:
     """The tables of all papers; what stands behind their cells shares pools of places and of seeds."""
 
     def __init__(self) -> None:
-        self.pools = {"places": Pool(), "words": Pool(), "seeds": Pool()}
+        self.pools = {"places": UniqueValues(), "words": UniqueValues(), "seeds": UniqueValues()}
 
     def view(
         self, paper: Paper, given: Mapping[str, Any], measured: MeasuredCells, context: Sequence[Elsewhere]
