@@ -52,8 +52,12 @@ def interplay_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     by_sound, by_sound_log = _over_partners(model, audio, visual[partners], first="audio")
     by_picture, by_picture_log = _over_partners(model, visual, audio[partners], first="visual")
     base = by_sound[partners].mean(0)
-    found = {"given-audio": by_sound_log, "given-visual": by_picture_log, "additive": by_sound + by_picture - base}
-    return {name: logits.float().cpu() for name, logits in found.items()}
+    by_condition = {
+        "given-audio": by_sound_log,
+        "given-visual": by_picture_log,
+        "additive": by_sound + by_picture - base,
+    }
+    return {name: logits.float().cpu() for name, logits in by_condition.items()}
 
 
 def _over_partners(model: torch.nn.Module, own: Tensor, partners: Tensor, first: str) -> tuple[Tensor, Tensor]:
