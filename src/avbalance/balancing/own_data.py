@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from avbalance.errors import UserError
 from avbalance.features.recipes import VisualRecipe, get_visual_recipe
 from avbalance.table_files import write_csv
 from flowkeeper.files import atomic_path, read_json
-
-logger = logging.getLogger(__name__)
 
 POOL, SET = "pool", "balanced"
 KEEP, LEAVE_OUT, COLLECT, MAPS = "keep.csv", "leave_out.csv", "collect.csv", "maps.png"

@@ -23,10 +23,8 @@ from avbalance.training.probe import encoder_features
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
 
-CONDITIONS = ("given-audio", "given-visual", "additive")
-PARTNERS = (
-    512  # clips of the other modality at most, drawn once for all runs: their mean moves by less than 1/sqrt(512)
-)
+# Clips of the other modality at most, drawn once for all runs: their mean moves by less than 1/sqrt(512).
+PARTNERS = 512
 _PAIRS_AT_ONCE = 1 << 16
 
 

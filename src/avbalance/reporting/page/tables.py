@@ -33,14 +33,12 @@ class Tables:
             measured = measured.on_common_seeds(itertools.chain(*places))
         own = None if declared.source else measured
         cells = [
-            [self._behind(paper, own, place, cell) for place, cell in zip(*line, strict=True)]
+            [self._behind(own, place, cell) for place, cell in zip(*line, strict=True)]
             for line in zip(places, table.cells, strict=True)
         ]
         return {**_shown(table), "cells": cells}
 
-    def _behind(
-        self, paper: Paper, measured: MeasuredCells | None, place: Mapping[str, str], cell: CellValue
-    ) -> list[Any] | None:
+    def _behind(self, measured: MeasuredCells | None, place: Mapping[str, str], cell: CellValue) -> list[Any] | None:
         """Place of the number, clips, which seeds, and their values; None where there is no number of ours.
 
         A number that is not of the measurements has its coordinates as they are declared, and the runs that its source
