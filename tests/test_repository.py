@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,14 @@ def test_no_file_names_a_folder_of_some_machine():
 )
 def test_machine_paths_are_recognised(text, named):
     assert bool(MACHINE_PATHS.search(text)) == named
+
+
+def test_no_two_classes_share_a_name():
+    files = [path for folder in ("src", "workflow") for path in (REPOSITORY / folder).rglob("*.py")]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    classes = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
+    assert len(classes) > 100
+    assert [name for name, times in classes.items() if times > 1] == []
 
 
 def test_no_file_is_large():

@@ -146,10 +146,10 @@ def _page(name: str | None) -> Path:
 
 
 def _balance(options: argparse.Namespace) -> None:
-    from avbalance.balancing.own_data import Request, balance_folder
+    from avbalance.balancing.own_data import BalanceRequest, balance_folder
 
     out = options.out or Path("results/balance") / options.folder.absolute().name
-    wanted = Request(
+    wanted = BalanceRequest(
         options.audio_recipe,
         options.visual_recipe,
         options.epochs,
@@ -187,7 +187,7 @@ def _check_method(options: argparse.Namespace) -> int:
 
 def _diagnose(options: argparse.Namespace) -> int:
     from avbalance.checkout import require_checkout
-    from avbalance.diagnosis.command import Request, diagnose
+    from avbalance.diagnosis.command import DiagnosisRequest, diagnose
 
     require_checkout(Path.cwd())
     asked = (
@@ -199,7 +199,7 @@ def _diagnose(options: argparse.Namespace) -> int:
         options.frozen,
         options.methods,
     )
-    return diagnose(Request(options.folder, *asked), _say)
+    return diagnose(DiagnosisRequest(options.folder, *asked), _say)
 
 
 def _validate_instruments(options: argparse.Namespace) -> int:

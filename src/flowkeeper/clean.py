@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from flowkeeper.errors import UserError
-from flowkeeper.interface import Plan, ResultSet
+from flowkeeper.interface import ResultSet, WorkflowPlan
 from flowkeeper.sets import refuse_while_running
 
 
-def stale_files(results: ResultSet, plan: Plan) -> dict[str, int]:
+def stale_files(results: ResultSet, plan: WorkflowPlan) -> dict[str, int]:
     """Path -> bytes of what lies below results/<name>/ and no job of the plan makes, nor is bulk beside its files."""
     known = {*plan.artifacts(), *plan.unasked(), *plan.bulk(), results.ledger_file}
     below = sorted((results.root / results.folder).rglob("*"))
@@ -15,7 +15,7 @@ def stale_files(results: ResultSet, plan: Plan) -> dict[str, int]:
     return {name: path.lstat().st_size for name, path in files.items() if name not in known}
 
 
-def remove_stale(results: ResultSet, plan: Plan) -> dict[str, int]:
+def remove_stale(results: ResultSet, plan: WorkflowPlan) -> dict[str, int]:
     """Remove what `stale_files` lists, and the folders that are empty then; raises UserError while snakemake runs."""
     refuse_while_running(results.workflow, results.root)
     stale = stale_files(results, plan)

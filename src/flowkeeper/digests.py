@@ -47,7 +47,7 @@ def read_settings(workflow: Workflow, root: Path, digest: str) -> str | None:
 
 
 def save_closures(workflow: Workflow, root: Path, codes: Mapping[tuple[str, ...], str]) -> None:
-    """Write the closures that are not there yet; codes: entry modules -> code digest (see Plan.codes).
+    """Write the closures that are not there yet; codes: entry modules -> code digest (see WorkflowPlan.codes).
 
     A digest that the code no longer has, because a module was edited meanwhile, is left out.
     """

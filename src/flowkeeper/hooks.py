@@ -10,7 +10,7 @@ from flowkeeper import drivers
 from flowkeeper.digests import save_closures, save_settings
 from flowkeeper.errors import UserError
 from flowkeeper.files import check_writable
-from flowkeeper.interface import Plan, ResultSet
+from flowkeeper.interface import ResultSet, WorkflowPlan
 from flowkeeper.ledger import remember_own
 from flowkeeper.patches import answer_in_a_thread
 from flowkeeper.restore import restore
@@ -50,7 +50,7 @@ def before_planning(results: ResultSet, say: Say) -> None:
         say(f"note: published files are gone: {listed(done.gone, _NAMED)}; {back} brings them back.")
 
 
-def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
+def before_running(results: ResultSet, plan: WorkflowPlan, say: Say) -> None:
     """Remember what is behind each digest, and let the workflow keep what jobs are about to make again.
 
     Files that are damaged are not kept. Raises UserError when one of the folders that the jobs are to write to
@@ -72,7 +72,7 @@ def before_running(results: ResultSet, plan: Plan, say: Say) -> None:
     workflow.keep(root, plan, there.difference(damaged))
 
 
-def after_running(results: ResultSet, plan: Plan, say: Say) -> None:
+def after_running(results: ResultSet, plan: WorkflowPlan, say: Say) -> None:
     """Remember how every file that is here was made, and its bytes, so that damage and lost records are noticed."""
     try:
         remember_own(results, [*plan.artifacts(), *plan.unasked()])

@@ -1,4 +1,4 @@
-"""What a workflow tells flowkeeper: one `Workflow`, and for each configuration a `Plan` of its steps."""
+"""What a workflow tells flowkeeper: one `Workflow`, and for each configuration a `WorkflowPlan` of its steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Step:
     code: str
 
 
-class Plan(Protocol):
+class WorkflowPlan(Protocol):
     """What one configuration makes; paths are relative to the folder in which snakemake works.
 
     name: of the result set, whose files lie below results/<name>/. config: all of it, for the ledger. codes: entry
@@ -70,7 +70,7 @@ class Workflow:
 
     command: str  # what users type before `fetch`, `repair` and so on
     code: Code  # where the Python of the jobs lies
-    load_plan: Callable[[Path, Words, Words], Plan]
+    load_plan: Callable[[Path, Words, Words], WorkflowPlan]
     steps: Callable[[Any], Iterable[Step]]
     default_name: Callable[[Path], str | None]
     kinds: Mapping[str, Callable[[str], bool]]

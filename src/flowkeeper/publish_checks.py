@@ -10,7 +10,7 @@ from flowkeeper.checkout import Checkout
 from flowkeeper.clean import stale_files
 from flowkeeper.dry_run import dry_run
 from flowkeeper.errors import UserError
-from flowkeeper.interface import Plan, ResultSet
+from flowkeeper.interface import ResultSet, WorkflowPlan
 from flowkeeper.programs import Say, run, shown
 from flowkeeper.records import incomplete_files, locked
 from flowkeeper.verify import verify
@@ -25,7 +25,7 @@ class Publication:
 
     checkout: Checkout
     results: ResultSet
-    plan: Plan
+    plan: WorkflowPlan
     words: list[str]
     bulk_wanted: bool
 

@@ -14,7 +14,7 @@ from flowkeeper.changes import Change, code_change, settings_changes
 from flowkeeper.digests import CODE_DIGEST, SETTINGS_DIGEST, read_closure, read_settings, settings_digest, shortened
 from flowkeeper.dry_run import DryRun, PendingJob, dry_run, words_of
 from flowkeeper.files import canonical_json
-from flowkeeper.interface import Plan, ResultSet, Step, Words, Workflow
+from flowkeeper.interface import ResultSet, Step, Words, Workflow, WorkflowPlan
 from flowkeeper.ledger import Entry, read_ledger
 from flowkeeper.records import incomplete_files, read_record
 from flowkeeper.words import listed
@@ -48,7 +48,7 @@ class Pending:
     """A plan, its pending jobs, and what is known of how their files were made."""
 
     results: ResultSet
-    plan: Plan
+    plan: WorkflowPlan
     run: DryRun
 
     @cached_property

@@ -10,13 +10,13 @@ from diagnosis_clips import pairs, picture
 
 from avbalance.data.clip_checks import equal_media
 from avbalance.diagnosis.checks import with_parts
-from avbalance.diagnosis.folder import Clips, read_folder
+from avbalance.diagnosis.folder import FolderClips, read_folder
 from avbalance.errors import UserError
 
 
-def clips(rows: list[dict[str, str]], root: Path = Path("none")) -> Clips:
+def clips(rows: list[dict[str, str]], root: Path = Path("none")) -> FolderClips:
     blank = dict.fromkeys(("id", "label", "split", "group", "video", "audio", "image", "frames"), "")
-    return Clips(root, pd.DataFrame([{**blank, "id": str(number), **row} for number, row in enumerate(rows)]))
+    return FolderClips(root, pd.DataFrame([{**blank, "id": str(number), **row} for number, row in enumerate(rows)]))
 
 
 def test_parts_are_stratified_and_keep_groups_together() -> None:

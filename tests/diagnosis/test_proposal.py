@@ -12,8 +12,8 @@ from diagnosis_clips import pairs
 
 from avbalance.diagnosis import frozen
 from avbalance.diagnosis.checks import with_parts
-from avbalance.diagnosis.command import Request, diagnose
-from avbalance.diagnosis.folder import Clips, read_folder
+from avbalance.diagnosis.command import DiagnosisRequest, diagnose
+from avbalance.diagnosis.folder import FolderClips, read_folder
 from avbalance.diagnosis.proposal import propose
 from avbalance.errors import UserError
 from avbalance.plan.plan import load_plan
@@ -40,7 +40,7 @@ def test_four_hundred_clips_of_two_seconds_take_ten_minutes_unless_more_is_allow
     monkeypatch.setattr("avbalance.diagnosis.proposal.lengths", lambda clips: {"seconds": 2.0, "rate": 25.0})
     blank = dict.fromkeys(("split", "group", "audio", "image", "frames"), "")
     rows = [{**blank, "id": str(n), "label": "abcd"[n % 4], "video": f"{n}.mp4"} for n in range(400)]
-    clips = with_parts(Clips(tmp_path, pd.DataFrame(rows)))
+    clips = with_parts(FolderClips(tmp_path, pd.DataFrame(rows)))
     proposal, longer = (propose("words", clips, tmp_path / "t.csv", minutes) for minutes in (None, 60))
     assert proposal.minutes < 10 < longer.minutes < 20
     assert any(f"with --minutes {math.ceil(longer.minutes)}: all" in sentence for sentence in proposal.told)
@@ -53,11 +53,11 @@ def test_the_configuration_is_planned(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("config/user").mkdir(parents=True)
     said: list[str] = []
-    assert diagnose(Request(tmp_path / "pets", plan_only=True), said.append) == 0
+    assert diagnose(DiagnosisRequest(tmp_path / "pets", plan_only=True), said.append) == 0
     assert any("40 clips of 2 classes" in line for line in said) and "run it with" in said[-1]
     with pytest.raises(UserError, match="not made by this command"):
         Path("config/user/own.yaml").write_text("name: own\n")
-        diagnose(Request(tmp_path / "pets", name="own", plan_only=True), said.append)
+        diagnose(DiagnosisRequest(tmp_path / "pets", name="own", plan_only=True), said.append)
     written = yaml.safe_load(Path("config/user/pets.yaml").read_text())
     plan = load_plan(REPOSITORY, written)
     check_settings(plan)
@@ -70,12 +70,12 @@ def test_methods_of_ones_own_and_a_frozen_network_are_taken_in(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     Path("config/user").mkdir(parents=True)
     with pytest.raises(UserError, match="mine: has no methods"):
-        diagnose(Request(tmp_path / "pets", plan_only=True, methods=Path("mine")), print)
+        diagnose(DiagnosisRequest(tmp_path / "pets", plan_only=True, methods=Path("mine")), print)
     (tmp_path / "mine" / "my_own.py").touch()
     (tmp_path / "weights").mkdir()
     monkeypatch.setenv("AVBALANCE_WEIGHTS", str(tmp_path / "weights"))
     said: list[str] = []
-    diagnose(Request(tmp_path / "pets", plan_only=True, methods=Path("mine")), said.append)
+    diagnose(DiagnosisRequest(tmp_path / "pets", plan_only=True, methods=Path("mine")), said.append)
     assert said[-1] == "run it with: AVBALANCE_METHODS=mine snakemake --configfile config/user/pets.yaml"
     assert any("few clips teach a network little; with --frozen" in sentence for sentence in said)
     written = yaml.safe_load(Path("config/user/pets.yaml").read_text())
@@ -83,7 +83,7 @@ def test_methods_of_ones_own_and_a_frozen_network_are_taken_in(tmp_path: Path, m
     runs = {row.run: row for row in plan.rows["diagnosis"]}
     assert runs["my-own"].method == "my-own" and "frozen-visual" not in runs
     monkeypatch.setattr("avbalance.diagnosis.frozen.at_hand", lambda: True)
-    diagnose(Request(tmp_path / "pets", plan_only=True), said.append)
+    diagnose(DiagnosisRequest(tmp_path / "pets", plan_only=True), said.append)
     plan = load_plan(REPOSITORY, yaml.safe_load(Path("config/user/pets.yaml").read_text()))
     check_settings(plan)
     assert "logistic-regression-uniform8-imagenetr50" in {cell.name for cell in plan.cells}

@@ -10,7 +10,7 @@ import pytest
 from avbalance.diagnosis.answers import Answers
 from avbalance.diagnosis.findings import findings
 from avbalance.diagnosis.gates import Gate, gates
-from avbalance.diagnosis.shown import NOT_STATED, markdown, tables
+from avbalance.diagnosis.report_tables import NOT_STATED, markdown, tables
 from avbalance.diagnosis.verdict import headline, verdicts
 
 CLASSES, CLIPS, SEEDS = 4, 400, 3

@@ -42,6 +42,6 @@ def test_progress_on_a_terminal_rewrites_one_line_and_ends_it(monkeypatch: pytes
     assert out.getvalue().split("\r\x1b[2K")[1] == "run: epoch 1/2, step 1/4"
     assert "step 3/4, " in out.getvalue() and out.getvalue().endswith(" left")
     progress.note("resumed")
-    progress.epoch("main", {"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
+    progress.epoch({"epoch": 2, "train_loss": 1.0, "val_accuracy": 50.0}, epochs=2)
     assert out.getvalue().endswith("\r\x1b[2Krun: epoch 2/2, loss 1.0000, validation accuracy 50.00 %, 0 s left\n")
     assert "\r\x1b[2Krun: resumed\n" in out.getvalue()

@@ -58,12 +58,12 @@ def alike(ranks: Floats, difference: float) -> list[tuple[int, int]]:
 
     The largest groups whose best and worst differ by less than the critical difference; a group of one is none.
     """
-    found: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.searchsorted(ranks, ranks[first] + difference, side="left")) - 1
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
 
 
 def front(cost: Floats, gain: Floats) -> NDArray[np.bool_]:

@@ -108,7 +108,7 @@ def build_balanced(name: str, spec: Mapping[str, Any], out: Path, device: str = 
     _candidates(pool, categories, options)
     rounds = _recalibrated(pool, clips, place, options, on, folder)
     _parts(pool, options)
-    _write(name, spec, options, pool, categories, rounds, joined, out)
+    _write(name, spec, pool, categories, rounds, joined, out)
 
 
 def _pool(options: BuiltOptions, data: Path) -> tuple[_Pool, list[str]]:
@@ -273,7 +273,6 @@ def _broken(clips: Clips) -> NDArray[np.bool_]:
 def _write(
     name: str,
     spec: Mapping[str, Any],
-    options: BuiltOptions,
     pool: _Pool,
     categories: list[str],
     rounds: list[dict[str, Any]],

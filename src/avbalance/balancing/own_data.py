@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,13 @@ from avbalance.features.recipes import VisualRecipe, get_visual_recipe
 from avbalance.table_files import write_csv
 from flowkeeper.files import atomic_path, read_json
 
-logger = logging.getLogger(__name__)
-
 POOL, SET = "pool", "balanced"
 KEEP, LEAVE_OUT, COLLECT, MAPS = "keep.csv", "leave_out.csv", "collect.csv", "maps.png"
 _MAP_BINS = 20  # a side: a folder of some hundred clips fills few cells of a finer map
 
 
 @dataclass(frozen=True)
-class Request:
+class BalanceRequest:
     """What is asked for: the features that estimators read, their epochs and folds, how many clips stay at least,
     and how many may be noise (see recalibration.Rule).
     """
@@ -46,7 +43,9 @@ class Request:
             raise UserError(f"--epochs is {self.epochs}; give 3 at least.")
 
 
-def balance_folder(folder: Path, out: Path, request: Request, device: str = "auto", threads: int = 1) -> list[str]:
+def balance_folder(
+    folder: Path, out: Path, request: BalanceRequest, device: str = "auto", threads: int = 1
+) -> list[str]:
     """Write keep.csv, leave_out.csv, collect.csv and maps.png into `out`; returns sentences for people.
 
     folder: media with a manifest.csv, as docs/how-to/your-own-data.md describes. Every clip is judged by unimodal
@@ -73,7 +72,7 @@ def balance_folder(folder: Path, out: Path, request: Request, device: str = "aut
     return _sentences(read_json(steps / "summary.json")["rounds"], len(clips), len(kept), collect, out)
 
 
-def _options(request: Request) -> dict[str, Any]:
+def _options(request: BalanceRequest) -> dict[str, Any]:
     recipe = get_visual_recipe(request.visual_recipe)
     if not isinstance(recipe, VisualRecipe):
         raise UserError(

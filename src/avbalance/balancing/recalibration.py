@@ -24,7 +24,6 @@ from avbalance.errors import UserError
 KEPT, NOISE, CAP, DOMINANCE = "", "noise", "cap", "dominance"
 REASONS = (NOISE, CAP, DOMINANCE)
 COLUMNS = ("id", "label", "own", "broken", "u_audio", "u_visual")
-SIDES = {1: "audio", -1: "visual"}
 REGIONS = {  # of the map, by whether a confidence reaches one half: (audio, visual)
     (True, False): "told by sound alone",
     (False, True): "told by pictures alone",

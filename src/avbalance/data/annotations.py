@@ -141,11 +141,11 @@ def refuse_repeats(parts: Sequence[ListedPart]) -> None:
 
 def tell_oddities(oddities: Iterable[Oddity], treated: str = "left as they are") -> dict[str, int]:
     """Log a warning per file and kind with the rows and how they are `treated`; returns kind -> number, by name."""
-    found: dict[tuple[str, str], list[Oddity]] = defaultdict(list)
+    by_kind: dict[tuple[str, str], list[Oddity]] = defaultdict(list)
     for odd in oddities:
-        found[odd.file, odd.kind].append(odd)
+        by_kind[odd.file, odd.kind].append(odd)
     counts: Counter[str] = Counter()
-    for (file, kind), group in found.items():
+    for (file, kind), group in by_kind.items():
         counts[kind] += len(group)
         rows = ", ".join(str(odd.row) for odd in group[:_SHOWN]) + (", ..." if len(group) > _SHOWN else "")
         first = group[0].what
@@ -161,7 +161,11 @@ def tell_shared_videos(rows: Sequence[Mapping[str, Any]], list_path: Path) -> di
     parts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         parts[row["group"]].add(row["split"])
-    shared = {video: " and ".join(s for s in PARTS if s in found) for video, found in parts.items() if len(found) > 1}
+    shared = {
+        video: " and ".join(s for s in PARTS if s in own_parts)
+        for video, own_parts in parts.items()
+        if len(own_parts) > 1
+    }
     counts = dict(sorted(Counter(shared.values()).items()))
     if shared:
         told = ", ".join(f"{pair} {number}" for pair, number in counts.items())

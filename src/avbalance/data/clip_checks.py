@@ -91,7 +91,7 @@ def equal_media(frame: pd.DataFrame, root: Path) -> list[tuple[str, str]]:
     for name in (*FILES, "frames"):
         given = frame[frame[name] != ""]
         places |= dict(zip(given[name], given["split"], strict=True))
-    files = {name: found for name in places if (found := _media(root / name))}
+    files = {name: paths for name in places if (paths := _media(root / name))}
     pairs = []
     for same_size in _in_two_parts(files, places, lambda name: tuple(path.stat().st_size for path in files[name])):
         for same_head in _in_two_parts(same_size, places, lambda name: _digests(files[name], _HEAD)):

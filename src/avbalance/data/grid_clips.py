@@ -19,8 +19,6 @@ from avbalance.data.recordings import Excerpt, decode, decode_sound
 from avbalance.data.scenes import JointLaw, draw_informativeness
 from avbalance.errors import LostClip, UserError
 
-WORD, CLIP = "word", "clip"
-SOUND_NOISE, PICTURE_NOISE = ("babble", "pink"), ("blocks", "blur")
 VOICES = 3  # of babble: single words of it can no longer be made out
 _CANDIDATES = 3 * VOICES  # some of them may be broken files
 _ORDER_STREAM, _LAW_STREAM, _VOICE_STREAM, _SOUND_STREAM, _PICTURE_STREAM = range(5)
@@ -55,8 +53,8 @@ class GridClip:
 class Cut:
     """How a clip is made.
 
-    kind: of the word in the middle of a window of `seconds`; None for the whole sentence. audio_noise, visual_noise: of
-    SOUND_NOISE and PICTURE_NOISE.
+    kind: of the word in the middle of a window of `seconds`; None for the whole sentence. audio_noise: "babble" or
+    "pink"; visual_noise: "blocks" or "blur".
     """
 
     kind: str | None

@@ -72,8 +72,8 @@ def images_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    found = [entry for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and not _hidden(entry.name)]
-    return sorted(found, key=lambda entry: _natural(entry.name))
+    images = [entry for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and not _hidden(entry.name)]
+    return sorted(images, key=lambda entry: _natural(entry.name))
 
 
 def no_images(folder: Path) -> str:
@@ -101,15 +101,15 @@ def files_below(root: Path, suffixes: Sequence[str]) -> list[str]:
 
     Empty files are left out, as an interrupted download is as good as none, and names that begin with a dot.
     """
-    found = []
+    paths = []
     for folder, _, names in os.walk(root):
         below = os.path.relpath(folder, root)
         for name in names:
             if _hidden(name):
                 continue
             if name.lower().endswith(tuple(suffixes)) and os.path.getsize(os.path.join(folder, name)) > 0:
-                found.append(name if below == "." else f"{below}/{name}")
-    return sorted(found)
+                paths.append(name if below == "." else f"{below}/{name}")
+    return sorted(paths)
 
 
 def youtube_clip(stem: str) -> tuple[str, int] | None:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from avbalance.data.clip_checks import oddities
-from avbalance.diagnosis.folder import Clips
+from avbalance.diagnosis.folder import FolderClips
 from avbalance.errors import UserError
 
 TEST_SHARE, VAL_SHARE = 0.25, 0.15  # of all clips, and of those that are not tested
 LEAST_OF_CLASS = 8  # clips: fewer cannot be cut into parts of which each has some
 
 
-def with_parts(clips: Clips) -> Clips:
+def with_parts(clips: FolderClips) -> FolderClips:
     """The clips with a part each: those given, or carved here by class and, where there are groups, by whole groups.
 
     Raises UserError for one class only, and for a class too small to be cut.
@@ -49,7 +49,7 @@ def with_parts(clips: Clips) -> Clips:
         raise UserError(
             f"{clips.root}: no clip is in {'test' if 'test' not in parts else 'train'}; name some in the table."
         )
-    return Clips(clips.root, frame, told, [*clips.odd, *oddities(frame, clips.root)])
+    return FolderClips(clips.root, frame, told, [*clips.odd, *oddities(frame, clips.root)])
 
 
 def _carved(frame: pd.DataFrame, grouped: bool) -> pd.Series[str]:

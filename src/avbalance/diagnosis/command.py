@@ -29,7 +29,7 @@ MADE_BY = "# Made by avbalance diagnose; the next call writes it anew. Rename it
 
 
 @dataclass(frozen=True)
-class Request:
+class DiagnosisRequest:
     """What is asked for: the folder, a name for the results, the table among several, and how long it may take.
 
     frozen: fetch a frozen network's weights, if they are not at hand. methods: a folder of methods to be tried too.
@@ -45,7 +45,7 @@ class Request:
     methods: Path | None = None
 
 
-def diagnose(request: Request, say: Say) -> int:
+def diagnose(request: DiagnosisRequest, say: Say) -> int:
     """Do all of it; returns the exit status of the workflow. Raises UserError before anything is computed."""
     name = request.name or _name(request.folder)
     clips = with_parts(read_folder(request.folder, request.table))

@@ -136,13 +136,13 @@ def _scaled(run: Answers) -> Floats:
 
 def under_trained(runs: Mapping[str, Answers]) -> dict[str, Any]:
     """How much more a linear probe reads from a lone model's encoder than from the joint model's, by modality."""
-    found = {}
+    gains = {}
     for name in MODALITIES:
         probe = f"probe-{name}"
         if probe in runs[name].logits and probe in runs[JOINT].logits:
             lone, joint = (correct(runs[run].logits[probe], runs[run].labels) for run in (name, JOINT))
-            found[name] = told(lone - joint)
-    return found
+            gains[name] = told(lone - joint)
+    return gains
 
 
 def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
     seeds = min(len(values) for values in sure.values())
     if seeds < 2:
         return {}
-    found = {}
+    subsets = {}
     for name, other in (("audio", "visual"), ("visual", "audio")):
         lead = sure[name][:seeds] - sure[other][:seeds]
         by_others = (lead.sum(0) - lead) / (seeds - 1)
@@ -164,8 +164,8 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
         shares = [(by_others[seed] > 0) for seed in range(seeds)]
         held = [float(gain[seed][mask].mean()) for seed, mask in enumerate(shares) if mask.any()]
         share = float(np.mean([mask.mean() for mask in shares]))
-        found[name] = {"share": 100 * share, "gain": float(np.mean(held)) if held else None}
-    return found
+        subsets[name] = {"share": 100 * share, "gain": float(np.mean(held)) if held else None}
+    return subsets
 
 
 def methods(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dict[str, Any]:
@@ -184,22 +184,22 @@ def under_noise(runs: Mapping[str, Answers]) -> list[dict[str, Any]]:
 
     snr_db: None where the modality is missing; the lone model then says nothing, and the ensemble is the other one.
     """
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for name, other in (("audio", "visual"), ("visual", "audio")):
         labels, clean = runs[name].labels, runs[other].both
         for condition, joint in runs[JOINT].logits.items():
             accuracy = {JOINT: told(correct(joint, labels))}
             if condition == f"without-{name}":
                 accuracy[ENSEMBLE] = told(correct(clean, labels))
-                found.append({"disturbed": name, "snr_db": None, "accuracy": accuracy})
+                rows.append({"disturbed": name, "snr_db": None, "accuracy": accuracy})
             elif condition.startswith(f"noisy-{name}") and condition in runs[name].logits:
                 noisy = runs[name].logits[condition]
                 seeds = min(len(noisy), len(clean))
                 both = np.stack([log_mean(np.stack(pair)) for pair in zip(noisy[:seeds], clean[:seeds], strict=True)])
                 accuracy |= {name: told(correct(noisy, labels)), ENSEMBLE: told(correct(both, labels))}
                 level = int(condition.removeprefix(f"noisy-{name}") or 0)
-                found.append({"disturbed": name, "snr_db": level, "accuracy": accuracy})
-    return sorted(found, key=lambda row: (row["disturbed"], row["snr_db"] is None, -(row["snr_db"] or 0)))
+                rows.append({"disturbed": name, "snr_db": level, "accuracy": accuracy})
+    return sorted(rows, key=lambda row: (row["disturbed"], row["snr_db"] is None, -(row["snr_db"] or 0)))
 
 
 def _gaps(run: Answers) -> Floats:
@@ -214,11 +214,11 @@ def by_kind(runs: Mapping[str, Answers], right: Mapping[str, Floats], kinds: NDA
     sure = {name: information(runs[name].both, runs[JOINT].labels) for name in MODALITIES}
     seeds = min(map(len, sure.values()))
     prefer: Floats = 100.0 * (sure["audio"][:seeds] > sure["visual"][:seeds]).astype(np.float64)
-    found = []
+    rows = []
     for kind in np.unique(kinds):
         mask = kinds == kind
         accuracy = {name: told(right[name][:, mask]) for name in MAIN}
-        found.append(
+        rows.append(
             {
                 "kind": str(kind),
                 "clips": int(mask.sum()),
@@ -226,4 +226,4 @@ def by_kind(runs: Mapping[str, Answers], right: Mapping[str, Floats], kinds: NDA
                 "prefer_audio": told(prefer[:, mask]),
             }
         )
-    return found
+    return rows

@@ -24,7 +24,7 @@ MEDIA = ("video", "audio", "image", "frames")
 
 
 @dataclass
-class Clips:
+class FolderClips:
     """The clips of a folder: columns id, label, split (may be empty), group (may be empty) and those of MEDIA.
 
     told: what was understood, a sentence each; odd: what a reader should look at.
@@ -36,7 +36,7 @@ class Clips:
     odd: list[str] = field(default_factory=list)
 
 
-def read_folder(root: Path, table: str | None = None) -> Clips:
+def read_folder(root: Path, table: str | None = None) -> FolderClips:
     """The clips of a folder; table: the name of the file that lists them, where there are several.
 
     Raises UserError, in one sentence, for a folder in which no clips are recognised.
@@ -62,7 +62,7 @@ def _hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
-def _from_table(root: Path, path: Path) -> Clips:
+def _from_table(root: Path, path: Path) -> FolderClips:
     table = read_table(path)
     names, wrong = table.names, list(table.wrong)
     if not table.rows:
@@ -99,7 +99,7 @@ def _from_table(root: Path, path: Path) -> Clips:
     unused = [name for name in names if name not in used.values() and name != own_id]
     if unused:
         sentences.append(f"not used: {', '.join(map(repr, unused))}")
-    return Clips(root, frame.reset_index(drop=True), [*sentences, *path_notes(root, given)])
+    return FolderClips(root, frame.reset_index(drop=True), [*sentences, *path_notes(root, given)])
 
 
 def _paths(root: Path, cells: pd.Series, given: list[tuple[str, str]], wrong: list[tuple[int, str]]) -> list[str]:
@@ -155,7 +155,7 @@ def _kind_of(root: Path, cells: Sequence[str]) -> str | None:
     return most[0][0] if most and 2 * most[0][1] > len(cells) else None
 
 
-def _from_folders(root: Path) -> Clips:
+def _from_folders(root: Path) -> FolderClips:
     """Clips of folders per class, below folders per part or not."""
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _hidden(path)]
     parts = {path: split_of(path.name) for path in folders}
@@ -172,7 +172,7 @@ def _from_folders(root: Path) -> Clips:
     told = [f"no table: {len({label.name for label, _ in classes})} folders are the classes"]
     pairs = sum(row["video"] == "" or row["audio"] != "" for row in rows)
     told.append(f"{pairs} pairs of sound and pictures by name" if pairs else f"{len(rows)} videos")
-    return Clips(root, pd.DataFrame(rows), told)
+    return FolderClips(root, pd.DataFrame(rows), told)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -29,7 +29,7 @@ class Gate:
     stops: bool
 
 
-def gates(answers: Mapping[str, Answers], found: Mapping[str, Any], frames: Mapping[str, Any]) -> list[Gate]:
+def gates(answers: Mapping[str, Answers], findings: Mapping[str, Any], frames: Mapping[str, Any]) -> list[Gate]:
     """All reasons to doubt, those that stop first; frames: clips, wanted, and fewer (clips with fewer pictures)."""
     told: list[Gate] = []
     for run, name in NAMES.items():
@@ -37,8 +37,8 @@ def gates(answers: Mapping[str, Answers], found: Mapping[str, Any], frames: Mapp
         told += _collapse(run, name, answers[run])
         told += _reference(run, name, answers)
     told += _frozen(answers)
-    told += _own_subset(found.get("own_subset", {}))
-    told += _groups(found.get("by_group", []))
+    told += _own_subset(findings.get("own_subset", {}))
+    told += _groups(findings.get("by_group", []))
     told += _frames(frames)
     return sorted(told, key=lambda gate: not gate.stops)
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from avbalance.diagnosis import frozen
-from avbalance.diagnosis.folder import Clips
+from avbalance.diagnosis.folder import FolderClips
 from avbalance.errors import UserError
 
 PROBED = 60  # clips whose length is read
@@ -34,7 +34,7 @@ METHODS, HALVES = ("ogm-ge", "gradient-blending", "greedy"), ("*-half-*",)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Workload:
     """How much is computed: seeds, runs that are left out, and how many trainings of the joint model that equals."""
 
     seeds: int
@@ -47,11 +47,11 @@ class Plan:
         return self.seeds * self.each
 
 
-PLANS = (  # each shorter than the one before it
-    Plan(3, (), 10, ""),
-    Plan(3, METHODS, 5, ", no methods against imbalance"),
-    Plan(3, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
-    Plan(2, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
+WORKLOADS = (  # each shorter than the one before it
+    Workload(3, (), 10, ""),
+    Workload(3, METHODS, 5, ", no methods against imbalance"),
+    Workload(3, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
+    Workload(2, (*METHODS, *HALVES), 3, ", no methods against imbalance, no cross-fitting"),
 )
 
 
@@ -64,7 +64,7 @@ class Proposal:
     minutes: float
 
 
-def lengths(clips: Clips) -> dict[str, float]:
+def lengths(clips: FolderClips) -> dict[str, float]:
     """Median seconds and pictures a second of some clips; 0 for what has no time. Unreadable ones are passed over."""
     seconds, rates = [], []
     step = max(1, len(clips.frame) // PROBED)
@@ -85,7 +85,7 @@ def lengths(clips: Clips) -> dict[str, float]:
     return {"seconds": float(np.median(seconds)), "rate": float(np.median(rates)) if rates else 0.0}
 
 
-def _side(clips: Clips) -> int:
+def _side(clips: FolderClips) -> int:
     """Pixels that are looked at: 64, or 32 where the first picture has no more."""
     image = clips.frame.iloc[0]["image"]
     if not image:
@@ -97,7 +97,9 @@ def _side(clips: Clips) -> int:
         raise UserError(f"{clips.root / image}: cannot be opened as a picture ({error}).") from error
 
 
-def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, see_frozen: bool = False) -> Proposal:
+def propose(
+    name: str, clips: FolderClips, table: Path, minutes: float | None = None, see_frozen: bool = False
+) -> Proposal:
     """The configuration of a diagnosis; minutes: how long it may take on two cores, by fewer methods, halves and seeds.
 
     Without minutes it takes MINUTES, or as long as it must.
@@ -118,13 +120,13 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
     steps = epochs * math.ceil(train / small) * small  # times the clips of each
     step = (PER_CLIP + PER_VALUE * 64 * 32 * whole + PER_PIXEL * frames * side**2) / 1000
     fixed = len(clips.frame) * (SECONDS_PER_CLIP + (frozen.SECONDS_PER_CLIP if see_frozen else 0)) / 60 / CORES
-    cost = {plan: OVERHEAD + fixed + steps * step * plan.trainings / 60 / CORES for plan in PLANS}
+    cost = {workload: OVERHEAD + fixed + steps * step * workload.trainings / 60 / CORES for workload in WORKLOADS}
     bound = MINUTES if minutes is None else minutes
-    plan = next((plan for plan in PLANS if cost[plan] <= bound), PLANS[-1])
-    if cost[plan] > bound:
-        told.append(f"{bound:g} minutes are too few for these clips; {cost[plan]:.0f} are needed")
-    longer = f" (with --minutes {math.ceil(cost[PLANS[0]])}: all)" if plan.without else ""
-    told.append(f"{epochs} epochs of a small network, {plan.seeds} seeds{plan.without}{longer}")
+    workload = next((workload for workload in WORKLOADS if cost[workload] <= bound), WORKLOADS[-1])
+    if cost[workload] > bound:
+        told.append(f"{bound:g} minutes are too few for these clips; {cost[workload]:.0f} are needed")
+    longer = f" (with --minutes {math.ceil(cost[WORKLOADS[0]])}: all)" if workload.without else ""
+    told.append(f"{epochs} epochs of a small network, {workload.seeds} seeds{workload.without}{longer}")
     if train < frozen.FEW:
         told.append(
             "pictures are also seen by a frozen ResNet-50 of torchvision, since few clips teach a network little"
@@ -147,7 +149,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
         "decay_every": round(0.7 * epochs),
         "patience": None,
     }
-    left_out = ["gradient-blending-*", "branch-losses", *plan.leaves_out]
+    left_out = ["gradient-blending-*", "branch-losses", *workload.leaves_out]
     looked_at = {"only": ["own"], "settings": {"data": {"visual_recipe": frozen.RECIPE}}}
     paper: dict[str, Any] = {
         "datasets": {"own": name},
@@ -166,15 +168,15 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
     configuration = {
         "name": name,
         "tier": "demo",
-        "seeds": list(range(plan.seeds)),
+        "seeds": list(range(workload.seeds)),
         "cuts": [{"what": "small networks, trained from scratch", "reason": "a laptop; few clips"}],
         "datasets": {name: _dataset(clips, table)},
         "papers": {"diagnosis": paper},
     }
-    return Proposal(configuration, told, cost[plan])
+    return Proposal(configuration, told, cost[workload])
 
 
-def _dataset(clips: Clips, table: Path) -> Mapping[str, Any]:
+def _dataset(clips: FolderClips, table: Path) -> Mapping[str, Any]:
     return {
         "kind": "folder",
         "stands_for": None,

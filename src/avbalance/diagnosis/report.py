@@ -13,7 +13,7 @@ from avbalance.data.manifest import read_card, read_manifest
 from avbalance.diagnosis.answers import ENSEMBLE, JOINT, read_answers
 from avbalance.diagnosis.findings import findings, with_best_joint
 from avbalance.diagnosis.gates import gates
-from avbalance.diagnosis.shown import Shown, markdown, tables
+from avbalance.diagnosis.report_tables import ReportTable, markdown, tables
 from avbalance.diagnosis.verdict import headline, verdicts
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
@@ -32,19 +32,19 @@ def write_verdict(paper: Paper, role: str, out: Path) -> None:
         raise UserError(f"{paper.slug}: a verdict needs the run {absent[0]!r} on {info.data}; do not leave it out.")
     answers = with_best_joint({name: read_answers(paper.run_files(role, name)) for name in runs})
     card = read_card(info.manifest) if info.manifest else {}
-    found = findings(answers, _groups(info), card.get("classes"))
-    told = gates(answers, found, _frames(info))
-    answered = verdicts(found, told)
+    measured = findings(answers, _groups(info), card.get("classes"))
+    told = gates(answers, measured, _frames(info))
+    answered = verdicts(measured, told)
     content = {
         "data": info.data,
         "describe": info.describe,
-        "headline": headline(answered, found),
+        "headline": headline(answered, measured),
         "gates": [asdict(gate) for gate in told],
         "odd": card.get("odd", []),
         "verdicts": [asdict(each) for each in answered],
-        "tables": [asdict(table) for table in tables(found, told, paper.labels)],
+        "tables": [asdict(table) for table in tables(measured, told, paper.labels)],
         "relied_on": not {gate.run for gate in told if gate.stops} & {"audio", "visual"},
-        "findings": found,
+        "findings": measured,
     }
     write_json(out / "verdict.json", content)
     with atomic_path(out / "verdict.md") as temporary:
@@ -53,9 +53,9 @@ def write_verdict(paper: Paper, role: str, out: Path) -> None:
 
 def lines(content: Mapping[str, Any]) -> Iterator[str]:
     """The verdict as Markdown; content: that of verdict.json."""
-    found = content["findings"]
-    yield from (f"# {content['headline']}", "", f"{content['describe']}: {found['clips']} test clips of")
-    yield f"{found['classes']} classes, {found['seeds']} seeds."
+    measured = content["findings"]
+    yield from (f"# {content['headline']}", "", f"{content['describe']}: {measured['clips']} test clips of")
+    yield f"{measured['classes']} classes, {measured['seeds']} seeds."
     for title, sentences in (
         ("Read this first", [gate["sentence"] for gate in content["gates"]]),
         ("Found in the folder", content["odd"]),
@@ -66,7 +66,7 @@ def lines(content: Mapping[str, Any]) -> Iterator[str]:
     for each in content["verdicts"]:
         yield f"| {each['question']} | **{each['answer']}** | {each['sentence']} |"
     for table in content["tables"]:
-        yield from markdown(Shown(**table))
+        yield from markdown(ReportTable(**table))
 
 
 def _groups(info: DatasetInfo) -> dict[str, str]:

@@ -22,15 +22,15 @@ def validate(out: Path, say: Say) -> bool:
     """Try every instrument in every world and write the table (Markdown); whether all said what was planted."""
     rows = []
     for name, world in WORLDS.items():
-        found = found_in(world)
+        measured = findings_in(world)
         for instrument, holds in world.wanted.items():
-            rows.append((name, world.planted, instrument, holds(found)))
+            rows.append((name, world.planted, instrument, holds(measured)))
             say(f"{name}: {instrument}: {'as planted' if rows[-1][-1] else 'NOT as planted'}")
     out.write_text("\n".join(_table(rows)) + "\n", encoding="utf-8")
     return all(right for *_, right in rows)
 
 
-def found_in(world: World) -> dict[str, Any]:
+def findings_in(world: World) -> dict[str, Any]:
     """Train lone and joint models in a world, and measure everything."""
     from avbalance.training.cell import CellOptions, train_cell
 

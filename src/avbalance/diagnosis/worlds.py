@@ -25,7 +25,7 @@ SIZES = {"train": 600, "val": 200, "test": 600}
 LOUD, MIDDLE, FAINT = 16.0, 4.0, 2.5  # lengths of a pattern in standard deviations of the noise, alike for both
 
 Symbols = NDArray[np.int64]
-Found = Mapping[str, Any]
+Findings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class World:
     planted: str
     symbols: Callable[[Symbols, np.random.Generator], tuple[Symbols, Symbols]]
     loud: tuple[float, float]
-    wanted: Mapping[str, Callable[[Found], bool]] = field(default_factory=dict)
+    wanted: Mapping[str, Callable[[Findings], bool]] = field(default_factory=dict)
     permuted: bool = False
 
 
@@ -55,13 +55,13 @@ def _only_together(labels: Symbols, generator: np.random.Generator) -> tuple[Sym
     return first, (labels - first) % CLASSES
 
 
-def _value(found: Found, *keys: str) -> float:
+def _value(findings: Findings, *keys: str) -> float:
     for key in keys:
-        found = found[key]
-    return float(found["value"])
+        findings = findings[key]
+    return float(findings["value"])
 
 
-def _leads(one: str, other: str) -> Mapping[str, Callable[[Found], bool]]:
+def _leads(one: str, other: str) -> Mapping[str, Callable[[Findings], bool]]:
     """What must be found where one modality tells far more than the other."""
     sign = 1 if one == "audio" else -1
     return {

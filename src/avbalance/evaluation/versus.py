@@ -58,17 +58,17 @@ def _verdict(outcome: Outcome) -> str:
     return outcome.reason if outcome.verdict == UNTESTABLE else _WORDS.get(outcome.verdict, ALIKE)
 
 
-def sentence(paper: Paper, role: str, found: Iterable[Against], against: str) -> str:
+def sentence(paper: Paper, role: str, compared: Iterable[Against], against: str) -> str:
     """Who is better and who is worse than the run that all are compared with, and how many are not told apart."""
-    found, other = list(found), paper.label(against)
+    compared, other = list(compared), paper.label(against)
 
     def named(verdict: str) -> str:
-        own = [each for each in found if each.verdict == verdict]
+        own = [each for each in compared if each.verdict == verdict]
         own.sort(key=lambda each: -abs(each.outcome.effect or 0.0))
         return ", ".join(f"{paper.label(each.run)} ({each.outcome.effect:+.1f})" for each in own) or "nobody"
 
-    rest = sum(each.verdict not in (BETTER, WORSE) for each in found)
+    rest = sum(each.verdict not in (BETTER, WORSE) for each in compared)
     return (
         f"{paper.dataset(role).label}: better than {other}: {named(BETTER)}; worse: {named(WORSE)}; "
-        f"not told apart from it: {rest} of {len(found)}."
+        f"not told apart from it: {rest} of {len(compared)}."
     )

@@ -94,7 +94,7 @@ class SeenClips(Protocol):
     def truth(self) -> dict[str, NDArray[np.bool_]]: ...
 
 
-class Source(Protocol):
+class SeenBatches(Protocol):
     """Where batches come from, as a method sees it."""
 
     @property
@@ -127,7 +127,7 @@ class Training(Protocol):
     facts: dict[str, Any]
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> SeenBatches: ...
     @property
     def device(self) -> torch.device: ...
     @property

@@ -40,8 +40,8 @@ def clustered(features: NDArray[np.float32], classes: int) -> NDArray[np.int64]:
     from sklearn.preprocessing import MinMaxScaler
 
     scaled = MinMaxScaler((-1, 1)).fit_transform(features)
-    found: NDArray[np.int64] = KMeans(classes, random_state=0).fit_predict(scaled).astype(np.int64)
-    return found
+    clusters: NDArray[np.int64] = KMeans(classes, random_state=0).fit_predict(scaled).astype(np.int64)
+    return clusters
 
 
 def way_back(gap: float, strength: float) -> float:

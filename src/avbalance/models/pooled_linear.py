@@ -56,7 +56,7 @@ def _pool_vectors(features: Tensor, modality: str) -> Tensor:
     return features if features.ndim == 2 else features.mean(1).flatten(1)
 
 
-class Pool(nn.Module):
+class PooledFeatures(nn.Module):
     """Pooled features of one modality, standardised by the mean and deviation that were fitted."""
 
     mean: Tensor
@@ -86,7 +86,7 @@ class PooledLinear(CutModel):
     def __init__(self, settings: PooledLinearSettings, classes: int) -> None:
         super().__init__()
         self.modalities = tuple(settings.modalities)
-        self.encoders = nn.ModuleDict({name: Pool(name) for name in self.modalities})
+        self.encoders = nn.ModuleDict({name: PooledFeatures(name) for name in self.modalities})
         self.head = nn.Linear(len(self.modalities), classes)
 
     def take(self, weight: Tensor, bias: Tensor) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.data.sources import read_source
-from avbalance.data.sources.base import Look, Source
+from avbalance.data.sources.base import Source, SourceCheck
 from avbalance.digest import DIGEST_CACHE, code_digest
 from avbalance.plan.config import load_dataset
 from avbalance.plan.entries import source_entries
@@ -43,11 +43,13 @@ def recipes_of(row: Row) -> dict[str, str]:
     return {modality: recipe for modality, recipe in named.items() if recipe is not None}
 
 
-def _look(source: Source) -> Look:
+def _checked(source: Source) -> SourceCheck:
     braced = next((path for path in source.inputs() if "{" in path), None)
     if braced is None:
-        return source.look()
-    return Look([f"{braced}: Snakemake takes braces for wildcards; rename the folder, or link to it by another name."])
+        return source.check()
+    return SourceCheck(
+        [f"{braced}: Snakemake takes braces for wildcards; rename the folder, or link to it by another name."]
+    )
 
 
 @dataclass(frozen=True)
@@ -121,20 +123,20 @@ class DataPlan:
         return canonical_json({"name": dataset, "spec": self.datasets[dataset]})
 
     @cached_property
-    def looked(self) -> dict[str, Look]:
+    def source_checks(self) -> dict[str, SourceCheck]:
         """What a look at each data set finds that is not built already."""
-        return {name: _look(read_source(spec)) for name, spec in self.datasets.items() if not self._is_built(name)}
+        return {name: _checked(read_source(spec)) for name, spec in self.datasets.items() if not self._is_built(name)}
 
     def _is_built(self, dataset: str) -> bool:
         return Path(self.manifest(dataset)).exists()
 
     def preflight(self) -> list[str]:
         """Sentences on the data sets that cannot be read yet; nothing for data sets that are already built."""
-        return [f"{name}: {sentence}" for name, look in self.looked.items() for sentence in look.faults]
+        return [f"{name}: {sentence}" for name, check in self.source_checks.items() for sentence in check.faults]
 
     def oddities(self) -> list[str]:
         """Sentences on what is odd about data sets that are not built yet."""
-        return [f"{name}: {sentence}." for name, look in self.looked.items() for sentence in look.notes]
+        return [f"{name}: {sentence}." for name, check in self.source_checks.items() for sentence in check.notes]
 
     @cached_property
     def recipes(self) -> dict[str, dict[str, list[str]]]:

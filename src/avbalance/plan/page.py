@@ -93,9 +93,10 @@ class Pages(Reports):
         record = self.paper_record(slug)
         for info in record["datasets"].values():
             if info.get("confidence"):
-                found = self.estimators(slug, info["data"])
+                estimators = self.estimators(slug, info["data"])
                 info["estimators"] = {
-                    definition: [[job.row.run, job.seed] for job in jobs.values()] for definition, jobs in found.items()
+                    definition: [[job.row.run, job.seed] for job in jobs.values()]
+                    for definition, jobs in estimators.items()
                 }
         return record
 

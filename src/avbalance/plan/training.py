@@ -171,18 +171,18 @@ class TrainingPlan(DataPlan):
         def of(runs: dict[str, str], position: int) -> dict[str, SeededRun]:
             return {name: SeededRun(row := rows[runs[name]], row.seeds[position]) for name in MODALITIES}
 
-        found = {"estimated": of(wanted, 0)}
+        estimators = {"estimated": of(wanted, 0)}
         for half, runs in wanted.get("halves", {}).items():
             if set(runs.values()) <= set(rows):
-                found[f"cross-fitted-{half}"] = of(runs, 0)
+                estimators[f"cross-fitted-{half}"] = of(runs, 0)
         for position, seed in enumerate(rows[wanted["audio"]].seeds):
-            found[f"seed-matched-{seed}"] = of(wanted, position)
-        return found
+            estimators[f"seed-matched-{seed}"] = of(wanted, position)
+        return estimators
 
     def subset_pairs(self, slug: str, dataset: str) -> dict[str, list[str]]:
         """Definition -> the two confidence.npz that decide it (see analysis/subsets.py)."""
-        found = self.estimators(slug, dataset)
-        return {definition: [self._estimate(job) for job in jobs.values()] for definition, jobs in found.items()}
+        estimators = self.estimators(slug, dataset)
+        return {definition: [self._estimate(job) for job in jobs.values()] for definition, jobs in estimators.items()}
 
     def subset_inputs(self, slug: str, dataset: str) -> list[str]:
         return list(dict.fromkeys(path for pair in self.subset_pairs(slug, dataset).values() for path in pair))

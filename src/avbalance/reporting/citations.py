@@ -21,22 +21,22 @@ def cited(root: Path, plan: Plan) -> Cited:
     """The works that the results of a plan stand on, this software first. Imports torch, for the cards of methods."""
     books = Bibliography.of(root)
     software = books.software(code_state(root)["commit"])
-    found: Cited = {software.key: (software, {"software": ["avbalance"]})}
+    entries: Cited = {software.key: (software, {"software": ["avbalance"]})}
     for kind, name, works in (*_papers(books, plan), *_methods(books, plan), *_data(books, plan)):
         for work in works:
-            found.setdefault(work.key, (work, {}))[1].setdefault(kind, []).append(name)
-    return found
+            entries.setdefault(work.key, (work, {}))[1].setdefault(kind, []).append(name)
+    return entries
 
 
-Found = Iterator[tuple[str, str, list[Work]]]
+NamedWorks = Iterator[tuple[str, str, list[Work]]]
 
 
-def _papers(books: Bibliography, plan: Plan) -> Found:
+def _papers(books: Bibliography, plan: Plan) -> NamedWorks:
     for slug, paper in plan.papers.items():
         yield "paper", slug, books.behind(slug, paper["title"], paper["reference"])
 
 
-def _methods(books: Bibliography, plan: Plan) -> Found:
+def _methods(books: Bibliography, plan: Plan) -> NamedWorks:
     from avbalance.methods.base import load
 
     rows = [row for sheet in plan.rows.values() for row in sheet]
@@ -48,7 +48,7 @@ def _methods(books: Bibliography, plan: Plan) -> Found:
         yield "network", name, books.named_in(module.__doc__ or "")
 
 
-def _data(books: Bibliography, plan: Plan) -> Found:
+def _data(books: Bibliography, plan: Plan) -> NamedWorks:
     """The works behind the data sets of a plan; recordings that no work describes are named as they are declared."""
     for name, spec in plan.datasets.items():
         works = books.named_in(source_text(spec["kind"]))

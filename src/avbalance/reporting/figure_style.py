@@ -66,7 +66,7 @@ LOOKS = {
     "gradient-blending": Look("#7300e6", "P"),
     "greedy": Look("#13136c", "X"),
 }
-AUDIO, VISUAL, BOTH = (LOOKS[name] for name in ("audio", "visual", "both"))
+AUDIO, VISUAL = LOOKS["audio"], LOOKS["visual"]
 STRESS = "#b21e00"  # what a panel is about, where that is neither a modality nor a method
 
 

@@ -46,9 +46,9 @@ def _ordered(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def evidence(result: Mapping[str, Any]) -> str:
     """The comparison that decides, in words, or why there is none."""
-    found = deciding(result)
-    if found is not None:
-        return _sentence(found)
+    decisive = deciding(result)
+    if decisive is not None:
+        return _sentence(decisive)
     return next((outcome["reason"] for outcome in result["outcomes"] if outcome["reason"]), "")
 
 
@@ -59,10 +59,10 @@ def deciding(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """
     tested = [outcome for outcome in result["outcomes"] if outcome["low"] is not None]
     for verdict in (CONTRARY, INCONCLUSIVE, CLAIMED):
-        found = [outcome for outcome in tested if outcome["verdict"] == verdict]
-        heads = [outcome for outcome in (found if verdict == CONTRARY else tested) if outcome["headline"]]
-        if found:
-            best: Mapping[str, Any] = (heads or [min(found, key=_agreement)])[0]
+        of_verdict = [outcome for outcome in tested if outcome["verdict"] == verdict]
+        heads = [outcome for outcome in (of_verdict if verdict == CONTRARY else tested) if outcome["headline"]]
+        if of_verdict:
+            best: Mapping[str, Any] = (heads or [min(of_verdict, key=_agreement)])[0]
             return best
     return None
 

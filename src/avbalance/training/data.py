@@ -182,14 +182,14 @@ def _resident(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class Scale:
+class AudioScale:
     """Mean and standard deviation of the stored values of one part."""
 
     mean: float
     deviation: float
 
 
-def audio_scale(clips: Clips, indices: Indices) -> Scale:
+def audio_scale(clips: Clips, indices: Indices) -> AudioScale:
     """Scale of all stored audio values of the clips at `indices`, summed in float64; raises UserError for silence."""
     total, squares, count = 0.0, 0.0, 0
     for start in range(0, len(indices), _SCALED_AT_ONCE):
@@ -199,7 +199,7 @@ def audio_scale(clips: Clips, indices: Indices) -> Scale:
     deviation = float(np.sqrt(max(squares / count - mean**2, 0.0)))
     if deviation == 0:
         raise UserError("the sound of all training clips is one constant value; look at the audio files.")
-    return Scale(float(mean), deviation)
+    return AudioScale(float(mean), deviation)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class BatchSource:
     batch_size: int
     drop_last: bool = False
     eval_batch_size: int = 256
-    scale: Scale | None = None
+    scale: AudioScale | None = None
 
     def training(
         self, groups: Sequence[Indices], order_seed: int, batch_seeds: list[int], first: int

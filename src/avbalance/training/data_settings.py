@@ -64,7 +64,7 @@ class DataSettings(Declared):
     @model_validator(mode="after")
     def _recipes_of_inputs(self) -> Self:
         if self.audio_recipe is not None and isinstance(get_audio_recipe(self.audio_recipe), SoundVectorRecipe):
-            raise refusal(f"audio_recipe {self.audio_recipe} is a network's judgement, for scorers; train on another")
+            raise refusal(f"audio_recipe {self.audio_recipe} is a vector by a network, for scorers; train on another")
         if self.visual_recipe is not None and isinstance(get_visual_recipe(self.visual_recipe), VisualRecipe):
             absent = [name for name in FRAMES if getattr(self, name) is None]
             if absent:

@@ -23,10 +23,8 @@ from avbalance.training.probe import encoder_features
 if TYPE_CHECKING:
     from avbalance.training.loop import Trainer
 
-CONDITIONS = ("given-audio", "given-visual", "additive")
-PARTNERS = (
-    512  # clips of the other modality at most, drawn once for all runs: their mean moves by less than 1/sqrt(512)
-)
+# Clips of the other modality at most, drawn once for all runs: their mean moves by less than 1/sqrt(512).
+PARTNERS = 512
 _PAIRS_AT_ONCE = 1 << 16
 
 
@@ -52,8 +50,12 @@ def interplay_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     by_sound, by_sound_log = _over_partners(model, audio, visual[partners], first="audio")
     by_picture, by_picture_log = _over_partners(model, visual, audio[partners], first="visual")
     base = by_sound[partners].mean(0)
-    found = {"given-audio": by_sound_log, "given-visual": by_picture_log, "additive": by_sound + by_picture - base}
-    return {name: logits.float().cpu() for name, logits in found.items()}
+    by_condition = {
+        "given-audio": by_sound_log,
+        "given-visual": by_picture_log,
+        "additive": by_sound + by_picture - base,
+    }
+    return {name: logits.float().cpu() for name, logits in by_condition.items()}
 
 
 def _over_partners(model: torch.nn.Module, own: Tensor, partners: Tensor, first: str) -> tuple[Tensor, Tensor]:

@@ -192,7 +192,7 @@ class Trainer:
         for part in parts:
             course.keep_if_better(part, epoch, log[f"{part}_{rule.metric}"], rule, self.model.state_dict())
         course.history.append(log)
-        self.progress.epoch(self.stream, log, rule.epochs, rule.metric)
+        self.progress.epoch(log, rule.epochs, rule.metric)
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:

@@ -27,7 +27,7 @@ class Progress:
         left = self._left(epoch + index / batches, epochs)
         self._write(f"{self.label}: epoch {epoch + 1}{of}, step {index}/{batches}{left}", "")
 
-    def epoch(self, stream: str, log: dict[str, Any], epochs: int, metric: str = "accuracy") -> None:
+    def epoch(self, log: dict[str, Any], epochs: int, metric: str = "accuracy") -> None:
         """Show a finished epoch of the main training, with the metric that runs are selected by."""
         done = int(log["epoch"])
         text = (

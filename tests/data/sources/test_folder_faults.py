@@ -10,7 +10,7 @@ import pytest
 
 from avbalance.data import sources
 from avbalance.data.manifest import Manifest, make_manifest, rows_of
-from avbalance.data.sources.base import Look
+from avbalance.data.sources.base import SourceCheck
 from avbalance.errors import Faults, UserError
 
 HEAD = "id,label,split,group,video\n"
@@ -31,10 +31,10 @@ def spec(root: Path | str, **options: Any) -> dict[str, Any]:
     return {"kind": "folder", "stands_for": None, "describe": "mine", "options": {"root": str(root), **options}}
 
 
-def look(root: Path, table: str | bytes, **options: Any) -> Look:
+def check(root: Path, table: str | bytes, **options: Any) -> SourceCheck:
     """What is found before anything is decoded."""
     (root / "manifest.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
-    return sources.read_source(spec(root, **options)).look()
+    return sources.read_source(spec(root, **options)).check()
 
 
 def build(root: Path) -> Manifest:
@@ -42,7 +42,7 @@ def build(root: Path) -> Manifest:
 
 
 def test_a_plain_table_needs_no_word(folder: Path) -> None:
-    assert look(folder, HEAD + FOUR) == Look()
+    assert check(folder, HEAD + FOUR) == SourceCheck()
     assert "odd" not in build(folder).card
 
 
@@ -57,7 +57,7 @@ def test_a_plain_table_needs_no_word(folder: Path) -> None:
     ],
 )
 def test_separators_and_line_ends_are_understood(folder: Path, change: Any, told: str | None) -> None:
-    found = look(folder, change(HEAD + FOUR))
+    found = check(folder, change(HEAD + FOUR))
     assert found.faults == [] and [told is not None and told in note for note in found.notes] == [True] * bool(told)
     frame = build(folder).frame
     assert frame["id"].tolist() == list("abcd") and frame["visual"].tolist() == [f"{name}.mp4" for name in "abcd"]
@@ -66,14 +66,14 @@ def test_separators_and_line_ends_are_understood(folder: Path, change: Any, told
 def test_labels_that_look_alike_are_one_class_and_said(folder: Path) -> None:
     rows = [("a", "Dog", "train"), ("b", "caf\u00e9", "train"), ("c", "dog", "test"), ("d", "cafe\u0301\u200b", "test")]
     table = HEAD + "".join(f"{name},{label},{part},,{name}.mp4\n" for name, label, part in rows)
-    notes = look(folder, table).notes
+    notes = check(folder, table).notes
     assert notes == [
         "labels 'Dog', 'dog' are taken as one class, 'Dog'",
         "labels 'cafe\\u0301\\u200b', 'caf\\xe9' are taken as one class, 'caf\u00e9'",
     ]
     manifest = build(folder)
     assert manifest.classes == ["Dog", "caf\u00e9"] and manifest.card["odd"] == notes
-    listed = look(folder, table, classes=["Dog", "dog", "caf\u00e9"]).notes  # who lists both means both
+    listed = check(folder, table, classes=["Dog", "dog", "caf\u00e9"]).notes  # who lists both means both
     assert not any("'dog' are taken" in note for note in listed)
     assert any("dog: in test and not in train" in note for note in listed)
 
@@ -81,7 +81,7 @@ def test_labels_that_look_alike_are_one_class_and_said(folder: Path) -> None:
 def test_what_is_odd_is_counted_and_named_and_no_part_of_the_digest(folder: Path) -> None:
     (folder / "c.mp4").write_bytes(b"a")
     table = HEAD + "a,air horn,train,ann,a.mp4\nb,y,train,bob,b.mp4\nc,air_horn,test,ann,c.mp4\nd,y,test,eve,b.mp4\n"
-    notes = look(folder, table).notes
+    notes = check(folder, table).notes
     assert notes == [
         "labels 'air horn' and 'air_horn' look alike; are they one class?",
         "air_horn: in test and not in train, so that no model can know them",
@@ -111,7 +111,7 @@ def test_what_is_odd_is_counted_and_named_and_no_part_of_the_digest(folder: Path
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(folder: Path, table: str, told: str) -> None:
-    faults = look(folder, table).faults
+    faults = check(folder, table).faults
     assert len(faults) == 1 and "\n" not in faults[0]
     with pytest.raises(AssertionError, match=told):
         raise AssertionError(faults[0])
@@ -119,7 +119,7 @@ def test_what_cannot_be_meant_is_refused_with_its_place(folder: Path, table: str
 
 def test_all_faults_are_told_at_once_and_equal_ones_counted(folder: Path) -> None:
     rows = "".join(f"{name},x,dev,,a.mp4\n" for name in "efg") + "a,x,test,,b.mp4\nh,,test,,b.mp4\ni,x,test,,b.mp4,1\n"
-    faults = [fault.partition("manifest.csv, ")[2] for fault in look(folder, HEAD + FOUR + rows).faults]
+    faults = [fault.partition("manifest.csv, ")[2] for fault in check(folder, HEAD + FOUR + rows).faults]
     assert faults == [
         "row 6 (and 2 more, to row 8): column 'split' is 'dev'; use 'train', 'val' or 'test'.",
         "row 9: id 'a' already stands in row 2; rename or remove one.",
@@ -129,14 +129,14 @@ def test_all_faults_are_told_at_once_and_equal_ones_counted(folder: Path) -> Non
     with pytest.raises(Faults, match=r"row 6 .*'test'\. \(And 3 more\.\)"):
         build(folder)
     many = "".join(f"{number},x,part{number},,a.mp4\n" for number in range(50))
-    assert look(folder, HEAD + many).faults[-1].endswith("30 more rows are wrong in other ways.")
+    assert check(folder, HEAD + many).faults[-1].endswith("30 more rows are wrong in other ways.")
 
 
 def test_paths_of_other_systems_are_understood_and_said(folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "a.mp4").rename(folder / "sub" / "a.mp4")
     table = HEAD + FOUR.replace("a.mp4", "sub\\a.mp4").replace("b.mp4", str(folder / "b.mp4"))
-    found = look(folder, table)
+    found = check(folder, table)
     assert found.faults == [] and found.notes == [
         "1 paths have backslashes, which are read as slashes, such as sub\\a.mp4",
         f"1 paths are absolute and lie in the folder, such as {folder / 'b.mp4'}",
@@ -150,7 +150,7 @@ def test_links_into_a_store_are_followed_and_said(folder: Path) -> None:
     for name in "ab":
         (folder / f"{name}.mp4").rename(store / name)
         (folder / f"{name}.mp4").symlink_to(store / name)
-    found = look(folder, HEAD + FOUR)
+    found = check(folder, HEAD + FOUR)
     assert found.faults == []
     assert found.notes == [f"2 files are links out of {folder}, such as a.mp4 to {store / 'a'}: they are followed"]
     assert build(folder).frame["status"].tolist() == ["ok"] * 4
@@ -164,7 +164,7 @@ def test_a_link_to_nothing_costs_its_clip_with_the_reason(folder: Path, target: 
     (folder / "a.mp4").unlink()
     (folder / "a.mp4").symlink_to(target)
     assert (
-        f"1 of 4 clips have no files and are left out, the first in row 2: {reason}" in look(folder, HEAD + FOUR).notes
+        f"1 of 4 clips have no files and are left out, the first in row 2: {reason}" in check(folder, HEAD + FOUR).notes
     )
     assert build(folder).frame["reason"].tolist() == [reason, "", "", ""]
 
@@ -183,5 +183,5 @@ def test_ten_thousand_clips_are_looked_at_in_seconds(folder: Path) -> None:
     parts = ("train", "train", "test")
     table = "".join(f"{n},c{n % 50},{parts[n % 3]},,{'abcd'[n % 4]}.mp4\n" for n in range(10_000))
     before = time.process_time()
-    assert look(folder, HEAD + table).faults == []
+    assert check(folder, HEAD + table).faults == []
     assert time.process_time() - before < 10

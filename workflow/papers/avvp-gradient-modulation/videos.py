@@ -20,7 +20,7 @@ MODALITIES = ("audio", "visual")
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownClips:
     """Rows of predictions under the selected checkpoint of the test part, and the rule by which they were chosen."""
 
     rows: NDArray[np.intp]
@@ -37,16 +37,16 @@ def is_named(video: str, name: str) -> bool:
     return video == name or video.startswith(f"{name}_")
 
 
-def shown_clips(predictions: ParsingPredictions, names: Sequence[str]) -> Shown:
+def shown_clips(predictions: ParsingPredictions, names: Sequence[str]) -> ShownClips:
     """The named videos, in that order, where the data hold any of them; else the first three by OWN_RULE."""
     rows = selected_rows(predictions)
     own = [row for name in names for row in rows if is_named(str(predictions.id[row]), name)]
     if own:
-        return Shown(np.array(own, dtype=np.intp), NAMED_RULE)
+        return ShownClips(np.array(own, dtype=np.intp), NAMED_RULE)
     audio, visual = predictions.truth_audio[rows], predictions.truth_visual[rows]
     several = (audio | visual).any(axis=2).sum(axis=1) >= 2
     both = audio.any(axis=(1, 2)) & visual.any(axis=(1, 2)) & (audio != visual).any(axis=(1, 2))
-    return Shown(rows[several & both][:SHOWN], OWN_RULE)
+    return ShownClips(rows[several & both][:SHOWN], OWN_RULE)
 
 
 def parsing_predictions(evidence: Evidence, role: str, run: str) -> dict[int, ParsingPredictions]:

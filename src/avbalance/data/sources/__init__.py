@@ -35,8 +35,10 @@ class DatasetFile(Declared):
 
 def kinds() -> list[str]:
     """All kinds of data sets, sorted: the modules with OPTIONS."""
-    found = (path for path in Path(__file__).parent.glob("*.py") if "\nOPTIONS = " in path.read_text(encoding="utf-8"))
-    return sorted(path.stem.replace("_", "-") for path in found)
+    modules = (
+        path for path in Path(__file__).parent.glob("*.py") if "\nOPTIONS = " in path.read_text(encoding="utf-8")
+    )
+    return sorted(path.stem.replace("_", "-") for path in modules)
 
 
 def source_class(kind: str, where: str) -> type[Source]:

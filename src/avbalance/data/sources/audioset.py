@@ -113,10 +113,10 @@ class AudioSetOptions(FeatureOrMediaSource):
         return rows, {"both labels": sum(tell_oddities(clips.oddities, "left out").values())}
 
     def _files(self, segment: Segment, index: ClipIndex) -> Row:
-        found = index.get((segment.video, int(segment.start)))
+        place = index.get((segment.video, int(segment.start)))
         if self.root == "media_root":
-            return video_columns(found, self, f"{segment.id}[_<end>] (mp4, mkv, webm)")
-        return {"audio": found} if found else missing_columns(f"no record of {segment.id}")
+            return video_columns(place, self, f"{segment.id}[_<end>] (mp4, mkv, webm)")
+        return {"audio": place} if place else missing_columns(f"no record of {segment.id}")
 
     def _balanced(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that are kept, as many of either label, each with its part; in the order of their ids."""

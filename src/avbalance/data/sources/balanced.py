@@ -112,5 +112,5 @@ def _read_annotation(path: Path) -> tuple[list[str], dict[str, tuple[str, str]],
 
 def _index(media: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     """Clip id -> path relative to `media`; of several files of a clip the earliest suffix counts."""
-    found = sorted(files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower()))
-    return {Path(path).stem: (Path(folder) / path).as_posix() for path in reversed(found)}
+    files = sorted(files_below(media / folder, suffixes), key=lambda path: suffixes.index(Path(path).suffix.lower()))
+    return {Path(path).stem: (Path(folder) / path).as_posix() for path in reversed(files)}

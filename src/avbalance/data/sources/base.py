@@ -37,7 +37,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Look:
+class SourceCheck:
     """What a look at a data set finds before anything is decoded: what keeps it from being read, and what is odd."""
 
     faults: list[str] = field(default_factory=list)
@@ -58,10 +58,10 @@ class Source(Declared):
         """What is not there that the data set is made from, in a sentence with where to get it; None if all is."""
         return None
 
-    def look(self) -> Look:
+    def check(self) -> SourceCheck:
         """What is wrong with it and what is odd, as far as it is told in no time; at the least, what is absent."""
         problem = self.missing()
-        return Look([problem] if problem else [])
+        return SourceCheck([problem] if problem else [])
 
     def inputs(self) -> Sequence[str]:
         """Files that the manifest is made from: lists of the clips and the like."""

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from avbalance.data.clip_tables import DELIMITERS, Table, inside, merged_labels, read_table
 from avbalance.data.media_files import images_in, media_checksum, no_images
-from avbalance.data.sources.base import FilePath, Look, Row, Source, card_for, media_root_entry
+from avbalance.data.sources.base import FilePath, Row, Source, SourceCheck, card_for, media_root_entry
 from avbalance.data.sources.common import missing_columns
 from avbalance.declared import Declared, Once, listed, read, refusal
 from avbalance.errors import Faults, UserError, row_faults
@@ -57,21 +57,21 @@ class FolderOptions(Source):
     def inputs(self) -> Sequence[str]:
         return [str(self.table)]
 
-    def look(self) -> Look:
+    def check(self) -> SourceCheck:
         problem = self.missing()
         if problem is not None:
-            return Look([problem])
+            return SourceCheck([problem])
         try:
             clips = self._listed()
         except UserError as error:
-            return Look(Faults.of(error))
+            return SourceCheck(Faults.of(error))
         parts = set(clips.frame["split"])
         faults = [
             f"{self.table}: no row has {part} in column {self.columns.get('split', 'split')!r}; name some."
             for part in ("train", "test")
             if part not in parts
         ]
-        return Look(faults, clips.notes)
+        return SourceCheck(faults, clips.notes)
 
     def build(self, name: str, spec: Mapping[str, Any], out_dir: Path) -> Manifest:
         """Check every row of the csv file against the schema and the folder, and return the manifest.

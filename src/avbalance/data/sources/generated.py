@@ -147,8 +147,8 @@ class MadeSource(Source):
         settings = {key: value for key, value in options.items() if key not in ("clips", "workers")}
         versions = {"av": av.__version__, "numpy": np.__version__}
         origin = self.origin(planned)
-        found = {} if origin is None else {"origin": origin}
-        return digest_json({"settings": settings, "code": code, "versions": versions, **found})
+        further = {} if origin is None else {"origin": origin}
+        return digest_json({"settings": settings, "code": code, "versions": versions, **further})
 
     def _check_plan(
         self, manifest: Manifest, planned: Sequence[Any], made: Sequence[Mapping[str, Any]], media: Path

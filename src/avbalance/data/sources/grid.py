@@ -106,11 +106,11 @@ class GridOptions(CorpusSource):
     def plan(self) -> list[GridClip]:
         from avbalance.data.grid_clips import plan_clips
 
-        found = read_talkers(self.root, [*self.talkers, *self.test_talkers])
+        by_name = read_talkers(self.root, [*self.talkers, *self.test_talkers])
         law = None
         if self.discrepancy_beta and self.snr_audio_db and self.snr_visual_db:
             law = JointLaw(*self.discrepancy_beta, self.snr_audio_db, self.snr_visual_db, self.flip)
-        talkers, others = ([found[name] for name in names] for names in (self.talkers, self.test_talkers))
+        talkers, others = ([by_name[name] for name in names] for names in (self.talkers, self.test_talkers))
         return plan_clips(talkers, others, self.clips, self.label, self.seed, law)
 
     @property

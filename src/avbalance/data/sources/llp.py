@@ -151,12 +151,12 @@ class LLPOptions(FeatureOrMediaSource):
     def _audio(self, version: Version, names: Sequence[str]) -> Segments:
         """One version of the audio truth; raises UserError when the file is the other published one."""
         path = self.audio_file(version)
-        found = audio_version(path)
-        published = found.split()[0] in ("old", "repaired")
-        if published and found.split()[0] != version:
+        stated = audio_version(path)
+        published = stated.split()[0] in ("old", "repaired")
+        if published and stated.split()[0] != version:
             raise UserError(
-                f"{path}: is the version {found!r}; set the option audio_{version} to the {version} file of "
-                f"{_OLD_FROM if version == 'old' else self.LISTS_FROM}, or audio_truth to {found.split()[0]}."
+                f"{path}: is the version {stated!r}; set the option audio_{version} to the {version} file of "
+                f"{_OLD_FROM if version == 'old' else self.LISTS_FROM}, or audio_truth to {stated.split()[0]}."
             )
         segments = read_segments(path, names)
         if not published:

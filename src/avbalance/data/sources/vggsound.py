@@ -110,11 +110,11 @@ def _annotate(rows: Sequence[dict[str, Any]], path: Path, classes: Sequence[str]
         row |= dict.fromkeys(ANNOTATED)
         if row["split"] != "test":
             continue
-        found = perceived.pop(row["id"], None)
-        if found is None:
+        annotation = perceived.pop(row["id"], None)
+        if annotation is None:
             counts["not annotated"] += 1
             continue
-        heard, seen = (float(value) for value in found.get(row["label"], (False, False)))
+        heard, seen = (float(value) for value in annotation.get(row["label"], (False, False)))
         row |= dict(zip(ANNOTATED, (heard, seen), strict=True))
         counts[KINDS[heard, seen]] += 1
     counts["not of a test clip"] = len(perceived)

@@ -100,17 +100,17 @@ def linked(text: str, anchors: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _side_by_side(results: Mapping[str, Any], scales: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Comparisons, headlines first, each with its outcome under every definition of the subsets."""
-    found: dict[str, dict[str, Any]] = {}
+    by_text: dict[str, dict[str, Any]] = {}
     for name, result in results.items():
         for outcome in result["outcomes"]:
-            found.setdefault(outcome["text"], {})[name] = outcome
+            by_text.setdefault(outcome["text"], {})[name] = outcome
     rows = [
         {
             "text": text,
             "headline": any(outcome["headline"] for outcome in by_name.values()),
             "cells": [_shown(by_name.get(name), scales) for name in results],
         }
-        for text, by_name in found.items()
+        for text, by_name in by_text.items()
     ]
     return sorted(rows, key=lambda row: not row["headline"])
 

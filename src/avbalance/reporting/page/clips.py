@@ -44,10 +44,10 @@ def verdict_view(path: str, paper: Paper) -> dict[str, Any]:
     """What the page says of a verdict: verdict.json without its findings, and the clips that are worth a look."""
     verdict = read_json(path)
     manifest = next((info.manifest for info in paper.all_datasets() if info.data == verdict["data"]), None)
-    found, media = verdict.pop("findings"), _Media(manifest)
+    findings, media = verdict.pop("findings"), _Media(manifest)
     lists = []
     for name, (title, note) in LISTS.items():
-        clips = [{**clip, **media.of(clip["id"])} for clip in found[name][:EACH]] if verdict["relied_on"] else []
+        clips = [{**clip, **media.of(clip["id"])} for clip in findings[name][:EACH]] if verdict["relied_on"] else []
         if clips:
             lists.append({"title": title, "note": note, "clips": clips})
     return {**verdict, "lists": lists}

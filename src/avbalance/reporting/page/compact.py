@@ -14,7 +14,7 @@ def packed(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
-class Pool:
+class UniqueValues:
     """Values in the order in which they first came; a value is known by its place."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ def sections(path: str | Path) -> list[dict[str, Any]]:
     HTML in the text stays text, links to other files of the repository become plain words: the page stands alone.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    found = []
+    rendered = []
     for tokens in _split(parser.parse(Path(path).read_text(encoding="utf-8"))):
         title = tokens[1].content
         content, bare = tokens[3:], False
@@ -30,9 +30,11 @@ def sections(path: str | Path) -> list[dict[str, Any]]:
                 bare = not following.content  # a head without words is none
             if token.type in ("th_open", "th_close") and bare:
                 token.tag = "td"
-        found.append({"title": title, "html": Markup(parser.renderer.render(content, parser.options, {}))})
+        rendered.append({"title": title, "html": Markup(parser.renderer.render(content, parser.options, {}))})
     order = {title: place for place, title in enumerate(FIRST)}
-    return sorted(found, key=lambda each: min((p for t, p in order.items() if each["title"].startswith(t)), default=99))
+    return sorted(
+        rendered, key=lambda each: min((p for t, p in order.items() if each["title"].startswith(t)), default=99)
+    )
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:

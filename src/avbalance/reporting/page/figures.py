@@ -41,8 +41,8 @@ def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, st
     IDs and classes are `prefix`, letters alone, and a number: two drawings on a page have none in common. Raises
     UserError for a file that is no drawing or holds a script.
     """
-    found = read_figure(folder, figure)
-    svg, title = found.svg, found.title
+    drawn = read_figure(folder, figure)
+    svg, title = drawn.svg, drawn.title
     if re.search(r"<script|<foreignObject|<[^>]*(\son\w+=|javascript:)", svg, re.IGNORECASE):
         raise UserError(f"{folder}/{figure}.svg: holds a script; delete it to have it drawn again.")
     for pattern, text in _WITHOUT:
@@ -55,7 +55,7 @@ def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, st
         size[0] if size else "", ""
     )
     named = Markup('<title id="{}0">{}</title>').format(prefix, title)
-    return Markup(f"{head}>{named}<style>{rules}</style>{body}"), title, found.caption
+    return Markup(f"{head}>{named}<style>{rules}</style>{body}"), title, drawn.caption
 
 
 def prefixes() -> Iterator[str]:
@@ -76,19 +76,19 @@ def _own_ids(svg: str, prefix: str) -> str:
     """IDs that are referred to get short names of this drawing, others go."""
     used = dict.fromkeys(name for _, name in _REFERENCE.findall(svg))
     short = {name: f"{prefix}{place}" for place, name in enumerate(used, start=1)}
-    svg = re.sub(r'\s?\bid="([^"]+)"', lambda found: f' id="{short[found[1]]}"' if found[1] in used else "", svg)
-    return _REFERENCE.sub(lambda found: f"{found[1]}{short[found[2]]}", svg)
+    svg = re.sub(r'\s?\bid="([^"]+)"', lambda match: f' id="{short[match[1]]}"' if match[1] in used else "", svg)
+    return _REFERENCE.sub(lambda match: f"{match[1]}{short[match[2]]}", svg)
 
 
 def _classes(svg: str, prefix: str) -> tuple[str, str]:
     """The drawing with a class in place of each style, said once for neighbours that share it; and the rules."""
     names: dict[str, str] = {}
 
-    def named(found: re.Match[str]) -> str:
-        return f'class="{names.setdefault(found[1], f"{prefix}{len(names)}")}"'
+    def named(match: re.Match[str]) -> str:
+        return f'class="{names.setdefault(match[1], f"{prefix}{len(names)}")}"'
 
-    def joined(found: re.Match[str]) -> str:
-        uses = re.findall(r"<use [^>]*/>", found[0])
+    def joined(match: re.Match[str]) -> str:
+        uses = re.findall(r"<use [^>]*/>", match[0])
         groups = itertools.groupby(uses, key=lambda use: re.search(r' class="\w+"', use)[0])  # type: ignore[index]
         return "".join(f"<g{own}>{''.join(use.replace(own, '') for use in members)}</g>" for own, members in groups)
 
@@ -110,4 +110,4 @@ def _without_bare_groups(svg: str) -> str:
 
 def numbers_text(path: str | Path) -> str:
     """A CSV file with numbers of at most DIGITS digits."""
-    return _LONG.sub(lambda found: f"{float(found[0]):.{DIGITS}g}", Path(path).read_text(encoding="utf-8"))
+    return _LONG.sub(lambda match: f"{float(match[0]):.{DIGITS}g}", Path(path).read_text(encoding="utf-8"))

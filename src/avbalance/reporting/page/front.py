@@ -14,7 +14,6 @@ ORIGINS = {
     OTHER: "in the place of the papers' data",
     OWN: "",
 }
-NUMBER = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def data_view(paper: Paper, origins: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ CUT = 1.3  # an interval that reaches this many times further than all effects i
 
 
 @dataclass(frozen=True)
-class Scale:
+class EffectScale:
     """A line from `low` to `high`, in the unit of the effects, that holds 0."""
 
     low: float
@@ -23,7 +23,7 @@ class Scale:
         return round(EDGE + min(max(share, 0.0), 1.0) * (WIDTH - 2 * EDGE))
 
 
-def scale_of(outcomes: Iterable[Mapping[str, Any]]) -> Scale:
+def scale_of(outcomes: Iterable[Mapping[str, Any]]) -> EffectScale:
     """A line long enough for some outcomes of one unit: effects, published ones, and intervals unless they are huge."""
     known = [outcome for outcome in outcomes if outcome["effect"] is not None]
     points = [abs(value) for each in known for value in (each["effect"], each["published"] or 0.0, *each["seeds"])]
@@ -33,10 +33,10 @@ def scale_of(outcomes: Iterable[Mapping[str, Any]]) -> Scale:
     values += [min(max(end, -reach), reach) for pair in ends for end in pair]
     low, high = min(values), max(values)
     margin = 0.04 * (high - low) or 1.0
-    return Scale(low - margin, high + margin)
+    return EffectScale(low - margin, high + margin)
 
 
-def drawing(outcome: Mapping[str, Any], scale: Scale) -> dict[str, Any] | None:
+def drawing(outcome: Mapping[str, Any], scale: EffectScale) -> dict[str, Any] | None:
     """Where zero, effect, interval, single seeds and the published effect stand; None without an effect."""
     if outcome["effect"] is None:
         return None

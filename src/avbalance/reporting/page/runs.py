@@ -11,7 +11,7 @@ from typing import Any
 from avbalance.errors import UserError
 from avbalance.evaluation.histories import HISTORY
 from avbalance.provenance.show import Run, commands, find_run
-from avbalance.reporting.page.compact import Pool
+from avbalance.reporting.page.compact import UniqueValues
 from flowkeeper.files import canonical_json
 
 POINTS = 60  # of a learning curve at the most
@@ -27,7 +27,7 @@ class Runs:
     """All runs as columns of plain values; what many share stands in pools, and the columns hold its place there."""
 
     def __init__(self) -> None:
-        self.pools = {name: Pool() for name in POOLED}
+        self.pools = {name: UniqueValues() for name in POOLED}
         self.columns: dict[str, list[Any]] = defaultdict(list)
         self.records: list[dict[str, Any]] = []  # as they were read, in the same order
 

@@ -11,7 +11,7 @@ from avbalance.evaluation.published import Elsewhere
 from avbalance.reporting.cells import CellValue, MeasuredCells
 from avbalance.reporting.coordinates import COORDINATES
 from avbalance.reporting.declared_tables import read_table
-from avbalance.reporting.page.compact import Pool
+from avbalance.reporting.page.compact import UniqueValues
 from avbalance.reporting.table_text import ABSENT, SMALL_MARK, STATE_MARKS, BuiltTable, seeds_text, size_text
 from avbalance.reporting.tables import build_table
 
@@ -20,7 +20,7 @@ class Tables:
     """The tables of all papers; what stands behind their cells shares pools of places and of seeds."""
 
     def __init__(self) -> None:
-        self.pools = {"places": Pool(), "words": Pool(), "seeds": Pool()}
+        self.pools = {"places": UniqueValues(), "words": UniqueValues(), "seeds": UniqueValues()}
 
     def view(
         self, paper: Paper, given: Mapping[str, Any], measured: MeasuredCells, context: Sequence[Elsewhere]
@@ -33,14 +33,12 @@ class Tables:
             measured = measured.on_common_seeds(itertools.chain(*places))
         own = None if declared.source else measured
         cells = [
-            [self._behind(paper, own, place, cell) for place, cell in zip(*line, strict=True)]
+            [self._behind(own, place, cell) for place, cell in zip(*line, strict=True)]
             for line in zip(places, table.cells, strict=True)
         ]
         return {**_shown(table), "cells": cells}
 
-    def _behind(
-        self, paper: Paper, measured: MeasuredCells | None, place: Mapping[str, str], cell: CellValue
-    ) -> list[Any] | None:
+    def _behind(self, measured: MeasuredCells | None, place: Mapping[str, str], cell: CellValue) -> list[Any] | None:
         """Place of the number, clips, which seeds, and their values; None where there is no number of ours.
 
         A number that is not of the measurements has its coordinates as they are declared, and the runs that its source

@@ -32,7 +32,7 @@ from avbalance.methods.base import Indices
 from avbalance.models.base import Batch, ModelOutput
 from avbalance.models.relevance import CutModel
 from avbalance.streams import torch_stream
-from avbalance.training.data import Clips, Scale
+from avbalance.training.data import AudioScale, Clips
 from avbalance.training.data_settings import DataSettings
 from avbalance.training.tasks.base import Evaluation, Outputs
 from avbalance.training.tasks.classification import OneLabel
@@ -186,7 +186,7 @@ class Withholding:
         """The constant stand-ins on the trainer's device; the mean of the training clips only if it is asked for."""
         source, parts = self.trainer.source, self.trainer.parts
         shape = tuple(source.batch_of(parts["train"][:1]).modality("audio").shape[1:])
-        scale = source.scale or Scale(0.0, 1.0)
+        scale = source.scale or AudioScale(0.0, 1.0)
         silent = silent_audio(shape, self.variant.silence, scale.mean, scale.deviation)
         black = None if source.clips.black is None else torch.from_numpy(source.clips.black).to(source.device)
         mean = {}

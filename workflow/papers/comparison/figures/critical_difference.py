@@ -38,11 +38,11 @@ class CriticalDifferenceFigure(figures.DeclaredFigure):
             parts.write_inside(axis)
             empty = pd.DataFrame(columns=["method", "mean_rank", "blocks"])
             return self.drawing(figure, empty, paper, roles or self.datasets[:1], NOTE)
-        found = ranking(table.to_numpy())
-        order = np.argsort(found.ranks, kind="stable")
-        names, ranks = [paper.label(table.columns[place]) for place in order], found.ranks[order]
+        ranked = ranking(table.to_numpy())
+        order = np.argsort(ranked.ranks, kind="stable")
+        names, ranks = [paper.label(table.columns[place]) for place in order], ranked.ranks[order]
         axis.plot(ranks, range(len(ranks)), "o", color=BLACK)
-        groups = alike(ranks, found.difference)
+        groups = alike(ranks, ranked.difference)
         apart = 0.025 * len(ranks)
         for number, (first, last) in enumerate(groups, start=1):
             away = len(ranks) + number * apart
@@ -54,8 +54,8 @@ class CriticalDifferenceFigure(figures.DeclaredFigure):
             xlim=(0.5, len(names) + (len(groups) + 1) * apart),
         )
         axis.grid(axis="x")
-        numbers = pd.DataFrame({"method": names, "mean_rank": ranks, "blocks": found.blocks})
-        return self.drawing(figure, numbers, paper, roles, _test_line(found), NOTE)
+        numbers = pd.DataFrame({"method": names, "mean_rank": ranks, "blocks": ranked.blocks})
+        return self.drawing(figure, numbers, paper, roles, _test_line(ranked), NOTE)
 
     def _blocks(self, measured: MeasuredCells, roles: list[str]) -> pd.DataFrame:
         """Accuracy by block (data set, seed) and run: runs that no data set lacks, seeds that all of them have."""
@@ -73,6 +73,6 @@ class CriticalDifferenceFigure(figures.DeclaredFigure):
         return frame[whole].dropna()
 
 
-def _test_line(found: Ranking) -> str:
-    tested = "" if np.isnan(found.p) else f"Friedman's test: chi squared {found.statistic:.1f}, p = {found.p:.2g}. "
-    return f"{tested}Critical difference (Nemenyi, 5 %): {found.difference:.2f} over {found.blocks} blocks."
+def _test_line(ranked: Ranking) -> str:
+    tested = "" if np.isnan(ranked.p) else f"Friedman's test: chi squared {ranked.statistic:.1f}, p = {ranked.p:.2g}. "
+    return f"{tested}Critical difference (Nemenyi, 5 %): {ranked.difference:.2f} over {ranked.blocks} blocks."

@@ -31,36 +31,36 @@ class DifferencesFigure(figures.DeclaredFigure):
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         runs = [need.run for need in self.runs]
-        found = {role: versus(paper, role, runs, self.against) for role in self.datasets}
-        found = {role: own for role, own in found.items() if own} or {self.datasets[0]: []}
-        rows = max(len(own) for own in found.values())
-        figure, (axes,) = parts.new_figure(0.16 * rows + 1.0, columns=len(found))
+        compared = {role: versus(paper, role, runs, self.against) for role in self.datasets}
+        compared = {role: own for role, own in compared.items() if own} or {self.datasets[0]: []}
+        rows = max(len(own) for own in compared.values())
+        figure, (axes,) = parts.new_figure(0.16 * rows + 1.0, columns=len(compared))
         frames = []
-        for place, (axis, (role, own)) in enumerate(zip(axes, found.items(), strict=True)):
+        for place, (axis, (role, own)) in enumerate(zip(axes, compared.items(), strict=True)):
             label = paper.dataset(role).label
             axis.set(title=label, xlabel=f"points ahead of {paper.label(self.against)}")
             parts.draw_points(axis, [("", [_point(paper, each) for each in own])], place == 0)
             axis.axvline(0.0, color=GREY, linewidth=0.8)
             frames.append(_frame(paper, label, own))
-        said = [sentence(paper, role, own, self.against) for role, own in found.items() if own]
+        said = [sentence(paper, role, own, self.against) for role, own in compared.items() if own]
         frame = figures.numbers_of(frames, COLUMNS, "seeds", "n")
-        return self.drawing(figure, frame, paper, list(found), *said, NOTE)
+        return self.drawing(figure, frame, paper, list(compared), *said, NOTE)
 
 
-def _point(paper: Paper, found: Against) -> parts.Point:
-    outcome, told = found.outcome, found.verdict in (BETTER, WORSE)
+def _point(paper: Paper, compared: Against) -> parts.Point:
+    outcome, told = compared.outcome, compared.verdict in (BETTER, WORSE)
     interval = None if outcome.low is None or outcome.high is None else (outcome.low, outcome.high)
     look = Look(BLACK if told else GREY, "o")
-    return parts.Point(paper.label(found.run), look, outcome.effect, outcome.seeds, interval, hollow=not told)
+    return parts.Point(paper.label(compared.run), look, outcome.effect, outcome.seeds, interval, hollow=not told)
 
 
-def _frame(paper: Paper, label: str, found: Sequence[Against]) -> pd.DataFrame:
+def _frame(paper: Paper, label: str, compared: Sequence[Against]) -> pd.DataFrame:
     records = [
         {
             "dataset": label, "method": paper.label(each.run), "difference": each.outcome.effect,
             "low": each.outcome.low, "high": each.outcome.high, "p": each.p, "verdict": each.verdict,
             "seeds": len(each.outcome.seeds), "n": each.outcome.n,
         }
-        for each in found
+        for each in compared
     ]  # fmt: skip
     return pd.DataFrame(records, columns=list(COLUMNS))

@@ -30,9 +30,9 @@ class CostsSource(TableSource):
     def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
         if info.role not in self.datasets:
             return {}
-        found = relative_costs(paper, info.role, self.runs, self.against)
+        costs = relative_costs(paper, info.role, self.runs, self.against)
         return {
             (run, name): CellValue(None, value, None, own.seeds, None, str(info.data))
-            for run, own in found.items()
+            for run, own in costs.items()
             for name, value in own.ratios.items()
         }

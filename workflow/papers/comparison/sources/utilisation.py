@@ -45,8 +45,8 @@ class UtilisationSource(TableSource):
 
 def _values(run: RunFile) -> dict[str, float]:
     """The quantities of one seed; nothing of a network that cannot be asked."""
-    found = clip_scores(run)
-    scores = [found.get(Coordinates(condition=name)) for name in _ASKED]
+    by_place = clip_scores(run)
+    scores = [by_place.get(Coordinates(condition=name)) for name in _ASKED]
     known = [each for each in scores if each is not None]
     if len(known) < len(_ASKED):
         return {}

@@ -32,19 +32,19 @@ class VersusSource(TableSource):
     def numbers(self, paper: Paper, info: DatasetInfo) -> dict[tuple[str, ...], CellValue]:
         if info.role not in self.datasets:
             return {}
-        found = versus(paper, info.role, self.runs, self.against)
-        return {(each.run, name): cell for each in found for name, cell in _cells(each, str(info.data))}
+        compared = versus(paper, info.role, self.runs, self.against)
+        return {(each.run, name): cell for each in compared for name, cell in _cells(each, str(info.data))}
 
 
-def _cells(found: Against, data: str) -> Iterator[tuple[str, CellValue]]:
-    outcome = found.outcome
+def _cells(compared: Against, data: str) -> Iterator[tuple[str, CellValue]]:
+    outcome = compared.outcome
     seeds = len(outcome.seeds)
     values = {"difference": outcome.effect, "low": outcome.low, "high": outcome.high, "detectable": outcome.detectable}
     for name, value in values.items():
         if value is not None:
-            spread = found.spread if name == "difference" else None
+            spread = compared.spread if name == "difference" else None
             yield name, CellValue(None, value, spread, seeds, outcome.n, data)
-    if found.p is not None:
-        told = "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
-        yield "p", CellValue(None, found.p, None, seeds, outcome.n, data, text=told)
-    yield "verdict", CellValue(None, None, None, seeds, outcome.n, data, text=found.verdict)
+    if compared.p is not None:
+        told = "< 0.001" if compared.p < 0.001 else f"{compared.p:.3f}"
+        yield "p", CellValue(None, compared.p, None, seeds, outcome.n, data, text=told)
+    yield "verdict", CellValue(None, None, None, seeds, outcome.n, data, text=compared.verdict)

@@ -90,11 +90,16 @@ def largest_interaction(rows: list[dict[str, Any]]) -> str | None:
 
 
 def _told(effects: NDArray[np.float64]) -> dict[str, Any]:
-    found = over_seeds(effects)
-    half = found.half_width(1 - LEVEL)
-    return {"points": found.effect, "low": found.effect - half, "high": found.effect + half, "seeds": len(effects)}
+    estimate = over_seeds(effects)
+    half = estimate.half_width(1 - LEVEL)
+    return {
+        "points": estimate.effect,
+        "low": estimate.effect - half,
+        "high": estimate.effect + half,
+        "seeds": len(effects),
+    }
 
 
 def _point(name: str, look: Look, effects: NDArray[np.float64]) -> parts.Point:
-    found = _told(effects)
-    return parts.Point(name, look, found["points"], effects.tolist(), (found["low"], found["high"]))
+    told = _told(effects)
+    return parts.Point(name, look, told["points"], effects.tolist(), (told["low"], told["high"]))

@@ -40,11 +40,11 @@ class Factorial(Declared):
 
     def values(self, measured: MeasuredCells) -> NDArray[np.float64] | None:
         """Accuracies in percent (seeds, levels of each factor); None unless two seeds have every combination."""
-        found = [measured.by_seed(place) for place in self._places()]
-        seeds = sorted(set.intersection(*(set(each) for each in found)))
+        cells = [measured.by_seed(place) for place in self._places()]
+        seeds = sorted(set.intersection(*(set(each) for each in cells)))
         if len(seeds) < 2:
             return None
-        table = np.array([[each[seed] for each in found] for seed in seeds])
+        table = np.array([[each[seed] for each in cells] for seed in seeds])
         return table.reshape(len(seeds), *(len(each.levels) for each in self.factors))
 
     def _places(self) -> Iterator[dict[str, str]]:

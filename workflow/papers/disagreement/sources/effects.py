@@ -39,9 +39,9 @@ class EffectsSource(Factorial, TableSource):
         for (one, other), both in interactions(values).items():
             effects |= {(named[one], named[other]): both, (named[other], named[one]): both}
         for key, own_effects in effects.items():
-            found, seeds = over_seeds(own_effects), len(own_effects)
-            half = found.half_width(1 - LEVEL)
+            estimate, seeds = over_seeds(own_effects), len(own_effects)
+            half = estimate.half_width(1 - LEVEL)
             spread = float(own_effects.std(ddof=1))
-            yield (*key, "effect"), CellValue(None, found.effect, spread, seeds)
-            yield (*key, "low"), CellValue(None, found.effect - half, None, seeds)
-            yield (*key, "high"), CellValue(None, found.effect + half, None, seeds)
+            yield (*key, "effect"), CellValue(None, estimate.effect, spread, seeds)
+            yield (*key, "low"), CellValue(None, estimate.effect - half, None, seeds)
+            yield (*key, "high"), CellValue(None, estimate.effect + half, None, seeds)

@@ -21,11 +21,11 @@ INFORMATION = {
 MOST_KINDS = 30  # rows of classes or groups
 NOT_STATED = "Not stated: it rests on a model that cannot be relied on, see above."
 
-Found = Mapping[str, Any]
+Findings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportTable:
     """A table: title, what it says, names of the columns, rows of text (the first cell is the row's name)."""
 
     title: str
@@ -34,41 +34,43 @@ class Shown:
     rows: list[list[str]] = field(default_factory=list)
 
 
-def tables(found: Found, told: Sequence[Gate], labels: Mapping[str, str]) -> list[Shown]:
+def tables(findings: Findings, told: Sequence[Gate], labels: Mapping[str, str]) -> list[ReportTable]:
     """All tables, in the order in which they are read; labels: run -> its name."""
     stopped = {gate.run for gate in told if gate.stops}
-    rests: list[tuple[Shown | None, set[str]]] = [
-        (_accuracy(found, labels), set()),
-        (_uses(found), {JOINT}),
-        (_information(found), {JOINT, "audio", "visual"}),
-        (_disturbed(found), {JOINT}),
-        (_calibration(found), set()),
-        (_kinds(found, "by_class", "class", bool(stopped & set(WORDS))), set()),
-        (_kinds(found, "by_group", "group", bool(stopped & set(WORDS))), set()),
+    rests: list[tuple[ReportTable | None, set[str]]] = [
+        (_accuracy(findings, labels), set()),
+        (_uses(findings), {JOINT}),
+        (_information(findings), {JOINT, "audio", "visual"}),
+        (_disturbed(findings), {JOINT}),
+        (_calibration(findings), set()),
+        (_kinds(findings, "by_class", "class", bool(stopped & set(WORDS))), set()),
+        (_kinds(findings, "by_group", "group", bool(stopped & set(WORDS))), set()),
     ]
     return [
-        Shown(table.title, NOT_STATED, []) if runs & stopped else table for table, runs in rests if table is not None
+        ReportTable(table.title, NOT_STATED, []) if runs & stopped else table
+        for table, runs in rests
+        if table is not None
     ]
 
 
-def _accuracy(found: Found, labels: Mapping[str, str]) -> Shown:
-    accuracy = found["accuracy"]
+def _accuracy(findings: Findings, labels: Mapping[str, str]) -> ReportTable:
+    accuracy = findings["accuracy"]
     further = [run for run in accuracy if run not in MAIN and "-half-" not in run]
     names = {**{run: labels.get(run, run) for run in further}, **LABELS}
     rows = [[names[run], _of_hundred(accuracy[run]), _range(accuracy[run], 0, 100)] for run in (*MAIN, *further)]
-    rows.append(["Most frequent class", f"{found['chance']:.1f}", ""])
-    return Shown("Accuracy on test clips (%)", "", ["Model", "Accuracy", "95 % interval"], rows)
+    rows.append(["Most frequent class", f"{findings['chance']:.1f}", ""])
+    return ReportTable("Accuracy on test clips (%)", "", ["Model", "Accuracy", "95 % interval"], rows)
 
 
-def _uses(found: Found) -> Shown | None:
-    if not found["uses"]:
+def _uses(findings: Findings) -> ReportTable | None:
+    if not findings["uses"]:
         return None
     rows = []
     for name, word in WORDS.items():
-        loss, value, probe = found["uses"][name], found["shapley"][name], found["under_trained"].get(name)
+        loss, value, probe = findings["uses"][name], findings["shapley"][name], findings["under_trained"].get(name)
         rows.append([word.capitalize(), _number(loss), _number(value), _number(probe) if probe else ""])
-    interaction = _number(found["interaction"])
-    return Shown(
+    interaction = _number(findings["interaction"])
+    return ReportTable(
         "What the joint model makes of each modality (points)",
         "Used: accuracy that it loses with this modality of other clips. Shapley value: its share of the accuracy "
         "above guessing. Neglected: how much more a linear model reads from the encoder that learnt alone. Beyond "
@@ -78,24 +80,26 @@ def _uses(found: Found) -> Shown | None:
     )
 
 
-def _information(found: Found) -> Shown:
+def _information(findings: Findings) -> ReportTable:
     rows = [
-        [words, f"{found['information'][name]['value']:.2f}", _range(found["information"][name], digits=2)]
+        [words, f"{findings['information'][name]['value']:.2f}", _range(findings["information"][name], digits=2)]
         for name, words in INFORMATION.items()
     ]
-    return Shown("What the modalities tell (bits a clip)", "", ["Of the class", "Information", "95 % interval"], rows)
+    return ReportTable(
+        "What the modalities tell (bits a clip)", "", ["Of the class", "Information", "95 % interval"], rows
+    )
 
 
-def _disturbed(found: Found) -> Shown | None:
-    if not found["disturbed"]:
+def _disturbed(findings: Findings) -> ReportTable | None:
+    if not findings["disturbed"]:
         return None
     rows = []
-    for row in found["disturbed"]:
+    for row in findings["disturbed"]:
         name, level = row["disturbed"], row["snr_db"]
         what = f"{WORDS[name]} missing" if level is None else f"{WORDS[name]} at {level} dB"
         accuracy = row["accuracy"]
         rows.append([what, *(_of_hundred(accuracy.get(run)) for run in (name, JOINT, ENSEMBLE))])
-    return Shown(
+    return ReportTable(
         "Accuracy under noise, and without a modality (%)",
         "Gaussian noise on the spectrogram or the pixels, by its signal-to-noise ratio; missing: the mean training "
         "clip in its place. The models were trained on clean clips.",
@@ -104,17 +108,17 @@ def _disturbed(found: Found) -> Shown | None:
     )
 
 
-def _calibration(found: Found) -> Shown:
-    values = found["calibration"]
+def _calibration(findings: Findings) -> ReportTable:
+    values = findings["calibration"]
     rows = [[LABELS[run], _of_hundred(values[run]), _range(values[run], 0, 100)] for run in MAIN]
     note = "Mean distance between a model's probability and its accuracy, in 15 bins; above 0 by chance on few clips."
-    return Shown("Calibration error (%)", note, ["Model", "Error", "95 % interval"], rows)
+    return ReportTable("Calibration error (%)", note, ["Model", "Error", "95 % interval"], rows)
 
 
-def _kinds(found: Found, key: str, word: str, unsure: bool) -> Shown | None:
-    if not found[key]:
+def _kinds(findings: Findings, key: str, word: str, unsure: bool) -> ReportTable | None:
+    if not findings[key]:
         return None
-    kinds = sorted(found[key], key=lambda row: row["accuracy"][JOINT]["value"])[:MOST_KINDS]
+    kinds = sorted(findings[key], key=lambda row: row["accuracy"][JOINT]["value"])[:MOST_KINDS]
     rows = [
         [
             row["kind"],
@@ -125,10 +129,10 @@ def _kinds(found: Found, key: str, word: str, unsure: bool) -> Shown | None:
         for row in kinds
     ]
     note = "Prefer sound: clips of whose class the sound model is surer than the picture model."
-    if len(found[key]) > len(kinds):
-        note += f" The {len(kinds)} of {len(found[key])} on which the joint model is worst; verdict.json has all."
+    if len(findings[key]) > len(kinds):
+        note += f" The {len(kinds)} of {len(findings[key])} on which the joint model is worst; verdict.json has all."
     head = [word.capitalize(), "Clips", *(LABELS[run] for run in MAIN), "Prefer sound"]
-    return Shown(f"By {word} (%)", note, head, rows)
+    return ReportTable(f"By {word} (%)", note, head, rows)
 
 
 def _range(value: Mapping[str, Any], low: float = float("-inf"), high: float = float("inf"), digits: int = 1) -> str:
@@ -149,7 +153,7 @@ def _with_range(value: Mapping[str, Any]) -> str:
     return f"{value['value']:.0f} ({_range(value, 0, 100, 0)})"
 
 
-def markdown(table: Shown) -> Iterable[str]:
+def markdown(table: ReportTable) -> Iterable[str]:
     """A table as lines of Markdown."""
     yield from ("", f"## {table.title}", "")
     if table.note:
