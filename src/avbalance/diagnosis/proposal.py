@@ -166,6 +166,7 @@ def propose(name: str, clips: Clips, table: Path, minutes: float | None = None, 
     configuration = {
         "name": name,
         "tier": "demo",
+        "takes": f"about {cost[plan]:.0f} minutes on two idle cores, by the estimate of avbalance diagnose",
         "seeds": list(range(plan.seeds)),
         "cuts": [{"what": "small networks, trained from scratch", "reason": "a laptop; few clips"}],
         "datasets": {name: _dataset(clips, table)},
