@@ -102,6 +102,9 @@ def test_no_preference_is_stated_by_a_lone_model_or_a_half_of_one_that_learnt_no
         " which 25 % of the clips have."
     }
     assert not any("On the clips that prefer" in gate.sentence for gate in told)
+    answers["visual"].records[:] = [nothing] * SEEDS
+    told = gates(answers, own, {})
+    assert [gate.run for gate in told if gate.stops] == ["audio", "visual"]  # of the halves no more
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def gates(answers: Mapping[str, Answers], found: Mapping[str, Any], frames: Mapp
         told += _learning(run, name, answers[run])
         told += _collapse(run, name, answers[run])
         told += _reference(run, name, answers)
-    told += _halves(answers)
     told += _frozen(answers)
+    told += _halves(answers, {gate.run for gate in told if gate.stops})
     told += [] if rows.ESTIMATED in withheld(told) else _own_subset(found.get("own_subset", {}))
     told += _groups(found.get("by_group", []))
     told += _frames(frames)
@@ -112,12 +112,15 @@ def _reference(run: str, name: str, answers: Mapping[str, Answers]) -> list[Gate
     ]
 
 
-def _halves(answers: Mapping[str, Answers]) -> list[Gate]:
-    """What stops of the lone models of each half of the training part: they choose the subsets of cross-fitting."""
+def _halves(answers: Mapping[str, Answers], stopped: set[str]) -> list[Gate]:
+    """What stops of the lone models of each half of the training part: they choose the subsets of cross-fitting.
+
+    Nothing of a modality of which the model of the whole part is stopped already.
+    """
     told = []
     for run, own in answers.items():
         modality, _, half = run.partition(_HALF)
-        if half and modality in MODALITIES:
+        if half and modality in MODALITIES and modality not in stopped:
             name = f"{NAMES[modality]} of half {half.upper()}"
             told += [gate for gate in (*_learning(run, name, own), *_collapse(run, name, own)) if gate.stops]
     return told

@@ -118,7 +118,8 @@ def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
     """One tier file, laid over the tiers it names as `base`: one, or several of which each is laid over the last."""
     layers: dict[str, dict[str, Any]] = {}
     _stack(files, tier, layers)
-    return {**reduce(merge, layers.values()), "takes": layers[tier].get("takes")}
+    whole = reduce(merge, layers.values())
+    return {**whole, "takes": layers[tier].get("takes")}
 
 
 def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]]) -> None:
