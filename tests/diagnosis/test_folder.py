@@ -43,6 +43,14 @@ def test_a_table_with_other_names_is_understood(tmp_path: Path) -> None:
     assert any("'Emotion' is the label" in sentence for sentence in clips.told) and "not used: 'note'" in clips.told
 
 
+def test_a_table_beside_folders_per_class_names_the_classes_and_no_frames(tmp_path: Path) -> None:
+    pairs(tmp_path, each=3)
+    rows = [f"{name},{name}/{name}{n}.wav,{name}/{name}{n}.png" for name in ("cat", "dog") for n in range(3)]
+    (tmp_path / "list.csv").write_text("\n".join(["label,audio,image", *rows]))
+    frame = read_folder(tmp_path).frame
+    assert frame["label"].tolist() == ["cat"] * 3 + ["dog"] * 3 and set(frame["frames"]) == {""}
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -61,6 +62,8 @@ def test_the_configuration_is_planned(tmp_path: Path, monkeypatch: pytest.Monkey
     written = yaml.safe_load(Path("config/user/pets.yaml").read_text())
     plan = load_plan(REPOSITORY, written)
     check_settings(plan)
+    assert re.fullmatch(r"about \d+ minutes on .* by the estimate of avbalance diagnose", plan.config["takes"])
+    assert any(line.endswith(f"a whole run takes {plan.config['takes']}") for line in said)
     assert {row.run for row in plan.rows["diagnosis"]} >= {"audio", "visual", "baseline", "late-ensemble"}
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from avbalance.diagnosis.answers import Answers
 from avbalance.diagnosis.findings import findings
-from avbalance.diagnosis.gates import Gate, gates
+from avbalance.diagnosis.gates import Gate, gates, withheld
 from avbalance.diagnosis.report_tables import NOT_STATED, markdown, tables
-from avbalance.diagnosis.verdict import headline, verdicts
+from avbalance.diagnosis.verdict import WORDS, headline, verdicts
 
 CLASSES, CLIPS, SEEDS = 4, 400, 3
 LABELS = np.arange(CLIPS) % CLASSES
@@ -78,6 +78,33 @@ def test_what_rests_on_a_model_that_learnt_nothing_is_not_stated() -> None:
     assert told[0].sentence == "The picture model cannot be told from guessing: 26 % on validation, guessing 25 %."
     needed = verdicts(found, told)[0]
     assert needed.answer == "undecided" and "the picture model cannot be relied on" in needed.sentence
+
+
+def test_no_preference_is_stated_by_a_lone_model_or_a_half_of_one_that_learnt_nothing() -> None:
+    nothing = {"learning": {**GOOD, "learned": False, "value": 26.0}, "selected_epoch": 1, "epochs_run": 9}
+    answers = world(0.6, 0.6, 0.8, 0.7)
+    answers |= {f"{name}-half-{half}": model(f"{name}-half-{half}", 0.6) for name in WORDS for half in "ab"}
+    assert withheld(gates(answers, {}, {})) == {}
+    answers["visual-half-b"].records[:] = [nothing] * SEEDS
+    answers["late-ensemble-half-a"] = answers["visual-half-b"]  # chooses nothing
+    own = {"own_subset": {name: {"gain": -0.1, "share": 40.0} for name in WORDS}}
+    told = gates(answers, own, {})
+    assert dict.fromkeys(("cross-fitted", "cross-fitted-a", "cross-fitted-b"), (
+        "Which modality clips prefer by cross-fitting is not stated. The picture model of half B cannot be told from "
+        "guessing: 26 % on validation, guessing 25 %."
+    )) == withheld(told)  # fmt: skip
+    assert sum("On the clips that prefer" in gate.sentence for gate in told) == 2
+    answers["audio"].logits["both"][:] = np.eye(CLASSES)[0]
+    told = gates(answers, own, {})
+    assert set(withheld(told)) == {"estimated", "seed-matched", "cross-fitted", "cross-fitted-a", "cross-fitted-b"}
+    assert set(withheld(told).values()) == {
+        "Which modality clips prefer is not stated. The sound model has collapsed: 100 % of its answers name one class,"
+        " which 25 % of the clips have."
+    }
+    assert not any("On the clips that prefer" in gate.sentence for gate in told)
+    answers["visual"].records[:] = [nothing] * SEEDS
+    told = gates(answers, own, {})
+    assert [gate.run for gate in told if gate.stops] == ["audio", "visual"]  # of the halves no more
 
 
 @pytest.mark.parametrize(

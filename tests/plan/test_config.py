@@ -25,6 +25,18 @@ def test_a_tier_stands_on_its_base() -> None:
     assert [each["gradient-blending-offline"]["skip"] for each in runs] == [True, False]  # smoke makes it again
 
 
+def test_how_long_a_run_takes_is_said_of_what_was_written_beside_it_alone() -> None:
+    def takes(**overrides: Any) -> str | None:
+        told: str | None = load_config(REPOSITORY, overrides)["takes"]
+        return told
+
+    demo = takes()
+    assert demo == takes(tier="demo", name="mine") and "minutes on two idle cores" in str(demo)
+    assert takes(tier="stability") is None and takes(tier="smoke") not in (None, demo)
+    changed = {"papers": {SLUG: {"settings": {"protocol": {"epochs": 500}}}}}
+    assert takes(**changed) is None and takes(**changed, takes="a day") == "a day"
+
+
 def test_the_rows_of_the_stability_tier_are_the_demos_of_several_seeds() -> None:
     demo, stability = (load_plan(REPOSITORY, {"tier": tier}).rows for tier in ("demo", "stability"))
     for slug, rows in stability.items():

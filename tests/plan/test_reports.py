@@ -77,6 +77,18 @@ def test_a_table_of_subsets_asks_for_their_files() -> None:
     assert plan.report_run_files(SLUG, "tableS1") == []
 
 
+def test_what_is_made_of_own_data_is_told_what_the_verdict_withholds() -> None:
+    own = {"papers": {"diagnosis": {"datasets": {"own": "synthetic-balanced"}}}, "name": "own"}
+    plan = load_plan(REPOSITORY, {"tier": "demo", **own})
+    verdict = f"{plan.paper_folder('diagnosis')}/verdict.json"
+    assert Paper.from_dict(plan.paper_record("diagnosis")).dataset("own").verdict == verdict
+    items = [name for kind in ("tables", "figures") for name in plan.declared("diagnosis", kind)]
+    assert len(items) > 5
+    for item in items:
+        assert plan.report_run_files("diagnosis", item) == [verdict] and verdict in plan.report_spec("diagnosis", item)
+    assert verdict not in plan.fact_files("diagnosis")  # which the verdict itself reads
+
+
 def test_data_are_the_papers_own_where_its_own_data_set_is_used() -> None:
     def own(tier: str, slug: str) -> dict[str, bool]:
         paper = Paper.from_dict(load_plan(REPOSITORY, {"tier": tier}).paper_record(slug))

@@ -76,7 +76,7 @@ def test_first_screen_counts_claims_and_says_what_is_not_shown(spec):
     assert "<code>snakemake --config tier=made</code>" in text and page_results.COMMIT[:12] in text
 
 
-def verdict_of(clips: list[dict[str, Any]], relied_on: bool = True) -> dict[str, Any]:
+def verdict_of(clips: list[dict[str, Any]], **withheld: str) -> dict[str, Any]:
     table = {"title": "Accuracy", "note": SCRIPT, "head": ["Model", "Accuracy"], "rows": [["Sound alone", "71.0"]]}
     return {
         "data": "set-1",
@@ -86,7 +86,7 @@ def verdict_of(clips: list[dict[str, Any]], relied_on: bool = True) -> dict[str,
         "odd": ["3 files are the same in two parts"],
         "verdicts": [{"question": "Does seeing add to sound?", "answer": "undecided", "sentence": "Not stated."}],
         "tables": [table],
-        "relied_on": relied_on,
+        "withheld": withheld,
         "findings": {"disagree": clips, "mislabelled": []},
     }
 
@@ -126,7 +126,7 @@ def test_striking_clips_of_own_folders_are_seen_and_heard(spec, tmp_path):
     shown = text[text.index("disagree most") :]
     assert shown.count("data:image/jpeg;base64,") == shown.count("data:audio/mpeg;base64,") == 1
     assert "sound: dog, 91 %" in shown and "<b>gone</b>" in shown
-    (tmp_path / "v.json").write_text(json.dumps(verdict_of([clip], relied_on=False)))
+    (tmp_path / "v.json").write_text(json.dumps(verdict_of([clip], estimated="The picture model learnt nothing.")))
     assert "data:audio" not in page(spec)
 
 

@@ -193,7 +193,8 @@ def own_folder(workspace: Workspace) -> Path:
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     spec = {"kind": "folder", "stands_for": None, "describe": "four clips", "options": {"root": "mine"}}
     (workspace.root / "config/datasets/mine.yaml").write_text(yaml.safe_dump(spec))
-    wanted = {"name": "mine", "tier": "demo", "papers": {"diagnosis": {"datasets": {"own": "mine"}}}}
+    papers = {"diagnosis": {"datasets": {"own": "mine"}}}
+    wanted = {"name": "mine", "tier": "demo", "takes": "an hour", "papers": papers}
     (workspace.root / "mine.yaml").write_text(yaml.safe_dump(wanted))
     return folder
 
@@ -203,6 +204,7 @@ def test_a_changed_list_of_clips_makes_the_manifest_again(workspace: Workspace) 
     target = "--configfile mine.yaml -- data/mine/manifest.parquet"
     done = workspace.snakemake(target)
     assert done.status == 0, done.output[-3000:]
+    assert "A whole run of mine takes an hour." in done.output
     assert why(workspace, target) == "Nothing to be done: what you asked for is up to date.\n"
     (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text().replace("test-two,two", "test-two,one"))
     assert workspace.plan(target).kinds == {"dataset": 1}

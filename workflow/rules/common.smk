@@ -72,6 +72,8 @@ def start():
         before_running(ResultSet(WORKFLOW, Path.cwd(), PLAN.name), PLAN, say)
     except UserError as error:
         sys.exit(f"error: {error}")
+    if PLAN.config["takes"]:
+        say(f"A whole run of {PLAN.name} takes {PLAN.config['takes']}.")
 
 
 def finish():

@@ -125,7 +125,7 @@ def _draw(steps: Path, path: Path) -> None:
         for title, values in panels.items():
             audio, visual = values.to_numpy(np.float64).T
             counts = histogram(audio, visual, _MAP_BINS)
-            maps.append((f"{title}, n = {counts.sum()}", counts if counts.sum() else None))
+            maps.append((f"{title}, n = {counts.sum()}", counts if counts.sum() else "no clips"))
         draw_maps(figure, axes.tolist(), maps)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -69,7 +69,7 @@ def diagnose(request: DiagnosisRequest, say: Say) -> int:
     with atomic_path(config) as temporary:
         text = yaml.safe_dump(proposal.configuration, sort_keys=False, allow_unicode=True, width=110)
         temporary.write_text(f"{MADE_BY}\n#   {' '.join(typed)}\n{text}", encoding="utf-8")
-    say(f"wrote {table} and {config}; about {proposal.minutes:.0f} minutes on two idle cores")
+    say(f"wrote {table} and {config}; a whole run takes {proposal.configuration['takes']}")
     if request.plan_only:
         say(f"run it with: {' '.join(typed)}")
         return 0

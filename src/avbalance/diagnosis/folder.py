@@ -141,14 +141,19 @@ def _media_columns(root: Path, cells: pd.DataFrame, path: Path) -> dict[str, str
 
 
 def _kind_of(root: Path, cells: Sequence[str]) -> str | None:
-    """The kind of medium that most cells of a column name; None when they name no files."""
+    """The kind of medium that most cells of a column name; None when they name no files.
+
+    A folder that many clips share, as that of their class, holds no frames of one clip: it counts once.
+    """
     kinds: Counter[str] = Counter()
+    folders: set[str] = set()
     for cell in cells:
         text = cell if "\\" not in cell else cell.replace("\\", "/")
         suffix = Path(text).suffix.lower()
         kind = next((kind for kind, suffixes in KINDS.items() if suffix in suffixes), None)
-        if kind is None and 0 < len(text) < 255 and (root / text).is_dir():
+        if kind is None and 0 < len(text) < 255 and text not in folders and (root / text).is_dir():
             kind = "frames"
+            folders.add(text)
         if kind:
             kinds[kind] += 1
     most = kinds.most_common(1)

@@ -10,11 +10,14 @@ import numpy as np
 
 from avbalance.analysis.instruments import correct, mean_of
 from avbalance.diagnosis.answers import JOINT, Answers
+from avbalance.evaluation import rows
+from avbalance.plan.data import MODALITIES
 
 NAMES = {"audio": "the sound model", "visual": "the picture model", JOINT: "the joint model"}
 COLLAPSED = 2.0  # times a class's own share of the clips, and half of all answers, if one class gets more
 FEW_GROUPS = 4  # of the test part
 FRAMES_ABSENT = 0.1  # share of the clips
+_HALF = "-half-"  # in the name of a run on half of the training part
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,23 @@ def gates(answers: Mapping[str, Answers], findings: Mapping[str, Any], frames: M
         told += _collapse(run, name, answers[run])
         told += _reference(run, name, answers)
     told += _frozen(answers)
-    told += _own_subset(findings.get("own_subset", {}))
+    told += _halves(answers, {gate.run for gate in told if gate.stops})
+    told += [] if rows.ESTIMATED in withheld(told) else _own_subset(findings.get("own_subset", {}))
     told += _groups(findings.get("by_group", []))
     told += _frames(frames)
     return sorted(told, key=lambda gate: not gate.stops)
+
+
+def withheld(told: Sequence[Gate]) -> dict[str, str]:
+    """Definition of subsets -> why none of them is stated: a model that chose them cannot be relied on."""
+    stopped = [gate for gate in told if gate.stops]
+    lone = [gate.sentence for gate in stopped if gate.run in MODALITIES]
+    halves = [gate.sentence for gate in stopped if _HALF in gate.run]
+    by_lone, by_halves = (rows.ESTIMATED, rows.SEED_MATCHED), (rows.CROSS_FITTED, *rows.HALVES)
+    if lone:
+        return dict.fromkeys((*by_lone, *by_halves), " ".join(["Which modality clips prefer is not stated.", *lone]))
+    why = " ".join(["Which modality clips prefer by cross-fitting is not stated.", *halves])
+    return dict.fromkeys(by_halves, why) if halves else {}
 
 
 def _learning(run: str, name: str, answers: Answers) -> list[Gate]:
@@ -94,6 +110,20 @@ def _reference(run: str, name: str, answers: Mapping[str, Answers]) -> list[Gate
             True,
         )
     ]
+
+
+def _halves(answers: Mapping[str, Answers], stopped: set[str]) -> list[Gate]:
+    """What stops of the lone models of each half of the training part: they choose the subsets of cross-fitting.
+
+    Nothing of a modality of which the model of the whole part is stopped already.
+    """
+    told = []
+    for run, own in answers.items():
+        modality, _, half = run.partition(_HALF)
+        if half and modality in MODALITIES and modality not in stopped:
+            name = f"{NAMES[modality]} of half {half.upper()}"
+            told += [gate for gate in (*_learning(run, name, own), *_collapse(run, name, own)) if gate.stops]
+    return told
 
 
 def _frozen(answers: Mapping[str, Answers]) -> list[Gate]:

@@ -168,6 +168,7 @@ def propose(
     configuration = {
         "name": name,
         "tier": "demo",
+        "takes": f"about {cost[workload]:.0f} minutes on two idle cores, by the estimate of avbalance diagnose",
         "seeds": list(range(workload.seeds)),
         "cuts": [{"what": "small networks, trained from scratch", "reason": "a laptop; few clips"}],
         "datasets": {name: _dataset(clips, table)},

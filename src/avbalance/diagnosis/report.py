@@ -12,7 +12,7 @@ import pandas as pd
 from avbalance.data.manifest import read_card, read_manifest
 from avbalance.diagnosis.answers import ENSEMBLE, JOINT, read_answers
 from avbalance.diagnosis.findings import findings, with_best_joint
-from avbalance.diagnosis.gates import gates
+from avbalance.diagnosis.gates import gates, withheld
 from avbalance.diagnosis.report_tables import ReportTable, markdown, tables
 from avbalance.diagnosis.verdict import headline, verdicts
 from avbalance.errors import UserError
@@ -43,7 +43,7 @@ def write_verdict(paper: Paper, role: str, out: Path) -> None:
         "odd": card.get("odd", []),
         "verdicts": [asdict(each) for each in answered],
         "tables": [asdict(table) for table in tables(measured, told, paper.labels)],
-        "relied_on": not {gate.run for gate in told if gate.stops} & {"audio", "visual"},
+        "withheld": withheld(told),
         "findings": measured,
     }
     write_json(out / "verdict.json", content)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from avbalance.errors import UserError
+from flowkeeper.files import read_json
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class DatasetInfo:
     the data are, printed with every number ("synthetic stand-in for ..."); generators: further data sets of
     the same generator under other seeds, by name on disk, which is also their label; own: they are those that
     the paper worked on, not a stand-in nor other data; estimators: definition of the subsets -> run and seed of those
-    that estimate it, which only the page is told; the rest are paths, None or empty when absent.
+    that estimate it, which only the page is told; verdict: verdict.json of what is asked about it; the rest are paths,
+    too, None or empty when absent.
     """
 
     role: str
@@ -51,6 +54,12 @@ class DatasetInfo:
     subsets: str | None = None
     own: bool = False
     estimators: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    verdict: str | None = None
+
+    @cached_property
+    def withheld(self) -> dict[str, str]:
+        """Definition of subsets -> the sentence that says why reports state nothing of them."""
+        return dict(read_json(self.verdict)["withheld"]) if self.verdict else {}
 
     @classmethod
     def from_dict(cls, role: str, record: Mapping[str, Any]) -> DatasetInfo:

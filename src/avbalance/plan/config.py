@@ -98,7 +98,7 @@ def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None 
     """The complete configuration: config/tiers/<tier>.yaml of the repository `root`, overlaid with `overrides`.
 
     Lists are replaced, mappings merged. A configuration that names `papers` computes these only; what it says of a
-    paper is laid over what the tier says. `name` is the folder under results/.
+    paper is laid over what the tier says. `name` is the folder under results/. `takes` is of what is written beside it.
     """
     files = files or PaperFiles(root)
     tier = str(overrides.get("tier", "demo"))
@@ -108,6 +108,8 @@ def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None 
     config = merge(_load_tier(files, tier), {"tier": tier, **_in_full(files, overrides, "configuration")})
     if isinstance(wanted, dict):
         config["papers"] = {slug: config["papers"][slug] for slug in wanted}
+    if overrides.keys() - {"tier", "name"}:  # another computation than the tier's
+        config["takes"] = overrides.get("takes")
     read(Configuration, config, "configuration")
     return config
 
@@ -116,7 +118,8 @@ def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
     """One tier file, laid over the tiers it names as `base`: one, or several of which each is laid over the last."""
     layers: dict[str, dict[str, Any]] = {}
     _stack(files, tier, layers)
-    return reduce(merge, layers.values())
+    whole = reduce(merge, layers.values())
+    return {**whole, "takes": layers[tier].get("takes")}
 
 
 def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]]) -> None:

@@ -128,6 +128,8 @@ class Configuration(Declared):
     """variants of config/datasets"""
     papers: Annotated[dict[Name, PaperPlan], Field(min_length=1)]
     """what to compute"""
+    takes: str | None = None
+    """how long a whole run takes, and by what that is known: said when one starts; not taken over from below"""
 
 
 class Need(Declared):

@@ -29,7 +29,7 @@ class Pages(Reports):
         return {
             "measurements": [f"{self.paper_folder(slug)}/measurements.parquet" for slug in slugs],
             "claims": self.claims_files(),
-            "verdicts": [path for slug in slugs if (path := self._verdict(slug))],
+            "verdicts": [path for slug in slugs for path in self.verdict_files(slug)],
             "figures": [
                 f"{self.paper_folder(slug)}/{name}.{kind}" for slug, name in figures for kind in ("svg", "csv")
             ],
@@ -81,7 +81,7 @@ class Pages(Reports):
             "halves": paper["measures"].get("cross_fitted", {}),
             "folder": self.paper_folder(slug),
             "claims": bool(paper.get("claims")),
-            "verdict": self._verdict(slug),
+            "verdict": next(iter(self.verdict_files(slug)), None),
             "figures": list(self.declared(slug, "figures")),
             "readme": self._readme(slug),
             "origins": {row.dataset: self._origin(slug, row.role, row.dataset) for row in self.rows[slug]},
@@ -107,9 +107,6 @@ class Pages(Reports):
     def _readme(self, slug: str) -> str | None:
         path = self.root / self.papers[slug]["folder"] / "README.md"
         return str(path.relative_to(self.root)) if path.is_file() else None
-
-    def _verdict(self, slug: str) -> str | None:
-        return f"{self.paper_folder(slug)}/verdict.json" if self.papers[slug].get("verdict") else None
 
     def _origin(self, slug: str, role: str, dataset: str) -> str:
         if self._is_generated(dataset):

@@ -75,7 +75,8 @@ class Reports(TrainingPlan):
         }
 
     def _dataset_record(self, slug: str, role: str) -> dict[str, Any]:
-        declared = self.papers[slug]["datasets"][role]
+        paper = self.papers[slug]
+        declared = paper["datasets"][role]
         label = declared["label"]
         rows = [row for row in self.rows[slug] if row.role == role]
         if not rows:
@@ -94,6 +95,7 @@ class Reports(TrainingPlan):
             "generators": {name: self._source_files(slug, role, name) for name in further},
             "confidence": self.confidence_folder(slug, main.dataset) if main.dataset in known else None,
             "own": not stands_for and main.dataset == own,
+            **({"verdict": self.verdict_files(slug)[0]} if paper.get("verdict") == role else {}),
             **self._source_files(slug, role, main.dataset),
         }
 
@@ -150,6 +152,10 @@ class Reports(TrainingPlan):
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper's measurements."""
         return [path for name, files in self.report_items(slug).items() if name != "measurements" for path in files]
+
+    def verdict_files(self, slug: str) -> list[str]:
+        """What is answered about a paper's data set, where anything is asked: verdict.json."""
+        return [f"{self.paper_folder(slug)}/verdict.json"] if self.papers[slug].get("verdict") else []
 
     def overview_files(self) -> list[str]:
         """The page of all claims of all papers, where any paper makes claims."""
@@ -220,8 +226,10 @@ class Reports(TrainingPlan):
         """Files of runs that an item reads beside measurements and predictions, those of every seed.
 
         A table's are those that its `source` names, {file, runs: [run], datasets: [role]}, or the subsets; a figure's
-        those of `runs`, [{run, file}], on its `dataset` or `datasets`.
+        those of `runs`, [{run, file}], on its `dataset` or `datasets`. Both read the verdict, which says what is not to
+        be stated.
         """
+        told = self.verdict_files(slug) if item != "claims" else []
         if item == "claims":
             declared = self.claims[slug]
             wanted = [needed for block in declared.blocks for needed in block.run_files(declared.estimators)]
@@ -233,11 +241,11 @@ class Reports(TrainingPlan):
             else:
                 runs = [(need["run"], need["file"]) for need in entry.get("runs", ())]
             if entry.get("kind") == "subsets":
-                return self.subset_files(slug)
+                return [*self.subset_files(slug), *told]
             roles = entry.get("datasets", [entry.get("dataset")])
             wanted = [(role, run, file) for role in roles for run, file in runs]
         paths = (path for role, run, file in wanted for path in self._files_of_run(slug, role, run, file))
-        return list(dict.fromkeys(paths))
+        return distinct([*paths, *told])
 
     def _files_of_run(self, slug: str, role: str | None, run: str, file: str) -> list[str]:
         """A file of every seed of a run on a role's own data set; nothing where the tier leaves the run out."""

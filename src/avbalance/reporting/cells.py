@@ -18,6 +18,7 @@ from avbalance.evaluation.rows import CHANCE, MAJORITY, NO_SUBSET
 from avbalance.reporting.coordinates import COORDINATES, SELECT, TRAINING
 
 SMALL = 100
+NOT_STATED = "not stated"  # in the place of what rests on models that cannot be relied on
 OK, NOT_LEARNED, NOT_CONVERGED = "ok", "not learned", "not converged"  # states of a cell, the worst one counts
 STATES = {"learned": NOT_LEARNED, "converged": NOT_CONVERGED}  # by the metric that has 0 for them
 
@@ -94,8 +95,11 @@ class MeasuredCells:
         return MeasuredCells(self.paper, self._rows[np.array(kept, dtype=bool)], self.published)
 
     def by_seed(self, coordinates: Mapping[str, str]) -> dict[int, float]:
-        """Seed -> value at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT)."""
-        return self._by_seed.get(self.key(coordinates), {})
+        """Seed -> value at {dataset: role, run, subset, ...}; coordinates left out take their defaults (SELECT).
+
+        Nothing where it is withheld.
+        """
+        return {} if self._withheld({**SELECT, **coordinates}) else self._by_seed.get(self.key(coordinates), {})
 
     @cached_property
     def _by_seed(self) -> dict[tuple[str | None, ...], dict[int, float]]:
@@ -124,6 +128,8 @@ class MeasuredCells:
         """
         place = {**SELECT, **coordinates}
         info = self.paper.dataset(place["dataset"])
+        if self._withheld(place):
+            return CellValue(data=info.data or "", text=NOT_STATED)
         key = self.key(coordinates)
         data, subset = key[0], canonical_subset(place["subset"])
         ours = self._ours.get(key)
@@ -138,6 +144,11 @@ class MeasuredCells:
         state, culprits = self._state(str(data), place)
         spread = None if math.isnan(sd) else sd
         return CellValue(published, mean, spread, int(seeds), int(n), data or "", state, culprits)
+
+    def _withheld(self, place: Mapping[str, str]) -> bool:
+        """Whether a place is a subset that models have chosen which cannot be relied on."""
+        withheld = self.paper.dataset(place["dataset"]).withheld
+        return place["protocol"] in withheld and canonical_subset(place["subset"]) != OVERALL
 
     def _state(self, data: str, place: Mapping[str, str]) -> tuple[str, tuple[int, ...]]:
         """The state of a cell and the seeds behind it; numbers about training itself are never marked."""

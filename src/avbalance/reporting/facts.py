@@ -10,6 +10,7 @@ import pandas as pd
 
 from avbalance.data.manifest import read_card
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.rows import ESTIMATED
 from avbalance.table_files import read_parquet, write_csv
 from flowkeeper.files import read_json
 
@@ -108,7 +109,7 @@ def odd_line(info: DatasetInfo) -> str | None:
 
 def preference_line(info: DatasetInfo) -> str | None:
     """Audio-preferred share of train and test, ties, and the epochs averaged; None without confidences."""
-    if info.confidence is None:
+    if info.confidence is None or ESTIMATED in info.withheld:
         return None
     stopping: dict[str, Any] = read_json(Path(info.confidence) / "stopping.json")
     shares, epochs = stopping["shares"], stopping["epochs"]
@@ -122,6 +123,11 @@ def preference_line(info: DatasetInfo) -> str | None:
     return f"Audio-preferred share of {info.label}: {parts}; epochs averaged: {averaged}."
 
 
+def withheld_line(info: DatasetInfo) -> str | None:
+    """Why nothing is stated of some subsets; None where all that were made are."""
+    return " ".join(dict.fromkeys(info.withheld.values())) or None
+
+
 def cut_lines(paper: Paper, item: str) -> list[str]:
     """The tier's cuts that touch one table, figure or claim page, with their reasons."""
     touching = [cut for cut in paper.cuts if item in cut.get("tables", ("*",)) or "*" in cut.get("tables", ("*",))]
@@ -132,5 +138,6 @@ def notes(paper: Paper, roles: Iterable[str], item: str, generators: bool = Fals
     """All lines that stand under a table, in order; also on data of further generator seeds if asked for."""
     infos = [paper.dataset(role) for role in roles]
     made = [each for info in infos if info.data for each in (info, *(info.generators.values() if generators else ()))]
-    lines = [line(info) for line in (backend_line, clip_line, odd_line, flagged_line, preference_line) for info in made]
+    told = (backend_line, clip_line, odd_line, flagged_line, preference_line, withheld_line)
+    lines = [line(info) for line in told for info in made]
     return [*filter(None, lines), *cut_lines(paper, item)]

@@ -53,7 +53,7 @@ def class_title(name: str) -> str:
 class Point:
     """A row of a panel: what it is called, its look, the value of each seed, their mean (None: not made), an interval.
 
-    published: the paper's number; hollow: few clips stand behind it.
+    published: the paper's number; hollow: few clips stand behind it; absent: what is said where there is no mean.
     """
 
     label: str
@@ -63,13 +63,14 @@ class Point:
     interval: tuple[float, float] | None = None
     published: float | None = None
     hollow: bool = False
+    absent: str = "not made"
 
 
 def accuracy_point(label: str, look: Look, cell: CellValue, seeds: Sequence[float]) -> Point:
     """The point of an accuracy in per cent, with a 95 % interval for the clips behind it."""
     known = cell.ours_mean is not None and cell.n
     interval = wilson(float(cell.ours_mean or 0.0), int(cell.n or 0)) if known else None
-    return Point(label, look, cell.ours_mean, seeds, interval, cell.published, cell.small)
+    return Point(label, look, cell.ours_mean, seeds, interval, cell.published, cell.small, cell.text or Point.absent)
 
 
 def wilson(percent: float, n: int) -> tuple[float, float]:
@@ -120,7 +121,7 @@ def _draw_point(axis: Axes, point: Point, place: float) -> None:
     if point.mean is None:
         left = point.published is not None and point.published > sum(axis.get_xlim()) / 2  # not on the published one
         where, align = (0.01, "left") if left else (0.99, "right")
-        axis.text(where, place, "not made", transform=axis.get_yaxis_transform(), ha=align, va="center",
+        axis.text(where, place, point.absent, transform=axis.get_yaxis_transform(), ha=align, va="center",
                   fontsize=SMALLEST, color=GREY)  # fmt: skip
     else:
         if point.interval is not None:
@@ -196,17 +197,18 @@ def _leave_below(figure: Figure, inches: float) -> None:
     figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
 
 
-def draw_maps(figure: Figure, axes: Sequence[Axes], maps: Sequence[tuple[str, NDArray[np.int64] | None]]) -> None:
-    """Maps of mean confidences under their titles, of counts (bins, bins), rows audio, columns visual; None: not made.
+def draw_maps(figure: Figure, axes: Sequence[Axes], maps: Sequence[tuple[str, NDArray[np.int64] | str]]) -> None:
+    """Maps of mean confidences under their titles, of counts (bins, bins), rows audio, columns visual.
 
-    All have the same colours for the same shares, and at their edges the shares by each modality alone.
+    All have the same colours for the same shares, and at their edges the shares by each modality alone. In the place of
+    counts may stand why there is no map.
     """
-    largest = max((counts.max() / counts.sum() for _, counts in maps if counts is not None), default=1.0)
+    largest = max((counts.max() / counts.sum() for _, counts in maps if not isinstance(counts, str)), default=1.0)
     images = []
     for axis, (title, counts) in zip(axes, maps, strict=True):
         axis.set(title=title, xlabel="mean visual confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        if counts is None:
-            write_inside(axis)
+        if isinstance(counts, str):
+            write_inside(axis, counts)
             continue
         axis.set_xticks(np.linspace(0, 1, 3))
         axis.set_yticks(np.linspace(0, 1, 3))

@@ -21,7 +21,7 @@ from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.coordinates import Requires, coordinates_of
-from avbalance.reporting.facts import backend_line, data_line
+from avbalance.reporting.facts import backend_line, data_line, withheld_line
 from avbalance.reporting.figure_files import write_figure
 from avbalance.reporting.figure_parts import draw_band
 from avbalance.reporting.figure_style import LOOKS, Colour, Look, look_of, style
@@ -104,15 +104,15 @@ class DeclaredFigure(Declared):
     def drawing(
         self, figure: Figure, numbers: pd.DataFrame, paper: Paper, roles: Sequence[str], *notes: str | None
     ) -> Drawing:
-        """The drawn figure with what its caption says: the data, frozen networks, notes.
+        """The drawn figure with what its caption says: the data, frozen networks, what is not stated, notes.
 
         A small line at its foot names the data on disk: a picture may be passed on without its caption.
         """
         infos = [paper.dataset(role) for role in dict.fromkeys(roles)]
         told = "; ".join(f"{info.label}: {info.data}" for info in infos if info.data) or "none"
         figure.text(0.004, 0.04 / figure.get_figheight(), f"data: {told}", color="#767676", fontsize=7, va="bottom")
-        backends = filter(None, map(backend_line, infos))
-        return Drawing(figure, numbers, (data_line(paper, dict.fromkeys(roles)), *backends, *filter(None, notes)))
+        lines = [line(info) for line in (backend_line, withheld_line) for info in infos]
+        return Drawing(figure, numbers, (data_line(paper, dict.fromkeys(roles)), *filter(None, (*lines, *notes))))
 
 
 def check_figures(declared: Mapping[str, Any], known: Known, where: str) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from avbalance.data.manifest import read_manifest
 from avbalance.errors import LostClip
 from avbalance.evaluation.paper import Paper
+from avbalance.evaluation.rows import ESTIMATED
 from avbalance.features.clip import ClipJob, extract_clip
 from avbalance.features.decode import decode_file
 from avbalance.features.image_files import holds_pictures
@@ -45,9 +46,9 @@ def verdict_view(path: str, paper: Paper) -> dict[str, Any]:
     verdict = read_json(path)
     manifest = next((info.manifest for info in paper.all_datasets() if info.data == verdict["data"]), None)
     findings, media = verdict.pop("findings"), _Media(manifest)
-    lists = []
+    relied_on, lists = ESTIMATED not in verdict["withheld"], []
     for name, (title, note) in LISTS.items():
-        clips = [{**clip, **media.of(clip["id"])} for clip in findings[name][:EACH]] if verdict["relied_on"] else []
+        clips = [{**clip, **media.of(clip["id"])} for clip in findings[name][:EACH] if relied_on]
         if clips:
             lists.append({"title": title, "note": note, "clips": clips})
     return {**verdict, "lists": lists}

@@ -18,11 +18,15 @@ from pydantic import Field
 from avbalance.declared import Declared, Role
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.rows import ESTIMATED
 from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
-from avbalance.reporting.cells import CellValue, MeasuredCells
+from avbalance.reporting.cells import NOT_STATED, CellValue, MeasuredCells
 from avbalance.reporting.coordinates import Split, Subset
+from avbalance.reporting.facts import ABSENT
 from flowkeeper.files import read_json
+
+Counts = NDArray[np.int64] | str  # of a map, or why there is none
 
 BINS = 20
 COLUMNS = ["panel", "dataset", "split", "audio_bin", "visual_bin", "count", "share"]
@@ -83,9 +87,9 @@ class DiscrepancyMapFigure(figures.DeclaredFigure):
         figure, axes = parts.new_figure(sum(heights), len(heights), columns, height_ratios=heights)
         return figure, axes[0].tolist(), axes[-1].tolist()
 
-    def _said(self, info: DatasetInfo, counts: NDArray[np.int64] | None) -> str:
+    def _said(self, info: DatasetInfo, counts: Counts) -> str:
         """What stands above a map: the data set, how many samples, and which modality they prefer."""
-        if counts is None:
+        if isinstance(counts, str):
             return info.label
         share = read_json(Path(str(info.confidence)) / "stopping.json")["shares"].get(self.split, {}).get("audio_share")
         told = "" if share is None else f"\nprefer audio {100 * share:.0f} %, visual {100 * (1 - share):.0f} %"
@@ -123,10 +127,12 @@ class DiscrepancyMapFigure(figures.DeclaredFigure):
             yield run, measured.cell(place), list(measured.by_seed(place).values())
 
 
-def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
-    """Samples in each of BINS x BINS bins, rows audio, columns visual; None where there are no samples."""
+def _counts(info: DatasetInfo, split: str) -> Counts:
+    """Samples in each of BINS x BINS bins, rows audio, columns visual; or why there is no map of them."""
     if info.data is None or info.confidence is None:
-        return None
+        return ABSENT
+    if ESTIMATED in info.withheld:
+        return NOT_STATED
     path = Path(info.confidence) / "histogram.npz"
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -135,12 +141,13 @@ def _counts(info: DatasetInfo, split: str) -> NDArray[np.int64] | None:
         raise UserError(f"{path}: has no map of the {split} samples ({error}); run confidence again.") from error
     joined = len(fine) // BINS
     counts: NDArray[np.int64] = fine.reshape(BINS, joined, BINS, joined).sum(axis=(1, 3))
-    return counts if counts.sum() else None
+    return counts if counts.sum() else ABSENT
 
 
-def _map_numbers(info: DatasetInfo, split: str, counts: NDArray[np.int64] | None) -> pd.DataFrame:
-    if counts is None:
-        return pd.DataFrame({"panel": ["map"], "dataset": [info.label], "split": [split], "count": [0]})
+def _map_numbers(info: DatasetInfo, split: str, counts: Counts) -> pd.DataFrame:
+    if isinstance(counts, str):
+        told = None if counts == NOT_STATED else 0
+        return pd.DataFrame({"panel": ["map"], "dataset": [info.label], "split": [split], "count": [told]})
     audio, visual = np.nonzero(counts)
     held = counts[audio, visual]
     frame = pd.DataFrame({"audio_bin": audio, "visual_bin": visual, "count": held, "share": held / counts.sum()})

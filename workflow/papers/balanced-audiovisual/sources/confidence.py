@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
-from avbalance.reporting.cells import Behind, CellValue
+from avbalance.evaluation.rows import ESTIMATED, PLANTED
+from avbalance.reporting.cells import NOT_STATED, Behind, CellValue
 from avbalance.reporting.coordinates import Split
 from avbalance.reporting.declared_tables import TableSource
 
@@ -21,7 +22,7 @@ NAMES: dict[str, dict[str, Sequence[str]]] = {
         "quantity": ("epochs_audio", "epochs_visual", "audio", "visual", "ties", "audio_share"),
     },
     "flatness.csv": {
-        "definition": ("estimated", "planted"),
+        "definition": (ESTIMATED, PLANTED),
         "split": get_args(Split),
         "quantity": ("j2", "j1", "audio_share", "entropy", "empty_cells"),
     },
@@ -41,18 +42,19 @@ class ConfidenceSource(TableSource):
         if info.confidence is None:
             return {}
         path, (*keys, _) = Path(info.confidence) / self.file, self.names()
-        runs = tuple(Behind(*each) for each in info.estimators.get("estimated", ()))
+        runs = tuple(Behind(*each) for each in info.estimators.get(ESTIMATED, ()))
+        withheld = CellValue(data=str(info.data), text=NOT_STATED) if ESTIMATED in info.withheld else None
+
+        def cell(row: Mapping[str, Any], name: str) -> CellValue:
+            planted = row.get("definition") == PLANTED
+            if withheld and not planted:
+                return withheld
+            value, n, behind = float(row[name]), int(row["n"]), () if planted else runs
+            return CellValue(None, value, None, 1, n, str(info.data), behind=behind)
+
         try:
             return {
-                (*(str(row[key]) for key in keys), name): CellValue(
-                    None,
-                    float(row[name]),
-                    None,
-                    1,
-                    int(row["n"]),
-                    str(info.data),
-                    behind=() if row.get("definition") == "planted" else runs,
-                )
+                (*(str(row[key]) for key in keys), name): cell(row, name)
                 for row in pd.read_csv(path).to_dict("records")
                 for name in self.names()["quantity"]
                 if not pd.isna(row[name])
