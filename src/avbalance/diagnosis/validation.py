@@ -10,6 +10,7 @@ from typing import Any
 
 from avbalance.diagnosis.answers import ENSEMBLE, GATED, JOINT, Answers, read_answers
 from avbalance.diagnosis.findings import findings, with_best_joint
+from avbalance.diagnosis.recorded import SIZES as RECORDED_SIZES
 from avbalance.diagnosis.recorded import read_recordings, write_recorded
 from avbalance.diagnosis.worlds import RECORDED, WORLDS, Stores, World, write_world
 from avbalance.evaluation.combine import combine_runs
@@ -113,14 +114,17 @@ def _table(rows: list[Row], recorded: bool) -> Iterator[str]:
     yield "Small networks trained on generated clips of which it is known what each modality tells; made by"
     yield "`avbalance validate-instruments`, two seeds, 600 test clips. An instrument that fails somewhere is not to be"
     yield "trusted on data of that kind. `src/avbalance/analysis/instruments.py` says what each one is,"
-    yield "`src/avbalance/diagnosis/worlds.py` what must be found."
+    yield f"`src/avbalance/diagnosis/worlds.py` what must be found. Noise at test time has {-NOISE_DB} dB more than"
+    yield "there is to hear or see."
     yield ""
     if recorded:
-        yield "Recordings: the four colours that talker 1 of [GRID](datasets.md) says, sound and mouth, 400 test clips;"
-        yield "noise is added to them, or sound and pictures are those of different clips"
-        yield "(`src/avbalance/diagnosis/recorded.py`)."
+        clips = RECORDED_SIZES["test"]
+        yield "Recordings: the four colours that talker 1 of [GRID](datasets.md) says, a window of sound and the mouth,"
+        yield f"{clips} test clips. Noise is added to the wave and to the pixels, or sound and pictures are those of"
+        yield "different clips of one part (`src/avbalance/diagnosis/recorded.py`). What must be found there was"
+        yield "written before anything was trained on them."
     else:
-        yield "Real recordings were left out: the command found none."
+        yield "Real recordings are left out: there were none where the command looked."
     yield ""
     yield "| Data | Planted | Instrument | Said what was planted |"
     yield "|---|---|---|---|"
