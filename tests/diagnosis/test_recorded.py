@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from grid_corpus import real_grid
 
 from avbalance.diagnosis import recorded, validation
 from avbalance.diagnosis.recorded import RATE, Recordings, read_recordings, write_recorded
-from avbalance.diagnosis.worlds import RECORDED, WORLDS
+from avbalance.diagnosis.worlds import RECORDED, WORLDS, World
 from avbalance.features.store import open_store
 
 PARTS = {"train": 40, "val": 16, "test": 24}
@@ -110,3 +111,22 @@ def test_instruments_are_tried_on_real_recordings(tmp_path: Path, monkeypatch: p
     page = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert page.count(f"| {name} | sound in noise of 40 dB more |") == len(RECORDED[name].wanted)
     assert "talker 1 of [GRID]" in page
+
+
+def test_where_the_joint_model_learnt_nothing_the_table_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World("planted", lambda labels, generator: (labels, labels), (1.0, 1.0), {"use": lambda found: False})
+    worlds = {"plain": world, "good": world, "permuted": replace(world, permuted=True)}
+    accuracies = iter([29.0, 80.0, 25.0])
+    monkeypatch.setattr(validation, "WORLDS", worlds)
+    monkeypatch.setattr(
+        validation,
+        "found_in",
+        lambda world, write: {"chance": 25.0, "accuracy": {"baseline": {"value": next(accuracies)}}},
+    )
+    assert not validation.validate(tmp_path / "table.md", lambda line: None, tmp_path / "grid")
+    page = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert page.count("| use | **no** |") == 3
+    assert page.count("learnt nothing") == 1
+    assert "plain (29.0 % right, chance 25.0 %)" in page

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from avbalance.diagnosis.answers import ENSEMBLE, GATED, JOINT, Answers, read_answers
 from avbalance.diagnosis.findings import findings, with_best_joint
@@ -21,7 +21,17 @@ NOISE_DB = -6  # the most noise of a diagnosis
 FILES = ("predictions.parquet", "history.csv", "record.json", "model.safetensors")
 Say = Callable[[str], None]
 Write = Callable[[World, Path], Stores]
-Row = tuple[str, str, str, bool]
+LEARNT = 5  # points above chance: below, a joint model knows nothing of which instruments could speak
+
+
+class Row(NamedTuple):
+    """An instrument in a world; unlearnt: what the joint model says there, where it has not learnt what it could."""
+
+    name: str
+    planted: str
+    instrument: str
+    right: bool
+    unlearnt: str
 
 
 def validate(out: Path, say: Say, recordings: Path) -> bool:
@@ -36,16 +46,19 @@ def validate(out: Path, say: Say, recordings: Path) -> bool:
     if recorded is not None:
         rows += _tried(RECORDED, partial(write_recorded, recorded), say)
     out.write_text("\n".join(_table(rows, recorded is not None)) + "\n", encoding="utf-8")
-    return all(right for *_, right in rows)
+    return all(row.right for row in rows)
 
 
 def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Row]:
     for name, world in worlds.items():
         found = found_in(world, write)
+        accuracy, chance = found["accuracy"][JOINT]["value"], found["chance"]
+        nothing = not world.permuted and accuracy < chance + LEARNT
+        unlearnt = f"{name} ({accuracy:.1f} % right, chance {chance:.1f} %)" if nothing else ""
         for instrument, holds in world.wanted.items():
             right = holds(found)
             say(f"{name}: {instrument}: {'as planted' if right else 'NOT as planted'}")
-            yield name, world.planted, instrument, right
+            yield Row(name, world.planted, instrument, right, unlearnt)
 
 
 def found_in(world: World, write: Write = write_world) -> dict[str, Any]:
@@ -128,5 +141,9 @@ def _table(rows: list[Row], recorded: bool) -> Iterator[str]:
     yield ""
     yield "| Data | Planted | Instrument | Said what was planted |"
     yield "|---|---|---|---|"
-    for name, planted, instrument, right in rows:
-        yield f"| {name} | {planted} | {instrument} | {'yes' if right else '**no**'} |"
+    for row in rows:
+        yield f"| {row.name} | {row.planted} | {row.instrument} | {'yes' if row.right else '**no**'} |"
+    for unlearnt in dict.fromkeys(row.unlearnt for row in rows if row.unlearnt):
+        yield ""
+        yield f"The joint models learnt nothing of what was planted in: {unlearnt}."
+        yield "A *no* there is of the models, not of the instruments: these had nothing to find."
