@@ -25,7 +25,7 @@ from avbalance.features.clip import frame_block
 from avbalance.features.recipes import AudioRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
 
 SECONDS, FPS, SIDE, RATE = 0.5, 10, 32, 16_000
-DATA = {  # as config/tiers/real.yaml has words
+DATA: dict[str, Any] = {  # as config/tiers/real.yaml has words
     "audio_recipe": "logmel32x16-0.5s", "visual_recipe": "fps5-first-32-0.6s-grey", "crop": SIDE,
     "crop_scale": [0.8, 1.0], "crop_ratio": [3 / 4, 4 / 3], "flip": 0.5,
 }  # fmt: skip

@@ -23,7 +23,7 @@ from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import INDEX_COLUMNS, StoreWriter
 from avbalance.plan.data import MODALITIES
 
-GENERATED = {
+GENERATED: dict[str, Any] = {
     "audio_recipe": "logmel16x16-1s", "visual_recipe": "fps1-middle-16-3s", "crop": 16, "crop_scale": [1.0, 1.0],
     "crop_ratio": [1.0, 1.0], "flip": 0.0,
 }  # fmt: skip
@@ -258,7 +258,7 @@ def write_clips(
         for name, label, part in zip(ids, given, clips.split, strict=True)
     ]
     classes = [f"class{number}" for number in range(world.classes)]
-    card = {"dataset": "world", "kind": "folder", "stands_for": None, "describe": world.planted,
+    card: dict[str, Any] = {"dataset": "world", "kind": "folder", "stands_for": None, "describe": world.planted,
             "classes": classes, "media_root": ".", "options": {}}  # fmt: skip
     write_manifest(make_manifest(rows, card, "world"), folder / "manifest.parquet")
     data, epochs = training
