@@ -68,9 +68,12 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step = add(steps, "check-method", _check_method, "run the contract test of one method: does it do what all do")
     step.add_argument("name", help="of the method; avbalance methods lists them")
 
-    text = "try the instruments of diagnose on generated clips of which all is known, and write a table"
+    text = "try the instruments of diagnose where it is known what each modality tells, and write a table"
     step = add(steps, "validate-instruments", _validate_instruments, text)
     step.add_argument("--out", type=Path, default=Path("docs/reference/instruments.md"), help="the table, Markdown")
+    step.add_argument(
+        "--recordings", type=Path, default=Path("downloads/grid"), help="folder of GRID, by default downloads/grid"
+    )
 
     step = add(steps, "compare", _compare, "say which verdicts and numbers of two result sets differ")
     step.add_argument("first", type=Path, help="results/<name>")
@@ -205,7 +208,7 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _validate_instruments(options: argparse.Namespace) -> int:
     from avbalance.diagnosis.validation import validate
 
-    return 0 if validate(options.out, _say) else 1
+    return 0 if validate(options.out, _say, options.recordings) else 1
 
 
 def _compare(options: argparse.Namespace) -> int:

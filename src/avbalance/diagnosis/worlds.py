@@ -1,13 +1,15 @@
-"""Small generated data sets of which it is known what each modality tells: the instruments are tried on them.
+"""Small data sets of which it is known what each modality tells: the instruments are tried on them.
 
-Sound is a map of 16 x 16 numbers, pictures are frames of 16 x 16 pixels: a random pattern for each symbol, and noise.
-A world says which symbol each modality shows of a clip, how loud its pattern is, and what an instrument must say.
+A world says which symbol each modality shows of a clip, how loud it is, and what an instrument must say. WORLDS are
+generated: sound is a map of 16 x 16 numbers, pictures are frames of 16 x 16 pixels, a random pattern for each symbol,
+and noise. RECORDED are made of real recordings (recorded.py): a symbol is a word that someone says, noise is added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbalance.data.manifest import make_manifest, write_manifest
+from avbalance.diagnosis.answers import JOINT
 from avbalance.features.recipes import get_audio_recipe, get_visual_recipe
 from avbalance.features.store import INDEX_COLUMNS, StoreWriter
+from avbalance.plan.data import MODALITIES
 
-AUDIO, VISUAL = "logmel16x16-1s", "fps1-middle-16-3s"
+GENERATED: dict[str, Any] = {
+    "audio_recipe": "logmel16x16-1s", "visual_recipe": "fps1-middle-16-3s", "crop": 16, "crop_scale": [1.0, 1.0],
+    "crop_ratio": [1.0, 1.0], "flip": 0.0,
+}  # fmt: skip
+EPOCHS = 25
 CLASSES = 4
 SIZES = {"train": 600, "val": 200, "test": 600}
 LOUD, MIDDLE, FAINT = 16.0, 4.0, 2.5  # lengths of a pattern in standard deviations of the noise, alike for both
@@ -32,7 +40,8 @@ Findings = Mapping[str, Any]
 class World:
     """What is planted, and what instruments must find: name of the instrument -> whether its findings say so.
 
-    symbols: labels (N,) and a generator -> the symbols (N,) that sound and pictures show.
+    symbols: labels (N,) and a generator -> the symbols (N,) that sound and pictures show. loud: of sound and of
+    pictures, the length of a pattern; of recordings the signal-to-noise ratio in dB, inf as they are.
     """
 
     planted: str
@@ -40,6 +49,7 @@ class World:
     loud: tuple[float, float]
     wanted: Mapping[str, Callable[[Findings], bool]] = field(default_factory=dict)
     permuted: bool = False
+    classes: int = CLASSES
 
 
 def _same(labels: Symbols, generator: np.random.Generator) -> tuple[Symbols, Symbols]:
@@ -55,10 +65,25 @@ def _only_together(labels: Symbols, generator: np.random.Generator) -> tuple[Sym
     return first, (labels - first) % CLASSES
 
 
+def _two_only_together(labels: Symbols, generator: np.random.Generator) -> tuple[Symbols, Symbols]:
+    first = generator.integers(0, 2, len(labels))
+    return first, (labels - first) % 2
+
+
+def _sound_of_others(labels: Symbols, generator: np.random.Generator) -> tuple[Symbols, Symbols]:
+    return generator.integers(0, CLASSES, len(labels)), labels
+
+
 def _value(findings: Findings, *keys: str) -> float:
     for key in keys:
         findings = findings[key]
     return float(findings["value"])
+
+
+def _fall(findings: Findings, modality: str, noisy: bool) -> float:
+    """Points that the joint model loses with noise in a modality, or without it."""
+    rows = (row for row in findings["disturbed"] if (row["disturbed"], row["snr_db"] is not None) == (modality, noisy))
+    return _value(findings, "accuracy", JOINT) - _value(next(rows), "accuracy", JOINT)
 
 
 def _leads(one: str, other: str) -> Mapping[str, Callable[[Findings], bool]]:
@@ -71,14 +96,45 @@ def _leads(one: str, other: str) -> Mapping[str, Callable[[Findings], bool]]:
         "unique information": lambda f: (
             _value(f, "information", f"unique_{one}") > _value(f, "information", f"unique_{other}") + 0.2
         ),
+        "accuracy with noise": lambda f: _fall(f, one, noisy=True) > _fall(f, other, noisy=True) + 5,
+        "accuracy without a modality": lambda f: _fall(f, one, noisy=False) > _fall(f, other, noisy=False) + 10,
+    }
+
+
+def _tells_nothing(one: str, other: str) -> Mapping[str, Callable[[Findings], bool]]:
+    """What must be found where one modality is noise, and the other tells the class."""
+    return {
+        "accuracy alone": lambda f: _value(f, "accuracy", one) < f["chance"] + 8 < _value(f, "accuracy", other),
+        "use": lambda f: abs(_value(f, "uses", one)) < 8 < _value(f, "uses", other),
+        "Shapley value": lambda f: abs(_value(f, "shapley", one)) < 8,
+        "unique information": lambda f: _value(f, "information", f"unique_{one}") < 0.2,
+        "gain of both": lambda f: _value(f, "differences", "both_less_best_alone") < 3,
+        "accuracy with noise": lambda f: abs(_fall(f, one, noisy=True)) < 8,
+        "accuracy without a modality": lambda f: abs(_fall(f, one, noisy=False)) < 8 < _fall(f, other, noisy=False),
     }
 
 
 _NOTHING = {
-    "accuracy alone": lambda f: max(_value(f, "accuracy", name) for name in ("audio", "visual")) < f["chance"] + 8,
-    "use": lambda f: max(abs(_value(f, "uses", name)) for name in ("audio", "visual")) < 8,
-    "Shapley value": lambda f: max(abs(_value(f, "shapley", name)) for name in ("audio", "visual")) < 8,
+    "accuracy alone": lambda f: max(_value(f, "accuracy", name) for name in MODALITIES) < f["chance"] + 8,
+    "use": lambda f: max(abs(_value(f, "uses", name)) for name in MODALITIES) < 8,
+    "Shapley value": lambda f: max(abs(_value(f, "shapley", name)) for name in MODALITIES) < 8,
     "redundant information": lambda f: _value(f, "information", "redundant") < 0.2,
+    "accuracy with noise": lambda f: max(abs(_fall(f, name, noisy=True)) for name in MODALITIES) < 8,
+    "accuracy without a modality": lambda f: max(abs(_fall(f, name, noisy=False)) for name in MODALITIES) < 8,
+}
+_HALVES = {
+    "redundant information": lambda f: _value(f, "information", "redundant") < 0.3,
+    "unique information": lambda f: min(_value(f, "information", f"unique_{name}") for name in MODALITIES) > 0.5,
+    "use": lambda f: min(_value(f, "uses", name) for name in MODALITIES) > 25,
+    "gain of both": lambda f: _value(f, "differences", "both_less_best_alone") > 25,
+    "accuracy without a modality": lambda f: min(_fall(f, name, noisy=False) for name in MODALITIES) > 25,
+}
+_TOGETHER = {
+    "accuracy alone": lambda f: max(_value(f, "accuracy", name) for name in MODALITIES) < f["chance"] + 10,
+    "synergy": lambda f: _value(f, "information", "synergistic") > 0.5,
+    "interaction": lambda f: _value(f, "interaction") > 20,
+    "Shapley value": lambda f: min(_value(f, "shapley", name) for name in MODALITIES) > 10,
+    "accuracy without a modality": lambda f: min(_fall(f, name, noisy=False) for name in MODALITIES) > 25,
 }
 
 WORLDS: dict[str, World] = {
@@ -101,62 +157,68 @@ WORLDS: dict[str, World] = {
         {
             "redundant information": lambda f: _value(f, "information", "redundant") > 1.5,
             "unique information": lambda f: (
-                max(_value(f, "information", f"unique_{name}") for name in ("audio", "visual")) < 0.3
+                max(_value(f, "information", f"unique_{name}") for name in MODALITIES) < 0.3
             ),
             "synergy": lambda f: abs(_value(f, "information", "synergistic")) < 0.3,
             "gain of both": lambda f: _value(f, "differences", "both_less_best_alone") < 3,
         },
     ),
-    "each a half": World(
-        "each shows one of two bits of the class",
-        _each_a_half,
-        (LOUD, LOUD),
-        {
-            "redundant information": lambda f: _value(f, "information", "redundant") < 0.3,
-            "unique information": lambda f: (
-                min(_value(f, "information", f"unique_{name}") for name in ("audio", "visual")) > 0.5
-            ),
-            "use": lambda f: min(_value(f, "uses", name) for name in ("audio", "visual")) > 25,
-            "gain of both": lambda f: _value(f, "differences", "both_less_best_alone") > 25,
-        },
-    ),
-    "only together": World(
-        "the class is the sum of two symbols (XOR)",
-        _only_together,
-        (LOUD, LOUD),
-        {
-            "accuracy alone": lambda f: max(_value(f, "accuracy", name) for name in ("audio", "visual")) < 35,
-            "synergy": lambda f: _value(f, "information", "synergistic") > 0.5,
-            "interaction": lambda f: _value(f, "interaction") > 20,
-            "Shapley value": lambda f: min(_value(f, "shapley", name) for name in ("audio", "visual")) > 10,
-        },
-    ),
-    "pictures are noise": World(
-        "pictures show nothing",
+    "each a half": World("each shows one of two bits of the class", _each_a_half, (LOUD, LOUD), _HALVES),
+    "only together": World("the class is the sum of two symbols (XOR)", _only_together, (LOUD, LOUD), _TOGETHER),
+    "pictures are noise": World("pictures show nothing", _same, (LOUD, 0.0), _tells_nothing("visual", "audio")),
+    "labels permuted": World("training labels are permuted", _same, (LOUD, LOUD), _NOTHING, permuted=True),
+}
+
+# Colours that one talker says: sound tells them all, lips many. What must be found was written before anything was.
+RECORDED: dict[str, World] = {
+    "recordings as they are": World(
+        "sound tells the word, and lips much of it",
         _same,
-        (LOUD, 0.0),
+        (inf, inf),
         {
-            "use": lambda f: abs(_value(f, "uses", "visual")) < 8 < _value(f, "uses", "audio"),
-            "Shapley value": lambda f: abs(_value(f, "shapley", "visual")) < 8,
-            "unique information": lambda f: _value(f, "information", "unique_visual") < 0.2,
+            "accuracy alone": lambda f: min(_value(f, "accuracy", name) for name in MODALITIES) > f["chance"] + 20,
+            "redundant information": lambda f: _value(f, "information", "redundant") > 0.5,
+            "unique information": lambda f: _value(f, "information", "unique_visual") < 0.3,
+            "synergy": lambda f: abs(_value(f, "information", "synergistic")) < 0.3,
             "gain of both": lambda f: _value(f, "differences", "both_less_best_alone") < 3,
         },
     ),
-    "labels permuted": World("training labels are permuted", _same, (LOUD, LOUD), _NOTHING, permuted=True),
+    "recordings, sound drowned": World(
+        "sound in noise of 40 dB more", _same, (-40.0, inf), _tells_nothing("audio", "visual")
+    ),
+    "recordings, pictures replaced": World(
+        "blocks of noise in place of pictures", _same, (inf, -inf), _tells_nothing("visual", "audio")
+    ),
+    "recordings, sound of others": World(
+        "sound of other clips of the same part", _sound_of_others, (inf, inf), _tells_nothing("audio", "visual")
+    ),
+    "recordings, each a half": World(
+        "dubbed: sound says one of two bits of the class, lips the other", _each_a_half, (inf, inf), _HALVES
+    ),
+    "recordings, only together": World(
+        "dubbed: the class is whether sound and lips say the same of two words (XOR)",
+        _two_only_together,
+        (inf, inf),
+        _TOGETHER,
+        classes=2,
+    ),
+    "recordings, labels permuted": World("training labels are permuted", _same, (inf, inf), _NOTHING, permuted=True),
 }
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Paths of a world's manifest and feature stores."""
+    """Paths of a world's manifest and feature stores; settings of the data and epochs of who trains on them."""
 
     manifest: Path
     audio: Path
     visual: Path
+    data: Mapping[str, Any]
+    epochs: int
 
 
 def write_world(world: World, folder: Path, seed: int = 0) -> Stores:
-    """Draw the clips of a world and write them as manifest and feature stores."""
+    """Draw the clips of a generated world and write them as manifest and feature stores."""
     generator = np.random.default_rng(seed)
     clips = sum(SIZES.values())
     labels = np.arange(clips) % CLASSES
@@ -166,32 +228,54 @@ def write_world(world: World, folder: Path, seed: int = 0) -> Stores:
     ]
     maps = world.loud[0] * patterns[0][sound] + generator.normal(size=(clips, 16, 16))
     frames = world.loud[1] * patterns[1][picture] + generator.normal(size=(clips, 3, 16, 16, 3))
+    pictures = (128 + 32 * frames).clip(0, 255).astype(np.uint8)
     split = np.repeat(list(SIZES), list(SIZES.values()))
-    given = labels.copy()
+    features = maps.astype(np.float16), pictures
+    return write_clips(world, Clips(labels, split, *features), (GENERATED, EPOCHS), generator, folder)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Labels (N,), parts (N,), and stored arrays of sound and of pictures (N, ...)."""
+
+    labels: Symbols
+    split: NDArray[np.str_]
+    audio: NDArray[Any]
+    visual: NDArray[Any]
+
+
+def write_clips(
+    world: World, clips: Clips, training: tuple[Mapping[str, Any], int], generator: np.random.Generator, folder: Path
+) -> Stores:
+    """Write the clips of a world; training: settings of the data, with both recipes, and epochs."""
+    given = clips.labels.copy()
     if world.permuted:
-        known = split != "test"
-        given[known] = generator.permutation(labels[known])
-    ids = [f"{part}-{number:04d}" for number, part in enumerate(split)]
+        known = clips.split != "test"
+        given[known] = generator.permutation(given[known])
+    ids = [f"{part}-{number:04d}" for number, part in enumerate(clips.split)]
     rows = [
         {"id": name, "audio": "none", "visual": "none", "label": f"class{label}", "split": str(part)}
-        for name, label, part in zip(ids, given, split, strict=True)
+        for name, label, part in zip(ids, given, clips.split, strict=True)
     ]
+    classes = [f"class{number}" for number in range(world.classes)]
     card: dict[str, Any] = {"dataset": "world", "kind": "folder", "stands_for": None, "describe": world.planted,
-            "classes": [f"class{number}" for number in range(CLASSES)], "media_root": ".", "options": {}}  # fmt: skip
+            "classes": classes, "media_root": ".", "options": {}}  # fmt: skip
     write_manifest(make_manifest(rows, card, "world"), folder / "manifest.parquet")
-    pictures = (128 + 32 * frames).clip(0, 255).astype(np.uint8)
+    data, epochs = training
     return Stores(
         folder / "manifest.parquet",
-        _write_store(folder / "audio", get_audio_recipe(AUDIO), maps.astype(np.float16), ids),
-        _write_store(folder / "visual", get_visual_recipe(VISUAL), pictures, ids),
+        _write_store(folder / "audio", get_audio_recipe(data["audio_recipe"]), clips.audio, ids),
+        _write_store(folder / "visual", get_visual_recipe(data["visual_recipe"]), clips.visual, ids),
+        data,
+        epochs,
     )
 
 
 def _write_store(folder: Path, recipe: Any, arrays: NDArray[Any], ids: list[str]) -> Path:
     writer = StoreWriter(folder.with_name(f"{folder.name}.draft"), recipe)
-    frames = 3 if recipe.modality == "visual" else 1
+    frames, side = arrays.shape[1] if recipe.modality == "visual" else 1, arrays.shape[2]
     rows = [
-        (name, writer.append(array), "ok", "", frames, 16, 16, 3.0) for name, array in zip(ids, arrays, strict=True)
+        (name, writer.append(array), "ok", "", frames, side, side, 3.0) for name, array in zip(ids, arrays, strict=True)
     ]
     index = pd.DataFrame(rows, columns=list(INDEX_COLUMNS))
     card = writer.seal(index, {"manifest_digest": "world"})
