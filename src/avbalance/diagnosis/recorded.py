@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from avbalance.data.noise import add_blocks, in_noise, pink_noise, unit_power
 from avbalance.data.sources.grid import GridOptions
-from avbalance.diagnosis.worlds import Clips, Stores, Symbols, World, write_clips
+from avbalance.diagnosis.worlds import Stores, Symbols, World, WorldClips, write_clips
 from avbalance.errors import LostClip
 from avbalance.features.audio import spectrogram
 from avbalance.features.clip import frame_block
@@ -75,7 +75,7 @@ def write_recorded(recordings: Recordings, world: World, folder: Path, seed: int
     sounds = [_in_noise(sound, world.loud[0], generator) for sound in recordings.sounds[heard]]
     maps = np.stack([spectrogram(sound, RATE, audio) for sound in sounds])
     blocks = [_under_blocks(pictures, world.loud[1], visual, generator) for pictures in recordings.pictures[seen]]
-    clips = Clips(labels, recordings.split, maps, np.stack(blocks))
+    clips = WorldClips(labels, recordings.split, maps, np.stack(blocks))
     return write_clips(world, clips, (DATA, EPOCHS), generator, folder)
 
 

@@ -24,7 +24,7 @@ Write = Callable[[World, Path], Stores]
 LEARNT = 5  # points above chance: below, a joint model knows nothing of which instruments could speak
 
 
-class Row(NamedTuple):
+class Trial(NamedTuple):
     """An instrument in a world; unlearnt: what the joint model says there, where it has not learnt what it could."""
 
     name: str
@@ -46,10 +46,10 @@ def validate(out: Path, say: Say, recordings: Path) -> bool:
     if recorded is not None:
         rows += _tried(RECORDED, partial(write_recorded, recorded), say)
     out.write_text("\n".join(_table(rows, recorded is not None)) + "\n", encoding="utf-8")
-    return all(row.right for row in rows)
+    return all(trial.right for trial in rows)
 
 
-def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Row]:
+def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Trial]:
     for name, world in worlds.items():
         measured = findings_in(world, write)
         accuracy, chance = measured["accuracy"][JOINT]["value"], measured["chance"]
@@ -58,7 +58,7 @@ def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Row]
         for instrument, holds in world.wanted.items():
             right = holds(measured)
             say(f"{name}: {instrument}: {'as planted' if right else 'NOT as planted'}")
-            yield Row(name, world.planted, instrument, right, unlearnt)
+            yield Trial(name, world.planted, instrument, right, unlearnt)
 
 
 def findings_in(world: World, write: Write = write_world) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _answers(runs: Path) -> Mapping[str, Answers]:
     return {run: read_answers(files(run)) for run in ("audio", "visual", JOINT, GATED, ENSEMBLE)}
 
 
-def _table(rows: list[Row], recorded: bool) -> Iterator[str]:
+def _table(rows: list[Trial], recorded: bool) -> Iterator[str]:
     yield "# Do the instruments tell the truth?"
     yield ""
     yield "Small networks trained on generated clips of which it is known what each modality tells; made by"
@@ -141,9 +141,9 @@ def _table(rows: list[Row], recorded: bool) -> Iterator[str]:
     yield ""
     yield "| Data | Planted | Instrument | Said what was planted |"
     yield "|---|---|---|---|"
-    for row in rows:
-        yield f"| {row.name} | {row.planted} | {row.instrument} | {'yes' if row.right else '**no**'} |"
-    for unlearnt in dict.fromkeys(row.unlearnt for row in rows if row.unlearnt):
+    for trial in rows:
+        yield f"| {trial.name} | {trial.planted} | {trial.instrument} | {'yes' if trial.right else '**no**'} |"
+    for unlearnt in dict.fromkeys(trial.unlearnt for trial in rows if trial.unlearnt):
         yield ""
         yield f"The joint models learnt nothing of what was planted in: {unlearnt}."
         yield "A *no* there is of the models, not of the instruments: these had nothing to find."

@@ -231,11 +231,11 @@ def write_world(world: World, folder: Path, seed: int = 0) -> Stores:
     pictures = (128 + 32 * frames).clip(0, 255).astype(np.uint8)
     split = np.repeat(list(SIZES), list(SIZES.values()))
     features = maps.astype(np.float16), pictures
-    return write_clips(world, Clips(labels, split, *features), (GENERATED, EPOCHS), generator, folder)
+    return write_clips(world, WorldClips(labels, split, *features), (GENERATED, EPOCHS), generator, folder)
 
 
 @dataclass(frozen=True)
-class Clips:
+class WorldClips:
     """Labels (N,), parts (N,), and stored arrays of sound and of pictures (N, ...)."""
 
     labels: Symbols
@@ -245,7 +245,11 @@ class Clips:
 
 
 def write_clips(
-    world: World, clips: Clips, training: tuple[Mapping[str, Any], int], generator: np.random.Generator, folder: Path
+    world: World,
+    clips: WorldClips,
+    training: tuple[Mapping[str, Any], int],
+    generator: np.random.Generator,
+    folder: Path,
 ) -> Stores:
     """Write the clips of a world; training: settings of the data, with both recipes, and epochs."""
     given = clips.labels.copy()
