@@ -86,7 +86,11 @@ def _information(findings: Findings) -> ReportTable:
         for name, words in INFORMATION.items()
     ]
     return ReportTable(
-        "What the modalities tell (bits a clip)", "", ["Of the class", "Information", "95 % interval"], rows
+        "What the modalities tell (bits a clip)",
+        "Estimated from the probabilities of the models. On recordings with planted truth they erred by 0.3 bits "
+        "and more: what either alone told was partly called told by the two together (docs/reference/instruments.md).",
+        ["Of the class", "Information", "95 % interval"],
+        rows,
     )
 
 
@@ -102,7 +106,8 @@ def _disturbed(findings: Findings) -> ReportTable | None:
     return ReportTable(
         "Accuracy under noise, and without a modality (%)",
         "Gaussian noise on the spectrogram or the pixels, by its signal-to-noise ratio; missing: the mean training "
-        "clip in its place. The models were trained on clean clips.",
+        "clip in its place. The models were trained on clean clips. Noise in a modality that tells nothing can cost "
+        "accuracy, too: a fall under noise is no proof of use.",
         ["Disturbed", "That modality alone", "Trained together", "Mean of both alone"],
         rows,
     )
