@@ -1,9 +1,10 @@
 """Copy results to docs/gallery, and put a table of the first folder into the README.
 
-Usage: python docs/gallery/update.py [folders of results, by default results/real, results/demo and results/grid-balanced]
+Usage: python docs/gallery/update.py [folders of results, by default those of MAKERS below results]
 
-Of real recordings all tables, figures and claims are copied, of other results a few. No media are. Figures of a paper
-stand with their captions in figures.md beside them.
+Of real recordings, of the comparison and of disagreement all tables, figures and claims are copied, of other results a
+few. No media are. Figures of a paper stand with their captions in figures.md beside them. The README shows a table of
+the first folder, unless that is one without a paper.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ MAKERS = {
     "real": "make real GRID=<folder>",
     "demo": "make reproduce",
     "grid-balanced": "snakemake --configfile config/user/grid-balanced.yaml",
+    "comparison": "make compare",
+    "disagreement": "make disagreement",
 }
+OWN = {"comparison": ("comparison/table2.md",), "disagreement": ("disagreement/table1.md",)}  # what is no paper, whole
 FIGURES = "figures.md"
 ROWS = 7  # the methods and the unimodal models; the controls stand in the whole table
 BLOCK = re.compile(r"(<!-- gallery:table -->\n).*?(<!-- /gallery -->)", re.DOTALL)
@@ -58,10 +62,10 @@ def with_table(readme: str, table: str, name: str) -> str:
 def made(results: Path) -> list[str]:
     """The files below papers/ of a folder of results that are shown; raises UserError when one is absent."""
     papers = results / "papers"
-    absent = [papers / name for name in SOME if not (papers / name).is_file()]
+    absent = [papers / name for name in OWN.get(results.name, SOME) if not (papers / name).is_file()]
     if absent:
         raise UserError(f"{absent[0]}: no such file; run {MAKERS.get(results.name, 'snakemake')} first.")
-    if results.name != "real":
+    if results.name not in ("real", *OWN):
         return [*SOME, *(name for name in BUILDING if (papers / name).is_file())]
     return sorted(str(path.relative_to(papers)) for pattern in ALL for path in papers.glob(pattern))
 
@@ -80,7 +84,9 @@ def update(root: Path, folders: Sequence[Path]) -> None:
     """Renew docs/gallery and README.md below `root` from folders of results; raises UserError when one lacks a file."""
     shown = {folder: made(folder) for folder in folders}
     readme, table = root / "README.md", folders[0] / "papers" / TABLE
-    text = with_table(readme.read_text(encoding="utf-8"), table.read_text(encoding="utf-8"), folders[0].name)
+    text = readme.read_text(encoding="utf-8")
+    if folders[0].name not in OWN:
+        text = with_table(text, table.read_text(encoding="utf-8"), folders[0].name)
     for folder, names in shown.items():
         target = root / "docs" / "gallery" / folder.name
         for name in names:

@@ -121,7 +121,12 @@ def test_readme_is_short_and_shows_the_report_and_the_table_of_the_gallery():
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("real", "real recordings (GRID talker 1)"), ("demo", "synthetic stand-in")]
+    ("name", "data"),
+    [
+        ("real", "real recordings (GRID talker 1)"),
+        ("demo", "synthetic stand-in"),
+        ("comparison", "synthetic stand-in"),
+    ],
 )
 def test_gallery_holds_what_its_folder_says(name, data):
     """Numbers of another tier must not be shown as the demo's or as those of recordings."""
@@ -129,10 +134,11 @@ def test_gallery_holds_what_its_folder_says(name, data):
     listed = subprocess.run(["git", "ls-files", "-co", folder], cwd=REPOSITORY, capture_output=True, text=True)
     update = module_at(REPOSITORY / "docs/gallery/update.py")
     shown = listed.stdout.split()
-    assert {f"{folder}/{path}" for path in update.SOME} <= set(shown)
+    needed = update.OWN.get(name, update.SOME)
+    assert {f"{folder}/{path}" for path in needed} <= set(shown)
     assert {Path(path).suffix for path in shown} == {".md", ".png"}, "no media"
     pages = [(REPOSITORY / path).read_text(encoding="utf-8") for path in shown if path.endswith(".md")]
-    assert data in (REPOSITORY / folder / update.TABLE).read_text(encoding="utf-8")
+    assert data in (REPOSITORY / folder / needed[0]).read_text(encoding="utf-8")
     assert not any("its numbers mean nothing" in page for page in pages)
     for folder in {(REPOSITORY / path).parent for path in shown if path.endswith(".png")}:
         assert (folder / update.FIGURES).read_text(encoding="utf-8") == update.figures_page(folder), "run make gallery"
