@@ -24,7 +24,7 @@ Write = Callable[[World, Path], Stores]
 LEARNT = 5  # points above chance: below, a joint model knows nothing of which instruments could speak
 
 
-class Trial(NamedTuple):
+class InstrumentTrial(NamedTuple):
     """An instrument in a world; unlearnt: what the joint model says there, where it has not learnt what it could."""
 
     name: str
@@ -49,7 +49,7 @@ def validate(out: Path, say: Say, recordings: Path) -> bool:
     return all(trial.right for trial in rows)
 
 
-def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Trial]:
+def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[InstrumentTrial]:
     for name, world in worlds.items():
         measured = findings_in(world, write)
         accuracy, chance = measured["accuracy"][JOINT]["value"], measured["chance"]
@@ -58,7 +58,7 @@ def _tried(worlds: Mapping[str, World], write: Write, say: Say) -> Iterator[Tria
         for instrument, holds in world.wanted.items():
             right = holds(measured)
             say(f"{name}: {instrument}: {'as planted' if right else 'NOT as planted'}")
-            yield Trial(name, world.planted, instrument, right, unlearnt)
+            yield InstrumentTrial(name, world.planted, instrument, right, unlearnt)
 
 
 def findings_in(world: World, write: Write = write_world) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _answers(runs: Path) -> Mapping[str, Answers]:
     return {run: read_answers(files(run)) for run in ("audio", "visual", JOINT, GATED, ENSEMBLE)}
 
 
-def _table(rows: list[Trial], recorded: bool) -> Iterator[str]:
+def _table(rows: list[InstrumentTrial], recorded: bool) -> Iterator[str]:
     yield "# Do the instruments tell the truth?"
     yield ""
     yield "Small networks trained on generated clips of which it is known what each modality tells; made by"
