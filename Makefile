@@ -39,11 +39,11 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (about 15 minutes)
+test: $(READY) ## the tests (about ten minutes)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
-	$(PYTEST) $(TOGETHER)
+	$(PYTEST) $(TOGETHER) --durations 40
 
 lint: $(READY) ## style, formats, the workflow's own linter, types, which packages may import which
 	$(BIN)/ruff check .

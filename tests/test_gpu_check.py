@@ -20,6 +20,7 @@ def check(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.slow
 def test_the_check_runs_on_small_networks(tmp_path: Path) -> None:
     done = check(tmp_path, "--device", "cpu", "--quick")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -87,6 +87,7 @@ def test_a_method_that_follows_the_page_has_its_row(clone, made):
     assert row.split(",")[4] and "| Label smoothing |" in shown, "the new run has a number"
 
 
+@pytest.mark.slow
 def test_a_paper_that_follows_the_page_has_its_table(clone, made):
     with clone.alone(), followed(PAPER, clone) as parts:
         type_in(clone, parts, recordings=False)
@@ -100,6 +101,7 @@ def test_blocks_are_of_a_known_kind(page):
         assert block.tag in ("bash", *SHOWN, *FILES), f"{page}: unknown tag {block.tag!r}"
 
 
+@pytest.mark.slow
 def test_commands_on_real_recordings(clone, made):
     source = os.environ.get("AVBALANCE_REAL_DATA")
     if not source:

@@ -84,15 +84,11 @@ CHOSEN = {
 
 
 def parameters(reports: bool) -> list[Any]:
-    """The chosen runs; those that differ from another one in a number alone are tested with the slow tests."""
+    """The chosen runs; a few are tested every day, all others with the slow tests."""
     found = []
     for slug, rows in CHOSEN.items():
         for row in rows:
-            slow = (
-                any(part in row.run for part in ("ogm-ge-alpha", "-half-"))
-                if slug == BALANCED
-                else (row.role, row.run) not in EVERY_DAY
-            )
+            slow = (row.role, row.run) not in ([(ALL_OF, "baseline")] if slug == BALANCED else EVERY_DAY)
             if row.reports == reports:
                 marks = [pytest.mark.slow] if slow else []
                 found.append(pytest.param(slug, row, id=f"{slug}-{row.role}-{row.run}", marks=marks))

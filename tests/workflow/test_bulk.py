@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 from workspace import Workspace
 
 SLUG, DATA = "balanced-audiovisual", "synthetic-balanced-smoke"
@@ -25,6 +26,7 @@ def described(workspace: Workspace) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.slow
 def test_absent_clips_and_arrays_cost_nothing_until_a_training_reads_them(workspace: Workspace) -> None:
     before, known = bulk(workspace), described(workspace)
     assert {path.rsplit(".")[-1] for path in before} == {"mp4", "npy"}

@@ -103,6 +103,7 @@ def audio_preferred_share(audio: Any, visual: Any) -> float:
     return float((discrepancy > 0).sum() / (discrepancy != 0).sum())
 
 
+@pytest.mark.slow
 def test_exchanged_modalities_reverse_the_preference(trained: Callable[[str, bool], Any]) -> None:
     straight, flipped = (
         audio_preferred_share(trained("audio", flip), trained("visual", flip)) for flip in (False, True)

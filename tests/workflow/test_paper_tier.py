@@ -171,6 +171,7 @@ def test_with_all_lists_every_data_set_names_the_media_that_it_lacks(workplace: 
     assert all(wanted in said[name] for name, wanted in TIERS[slug].said.items())
 
 
+@pytest.mark.slow
 def test_a_dry_run_plans_all_the_same_and_a_real_one_ends_before_its_first_job(workplace: Path, snakemake: Any) -> None:
     words = ("--config", "tier=paper", f"papers={{{BALANCED}: {{}}}}")
     said = said_of(BALANCED)
@@ -209,6 +210,7 @@ def test_with_all_data_at_hand_the_preflight_has_nothing_to_say(workplace: Path)
     assert [sentence.split(";")[0] for sentence in said] == ["ave: downloads/ave/feats/visual_feature.h5: no such file"]
 
 
+@pytest.mark.slow
 def test_the_whole_paper_tier_of_all_papers_is_planned(workplace: Path) -> None:
     rules = Counter(job.rule for job in dry_run(workplace, ["--config", "tier=paper"], []).jobs)
     plan = load_plan(workplace, {"tier": "paper"})

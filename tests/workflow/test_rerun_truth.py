@@ -199,6 +199,7 @@ def own_folder(workspace: Workspace) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_changed_list_of_clips_makes_the_manifest_again(workspace: Workspace) -> None:
     folder = own_folder(workspace)
     target = "--configfile mine.yaml -- data/mine/manifest.parquet"

@@ -114,6 +114,7 @@ def wait_for(condition: Any, process: subprocess.Popen[bytes], timeout_s: float 
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(workspace: Workspace) -> None:
     before = reports(workspace.root)
     folder = workspace.root / RUNS / "greedy"
