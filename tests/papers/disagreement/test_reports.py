@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from avbalance.plan.plan import load_plan
 from avbalance.reporting.figures import render_figures
 from avbalance.reporting.tables import render_tables
 from avbalance.table_files import write_parquet
+from flowkeeper.files import canonical_json
 
 REPOSITORY = Path(__file__).parents[3]
 SLUG = "disagreement"
@@ -55,7 +57,8 @@ def measured(folder: Path, leave_out: str = "") -> tuple[Paper, Path]:
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, Any]:
-    return load_paper(REPOSITORY, SLUG)
+    """The declarations as a job reads them."""
+    return json.loads(canonical_json(load_paper(REPOSITORY, SLUG)))  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avbalance.analysis.factorial import Contrast, contrasts
 from avbalance.declared import Declared
@@ -21,8 +21,20 @@ class Factor(Declared):
 
     name: str
     """what stands for its level in `place`, in braces"""
+    reference: Word
+    """level beside which the others are set"""
     levels: Annotated[dict[Word, str], Field(min_length=2)]
-    """level -> what it is called; the first is the reference, beside which the others are set"""
+    """level -> what it is called"""
+
+    @model_validator(mode="after")
+    def _reference_is_a_level(self) -> Factor:
+        if self.reference not in self.levels:
+            raise ValueError(f"{self.name}: the reference {self.reference!r} is none of its levels {[*self.levels]}")
+        return self
+
+    def ordered(self) -> dict[Word, str]:
+        """The levels, the reference first: a job reads its settings with sorted keys."""
+        return {self.reference: self.levels[self.reference]} | self.levels
 
 
 class Factorial(Declared):
@@ -36,7 +48,9 @@ class Factorial(Declared):
     def choices(self) -> dict[str, Contrast]:
         """What each level beside a reference is called -> the contrast."""
         sizes = tuple(len(each.levels) for each in self.factors)
-        return {[*self.factors[factor].levels.values()][level]: (factor, level) for factor, level in contrasts(sizes)}
+        return {
+            [*self.factors[factor].ordered().values()][level]: (factor, level) for factor, level in contrasts(sizes)
+        }
 
     def values(self, measured: MeasuredCells) -> NDArray[np.float64] | None:
         """Accuracies in percent (seeds, levels of each factor); None unless two seeds have every combination."""
@@ -49,6 +63,6 @@ class Factorial(Declared):
 
     def _places(self) -> Iterator[dict[str, str]]:
         names = [each.name for each in self.factors]
-        for levels in itertools.product(*(each.levels for each in self.factors)):
+        for levels in itertools.product(*(each.ordered() for each in self.factors)):
             own = dict(zip(names, levels, strict=True))
             yield {key: text.format(**own) for key, text in self.place.items()}
