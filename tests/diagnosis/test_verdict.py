@@ -169,6 +169,24 @@ def test_the_method_that_validation_takes_is_asked_about() -> None:
     assert set(found["methods"]["gain"]) == {"ogm-ge", "my-own"}
 
 
+def test_linear_models_answer_where_a_network_has_learnt_too_little() -> None:
+    answers = world(0.5, 0.3, 0.5, 0.5)
+    for name, share in {"audio": 0.8, "visual": 0.3, "both": 0.8}.items():
+        answers[f"reference-{name}"] = model(f"reference-{name}", share)
+    answers["reference-both"] = Answers(**{**vars(answers["reference-audio"]), "run": "reference-both"})
+    found = findings(answers)
+    told = verdicts(found, gates(answers, found, {}))
+    said = {each.question: each.answer for each in told}
+    assert said["Does seeing add to sound?"] == "undecided"
+    assert said["Do pictures add to sound, for linear models?"] == "no"
+    assert said["Does sound add to pictures, for linear models?"] == "yes"
+    right = {name: f"{found['accuracy'][f'reference-{name}']['value']:.0f} %" for name in ("audio", "visual", "both")}
+    by_linear = (
+        f"linear models are right on {right['audio']} by sound, {right['visual']} by pictures, {right['both']} by both"
+    )
+    assert headline(told, found) == f"No answer yet: the sound and joint model cannot be relied on; {by_linear}"
+
+
 def test_a_frozen_network_that_sees_more_forbids_to_rely_on_the_picture_model() -> None:
     answers = world(0.6, 0.3, 0.6, 0.6) | {"frozen-visual": model("frozen-visual", 0.9)}
     answers |= {"frozen-both": model("frozen-both", 0.95), "reference-audio": model("reference-audio", 0.5)}

@@ -63,6 +63,7 @@ def findings(
             "audio_less_visual": told(right["audio"] - right["visual"]),
         },
         "methods": methods(runs, right),
+        "linear": linear(right),
         "frozen": told(right["frozen-both"] - right["reference-audio"]) if "frozen-both" in runs else None,
         **interplay(runs[JOINT], chance),
         "information": decomposition(runs),
@@ -74,6 +75,14 @@ def findings(
         "by_group": by_kind(runs, right, np.array([groups[name] for name in ids])) if groups else [],
         **striking_clips(runs["audio"], runs["visual"], names),
     }
+
+
+def linear(right: Mapping[str, Floats]) -> dict[str, Any]:
+    """Modality -> what it adds to the other one for linear models of the features; empty where these were not made."""
+    if not {f"reference-{name}" for name in (*MODALITIES, "both")} <= right.keys():
+        return {}
+    other = dict(zip(MODALITIES, reversed(MODALITIES), strict=True))
+    return {name: told(right["reference-both"] - right[f"reference-{other[name]}"]) for name in MODALITIES}
 
 
 def told(values: Floats) -> dict[str, float | bool | None]:

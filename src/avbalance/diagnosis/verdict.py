@@ -38,6 +38,7 @@ def verdicts(findings: Mapping[str, Any], told: Sequence[Gate]) -> list[Verdict]
     """
     stopped = {gate.run for gate in told if gate.stops}
     questions = [_needed("visual", findings), _needed("audio", findings), _worse(findings), _joint(findings)]
+    questions += [_linear(name, findings) for name in findings["linear"]]
     questions += [_frozen(findings)] if findings["frozen"] else []
     questions += [_method(findings)] if findings["methods"]["best"] else []
     questions += [_used(name, findings) for name in WORDS if findings["uses"]]
@@ -51,7 +52,8 @@ def headline(answered: Sequence[Verdict], findings: Mapping[str, Any]) -> str:
     seeing, sound = answered[0], answered[1]
     if any(each.sentence.startswith(NOT_STATED) for each in (seeing, sound)):
         doubt = next(each.sentence for each in (seeing, sound) if each.sentence.startswith(NOT_STATED))
-        return f"No answer yet: {doubt.removeprefix(f'{NOT_STATED}: ').removesuffix(', see above.')}"
+        answer = f"No answer yet: {doubt.removeprefix(f'{NOT_STATED}: ').removesuffix(', see above.')}"
+        return answer + (f"; {_in_linear_models(findings)}" if findings["linear"] else "")
     if seeing.answer == sound.answer == "yes":
         return "Both sound and pictures are needed"
     if seeing.answer == sound.answer == "no":
@@ -65,6 +67,14 @@ def headline(answered: Sequence[Verdict], findings: Mapping[str, Any]) -> str:
             add = f"{WORDS[name].capitalize()} {_add(name)} to {WORDS[OTHER[name]]}"
             return f"{add}; whether {_the(OTHER[name])} adds to {WORDS[name]}, too few clips tell"
     return "Too few clips to say whether both sound and pictures are needed"
+
+
+def _in_linear_models(findings: Mapping[str, Any]) -> str:
+    """What linear models say, where networks cannot be relied on."""
+    right = {name: f"{findings['accuracy'][f'reference-{name}']['value']:.0f} %" for name in (*WORDS, "both")}
+    return (
+        f"linear models are right on {right['audio']} by sound, {right['visual']} by pictures, {right['both']} by both"
+    )
 
 
 def _unless_stopped(verdict: Verdict, rests: set[str], stopped: set[str]) -> Verdict:
@@ -151,6 +161,20 @@ def _joint(findings: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     return Verdict("Does training together lose something?", answer, sentence), {"audio", "visual", JOINT}
 
 
+def _linear(name: str, findings: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
+    """Whether a modality adds something to the other one for linear models, on which no gate bears."""
+    difference = findings["linear"][name]
+    answer = _answer(difference)
+    model = f"A linear model of {WORDS[OTHER[name]]}"
+    sentence = {
+        "yes": f"{model} gains {_numbers(difference)}.",
+        "no": f"{model} gains nothing ({_numbers(difference)}).",
+        "undecided": f"{_too_few(difference, findings)} ({_numbers(difference)}).",
+    }[answer]
+    question = f"{_does(name)} {WORDS[name]} add to {WORDS[OTHER[name]]}, for linear models?"
+    return Verdict(question, answer, sentence), set()
+
+
 def _frozen(findings: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
     """Whether what a frozen network sees adds to the sound; of linear models alone, on which no gate bears."""
     difference = findings["frozen"]
@@ -218,6 +242,10 @@ def _together(findings: Mapping[str, Any]) -> tuple[Verdict, set[str]]:
 
 def _is(name: str) -> str:
     return "is" if name == "audio" else "are"
+
+
+def _does(name: str) -> str:
+    return "Does" if name == "audio" else "Do"
 
 
 def _add(name: str) -> str:
