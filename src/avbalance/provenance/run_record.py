@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -76,6 +77,7 @@ def peak_gpu_memory_mb() -> float:
     return round(sys.modules["torch"].cuda.max_memory_allocated() / 1e6, 1)
 
 
+@functools.cache  # a process trains hundreds of runs, and looking through the environment takes longer than a tiny one
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that bear on results."""
     known = {"python": platform.python_version()}
@@ -87,6 +89,7 @@ def versions() -> dict[str, str]:
     return known
 
 
+@functools.cache  # the code that this process has loaded stays what it was when the first run asked
 def code_state(folder: Path) -> dict[str, Any]:
     """Commit of the checkout that `folder` is in and whether it has uncommitted changes; unknown outside git."""
     commit = _git(folder, "rev-parse", "HEAD")

@@ -130,7 +130,8 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     """Set threads and determinism; "auto" takes a GPU if there is one. Raises UserError when cuda is absent."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Does what use_deterministic_algorithms does, without loading torch's compiler, which takes two seconds.
+    torch.set_deterministic_debug_mode("warn")
     # nothing here reads memory that it has not written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
