@@ -82,6 +82,18 @@ def test_a_run_that_chooses_whole_settings_knows_those_of_its_candidates() -> No
     assert row.choose == {"candidates": {"t": settings}, "seeds": {"t": 100}} and row.settings != settings
 
 
+def test_a_tier_that_leaves_out_a_candidate_narrows_the_choice_and_without_its_run_none_is_made() -> None:
+    run = {"label": "One", "method": "baseline", "only": ["first"], "choose": {"candidates": {"t": None, "u": None}}}
+    declared = paper(one=run, t={**TRIED, "reports": False}, u={**TRIED, "reports": False})
+    rows = by_name(rows_of_paper(config(runs={"u": {"skip": True}}), declared))
+    assert set(rows) == {("set-a", "one"), ("set-a", "t")}
+    choose = rows["set-a", "one"].choose
+    assert choose and list(choose["candidates"]) == ["t"] and choose["seeds"] == {"t": 100}
+    assert rows_of_paper(config(runs={"one": {"skip": True}}), declared) == []
+    with pytest.raises(UserError, match="its candidate t is not made there"):
+        rows_of_paper(config(runs={"t": {"skip": True}, "u": {"skip": True}}), declared)
+
+
 @pytest.mark.parametrize(
     ("candidate", "sentence"),
     [

@@ -75,7 +75,9 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
     ]
     rows = [*rows, *_robustness_rows(choice, rows)]
     by_name = {(row.dataset, row.run): row for row in rows}
-    return _with_enough_seeds([_with_candidates(row, by_name) for row in rows], config.get("least_seeds", 1))
+    left_out = [run for run, told in choice.get("runs", {}).items() if told.get("skip")]
+    rows = [_with_candidates(row, by_name, left_out) for row in rows]
+    return _reported_and_read(rows, config.get("least_seeds", 1))
 
 
 def _row(
@@ -123,16 +125,18 @@ def _robustness_rows(choice: dict[str, Any], rows: list[Row]) -> Iterator[Row]:
                     yield replace(row, dataset=dataset, seeds=tuple(wanted["seeds"]), robustness=True)
 
 
-def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row]) -> Row:
+def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row], left_out: list[str]) -> Row:
     """The row with what its candidates try, and under which seed: the first of theirs.
 
-    Raises UserError for a candidate that is not made on the data set and, where all settings are chosen, for one of
-    another method, or of a seed that this run has: what a choice saw must be no part of its result.
+    A tier that leaves out some candidates narrows the search. Raises UserError for a candidate that is not made on the
+    data set for another reason, where all are left out and, where all settings are chosen, for one of another method,
+    or of a seed that this run has: what a choice saw must be no part of its result.
     """
     if row.choose is None:
         return row
     tried, seeds = {}, {}
-    for name, value in row.candidates.items():
+    kept = {name: value for name, value in row.candidates.items() if name not in left_out}
+    for name, value in (kept or row.candidates).items():
         where, candidate = f"paper {row.paper}, run {row.run} on {row.dataset}", rows.get((row.dataset, name))
         if candidate is None:
             raise UserError(f"{where}: its candidate {name} is not made there; make it, or set choose to null.")
@@ -148,9 +152,9 @@ def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row]) -> Row:
     return replace(row, choose={**row.choose, "candidates": tried, "seeds": seeds})
 
 
-def _with_enough_seeds(rows: list[Row], least: int) -> list[Row]:
-    """The rows of at least `least` seeds, and those whose files these read, directly or not."""
-    kept = {(row.dataset, row.run) for row in rows if len(row.seeds) >= least}
+def _reported_and_read(rows: list[Row], least_seeds: int) -> list[Row]:
+    """The reported rows of at least `least_seeds` seeds, and those whose files these read, directly or not."""
+    kept = {(row.dataset, row.run) for row in rows if row.reports and len(row.seeds) >= least_seeds}
     read = kept
     while read:
         wanted = [(row, name) for row in rows if (row.dataset, row.run) in read for name in row.reads()]
