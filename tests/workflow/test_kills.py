@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 SEED = int(os.environ.get("AVBALANCE_TEST_SEED", "20260101"))
-KILLS, LIVES = 25, 3
+KILLS, LIVES = 25, 2
 REPORTING = {"measure", "item", "claims", "losses"}  # a table or figure is an item
 SURELY = (("dataset",), ("features",), ("train",), ("train",), tuple(sorted(REPORTING)))  # each is hit at least once
 PATIENCE_S = 300.0  # for one start of snakemake
