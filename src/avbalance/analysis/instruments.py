@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from avbalance.analysis.statistics import DRAWS, LEVEL, EffectEstimate, clip_weights, estimate
@@ -69,6 +68,7 @@ def shapley(both: Floats, audio: Floats, visual: Floats, neither: Floats) -> dic
 
 def temperature(logits: Floats, labels: Labels) -> float:
     """The temperature that makes predictions of validation clips most likely (Guo et al. 2017, arXiv 1706.04599)."""
+    from scipy.optimize import minimize_scalar
 
     def loss(power: float) -> float:
         return -float(information(logits / np.exp(power), labels).mean())

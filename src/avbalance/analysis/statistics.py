@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 LEVEL = 0.95
@@ -72,6 +71,8 @@ class EffectEstimate:
     @property
     def p(self) -> float:
         """The largest alpha at which the interval holds 0 (two-sided p value), not below SMALLEST."""
+        from scipy.optimize import brentq  # planning imports this module, and would wait for it
+
         if abs(self.effect) <= TINY:
             return 1.0
         if self.half_width(SMALLEST) < abs(self.effect):
