@@ -16,8 +16,7 @@ STEPS = {
     "confidence": STORES[:6],
     "subsets": STORES[:2],
     "measure": [],
-    "table": MEASURES,
-    "figure": MEASURES,
+    "item": MEASURES,
     "claims": MEASURES,
     "losses": [],
 }

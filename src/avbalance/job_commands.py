@@ -72,11 +72,8 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     command("confidence", _confidence, text, audio=npz, visual=npz, manifest=of_data, out="folder")
     command("subsets", _subsets, "split a test set (settings {pairs, rule})", manifest=of_data, out="file")
     command("measure", _measure, "measure a paper's runs", out="file")
-    command("table", _table, "write one table as csv, md and tex", measurements=of_paper, out="folder")
-    command("figure", _figure, "draw one figure as png, pdf and csv", measurements=of_paper, out="folder")
-    command(
-        "item", _item, "make one table or figure, whichever its settings declare", measurements=of_paper, out="folder"
-    )
+    text = "make one table or figure, whichever its settings declare"
+    command("item", _item, text, measurements=of_paper, out="folder")
     command("claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
     command("verdict", _verdict, "answer in words what was asked about a data set", out="folder")
     command("overview", _overview, "one page of all claims of all papers", out="file")
@@ -235,34 +232,18 @@ def _paper(options: argparse.Namespace) -> tuple[Paper, dict[str, Any]]:
     return Paper.from_dict(spec["paper"]), spec["declarations"]
 
 
-def _table(options: argparse.Namespace) -> None:
-    _write(*_paper(options), options)
-
-
-def _write(paper: Paper, declarations: dict[str, Any], options: argparse.Namespace) -> None:
-    from avbalance.reporting.tables import render_tables
-
-    with _writer(*(options.out / table["id"] for table in declarations["tables"])):
-        render_tables(paper, declarations, options.measurements, options.out)
-
-
-def _figure(options: argparse.Namespace) -> None:
-    _draw(*_paper(options), options)
-
-
-def _draw(paper: Paper, declarations: dict[str, Any], options: argparse.Namespace) -> None:
-    from avbalance.reporting.figures import render_figures
-
-    with _writer(*(options.out / figure["id"] for figure in declarations["figures"])):
-        render_figures(paper, declarations, options.measurements, options.out)
-
-
 def _item(options: argparse.Namespace) -> None:
     paper, declarations = _paper(options)
-    if "figures" in declarations:
-        _draw(paper, declarations, options)
-    else:
-        _write(paper, declarations, options)
+    items = [item["id"] for kind in ("tables", "figures") for item in declarations.get(kind, [])]
+    with _writer(*(options.out / item for item in items)):
+        if "figures" in declarations:
+            from avbalance.reporting.figures import render_figures
+
+            render_figures(paper, declarations, options.measurements, options.out)
+        else:
+            from avbalance.reporting.tables import render_tables
+
+            render_tables(paper, declarations, options.measurements, options.out)
 
 
 def _claims(options: argparse.Namespace) -> None:
