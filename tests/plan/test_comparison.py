@@ -11,8 +11,13 @@ from avbalance.plan.plan import Plan, load_plan
 from avbalance.plan.sheet import Row
 
 REPOSITORY = Path(__file__).parents[2]
-SLUG, TRIALS = "comparison", 4
-TIERS = ("comparison", "comparison-smoke", "comparison-real", "comparison-paper")
+SLUG = "comparison"
+RATES = {  # of trials, by tier; two trials for each
+    "comparison": [0.02, 0.05],
+    "comparison-smoke": [0.05],
+    "comparison-real": [0.02, 0.05],
+    "comparison-paper": [0.001, 0.01],
+}
 
 
 def planned(tier: str) -> Plan:
@@ -23,7 +28,7 @@ def tuned(plan: Plan) -> list[Row]:
     return [row for row in plan.rows[SLUG] if row.reports and not row.combine]
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", RATES)
 def test_every_method_has_as_many_trials_which_differ_and_see_nothing_of_the_test_part(
     tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,13 +37,14 @@ def test_every_method_has_as_many_trials_which_differ_and_see_nothing_of_the_tes
     rows = {(row.dataset, row.run): row for row in plan.rows[SLUG]}
     for row in tuned(plan):
         tried = [rows[row.dataset, name] for name in row.candidates]
-        assert len(tried) == TRIALS, row.run
-        assert len({str(each.settings) for each in tried}) == TRIALS, row.run
+        trials = 2 * len(RATES[tier])
+        assert len(tried) == trials, row.run
+        assert len({str(each.settings) for each in tried}) == trials, row.run
         for each in tried:
             assert each.seeds == (100,) and not each.reports and each.method == row.method
             assert {**each.settings["protocol"], **CHANGED} == {**row.settings["protocol"], **CHANGED}
         rates = sorted({each.settings["protocol"]["learning_rate"] for each in tried})
-        assert rates == ([0.001, 0.01] if tier == "comparison-paper" else [0.02, 0.05]), row.run
+        assert rates == RATES[tier], row.run
         assert 100 not in row.seeds
 
 
@@ -61,4 +67,4 @@ def _axis_values(entry: dict) -> list:
 
 def test_no_other_tier_makes_the_comparison() -> None:
     for path in (REPOSITORY / "config/tiers").glob("*.yaml"):
-        assert (SLUG in yaml.safe_load(path.read_text(encoding="utf-8")).get("papers", {})) == (path.stem in TIERS)
+        assert (SLUG in yaml.safe_load(path.read_text(encoding="utf-8")).get("papers", {})) == (path.stem in RATES)
