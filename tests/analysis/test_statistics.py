@@ -53,8 +53,27 @@ def test_each_part_has_its_own_t() -> None:
     width = np.hypot(stats.t.ppf(0.975, 2), stats.t.ppf(0.975, 99) / 2)
     assert found.half_width(0.05) == pytest.approx(width)
     assert found.half_width(found.p) == pytest.approx(4.0)
-    assert found.detectable(0.05) == pytest.approx(width + np.hypot(stats.t.ppf(0.8, 2), stats.t.ppf(0.8, 99) / 2))
     assert EffectEstimate(0.0, 0.0, 2, 0.0, 99).p == 1.0 and EffectEstimate(-0.1, 0.0, 2, 0.0, 99).p == SMALLEST
+
+
+@pytest.mark.parametrize(("df", "alpha"), [(2, 0.05), (4, 0.05), (4, 0.05 / 27), (2, 0.05 / 10)])
+def test_the_detectable_effect_of_seeds_is_found_in_four_of_five_repetitions(df: int, alpha: float) -> None:
+    found = EffectEstimate(0.0, 4.0, df, 0.0, 0).detectable(alpha)
+    assert stats.nct.sf(stats.t.ppf(1 - alpha / 2, df), df, found / 2) == pytest.approx(0.8, abs=0.002)
+    of_clips = EffectEstimate(0.0, 0.0, df, 4.0, 100_000).detectable(alpha)
+    assert of_clips == pytest.approx(2 * (stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(0.8)), rel=1e-3)
+
+
+def test_the_detectable_effect_of_both_parts_is_found_in_four_of_five_repetitions() -> None:
+    generator, repetitions, alpha = np.random.default_rng(0), 20_000, 0.01
+    whole = EffectEstimate(0.0, 1.0, 4, 0.5, 99, floor=0.8)
+    effects = generator.normal(whole.detectable(alpha), np.sqrt(1.5), repetitions)
+    seeds, clips = (generator.chisquare(df, repetitions) / df for df in (4, 99))
+    drawn = (EffectEstimate(0.0, one, 4, 0.5 * two, 99, 0.8 * two) for one, two in zip(seeds, clips, strict=True))
+    halves = np.array([each.half_width(alpha) for each in drawn])
+    assert (effects > halves).mean() == pytest.approx(0.8, abs=4 * np.sqrt(0.16 / repetitions))
+    assert EffectEstimate(0.0, 0.0, 2, 0.0, 99).detectable(alpha) == 0.0
+    assert np.isnan(EffectEstimate(float("nan"), 1.0, 2, float("nan"), 9, float("nan")).detectable(alpha))
 
 
 def test_what_seed_and_clip_decide_together_is_not_counted_twice() -> None:

@@ -32,6 +32,15 @@ def test_the_loss_of_two_classifiers_by_hand() -> None:
     assert found == pytest.approx(sure + math.log(2) + 0.75 * sure)
 
 
+def test_what_is_known_is_no_way_for_the_gradient_by_hand() -> None:
+    # as above, slopes in the first logit: of the sum p - 1 = -1/2, of the first 3/4 - 1, of the newest 5/8 (1/4 - 1)
+    first = torch.tensor([[math.log(3), 0.0]], requires_grad=True)
+    newest = torch.tensor([[0.0, math.log(3)]], requires_grad=True)
+    boosted_loss([first, newest], torch.tensor([0]), 0.5).backward()
+    assert first.grad is not None and first.grad.tolist() == [pytest.approx([-3 / 4, 3 / 4])]
+    assert newest.grad is not None and newest.grad.tolist() == [pytest.approx([-31 / 32, 31 / 32])]
+
+
 def test_the_weaker_modality_by_hand() -> None:
     assert weaker(10.2, 10.0, 0.01) == "visual"  # a ratio of 1.02
     assert weaker(9.8, 10.0, 0.01) == "audio"

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.cml import CML, rank_penalty
+from avbalance.models.base import Batch, Model, ModelOutput
 
 
 def logits(first: float, second: float) -> list[float]:
@@ -29,6 +30,22 @@ def test_penalty_by_hand() -> None:
     one = [logits(0.9, 0.1), logits(0.2, 0.8), logits(0.2, 0.8), logits(0.9, 0.1), logits(0.6, 0.4)]
     found = rank_penalty(torch.tensor(both), torch.tensor(one), torch.zeros(5, dtype=torch.int64))
     assert found.item() == pytest.approx(0.6)
+
+
+class Alone(Model):
+    """Whatever is removed, the answer without it is 0.9 and 0.1."""
+
+    def fuse(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.tensor([logits(0.9, 0.1)])
+
+
+def test_the_loss_of_a_step_by_hand() -> None:
+    """Right with 0.6 and, with a modality removed, with 0.9: -(ln 0.6 + ln 0.9) / 2, and half of the rise of 0.3."""
+    features = {name: torch.ones(1, 2) for name in ("audio", "visual")}
+    output, label = ModelOutput(torch.tensor([logits(0.6, 0.4)]), {}, features), torch.tensor([0])
+    step = TrainingStep(0, 0, 1, torch.Generator())
+    found = CML({"weight": 0.5}).loss(Alone(), output, Batch(None, None, label, label), step)
+    assert found.item() == pytest.approx(-(math.log(0.6) + math.log(0.9)) / 2 + 0.5 * 0.3)
 
 
 def test_each_modality_is_removed_in_about_half_of_the_steps() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from one_step import gradients, network
+from one_step import clips, gradients, network
 from torch import Tensor, nn
 
 from avbalance.errors import UserError
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.baseline import Baseline
 from avbalance.methods.dgl import DGL, logits_alone
 from avbalance.models.fusion import ConcatFusion
@@ -32,6 +34,16 @@ def test_logits_of_one_modality_have_zeros_in_the_others_place() -> None:
     alone.sum().backward()
     assert features["audio"].grad is not None and features["audio"].grad.tolist() == [[1 + 3]]
     assert fusion.linear.weight.grad is None and fusion.linear.bias.grad is None
+
+
+def test_the_loss_of_a_step_by_hand() -> None:
+    """A head of biases ln 3, 0, 0 says 3/5, 1/5, 1/5 to anything: (ln(5/3) + 2 ln 5) / 3, once and 4 (1 + 1) times."""
+    model, batch = network(fusion="concat"), clips()
+    with torch.no_grad():
+        model.fusion.linear.weight.zero_()
+        model.fusion.linear.bias.copy_(torch.tensor([math.log(3), 0.0, 0.0]))
+    found = DGL({"alpha": 4.0}).loss(model, model(batch), batch, TrainingStep(0, 0, 1, torch.Generator()))
+    assert found.item() == pytest.approx(9 * (math.log(5 / 3) + 2 * math.log(5)) / 3)
 
 
 @pytest.mark.parametrize("fusion", ["sum", "concat"])

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from one_step import gradients, network
+from one_step import clips, gradients, network
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from avbalance.methods.baseline import Baseline
 from avbalance.methods.inforeg import InfoReg, audio_lead, hold_back, regulation, rises
@@ -69,11 +70,25 @@ def test_a_step_holds_back_the_encoder_that_leads_alone() -> None:
     means = method.means.close()
     leader, other = ("audio", "visual") if means["regulation_audio"] > 0 else ("visual", "audio")
     assert means[f"regulation_{leader}"] >= 1 and means[f"regulation_{other}"] == 0
+    heard = cross_entropy(plain(clips()).scores["audio"], clips().label).item()  # pictures: even odds of three classes
+    assert leader == ("audio" if heard < math.log(3) else "visual")
+    assert means[f"regulation_{leader}"] == pytest.approx(math.exp(0.9 * math.tanh(abs(math.log(3) - heard))), rel=1e-4)
     for modality in ("audio", "visual"):
         assert means[f"trace_{modality}"] == pytest.approx(squared(expected, modality), rel=1e-4)
     for name, gradient in found.items():
         added = means[f"regulation_{leader}"] * 0.125 if name.startswith(f"encoders.{leader}.") else 0.0
         torch.testing.assert_close(gradient, expected[name] + added, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mean_traces_of_an_epoch_decide_on_the_next() -> None:
+    method, model = InfoReg(), network()
+    method.traces = {"audio": [1.0], "visual": [1e9]}
+    trainer: Any = SimpleNamespace(model=model)
+    one, two = (squared(gradients(method, network(fusion=fusion)), "audio") for fusion in ("concat", "sum"))
+    method.epoch_end(trainer, 1, {})
+    assert method.traces["audio"] == [1.0, pytest.approx((one + two) / 2, rel=1e-4)] and (one + two) / 2 > 1.05
+    method.epoch_start(trainer, 2)
+    assert set(method.anchors) == {"audio"}  # the trace of pictures fell
 
 
 @pytest.mark.parametrize(("traces", "threshold"), [([2.0, 1.0], 0.04), ([0.0, 1.0], 1.0)])

@@ -68,6 +68,20 @@ def test_a_turn_trains_one_encoder_and_the_head_and_later_turns_are_projected() 
             assert 0 < method.means.close()["projected_share"] < 1
 
 
+@pytest.mark.parametrize(("projection", "own", "projected"), [("replaced", 0, 1), ("added", 1, 1), ("none", 1, 0)])
+def test_the_projection_replaces_the_gradient_or_is_added_to_it(projection: str, own: int, projected: int) -> None:
+    method, model = MLA({"projection": projection}), network("shared-head-net")
+    method.projection = torch.eye(model.head.in_features) if projection != "none" else None
+    step = TrainingStep(0, 3, 4, torch.Generator())  # alpha = 0.1^(1 + 3/4)
+    turn = method.turns(model, _batch(), step)[1]
+    output = model(turn)
+    method.loss(model, output, turn, step).backward()
+    gradient = model.head.weight.grad.clone()
+    method.gradients(model, output, turn, step)
+    matrix = next_projection(torch.eye(model.head.in_features), output.features["visual"].mean(0), 0.1**1.75)
+    torch.testing.assert_close(model.head.weight.grad, own * gradient + projected * gradient @ matrix)
+
+
 def test_a_model_without_a_shared_head_is_refused() -> None:
     method, model = MLA(), network("fusion-net", unimodal_heads=True)
     step = TrainingStep(0, 0, 4, torch.Generator())

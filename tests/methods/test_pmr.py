@@ -12,8 +12,10 @@ from one_step import gradients, network
 from three_head_runs import easy_clips, make
 
 from avbalance.errors import UserError
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.baseline import Baseline
 from avbalance.methods.pmr import PMR, class_means, clips_of_each_class, prototype_logits, shares
+from avbalance.models.base import Batch, ModelOutput
 
 
 def test_class_means_by_hand() -> None:
@@ -61,6 +63,17 @@ def with_prototypes(near: str, **options: Any) -> PMR:
     features = network().eval()
     method.prototypes[0 if near == "audio" else 1] = features.fusion.linear.weight.detach()[:, :16]
     return method
+
+
+def test_the_loss_of_a_step_by_hand() -> None:
+    """At 0, prototypes 0 and ln 3 away: audio p = 3/4; 0 and ln 7: visual 7/8. Audio is slower, whatever heads say."""
+    method = PMR({"alpha": 0.5})
+    method.prototypes = torch.tensor([[[0.0], [math.log(3)]], [[0.0], [math.log(7)]]])
+    surer = {"audio": torch.tensor([[9.0, 0.0]]), "visual": torch.tensor([[0.0, 9.0]])}
+    features = {name: torch.zeros(1, 1) for name in surer}
+    output, label = ModelOutput(torch.zeros(1, 2), surer, features), torch.tensor([0])
+    found = method.loss(network(), output, Batch(None, None, label, label), TrainingStep(0, 0, 1, torch.Generator()))
+    assert found.item() == pytest.approx(math.log(2) + 0.5 * math.log(4 / 3))
 
 
 def test_only_the_slower_encoder_s_gradient_changes() -> None:

@@ -47,6 +47,18 @@ def test_the_loss_of_a_turn_by_hand() -> None:
     assert method.loss(network(), output, batch, between).item() == pytest.approx(math.log(4 / 3))
 
 
+def test_the_agreement_draws_the_learner_to_the_other_by_hand() -> None:
+    """p = (3/4, 1/4), q = (1/2, 1/2): MSE (1/4)^2, whose slope in the first logit is 2 (1/4) p (1 - p) = 3/32; half."""
+    scores = {"audio": torch.tensor([[1.0, 1.0]]), "visual": torch.tensor([[math.log(3), 0.0]])}
+    for logits in scores.values():
+        logits.requires_grad_()
+    output = ModelOutput(scores["audio"] + scores["visual"], scores, {})
+    batch = Batch(None, None, torch.tensor([0]), torch.tensor([0]))
+    ReconBoost({"fit": 0.0, "reconcile": 0.0}).loss(network(), output, batch, STEP).backward()
+    assert scores["visual"].grad.tolist() == [pytest.approx([3 / 64, -3 / 64])]
+    assert scores["audio"].grad is None
+
+
 @pytest.mark.parametrize(("epoch", "learning"), [(0, {"audio"}), (1, {"audio", "visual"}), (2, {"visual"})])
 def test_in_a_turn_one_modality_learns(epoch: int, learning: set[str]) -> None:
     model = network(fusion="sum")

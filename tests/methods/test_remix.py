@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.remix import Remix, learns_sound, sureness
-from avbalance.models.base import Batch
+from avbalance.models.base import Batch, ModelOutput
 from avbalance.training.cell import make_trainer
 
 
@@ -90,6 +91,23 @@ def test_after_the_warm_up_every_clip_trains_its_modality_once_and_batches_do_no
     assert {row for epoch, group, rows in method.seen if group == "audio" for row in rows} == sound
     assert "share_audio" not in trainer.history[0]
     assert trainer.history[1]["share_audio"] == pytest.approx(len(sound) / len(train))
+
+
+def test_a_clip_is_given_to_the_modality_that_is_less_sure_of_it_by_its_row() -> None:
+    even, sure = [0.0, 0.0], [math.log(3), 0.0]
+    scores = {"audio": torch.tensor([even, sure, even]), "visual": torch.tensor([sure, even, sure])}
+    rows, train = torch.tensor([7, 3, 5]), np.array([3, 5, 7])
+    told = [(Batch(None, None, torch.zeros(3), rows), ModelOutput(scores["audio"], scores, {}))]
+    clips = SimpleNamespace(ids=np.arange(9))
+    method, trainer = Remix(), SimpleNamespace(source=SimpleNamespace(clips=clips), parts={"train": train})
+    trainer.outputs = lambda _: told
+    method.epoch_start(trainer, 9)  # type: ignore[arg-type]
+    assert method.clip_groups(train) == {"": train}  # the tenth epoch is the last of the warm-up
+    method.epoch_start(trainer, 10)  # type: ignore[arg-type]
+    assert {name: clips.tolist() for name, clips in method.clip_groups(train).items()} == {
+        "visual": [3],
+        "audio": [5, 7],
+    }
 
 
 def test_without_heads_of_modalities_it_is_refused(tmp_path: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from one_step import gradients, network
 from three_head_runs import easy_clips, make
 
 from avbalance.errors import UserError
+from avbalance.methods.base import TrainingStep
 from avbalance.methods.baseline import Baseline
 from avbalance.methods.umt import UMT, feature_distances
+from avbalance.models.base import Batch, ModelOutput
 
 
 def test_distances_by_hand() -> None:
@@ -20,6 +23,18 @@ def test_distances_by_hand() -> None:
     features = {"audio": torch.tensor([[1.0, 3.0], [0.0, -2.0]]), "visual": torch.tensor([[5.0, 2.0]])}
     targets = {"audio": torch.zeros(2, 2), "visual": torch.tensor([[1.0, 2.0]])}
     assert feature_distances(features, targets).tolist() == [3.5, 8.0]
+
+
+def test_the_loss_of_a_step_by_hand() -> None:
+    """Even odds of two classes, ln 2; distances of 3.5 and 8, both ten times."""
+    label = torch.tensor([0, 1])
+    own = {"audio": torch.tensor([[1.0, 3.0], [0.0, -2.0]]), "visual": torch.tensor([[5.0, 2.0], [1.0, 6.0]])}
+    targets = {"audio": torch.zeros(2, 2), "visual": torch.tensor([[1.0, 2.0], [1.0, 2.0]])}
+    method = UMT({"weight": 10.0})
+    method.teachers = {name: lambda _: ModelOutput(label, {}, targets) for name in targets}  # type: ignore[misc]
+    output, step = ModelOutput(torch.zeros(2, 2), {}, own), TrainingStep(0, 0, 1, torch.Generator())
+    found = method.loss(network(), output, Batch(None, None, label, label), step)
+    assert found.item() == pytest.approx(math.log(2) + 10 * (3.5 + 8))
 
 
 def with_teachers(**options: Any) -> UMT:
