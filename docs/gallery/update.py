@@ -2,7 +2,7 @@
 
 Usage: python docs/gallery/update.py [folders of results, by default those of MAKERS below results]
 
-Of real recordings, of the comparison and of disagreement all tables, figures and claims are copied, of other results a
+Of real recordings, of the comparisons and of disagreement all tables, figures and claims are copied, of other results a
 few. No media are. Figures of a paper stand with their captions in figures.md beside them. The README shows a table of
 the first folder, unless that is one without a paper.
 """
@@ -32,9 +32,14 @@ MAKERS = {
     "demo": "make reproduce",
     "grid-balanced": "snakemake --configfile config/user/grid-balanced.yaml",
     "comparison": "make compare",
+    "comparison-grid": "snakemake --configfile config/user/comparison-grid.yaml",
+    "comparison-one-rate": "snakemake --configfile config/user/comparison-one-rate.yaml",
     "disagreement": "make disagreement",
 }
-OWN = {"comparison": ("comparison/table2.md",), "disagreement": ("disagreement/table1.md",)}  # what is no paper, whole
+OWN = {  # what is no paper, whole
+    **dict.fromkeys(("comparison", "comparison-grid", "comparison-one-rate"), ("comparison/table2.md",)),
+    "disagreement": ("disagreement/table1.md",),
+}
 FIGURES = "figures.md"
 ROWS = 7  # the methods and the unimodal models; the controls stand in the whole table
 BLOCK = re.compile(r"(<!-- gallery:table -->\n).*?(<!-- /gallery -->)", re.DOTALL)
