@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,25 @@ def test_folders_of_parts_without_folders_of_classes_are_refused(tmp_path: Path)
         picture(tmp_path / part / "a.png")
     with pytest.raises(UserError, match=r"test, train hold no folders, one per class"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"cat/caf\xe9", b"cat/a\nb", b" cat/a"])
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path, name: bytes) -> None:
+    pairs(tmp_path, each=1)
+    path = os.fsencode(tmp_path) + b"/" + name + b".wav"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.rename(tmp_path / "cat" / "cat0.wav", path)
+    with pytest.raises(UserError, match="rename the file") as error:
+        read_folder(tmp_path)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(("written", "there"), [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")])
+def test_a_composed_name_finds_its_decomposed_file_and_the_other_way_round(
+    tmp_path: Path, written: str, there: str
+) -> None:
+    sound(tmp_path / f"{there}.wav")
+    picture(tmp_path / f"{there}.png")
+    (tmp_path / "t.csv").write_text(f"audio,image,label\n{written}.wav,{written}.png,x\n{there}.wav,{there}.png,y\n")
+    frame = read_folder(tmp_path).frame
+    assert frame["audio"].tolist() == [f"{there}.wav"] * 2

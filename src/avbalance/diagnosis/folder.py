@@ -6,6 +6,7 @@ and test, or without them), each clip a video or a sound and a picture of equal 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from avbalance.errors import Faults, UserError, row_faults
 
 KINDS = {"video": VIDEO_SUFFIXES, "audio": SOUND_SUFFIXES, "image": IMAGE_SUFFIXES}
 MEDIA = ("video", "audio", "image", "frames")
+_NO_CELL = re.compile(r"^\s|[\x00-\x1f\ud800-\udfff]")  # control characters, and bytes that are no UTF-8
 _COLUMNS: tuple[Column, ...] = get_args(Column)
 
 
@@ -225,6 +227,11 @@ def _rows(root: Path, folder: Path, split: str) -> tuple[list[Mapping[str, str]]
         inner = path.relative_to(root)
         if any(part.startswith(".") for part in inner.parts) or not path.is_file():
             continue
+        if _NO_CELL.search(str(inner)):
+            raise UserError(
+                f"{root}: the name {str(inner)!a} begins with a space, or has a character that no table can hold; "
+                "rename the file."
+            )
         kind = next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), None)
         media = stems.setdefault(str(inner.with_suffix("")), {})
         if kind is None or kind in media:
