@@ -85,6 +85,8 @@ def diagnose(request: DiagnosisRequest, say: Say) -> int:
         results = Path("results") / name
         say(_short((results / "papers" / "diagnosis" / "verdict.md").read_text(encoding="utf-8")))
         open_page(results / PAGE, say)
+    else:
+        say("not finished; once it is mended, the same command goes on where it was")
     return status
 
 
