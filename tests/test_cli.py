@@ -61,6 +61,15 @@ def test_the_command_line_says_it_in_one_sentence_wherever_it_happens(
     )
 
 
+def test_ctrl_c_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(user_commands, "_methods", stop)
+    assert main(["methods"]) == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on where it was.\n"
+
+
 def test_the_command_line_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(options: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone", "somewhere")

@@ -26,7 +26,7 @@ OWN_PACKAGES = ("avbalance", "flowkeeper")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a sentence on standard error."""
+    """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a refusal, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         if arguments is None:
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _told(lacking_package(error))
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was.", file=sys.stderr)
+        return 128 + signal.SIGINT
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from flowkeeper.errors import UserError
@@ -9,6 +11,7 @@ from flowkeeper.errors import UserError
 __all__ = ["Faults", "LostClip", "UserError", "row_faults"]
 
 _SHOWN = 20  # sentences on one file
+_ALIKE = 5  # sentences that differ in what they quote alone; more are told by the first
 
 
 class Faults(UserError):
@@ -39,11 +42,21 @@ def row_faults(where: object, wrong: Iterable[tuple[int, str]]) -> list[str]:
     wrong: (number of the row, what is wrong with it).
     """
     rows: dict[str, list[int]] = {}
+    told_first: dict[str, str] = {}
+    wrong = list(wrong)
+    alike = Counter(_kind(told) for told in {told for _, told in wrong})
     for number, told in wrong:
-        rows.setdefault(told, []).append(number)
-    sentences = [f"{where}, row {numbers[0]}{_further(numbers)}: {told}" for told, numbers in rows.items()]
+        key = _kind(told) if alike[_kind(told)] > _ALIKE else told
+        rows.setdefault(key, []).append(number)
+        told_first.setdefault(key, told)
+    sentences = [f"{where}, row {numbers[0]}{_further(numbers)}: {told_first[key]}" for key, numbers in rows.items()]
     more = len(sentences) - _SHOWN
     return sentences if more < 1 else [*sentences[:_SHOWN], f"{where}: {more} more rows are wrong in other ways."]
+
+
+def _kind(told: str) -> str:
+    """A sentence without what it quotes."""
+    return re.sub(r"'(?:[^'\\]|\\.)*'", "''", told)
 
 
 def _further(numbers: Sequence[int]) -> str:

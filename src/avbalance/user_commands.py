@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("folder", type=Path, help="videos, or sounds with pictures: a table, or a folder per class")
     step.add_argument("--name", help="of the results, by default the folder's")
     step.add_argument("--table", help="name of the file that lists the clips, where there are several")
-    step.add_argument("--minutes", type=float, help="how long it may take on two cores")
+    step.add_argument("--minutes", type=_positive(float), help="how long it may take on two cores")
     step.add_argument(
         "--frozen", action="store_true", help="fetch the weights of a ResNet-50 that looks at the pictures"
     )
@@ -56,7 +58,7 @@ def add_commands(steps: Any, add: AddCommand) -> None:
         "--methods", type=Path, help="folder with methods of your own, to be tried beside those that are there"
     )
     step.add_argument("--plan-only", action="store_true", help="write the configuration, compute nothing")
-    step.add_argument("--cores", type=int, help="by default all")
+    step.add_argument("--cores", type=_positive(int), help="by default all")
 
     step = add(steps, "new-dataset", _new_dataset, "lay down the two files that a data set of your own needs")
     step.add_argument("name", help="of the data set, and of its results")
@@ -92,6 +94,16 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     step.add_argument("--talkers", nargs="+", default=["s1"], metavar="TALKER", help="s1 to s34, by default s1")
     step.add_argument("--to", type=Path, default=Path("downloads/grid"), help="folder, by default downloads/grid")
     step.add_argument("--record", metavar="ADDRESS", help="of the host's list of files, by default Zenodo's")
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+        return value
+
+    return number
 
 
 def _methods(options: argparse.Namespace) -> None:

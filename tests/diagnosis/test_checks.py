@@ -34,6 +34,32 @@ def test_a_validation_part_is_carved_from_train() -> None:
     assert counts["test"] == 20 and 8 <= counts["val"] <= 14
 
 
+def test_a_clip_without_group_is_one_of_its_own(tmp_path: Path) -> None:
+    rows = [{"label": "ab"[number % 2], "group": f"g{number % 10}" if number > 9 else ""} for number in range(200)]
+    found = with_parts(clips(rows))
+    assert found.frame[found.frame["group"] != ""].groupby("group")["split"].nunique().max() == 1
+    assert "parts made by class, whole groups together" in found.told and not found.odd
+
+
+def test_groups_that_cannot_stay_together_are_not_said_to() -> None:
+    found = with_parts(clips([{"label": "ab"[number % 2], "group": "one"} for number in range(40)]))
+    assert "parts made by class" in found.told and "40 clips of 2 classes, 20 each" in found.told
+    assert any("1 groups have clips in several parts" in sentence for sentence in found.odd)
+
+
+def test_a_rare_class_takes_no_more_clips_from_training_and_keeps_its_own() -> None:
+    rows = [{"label": "ab"[n % 2], "split": "train" if n < 80 else "test"} for n in range(100)]
+    frame = with_parts(clips([*rows, {"label": "rare", "split": "train"}])).frame
+    assert 8 <= (frame["split"] == "val").sum() <= 14
+    assert frame[frame["label"] == "rare"]["split"].tolist() == ["train"]
+
+
+def test_a_file_of_two_classes_is_said() -> None:
+    rows = [{"label": "ab"[n % 2], "split": ("train", "val", "test")[n % 3], "video": f"{n}.mp4"} for n in range(30)]
+    odd = with_parts(clips([*rows, {"label": "b", "split": "train", "video": "0.mp4"}])).odd
+    assert odd == ["1 files are named under several classes (0.mp4)"]
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [

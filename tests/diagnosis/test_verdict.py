@@ -11,7 +11,7 @@ from avbalance.diagnosis.answers import Answers
 from avbalance.diagnosis.findings import findings
 from avbalance.diagnosis.gates import Gate, gates, withheld
 from avbalance.diagnosis.report_tables import NOT_STATED, markdown, tables
-from avbalance.diagnosis.verdict import WORDS, headline, verdicts
+from avbalance.diagnosis.verdict import WORDS, _too_few, headline, verdicts
 
 CLASSES, CLIPS, SEEDS = 4, 400, 3
 LABELS = np.arange(CLIPS) % CLASSES
@@ -239,3 +239,11 @@ def test_striking_clips_come_with_what_each_model_names() -> None:
     assert first["audio"]["class"] != first["visual"]["class"] and first["audio"]["percent"] > 50
     wrong = found["mislabelled"][0]
     assert wrong["audio"]["class"] == wrong["visual"]["class"] != wrong["label"]
+
+
+@pytest.mark.parametrize(
+    ("least", "told"), [(12.34, "a difference below 12.3 points would not"), (201.6, "no difference would")]
+)
+def test_what_could_not_have_been_seen_stays_within_a_hundred_points(least: float, told: str) -> None:
+    sentence = _too_few({"detectable": least}, {"clips": 42, "seeds": 2})
+    assert sentence == f"42 test clips and 2 seeds are too few to say: {told} have been seen"

@@ -38,11 +38,17 @@ def oddities(frame: pd.DataFrame, root: Path) -> list[str]:
         told.append(
             f"{len(across)} groups have clips in several parts ({first_few(across)}): models may know the speaker"
         )
-    named = pd.concat([frame[["split"]].assign(path=frame[kind]) for kind in (*FILES, "frames")]).query("path != ''")
+    named = pd.concat([frame[["split", "label"]].assign(path=frame[kind]) for kind in (*FILES, "frames")]).query(
+        "path != ''"
+    )
     uses = named.groupby("path")["split"].nunique()
     shared = uses[uses > 1].index.tolist()
     if shared:
         told.append(f"{len(shared)} files are named in several parts ({first_few(shared)}): tests leak")
+    labels = named.groupby("path")["label"].nunique()
+    ambiguous = labels[labels > 1].index.tolist()
+    if ambiguous:
+        told.append(f"{len(ambiguous)} files are named under several classes ({first_few(ambiguous)})")
     twice = equal_media(frame, root)
     if twice:
         told.append(f"{len(twice)} files are the same in two parts, such as {' and '.join(twice[0])}: tests leak")

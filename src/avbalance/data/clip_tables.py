@@ -120,7 +120,10 @@ def inside(root: Path, cell: str) -> str:
             return str(Path(text).relative_to(folder))
     if Path(text).is_absolute() or ".." in Path(text).parts or _DRIVE.match(cell):
         raise UserError(f"{cell[:120]!r} leads out of {root}; use a path inside the folder.")
-    return text
+    if text.isascii() or os.path.lexists(root / text):
+        return text
+    composed_or_not = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]  # macOS writes names decomposed
+    return next((path for path in composed_or_not if os.path.lexists(root / path)), text)
 
 
 def tidy(label: str) -> str:

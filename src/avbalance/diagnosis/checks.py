@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -27,8 +29,8 @@ def with_parts(clips: FolderClips) -> FolderClips:
             f"{clips.root}: all clips are of one class, {counts.index[0]!r}; a diagnosis needs two at least."
         )
     told = list(clips.told)
-    told.append(f"{len(frame)} clips of {len(counts)} classes, {counts.min()} to {counts.max()} each")
-    grouped = bool((frame["group"] != "").all())
+    each = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else str(counts.min())
+    told.append(f"{len(frame)} clips of {len(counts)} classes, {each} each")
     given = bool((frame["split"] != "").all())
     if not given:
         if counts.min() < LEAST_OF_CLASS:
@@ -36,12 +38,12 @@ def with_parts(clips: FolderClips) -> FolderClips:
                 f"{clips.root}: class {counts.index[-1]!r} has {counts.min()} clips; collect {LEAST_OF_CLASS} at least "
                 "of each, or leave the class out."
             )
-        frame["split"] = _carved(frame, grouped)
-        by = "class, whole groups together" if grouped else "class"
-        told.append(f"parts made by {by}")
+        frame["split"] = _carved(frame)
+        groups = frame[frame["group"] != ""].groupby("group")["split"].nunique()
+        told.append(f"parts made by class{', whole groups together' if groups.max() == 1 else ''}")
     elif "val" not in set(frame["split"]):
         train = frame["split"] == "train"
-        frame["split"] = frame["split"].where(~_held_of(frame, train, grouped), "val")
+        frame["split"] = frame["split"].where(~_held_of(frame, train), "val")
         told.append("validation clips taken from train")
     parts = frame["split"].value_counts()
     told.append("parts: " + ", ".join(f"{parts.get(name, 0)} {name}" for name in ("train", "val", "test")))
@@ -52,32 +54,34 @@ def with_parts(clips: FolderClips) -> FolderClips:
     return FolderClips(clips.root, frame, told, [*clips.odd, *oddities(frame, clips.root)])
 
 
-def _carved(frame: pd.DataFrame, grouped: bool) -> pd.Series[str]:
-    test = pd.Series(_held(frame, grouped, TEST_SHARE), index=frame.index)
-    val = _held_of(frame, ~test, grouped)
+def _carved(frame: pd.DataFrame) -> pd.Series[str]:
+    test = pd.Series(_held(frame, TEST_SHARE), index=frame.index)
+    val = _held_of(frame, ~test)
     return pd.Series(np.select([test, val], ["test", "val"], "train"), index=frame.index)
 
 
-def _held_of(frame: pd.DataFrame, part: pd.Series[bool], grouped: bool) -> pd.Series[bool]:
+def _held_of(frame: pd.DataFrame, part: pd.Series[bool]) -> pd.Series[bool]:
     """Mark the validation share of a part, which is marked itself."""
     held = pd.Series(False, index=frame.index)
-    held[part] = _held(frame[part], grouped, VAL_SHARE)
+    held[part] = _held(frame[part], VAL_SHARE)
     return held
 
 
-def _held(frame: pd.DataFrame, grouped: bool, share: float) -> NDArray[np.bool_]:
-    """Mark a stratified share of the clips; with groups, whole ones, unless a class has a single group."""
-    marked = np.zeros(len(frame), bool)
-    grouped = grouped and bool(frame.groupby("label")["group"].nunique().min() > 1)
-    counts = frame.groupby("label")["group"].nunique() if grouped else frame["label"].value_counts()
-    folds = min(round(1 / share), int(counts.min()))
+def _held(frame: pd.DataFrame, share: float) -> NDArray[np.bool_]:
+    """Mark a stratified share of the clips; with groups, whole ones, unless a class has a single group.
+
+    A clip without group is one of its own. No class is marked as a whole.
+    """
+    together = frame["group"].where(frame["group"] != "", "\0" + frame["id"])
+    counts = together.groupby(frame["label"]).nunique()
+    grouped = bool((frame["group"] != "").any()) and counts.min() > 1
+    folds = min(round(1 / share), int(counts.min() if grouped else frame["label"].value_counts().max()))
     if folds < 2:
-        raise UserError(
-            f"class {counts.idxmin()!r} has one clip in a part that is to be cut in two; "
-            "give the parts yourself, in a column 'split'."
-        )
+        raise UserError("no class has two clips, of which one could be held out; collect more of each class.")
     splitter = StratifiedGroupKFold if grouped else StratifiedKFold
-    groups = frame["group"] if grouped else None
-    _, held = next(splitter(folds, shuffle=True, random_state=0).split(frame, frame["label"], groups))
+    with warnings.catch_warnings():  # that a class has fewer clips than there are folds
+        warnings.simplefilter("ignore", UserWarning)
+        _, held = next(splitter(folds, shuffle=True, random_state=0).split(frame, frame["label"], together))
+    marked = np.zeros(len(frame), bool)
     marked[held] = True
-    return marked
+    return marked & frame["label"].isin(set(frame["label"][~marked])).to_numpy()

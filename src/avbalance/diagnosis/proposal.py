@@ -71,7 +71,7 @@ def lengths(clips: FolderClips) -> dict[str, float]:
     for row in clips.frame.iloc[::step].to_dict("records"):
         named = row["video"] or row["audio"]
         try:
-            with av.open(str(clips.root / named)) as container:
+            with av.open(str(clips.root.absolute() / named)) as container:  # else FFmpeg takes `10:30/a` for a protocol
                 if container.duration:
                     seconds.append(container.duration / 1e6)
                 if row["video"] and container.streams.video:
@@ -86,15 +86,14 @@ def lengths(clips: FolderClips) -> dict[str, float]:
 
 
 def _side(clips: FolderClips) -> int:
-    """Pixels that are looked at: 64, or 32 where the first picture has no more."""
-    image = clips.frame.iloc[0]["image"]
-    if not image:
-        return 64
-    try:
-        with Image.open(clips.root / image) as picture:
-            return 32 if max(picture.size) <= 48 else 64
-    except OSError as error:
-        raise UserError(f"{clips.root / image}: cannot be opened as a picture ({error}).") from error
+    """Pixels that are looked at: 64, or 32 where the first picture that can be opened has no more."""
+    for image in clips.frame.query("image != ''")["image"].iloc[:PROBED]:
+        try:
+            with Image.open(clips.root / image) as picture:
+                return 32 if max(picture.size) <= 48 else 64
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # lost later, with its reason
+    return 64
 
 
 def propose(
@@ -124,7 +123,7 @@ def propose(
     bound = MINUTES if minutes is None else minutes
     workload = next((workload for workload in WORKLOADS if cost[workload] <= bound), WORKLOADS[-1])
     if cost[workload] > bound:
-        told.append(f"{bound:g} minutes are too few for these clips; {cost[workload]:.0f} are needed")
+        told.append(f"{bound:g} minutes are too few for these clips, which need {_minutes(cost[workload])}")
     longer = f" (with --minutes {math.ceil(cost[WORKLOADS[0]])}: all)" if workload.without else ""
     told.append(f"{epochs} epochs of a small network, {workload.seeds} seeds{workload.without}{longer}")
     if train < frozen.FEW:
@@ -168,13 +167,18 @@ def propose(
     configuration = {
         "name": name,
         "tier": "demo",
-        "takes": f"about {cost[workload]:.0f} minutes on two idle cores, by the estimate of avbalance diagnose",
+        "takes": f"about {_minutes(cost[workload])} on two idle cores, by the estimate of avbalance diagnose",
         "seeds": list(range(workload.seeds)),
         "cuts": [{"what": "small networks, trained from scratch", "reason": "a laptop; few clips"}],
         "datasets": {name: _dataset(clips, table)},
         "papers": {"diagnosis": paper},
     }
     return Proposal(configuration, told, cost[workload])
+
+
+def _minutes(cost: float) -> str:
+    whole = math.ceil(cost)
+    return "1 minute" if whole == 1 else f"{whole} minutes"
 
 
 def _dataset(clips: FolderClips, table: Path) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ SPLITS = {
 
 def guess(columns: Sequence[str], ours: str) -> str | None:
     """The column that people mean by our name: by its name, blind to case, spaces and hyphens; None without one."""
-    plain = {_plain(name): name for name in columns}
+    plain = {_plain(name): name for name in reversed(columns)}
     return next((plain[name] for name in NAMES[ours] if name in plain), None)
 
 

@@ -96,10 +96,9 @@ def _numbers(difference: Mapping[str, Any]) -> str:
 
 
 def _too_few(difference: Mapping[str, Any], findings: Mapping[str, Any]) -> str:
-    return (
-        f"{findings['clips']} test clips and {findings['seeds']} seeds are too few to say: a difference below "
-        f"{difference['detectable']:.1f} points would not have been seen"
-    )
+    least = difference["detectable"]
+    unseen = f"a difference below {least:.1f} points would not" if least < 100 else "no difference would"
+    return f"{findings['clips']} test clips and {findings['seeds']} seeds are too few to say: {unseen} have been seen"
 
 
 def _better(name: str, findings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -106,6 +106,10 @@ def test_what_is_odd_is_counted_and_named_and_no_part_of_the_digest(folder: Path
         (HEAD + FOUR + "e,x,test,,C:\\clips\\e.mp4\n", r"row 6: column 'video': 'C:.*' leads out of"),
         (HEAD + FOUR + "e,x,test,,../e.mp4\n", r"row 6: column 'video': '\.\./e\.mp4' leads out of"),
         (HEAD + FOUR + "\ne,x,half,,a.mp4\n", r"row 7: column 'split' is 'half'"),
+        (
+            HEAD + FOUR + '"e\nf",x,test,,a.mp4\n',
+            r"row 6: column 'id' is empty, or has a line break or tab inside; write",
+        ),
         ("clip,label\n", r"has no rows"),
         (HEAD.replace("label", "Label") + FOUR, r"no column 'label' \(there are id, Label, split, group, video\)"),
     ],
@@ -129,7 +133,9 @@ def test_all_faults_are_told_at_once_and_equal_ones_counted(folder: Path) -> Non
     with pytest.raises(Faults, match=r"row 6 .*'test'\. \(And 3 more\.\)"):
         build(folder)
     many = "".join(f"{number},x,part{number},,a.mp4\n" for number in range(50))
-    assert check(folder, HEAD + many).faults[-1].endswith("30 more rows are wrong in other ways.")
+    assert [fault.partition("manifest.csv, ")[2] for fault in check(folder, HEAD + many).faults] == [
+        "row 2 (and 49 more, to row 51): column 'split' is 'part0'; use 'train', 'val' or 'test'."
+    ]
 
 
 def test_paths_of_other_systems_are_understood_and_said(folder: Path) -> None:

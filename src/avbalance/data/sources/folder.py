@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from avbalance.data.clip_tables import DELIMITERS, Table, inside, merged_labels, read_table
+from avbalance.data.clip_tables import DELIMITERS, inside, merged_labels, read_table
 from avbalance.data.media_files import images_in, media_checksum, no_images
 from avbalance.data.sources.base import FilePath, Row, Source, SourceCheck, card_for, media_root_entry
 from avbalance.data.sources.common import missing_columns
@@ -99,15 +100,20 @@ class FolderOptions(Source):
         table = read_table(self.table)
         names = {ours: self.columns.get(ours, ours) for ours in get_args(Column)}
         _check_header(table.names, names, set(self.columns.values()), self.table)
-        rows, given, wrong = _read_rows(table, names, root)
+        by_name = {number: dict(zip(table.names, cells, strict=True)) for number, cells in table.rows.items()}
+        cells = {
+            number: {ours: row.get(theirs, "") for ours, theirs in names.items()} for number, row in by_name.items()
+        }
+        rows, given, wrong = read_rows(cells, names, root)
+        wrong += table.wrong
         labels, merged = merged_labels([row["label"] for row in rows.values()], self.classes or ())
         rows = {number: {**row, "label": label} for (number, row), label in zip(rows.items(), labels, strict=True)}
-        wrong += [*_repeated(rows), *_unknown(rows, self.classes)]
+        wrong += _unknown(rows, self.classes)
         if wrong:
             raise Faults(row_faults(self.table, sorted(wrong)))
         frame = pd.DataFrame.from_dict(rows, orient="index", dtype=object)
-        _refuse_useless(frame, self.table)
-        notes = [*merged, *path_notes(root, given), *_absent_notes(frame), *oddities(frame, root)]
+        refuse_useless(frame, self.table, root)
+        notes = [*merged, *path_notes(root, given), *absent_notes(frame), *oddities(frame, root)]
         without = set(self.classes or ()) - set(labels)
         if without:
             notes.append(f"{first_few(without)}: listed as classes, and no clip is of them")
@@ -129,10 +135,19 @@ class Listed:
     notes: list[str]
 
 
+_ONE_LINE = r"^[^\x00-\x1f]+$"
+
+
+def _in_one_line(name: str) -> str:
+    if not re.fullmatch(_ONE_LINE, name):
+        raise refusal("is empty, or has a line break or tab inside; write it in one line")
+    return name
+
+
 class ClipRow(Declared):
     """One row of the manifest.csv of a user's own folder; empty cells are left out before a row is checked."""
 
-    id: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
+    id: Annotated[str, AfterValidator(_in_one_line), WithJsonSchema({"type": "string", "pattern": _ONE_LINE})]
     """a name of the clip that no other row has"""
     label: Annotated[str, Field(min_length=1)]
     """name of the class"""
@@ -165,15 +180,19 @@ class ClipRow(Declared):
         return {kind: path for kind, path in given.items() if path is not None}
 
 
-def _read_rows(
-    table: Table, names: Mapping[Column, str], root: Path
+def read_rows(
+    given_rows: Mapping[int, Mapping[Column, str]], names: Mapping[Column, str], root: Path
 ) -> tuple[dict[int, dict[str, str]], list[tuple[str, str]], list[tuple[int, str]]]:
-    """Rows by number; paths (as given, as read); and (row, what is wrong with it)."""
-    rows, given, wrong = {}, [], list(table.wrong)
-    for number, cells in table.rows.items():
-        by_name = dict(zip(table.names, cells, strict=True))
+    """Checked rows by number; paths (as given, as read); and (row, what is wrong with it).
+
+    given_rows: cells by our columns; names: what the table calls these.
+    """
+    rows: dict[int, dict[str, str]] = {}
+    given: list[tuple[str, str]] = []
+    wrong: list[tuple[int, str]] = []
+    for number, cells in given_rows.items():
         try:
-            row = _read_row({ours: by_name.get(theirs, "") for ours, theirs in names.items()}, names)
+            row = _read_row(cells, names)
             media = {kind: _inside(root, path, names[kind]) for kind, path in row.media.items()}
         except UserError as error:
             wrong += [(number, told) for told in Faults.of(error)]
@@ -183,7 +202,7 @@ def _read_rows(
         paths = {kind: media.get(kind, "") for kind in get_args(Medium)}
         clip = {"id": row.id, "label": row.label, "split": row.split, "group": row.group or ""}
         rows[number] = {**clip, **paths, "absent": absent}
-    return rows, given, wrong
+    return rows, given, [*wrong, *_repeated(rows)]
 
 
 def _check_header(header: Sequence[str], names: Mapping[Column, str], mapped: set[str], table: Path) -> None:
@@ -277,7 +296,7 @@ def _unknown(rows: Mapping[int, Mapping[str, str]], classes: Sequence[str] | Non
     ]
 
 
-def _refuse_useless(frame: pd.DataFrame, table: Path) -> None:
+def refuse_useless(frame: pd.DataFrame, table: Path, root: Path) -> None:
     """Raise UserError for one class only, and where most files are not there."""
     if frame["label"].nunique() == 1:
         raise UserError(f"{table}: all clips are of one class, {frame['label'].iloc[0]!r}; list clips of two at least.")
@@ -285,11 +304,12 @@ def _refuse_useless(frame: pd.DataFrame, table: Path) -> None:
     if 2 * len(missing) > len(frame):
         raise UserError(
             f"{table}, row {missing.index[0]}: {missing['absent'].iloc[0]} ({len(missing)} of {len(frame)} clips are "
-            f"missing); give paths relative to the option root, or set root to the folder that they start from."
+            f"missing); give paths that start in {root}, the folder of the clips (option root)."
         )
 
 
-def _absent_notes(frame: pd.DataFrame) -> list[str]:
+def absent_notes(frame: pd.DataFrame) -> list[str]:
+    """A sentence on the clips without files, where there are any."""
     missing = frame[frame["absent"] != ""]
     if missing.empty:
         return []
