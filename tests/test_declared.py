@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
-from avbalance.declared import Declared, Role, Run, read
+from avbalance.declared import Declared, Range, Role, Run, read
 from avbalance.errors import UserError
 
 
@@ -57,6 +57,12 @@ def test_what_is_left_out_has_its_default_and_whole_numbers_are_numbers() -> Non
 def test_a_wrong_key_or_value_is_told_with_file_place_and_nearest_name(block: object, told: str) -> None:
     with pytest.raises(UserError, match=rf"^claims\.yaml, {told}"):
         read(Claim, {"tests": [block]}, "claims.yaml", KNOWN)
+
+
+def test_a_range_goes_from_low_to_high() -> None:
+    assert TypeAdapter(Range).validate_python([-3, 2.5]) == (-3.0, 2.5)
+    with pytest.raises(ValidationError, match=r"is \[2.0, -3.0\]; the lower number comes first"):
+        TypeAdapter(Range).validate_python([2, -3])
 
 
 def test_the_top_of_a_file_has_no_place() -> None:

@@ -120,6 +120,8 @@ def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
         told = f"lacks the key {key!r}" if isinstance(key, str) else "has too few values"
     elif error["type"] == "literal_error":
         told = f"is {value!r}; use {limits['expected']}"
+    elif error["type"] == "string_pattern_mismatch":
+        told = f"is {value!r}; it must be of the form {limits['pattern']}"
     elif error["type"] != OWN:
         told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
         told = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", told)
@@ -180,12 +182,22 @@ def _plain(name: str) -> str:
 
 # A name that the user gives, of a run, a data set, a paper or a role; it becomes a part of paths and of commands.
 Name = Annotated[str, AfterValidator(_plain), WithJsonSchema({"type": "string", "pattern": NAME})]
+ListedData = Annotated[Name, AfterValidator(named("file of config/datasets"))]
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 TwoNumbers = Annotated[tuple[float, float], Field(strict=False)]  # a list of two numbers
+
+
+def _from_low_to_high(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise refusal(f"is {list(bounds)}; the lower number comes first")
+    return bounds
+
+
+Range = Annotated[TwoNumbers, AfterValidator(_from_low_to_high)]
 
 
 def _once(values: list[_Item]) -> list[_Item]:

@@ -154,7 +154,7 @@ def _features(options: argparse.Namespace) -> None:
         state_dir=_FEATURES,
         workers=options.workers,
         timeout_s=options.timeout,
-        turn=_writer(options.out),  # waits inside: what another process has made meanwhile is taken over
+        lock=_writer(options.out),  # waits inside: what another process has made meanwhile is taken over
     )
 
 

@@ -77,6 +77,7 @@ def read_pointer(workflow: Workflow, root: Path, folder: str) -> Pointer:
     advice = f"take the committed one with `git checkout -- {folder}.dvc`"
     try:
         text = (root / f"{folder}.dvc").read_text(encoding="utf-8")
+        # Told apart from damage: after a merge the file is not YAML, and `git checkout` would drop one side.
         if "<<<<<<< " in text:
             advice = f"choose a side, see {workflow.guide}"
             raise ValueError("a merge left both sides in it")

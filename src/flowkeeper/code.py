@@ -54,6 +54,7 @@ class Code:
             if name not in digests and self.file(name) is not None:
                 digests[name], imported = facts.of(name)
                 parts = name.split(".")
+                # Importing a.b.c runs a/__init__.py and a/b/__init__.py too.
                 pending += [".".join(parts[:depth]) for depth in range(1, len(parts))] + imported
         facts.save()
         return dict(sorted(digests.items()))
@@ -123,6 +124,7 @@ def module_digest(tree: ast.Module) -> str:
     """sha256 of a module's syntax tree, from which the docstrings are removed."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # True counts as 1: the first statement goes if it is a docstring.
             del node.body[: ast.get_docstring(node, clean=False) is not None]
     return hashlib.sha256(ascii(_shape(tree)).encode()).hexdigest()
 
@@ -160,6 +162,7 @@ def _absolute(node: ast.ImportFrom, name: str, is_package: bool) -> str:
 
 def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
+        # Imports for type checking never run: only the other branch counts.
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             node = ast.Module(node.orelse, [])
         yield node

@@ -55,6 +55,7 @@ def save_closures(workflow: Workflow, root: Path, codes: Mapping[tuple[str, ...]
         path = _file(workflow, root, "closures", digest)
         if not path.exists():
             modules = workflow.code.closure(*entries)
+            # Edited between planning and here: the file would then say of a digest what is not true.
             if digest_of(modules) == digest:
                 _save(path, canonical_json(shortened(modules)))
 
@@ -72,6 +73,7 @@ def check_code(workflow: Workflow, root: Path, digest: str) -> None:
     closure is not known here is not checked.
     """
     planned = read_closure(workflow, root, digest) or {}
+    # Only modules of the closure: one that was added since is found by its import in a changed module.
     now = shortened(workflow.code.modules(planned))
     changed = sorted(name for name, digits in planned.items() if now.get(name) != digits)
     if changed:

@@ -42,6 +42,8 @@ class Driver:
         """Whether it lives, or cannot be judged from here."""
         try:
             with FileLock(self.path, blocking=False, fallback_to_soft=False):
+                # Its lock could be taken: it is dead, unless another machine holds it on a disk whose locks do not
+                # reach here.
                 return self.host != HERE
         except (Timeout, OSError):
             return True
@@ -78,6 +80,7 @@ def release_dead_locks(root: Path, folder: Path) -> str | None:
     left in `folder` is removed.
     """
     locks, others, now = _locks(root), _others(folder), time.time()
+    # Without any lock of Snakemake's nothing is at stake, and an old entry of another machine is a dead one's.
     believed = [driver for driver in others if locks or driver.host == HERE or now - driver.since < _BELIEVED_S]
     alive = [driver for driver in believed if driver.lives()]
     dead = [driver for driver in others if driver not in alive]
@@ -92,6 +95,7 @@ def release_dead_locks(root: Path, folder: Path) -> str | None:
     for driver in dead:
         own = {lock for lock, made in locks.items() if driver.since <= made}
         released += [driver.pid] if own & free else []
+        # Kept as long as one of its locks is: the next snakemake must still be able to tell whose that is.
         if own <= free:
             driver.path.unlink(missing_ok=True)
     if not released:

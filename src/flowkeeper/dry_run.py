@@ -79,6 +79,7 @@ def words_of(configfiles: Sequence[str], pairs: Sequence[str]) -> list[str]:
 
 def dry_run(root: Path, arguments: Sequence[str], targets: Sequence[str]) -> DryRun:
     """Ask Snakemake; raises UserError with its own words when it cannot plan."""
+    # Quiet of host and progress only: the rules with their reasons are what is parsed.
     command = ["snakemake", "-n", "--nocolor", "--quiet", "host", "progress", *arguments]
     done = programs.run([*command, *(["--", *targets] if targets else [])], root, say=lambda _: None)
     if done.status != 0:
@@ -124,5 +125,6 @@ def fault(output: str, errors: str) -> str:
         return " ".join(own)
     said = [line.strip() for line in (*output.splitlines(), *errors.splitlines())]
     said = [line for line in said if line and not _PREAMBLE.match(line)]
+    # Of a traceback the last line says what went wrong.
     kept = 1 if any(line.startswith("Traceback") for line in said) else _FAULT_LINES
     return f"snakemake cannot plan: {' '.join(said[-kept:]) or 'it gave no reason'}"

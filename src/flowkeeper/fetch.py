@@ -68,9 +68,11 @@ def fetch(workflow: Workflow, root: Path, name: str | None, only: Sequence[str],
     lacking = {path: md5 for path, md5 in wanted.items() if not _is_here(root, memory, path, md5)}
     _refuse_to_overwrite(checkout, shared, lacking)
     others = {path: md5 for path, md5 in shared.files.items() if path not in wanted and path not in shared.bulk}
+    # Files that were not asked for, but lie here in an earlier published version: a mixture of two versions is no set.
     old = {
         path: md5 for path, md5 in others.items() if (root / path).exists() and not _is_here(root, memory, path, md5)
     }
+    # Only bytes that were published once, which DVC's cache knows: others were made here and stay.
     lacking |= {path: md5 for path, md5 in old.items() if checkout.cache.has(md5_file(root / path))}
     _announce(checkout, shared, wanted, lacking, say)
     bring_all(checkout, lacking, say)

@@ -91,6 +91,7 @@ def _disk_reason(error: Exception, folder: Path) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.strerror if error.errno in DISK_ERRORS else None
     full = os.strerror(errno.ENOSPC)
+    # Libraries wrap the error: their text, or a disk without room, is what is left to tell it by.
     return full if full in str(error) or shutil.disk_usage(folder).free < _FULL_BYTES else None
 
 

@@ -99,6 +99,7 @@ def _entries(results: ResultSet, paths: list[str]) -> dict[str, Entry]:
         if stat is None or record is None or record.get("record_format_version") != RECORD_FORMAT_VERSION:
             continue
         md5, earlier = memory.md5(path, stat), own.get(path)
+        # Size and time are as recorded when it was made here: reading large files again would take minutes.
         if md5 is None and earlier and earlier.size == stat[1] and has_time(stat, earlier.endtime):
             md5 = earlier.md5
         entries[path] = Entry(path=path, size=stat[1], md5=md5 or md5_file(results.root / path), record=record)
@@ -130,6 +131,7 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
     lines, above = [{**ledger.header, "files": len(ledger.entries)}], None
     for entry in sorted(ledger.entries.values(), key=lambda entry: (entry.job, entry.path)):
         record = dict(entry.record)
+        # Times differ among files of one job: without them the record equals the one above, and need not be repeated.
         times = {name: record.pop(name) for name in TIMES}
         told = {} if record == above else {"record": record}
         lines.append({"path": entry.path, "size": entry.size, "md5": entry.md5, **times, **told})
@@ -169,6 +171,7 @@ def read_ledger(results: ResultSet, path: Path | None = None) -> Ledger:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         told = _first_fault(error) if isinstance(error, ValidationError) else error
         raise UserError(f"{path}: line {number} is not that of a ledger ({told}); {again}.") from error
+    # A file that was cut, or has lines behind its end, is no whole ledger even where each line can be read.
     if lines[last:] != [b""]:
         raise UserError(f"{path}: it ends after line {len(lines) - 1}, {last} were written; {again}.")
     return Ledger(header, entries)

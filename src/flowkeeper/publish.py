@@ -61,6 +61,7 @@ def _ledger(publication: Publication, say: Say) -> Ledger:
         known = read_ledger(results)
     except UserError:
         return ledger
+    # Equal bytes: a set that is published again unchanged must not look changed to git and DVC.
     return known if _content(known) == _content(ledger) else ledger
 
 

@@ -85,6 +85,7 @@ class Publication:
     def _uncommitted(self, say: Say) -> Iterator[str]:
         workflow = self.results.workflow
         own = (IGNORED, f"{workflow.inputs}.dvc", f"{workflow.results}/*.dvc")  # changed by publishing
+        # -z: names with spaces or letters beyond ASCII come as they are, not quoted.
         words = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."]
         done = run([*words, *(f":(exclude,glob){path}" for path in own)], self.root, say)
         changed = [entry[3:] for entry in done.output.split("\0") if entry]

@@ -75,6 +75,7 @@ class Pending:
 
     def reasons(self, job: PendingJob) -> list[Reason]:
         """All reasons of a job: its own, then the pending jobs from which it follows."""
+        # Files that are absent are reason enough: what they would follow from says nothing more.
         if "missing" in job.reasons or "follows" not in job.reasons:
             return self.own[job]
         causes = listed([cause.name for cause in self.causes(job)], _FILES)
@@ -178,6 +179,7 @@ def _without_code(spec: str) -> str:
     """The settings of a step without the digests of code that the jobs of a cell of several methods carry."""
     value = json.loads(spec)
     if isinstance(value, list):
+        # Code is compared by its closure, which names the modules; as a setting it would be a bare digest.
         value = [{key: item for key, item in job.items() if key != "code"} for job in value]
     return canonical_json(value)
 

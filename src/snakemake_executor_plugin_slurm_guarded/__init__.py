@@ -34,6 +34,7 @@ common_settings = slurm.common_settings
 
 _AGAIN = "jobs in Slurm's queue go on; when Slurm answers, type the same command again, and nothing is lost"
 _REMEMBERED_S = 240  # the executor looks at least every 180 s
+# Short beside the minutes of a job, and long enough not to burden a scheduler that is in trouble.
 _POLL_S = 5.0
 
 
@@ -104,7 +105,8 @@ class Executor(slurm.Executor):  # type: ignore[misc]
             self._wait_for_answer()
             super().run_job(job)
         except Exception as error:
-            # The other class tells failures of single jobs; of groups it dies in the attempt, and nobody notices.
+            # The other class reports failures of single jobs; for a group the report itself fails and is lost.
+            # An AttributeError is that second failure; the first one, of the submission, is its context.
             reason = error.__context__ if isinstance(error, AttributeError) and error.__context__ else error
             self._report_job_error_threadsafe(SubmittedJobInfo(job), f"The submission failed: {reason}")
 

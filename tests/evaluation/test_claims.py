@@ -84,7 +84,7 @@ def test_protocols_are_those_that_the_data_have(tmp_path: Path) -> None:
     outcome = outcome_of(evidence, "annotated", **share)
     assert (outcome.effect, outcome.n, outcome.numbers) == (25.0, 160, ())
     outcome = outcome_of(evidence, "annotated", **{**DIFFERENCE, "subsets": ["audio_dominated@0.4"]})
-    assert outcome.reason == "people say heard or seen, not by how much"
+    assert outcome.reason == "annotations say heard or seen, not by how much"
 
 
 def test_claims_name_whose_data_they_are_about(tmp_path: Path) -> None:

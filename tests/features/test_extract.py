@@ -248,7 +248,7 @@ def test_who_waited_for_the_same_extraction_takes_it_over(tmp_path, media):
     assert unfinished_in(state) == []
 
 
-def test_what_was_made_during_the_wait_for_the_turn_is_taken_over(tmp_path, media):
+def test_what_was_made_during_the_wait_for_the_lock_is_taken_over(tmp_path, media):
     names = write_distinct(media, 2)
     manifest, audio = write_clip_manifest(tmp_path, names), {"audio": SMALL["audio"]}
 
@@ -256,11 +256,11 @@ def test_what_was_made_during_the_wait_for_the_turn_is_taken_over(tmp_path, medi
         extract(manifest, audio, tmp_path / "out", tmp_path / "state", decoder="decoder_faults:slow", **further)
 
     @contextmanager
-    def turn():
-        run()  # another process, which had its turn before
+    def lock():
+        run()  # another process, which had the lock before
         yield
 
-    run(turn=turn())
+    run(lock=lock())
     assert Counter((media / "calls.log").read_text().split()) == Counter(names)
 
 

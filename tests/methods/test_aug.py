@@ -7,12 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from one_step import CLASSES, network
+from one_step import clips, network
 
 from avbalance.errors import UserError
 from avbalance.methods.aug import AUG, boosted_loss, weaker
 from avbalance.methods.base import TrainingStep
-from avbalance.models.base import Batch
 
 STEP = TrainingStep(0, 0, 3, torch.Generator())
 
@@ -47,12 +46,6 @@ def test_the_weaker_modality_by_hand() -> None:
     assert weaker(10.05, 10.0, 0.01) is None and weaker(9.95, 10.0, 0.01) is None
 
 
-def _batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    audio, visual = (torch.randn(6, *shape, generator=generator) for shape in ((1, 16, 16), (3, 1, 16, 16)))
-    return Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6))
-
-
 @pytest.mark.parametrize(("most", "expected"), [(9, [1, 2, 2, 2, 3, 3, 3, 3, 4]), (2, [1] + 8 * [2])])
 def test_after_the_first_epoch_and_every_few_the_weaker_one_gets_a_classifier(most: int, expected: list[int]) -> None:
     method, model = AUG({"looks": 2}), network("boosted-net", hidden=4, most=most)
@@ -67,7 +60,7 @@ def test_after_the_first_epoch_and_every_few_the_weaker_one_gets_a_classifier(mo
 def test_confidences_are_summed_over_the_turns_of_an_epoch() -> None:
     method, model = AUG(), network("boosted-net", hidden=4)
     expected = {}
-    for turn, name in zip(method.turns(model, _batch(), STEP), ("audio", "visual"), strict=True):
+    for turn, name in zip(method.turns(model, clips(), STEP), ("audio", "visual"), strict=True):
         output = model(turn)
         expected[name] = 2 * output.logits.softmax(1).gather(1, turn.label[:, None]).sum().item()
         for _ in range(2):
@@ -76,7 +69,7 @@ def test_confidences_are_summed_over_the_turns_of_an_epoch() -> None:
 
 
 def test_classifiers_in_use_make_the_prediction_learn_and_come_back_with_the_weights() -> None:
-    method, model, batch = AUG(), network("boosted-net", hidden=4, share_audio=0.25), _batch()
+    method, model, batch = AUG(), network("boosted-net", hidden=4, share_audio=0.25), clips()
     model.used["visual"] = 2
     output = model(batch)
     first, second = model.classifiers("visual", output.features["visual"])

@@ -32,7 +32,7 @@ def test_with_the_measure_score_the_coefficients_are_those_of_ogm_ge() -> None:
         rounded_alike.append(torch.equal(torch.tensor(found), torch.tensor(expected)))
     # sums of float32 and of float64 part at the 8th digit: not always the same float32
     assert any(rounded_alike) and not all(rounded_alike)
-    # at exact equality nobody is damped, where OGM-GE damps audio
+    # at exact equality neither is damped, where OGM-GE damps audio
     assert coefficients(1.0, 0.8) == (1.0, 1.0) and modulation_coefficients(2.0, 2.0, 0.8)[0] < 1
 
 

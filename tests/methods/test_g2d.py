@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from one_step import CLASSES, network
+from one_step import clips, network
 
 from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
@@ -77,15 +77,9 @@ def _trainer(student: Any, **settings: Any) -> Any:
     return SimpleNamespace(model=student, needs=needs, facts=dict(FACTS), device=torch.device("cpu"), epochs=4)
 
 
-def _batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    audio, visual = (torch.randn(6, *shape, generator=generator) for shape in ((1, 16, 16), (3, 1, 16, 16)))
-    return Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6))
-
-
 @pytest.mark.parametrize(("epoch", "waiting"), [(0, 1), (1, 1), (2, 0)])
 def test_in_the_first_half_of_four_epochs_one_encoder_gets_no_gradient(epoch: int, waiting: int) -> None:
-    student, batch = network(), _batch()
+    student, batch = network(), clips()
     method, step = G2D(), TrainingStep(epoch, 0, 3, torch.Generator())
     method.prepare(_trainer(student))
     output = student(batch)
@@ -108,4 +102,4 @@ def test_a_teacher_of_another_network_or_encoder_is_refused() -> None:
     method = G2D()
     method.prepare(_trainer(student, encoder="convolutional", dimension=4))
     with pytest.raises(UserError, match="teacher_audio has features of 4 values and the student of 16; give both"):
-        method.loss(student, student(_batch()), _batch(), TrainingStep(0, 0, 3, torch.Generator()))
+        method.loss(student, student(clips()), clips(), TrainingStep(0, 0, 3, torch.Generator()))

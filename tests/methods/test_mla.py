@@ -6,12 +6,11 @@ import math
 
 import pytest
 import torch
-from one_step import CLASSES, network
+from one_step import clips, network
 
 from avbalance.errors import UserError
 from avbalance.methods.base import TrainingStep
 from avbalance.methods.mla import MLA, next_projection
-from avbalance.models.base import Batch
 from avbalance.models.shared_head_net import entropy_weights
 
 
@@ -38,16 +37,10 @@ def test_the_surer_modality_weighs_more_by_hand() -> None:
     assert weights[:, 1].tolist() == pytest.approx([0.5, 0.5])
 
 
-def _batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    audio, visual = (torch.randn(6, *shape, generator=generator) for shape in ((1, 16, 16), (3, 1, 16, 16)))
-    return Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6))
-
-
 def test_a_turn_trains_one_encoder_and_the_head_and_later_turns_are_projected() -> None:
     method, model = MLA(), network("shared-head-net")
     step = TrainingStep(0, 1, 4, torch.Generator())  # alpha = 0.1^(1 + 1/4)
-    turns = method.turns(model, _batch(), step)
+    turns = method.turns(model, clips(), step)
     assert [(turn.audio is None, turn.visual is None) for turn in turns] == [(False, True), (True, False)]
     for number, (turn, modality) in enumerate(zip(turns, ("audio", "visual"), strict=True)):
         model.zero_grad(set_to_none=True)
@@ -73,7 +66,7 @@ def test_the_projection_replaces_the_gradient_or_is_added_to_it(projection: str,
     method, model = MLA({"projection": projection}), network("shared-head-net")
     method.projection = torch.eye(model.head.in_features) if projection != "none" else None
     step = TrainingStep(0, 3, 4, torch.Generator())  # alpha = 0.1^(1 + 3/4)
-    turn = method.turns(model, _batch(), step)[1]
+    turn = method.turns(model, clips(), step)[1]
     output = model(turn)
     method.loss(model, output, turn, step).backward()
     gradient = model.head.weight.grad.clone()
@@ -85,6 +78,6 @@ def test_the_projection_replaces_the_gradient_or_is_added_to_it(projection: str,
 def test_a_model_without_a_shared_head_is_refused() -> None:
     method, model = MLA(), network("fusion-net", unimodal_heads=True)
     step = TrainingStep(0, 0, 4, torch.Generator())
-    turn = method.turns(model, _batch(), step)[0]
+    turn = method.turns(model, clips(), step)[0]
     with pytest.raises(UserError, match="no head that both modalities share; use shared-head-net"):
         method.gradients(model, model(turn), turn, step)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from contract_data import easy_clips, tiny_settings
-from one_step import CLASSES, network
+from one_step import clips, network
 from torch.nn.functional import cross_entropy
 
 from avbalance.errors import UserError
@@ -32,15 +32,9 @@ def _step(group: str = "") -> TrainingStep:
     return TrainingStep(0, 0, 3, torch.Generator(), group)
 
 
-def _batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    audio, visual = (torch.randn(6, *shape, generator=generator) for shape in ((1, 16, 16), (3, 1, 16, 16)))
-    return Batch(audio, visual, torch.arange(6) % CLASSES, torch.arange(6))
-
-
 def test_the_loss_of_one_modality_has_a_zero_in_the_other_ones_place() -> None:
     model, method = network(unimodal_heads=True), Remix({"weight": 0.25})
-    batch = method.batch(model, _batch(), _step("visual"))
+    batch = method.batch(model, clips(), _step("visual"))
     assert batch.audio is None and batch.visual is not None
     output = model(batch)
     head, feature = model.fusion.linear, output.features["visual"]
@@ -55,7 +49,7 @@ def test_the_loss_of_one_modality_has_a_zero_in_the_other_ones_place() -> None:
 
 
 def test_the_warm_up_adds_the_heads_losses() -> None:
-    model, method, batch = network(unimodal_heads=True), Remix({"warm_up_weight": 0.5}), _batch()
+    model, method, batch = network(unimodal_heads=True), Remix({"warm_up_weight": 0.5}), clips()
     assert method.batch(model, batch, _step()) is batch
     output = model(batch)
     both = sum(cross_entropy(scores, batch.label) for scores in output.scores.values())

@@ -85,7 +85,7 @@ def test_an_overlay_that_names_papers_computes_these_only() -> None:
 
 
 def test_an_unknown_tier_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"config/tiers/paperr.yaml: no such file; the folder has: .*demo, .*smoke"):
+    with pytest.raises(UserError, match=r"tiers/paperr.yaml: no such file; did you mean .paper.; the folder has: .*"):
         load_config(REPOSITORY, {"tier": "paperr"})
 
 
@@ -106,6 +106,11 @@ def test_an_unknown_tier_lists_those_there_are() -> None:
         ({"papers": [SLUG]}, "configuration, papers: is "),
         ({"datasets": {"mine": {"root": "x"}}}, "configuration, datasets.mine: unknown key 'root'"),
         ({"datasets": {"a b": {"base": "x"}}}, "'a b' is no name; use letters, digits"),
+        (
+            {"datasets": {"synthetic-lpl": {"options": {}}}},
+            "datasets.synthetic-lpl: config/datasets has no 'synthetic-lpl'; did you mean 'synthetic-llp'",
+        ),
+        ({"papers": {"diagnos": None}}, "configuration, papers: there is no paper 'diagnos'; did you mean 'diagnosis'"),
     ],
 )
 def test_a_wrong_key_is_named(overrides: dict[str, Any], named: str) -> None:
@@ -119,15 +124,48 @@ def test_a_run_that_the_paper_lacks_is_named() -> None:
         load_config(REPOSITORY, {"papers": {SLUG: {"runs": {"greeedy": {}}}}})
 
 
-def test_yaml_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("a: [1\nb: 2\n")
-    with pytest.raises(UserError, match=r"a.yaml: not valid YAML \(.*line 2"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [1\nb: 2\n", r"a.yaml, line 2: not valid YAML \(while parsing a flow sequence did not find"),
+        ("a:\n\tb: 1\n", r"a.yaml, line 2: not valid YAML .*; indent with spaces, not with tabs"),
+        ("a: *b\n", r"a.yaml, line 1: not valid YAML \(found undefined alias"),
+        ("- 1\n", r"a.yaml: it must be a mapping"),
+        ("# nothing\n", r"a.yaml: is empty; it must be a mapping"),
+        ("a: 1\nb: {c: 1,\n c: 2}\n", r"a.yaml, line 3: the key 'c' stands here and in line 2; keep one of them"),
+        ("a: 1\nb: [{c: .nan}]\n", r"a.yaml, line 2: is .nan; write a finite number"),
+    ],
+)
+def test_yaml_files_that_cannot_be_read_are_told_with_their_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UserError, match=told):
         load_yaml(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_text("- 1\n")
-    with pytest.raises(UserError, match=r"a.yaml: must be a mapping"):
-        load_yaml(tmp_path / "a.yaml")
+
+
+def test_an_anchor_may_be_used_twice_and_a_missing_file_is_told_with_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &x {b: 1}\nc: *x\nd: {<<: *x, b: 2}\n")
+    assert load_yaml(tmp_path / "a.yaml") == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 2}}
     with pytest.raises(UserError, match=r"b.yaml: no such file; the folder has: a\."):
         load_yaml(tmp_path / "b.yaml")
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("mine", "config/tiers: mine -> mine stand on each other, endlessly"),
+        (None, "config/tiers/mine.yaml, base: is None"),
+        ({"demo": 1}, "config/tiers/mine.yaml, base: is {'demo': 1}"),
+        ("dmeo", "dmeo.yaml: no such file; did you mean 'demo'"),
+    ],
+)
+def test_a_wrong_base_of_a_tier_is_told(tmp_path: Path, base: Any, told: str) -> None:
+    tiers = tmp_path / "config" / "tiers"
+    tiers.mkdir(parents=True)
+    (tiers / "demo.yaml").touch()
+    (tiers / "mine.yaml").write_text(yaml.safe_dump({"base": base}))
+    with pytest.raises(UserError) as raised:
+        load_config(tmp_path, {"tier": "mine"})
+    assert told in str(raised.value)
 
 
 def write_paper(root: Path, slug: str, **changes: Any) -> Path:
@@ -163,6 +201,12 @@ def test_names_become_parts_of_paths_and_commands_and_are_plain(tmp_path: Path, 
     ("changes", "sentence"),
     [
         ({"runs": {"one": {"label": "A", "metod": "dgm"}}}, "runs.one: unknown key 'metod'; did you mean 'method'"),
+        ({"runs": None}, "runs: is None; it must be keys with values"),
+        ({"datasets": [3]}, "datasets: is [3]; it must be keys with values"),
+        (
+            {"settings": {"data": {"crop": {"value": 3, "sorce": "x"}}}},
+            "settings.data, crop: unknown key 'sorce'; did you mean 'source'",
+        ),
         ({"settings": {"protocl": {}}}, "settings: unknown key 'protocl'; did you mean 'protocol'"),
         ({"runs": {"one": {"label": {"value": "One", "source": "s"}, "method": 3}}}, "runs.one.method: is 3"),
     ],
@@ -188,7 +232,7 @@ def test_a_paper_whose_slug_is_another_is_refused(tmp_path: Path) -> None:
     write_paper(tmp_path, "first").rename(tmp_path / "workflow" / "papers" / "second")
     with pytest.raises(UserError, match=r"slug is 'first' but the folder is 'second'"):
         load_paper(tmp_path, "second")
-    with pytest.raises(UserError, match=r"papers/third/paper.yaml: no such file"):
+    with pytest.raises(UserError, match=r"configuration, papers: there is no paper 'third'; there are second"):
         load_paper(tmp_path, "third")
 
 
@@ -215,7 +259,7 @@ def test_a_variant_of_a_data_set_lays_its_options_over_the_base() -> None:
     base, variant = (load_dataset(REPOSITORY, config, name) for name in ("synthetic-flat", "small"))
     assert variant == {**base, "options": {**base["options"], "classes": 4}}
     with pytest.raises(
-        UserError, match=r"config/datasets/nothing.yaml: no such file; the folder has: .*synthetic-balanced"
+        UserError, match=r"config/datasets/nothing.yaml: no such file; .*the folder has: .*synthetic-balanced"
     ):
         load_dataset(REPOSITORY, config, "nothing")
     config["datasets"]["small"]["options"]["clases"] = 5

@@ -129,6 +129,20 @@ def test_names_that_the_paper_lacks_are_refused(key: str) -> None:
         rows_of_paper(config(**{key: {"thirst": "x"}}), paper())
 
 
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"runs": {"one": {"only": ["thirst"]}}}, r"runs.one.only: the paper has no 'thirst'; did you mean 'first'"),
+        ({"runs": {"one": {"roles": {"thirst": {}}}}}, r"runs.one.roles: the paper has no 'thirst'"),
+        ({"robustness": {"datasets": {"thirst": []}}}, r"robustness.datasets: the paper has no 'thirst'"),
+        ({"robustness": {"runs": ["once"]}}, r"robustness.runs: the paper has no 'once'; did you mean 'one'"),
+    ],
+)
+def test_names_inside_of_what_a_tier_says_are_checked_too(chosen: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        rows_of_paper(config(**chosen), paper())
+
+
 def test_robustness_rows_repeat_a_few_runs_on_further_data() -> None:
     robustness = {"datasets": {"second": ["set-b1", "set-b2"]}, "runs": ["one"], "seeds": [0]}
     rows = rows_of_paper(config(robustness=robustness), paper(two={"label": "Two", "method": "greedy"}))

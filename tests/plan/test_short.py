@@ -144,7 +144,7 @@ GRID = {"grid": {"x": [1]}}
         ({"a": {"trials": {"method": {"x": 3}}}}, "runs.a, trials.method.x"),
         ({"a-1": {}, "a-{x}": GRID}, "runs.a-{x}: there is a run 'a-1' already"),
         ({"a": {"choose": {"option": "x", "candidates": "b-*"}}}, r"choose.candidates: there is no run 'b-\*'"),
-        ({"a": {"settings": {"model": {"values": {"x": 1}}}}}, "runs.a.settings.model: lacks the key 'source'"),
+        ({"a": {"settings": {"model": {"values": {"x": 1}}}}}, "runs.a, settings.model: lacks the key 'source'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_out_is_one_sentence(runs: dict[str, Any], sentence: str) -> None:

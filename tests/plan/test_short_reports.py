@@ -43,6 +43,11 @@ def test_a_table_is_like_one_of_another_paper_but_for_its_own_keys() -> None:
     ("kind", "like", "told"),
     [
         ("tables", "other/tabel1", "mine.yaml, tables, like: there is no 'other/tabel1'; did you mean 'table1'"),
+        (
+            "tables",
+            "table1",
+            "mine.yaml, tables, like: is 'table1'; write <paper>/<id>, such as balanced-audiovisual/t",
+        ),
         ("tables", "absent/table1", "there is no 'absent/table1'; 'absent' has none."),
         ("figures", "other/figure1", "other/figure1 -> other/figure1 never ends"),
     ],

@@ -48,6 +48,35 @@ def test_a_wrong_key_value_or_name_is_told_with_file_and_place(plan: Plan, chang
         check_reports(changed(plan, *change))
 
 
+def test_a_file_that_no_run_makes_is_told_with_those_that_are(plan: Plan) -> None:
+    runs = [{"run": "audio", "file": "gaps.json"}]
+    with pytest.raises(
+        UserError, match=r", figure1: reads .*/audio/seed0/gaps.json, which no run .*history.csv, model"
+    ):
+        check_reports(changed(plan, "figures", 0, "runs", runs))
+
+
+@pytest.mark.parametrize(
+    ("cut", "sentence"),
+    [
+        ({"papers": ["gmm-adaptive-los"]}, r"cuts\[1\].papers: there is no paper .*; did you mean 'gmm-adaptive-loss'"),
+        ({"papers": [SLUG], "tables": ["tabel1"]}, r"cuts\[1\].tables: no table .* 'tabel1'; did you mean 'table1'"),
+    ],
+)
+def test_a_cut_names_what_there_is(plan: Plan, cut: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        check_reports(replace(plan, config={**plan.config, "cuts": [{"what": "w", "reason": "r", **cut}]}))
+
+
+def test_a_file_that_the_method_does_not_write_is_told_before_it_is_trained(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [replace(row, artifacts=("gap.json",)) if row.run == "ours" else row for row in plan.rows[SLUG]]
+    with pytest.raises(UserError, match=r"artifacts: adaptive-loss writes no 'gap.json'; did you mean 'gaps.json'"):
+        check_settings(replace(plan, rows={SLUG: rows}))
+
+
 def told(plan: Plan, part: str, change: dict[str, Any]) -> Plan:
     """The plan with further keys in one part of the settings of its adaptive loss."""
     rows = [

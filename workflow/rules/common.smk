@@ -17,6 +17,7 @@ try:
     from avbalance.cluster.inventory import asks_for_dry_run, told_in_dry_run
     from avbalance.errors import Faults, UserError
     from avbalance.names import rule_name
+    from avbalance.plan.config import load_yaml
     from avbalance.plan.plan import load_plan
     from avbalance.plan.reports import SUFFIXES
     from avbalance.workflow import WORKFLOW
@@ -36,6 +37,10 @@ def say(sentence):
 def load_or_exit():
     """The plan, or one sentence and the end: a wrong configuration is no traceback."""
     try:
+        if workflow.is_main_process:
+            # Snakemake has read these already: it keeps the last of two equal keys without a word.
+            for path in workflow.configfiles:
+                load_yaml(Path(path))
         plan = load_plan(ROOT, config)
         if workflow.is_main_process:
             # Imports pandas: the processes of jobs need not wait for it.

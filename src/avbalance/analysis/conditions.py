@@ -164,6 +164,7 @@ def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
     """
     import torch
 
+    # One draw per clip: torch fills large tensors in another order than small ones, so that a batch's size would count.
     drawn = [torch.randn(like.shape[1:], generator=generator) for _ in range(len(like))]
     return torch.stack(drawn).to(like) if drawn else torch.empty_like(like)
 
@@ -179,6 +180,7 @@ def shuffled_partners(clips: int, generator: torch.Generator) -> Tensor:
         raise UserError(f"{clips} clip cannot be shuffled; test on at least two.")
     order = torch.randperm(clips, generator=generator)
     partners = torch.empty_like(order)
+    # A cycle through all clips: no clip is its own partner, and each is used exactly once.
     partners[order] = order.roll(1)
     return partners
 
@@ -208,6 +210,7 @@ def fusion_stand_ins(
         silent = None if inputs.silent is None else encode("audio", inputs.silent[None])[0]
         black = None if inputs.black is None else encode("visual", inputs.black[None])[0]
     if silent is not None and silence == "zero_tensor":
+        # The paper's silence is a tensor of zeros at the place where it enters, not what the network makes of zeros.
         silent = torch.zeros_like(silent)
     return StandIns(silent, black, mean)
 

@@ -64,6 +64,7 @@ def mean_confidence(confidence: FloatArray, epochs: int) -> NDArray[np.float32]:
     """
     if confidence.ndim != 2 or not 1 <= epochs <= confidence.shape[0]:
         raise UserError(f"cannot average {epochs} epochs of a confidence array of shape {confidence.shape}.")
+    # In float64, then rounded once: ties between modalities must not come from the order of a sum.
     average: NDArray[np.float64] = confidence[:epochs].mean(axis=0, dtype=np.float64)
     return average.astype(np.float32)
 
@@ -203,6 +204,7 @@ def sensitivity(audio: UnimodalRun, visual: UnimodalRun, stops: tuple[Stopping, 
     Columns: rule (half | chosen | stop), split, epochs_audio, epochs_visual and those of `preference_counts`.
     """
     rules = {
+        # The share of audio-preferred clips depends on where averaging stops: shown for earlier and later stops too.
         "half": [max(1, stop.best_epoch // 2) for stop in stops],
         "chosen": [stop.estimation_epochs for stop in stops],
         "stop": [stop.stop_epoch for stop in stops],

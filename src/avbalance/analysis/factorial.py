@@ -48,6 +48,7 @@ def over_seeds(effects: Floats) -> EffectEstimate:
 def _difference(values: Floats, contrast: Contrast) -> Floats:
     """Values at a level less those at the reference; the factor's axis keeps the length 1."""
     factor, level = contrast
+    # + 1: the first axis is seeds.
     return values.take([level], axis=factor + 1) - values.take([0], axis=factor + 1)
 
 

@@ -15,7 +15,7 @@ from scipy.special import rel_entr
 
 FloatArray = NDArray[np.floating[Any]]
 Cells = NDArray[np.int64]
-GRID = 10
+GRID = 10  # cells a side: with 100 x 100, as in the picture, most cells of a small set would be empty
 DISCREPANCY_BINS = 20
 
 
@@ -29,6 +29,7 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> Any:
 def grid_cells(u_audio: FloatArray, u_visual: FloatArray, grid: int = GRID) -> tuple[Cells, Cells]:
     """Row (audio) and column (visual) of samples (N,), (N,) on the square; u = 1 falls in the last cell."""
     rows, columns = (
+        # float64 first, so that equal confidences fall into equal cells, in whatever type they were stored.
         np.minimum(np.floor(grid * np.asarray(values, dtype=np.float64)), grid - 1).astype(np.int64)
         for values in (u_audio, u_visual)
     )
@@ -52,6 +53,7 @@ def discrepancy_divergence(discrepancy: FloatArray, bins: int = DISCREPANCY_BINS
     values = np.asarray(discrepancy, dtype=np.float64)
     counts = np.histogram(values, bins=bins, range=(-1.0, 1.0))[0]
     edges = np.linspace(-1.0, 1.0, bins + 1)
+    # The difference of two uniform numbers has a triangle's density; these are its shares up to each edge.
     cumulative = np.where(edges < 0, (1 + edges) ** 2 / 2, 1 - (1 - edges) ** 2 / 2)
     return float(jensen_shannon(counts.astype(np.float64), np.diff(cumulative)))
 

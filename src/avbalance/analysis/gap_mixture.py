@@ -50,6 +50,7 @@ def log_odds(gap: Value, mixture: Mixture) -> Value:
 
     Equals the difference of the two weighted log-densities, in which the constants of the densities cancel.
     """
+    # In logarithms throughout: far from both means the densities themselves are 0 in floating point.
     prior = math.log(mixture.pi_I / mixture.pi_B) - math.log(mixture.sigma_I / mixture.sigma_B)
     from_balanced = (gap - mixture.mu_B) / mixture.sigma_B
     from_imbalanced = (gap - mixture.mu_I) / mixture.sigma_I
@@ -64,6 +65,7 @@ def crossing(mixture: Mixture) -> float | None:
     from scipy.optimize import brentq
 
     ends = log_odds(mixture.mu_B, mixture), log_odds(mixture.mu_I, mixture)
+    # One component outweighs the other even at the other's mean: no gap in between is a border.
     if ends[0] > 0 or ends[1] < 0:
         return None
     return float(brentq(log_odds, mixture.mu_B, mixture.mu_I, args=(mixture,)))

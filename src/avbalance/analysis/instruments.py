@@ -17,7 +17,7 @@ from avbalance.analysis.statistics import DRAWS, LEVEL, EffectEstimate, clip_wei
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 BINS = 15  # of calibration, as in Guo et al. 2017
-_TEMPERATURES = (0.05, 20.0)
+_TEMPERATURES = (0.05, 20.0)  # between which one is looked for; beyond, predictions are certain or even anyway
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def temperature(logits: Floats, labels: Labels) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(power: float) -> float:
+        # By its logarithm: halving and doubling the temperature are steps of equal size.
         return -float(information(logits / np.exp(power), labels).mean())
 
     low, high = np.log(_TEMPERATURES)
@@ -95,6 +96,7 @@ def decomposed(both: Floats, audio: Floats, visual: Floats, prior: Floats) -> di
     first, second, joint = audio - prior, visual - prior, both - prior
     common = first + second - joint
     signs = np.sign([first, second, joint, common])
+    # Where signs differ, one modality informs and the other misinforms: what they "share" has no meaning there.
     redundant = np.where((signs == signs[0]).all(axis=0), common, 0.0)
     return {
         "redundant": redundant,
@@ -126,6 +128,7 @@ def disagreement(audio: Floats, visual: Floats) -> Floats:
         value: Floats = -(chances * np.log2(np.maximum(chances, 1e-12))).sum(-1)
         return value
 
+    # Rounding can leave a hair below 0 for equal predictions.
     return np.clip(entropy(middle) - (entropy(first) + entropy(second)) / 2, 0.0, 1.0)
 
 

@@ -62,6 +62,7 @@ def late_change(values: Sequence[float]) -> tuple[float, float]:
     """
     if len(values) < 2:
         raise UserError("a history of one epoch shows no change; train for two at least.")
+    # The last quarter in two halves; of fewer than 16 epochs each half is a single one.
     half = max(1, len(values) // 8)
     last, before = np.array(values[-half:]), np.array(values[-2 * half : -half])
     error = math.sqrt((last.var(ddof=1) + before.var(ddof=1)) / half) if half > 1 else 0.0
@@ -95,6 +96,7 @@ def judged(
     lead, error = margin(own, guess)
     losses, values = column(history, LOSS), column(history, f"val_{metric}")
     learned = lead > MARGIN_ERRORS * error
+    # Of few validation clips one more right answer is already a point: a rise must be of several clips.
     least = max(LATE_RISE, 100 * RISE_CLIPS / len(own))
     plateau = _plateau(values, losses, guess_loss, least, stopped=len(history) < epochs)
     verdicts = {"learned": learned, "converged": plateau.pop("converged")}
@@ -129,6 +131,7 @@ def _plateau(
     if len(values) < 2:
         return {"converged": False, "reason": "a single epoch shows no plateau"}
     rise, error = late_change(values)
+    # As a share of what guessing loses: losses of 6 and of 309 classes then compare.
     fall = -late_change(losses)[0] / guess_loss if guess_loss > 0 else 0.0
     quarter = 2 * max(1, len(values) // 8)
     reason = (

@@ -20,7 +20,7 @@ from scipy.special import expit, ndtr, ndtri, softmax
 from avbalance.analysis.gap_mixture import Mixture, check_kind, log_odds, ordered
 from avbalance.errors import UserError
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # scikit-learn's default, as is ITERATIONS
 REGULARISATION = 1e-4  # of DivideMix's kind, smaller: gaps may lie close to 0
 ITERATIONS = 100
 FEWEST_SAMPLES = 20
@@ -107,6 +107,7 @@ def starting_means(values: FloatArray) -> tuple[float, float]:
     Where none lies above it, because more than half are equal to the largest, those equal to it are the upper group.
     """
     middle = np.median(values)
+    # Strictly above: values equal to the median stay together.
     above = values > middle
     if not above.any():
         above = values == middle
@@ -164,6 +165,7 @@ def fit(values: NDArray[np.floating[Any]], seed: int, kind: str = "abs") -> Fit:
     numbers = np.concatenate([model.weights_, model.means_.ravel(), model.covariances_.ravel()])
     if not np.isfinite(numbers).all():
         return Fit(None, "EM did not return finite values", known.size)
+    # The covariances of one dimension are variances: (2, 1, 1) raveled.
     weights, means, variances = numbers[:2].tolist(), numbers[2:4].tolist(), numbers[4:].tolist()
     reason = _unusable(weights, means)
     mixture = None if reason else ordered(weights, means, [math.sqrt(variance) for variance in variances])
@@ -253,5 +255,6 @@ def _half_normal(size: int, generator: np.random.Generator) -> FloatArray:
 def matched_beta(values: FloatArray) -> tuple[float, float]:
     """Return the parameters of the unimodal Beta by the moments of values (N,) in [0, 1], see `nulls`."""
     mean = float(values.mean())
+    # The second term keeps both parameters at 1 or more where the mean allows: a Beta below has its mode at an end.
     size = max(mean * (1 - mean) / float(values.var()) - 1, 1 / max(mean, 1 - mean))
     return mean * size, (1 - mean) * size

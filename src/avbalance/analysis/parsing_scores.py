@@ -121,6 +121,7 @@ def score_alone(segments: BoolArray, truth: BoolArray) -> dict[str, FloatArray]:
     """
     _check(segments)
     both = (_codes(segments), _codes(truth))
+    # Reversed along the axis of modalities: audio less visual, and visual less audio.
     predicted, true = (codes & ~codes[:, ::-1] for codes in both)
     f = np.concatenate([_mean_f(*count(predicted, true)) for count in (_segments_counted, _events_counted)], axis=1)
     return dict(zip(ALONE, f.T, strict=True))
@@ -173,6 +174,7 @@ def _event_tables() -> tuple[SmallCounts, SmallCounts]:
     held, matched = [0] * (1 << LONGEST), [0] * (1 << LONGEST)
     for code in range(1 << LONGEST):
         for number, (first, end) in enumerate(spans):
+            # The bit before the event, its bits, and the bit behind it: an event is a run with a 0 on either side.
             window = code >> first << 1 | (code >> (first - 1) & 1 if first else 0)
             if window & ((1 << (end - first + 2)) - 1) == ((1 << (end - first)) - 1) << 1:
                 held[code] |= 1 << number
@@ -184,6 +186,7 @@ def _event_tables() -> tuple[SmallCounts, SmallCounts]:
 def _half_shared(one: tuple[int, int], another: tuple[int, int]) -> bool:
     """Whether two events [first, end) share at least half of their union."""
     shared = min(one[1], another[1]) - max(one[0], another[0])
+    # In whole numbers: an overlap of exactly a half counts, and no division can round it away.
     return 2 * shared >= one[1] - one[0] + another[1] - another[0] - shared
 
 
@@ -204,6 +207,7 @@ def _mean_f(hits: SmallCounts, total: SmallCounts) -> FloatArray:
     """
     f = np.divide(2 * hits, np.maximum(total, 1), dtype=np.float64)
     occurring = np.count_nonzero(total, axis=-1)
+    # As in the public code: a video without events of a kind in which none is predicted is parsed perfectly.
     return np.where(occurring > 0, f.sum(axis=-1) / np.maximum(occurring, 1), 1.0)
 
 

@@ -35,6 +35,7 @@ def ranking(values: NDArray[Any], alpha: float = 0.05) -> Ranking:
     from scipy.stats import friedmanchisquare, rankdata
 
     blocks, methods = values.shape
+    # Negative: rank 1 is the largest value.
     ranks: Floats = rankdata(-values, axis=1).mean(axis=0)
     statistic = p = float("nan")
     if methods >= LEAST and blocks > 1 and (values != values[:, :1]).any():
@@ -49,6 +50,7 @@ def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float
     """
     from scipy.stats import studentized_range
 
+    # Demsar's table 5 gives q already divided by the root.
     q = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * blocks))
 

@@ -67,6 +67,7 @@ class Tally:
         precision = _share(100 * self.hits, self.predicted)  # NaN for a class that is never predicted
         f1 = _share(200 * self.hits, self.predicted + self.true)
         occurs, total = self.true > 0, self.true.sum(axis=1)
+        # Of the classes that occur: a bootstrap draw may miss a rare one, which then has no recall.
         balanced = np.nanmean(self.recalls, axis=1)
 
         def macro(values: Floats) -> Floats:
@@ -85,6 +86,7 @@ class Tally:
 
 def tally(label: Labels, predicted: Labels, classes: int, weights: Floats) -> Tally:
     """Count predicted class indices (N,) against the true ones (N,) under weights (D, N)."""
+    # As matrices, so that a thousand weightings of the clips are one product.
     true, named = np.eye(classes)[label], np.eye(classes)[predicted]
     return Tally(weights @ (true * named), weights @ named, weights @ true)
 

@@ -32,7 +32,7 @@ POWER = 0.8
 DRAWS = 1000
 TINY = 1e-9  # rounding of sums
 SMALLEST = 1e-12  # p value
-_CHUNK = 100
+_CHUNK = 100  # draws at once: multinomial makes 8 bytes for each clip and draw
 _DRAWN_SEEDS, _DRAWN_CLIPS = 400, 20  # lengths of an interval that stand for those of repetitions
 
 Floats = NDArray[np.float64]
@@ -77,8 +77,10 @@ class EffectEstimate:
 
         if abs(self.effect) <= TINY:
             return 1.0
+        # Below this level the t quantile is of no meaning, and the search for a root would have no bracket.
         if self.half_width(SMALLEST) < abs(self.effect):
             return SMALLEST
+        # Over the logarithm of alpha, since p runs over twelve orders of magnitude.
         exponent = brentq(lambda power: self.half_width(np.exp(power)) - abs(self.effect), np.log(SMALLEST), 0.0)
         return float(np.exp(exponent))
 
@@ -145,6 +147,7 @@ def _clip_part(drawn: Floats, clips: int) -> tuple[float, float]:
         return float("nan"), float("nan")
     means, seeds, factor = known.mean(axis=1), known.shape[1], clips / (clips - 1)
     whole = float(means.var(ddof=1)) * factor
+    # What seeds and clips decide together: the variance that is left once the mean over seeds is taken off.
     together = float((known - means[:, None]).var(axis=0, ddof=1).sum()) * factor / max(seeds * (seeds - 1), 1)
     return max(whole - together, 0.0), whole
 

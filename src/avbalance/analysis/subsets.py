@@ -92,6 +92,7 @@ def check_nested(discrepancy: NDArray[np.floating[Any]], thresholds: Sequence[fl
     for side in SIDES:
         masks = [side_mask(discrepancy, side, value) for value in sorted(thresholds)]
         for wide, narrow in itertools.pairwise(masks):
+            # AssertionError, not UserError: no data can bring this about, only a defect of the code.
             if (narrow & ~wide).any():
                 raise AssertionError(f"{side} subsets are not nested in the threshold")
         sizes[side] = [int(mask.sum()) for mask in masks]

@@ -232,10 +232,12 @@ def _recalibrated(
         for column, modality in enumerate(MODALITIES):
             frame.loc[rows, f"u_{modality}"] = values[:, column]
             if number == 1:
+                # Kept beside the later ones, for the map of the pool before anything was left out.
                 frame.loc[rows, f"first_u_{modality}"] = values[:, column]
         measured = flatness_measures(*values.T)
         logger.info("round %d: %d clips, J2 %.3f", number - 1, len(rows), measured["j2"])
         rounds.append({"clips": len(rows), "estimated": measured})
+        # One estimate more than rounds: the last set is measured too, and then left as it is.
         if number > rule.rounds or len(rows) <= fewest:
             break
         if number > 1 and finished(rounds[-2]["estimated"], measured, rule):
@@ -264,6 +266,7 @@ def _broken(clips: Clips) -> NDArray[np.bool_]:
     marked = np.zeros(len(clips.ids), dtype=bool)
     for row, (audio, visual) in enumerate(zip(clips.audio_rows, clips.visual_rows, strict=True)):
         sound, pictures = np.asarray(clips.audio[audio]), np.asarray(clips.visual[visual])
+        # Of features, not of files: the same video uploaded twice has other bytes and the same features.
         digest = hashlib.blake2b(sound.tobytes() + pictures.tobytes(), digest_size=16).digest()
         marked[row] = digest in seen or bool(sound.min() == sound.max()) or bool(pictures.min() == pictures.max())
         seen.add(digest)

@@ -33,6 +33,7 @@ def overlapping(ids: Sequence[str]) -> Bools:
     marked = np.zeros(len(frame), dtype=bool)
     for _, group in frame.dropna(subset="video").groupby("video", sort=False):
         if len(group) > 1:
+            # Compared with clips that stay only: a chain of overlapping clips then keeps every second one.
             taken: list[int] = []
             for row, start in zip(group.index, group["start"], strict=True):
                 marked[row] = any(abs(start - other) < CLIP_S for other in taken)
@@ -57,8 +58,8 @@ def capped(types: NDArray[np.str_], topics: Ints, ids: Sequence[str], seed: int)
     """Clips (N,) that stay: of each type of a category at most twice its rarest type and SPARE more, by a hash."""
     counts = _counts(types, topics)
     limit = 2 * counts.min(axis=0) + SPARE
-    frame = pd.DataFrame({"type": types, "topic": topics, "turn": hashes(ids, seed, "types")})
-    place = frame.sort_values("turn").groupby(["type", "topic"]).cumcount().sort_index().to_numpy()
+    frame = pd.DataFrame({"type": types, "topic": topics, "order": hashes(ids, seed, "types")})
+    place = frame.sort_values("order").groupby(["type", "topic"]).cumcount().sort_index().to_numpy()
     stays: Bools = np.isin(types, TYPES) & (place < limit[topics])
     return stays
 
@@ -80,12 +81,13 @@ def supplement(
     count = int(max(topics.max(initial=-1), further_topics.max(initial=-1))) + 1
     have = _counts(types, topics, count)
     frame = pd.DataFrame(
-        {"type": further_types, "topic": further_topics, "turn": hashes(further_ids, seed, "supplement")}
+        {"type": further_types, "topic": further_topics, "order": hashes(further_ids, seed, "supplement")}
     )
-    frame = frame[frame["type"].isin(TYPES)].sort_values("turn")
+    frame = frame[frame["type"].isin(TYPES)].sort_values("order")
     kind = frame["type"].map({name: row for row, name in enumerate(TYPES)}).to_numpy(np.int64)
+    # What a type would have with this clip: the types of a category are filled up side by side.
     level = have[kind, frame["topic"]] + frame.groupby(["type", "topic"]).cumcount()
-    frame = frame.assign(level=level).sort_values(["level", "turn"])
+    frame = frame.assign(level=level).sort_values(["level", "order"])
     place = frame.groupby("topic").cumcount()
     need = np.maximum(target - have.sum(axis=0), 0)
     chosen = frame.index[place < need[frame["topic"]]]
@@ -111,8 +113,9 @@ def grouped_split(
         raise UserError(f"shares of the parts are {dict(shares)}; they must sum to one.")
     frame = pd.DataFrame({"topic": topics, "group": list(groups)})
     videos = frame.groupby("group", sort=False)["topic"].agg(topic="first", size="size").reset_index()
-    videos = videos.assign(turn=hashes(videos["group"].tolist(), seed, purpose)).sort_values(["topic", "turn"])
+    videos = videos.assign(order=hashes(videos["group"].tolist(), seed, purpose)).sort_values(["topic", "order"])
     sizes = videos.groupby("topic")["size"]
+    # A video belongs where its middle falls: parts then miss their shares by half a video at most.
     middle = (sizes.cumsum() - videos["size"] / 2) / sizes.transform("sum")
     bounds = np.cumsum(list(shares.values()))[:-1]
     part = np.array(list(shares))[np.searchsorted(bounds, middle, side="right")]

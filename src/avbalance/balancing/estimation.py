@@ -73,6 +73,7 @@ def cross_fitted(
     for column, modality in enumerate(("audio", "visual")):
         for fold in range(estimators.folds):
             split = np.full(len(clips.ids), OUT, dtype="<U8")
+            # As a test part, of which no training or stopping sees anything.
             split[chosen] = np.where(folds == fold, "test", "train")
             held = chosen[folds == fold]
             identity = [clips.digest, split.tolist(), estimators.settings[modality], vars(estimators.rule), code]
@@ -104,6 +105,7 @@ class _Judge(Unimodal):
 def _fold(clips: Clips, modality: str, estimators: Estimators, device: torch.device, held: NDArray[np.int64]) -> Floats:
     """Mean confidences (n,) of the clips `held`, the test part of `clips`, over the epochs before the early stop."""
     trainer = make_trainer("unimodal", dict(estimators.settings[modality]), estimators.seed, clips, device)
+    # It needs the trainer that it is the method of, so it comes second.
     trainer.method = judge = _Judge(trainer)
     if not np.array_equal(trainer.parts["test"], held):
         raise AssertionError("the confidences would be those of other clips")

@@ -81,7 +81,7 @@ def _options(request: BalanceRequest) -> dict[str, Any]:
     return {
         "pool": POOL,
         "recipes": {"audio": request.audio_recipe, "visual": request.visual_recipe},
-        "shares": {"train": 0.8, "val": 0.1, "test": 0.1},  # of a manifest that nobody reads
+        "shares": {"train": 0.8, "val": 0.1, "test": 0.1},  # of a manifest that is not used
         "recalibration": {"least": request.least, "category_floor": 10, "noise_share": request.noise_share},
         "seed": request.seed,
         "estimators": {
@@ -118,6 +118,7 @@ def _draw(steps: Path, path: Path) -> None:
 
     clips = pd.read_parquet(steps / "clips.parquet").dropna(subset="first_u_audio")
     kept = clips[clips["step"] == ""]
+    # Each map by the estimates made on its own set, since a smaller set is learnt less well.
     panels = {"all clips": clips[["first_u_audio", "first_u_visual"]], "clips to keep": kept[["u_audio", "u_visual"]]}
     with matplotlib.rc_context(style()):
         figure, (axes,) = new_figure(3.4, columns=2)

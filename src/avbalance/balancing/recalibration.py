@@ -81,7 +81,7 @@ class _Order:
         self.label = pd.factorize(clips["label"])[0]
         self.own = clips["own"].to_numpy(bool)
         order = np.argsort(hashes(clips["id"].tolist(), rule.seed, "recalibration"), kind="stable")
-        self.turn = np.argsort(order, kind="stable")
+        self.rank = np.argsort(order, kind="stable")
         self.level = np.zeros(len(clips), dtype=np.int64)  # the cap above which a clip stays; largest, first to leave
         if not (self.lead > 0).any() or not (self.lead < 0).any():
             side = "audio" if (self.lead > 0).any() else "visual"
@@ -99,16 +99,17 @@ class _Order:
         kappa = _smallest_cap(sizes, fewest)
         ordered = inside[
             np.lexsort((
-                self.turn[inside],
+                self.rank[inside],
                 ~self.own[inside],
                 -self._deviation(inside),
                 self.cell[inside],
             ))
         ]  # fmt: skip
         starts = np.cumsum(sizes) - sizes
+        # Counted down within each cell: the first to leave has the cell's size, the last one 1.
         self.level[ordered] = (sizes + starts)[self.cell[ordered]] - np.arange(len(ordered))
         excess = inside[self.level[inside] > kappa]
-        excess = excess[np.lexsort((self.turn[excess], -self.level[excess]))]
+        excess = excess[np.lexsort((self.rank[excess], -self.level[excess]))]
         reasons[excess[self._allowed(excess, inside)]] = CAP
         return kappa
 
@@ -123,7 +124,7 @@ class _Order:
         sign = 1 if audio > visual else -1
         most, other = max(audio, visual), min(audio, visual)
         candidates = inside[(self.side[inside] == sign) & (self.level[inside] == kappa)]
-        candidates = candidates[np.argsort(self.turn[candidates])]
+        candidates = candidates[np.argsort(self.rank[candidates])]
         candidates = candidates[self._allowed(candidates, inside)]
         removed = 0
         while removed < min(spare, len(candidates)) and (most - removed) / (most - removed + other) > (
@@ -155,6 +156,7 @@ def _smallest_cap(sizes: Ints, fewest: int) -> int:
     low, high = 0, int(sizes.max())
     while low < high:
         middle = (low + high) // 2
+        # Bisection: what stays grows with the cap.
         low, high = (low, middle) if np.minimum(sizes, middle).sum() >= fewest else (middle + 1, high)
     return low
 
@@ -162,6 +164,7 @@ def _smallest_cap(sizes: Ints, fewest: int) -> int:
 def hashes(ids: Sequence[str], seed: int, purpose: str) -> NDArray[np.uint64]:
     """A number for each id that depends on id, seed and purpose alone: an order without meaning, on every machine."""
     digests = (hashlib.blake2b(f"{purpose}/{seed}/{each}".encode(), digest_size=8).digest() for each in ids)
+    # The byte order is fixed, so that every machine draws the same order.
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 

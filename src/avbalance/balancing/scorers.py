@@ -87,6 +87,7 @@ def _aligned(values: Floats, scored: Clips, clips: Clips) -> Floats:
     place = {clip: row for row, clip in enumerate(scored.ids.tolist())}
     rows = np.array([place.get(clip, -1) for clip in clips.ids.tolist()])
     aligned = np.zeros((len(rows), values.shape[1]))
+    # Zeros elsewhere: a network that did not see a clip names no category for it, see candidates.clip_types.
     aligned[rows >= 0] = values[rows[rows >= 0]]
     return aligned
 
@@ -126,6 +127,7 @@ def _linear(modality: str, known: Clips, clips: Clips) -> Floats:
     values = pooled(modality, known)
     train = known.split == "train"
     mean, deviation = values[train].mean(axis=0), values[train].std(axis=0)
+    # A value that never changes stays 0 instead of 0 / 0.
     deviation[deviation == 0] = 1.0
     parts = {"train": train, "val": known.split == "val"}
     features = {part: (values[rows] - mean) / deviation for part, rows in parts.items()}

@@ -142,6 +142,7 @@ class PlanCosts:
         known = self.costs["train_core_s"]["unimodal-net"]
         clip_core_s = float(known.get(dataset, known["any"]))
         # A model sees its own folds in training and the held one after each epoch.
+        # Two modalities in every round.
         passes = 2 * rounds * pool * epochs * (folds - 1 + float(self.costs["evaluated"]))
         hours = clip_core_s * passes / self._number("gpu_speedup") / _HOUR
         return Building(clips, clips * self._number("feature_core_s") / _HOUR, 2 * rounds * folds, hours)
@@ -164,12 +165,15 @@ class PlanCosts:
 
     def _values(self) -> Iterator[tuple[str, float]]:
         datasets, parallel = self.plan.datasets, int(self.profile["jobs"])
+        # However many GPUs there are, the longest training bounds the whole.
         hours = max(self.total.gpu_hours / parallel, self.total.longest_hours)
         busy = min(parallel, self.total.jobs)
         yield "run_hours", self.total.longest_hours
         yield "feature_hours", max(map(self.feature_hours, datasets), default=0.0)
         yield "store_gb", sum(map(self.store_gb, datasets))
+        # As if reading were spread evenly over all GPU-hours of the jobs that run side by side.
         yield "gb_per_s", busy * self._read_gb() / max(self.total.gpu_hours * _HOUR, 1.0)
+        # Each data set has two more jobs, its manifest and its features.
         yield "dag_jobs", float(self.total.jobs + 2 * len(datasets) + self._reports())
         yield "submissions_per_minute", self.total.submissions / max(hours * 60, 1.0)
         yield "hours_of_the_driver", hours

@@ -192,6 +192,7 @@ def refuse_empty_intervals(oddities: Iterable[Oddity]) -> None:
 
 def events_text(active: NDArray[np.bool_], classes: Sequence[str]) -> str:
     """JSON [[class name, onset, offset], ...] of the runs of active seconds in (C, S), by class, then onset."""
+    # A zero at both ends: a run that fills the clip has a beginning and an end too.
     edges = np.diff(np.pad(active.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     starts, ends = (np.argwhere(edges == sign) for sign in (1, -1))
     return json.dumps([[classes[c], int(on), int(off)] for (c, on), (_, off) in zip(starts, ends, strict=True)])

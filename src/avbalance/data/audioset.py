@@ -176,6 +176,7 @@ def random_parts(ids: Sequence[str], generator: np.random.Generator, test_share:
         raise UserError(f"{len(ids)} clips leave none for {' and '.join(empty)}; get at least 10.")
     names = np.repeat(PARTS, [sizes[name] for name in PARTS])
     parts = np.empty(len(ids), dtype=names.dtype)
+    # Sorted first: the order of a list must not decide in which part a clip is.
     parts[np.argsort(np.asarray(ids))[generator.permutation(len(ids))]] = names
     return parts
 

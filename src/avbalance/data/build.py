@@ -43,6 +43,7 @@ def ensure_media(manifest_path: str | Path, workers: int = 1) -> None:
 def remake(manifest: Manifest, root: Path, workers: int) -> list[str]:
     """Make the clips of a manifest that are absent from the folder `root`, if its source can; see `Source.remake`."""
     kind = str(manifest.card["kind"])
+    # A manifest of an older version may name a kind that is gone: its clips are counted as lost, as before.
     if kind not in kinds() or not source_class(kind, "kind").CAN_REMAKE:
         return []
     files = {str(name) for column in ("audio", "visual") for name in manifest.frame[column] if name}

@@ -104,6 +104,8 @@ def _fetch(remote: Remote, path: Path) -> None:
     if there < remote.size or not there:
         try:
             with _opened(remote.address, there) as answer:
+                # Both: some hosts answer a range with the whole file, and appending that would give a file of the right
+                # length by chance.
                 goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-")
                 with part.open("ab" if goes_on else "wb") as handle:  # a host without ranges sends the whole file
                     shutil.copyfileobj(answer, handle, _CHUNK)
@@ -120,6 +122,7 @@ def _fetch(remote: Remote, path: Path) -> None:
         with part.open("rb") as handle:
             whole = hashlib.file_digest(handle, algorithm).hexdigest() == digest
     if not whole:
+        # Not kept: what does not match the checksum cannot be continued.
         part.unlink()
         raise UserError(f"{remote.address}: did not arrive as its host lists it, and was removed; fetch it again.")
     os.replace(part, path)

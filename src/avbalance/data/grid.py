@@ -130,6 +130,7 @@ def _index(root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, dict[str, 
     homes: dict[str, Path] = {}
     for path in _files(root):
         suffix = path.suffix.lower()
+        # parents go from the innermost folder outwards: s1/video/x.mpg belongs to s1.
         home = next((folder for folder in path.relative_to(root).parents if _TALKER.fullmatch(folder.name)), None)
         if home is None or not is_sentence(path.stem) or suffix not in (*_SUFFIXES, _TIMINGS):
             continue
@@ -146,6 +147,7 @@ def _index(root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, dict[str, 
 def _files(root: Path) -> Iterator[Path]:
     """All files below the root, in an order that does not depend on the disk."""
     for folder, inner, names in os.walk(root):
+        # In place: os.walk then enters the folders in this order.
         inner.sort()
         yield from (Path(folder) / name for name in sorted(names))
 
@@ -196,6 +198,7 @@ def read_words(path: Path) -> tuple[Word, ...]:
             words.append(_word(path.stem, len(words), text, (start / UNIT, stop / UNIT), where))
     if len(words) < len(KINDS):
         raise UserError(f"{path}, row {len(lines)}: ends after {len(words)} of {len(KINDS)} words; add the others.")
+    # A file in milliseconds would pass every other check: its words follow each other and end before 3 s.
     if end < _SHORTEST * UNIT:
         raise UserError(
             f"{path}, row {len(lines)}: ends at {end}; give times in units of 1/{UNIT} s, not milliseconds."

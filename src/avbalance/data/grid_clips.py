@@ -103,6 +103,7 @@ def _interleaved(utterances: Sequence[Utterance], kind: str, seed: int) -> list[
         cls = each.cls(kind)
         turns[cls] = turns.get(cls, -1) + 1
         places.append((turns[cls], cls))
+    # First one clip of each class, then a second one: any number of clips from the front is as even as can be.
     order = sorted(range(len(shuffled)), key=places.__getitem__)
     return [shuffled[index] for index in order]
 
@@ -111,6 +112,7 @@ def _plant(each: Utterance, part: Sequence[Utterance], seed: int, law: JointLaw 
     if law is None:
         return None
     planted = draw_informativeness(law, _rng((seed, each.number), _LAW_STREAM))
+    # Of the same part: a test clip's noise must not be a voice that training has seen as a label.
     others = [other for other in part if other is not each and other.words]
     drawn = _rng((seed, each.number), _VOICE_STREAM).permutation(len(others))[:_CANDIDATES]
     return Planted(*planted, *law.snr_db(planted), tuple(others[index] for index in drawn))
@@ -170,6 +172,7 @@ def _babble(voices: Sequence[Utterance], samples: int, rate: int, rng: np.random
         first, last = (round(time * rate) for time in (voice.words[0].start, voice.words[-1].end))
         spoken = sound[first:last]
         if len(spoken):
+            # From a random place and around its end: sentences begin alike, and would be heard to begin together.
             total += unit_power(np.resize(np.roll(spoken, rng.integers(len(spoken))), samples))
             voiced += 1
     if not voiced:

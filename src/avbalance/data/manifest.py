@@ -83,6 +83,7 @@ class Manifest:
         position = {name: index for index, name in enumerate(self.classes)}
         for row, text in enumerate(self.frame.get("labels", ())):
             if text is not None:
+                # labels replace label: a clip of several labels need not list its first one again.
                 matrix[row] = False
                 matrix[row, [position[name] for name in json.loads(text)]] = True
         return matrix
@@ -249,7 +250,9 @@ def _content_digest(frame: pd.DataFrame, card: Mapping[str, Any]) -> str:
     content, options = frame, card["options"]
     if card["kind"].startswith(_MADE_HERE):
         content = frame.drop(columns="sha256")
+        # Where recordings lie differs from machine to machine, and decides nothing about the clips made of them.
         options = {name: value for name, value in options.items() if name != "root"}
+    # media_root and what is odd are about the folder, not about the clips.
     identity = {key: value for key, value in card.items() if key not in ("digest", "media_root", "odd")} | {
         "options": options
     }

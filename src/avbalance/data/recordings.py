@@ -72,6 +72,7 @@ class Recording:
         same one several times.
         """
         rate = fps or excerpt.fps
+        # Middles, not beginnings: rounding cannot push a moment into the picture before.
         middles = start + (np.arange(round(seconds * rate)) + 0.5) / rate
         numbers = np.minimum((middles * FPS).astype(int), len(self.pictures) - 1)
         return np.stack([_crop(self.pictures[number], excerpt) for number in numbers])

@@ -65,6 +65,7 @@ def audio_prototype(cls: int, classes: int) -> AudioPrototype:
     low, high = _PITCH_RANGE_HZ
     pitch = low * (high / low) ** ((turn + 0.5) / turns)
     slow, fast = _RHYTHM_RANGE_HZ
+    # Steps of the golden ratio: any number of classes is spread evenly, and neighbours in pitch differ in rhythm.
     rhythm = slow + (fast - slow) * ((cls * 0.618034) % 1.0)
     return AudioPrototype(family, pitch, rhythm)
 
@@ -88,6 +89,7 @@ def visual_prototype(cls: int, classes: int) -> VisualPrototype:
 
     The order differs so that classes which sound alike do not also look alike.
     """
+    # A step without a common divisor visits every hue once; about a third of the circle sets neighbours far apart.
     step = next(s for s in range(classes // 3 + 1, 2 * classes + 2) if np.gcd(s, classes) == 1)
     hue = (cls * step % classes) / classes
     return VisualPrototype(hue, _HUE_SPREAD / classes, cls % len(_SHAPES), (cls // 2) % len(_TEXTURES), (cls // 3) % 4)
@@ -104,6 +106,7 @@ def render_audio(scene: Scene, classes: int, rate: int, slow: bool = False) -> n
     samples = round(scene.duration * rate)
     noise = pink_noise(samples, rng)
     level = 10.0 ** (scene.snr_audio_db / 20.0)
+    # Both parts by the same root: signal and noise together have unit power at any SNR.
     sound = noise / np.float32(np.hypot(1.0, level))
     for event in scene.events:
         first, last = round(event.start * rate), min(samples, round(event.end * rate))
@@ -113,6 +116,7 @@ def render_audio(scene: Scene, classes: int, rate: int, slow: bool = False) -> n
             else:
                 tone = _render_tone(audio_prototype(event.cls, classes), last - first, rate, rng)
             sound[first:last] += tone * np.float32(event.gain_audio * level / np.hypot(1.0, level))
+    # Clipping is rare at this loudness; a sound that is brought to its own peak would give its SNR away.
     sound *= np.float32(LOUDNESS * 10.0 ** (rng.uniform(-2.0, 2.0) / 20.0))
     return np.clip(sound, -1.0, 1.0, out=sound)
 
@@ -129,6 +133,7 @@ def render_frames(scene: Scene, classes: int, side: int, fps: int, slow: bool = 
     level = 10.0 ** (scene.snr_visual_db / 20.0)
     picture = clutter(count, side, rng)
     picture *= np.float32(CONTRAST / np.hypot(1.0, level))
+    # The middle of each frame's time: an event that ends on a second is not seen in the frame that begins there.
     times = (np.arange(count, dtype=np.float32) + 0.5) / fps
     for event in scene.events:
         if event.gain_visual > 0:
@@ -194,6 +199,7 @@ def _chirps(time: np.ndarray, pitch: float) -> np.ndarray:
 
 def _noise_band(time: np.ndarray, pitch: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of about pitch / 4 bandwidth around twice the pitch."""
+    # Envelopes change every 4 periods of the pitch, which makes the bandwidth; one knot beyond the end for interp.
     knots = np.arange(0.0, float(time[-1]) + 8.0 / pitch, 4.0 / pitch, dtype=np.float32)
     envelopes = rng.standard_normal((2, knots.size), dtype=np.float32)
     phase = np.float32(2 * np.pi * 2.0 * pitch) * time
@@ -248,6 +254,7 @@ def _render_object(prototype: VisualPrototype, times: np.ndarray, side: int, rng
 def _colour(hue: float) -> np.ndarray:
     """Direction from grey to a saturated colour, unit root-mean-square over the channels, float32 (3,)."""
     angle = 2 * np.pi * (hue + np.array([0.0, -1.0 / 3.0, 1.0 / 3.0]))
+    # Three cosines at 120 degrees have a mean square of 1/2, whatever the hue: no colour stands out more.
     return (np.sqrt(2.0) * np.cos(angle)).astype(np.float32)
 
 

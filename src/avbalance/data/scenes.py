@@ -104,6 +104,7 @@ class JointLaw:
 def draw_informativeness(law: JointLaw, rng: np.random.Generator) -> tuple[float, float]:
     """Draw (u_audio, u_visual), both in [0, 1], from the joint law."""
     discrepancy = 2.0 * rng.beta(law.alpha, law.beta) - 1.0
+    # Both numbers are mean +- slack, and must stay within 0 and 1.
     slack = abs(discrepancy) / 2.0
     mean = rng.uniform(slack, 1.0 - slack)
     if law.flip:
@@ -199,6 +200,7 @@ def _parsing_event(cls: int, rng: np.random.Generator) -> list[Event]:
     if kind in ("audio", "visual"):
         return [_in_track(cls, onset, offset, audio=kind == "audio")]
     seen = (onset, offset)
+    # Drawn until the two overlap without being equal: what "shifted" means. Most draws do.
     while kind == "shifted" and (seen == (onset, offset) or seen[0] >= offset or seen[1] <= onset):
         seen = _interval(_LENGTHS, rng)
     return [_in_track(cls, onset, offset, audio=True), _in_track(cls, *seen, audio=False)]

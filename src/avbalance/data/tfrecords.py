@@ -97,6 +97,7 @@ def crc32c(data: bytes) -> int:
     for start in range(0, len(data), _BLOCK):
         block = np.frombuffer(data[start : start + _BLOCK], np.uint8).copy()
         first, size = min(4, len(block)), len(block)
+        # The state so far acts like four more bytes at the block's beginning.
         block[:first] ^= np.frombuffer(crc.to_bytes(4, "little"), np.uint8)[:first]
         crc = (crc >> 8 * size) ^ int(np.bitwise_xor.reduce(_TABLES.take(_ROWS[_BLOCK - size :] + block)))
     return crc ^ _ONES
@@ -106,6 +107,7 @@ def _tables() -> NDArray[np.uint32]:
     """What byte b adds at each place of a block, uint32 (_BLOCK, 256), the last place of the block last."""
     table: NDArray[np.uint32] = np.arange(256, dtype=np.uint32)
     for _ in range(8):
+        # Eight single bits make the table of a byte, as in every table-driven CRC.
         table = table >> np.uint32(1) ^ np.where(table & np.uint32(1), np.uint32(_POLYNOMIAL), np.uint32(0))
     places = [table]
     while len(places) < _BLOCK:

@@ -87,6 +87,7 @@ def linear(right: Mapping[str, Floats]) -> dict[str, Any]:
 
 def told(values: Floats) -> dict[str, float | bool | None]:
     """The interval of values (S, N) as plain data; of a single clip there is none."""
+    # An interval over clips needs a spread over clips.
     if values.shape[1] < 2:
         return {"value": float(values.mean()), "low": None, "high": None, "detectable": None, "decided": False}
     interval: Interval = mean_of(values)
@@ -129,10 +130,12 @@ def decomposition(runs: Mapping[str, Answers]) -> dict[str, Any]:
     """Redundant, unique and synergistic information in bits, from predictions scaled by their temperature."""
     labels = runs[JOINT].labels
     classes = runs[JOINT].both.shape[-1]
+    # One is added to every class: a class that the validation part lacks must not have the prior 0.
     counts = np.bincount(runs[JOINT].validation_labels, minlength=classes) + 1.0
     prior = np.log(counts / counts.sum())[labels]
     scaled = {name: information(_scaled(runs[name]), labels) for name in (JOINT, *MODALITIES)}
     parts = decomposed(scaled[JOINT], scaled["audio"], scaled["visual"], prior)
+    # From nats to bits.
     return {name: told(values / np.log(2)) for name, values in parts.items()}
 
 
@@ -168,6 +171,7 @@ def own_subsets(runs: Mapping[str, Answers], right: Mapping[str, Floats]) -> dic
     subsets = {}
     for name, other in (("audio", "visual"), ("visual", "audio")):
         lead = sure[name][:seeds] - sure[other][:seeds]
+        # The mean of all seeds but the one whose gain is measured.
         by_others = (lead.sum(0) - lead) / (seeds - 1)
         gain = right[name][:seeds] - right[other][:seeds]
         shares = [(by_others[seed] > 0) for seed in range(seeds)]
@@ -201,11 +205,13 @@ def under_noise(runs: Mapping[str, Answers]) -> list[dict[str, Any]]:
             if condition == f"without-{name}":
                 accuracy[ENSEMBLE] = told(correct(clean, labels))
                 rows.append({"disturbed": name, "snr_db": None, "accuracy": accuracy})
+            # The ensemble hears the disturbed modality with noise and the other one as it is.
             elif condition.startswith(f"noisy-{name}") and condition in runs[name].logits:
                 noisy = runs[name].logits[condition]
                 seeds = min(len(noisy), len(clean))
                 both = np.stack([log_mean(np.stack(pair)) for pair in zip(noisy[:seeds], clean[:seeds], strict=True)])
                 accuracy |= {name: told(correct(noisy, labels)), ENSEMBLE: told(correct(both, labels))}
+                # The condition without a number is noise as loud as the signal, 0 dB.
                 level = int(condition.removeprefix(f"noisy-{name}") or 0)
                 rows.append({"disturbed": name, "snr_db": level, "accuracy": accuracy})
     return sorted(rows, key=lambda row: (row["disturbed"], row["snr_db"] is None, -(row["snr_db"] or 0)))

@@ -62,6 +62,7 @@ def withheld(told: Sequence[Gate]) -> dict[str, str]:
 def _learning(run: str, name: str, answers: Answers) -> list[Gate]:
     blocks: Sequence[Mapping[str, Any]] = [record.get("learning") or {} for record in answers.records]  # type: ignore[misc]
     failed = [block for block in blocks if block.get("learned") is False]
+    # More than half of the seeds: one bad start must not silence the others.
     if 2 * len(failed) > len(blocks):
         value, chance = (np.mean([block[key] for block in failed]) for key in ("value", "chance"))
         return [
@@ -86,6 +87,7 @@ def _collapse(run: str, name: str, answers: Answers) -> list[Gate]:
     named = np.bincount(answers.both.argmax(-1).ravel(), minlength=classes) / answers.both[..., 0].size
     own = np.bincount(answers.labels, minlength=classes) / len(answers.labels)
     most = int(named.argmax())
+    # Both bounds: of many classes twice a share is still little, and of unequal ones one may rightly get most answers.
     if named[most] > 0.5 and named[most] > COLLAPSED * own[most]:
         share = (
             f"{100 * named[most]:.0f} % of its answers name one class, which {100 * own[most]:.0f} % of the clips have"

@@ -73,6 +73,7 @@ def lengths(clips: FolderClips) -> dict[str, float]:
         try:
             with av.open(str(clips.root.absolute() / named)) as container:  # else FFmpeg takes `10:30/a` for a protocol
                 if container.duration:
+                    # FFmpeg counts in microseconds.
                     seconds.append(container.duration / 1e6)
                 if row["video"] and container.streams.video:
                     rates.append(float(container.streams.video[0].average_rate or 0))
@@ -107,10 +108,13 @@ def propose(
     """
     known = lengths(clips)
     side = _side(clips)
+    # A quarter of a second less, so that a clip that is a few pictures longer than whole seconds does not get one more.
     whole = max(1, min(LONGEST, math.ceil(known["seconds"] - 0.25)))
     train = int((clips.frame["split"] == "train").sum())
+    # Rounded up to tens, so that a few clips more or less do not change the configuration.
     epochs = int(np.clip(math.ceil(STEPS * BATCH / max(train, 1) / 10) * 10, LEAST_EPOCHS, MOST_EPOCHS))
     still = (clips.frame["image"] != "").any()
+    # About four pictures of any clip, however short.
     rate = 0 if still else max(1, math.ceil(4 / whole))
     frames = 1 if still else min(3, rate * whole)
     small = BATCH if train >= 8 * BATCH else BATCH // 2
@@ -145,6 +149,7 @@ def propose(
         "epochs": epochs,
         "batch_size": small,
         "learning_rate": RATE * small / BATCH,
+        # One decay for the last third.
         "decay_every": round(0.7 * epochs),
         "patience": None,
     }

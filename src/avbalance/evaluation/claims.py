@@ -74,6 +74,7 @@ def _trials(evidence: Evidence, claim: Claim, protocol: str) -> list[Trial]:
             kind = getattr(block, "kind", "")
             raise UserError(f"claims.yaml: {claim.id}: a headline is one comparison, {kind} has {len(own)}.")
         trials += [replace(each, outcome=replace(each.outcome, headline=block.headline)) for each in own]
+    # By its text: a headline that a block of several comparisons holds too would otherwise be tested twice.
     heads = {each.outcome.text for each in trials if each.outcome.headline}
     return [each for each in trials if each.outcome.headline or each.outcome.text not in heads]
 
@@ -81,6 +82,7 @@ def _trials(evidence: Evidence, claim: Claim, protocol: str) -> list[Trial]:
 def _assess_one(evidence: Evidence, claim: Claim) -> dict[str, Any]:
     protocols: Sequence[str] = claim.protocols or [NO_SUBSET]
     if not claim.protocols and any(block.uses_subsets for block in claim.tests):
+        # Few data have annotated subsets: elsewhere a line of "not testable" under every claim would say nothing.
         protocols = [name for name in PROTOCOLS if name != ANNOTATIONS or evidence.annotated]
     results, outcomes = {}, list[Outcome]()
     for protocol in protocols:
@@ -143,4 +145,5 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
+    # + 0.0 makes a zero of a minus zero, which would be another byte in the file.
     return round(float(value), 6) + 0.0

@@ -82,6 +82,7 @@ def _classified(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
         truth = part["label"].to_numpy()
         answers, classes = {}, 0
         for head, column in heads.items():
+            # A head that a model has not is a column of nulls.
             if part[column].notna().all():
                 logits = matrix(part, column, run.predictions)
                 answers[head], classes = logits.argmax(axis=1), max(classes, logits.shape[1])

@@ -52,8 +52,10 @@ def _quantities(path: Path) -> dict[str, float]:
     record: dict[str, Any] = read_json(path)
     if joined := record["job"].get("predictions"):
         parts = [_quantities(Path(part).with_name(RECORD)) for part in joined.values()]
+        # Parts run one after the other: their times add up, their peaks do not.
         return {name: (max if name == "memory" else sum)(each[name] for each in parts) for name in QUANTITIES}
     on_gpu = record["device"]["kind"] == "cuda"
+    # On a GPU its own memory is what runs out; the process's is mostly libraries.
     memory = record.get("peak_gpu_memory_mb") if on_gpu else None
     needed = [_quantities(other) for other in _needed(path, record["job"])]
     return {

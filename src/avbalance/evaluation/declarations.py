@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
 from avbalance import kinds
 from avbalance.analysis.conditions import CONDITIONS, LEVELS, PROBES, SILENCES
 from avbalance.analysis.statistics import DRAWS, LEVEL
-from avbalance.declared import Declared, Known, among, read, refusal
+from avbalance.declared import Declared, Known, among, check_name, named, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.kinds import AtLeastOne, Block, check_subset
 from avbalance.evaluation.measure import COMPARED, MEASURED, Measures
-from avbalance.evaluation.published import PublishedFile, load_published, published_files
+from avbalance.evaluation.published import MAP, PLACE_NAMES, PublishedFile, load_published, published_files
 from avbalance.evaluation.rows import MAJORITY, NO_EVENT, majority
 from avbalance.plan.declarations import DeclaredConfidence
 from avbalance.plan.trees import plain
@@ -30,9 +30,17 @@ PROTOCOLS = ("estimated", "cross-fitted", "planted", "annotated")  # who chooses
 Protocol = Literal["estimated", "cross-fitted", "planted", "annotated", "none"]
 
 
-class PublishedPlace(Declared):
-    """Where a published number belongs, as its file says."""
+def _run_or_map(name: str, info: ValidationInfo) -> str:
+    return name if name == MAP else check_name(PLACE_NAMES["run"], name, info.context)
 
+
+class PublishedPlace(Declared):
+    """Where a published number belongs, as its file says: one in no place of ours would vanish without a word."""
+
+    dataset: Annotated[str, AfterValidator(named(PLACE_NAMES["dataset"]))]
+    """label of the data set"""
+    run: Annotated[str, AfterValidator(_run_or_map)]
+    """label of the run"""
     subset: Annotated[str, AfterValidator(lambda name: name if name in PARTS else check_subset(name))]
     """subset, of a confidence map the part"""
     metric: Annotated[str, among("metric", (*MEASURED, MAP_METRIC))]
@@ -116,11 +124,12 @@ def check_claims(
     published = published_files(declared.get("published") or (), tables, known)
     if known is not None:
         for key in load_published(Path(folder) / "published", published):
-            read(PublishedPlace, {"subset": key[2], "metric": key[3]}, f"{tables}, published")
-    model, confidence = claim_model(tuple(papers)), plain(declared.get("confidence"))
+            place = dict(zip(PublishedPlace.model_fields, key, strict=False))  # a condition, checked before, may follow
+            read(PublishedPlace, place, f"{tables}, published", known)
+    model, confidence, ids = claim_model(tuple(papers)), plain(declared.get("confidence")), set[str]()
     return Declarations(
         **{
-            key: tuple(_claims(model, key, declared.get(key) or (), claims, known))
+            key: tuple(_claims(model, key, declared.get(key) or (), claims, known, ids))
             for key in ("claims", "checks", "illustrations")
         },
         published=published,
@@ -132,9 +141,10 @@ def check_claims(
     )
 
 
-def _claims(model: type[Claim], key: str, entries: Any, where: str, known: Known | None) -> Iterator[Claim]:
-    """The claims of one key; raises UserError as above, and for an id that is used twice."""
-    ids = set()
+def _claims(
+    model: type[Claim], key: str, entries: Any, where: str, known: Known | None, ids: set[str]
+) -> Iterator[Claim]:
+    """The claims of one key; raises UserError as above, and for an id that is among `ids`, those of the file so far."""
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id") if isinstance(entry, Mapping) else None
         claim = read(model, entry, f"{where}, {name or f'{key}[{number}]'}", known)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LACKING = {
     rows.PLANTED: "the data carry no planted informativeness",
-    ANNOTATIONS: "nobody said which clips are heard and seen",
+    ANNOTATIONS: "no annotations say which clips are heard and seen",
 }  # definition -> why a data set has none
 
 
@@ -60,6 +60,7 @@ class Evidence:
         self._same = SameClips()
         self._clip_scores = cache(clip_scores)
         for name in ("weights", "mask", "_discrepancies", "_tally"):
+            # Cached per object, not per class: a cache on the class would keep every Evidence alive.
             setattr(self, name, cache(getattr(self, name)))
 
     # Data sets, runs and clips
@@ -84,7 +85,10 @@ class Evidence:
 
     def weights(self, role: str, clips: int, split: str = "test") -> Floats:
         """How often each clip of a part counts (1 + draws, clips); the same for all comparisons on it."""
+        # The drawings depend on data set and part alone: all comparisons on them see the same clips, so that pairing
+        # holds.
         place = f"{self.info(role).data} {split}"
+        # crc32, since Python's own hash of a text differs from process to process.
         generator = np.random.default_rng([self.statistics.seed, zlib.crc32(place.encode())])
         return clip_weights(clips, self.statistics.draws, generator)
 
@@ -149,10 +153,12 @@ class Evidence:
         n = len(scores.ids) if mask is None else int(mask.sum())
         if metric in scores.of:
             weights, own = self.weights(role, len(scores.ids), place.split), scores.of[metric]
+            # Weights are cut, not drawn anew: a subset's clips count as often as they do overall.
             inside = slice(None) if mask is None else mask
             return DrawnValue(weighted_mean(weights[:, inside], own[inside]), n)
         head = next((head for head in scores.answers if head and metric.endswith(f"_{head}")), "")
         name = metric.removesuffix(f"_{head}") if head else metric
+        # Such metrics are no means over clips: on a subset other classes may be missing, and they would not compare.
         if mask is not None or not scores.classes or name not in Metrics.__annotations__:
             return None
         return DrawnValue(getattr(self._tally(role, run, place, head).metrics(), name), n)
@@ -189,7 +195,7 @@ class Evidence:
         if definition == rows.ESTIMATED and own in self._discrepancies(role):
             definition = own
         if definition == ANNOTATIONS and "dominated" in canonical_subset(subset):
-            raise NotTestable("people say heard or seen, not by how much")
+            raise NotTestable("annotations say heard or seen, not by how much")
         mask = subset_mask(self.discrepancy(role, definition), subset)
         if not mask.any():
             raise NotTestable(f"no test clip of {self.info(role).label} is in {subset} ({definition})")

@@ -28,6 +28,7 @@ class FailedTrainings:
             return
         frame = read_measurements(measurements)
         keys = list(zip(frame["dataset"].astype(str), frame["run"].astype(str), frame["seed"].astype(int), strict=True))
+        # Otherwise a run that was added since would pass for one that has learnt.
         for data, run, seed in sorted({(run.dataset, run.run, run.seed) for run in paper.runs} - set(keys)):
             raise UserError(
                 f"{measurements}: holds nothing of {run} with seed {seed} on {data}; it was made from other runs or "

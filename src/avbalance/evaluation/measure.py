@@ -163,6 +163,7 @@ class _DataSet:
         """Accuracies of a run that classifies or locates, on all clips and on subsets, and further metrics."""
         correct = scores.answers[""] == scores.truth
         base = _row(run, place)
+        # From a whole number: assert_identity gets the count of right answers back from it.
         yield {**base, "metric": rows.ACCURACY, "value": 100.0 * int(correct.sum()) / correct.size, "n": correct.size}
         if scores.classes and self.subsets is not None and place.split == "test":
             self._masks = self._masks or self._read_masks(scores.ids)
@@ -182,6 +183,7 @@ class _DataSet:
         for definition, masks in self._masks.items():
             prefix, _, seed = definition.rpartition("-")
             matched = prefix == rows.SEED_MATCHED
+            # Subsets of seed 3's unimodal models are for the runs of seed 3 alone.
             if matched and run.seed != int(seed):
                 continue
             for name in (name for name in names if self.measures.scorer(name, definition) == run.run):
@@ -243,6 +245,7 @@ def _cross_fitted_means(frame: pd.DataFrame) -> pd.DataFrame:
     halves = frame[frame["protocol"].isin(list(rows.HALVES))]
     keys = [name for name in COLUMNS if name not in ("protocol", "value", "n")]
     grouped = halves.groupby(keys, sort=True).agg(value=("value", "mean"), n=("n", "min"), parts=("value", "size"))
+    # A mean of one half would be of one model's choice alone, which is what cross-fitting is to avoid.
     whole = grouped[grouped["parts"] == len(rows.HALVES)].reset_index()
     return whole.assign(protocol=rows.CROSS_FITTED)[list(COLUMNS)]
 
@@ -254,11 +257,13 @@ def assert_identity(frame: pd.DataFrame) -> None:
     two parts. Raises UserError naming the first group where it fails.
     """
     chosen = frame[(frame["metric"] == rows.ACCURACY) & ~frame["protocol"].isin([rows.NO_SUBSET, rows.CROSS_FITTED])]
+    # Rounded: value was made of a count, and floats bring it back to within 1e-12.
     counts = chosen.assign(right=(chosen["value"] * chosen["n"] / 100).round())
     overall, parts = (
         counts[counts["subset"].isin(names)].groupby(GROUP)[["right", "n"]].sum()
         for names in ([OVERALL], ["audio_preferred", "visual_preferred", TIE])
     )
+    # A union: a group that is only on one side is wrong as well.
     groups = overall.index.union(parts.index)
     wrong = (overall.reindex(groups) != parts.reindex(groups, fill_value=0)).any(axis=1)
     if wrong.any():

@@ -110,6 +110,7 @@ def trial_of(
     reason = ""
     if not np.isfinite([estimated.effect, estimated.error]).all():
         reason = f"it cannot be evaluated on most drawings of the {n} clips {where}"
+    # Ten clips that all runs tell right have a standard error of 0, and prove nothing.
     elif n is not None and estimated.error <= TINY and n < WITHOUT_VARIATION:
         reason = f"too few clips: {n} {where}, on which the effect does not vary"
     if reason:
@@ -122,6 +123,7 @@ def best(alternatives: Sequence[Trial]) -> int:
 
     def agreement(number: int) -> tuple[float, float]:
         effect, p = alternatives[number].outcome.effect or 0.0, alternatives[number].p
+        # Sureness with its sign; of equal ones, such as two with p = 1, the larger effect.
         return (1 - p) * np.sign(effect), effect
 
     return max(range(len(alternatives)), key=agreement)
@@ -130,6 +132,7 @@ def best(alternatives: Sequence[Trial]) -> int:
 def judged(trials: Sequence[Trial], level: float) -> list[Outcome]:
     """The outcomes of a claim's comparisons: Holm's steps at `level` together, every headline at `level` alone."""
     family = [each for each in trials if each.estimate and not each.outcome.headline]
+    # Without the headline, which was chosen beforehand and is tested at the full level by itself.
     steps = iter(holm([each.p for each in family], 1 - level))
     return [
         _judged(each, 1 - level if each.outcome.headline else next(steps)) if each.estimate else each.outcome
@@ -159,6 +162,7 @@ def combined(outcomes: Sequence[Outcome]) -> str:
 
     Not testable when none could be, or its headline could not.
     """
+    # One comparison that contradicts decides: a claim says that all of them hold.
     verdicts = {outcome.verdict for outcome in outcomes} - {UNTESTABLE}
     if CONTRARY in verdicts:
         return CONTRARY

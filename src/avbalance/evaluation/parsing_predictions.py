@@ -120,6 +120,7 @@ class ParsingPredictions(Rows):
     def seen(self, rows: Indices) -> tuple[str, ...]:
         """The metrics that a run has in some rows: those of one modality where it gives the other nothing but 0."""
         audio, visual = (self.frame_prob[rows, :, modality].any() for modality in (0, 1))
+        # Both or neither: a run that finds nothing at all is scored on everything.
         return (*METRICS, *MEANS, *ALONE) if audio == visual else MODALITY_METRICS[0 if audio else 1]
 
 

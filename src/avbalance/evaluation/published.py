@@ -23,7 +23,7 @@ from avbalance.evaluation.rows import ACCURACY, BOTH
 READING_ERROR = 0.03  # of a number that was read off a drawing
 SEPARATOR = ", "
 MAP = "map"  # in place of a run: the confidence map of a data set
-NAMED = {"dataset": "label of a data set", "run": "label of a run", "condition": "condition"}
+PLACE_NAMES = {"dataset": "label of a data set", "run": "label of a run", "condition": "condition"}
 Key = tuple[str, ...]
 
 
@@ -59,9 +59,11 @@ class PublishedFile(Declared):
         named = [("run", label) for label in self.names.values() if not self.context]
         named += [(key, getattr(self, key)) for key in ("dataset", "run", "condition")]
         for key, name in named:
-            known = (info.context or {}).get(NAMED[key])
+            known = (info.context or {}).get(PLACE_NAMES[key])
             if known is not None and "{" not in name and name not in (*known, MAP):
-                raise refusal(f"there is no {NAMED[key]} {name!r}{nearest(name, known)}; there are {listed(known)}")
+                raise refusal(
+                    f"there is no {PLACE_NAMES[key]} {name!r}{nearest(name, known)}; there are {listed(known)}"
+                )
         return self
 
     def entries(self, row: Mapping[str, str]) -> list[tuple[Key, float]]:
@@ -135,6 +137,7 @@ def _load(folder: str | Path, files: Iterable[PublishedFile]) -> dict[Key, float
     for declared in files:
         path = Path(folder) / declared.file
         for number, key, value in _numbers(path, declared):
+            # A table and a drawing may give the same number: the drawing's was read off by hand.
             if abs(values.setdefault(key, value) - value) > READING_ERROR:
                 raise UserError(f"{path}, line {number}: {value} for {key}, but an earlier file says {values[key]}.")
     return values
@@ -149,8 +152,14 @@ def published_key(dataset: str, run: str, subset: str, metric: str, condition: s
 def _numbers(path: Path, declared: PublishedFile) -> Iterator[tuple[int, Key, float]]:
     """Line, key and value of every number in a file."""
     try:
+        # As text: an empty cell is a number that is not printed, and must not become a NaN that looks like one.
         frame = pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
-    except (FileNotFoundError, ValueError) as error:
+    except FileNotFoundError as error:
+        known = sorted(other.name for other in path.parent.glob("*.csv"))
+        raise UserError(
+            f"{path}: no such file{nearest(path.name, known)}, which tables.yaml names; the folder has {listed(known)}."
+        ) from error
+    except ValueError as error:
         raise UserError(f"{path}: not a readable table of published numbers ({error}).") from error
     for number, row in enumerate(frame.to_dict("records"), start=2):
         try:

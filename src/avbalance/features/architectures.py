@@ -15,6 +15,7 @@ _VGGISH_CHANNELS = ((64,), (128,), (256, 256), (512, 512))  # a max pooling ends
 _VGGISH_HIDDEN, _VGGISH_EMBEDDING = 4096, 128
 _SLOW_DEPTHS = (3, 4, 6, 3)
 _SLOW_TEMPORAL = (1, 1, 3, 3)  # frames that the first convolution of a block looks at, by stage
+# frames, and rows and columns that 224 pixels leave; a crop of 256 leaves 8 and has several windows
 _SLOW_POOL = (8, 7, 7)
 
 

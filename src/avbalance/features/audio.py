@@ -54,6 +54,7 @@ def fit_length(waveform: Floats, recipe: AudioRecipe) -> Floats:
 
 def stft(waveform: Floats, n_fft: int, hop: int) -> NDArray[np.complex64]:
     """Short-time Fourier transform (n_fft // 2 + 1, n // hop + 1): periodic Hann, centred, reflected."""
+    # Centred and reflected, as torch.stft and librosa do it by default: frame i is about sample i * hop.
     padded = np.pad(waveform, n_fft // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
     return np.fft.rfft(frames * hann(n_fft), axis=-1).T.astype(np.complex64, copy=False)
@@ -103,6 +104,7 @@ def mel_filters(bins: int, n_fft: int, rate: int, low: float = 0.0, high: float 
     """
     bottom, top = (2595 * math.log10(1 + hertz / 700) for hertz in (low, rate / 2 if high is None else high))
     edges = 700 * (10 ** (np.linspace(bottom, top, bins + 2) / 2595) - 1)
+    # Straight in Hz between edges that are even in mel: how torchaudio makes filters without area normalisation.
     frequency = np.arange(n_fft // 2 + 1) * rate / n_fft
     rising = (frequency - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequency) / np.diff(edges)[1:, None]
@@ -125,6 +127,7 @@ def kaldi_fbank(waveform: Floats, rate: int, recipe: AudioRecipe) -> Floats:
     import torch
     from torchaudio.compliance import kaldi
 
+    # The mean in float64: a float32 sum over a million samples loses digits.
     centred = torch.from_numpy(waveform - waveform.mean(dtype=np.float64).astype(np.float32))
     values = kaldi.fbank(
         centred[None],
@@ -148,6 +151,7 @@ def log_mel_patches(waveform: Floats) -> Floats:
 
     Each second is transformed by itself: 98 windows fit, the first 96 are kept (AVVP-ECCV20).
     """
+    # Resampling overshoots a little; the reference reads 16-bit files, whose values cannot.
     per_second = np.clip(waveform, -1.0, 1.0).reshape(-1, _SOUND_RATE)
     frames = np.lib.stride_tricks.sliding_window_view(per_second, _WINDOW, axis=1)[:, ::_HOP][:, :_PATCH_FRAMES]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
@@ -164,6 +168,7 @@ def _mel_weights() -> NDArray[np.float64]:
     rising = (mel - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - mel) / np.diff(edges)[1:]
     weights = np.maximum(0.0, np.minimum(rising, falling))
+    # As in the TensorFlow release, after HTK: the constant bin never counts.
     weights[0] = 0.0
     return weights
 
@@ -179,4 +184,5 @@ def vggsound_spectrogram(waveform: Floats) -> Floats:
     fitted = np.clip(np.resize(waveform, 10 * _SOUND_RATE).astype(np.float64), -1.0, 1.0)
     _, _, power = spectrogram(fitted, _SOUND_RATE, nperseg=512, noverlap=353)
     logarithm = np.log(power + 1e-7)
+    # Of the clip by itself, as in the loader: the network has never seen an absolute level.
     return ((logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)).astype(np.float32)

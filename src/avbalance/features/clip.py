@@ -75,6 +75,7 @@ def extract_clip(
 ) -> tuple[Feature | None, Feature | None]:
     """Audio and visual feature of a clip, None where not wanted; one file that holds both is opened once."""
     sound, pictures = None, None
+    # In one pass, so that a video is read from the disk once for both.
     shared = job.audio if audio and visual and job.audio == job.visual else None
     if shared is not None and not (holds_pictures(shared) or is_released(shared)):
         sound, pictures = decode_file(shared, audio, visual, _keeper(visual))
@@ -168,6 +169,7 @@ def _released(path: Path, recipe: HeardRecipe | SeenRecipe) -> Feature:
 def _pickled(path: Path, recipe: HeardRecipe) -> Feature:
     array = read_spectrogram(path, recipe)
     assert isinstance(recipe, AudioRecipe)
+    # The logarithm of a magnitude of 0, rounded as the stored array is.
     silent = bool(array.max() <= np.float16(np.log(recipe.floor)))
     status, reason = ("silent", "the stored spectrogram is zero throughout") if silent else ("ok", "")
     return Feature(array, status, reason, recipe.frames, duration=recipe.seconds or 0.0)
@@ -257,6 +259,7 @@ def _covered(duration: float, recipe: SegmentRecipe) -> int:
 
 def _repeated(array: Halves, with_media: NDArray[np.bool_], recipe: SegmentRecipe) -> Halves:
     """The array with each segment without media replaced by the last one before it that has some, or by the first."""
+    # argmax is the first segment with media: those before it have none to repeat, and take that one.
     source = np.maximum.accumulate(np.where(with_media, np.arange(recipe.segments), with_media.argmax()))
     return _checked(array, recipe)[source]
 

@@ -42,6 +42,8 @@ def decode_file(
         try:
             expected = _packet_times(path) if isinstance(pictures, ClipVectorRecipe) else []
             heard, seen = _decode(path, sound, pictures, keep, expected)
+            # The times of packets are a promise of the file; a decoder may drop or reorder frames, which is known only
+            # afterwards.
             if isinstance(seen, PictureTrack) and seen.misses_its_frames():
                 _, seen = _decode(path, None, pictures, keep, seen.clock)
             return (
@@ -65,7 +67,9 @@ def _packet_times(path: Path) -> list[float]:
         if lost:
             return []
         with contextlib.suppress(av.FFmpegError):
+            # Suppressed: a file that is cut still shows the packets before the cut, and decoding tells of the rest.
             stamps += [packet.pts for packet in container.demux(stream) if packet.size > 0]
+        # Sorted, since B-frames are stored after the frames that they refer to.
         known = sorted(stamp for stamp in stamps if stamp is not None)
         if len(known) == len(stamps):
             return [float(stamp * stream.time_base) for stamp in known]
@@ -102,6 +106,7 @@ def _first(container: Any, kind: str) -> tuple[Any, tuple[str, str] | None]:
 
 def _no_decoder(container: Any, kind: str) -> str:
     """Which codec of the first track of that kind has no decoder, in FFmpeg's own words."""
+    # dumps_format writes through FFmpeg's own log, which is silent otherwise.
     av.logging.set_level(av.logging.INFO)
     try:
         lines = container.dumps_format().splitlines()
@@ -119,6 +124,7 @@ def _read_tracks(container: Any, tracks: Mapping[int, Track]) -> None:
     try:
         for packet in container.demux([container.streams[index] for index in tracks]):
             track = tracks[packet.stream.index]
+            # One track may be finished, or have failed, while the other still wants packets.
             if not track.done:
                 try:
                     track.take(packet.decode())

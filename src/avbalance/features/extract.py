@@ -68,7 +68,7 @@ def extract(
     workers: int = 1,
     timeout_s: float = 60.0,
     decoder: str = DEFAULT_FUNCTION,
-    turn: AbstractContextManager[object] | None = None,
+    lock: AbstractContextManager[object] | None = None,
 ) -> dict[str, Path]:
     """Make the stores <out_root>/<modality>-<recipe>; returns modality -> folder of the store.
 
@@ -76,7 +76,7 @@ def extract(
     state_dir: keeps finished shards across kills, in a sub-folder named by all that decides the bytes; a second
     process that wants the same waits and takes over what the first one made.
     workers: number of decoder processes. timeout_s: seconds per clip. decoder: the function ("module:name")
-    that they run. turn: entered before anything is written, such as the wait for another process.
+    that they run. lock: entered before anything is written, such as the wait for another process.
 
     Unreadable clips cost themselves only: they stand in the index with row -1, a status and a reason. Equal
     media, recipes and libraries give equal bytes, whatever the number of workers and however often the job was
@@ -87,9 +87,9 @@ def extract(
     chosen = chosen_recipes(recipes)
     targets = {modality: out_root / store_name(recipe) for modality, recipe in chosen.items()}
     earlier = [_writing_of(target / CARD) for target in targets.values()]
-    with turn or nullcontext(), stores_locked(targets.values(), state_dir):
+    with lock or nullcontext(), stores_locked(targets.values(), state_dir):
         request = prepare(manifest_path, chosen, decoder, workers)
-        # A store that was there before is made again: who asks for it knows why.
+        # A store that was there before this call is made again: the caller wants it made, or it would not call.
         made = [_writing_of(target / CARD) != before for target, before in zip(targets.values(), earlier, strict=True)]
         if all(made) and all(holds_extraction(target, request.key) for target in targets.values()):
             log.info("%s: another process has made these stores meanwhile", out_root)
@@ -116,7 +116,8 @@ def _writing_of(path: Path) -> tuple[int, int] | None:
 def stores_locked(folders: Iterable[Path], state_dir: str | Path | None) -> Iterator[None]:
     """Let no other process that shares `state_dir` write these stores; without a `state_dir` nothing is locked."""
     with ExitStack() as held:
-        for folder in sorted({folder.resolve() for folder in folders}):  # all in one order: nobody waits in a circle
+        # All processes lock in one order, so that no two can wait for each other.
+        for folder in sorted({folder.resolve() for folder in folders}):
             if state_dir is not None:
                 lock = Path(state_dir) / LOCKS / f"store-{digest_json(str(folder))[:32]}.lock"
                 held.enter_context(exclusive(lock, f"makes the features in {folder}"))
@@ -262,6 +263,7 @@ class Extraction:
         shards = [json.loads(line) for line in kept]
         lines = {modality: [line for shard in shards for line in shard[modality]] for modality in self.writers}
         rows = {modality: sum(line["row"] >= 0 for line in of_one) for modality, of_one in lines.items()}
+        # A list, not a generator: every writer must be rewound, also after the first that could not.
         if not all([writer.rewind(rows[modality]) for modality, writer in self.writers.items()]):
             # Killed while the finished stores were being moved away.
             kept, lines = [], {modality: [] for modality in self.writers}
@@ -281,6 +283,7 @@ class Extraction:
         assert not isinstance(audio, VisualRecipe | ClipVectorRecipe)
         assert not isinstance(visual, AudioRecipe | SoundVectorRecipe)
         if "weights" in self.request.facts:
+            # Networks take far longer than decoding, for which the usual limit is meant.
             timeout_s = max(timeout_s, networks.TIMEOUT_S)
         started = spoken = time.monotonic()
         shard: dict[str, list[dict[str, Any]]] = {modality: [] for modality in recipes}
@@ -307,6 +310,7 @@ class Extraction:
             log.info("%s: %s of %d clips takes up to %s bytes", dataset, store_name(recipe), clips, f"{size:,}")
             parent = self.targets[modality].parent
             parent.mkdir(parents=True, exist_ok=True)
+            # On one disk an array is moved by renaming and needs its room once.
             if parent.stat().st_dev != self.state.stat().st_dev:
                 elsewhere[parent] += size
         check_disk(self.state, needed, "the extraction")
@@ -331,6 +335,7 @@ class Extraction:
         if self.durable:
             try:
                 for writer in self.writers.values():
+                    # Before the journal: a line of it says that these rows are on the disk, also after a power cut.
                     writer.sync()
                 with (self.state / _JOURNAL).open("ab") as journal:
                     journal.write(json.dumps(shard).encode() + b"\n")

@@ -71,6 +71,7 @@ def spread_frames(times: Sequence[float], fps: float, wanted: int) -> list[int]:
 
     times: of all frames (s), ascending. At a constant rate these are `distinct_frames`.
     """
+    # By number where the rate is constant: moments that fall between two frames would depend on how a container rounds.
     if all(keeps_the_rate(time - times[0], number, fps) for number, time in enumerate(times)):
         return distinct_frames(len(times), wanted)
     if len(times) <= wanted:

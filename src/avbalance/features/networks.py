@@ -93,6 +93,7 @@ def weight_digests(encoders: Iterable[str]) -> dict[str, str]:
             )
         digests[name] = sha256_file(path)
         prefix = name.rpartition("-")[2].removesuffix(".pth")
+        # torchvision publishes the first 8 digits of the sha256 as part of a file's name; the other sources do not.
         if source is _TORCHVISION and not digests[name].startswith(prefix):
             raise UserError(
                 f"{path}: its sha256 does not begin with {prefix}, as that of the published file does; take it "
@@ -125,6 +126,7 @@ def _centre(image: Image, crop: int = _CROP) -> Bytes:
     """Centre (crop, crop, 3) of the image with a shorter side of 256."""
     from PIL.Image import Resampling
 
+    # int() and max() as torchvision's Resize: the longer side is cut down to whole pixels, the shorter one is exact.
     factor = _SHORTER_SIDE / min(image.size)
     width, height = (max(_SHORTER_SIDE, int(side * factor)) for side in image.size)
     left, top = round((width - crop) / 2), round((height - crop) / 2)
@@ -153,6 +155,8 @@ def picture_segments(images: list[Any], times: Floats, recipe: SegmentRecipe) ->
     crops = np.stack([images[position][0] for position in chosen])
     small = np.stack([images[position][1] for position in chosen])
     flat = _run("resnet152", _batches(crops))
+    # The reference maps 80 frames linearly and then averages eight at a time; averaging first gives the same, in an
+    # eighth.
     per_second = flat.reshape(recipe.segments, _FRAMES, -1).mean(axis=1, dtype=np.float64)
     clips = _normalised(small, _KINETICS).reshape(recipe.segments, _FRAMES, 3, _CLIP_SIDE, _CLIP_SIDE)
     moving = _run("r2plus1d_18", (clip.swapaxes(0, 1)[None] for clip in clips))
@@ -222,6 +226,7 @@ def _loaded(name: str) -> tuple[nn.Module, torch.device]:
     """The network in evaluation mode on the best device; raises UserError when the file does not fit it."""
     import torch
 
+    # Stores are compared by their bytes: TF32 and varying algorithms would make each machine's own.
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
     network = _build(name)
     if name in _WEIGHTS:
@@ -230,6 +235,7 @@ def _loaded(name: str) -> tuple[nn.Module, torch.device]:
     if hasattr(network, "fc") and name != "vggsound":
         network.fc = torch.nn.Identity()
     if hasattr(network, "classifier"):
+        # VGG-19: maps of the last pooling are wanted, which lie before torchvision's classifier.
         network = network.get_submodule("features")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.eval().to(device), device

@@ -58,6 +58,7 @@ class PictureTrack(Track):
         self.spread = isinstance(recipe, ClipVectorRecipe)
         self.wanted = self._spread_over(expected) if self.spread else self._by_number()
         self.shortest = 1 if self.spread else SHORTEST_VIDEO
+        # One for the whole track: PyAV otherwise makes one for every frame.
         self.scaler = VideoReformatter()
         self.images: list[Any] = []
         self.times: list[float] = []
@@ -106,6 +107,7 @@ class PictureTrack(Track):
         step = 1 / self.fps
         if earlier is None:
             time = time or 0.0
+        # Some encoders write a stamp twice, or none: frames still come one after another.
         elif time is None or time <= earlier:
             time = earlier + step
         # The last frame of a screen recording stands, whatever its own duration says, as long as the one before.

@@ -24,7 +24,7 @@ from avbalance.features.clip import ClipJob, Feature
 from avbalance.features.recipes import HeardRecipe, SeenRecipe
 
 DEFAULT_FUNCTION = "avbalance.features.clip:extract_clip"
-STARTUP_S = 120.0
+STARTUP_S = 120.0  # imports of a loaded machine on a network disk take long; a process that is silent for longer hangs
 ATTEMPTS = 2  # a crash may come from outside (memory, an operator): the clip gets a second, fresh process
 
 Pair = tuple[Feature | None, Feature | None]
@@ -57,6 +57,7 @@ class DecodePool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
+            # After an error no process is waited for: one that hangs may be its cause.
             process.stop(patience=0.0 if kind else 1.0)
 
     def run(self, jobs: Sequence[ClipJob], ahead: int = 64) -> Iterator[Pair]:
@@ -67,6 +68,7 @@ class DecodePool:
         for position in range(len(jobs)):
             while position not in done:
                 for process in self._processes:
+                    # Results are handed out in order: without a limit one slow clip would pile up all others in memory.
                     if process.clip is None and waiting and waiting[0] < position + ahead:
                         clip = waiting.popleft()
                         process.give(clip, jobs[clip])
@@ -89,6 +91,7 @@ class DecodePool:
                 cause = process.replace(patience=1.0)
                 self._crashes[clip] += 1
                 if self._crashes[clip] < ATTEMPTS:
+                    # At the front: the caller is waiting for this very clip.
                     waiting.appendleft(clip)
                 else:
                     done[clip] = _lost(jobs[clip], self._settings, f"the decoder died on this clip ({cause})")
@@ -111,6 +114,7 @@ class _Process:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+            # One thread per process: as many processes as cores run side by side already.
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
@@ -119,6 +123,7 @@ class _Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "avbalance.features.pool", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                # A library that reads or prints must not touch the terminal.
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,
@@ -174,6 +179,7 @@ def _serve(connection: Connection) -> None:
     An exception that the function should have turned into a status counts as a crash. An alarm ends the process should
     the decoder hang after its parent has died.
     """
+    # Ctrl-C reaches the whole group: the parent ends its processes itself, after it has kept what is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         settings: Settings = connection.recv()
@@ -183,6 +189,7 @@ def _serve(connection: Connection) -> None:
         connection.send("ready")
         while True:
             job: ClipJob = connection.recv()
+            # Longer than the parent's own limit, which comes first as long as there is a parent.
             signal.alarm(math.ceil(2 * timeout_s) + 10)
             try:
                 pair = function(job, audio, visual)

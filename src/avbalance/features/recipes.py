@@ -316,6 +316,7 @@ def _logmel(name: str, bins: int, frames: int, seconds: float) -> AudioRecipe:
             f"audio recipe {name!r}: needs 1 to {_MAX_BINS} bins, at least one frame and {_LOGMEL_FFT / _RATE} s of "
             "sound."
         )
+    # Windows overlap by half at least: with steps of up to 256 samples an FFT of 512 sees each sample twice.
     pool = max(1, math.ceil(samples / frames / (_LOGMEL_FFT // 2)))
     hop, rest = divmod(samples, frames * pool)
     if rest:

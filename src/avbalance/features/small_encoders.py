@@ -42,6 +42,7 @@ def mel_statistics(waveform: Floats, rate: int, seconds: int = 10) -> NDArray[np
     per_second = waveform.reshape(seconds, rate)
     window, hop = round(_WINDOW_S * rate), round(_HOP_S * rate)
     frames = np.lib.stride_tricks.sliding_window_view(per_second, window, axis=1)[:, ::hop]
+    # The next power of two, for which the FFT is fast; zeros fill it up.
     n_fft = 1 << (window - 1).bit_length()
     spectrum = np.fft.rfft(frames * hann(window), n=n_fft, axis=-1)
     power = spectrum.real**2 + spectrum.imag**2
@@ -194,6 +195,7 @@ def _colour_planes(frames: NDArray[np.uint8]) -> tuple[Chroma, Floats]:
     rows, columns = _averaging(frames.shape[1], _PIXELS), _averaging(frames.shape[2], _PIXELS)
     small = rows @ (frames.transpose(0, 3, 1, 2).astype(np.float32) @ columns.T) / np.float32(255.0)
     red, green, blue = small[:, 0], small[:, 1], small[:, 2]
+    # Red, green and blue at 120 degrees to each other: grey of any brightness is 0, and hue is the angle.
     third = np.complex64(np.exp(2j * np.pi / 3))
     chroma: Chroma = red + green * third + blue * third.conjugate()
     return chroma, small.mean(axis=1, dtype=np.float32)
@@ -220,6 +222,7 @@ def _hue_response(chroma: Chroma, directions: int, sharpness: float) -> Floats:
     """Responses (..., directions) to chroma (...) of units that are each tuned to one direction of the colour wheel."""
     wheel = np.exp(-2j * np.pi * np.arange(directions) / directions).astype(np.complex64)
     strength = np.abs(chroma)[..., None]
+    # A grey pixel has no direction: 1e-6 keeps 0 / 0 away, and `strength` makes its response 0 anyway.
     cosine = np.real(chroma[..., None] * wheel) / np.maximum(strength, np.float32(1e-6))
     response: Floats = strength * np.exp(np.float32(sharpness) * (cosine - 1))
     return response
@@ -242,6 +245,7 @@ def _hue_histogram(chroma: Chroma) -> Floats:
 def _filter_energy(plane: Floats, filters: int, cells: int) -> Floats:
     """Mean rectified response (n, cells, cells, filters) of zero-mean filters to planes (n, P, P)."""
     side = (_FILTER_SIDE, _FILTER_SIDE)
+    # Every second row and column: neighbouring responses of 7 x 7 filters are nearly equal.
     patches = np.lib.stride_tricks.sliding_window_view(plane, side, axis=(1, 2))[:, ::2, ::2]
     response = np.maximum(patches.reshape(*patches.shape[:3], -1) @ _filter_bank(filters), 0)
     matrix = _averaging(response.shape[1], cells)
@@ -255,6 +259,7 @@ def _filter_energy(plane: Floats, filters: int, cells: int) -> Floats:
 def _filter_bank(filters: int) -> Floats:
     """Filters (49, filters) of unit length from a fixed seed; the first ones of a larger bank are the smaller one's."""
     bank = np.random.default_rng(7).standard_normal((filters, _FILTER_SIDE**2)).astype(np.float32).T
+    # Without a mean, so that a brighter picture does not answer more.
     bank = bank - bank.mean(axis=0)
     return bank / np.linalg.norm(bank, axis=0)
 
@@ -277,6 +282,7 @@ def _averaging(size: int, cells: int) -> Floats:
 def _membership(times: Floats, seconds: int) -> Floats:
     """Matrix (seconds, n) that averages the frames of each second; without any, takes that nearest to its middle."""
     matrix = np.floor(times) == np.arange(seconds)[:, None]
+    # Slow recorders leave seconds without a frame, in which the last one is still to be seen.
     for second in np.flatnonzero(~matrix.any(axis=1)):
         matrix[second, np.abs(times - (second + 0.5)).argmin()] = True
     return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -63,6 +63,7 @@ class SoundTrack(Track):
 
     def _fill(self, gap: float) -> None:
         """Silence where a recorder paused or sent nothing, so that what follows stays with its pictures."""
+        # A damaged stamp may ask for days of silence, which would fill the memory.
         if gap > LONGEST_GAP:
             raise ValueError(f"a time stamp lies {gap:.0f} s after the one before")
         if gap > GAP:

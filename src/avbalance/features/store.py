@@ -172,6 +172,7 @@ class StoreWriter:
             "shape": (self.rows, *self.recipe.shape),
         }
         self._file.seek(0)
+        # NumPy leaves room in a header for a longer number of rows, so that it can be written again in place.
         np.lib.format.write_array_header_1_0(self._file, header)
         return self._file.tell()
 
@@ -229,6 +230,7 @@ class StoreWriter:
     def publish(self, target: Path, index: pd.DataFrame, card: dict[str, Any], extraction: str = "") -> None:
         """Move a sealed store to the folder `target`, in place of an older one; the card comes last."""
         target.mkdir(parents=True, exist_ok=True)
+        # First: without its card a store counts as absent, so that a kill in between leaves nothing half-new.
         (target / CARD).unlink(missing_ok=True)
         self.place_array(target, card, card["sha256"], extraction)
         with atomic_path(target / INDEX) as temporary:
@@ -242,6 +244,7 @@ class StoreWriter:
         digest of all that decided the bytes. array.json says: sha256, card_sha256, libraries, extraction, and stat
         (bytes and time of the file that it speaks of).
         """
+        # It vouches for the array's size and time: it must not be there while another array takes its place.
         (target / FACTS).unlink(missing_ok=True)
         _move(self.folder / ARRAY, target / ARRAY)
         vouch(target, made["sha256"], card_sha256, made.get("libraries"), extraction)

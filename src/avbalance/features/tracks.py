@@ -23,6 +23,7 @@ class Track:
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
+        # Decoder processes run side by side: threads of their own would only compete.
         stream.codec_context.thread_count = 1
         self.index: int = stream.index
         self.origin = max(0.0, (container.start_time or 0) / MICROSECONDS)

@@ -17,15 +17,15 @@ from torch import Tensor
 from avbalance.analysis.gap_mixture import Mixture, log_odds
 from avbalance.declared import Weight
 from avbalance.methods.base import Given, MethodCard, NoOp, Training, TrainingStep
-from avbalance.methods.parts.gaps import GapMethod, GapOptions, cross_entropies
+from avbalance.methods.parts.gaps import GAP_FILES, GapMethod, GapOptions, cross_entropies
 from avbalance.models.base import Batch, Model, ModelOutput
 
 log = logging.getLogger(__name__)
 
-HARD_THRESHOLD = 0.5
-CONSTANT = 0.5
+HARD_THRESHOLD = 0.5  # control "threshold": the middle of a gap's range, [0, 1]
+CONSTANT = 0.5  # control "constant": every clip is as imbalanced as balanced
 LEAST_MASS = 1.0  # imbalanced samples of a batch, in sum of w, below which nothing is aligned
-VARIANCE_FLOOR = 1e-8
+VARIANCE_FLOOR = 1e-8  # the root's gradient is infinite at 0, as when all gaps of a batch are equal
 
 
 class AdaptiveLossOptions(GapOptions):
@@ -63,6 +63,7 @@ class AdaptiveTerms(NamedTuple):
         """`L_uni + L_fus + lambda_gap L_gap + lambda_align L_align`; a term of weight 0 is left out."""
         total = self.uni + self.fusion
         for weight, term in ((options.lambda_gap, self.gap), (options.lambda_align, self.align)):
+            # Left out rather than multiplied by 0, so that the no-op setting equals head-losses bit for bit.
             if weight:
                 total = total + weight * term
         return total
@@ -77,6 +78,7 @@ def signed_gap(audio: Tensor, visual: Tensor, label: Tensor, detach_strong: bool
     """d = s_a - s_v `(B,)` from each branch's own logits `(B, C)`; `detach_strong`: not into the larger."""
     s_a, s_v = true_class_score(audio, label), true_class_score(visual, label)
     if detach_strong:
+        # Strictly: where both are equal neither leads, and both keep their gradient.
         audio_leads, visual_leads = s_a > s_v, s_v > s_a
         s_a, s_v = s_a.detach().where(audio_leads, s_a), s_v.detach().where(visual_leads, s_v)
     return s_a - s_v
@@ -87,6 +89,7 @@ def imbalance(signed: Tensor, mixture: Mixture | None, options: AdaptiveLossOpti
 
     So are the controls of `options.separation`, which need none, so that they differ from the method in w alone.
     """
+    # In float64: the log-odds of a narrow component are large, and their sigmoid is wanted in both tails.
     d = signed.detach().double()
     if mixture is None:
         return torch.zeros_like(signed.detach())
@@ -95,6 +98,7 @@ def imbalance(signed: Tensor, mixture: Mixture | None, options: AdaptiveLossOpti
         value = g if options.gap == "abs" else d
         if options.posterior_monotone:
             value = value.clamp(*sorted((mixture.mu_B, mixture.mu_I)))
+        # By log-odds, not by dividing densities: far from both means these underflow to 0 / 0.
         w = log_odds(value, mixture).sigmoid()
     elif options.separation == "threshold":
         w = (g > HARD_THRESHOLD).double()
@@ -122,6 +126,7 @@ def alignment(value: Tensor, w: Tensor, mixture: Mixture, form: str = "w2") -> T
         distance = (sigma / s).log() + (s.square() + (m - mu).square()) / (2 * sigma**2) - 0.5
     else:
         distance = (w * (value - mu).square()).mean() / (2 * sigma**2)
+    # Selected on the device: an `if` on the mass would wait for it in every step.
     return distance.where(mass >= LEAST_MASS, 0)
 
 
@@ -171,6 +176,7 @@ class AdaptiveLoss(GapMethod):
         reference="Liu, Yu and Liu, Quantifying Multimodal Imbalance, arXiv 2510.21797",
         summary="After warm-up the modality gap is penalised, more so for clips that a mixture finds imbalanced.",
         options=AdaptiveLossOptions,
+        artifacts=GAP_FILES,
         fusions=("sum", "concat", "film", "gated"),
         no_op=NoOp(
             {"beta": 0.0, "lambda_gap": 0.0, "lambda_align": 0.0, "warm_up_epochs": 0},

@@ -52,6 +52,7 @@ def discrepancy(scores: Tensor) -> Tensor:
 
 def coefficients(scores: Tensor, average: Tensor, alpha: float, limit: float) -> Tensor:
     """kappa `(2,)`: `exp(alpha min(tau_m - r_m, limit))`, r of the batch's scores, tau of their average so far."""
+    # Bounded above alone: a difference far below 0 makes kappa small, one far above would make it explode.
     return (alpha * (discrepancy(average) - discrepancy(scores)).clamp_max(limit)).exp()
 
 
@@ -59,6 +60,7 @@ def modulated(parts: tuple[Tensor, Tensor], both: Tensor, kappa: Tensor) -> Tens
     """`both` to the bit, but its gradient reaches the two parts, which sum to it, times kappa `(2,)`."""
     audio, visual = kappa.to(both.dtype)
     scaled = audio * parts[0] + visual * parts[1]
+    # The value is that of `both`, bit for bit, since the bracket is exactly 0; only the gradient is that of `scaled`.
     return both.detach() + (scaled - scaled.detach())
 
 
@@ -109,7 +111,9 @@ class AGM(Method):
         scores = torch.stack([score(part, batch.label) for part in parts])
         before = self.average.to(scores.device)
         kappa = coefficients(scores, before, self.options.alpha, self.options.limit)
+        # Counted from the step, not kept: a resumed run has the same number without any state for it.
         done = step.epoch * step.batches + step.index
+        # After kappa was found: tau is of the steps before this one.
         self.average = (before * done + scores) / (done + 1)
         self.means.add([f"coefficient_{name}" for name in MODALITIES], kappa)
         return cross_entropy(modulated(parts, output.logits, kappa), batch.label)
@@ -117,6 +121,8 @@ class AGM(Method):
     def _blank(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features `(1, D)` of both modalities for inputs of zeros; batch norm, which has no batch, is in eval mode."""
         audio, visual = (torch.zeros_like(batch.modality(name)[:1]) for name in MODALITIES)
+        # One blank clip would be a batch of one, whose batch-norm statistics are those of zeros; running ones are
+        # meant.
         model.eval()
         with torch.no_grad():
             features = model(Batch(audio, visual, batch.label[:1], batch.index[:1])).features
@@ -130,6 +136,7 @@ class AGM(Method):
         head = [each.grad.abs().max() for each in model.group("head") if each.grad is not None and each.grad.ndim > 1]
         gradients = [each.grad for each in model.parameters() if each.grad is not None]
         scale = (self.options.max_norm / get_total_norm(gradients)).clamp_max(1)
+        # A `where` on the device in place of an `if`, which would wait for it in every step.
         scale = scale.where(torch.stack(head).max() > self.options.max_norm, 1)
         for gradient in gradients:
             gradient.mul_(scale)

@@ -85,6 +85,7 @@ class AUG(InTurn):
 
     def epoch_start(self, trainer: Any, epoch: int) -> None:
         """Give the weaker modality of the last epoch a classifier, after the first epoch and every few."""
+        # Shorter trainings than `looks` epochs compare after each one.
         every = max(1, trainer.epochs // self.options.looks)
         if self.sure and (epoch == 1 or epoch % every == 0):
             audio, visual = torch.stack([self.sure[name] for name in MODALITIES]).tolist()
@@ -97,6 +98,7 @@ class AUG(InTurn):
         """The loss of the modality whose turn it is."""
         name = modality_of(batch)
         probability = output.logits.detach().double().softmax(1).gather(1, batch.label[:, None]).sum()
+        # Kept on the device: a number in Python would wait for it in every step.
         self.sure[name] = probability + self.sure[name].to(probability.device) if name in self.sure else probability
         return boosted_loss(model.classifiers(name, output.features[name]), batch.label, self.options.residual)
 

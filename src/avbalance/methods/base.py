@@ -63,7 +63,8 @@ class MethodCard:
     """What a reader must know of a method; each field of `options` says where its default comes from.
 
     `models`, `fusions`: what it can train. `trains`: False for a rule that combines predictions of other runs;
-    `predicts`: False for a run made for its artifacts; `fits`: True for a reference fitted in `prepare`.
+    `predicts`: False for a run made for its artifacts; `fits`: True for a reference fitted in `prepare`; `artifacts`:
+    names of the files that it can write, see Method.artifacts.
     """
 
     name: str
@@ -78,6 +79,7 @@ class MethodCard:
     trains: bool = True
     predicts: bool = True
     fits: bool = False
+    artifacts: tuple[str, ...] = ()
 
 
 class SeenClips(Protocol):
@@ -159,6 +161,7 @@ class EpochMeans:
 
     def add(self, names: Sequence[str], values: Tensor) -> None:
         """Count a batch's `values (K,)` in, which are detached here."""
+        # Sums over thousands of batches: float32 would lose the last digits of the mean.
         here = values.detach().double()
         self.names, self.batches = list(names), self.batches + 1
         self.sums = here if self.sums is None else self.sums.to(here.device) + here
@@ -265,6 +268,7 @@ class Method:
             if hasattr(own, "load_state_dict"):
                 own.load_state_dict(value)
             else:
+                # Tensors come back on the CPU; methods move them where they use them.
                 setattr(self, name, value)
 
     def artifacts(self) -> dict[str, Any]:
@@ -274,6 +278,7 @@ class Method:
 
 def names() -> list[str]:
     """Names of all methods on disk, sorted, those of a user's own among them."""
+    # By file names, not by imports: listing methods must not import torch.
     modules = {path.stem for folder in (Path(__file__).parent, *folders()) for path in folder.glob("[a-z]*.py")}
     return sorted(module.replace("_", "-") for module in modules if module != "base")
 

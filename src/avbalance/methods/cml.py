@@ -25,6 +25,7 @@ def rank_penalty(both: Tensor, one: Tensor, label: Tensor) -> Tensor:
     both, one: logits `(B, C)` of all modalities and without one; label `(B,)`. Confidence is the largest softmax
     probability. A clip does not count whose class is right without the modality and wrong with it (reference code).
     """
+    # float32: under autocast a softmax of float16 would round small rises to nothing.
     confidences, predicted = zip(*(logits.float().softmax(1).max(1) for logits in (both, one)), strict=True)
     counts = (predicted[0] == label) | (predicted[1] != label)
     return ((confidences[1] - confidences[0]).relu() * counts).sum()
@@ -54,6 +55,7 @@ class CML(Method):
 
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The loss of both predictions; raises UserError for another network."""
+        # On the device and as a factor, not as an `if`: which modality is missing never has to be known here.
         kept = torch.rand((), generator=step.generator, device=batch.label.device) < 0.5  # audio; otherwise visual
         audio, visual = both_features(output, self.name)
         one = fused(model, audio * kept, visual * ~kept, self.name)

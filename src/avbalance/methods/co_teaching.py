@@ -59,6 +59,7 @@ class CoTeaching(TwinMethod):
         self.watch(pair[0], batch.label, targets(batch.label))
         loss = pair[0].P.new_zeros(())
         hardest = self.hardest([losses(each, batch.label) for each in pair], batch.label, step)
+        # Reversed pairs: each network leaves out what its peer, not it itself, finds hardest.
         for own, peer, hard in zip(pair, pair[::-1], hardest[::-1], strict=True):
             gone = left_out(hard, Pair(peer.p_a, peer.p_v), Pair(own.p_a, own.p_v))
             loss = loss + loss_without(own, batch.label, gone)

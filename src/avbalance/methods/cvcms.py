@@ -43,6 +43,7 @@ class CVCMSOptions(Declared):
 def partners(videos: int, generator: torch.Generator) -> Tensor:
     """Draw for each of `videos` another one, uniformly, on the generator's device; a single one gets itself."""
     here = torch.arange(videos, device=generator.device)
+    # A step of 1 to videos - 1 around the circle: never the clip itself, and every other one is as likely.
     away = torch.randint(1, max(videos, 2), (videos,), generator=generator, device=generator.device)
     return (here + away) % videos
 
@@ -64,9 +65,11 @@ def cross_video_contrastive(
     """
     vectors = []
     for index, (feature, known) in enumerate(zip((f_a, f_v), label, strict=True)):
+        # Only the logits of classes that the video has: the others' attention says nothing of what is looked for.
         weight = (frame_att[:, :, index] * known[:, None]).sum(-1, keepdim=True).softmax(1)
         vectors.append(normalize((weight * feature).sum(1), dim=-1))
     shared = ((label.audio @ label.visual.T) > 0).to(f_a.dtype)
+    # A video whose labels were all removed matches none, not even itself, and adds nothing.
     wanted = shared / shared.sum(1, keepdim=True).clamp_min(1)
     similarity = vectors[0] @ vectors[1].T / temperature
     return -(wanted * similarity.log_softmax(-1)).sum(-1).mean()

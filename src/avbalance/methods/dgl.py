@@ -26,6 +26,7 @@ def logits_alone(model: FusionNet, features: dict[str, Tensor], modality: str) -
 
     No gradient reaches the fusion head.
     """
+    # Detached weights in the same head: gradients pass through it to the encoder and stop at its parameters.
     frozen = {name: each.detach() for name, each in model.fusion.named_parameters()}
     inputs = [each if name == modality else torch.zeros_like(each) for name, each in features.items()]
     fused: Tensor = functional_call(model.fusion, frozen, tuple(inputs))[0]

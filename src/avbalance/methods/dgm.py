@@ -25,7 +25,7 @@ class DGMOptions(ModulationOptions):
 class DGM(SingleLabelModulation):
     """Late fusion under one cross-entropy; convolution gradients are modulated by the measured imbalance.
 
-    With the measure "score" this is OGM-GE but for two details: at omega = 1 nobody is damped, and the sums of Eq. 6
+    With the measure "score" this is OGM-GE but for two details: at omega = 1 neither is damped, and the sums of Eq. 6
     are taken in float64, so that coefficients agree to about 7 digits. Noise and scaling are the same.
 
     Equation: `g <- mu g + N(0, sd(g)^2)` with `mu = 1 - tanh(gamma omega)` for the modality whose omega exceeds 1, and

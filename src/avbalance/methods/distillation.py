@@ -20,7 +20,7 @@ from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.late_fusion import LateFusion
 from avbalance.models.visual_teacher import VisualTeacher
 
-BATCH = 256
+BATCH = 256  # clips that a teacher sees at once; its logits do not depend on it
 TEACHERS = (AudioTeacher, VisualTeacher, LateFusion)  # by name, so that a student's code digest covers its teachers
 
 
@@ -31,6 +31,7 @@ def teacher_logits(method: Method, trainer: Training, modality: str) -> Tensor:
     """
     teacher = teacher_of(method, trainer, modality, TEACHERS)
     clips, train = trainer.source.clips, trainer.parts["train"]
+    # NaN, not 0: a clip that is trained on without a teacher's answer would show at once.
     logits = torch.full((len(clips.ids), len(clips.classes)), torch.nan, device=trainer.device)
     with torch.no_grad():
         for start in range(0, len(train), BATCH):

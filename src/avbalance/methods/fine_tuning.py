@@ -76,6 +76,7 @@ class FineTuning(ThreeHeadMethod):
         label="Fine-tuning",
         reference="Liu, Yu and Liu, arXiv 2510.21797, second and third version",
         summary="A trained network goes on with the clips whose modality gap is that of the balanced ones.",
+        artifacts=("fine_tuning.json",),
         options=FineTuningOptions,
         fusions=("sum", "concat", "film", "gated"),
         deviations=(
@@ -95,6 +96,7 @@ class FineTuning(ThreeHeadMethod):
 
         Where no clip is chosen, nothing is learnt. Raises UserError for a checkpoint of another network or other clips.
         """
+        # A resumed run prepares again, when the training part is the chosen clips already.
         if self.whole is None:
             self.whole = trainer.parts["train"]
         self._load(trainer)
@@ -122,6 +124,7 @@ class FineTuning(ThreeHeadMethod):
     def _load(self, trainer: Training) -> None:
         """Put the checkpoint into the trainer's model; raises UserError unless network and training clips agree."""
         checkpoint = self.needed(trainer, "checkpoint", "model.safetensors")
+        # Weights of equal shape would load in silence, though the clips or classes are others.
         for fact, noun in (("labelling", "labels"), ("classes", "classes"), ("train_ids", "training clips")):
             if checkpoint.facts.get(fact) != trainer.facts[fact]:
                 raise UserError(

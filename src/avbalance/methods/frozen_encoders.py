@@ -42,12 +42,14 @@ class FrozenEncoders(Method):
                     f"method {self.name}: {need} was trained with other {fact} than this run has; give both runs the "
                     "same data settings, and have its run made again."
                 )
+        # load_weights wants a whole network: what is not this encoder's stays as it is.
         others = {name: each for name, each in trainer.model.state_dict().items() if not name.startswith(prefix)}
         encoder = {name: each for name, each in weights.items() if name.startswith(prefix)}
         self.load_weights(trainer.model, others | encoder, need)
 
     def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
         """The batch as it is; the encoders are put into eval mode, so that no statistics of theirs change."""
+        # In every step: the loop puts the whole model into training mode before each epoch.
         model.encoders.eval()
         return batch
 

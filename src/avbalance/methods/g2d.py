@@ -79,6 +79,8 @@ class G2D(Method):
         """Load the teachers; raises UserError when one does not fit the student's data or its encoder."""
         self.until = round(self.options.wait * trainer.epochs)
         self.teachers = {
+            # The layout in which the student's convolutions run; one of another layout would be converted in every
+            # step.
             name: teacher_of(self, trainer, name, TEACHERS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for name in MODALITIES
         }

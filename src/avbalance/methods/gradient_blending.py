@@ -64,6 +64,7 @@ def blending_weights(overfitting: Sequence[float], generalisation: Sequence[floa
 
     Guards of this repository: a negative dG counts as 0, dO^2 is at least 1e-6; equal weights if no dG is positive.
     """
+    # A head that has got worse on held-out clips gets no weight; without a floor a head that does not overfit gets all.
     gains = [max(gain, 0.0) / max(excess**2, 1e-6) for excess, gain in zip(overfitting, generalisation, strict=True)]
     total = sum(gains)
     return [gain / total for gain in gains] if total > 0 else [1 / len(gains)] * len(gains)
@@ -78,6 +79,7 @@ def blended_loss(output: ModelOutput, label: Tensor, weights: Sequence[float]) -
     terms = [
         weight * cross_entropy(score, label)
         for weight, score in zip(weights, logits, strict=True)
+        # Left out, not multiplied by 0: a zero gradient would still let weight decay and momentum move the head.
         if weight != 0 and score is not None
     ]
     return terms[0] + sum(terms[1:])
@@ -122,6 +124,7 @@ def estimate(
     record: dict[str, Any] = {"epoch": first_epoch, "epochs": epochs, "heads": {}}
     for head in HEADS:
         copy = trainer.clone(SingleHead({"head": head}))
+        # A stream of each copy's own: the training that follows draws what it would have drawn without the estimate.
         copy.fit_epochs(epochs, first_epoch=first_epoch, stream=f"gradient-blending-{head}", schedule=schedule)
         after = _losses(copy, batch_norm)
         train, held_out = ((before[split][head], after[split][head]) for split in ("train-sample", "estimation"))
@@ -144,6 +147,7 @@ def re_estimated(trainer: Training) -> Iterator[None]:
     Those that training leaves lag behind: of a network that has hardly been trained they are its initialisation's.
     """
     model = trainer.model
+    # The weights are as they were, but so must the running statistics be: the estimate leaves no trace in the training.
     before = copy.deepcopy(model.state_dict())
     update_bn(trainer.source.evaluation(trainer.parts["train"]), model)
     try:
@@ -176,6 +180,7 @@ class GradientBlending(Method):
         label="Grad-Blending",
         reference="Wang et al., CVPR 2020, arXiv 1905.12681",
         summary="Losses of three heads, weighted by generalisation gain over squared overfitting.",
+        artifacts=("blending.json",),
         options=GradientBlendingOptions,
         fusions=("concat",),
         no_op=NoOp(
@@ -210,9 +215,12 @@ class GradientBlending(Method):
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Estimate the weights at the start of a super-epoch, unless a resumed run has them already."""
         length = self.options.super_epoch
+        # A run that was killed inside this epoch begins it anew: the copies, three times an epoch's cost, are not made
+        # again.
         estimated = bool(self.trajectory) and self.trajectory[-1]["epoch"] == epoch
         if self.options.weights != "online" or epoch % length != 0 or estimated:
             return
+        # The last super-epoch may be shorter; its copies are then trained as long as the model itself will be.
         epochs, batch_norm = min(length, trainer.epochs - epoch), self.options.batch_norm
         record = estimate(trainer, epochs, first_epoch=epoch, schedule=False, batch_norm=batch_norm)
         self.trajectory.append(record)

@@ -29,6 +29,7 @@ class GradientBlendingWeights(Method):
         label="Grad-Blending (weights)",
         reference="Wang et al., CVPR 2020, arXiv 1905.12681",
         summary="Stage one of offline Gradient-Blending: three separate trainings give three weights.",
+        artifacts=("weights.json",),
         options=GradientBlendingWeightsOptions,
         fusions=("concat",),
         deviations=("The held-out set is a stratified tenth of the training set, never the test set.",),

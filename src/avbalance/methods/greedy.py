@@ -42,6 +42,7 @@ def relative_gradient(parameters: Sequence[nn.Parameter]) -> float:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return 0.0
+    # Norms of the whole set come before the division: a mean of every tensor's own ratio would be another measure.
     return (get_total_norm(gradients) / get_total_norm([parameter.detach() for parameter in parameters])).item() ** 2
 
 
@@ -74,6 +75,7 @@ def next_curation(curation: Curation, difference: float, epoch: int, options: Gr
     steps, for visual when d_speed < 0, else for audio. At least one regular step lies between two windows.
     """
     if curation.active:
+        # While a window lasts, speeds are not looked at: exactly `window` steps follow one trigger.
         counter = curation.counter + 1
         return replace(curation, counter=counter, active=counter < options.window)
     if epoch < options.start_epoch or abs(difference) <= options.threshold:
@@ -83,6 +85,7 @@ def next_curation(curation: Curation, difference: float, epoch: int, options: Gr
 
 def random_curation(generator: torch.Generator) -> str | None:
     """Draw regular (None), audio or visual with probability 1/3 each: the random control of the paper."""
+    # From the step's generator, not the process's: a resumed run draws the same.
     draw = int(torch.randint(3, (), generator=generator, device=generator.device))
     return (None, *MODALITIES)[draw]
 
@@ -148,6 +151,7 @@ class Greedy(Method):
         if not hasattr(model, "cared"):
             raise UserError("method greedy: the model has no MMTM blocks to curate; use mmtm-net.")
         if self.options.guide == "random":
+            # Epochs of the loop count from 0, those of the reference code from 1.
             cared = random_curation(step.generator) if step.epoch + 1 >= self.options.start_epoch else None
             self.curation = Curation(active=cared is not None, cared=cared or "audio")
         model.cared = self.curation.modality
@@ -163,6 +167,8 @@ class Greedy(Method):
 
     def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Measure the speeds, unless this step was curated, and decide about the next forward."""
+        # The gates of a curated step are averages: its gradients say nothing of how fast the branches learn from each
+        # other.
         if not self.curation.active:
             self.speeds.accumulate(model)
         if self.options.guide == "guided":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from avbalance.declared import Count
 from avbalance.methods.base import MethodCard
-from avbalance.methods.parts.gaps import GapMethod, GapOptions
+from avbalance.methods.parts.gaps import GAP_FILES, GapMethod, GapOptions
 
 
 class HeadLossesOptions(GapOptions):
@@ -26,6 +26,7 @@ class HeadLosses(GapMethod):
         reference="Liu, Yu and Liu, arXiv 2510.21797: the warm-up stage, as we read the abstract",
         summary="Late fusion under the sum of three cross-entropies: of the fused, the audio and the visual head.",
         options=HeadLossesOptions,
+        artifacts=GAP_FILES,
         fusions=("sum", "concat", "film", "gated"),
         deviations=(
             "Decision: a linear head of its own gives every modality its scores, and the three losses have equal "

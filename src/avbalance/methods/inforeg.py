@@ -32,6 +32,7 @@ def rises(traces: Sequence[float], threshold: float) -> bool:
 
 def regulation(lead: Tensor, beta: float) -> Tensor:
     """alpha, a scalar: `exp(beta tanh(lead))` for a modality that leads, else 0 (equations 10 and 16)."""
+    # As printed: just above a lead of 0 alpha is 1, not 0.
     return torch.where(lead > 0, (beta * lead.tanh()).exp(), 0.0)
 
 
@@ -43,6 +44,7 @@ def audio_lead(audio: Tensor, visual: Tensor, label: Tensor) -> Tensor:
 def hold_back(parameters: Sequence[nn.Parameter], anchors: Sequence[Tensor], strength: Tensor) -> None:
     """Add the gradient of `strength / 2 ||w - anchor||^2` (12) to that of each parameter w, in place."""
     for parameter, anchor in zip(parameters, anchors, strict=True):
+        # A weight that took no part in the loss does not move, and so needs no holding back.
         if parameter.grad is not None:
             parameter.grad += strength * (parameter.detach() - anchor.to(parameter.device))
 
@@ -91,6 +93,7 @@ class InfoReg(Method):
         for name, of_modality in zip(MODALITIES, (lead, -lead), strict=True):
             group = model.group(name)
             traces.append(get_total_norm([each.grad for each in group if each.grad is not None]).square())
+            # The trace comes first: what is added below is no information of the batch.
             strengths.append(regulation(of_modality, self.options.beta) * (name in self.anchors))
             if name in self.anchors:
                 hold_back(group, self.anchors[name], strengths[-1])

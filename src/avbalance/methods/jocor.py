@@ -22,6 +22,7 @@ class JoCoROptions(TwinOptions):
 def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
     """`KL(p || q) + KL(q || p)` of two Bernoulli probabilities, elementwise, both clamped to [1e-7, 1 - 1e-7]."""
     p, q = (each.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR) for each in (first, second))
+    # Both divergences of Bernoulli numbers in one product: their entropies cancel.
     return (p - q) * (p.logit() - q.logit())
 
 

@@ -46,6 +46,7 @@ def jomold_nce(f_a: Tensor, f_v: Tensor, temperature: float = 0.2, smoothing: fl
     `-mean ln sum_s d_s q_s`, softmax row q, smoothed target d: the log of the mixed probability.
     """
     similarity = segment_similarity(f_a, f_v, temperature)
+    # The logarithm of the mixed probability, as the public code has it; a smoothed cross-entropy would mix logarithms.
     return -(segment_targets(similarity, smoothing) * similarity.softmax(-1)).sum(-1).log().mean()
 
 
@@ -60,7 +61,9 @@ def denoised(label: Tensor, loss: Pair, ratio: Pair) -> Pair:
     rank_audio, rank_visual = (rank(values, positive) for values in loss)
 
     def lost(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        # In float64, as ratios are stored: in float32 a product could round across a whole number.
         number = (share.double() * count).floor().long()
+        # Hard for this modality and easy for the other: only then is the label taken to be the other one's alone.
         return positive & (own >= count - number) & (other < number)
 
     return Pair(lost(rank_audio, rank_visual, ratio.audio), lost(rank_visual, rank_audio, ratio.visual))
@@ -125,12 +128,14 @@ class JoMoLD(ParsingMethod):
         if self.ratio is None or (self.options.warmup == "step" and step.epoch == 0):
             return whole
         attend: Any = model.attend
+        # In training mode, as the reference code: dropout acts in the pass that judges labels too.
         with torch.no_grad():
             alone = attend(output.e_a, output.e_v, with_ca=False)
         loss = Pair(*map(elementwise_cross_entropy, (alone.p_a, alone.p_v), whole))
         ratio = Pair(*(warmed(each, step, self.options.warmup) for each in self.ratio))
         label, audio, visual = self.recent.joined(batch.label, *loss)
         gone = denoised(label, Pair(audio, visual), ratio)
+        # The earlier videos were only ranked with: their steps are over, this batch's labels are the last ones.
         return removed(whole, Pair(*(each[-len(batch.label) :] for each in gone)))
 
     def objective(self, output: ParsingOutput, batch: Batch, target: Pair) -> Tensor:

@@ -33,9 +33,13 @@ def noise_ratio(
     0.
     """
     known, positive = probability.double(), label > 0.5
+    # Batches of 128 and a mean of means, as the public code: the last one, of 16 videos on LLP, weighs as much as
+    # others.
     of_batches = [known[start : start + batch].mean(0) for start in range(0, len(known), batch)]
     confidence = torch.stack(of_batches).mean(0)
+    # The code multiplies by the target, which is 0.95 for smoothed visual positives and 1 for audio.
     noisy = positive & (known * smoothed(torch.ones_like(known), smoothing) / confidence < threshold)
+    # clamp_min: a class without positives has ratio 0 in place of 0 / 0.
     return noisy.sum(0).double() / positive.sum(0).clamp_min(1)
 
 
@@ -50,6 +54,7 @@ class JoMoLDRatios(Estimation):
         label="JoMoLD (noise ratios)",
         reference="Cheng et al., ECCV 2022, arXiv 2204.11573, and MCG-NJU/JoMoLD",
         summary="A positive is noisy where the estimator's confidence lies far below or not far above the mean.",
+        artifacts=("noise_ratios.json",),
         options=JoMoLDRatiosOptions,
         models=("han",),
         deviations=(

@@ -63,6 +63,7 @@ class LateEnsemble(Method):
         if not (audio["label"].to_numpy() == visual["label"].to_numpy()).all():
             raise UserError("late-ensemble: the two runs disagree on labels; make both from one manifest.")
         logits = {name: np.stack(list(frame["logits"])) for name, frame in (("audio", audio), ("visual", visual))}
+        # Everything downstream takes a softmax of logits, which gives these probabilities back.
         averaged = np.log(average_probabilities(logits["audio"], logits["visual"]))
         columns: dict[str, Any] = {
             "label": audio["label"],

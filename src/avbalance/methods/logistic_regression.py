@@ -14,7 +14,7 @@ from avbalance.methods.base import Method, MethodCard, Training
 from avbalance.models.pooled_linear import PooledLinear
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C, the inverse of the penalty, strongest first
-ITERATIONS = 1000
+ITERATIONS = 1000  # scikit-learn's 100 do not always converge where the penalty is weak
 
 
 class LogisticRegression(Method):
@@ -86,11 +86,13 @@ def fitted(
         fit = Fit(C=penalty, max_iter=ITERATIONS).fit(features["train"], labels["train"])
         pair = len(known) == 2  # scikit-learn then has the second class alone
         weight = np.zeros((classes, features["train"].shape[1]))
+        # exp(-1e4) is 0: a class that training lacks gets no probability, and its logarithm stays finite.
         bias = np.full(classes, -1e4)
         weight[known] = np.concatenate([np.zeros_like(fit.coef_), fit.coef_]) if pair else fit.coef_
         bias[known] = [0.0, *fit.intercept_] if pair else fit.intercept_
         logs = log_softmax(features["val"] @ weight.T + bias, axis=1)
         loss = -float(logs[np.arange(len(logs)), labels["val"]].mean())
+        # Strictly less: from the strongest penalty on, an equal loss does not buy a weaker one.
         if best is None or loss < best[0]:
             best = loss, penalty, weight, bias
     assert best is not None

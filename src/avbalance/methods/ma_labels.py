@@ -15,7 +15,7 @@ from avbalance.methods.parts.parsing import Pair
 from avbalance.models.base import MODALITIES
 from avbalance.streams import torch_stream
 
-PARTNER_BLOCK = 1024
+PARTNER_BLOCK = 1024  # videos compared with all others at once: 40 MB for the 10,000 of LLP
 
 
 def exchange_partners(label: Tensor, generator: torch.Generator) -> Tensor:
@@ -26,8 +26,10 @@ def exchange_partners(label: Tensor, generator: torch.Generator) -> Tensor:
     known = label.to("cpu", torch.float32)
     drawn = []
     for start in range(0, len(known), PARTNER_BLOCK):
+        # The product counts common labels; 0 means that j shows nothing of what i is labelled with.
         disjoint = (known[start : start + PARTNER_BLOCK] @ known.T == 0).float()
         alone = ~disjoint.any(1)
+        # multinomial refuses a row of zeros: a video without a partner draws any one, and is marked below.
         chosen = torch.multinomial(disjoint.masked_fill(alone[:, None], 1), 1, generator=generator)[:, 0]
         drawn.append(chosen.masked_fill(alone, -1))
     return torch.cat(drawn)
@@ -41,6 +43,7 @@ def class_error(probability: Tensor, label: Tensor) -> Tensor:
 def relative_error(probability: Tensor, label: Tensor) -> Tensor:
     """MA's per-class error over its greatest: `(N, C)` twice to `(C,)` in [0, 1], 0 everywhere without errors."""
     error = class_error(probability, label)
+    # The smallest normal number: without any error all ratios are 0, not NaN.
     return error / error.max().clamp_min(torch.finfo(torch.float64).tiny)
 
 
@@ -54,6 +57,7 @@ def removable_labels(label: Tensor, own: Pair, with_other_visual: Pair, with_oth
 
     def absent(pair: Pair, relative: Tensor) -> Tensor:
         highest = pair.audio.maximum(pair.visual)
+        # p / k < 0.5 as the public code has it, multiplied out: a class without errors has k = 0.
         return (label > 0.5) & (highest < 0.5 * relative)
 
     relative_audio, relative_visual = (relative_error(probability, label) for probability in own)
@@ -72,6 +76,7 @@ class MALabels(Estimation):
         label="MA (labels)",
         reference="Wu and Yang, CVPR 2021, and Yu-Wu/Modaily-Aware-Audio-Visual-Video-Parsing",
         summary="A label leaves a modality that does not show it beside another video's track.",
+        artifacts=("labels.json",),
         models=("han",),
         deviations=(
             "The reference code draws the other videos with seed 2; here they are drawn from the run's seed, on a "

@@ -33,6 +33,7 @@ def next_projection(projection: Tensor, feature: Tensor, alpha: float) -> Tensor
     """
     k = projection @ feature
     updated = projection - torch.outer(k, k) / (alpha + feature @ k)
+    # The update only ever shortens P; divided by its norm, as in the reference code, it keeps its size.
     return updated / updated.norm()
 
 
@@ -75,9 +76,11 @@ class MLA(InTurn):
             raise UserError("method mla: the model has no head that both modalities share; use shared-head-net.")
         if self.options.projection == "none":
             return
+        # float32: under autocast features are float16, in which P would lose what it has collected.
         feature = output.features[modality_of(batch)].detach().float().mean(0)
         gradient = head.weight.grad
         if self.projection is None:
+            # The first gradient is not projected: there is nothing yet that it could forget.
             self.projection = torch.eye(len(feature), device=feature.device)
             return
         alpha = self.options.decay ** (1 + step.index / step.batches)

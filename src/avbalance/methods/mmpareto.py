@@ -33,6 +33,7 @@ def fused_share(fused: Sequence[Tensor], unimodal: Sequence[Tensor]) -> Tensor:
     """
     g_f, g_m = (torch.cat([each.reshape(-1) for each in gradients]) for gradients in (fused, unimodal))
     inner, distance = g_f.dot(g_m), (g_f - g_m).square().sum()
+    # The minimum-norm point of the segment between both gradients; where they agree already, halves keep their sum.
     shortest = (g_m.square().sum() - inner) / distance.clamp_min(FLOOR)
     return shortest.where(inner <= 0, 0.5)
 
@@ -75,6 +76,7 @@ class MMPareto(ThreeHeadMethod):
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The sum of the three losses; only the fused one is left to backward, the gradients of the others are kept."""
         uni, fusion = (each.mean() for each in cross_entropies(*self.heads(model, output), batch.label))
+        # retain_graph: backward of the fused loss walks the same encoders a second time.
         with torch.autocast(batch.label.device.type, enabled=False):  # as in the loop, backward has none
             parameters = list(model.parameters())
             self._unimodal = torch.autograd.grad(uni, parameters, retain_graph=True, allow_unused=True)
@@ -82,6 +84,7 @@ class MMPareto(ThreeHeadMethod):
 
     def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Join the two gradients of each encoder, and add those of everything else."""
+        # Popped as encoders are joined: what is left, heads above all, gets the plain sum of both gradients.
         unimodal = dict(zip(model.parameters(), self._unimodal, strict=True))
         self._unimodal = ()
         shares = []

@@ -45,11 +45,13 @@ def modulation_coefficients(confidence_audio: float, confidence_visual: float, a
 
 
 def _ratio(numerator: float, denominator: float) -> float:
+    # tanh(inf) is 1: a side that has lost all confidence stops the other one altogether instead of dividing by 0.
     return numerator / denominator if denominator > 0 else math.inf
 
 
 def modulated(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """The parameters whose gradient is 4-dimensional: convolution weights that took part."""
+    # As the reference code: batch norm, biases and the fusion head keep their gradients, and shortcuts of 1 x 1 count.
     return [parameter for parameter in parameters if parameter.grad is not None and parameter.grad.ndim == 4]
 
 
@@ -87,6 +89,7 @@ class OGMGE(Method):
             return
         audio, visual = (confidence_sum(each, batch.label).item() for each in both_scores(output, self.name))
         damp_audio, damp_visual = modulation_coefficients(audio, visual, self.options.alpha)
+        # The order of this dictionary is that in which noise is drawn: audio first.
         coefficients = {"audio": damp_audio, "visual": damp_visual}
         groups = {modality: modulated(model.group(modality)) for modality in coefficients}
         noise: Literal["added", "none"] = "added" if self.options.variant == "ogm-ge" else "none"

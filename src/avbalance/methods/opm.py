@@ -32,6 +32,7 @@ def drop_probabilities(confidences: Tensor, base: float, growth: float) -> Tenso
 
     `rho_m = s_m / s_other`; clipped to [0, 1]. At most one modality leads, so that one of the two is always 0.
     """
+    # The smallest normal number: a modality without confidence is led without end, and tanh bounds what follows.
     rho = confidences / confidences.flip(0).clamp_min(torch.finfo(confidences.dtype).tiny)
     return (base * (1 + growth * (rho - 1).tanh())).clamp(0, 1).where(rho > 1, 0)
 
@@ -79,6 +80,7 @@ class OPM(Method):
         if step.epoch < self.options.start_epoch:
             return cross_entropy(output.logits, batch.label)
         confidences = torch.stack([confidence_sum(scores, batch.label) for scores in both_scores(output, self.name)])
+        # Drawn in every step, also where nothing is dropped: the stream does not depend on who leads.
         drawn = torch.rand(2, len(batch.label), generator=step.generator, device=batch.label.device)
         executed = torch.rand((), generator=step.generator, device=batch.label.device) < self.options.executed
         q = drop_probabilities(confidences.float(), self.options.base, self.options.growth) * executed

@@ -36,6 +36,7 @@ class PMROptions(Declared):
 
 def clips_of_each_class(labels: Indices, share: float, generator: np.random.Generator) -> Indices:
     """Positions, ascending, of a share of each class's clips, rounded up, drawn at random; labels `(N,)`."""
+    # A stable sort of a permutation: inside each class the order stays random, so that its first clips are a draw.
     shuffled = generator.permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]  # class by class
     _, first, count = np.unique(labels[order], return_index=True, return_counts=True)
@@ -51,6 +52,7 @@ def class_means(features: Tensor, label: Tensor, classes: int) -> Tensor:
 
 def prototype_logits(features: Tensor, prototypes: Tensor) -> Tensor:
     """`-||h_i - c_k||` `(B, C)` of features `(B, D)` and prototypes `(C, D)`; -inf for a class without a prototype."""
+    # By differences, not by |a|^2 + |b|^2 - 2ab, which loses digits where a feature lies close to its prototype.
     distance = torch.cdist(features, prototypes.nan_to_num(), compute_mode="donot_use_mm_for_euclid_dist")
     return (-distance).masked_fill(prototypes.isnan().any(1), -torch.inf)
 
@@ -61,6 +63,7 @@ def shares(confidences: Tensor, scale: Scale) -> Tensor:
     With `rho_m = s_other / s_m`, the lead of the other one: 1 where rho_m > 1 ("full"), or `clip(rho_m - 1, 0, 1)`
     ("gap"); so that only the slower modality has any.
     """
+    # The smallest normal number: a modality without any confidence is led by far, not by NaN.
     lead = confidences.flip(0) / confidences.clamp_min(torch.finfo(confidences.dtype).tiny)
     return (lead > 1).to(lead.dtype) if scale == "full" else (lead - 1).clamp(0, 1)
 
@@ -110,6 +113,7 @@ class PMR(Method):
         with torch.no_grad():
             both = torch.stack([class_means(each, label, classes) for each in features])
             if self.prototypes is not None:
+                # From the second renewal on; the first prototypes are plain means, as nothing came before them.
                 both = both.lerp(self.prototypes.to(both.device), self.options.momentum)
             self.prototypes = both
 

@@ -30,6 +30,7 @@ def pair_similarity_loss(audio: Tensor, visual: Tensor, target: Tensor) -> Tenso
     Features `(B, T, D)`, target `(B, T)` (Zhou et al. 2021, Eqs. 8 and 9).
     """
     similar = cosine_similarity(visual, audio, dim=-1).relu()
+    # 1e-8 as in the public code: a video whose seconds all point apart has a sum of 0.
     return mse_loss(similar / (similar.sum(1, keepdim=True) + 1e-8), target)
 
 
@@ -63,6 +64,7 @@ class PSP(SingleLabelModulation):
     def loss(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         loss = cross_entropy(output.logits.flatten(0, 1), batch.label.flatten())
         weight = self.options.similarity_weight
+        # Not multiplied by 0: a NaN of the similarity would still reach the loss.
         if weight == 0:
             return loss
         target = similarity_targets(batch.label, output.logits.shape[-1] - 1)

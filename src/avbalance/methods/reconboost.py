@@ -75,6 +75,7 @@ class ReconBoost(Method):
         turn = learner(step.epoch, self.options.turn)
         if turn is None:
             return cross_entropy(output.logits, batch.label)
+        # What remains is the other modality, frozen: its encoder gets no gradient in this epoch.
         own = scores.pop(turn)
         other = next(iter(scores.values())).detach().softmax(1)
         first = step.epoch < self.options.turn  # the other has learned nothing: the reference code takes 1 for q

@@ -40,6 +40,7 @@ def clustered(features: NDArray[np.float32], classes: int) -> NDArray[np.int64]:
     from sklearn.preprocessing import MinMaxScaler
 
     scaled = MinMaxScaler((-1, 1)).fit_transform(features)
+    # Seed 0 always: two parts, and two machines, are compared by what features say and not by how clusters start.
     clusters: NDArray[np.int64] = KMeans(classes, random_state=0).fit_predict(scaled).astype(np.int64)
     return clusters
 
@@ -85,6 +86,7 @@ class Relearning(Method):
     def epoch_start(self, trainer: Training, epoch: int) -> None:
         """Diagnose and take encoders back; raises UserError where a part has fewer clips than there are classes."""
         self.diagnosis = {}
+        # Epoch 0 is no diagnosis: nothing has been learnt that could be taken back.
         number, rest = divmod(epoch, self.options.every)
         if rest or not 1 <= number <= self.options.times:
             return

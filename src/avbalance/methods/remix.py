@@ -87,6 +87,7 @@ class Remix(Method):
         """After the warm-up, give each training clip to a modality."""
         if epoch < self.options.warm_up:
             return
+        # Over all clips of the data set, since a batch says its clips by their place there.
         self.sound = torch.zeros(len(trainer.source.clips.ids), dtype=torch.bool)
         with torch.no_grad():
             for batch, output in trainer.outputs(trainer.parts["train"]):
@@ -104,6 +105,7 @@ class Remix(Method):
 
     def loss(self, model: Any, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The loss of the prediction and, weighted, of each modality that takes part."""
+        # Sorted: a sum of floats depends on its order, and a resumed run must have the same bits.
         own = sum(cross_entropy(scores, batch.label) for _, scores in sorted(output.scores.items()))
         if not step.group:
             return cross_entropy(output.logits, batch.label) + self.options.warm_up_weight * own

@@ -48,6 +48,7 @@ class StrongReference(Method):
         """Truth (N, T, C) of the training part: floats, or one-hot whole numbers where a second has one class."""
         train = torch.as_tensor(trainer.parts["train"])
         if exclusive:
+            # Whole numbers say to fit_seconds that a second has exactly one class; floats that it may have several.
             return one_hot(trainer.source.targets[train], len(trainer.source.clips.classes)).to(trainer.device)
         active: Any = trainer.source.clips.truth[f"events_{modality}"][trainer.parts["train"]]
         if not active.any():

@@ -19,6 +19,7 @@ def pair_logits(model: FusionNet, features: dict[str, Tensor]) -> Tensor:
     first, second = (features[name] for name in model.modalities)
     if isinstance(model.fusion, SumFusion | ConcatFusion):  # each modality's logits add up to the fused ones
         _, of_first, of_second = model.fusion(first, second)
+        # B x B sums in place of B x B passes through the head, which gives the same for heads that add.
         return of_first.float()[:, None] + of_second.float()[None]
     clips = len(first)
     pairs = first.repeat_interleave(clips, 0), second.repeat(clips, 1)

@@ -59,6 +59,8 @@ class UMT(Method):
         self.teachers = {name: teacher_of(self, trainer, name, (UnimodalNet,)) for name in MODALITIES}
         for name, network in self.teachers.items():
             theirs, ours = (each.encoders[name].dimension for each in (network, trainer.model))
+            # Before training: mse_loss would broadcast or fail in the first step, without a word on which run to
+            # change.
             if theirs != ours:
                 raise UserError(
                     f"method {self.name}: teacher_{name} makes {theirs} values where this network makes {ours}; give "

@@ -44,6 +44,7 @@ class GuidedVisualMemory(nn.Module):
     def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
         frames, clips = visual[..., :FRAME_WIDTH], visual[..., FRAME_WIDTH:]
         seen = torch.stack([self.appearance(frames), self.motion(clips)], 2)
+        # One second's sound stands beside both of its features: appearance and motion.
         heard = self.hear(audio).relu().unsqueeze(2)
         weight = self.score((self.see(seen).relu() + heard).tanh()).softmax(2)
         return self.memory((weight * seen).sum(2))[0]

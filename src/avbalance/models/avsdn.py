@@ -43,6 +43,7 @@ class AVSDN(ParsingModel):
 
     def forward(self, batch: Batch) -> ParsingOutput:
         encoded = {name: self.encoders[name](batch.modality(name))[0] for name in MODALITIES}
+        # Readers go one way: their last output has seen the whole video.
         code = self.fuse(torch.cat([tensor[:, -1] for tensor in encoded.values()], -1)).tanh()
         decoded = {name: self._decode(name, tensor, code) for name, tensor in encoded.items()}
         logits = [self.prob[name](tensor) for name, tensor in decoded.items()]

@@ -45,6 +45,7 @@ class BoostedNet(AloneNet):
             }
         )
         self.head = nn.Linear(settings.hidden, classes)
+        # Numbers, not a tensor: slicing a list by a tensor would wait for the device in every forward.
         self.used = dict.fromkeys(self.modalities, 1)
 
     def classifiers(self, name: str, feature: Tensor) -> list[Tensor]:

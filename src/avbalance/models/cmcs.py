@@ -32,6 +32,7 @@ def mean_pairwise_cosine(activation: Tensor) -> Tensor:
     branches = activation.shape[2]
     unit = nn.functional.normalize(activation.permute(0, 3, 2, 1), dim=-1)
     cosine = unit @ unit.transpose(-2, -1)
+    # Without a branch's cosine with itself, which is always 1.
     others = cosine.sum((-2, -1)) - cosine.diagonal(dim1=-2, dim2=-1).sum(-1)
     return (others / (branches * (branches - 1))).mean()
 
@@ -58,6 +59,7 @@ class CMCS(ParsingModel):
     def forward(self, batch: Batch) -> ParsingOutput:
         encoded = self.encoders["visual"](batch.modality("visual"))
         activation = torch.stack([branch(encoded) for branch in self.branches], 2).softmax(-1)
+        # The last class is the background, with which events compete, and which is none itself.
         frame_prob = activation.mean(2)[..., :-1]
         video = (self.attention(encoded).softmax(1) * frame_prob).sum(1)
         output = one_modality("visual", frame_prob, video, encoded)

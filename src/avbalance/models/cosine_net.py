@@ -32,6 +32,7 @@ class CosineFusion(ConcatFusion):
 
     def __init__(self, dimension: int, classes: int) -> None:
         super().__init__(dimension, classes)
+        # Frozen at 0, not removed: the layer is that of the concat head, which has a bias.
         self.linear.bias.requires_grad_(False)
         self.register_buffer("scale", torch.tensor(SCALE))
 

@@ -68,6 +68,7 @@ class CVCMSNet(ParsingModel):
         """`(B, T, 2, C)` from attended features `(B, T, D)`; the C tokens of a segment are the sequence attended to."""
         features = dict(zip(MODALITIES, (f_a, f_v), strict=True))
         audio, visual = (
+            # Seconds become part of the batch: tokens attend to classes of the same second only.
             self.tokens[name](feature).relu().unflatten(-1, (self.classes, -1)).flatten(0, 1)
             for name, feature in features.items()
         )

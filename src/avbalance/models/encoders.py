@@ -62,5 +62,6 @@ def build_encoder(modality: str, settings: EncoderSettings) -> ResNet18 | Convol
     """The encoder of a modality."""
     channels, width = IN_CHANNELS[modality], settings.width
     if settings.encoder == "convolutional":
+        # 8 times the width by default, as ResNet-18: heads and methods then have the same sizes with either encoder.
         return ConvolutionalEncoder(channels, width, settings.dimension or 8 * width)
     return ResNet18(channels, width, settings.stem, settings.stem_stride)

@@ -43,6 +43,7 @@ class ConcatFusion(nn.Module):
         """Map two features `(B, D)` to fused, first and second logits `(B, C)`."""
         fused = self.linear(torch.cat((first, second), dim=1))
         first_columns, second_columns = self.linear.weight.chunk(2, dim=1)
+        # Half for each, as in the OGM-GE code: the two logits then add up to the fused ones exactly.
         half_bias = self.linear.bias / 2
         return (
             fused,
@@ -56,6 +57,8 @@ class _JoinedHead(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map two features `(B, D)` to fused, first and second logits `(B, C)`."""
+        # The public code slices the head in halves that do not fit these heads; a zero vector says "nothing of the
+        # other".
         zero = torch.zeros_like(first)
         return self.fuse(first, second), self.fuse(first, zero), self.fuse(zero, second)
 

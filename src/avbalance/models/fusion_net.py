@@ -51,10 +51,12 @@ class FusionNet(ImageModel):
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = FUSIONS[settings.fusion](dimension, classes)
         self.unimodal_heads: nn.ModuleDict | None = None
+        # Last, after everything else has drawn its weights: with or without these heads the rest starts the same.
         if settings.unimodal_heads:
             self.unimodal_heads = nn.ModuleDict({name: nn.Linear(dimension, classes) for name in self.modalities})
 
     def forward(self, batch: Batch) -> ModelOutput:
+        # A copy of Gradient-Blending trains one head; the other modality need not be encoded.
         if self.unimodal_heads is not None and (batch.audio is None) != (batch.visual is None):
             present = "audio" if batch.visual is None else "visual"
             feature = self._encode(present, batch)

@@ -63,6 +63,7 @@ class WindowAttention(nn.Module):
         logits = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         if self.reach is not None:
             place = torch.arange(query.shape[1], device=query.device)
+            # A segment always reaches itself: no row of the softmax is empty.
             logits = logits.masked_fill((place[:, None] - place).abs() > self.reach, -math.inf)
         attended = self.dropout(logits.softmax(-1)) @ v
         return self.out(attended.transpose(1, 2).flatten(2))
@@ -172,6 +173,7 @@ class MMPyramid(ParsingModel):
         streams = [(e_a, e_v)]
         for level in self.levels:
             streams.append(level(*streams[-1]))
+        # The encoders' output is the first level's input, but no level of its own.
         kept_a, kept_v = zip(*streams[1:], strict=True)
         f_a, f_v = self.selections["audio"](list(kept_a)), self.selections["visual"](list(kept_v))
         prob, frame_att, av_att = head_logits(self.heads, f_a, f_v)

@@ -42,6 +42,7 @@ class MMTM(nn.Module):
         if self.training:
             self._update_gate_means(gates)
             if cared is not None:
+                # A copy: the buffer changes in place in the next forward, while backward of this one may still read it.
                 gates[cared] = self.get_buffer(f"gate_mean_{cared}").clone().expand_as(gates[cared])
         return gates
 
@@ -55,4 +56,6 @@ class MMTM(nn.Module):
         self.get_buffer("gate_count").add_(1)
         for name, gate in gates.items():
             mean = self.get_buffer(f"gate_mean_{name}")
+            # A cumulative mean, as in the reference code: early gates count as much as late ones, and one number is
+            # enough state.
             mean.add_((gate.mean(0) - mean) / self.get_buffer("gate_count"))

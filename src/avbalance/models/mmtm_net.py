@@ -83,6 +83,7 @@ class MMTMNet(ImageModel):
             if str(stage) in self.blocks:
                 squeezes = {name: pool(tensor, samples) for name, tensor in maps.items()}
                 gates = self.blocks[str(stage)](squeezes, self.cared)
+                # After the squeeze of both: neither modality is squeezed with the other's gate already on it.
                 maps = {name: apply_gate(tensor, gates[name]) for name, tensor in maps.items()}
         return {name: pool(tensor, samples) for name, tensor in maps.items()}
 

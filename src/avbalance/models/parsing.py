@@ -75,6 +75,7 @@ class ParsingOutput(ModelOutput):
 
 
 def _log_odds(probability: Tensor) -> Tensor:
+    # Clamped by the smallest step from 1: P may exceed 1, and a modality that is not seen has probability 0 exactly.
     return torch.logit(probability, eps=torch.finfo(probability.dtype).eps)
 
 
@@ -155,6 +156,8 @@ def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> 
     Written out: the module's own forward costs more here, and its fused kernels are not deterministic everywhere.
     """
     width = query.shape[-1]
+    # Only without gradient and dropout: products of weights would have to be made anew, and trained through, in each
+    # step.
     if not attention.training and not torch.is_grad_enabled() and query.shape[:2].numel() > _MANY * width:
         return _attend_folded(attention, query, memory)
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
@@ -163,6 +166,7 @@ def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor) -> 
     else:
         wanted = linear(query, weight[:width], bias[:width])
         keys, values = linear(memory, weight[width:], bias[width:]).chunk(2, -1)
+    # Scaled before the product, as torch's own attention does it: the order decides the last bits.
     share = torch.bmm(wanted * width**-0.5, keys.transpose(1, 2)).softmax(-1)
     share = dropout(share, attention.dropout, attention.training)
     return attention.out_proj(torch.bmm(share, values))

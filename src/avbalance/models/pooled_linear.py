@@ -71,6 +71,7 @@ class PooledFeatures(nn.Module):
         """Standardise by features `(N, D)`; what is constant is left at 0."""
         deviation = features.std(0, unbiased=False)
         self.register_buffer("mean", features.mean(0))
+        # A value that never changes has deviation 0; 1 in its place leaves 0 in place of 0 / 0.
         self.register_buffer("deviation", torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
 
     def forward(self, tensor: Tensor) -> Tensor:
@@ -87,6 +88,7 @@ class PooledLinear(CutModel):
         super().__init__()
         self.modalities = tuple(settings.modalities)
         self.encoders = nn.ModuleDict({name: PooledFeatures(name) for name in self.modalities})
+        # A placeholder: how many values there are is known once features have been pooled, see take().
         self.head = nn.Linear(len(self.modalities), classes)
 
     def take(self, weight: Tensor, bias: Tensor) -> None:

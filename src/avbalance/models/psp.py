@@ -98,6 +98,7 @@ class GuidedAttention(nn.Module):
                 f"model psp: guide position needs attention_width {positions.shape[2]}, one per position; "
                 f"it is {self.units}."
             )
+        # The axis that is added says what shares a value of the guide: all positions, or all hidden units.
         heard = self.heard(self.hear(audio).relu()).unsqueeze(3 if self.guide == "position" else 2)
         seen = self.seen(self.see(positions).relu())
         weight = self.score((seen + heard).tanh()).softmax(2)
@@ -133,6 +134,7 @@ class Propagation(nn.Module):
         """Return a* and v*, `(B, T, D)` as the inputs."""
         v1, v2 = self._map("visual_first", visual), self._map("visual_second", visual)
         a1, a2 = self._map("audio_first", audio), self._map("audio_second", audio)
+        # ReLU keeps positive connections only: the "positive samples" of the paper's name.
         beta = (v2 @ a1.transpose(1, 2) / math.sqrt(v2.shape[2])).relu()
         heard = visual + pruned(beta, self.threshold) @ a2
         seen = audio + pruned(beta.transpose(1, 2), self.threshold) @ v1
@@ -149,6 +151,7 @@ def pruned(beta: Tensor, threshold: float) -> Tensor:
     """
     shares = beta / (beta.sum(-1, keepdim=True) + 1e-8)
     kept = shares * (shares > threshold)
+    # 1e-8 as in the public code: a row whose connections were all dropped stays 0.
     return kept / (kept.sum(-1, keepdim=True) + 1e-8)
 
 
@@ -180,6 +183,7 @@ class PSPNet(Model):
         audio, visual = self.propagation(encoded, self.encoders["visual"](guide, batch.modality("visual")))
         features = {"audio": audio, "visual": visual}
         logits = self.classifier((visual + audio) / 2)
+        # For the measure of DGM alone: a gradient here would train the classifier on a task that PSP does not have.
         with torch.no_grad():
             scores = {name: self.classifier(feature) for name, feature in features.items()}
         return ModelOutput(logits, scores, features)

@@ -64,6 +64,7 @@ class AudioTrunk(nn.Module):
         self.linear = nn.Linear(channels * math.prod(sides), settings.audio_width)
 
     def forward(self, audio: Tensor) -> Tensor:
+        # Vectors of seconds read as a map: values become bands, seconds become frames.
         audio = audio.mT.unsqueeze(1) if audio.ndim == 3 else audio
         maps = self.convolution(checked(audio, self.shape, "audio")).relu()
         return self.linear(maps.flatten(1)).relu()

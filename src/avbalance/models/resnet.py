@@ -47,6 +47,7 @@ class ResNet18(nn.Module):
 
     def __init__(self, in_channels: int, width: int = 64, stem: str = "imagenet", stem_stride: int = 2) -> None:
         super().__init__()
+        # A stem of stride 2 and a pool would leave one pixel of a 32 x 32 picture after four stages.
         kernel, stride = (7, 2) if stem == "imagenet" else (3, stem_stride)
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),

@@ -25,6 +25,7 @@ def entropy_weights(scores: Tensor) -> Tensor:
     `exp(max H - H_m)` of Zhang et al. 2024 differs by a factor that normalisation takes away.
     """
     log_p = scores.log_softmax(-1)
+    # The sum is -H: its softmax over modalities is exp(-H_m), normalised.
     return (log_p.exp() * log_p).sum(-1).softmax(0)
 
 

@@ -45,6 +45,7 @@ class STPN(ParsingModel):
     def forward(self, batch: Batch) -> ParsingOutput:
         encoded = self.encoders["visual"](batch.modality("visual"))
         attention, logits = self.attention(encoded), self.prob(encoded)
+        # Attention is sparse by its loss: where all of it has gone to 0 there must be no 0 / 0.
         total = attention.sum(1).clamp_min(torch.finfo(attention.dtype).tiny)
         video = ((attention * logits).sum(1) / total).sigmoid()
         output = one_modality("visual", logits.sigmoid() * attention, video, encoded)

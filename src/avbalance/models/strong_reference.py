@@ -35,6 +35,7 @@ class Standardise(nn.Module):
     def __init__(self, sample: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", sample.mean(0))
+        # A value that hardly varies, such as a silent band, would be blown up to the size of the others.
         self.register_buffer("deviation", sample.std(0) + 1e-3)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -56,6 +57,7 @@ def fit_seconds(features: Tensor, truth: Tensor, hidden: int, seed: int) -> nn.S
     """
     exclusive = not truth.is_floating_point()
     with torch.random.fork_rng(devices=[]):
+        # Layers and dropout draw from the global generator, which the fork gives back untouched.
         torch.manual_seed(seed)
         model = seconds_network(features, truth.shape[1], hidden).to(features.device)
         optimiser = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=DECAY)
@@ -83,6 +85,7 @@ class SecondsNet(Model):
     def __init__(self, settings: StrongReferenceSettings, classes: int) -> None:
         super().__init__()
         self.exclusive, self.hidden = settings.exclusive, settings.hidden
+        # Placeholders of two rows (a deviation needs two), until fit_seconds has made the real ones.
         empty = {name: seconds_network(torch.zeros(2, 1), classes, 0) for name in self.modalities}
         self.encoders = nn.ModuleDict(empty)
 

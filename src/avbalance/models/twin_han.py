@@ -43,6 +43,7 @@ class TwinHAN(ParsingModel):
 
     def forward(self, batch: Batch) -> TwinOutput:
         own, peer = self.first(batch), self.second(batch)
+        # These three are made by __post_init__ from the others.
         computed = {name: value for name, value in vars(own).items() if name not in ("logits", "scores", "features")}
         return TwinOutput(**computed, peer=peer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ import yaml
 from avbalance.data.sources import check_dataset
 from avbalance.declared import Known, listed, nearest, read
 from avbalance.errors import UserError
-from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper
+from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper, TierBase
 from avbalance.plan.short import choice_in_full, paper_in_full
 from avbalance.plan.short_reports import reports_in_full
 from avbalance.plan.trees import merge, plain
@@ -24,20 +24,55 @@ DEEPEST = 5  # files of data sets that stand on each other
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises UserError naming file and line when it is missing or malformed."""
+    """Read a YAML mapping; raises UserError naming file and line when it is missing or malformed.
+
+    A key that stands twice in one mapping is an error too: YAML keeps the last one without a word.
+    """
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+        loader = LOADER(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        for line, wrong in _wrong_nodes(node, set()):
+            raise UserError(f"{path}, line {line}: {wrong}.")
+        value = loader.construct_document(node) if node else None
     except FileNotFoundError as error:
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
-        raise UserError(f"{path}: no such file; the folder has: {known}.") from error
+        known = sorted(other.stem for other in path.parent.glob("*.yaml"))
+        told = f"no such file{nearest(path.stem, known)}; the folder has: {', '.join(known) or 'none'}"
+        raise UserError(f"{path}: {told}.") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line}: not saved as UTF-8 ({error.reason}); save the file as UTF-8.") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        told = " ".join(filter(None, (error.context, error.problem)))
+        hint = "; indent with spaces, not with tabs" if "cannot start any token" in told else ""
+        raise UserError(f"{path}{line}: not valid YAML ({told}){hint}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: must be a mapping of keys to values.")
+        raise UserError(f"{path}: {'is empty; it' if value is None else 'it'} must be a mapping of keys to values.")
     return value
+
+
+def _wrong_nodes(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[int, str]]:
+    """Line and fault of each key that stands twice in one mapping, and of each number that is none."""
+    if node is None or id(node) in seen:  # an anchor's node is met again at each of its aliases
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode) and node.value.lower().lstrip("+-") in (".nan", ".inf"):
+        if node.tag == "tag:yaml.org,2002:float":
+            yield node.start_mark.line + 1, f"is {node.value}; write a finite number"
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _wrong_nodes(item, seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, item in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    yield line, f"the key {key.value!r} stands here and in line {lines[key.value]}; keep one of them"
+                lines[key.value] = line
+            yield from _wrong_nodes(item, seen)
 
 
 class PaperFiles:
@@ -62,10 +97,12 @@ class PaperFiles:
             )
         if slug not in self._full:
             path = self.root / "workflow" / "papers" / slug / "paper.yaml"
-            if self._asked and not path.is_file():
+            if not path.is_file():
                 known = sorted(other.parent.name for other in path.parents[1].glob("*/paper.yaml"))
-                told = f"there is no paper {slug!r}{nearest(slug, known)}; there are {listed(known)}"
-                raise UserError(f"workflow/papers/{self._asked[-1]}/paper.yaml: {told}.")
+                where = f"workflow/papers/{self._asked[-1]}/paper.yaml" if self._asked else "configuration, papers"
+                raise UserError(
+                    f"{where}: there is no paper {slug!r}{nearest(slug, known)}; there are {listed(known) or 'none'}."
+                )
             self._asked.append(slug)
             paper = load_yaml(path)
             if parent := paper.pop("extends", None):
@@ -73,6 +110,7 @@ class PaperFiles:
                 own_files = ("tables", "figures", "claims", "checks", "illustrations", "published")
                 for key in ("folder", "datasets", *own_files):
                     inherited.pop(key, None)
+                # Nearest first: a kind of table or figure is taken from the first paper that has it.
                 builds_on = [parent, *inherited.pop("builds_on", [])]
                 paper = {**merge(inherited, paper), "builds_on": builds_on}
             if further := self.further.get(slug):
@@ -111,7 +149,17 @@ def load_config(root: Path, overrides: dict[str, Any], files: PaperFiles | None 
     if overrides.keys() - {"tier", "name"}:  # another computation than the tier's
         config["takes"] = overrides.get("takes")
     read(Configuration, config, "configuration")
+    _check_variants(files.root, config)
     return config
+
+
+def _check_variants(root: Path, config: dict[str, Any]) -> None:
+    """Raise UserError for a variant of no data set: options of a misspelt one would change nothing."""
+    known = sorted(path.stem for path in (root / "config" / "datasets").glob("*.yaml"))
+    for name, own in config.get("datasets", {}).items():
+        if "kind" not in own and (base := own.get("base", name)) not in known:
+            told = f"config/datasets has no {base!r}{nearest(base, [*known, *config['datasets'].keys() - {name}])}"
+            raise UserError(f"configuration, datasets.{name}: {told}; write its kind, or the base that it varies.")
 
 
 def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
@@ -122,14 +170,16 @@ def _load_tier(files: PaperFiles, tier: str) -> dict[str, Any]:
     return {**whole, "takes": layers[tier].get("takes")}
 
 
-def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]]) -> None:
+def _stack(files: PaperFiles, tier: str, layers: dict[str, dict[str, Any]], above: tuple[str, ...] = ()) -> None:
     """Add a tier to `layers`, after those below it; a tier that several stand on comes once."""
     if tier in layers:
         return
+    if tier in above:
+        raise UserError(f"config/tiers: {' -> '.join([*above, tier])} stand on each other, endlessly.")
     config = load_yaml(files.root / "config" / "tiers" / f"{tier}.yaml")
-    base = config.pop("base", [])
+    base = read(TierBase, {"base": config.pop("base", [])}, f"config/tiers/{tier}.yaml").base
     for below in [base] if isinstance(base, str) else base:
-        _stack(files, below, layers)
+        _stack(files, below, layers, (*above, tier))
     layers[tier] = _in_full(files, config, f"config/tiers/{tier}.yaml")
 
 
@@ -158,6 +208,8 @@ def load_paper(root: Path, slug: str, files: PaperFiles | None = None) -> dict[s
     paper = reduce(merge, parts.values(), own)
     inherited = [role for other in own.get("builds_on", ()) for role in files.full(other)["datasets"]]
     known = {"run": list(paper.get("runs") or {}), "data set": [*(paper.get("datasets") or {}), *inherited]}
+    if listed_data := sorted(path.stem for path in (root / "config" / "datasets").glob("*.yaml")):
+        known["file of config/datasets"] = listed_data
     _check_paper(folder, paper, {"paper": own, **parts}, known)
     if paper["slug"] != slug:
         raise UserError(

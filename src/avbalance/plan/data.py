@@ -145,6 +145,8 @@ class DataPlan:
         for rows in self.rows.values():
             for row in rows:
                 for modality, recipe in recipes_of(row).items():
+                    # A list rather than a set: the order says which recipes share a pass, and must be the same in every
+                    # process.
                     if recipe not in recipes[row.dataset][modality]:
                         recipes[row.dataset][modality].append(recipe)
         return recipes

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from avbalance.declared import Count, Declared, Name, Once, Role, Run, Size
+from avbalance.declared import Count, Declared, ListedData, Name, Once, Role, Run, Size
 from avbalance.stopping import StopRule
 
 Seeds = Annotated[Once[Count], Field(min_length=1)]
@@ -132,6 +132,13 @@ class Configuration(Declared):
     """how long a whole run takes, and by what that is known: said when one starts; not taken over from below"""
 
 
+class TierBase(Declared):
+    """What a tier file says beside the configuration that it is."""
+
+    base: Name | Once[Name] = Field(default=[])
+    """tiers that it stands on: one, or several of which each is laid over the last"""
+
+
 class Need(Declared):
     """A file of another run, of the same seed."""
 
@@ -187,7 +194,7 @@ class DeclaredRole(Declared):
 
     label: str
     """its name in tables and figures"""
-    data: Name | None = None
+    data: ListedData | None = None
     """the paper's own data set in config/datasets, by default that of the role's name; null: there is none"""
     runs: list[Run] | None = None
     """runs that are made on it; by default all"""

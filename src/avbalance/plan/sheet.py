@@ -60,9 +60,17 @@ def rows_of_paper(config: dict[str, Any], paper: dict[str, Any]) -> list[Row]:
     """
     choice = config["papers"][paper["slug"]]
     where = f"configuration, papers.{paper['slug']}"
-    for key in ("datasets", "roles"):
-        for name in choice.get(key, {}):
-            if name not in (known := paper["datasets"]):
+    named = [(key, choice.get(key, {}), "datasets") for key in ("datasets", "roles")]
+    for run, own in choice.get("runs", {}).items():
+        named += [
+            (f"runs.{run}.only", own.get("only", ()), "datasets"),
+            (f"runs.{run}.roles", own.get("roles", ()), "datasets"),
+        ]
+    further = choice.get("robustness") or {}
+    named += [(f"robustness.{key}", further.get(key, ()), key) for key in ("datasets", "runs")]
+    for key, names, kind in named:
+        for name in names:
+            if name not in (known := paper[kind]):
                 raise UserError(
                     f"{where}.{key}: the paper has no {name!r}{nearest(name, known)}; it has {listed(known)}."
                 )
@@ -142,7 +150,7 @@ def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row], left_out: li
             raise UserError(f"{where}: its candidate {name} is not made there; make it, or set choose to null.")
         seeds[name] = candidate.seeds[0]
         tried[name] = value if row.choose.get("option") else candidate.settings
-        # of a run that is not reported, such as a teacher of trials, nobody reads the result
+        # of a run that is not reported, such as a teacher of trials, no report shows the result
         same = candidate.method == row.method and not (row.reports and seeds[name] in row.seeds)
         if not (row.choose.get("option") or same):
             raise UserError(

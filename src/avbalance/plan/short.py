@@ -62,6 +62,15 @@ class ShortChoice(Declared):
     """runs that are made although `leave_out` or a tier below leaves them out"""
 
 
+class Sourced(Declared):
+    """A value of the settings with where it comes from."""
+
+    value: Any
+    """the value"""
+    source: str
+    """where it comes from"""
+
+
 class Group(Declared):
     """Values of a part of the settings that have one source, told once."""
 
@@ -78,6 +87,8 @@ def paper_in_full(paper: dict[str, Any], where: str, elsewhere: Callable[[str], 
     """
     full = _settings(paper, where, elsewhere)
     for kind in ("datasets", "runs"):
+        if kind in full and not isinstance(full[kind], dict):
+            raise UserError(f"{where}, {kind}: is {full[kind]!r}; it must be keys with values.")
         for name, entry in _mapping(full, kind).items():
             if not isinstance(entry, dict):
                 raise UserError(f"{where}, {kind}.{name}: is {entry!r}; it must be a mapping of keys.")
@@ -99,7 +110,9 @@ def _settings(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict
     """A paper, data set or run whose settings have a source for each value, and all that they take over."""
     full = dict(entry)
     if isinstance(entry.get("settings"), dict):
-        settings = {part: _each_with_source(own, f"{where}.settings.{part}") for part, own in entry["settings"].items()}
+        settings = {
+            part: _each_with_source(own, f"{where}, settings.{part}") for part, own in entry["settings"].items()
+        }
         like = settings.pop("like", None)
         full["settings"] = _without_nulls(merge(elsewhere(like).get("settings", {}), settings)) if like else settings
     if isinstance(entry.get("roles"), dict):
@@ -110,7 +123,13 @@ def _settings(entry: dict[str, Any], where: str, elsewhere: Callable[[str], dict
 
 def _each_with_source(part: Any, where: str) -> Any:
     """A part of settings in which each of the `values` with one `source` has it beside itself."""
-    if not isinstance(part, dict) or "values" not in part:
+    if not isinstance(part, dict):
+        return part
+    for option, value in part.items():
+        # A tier that sets the option too would lay its value over `{valu: 3, source: ...}`, and hide the mistake.
+        if isinstance(value, dict) and {"value", "source"} & value.keys():
+            read(Sourced, value, f"{where}, {option}")
+    if "values" not in part:
         return part
     group = read(Group, {key: part[key] for key in Group.model_fields if key in part}, where)
     each = {option: {"value": value, "source": group.source} for option, value in group.values.items()}

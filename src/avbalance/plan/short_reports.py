@@ -20,6 +20,7 @@ from avbalance.errors import UserError
 
 Entry = dict[str, Any]
 Elsewhere = Callable[[str], dict[str, Entry]]
+EXAMPLE = {"tables": "balanced-audiovisual/table2", "figures": "balanced-audiovisual/figure1"}  # shown in sentences
 CLAIMS = ("claims", "checks", "illustrations")
 _HEADINGS = {"run": {"name": "method", "title": "Method"}, "dataset": {"title": "Data set"}}
 
@@ -54,7 +55,9 @@ def _shared(given: Any, where: str) -> Entry:
 def _like(entry: Any, kind: str, where: str, elsewhere: Elsewhere, followed: tuple[str, ...] = ()) -> Any:
     if not isinstance(entry, dict) or "like" not in entry:
         return entry
-    like = str(entry["like"])
+    like = entry["like"]
+    if not isinstance(like, str) or "/" not in like:
+        raise UserError(f"{where}, {kind}, like: is {like!r}; write <paper>/<id>, such as {EXAMPLE[kind]}.")
     slug, _, name = like.rpartition("/")
     theirs = elsewhere(slug).get(kind, {}).get(kind, [])
     known = {str(each["id"]): each for each in theirs if isinstance(each, dict) and "id" in each}

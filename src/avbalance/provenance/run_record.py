@@ -59,7 +59,9 @@ def begin_peak() -> None:
     What is free goes back to the system first. Where the system cannot do this, the peak stays that of the process.
     """
     with contextlib.suppress(OSError, AttributeError):
+        # glibc keeps freed memory, which would count as resident for the next run as well.
         ctypes.CDLL(None).malloc_trim(0)
+        # See proc(5): 5 resets the peak of resident memory.
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
@@ -68,6 +70,7 @@ def begin_peak() -> None:
 
 def peak_memory_mb() -> float:
     """Peak resident memory of this process, MB (10^6 bytes), since `begin_peak` where the system is Linux."""
+    # macOS counts bytes, Linux kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 

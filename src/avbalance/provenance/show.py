@@ -63,6 +63,7 @@ def job_of(run: Run) -> str:
     wanted = {name: job[name] for name in ("folder", "run", "seed", "method")}
     if not run.trained:
         return canonical_json([{**wanted, "predictions": job["predictions"]}])
+    # Histories were read only to choose an option, which the record now holds.
     reads = {name: path for name, path in job["reads"].items() if path.endswith(".json")}
     outputs = [f"{job['folder']}/{name}" for name in job["writes"]]
     return canonical_json(

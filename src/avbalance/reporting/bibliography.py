@@ -65,6 +65,8 @@ class Work:
         if self.arxiv and self.arxiv in text:
             return True
         family = re.escape(self.authors[0].partition(",")[0])
+        # Not behind a comma or "and", where the name is that of a later author; not across a bracket or semicolon,
+        # behind which another work begins.
         return re.search(rf"(?<!, )(?<!and )\b{family}\b[^;()]{{0,40}}\b{self.year}\b", text) is not None
 
     @property

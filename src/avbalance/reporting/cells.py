@@ -76,6 +76,7 @@ class MeasuredCells:
         self.paper = paper
         self.published = published
         grouped = measurements.groupby(list(COORDINATES), sort=True)
+        # The fewest clips of any seed: a cell must not look better supported than its weakest seed.
         table = grouped.agg(mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), n=("n", "min"))
         self._culprits = _culprits(measurements)
         self._ours = dict(zip(table.index, table.to_numpy(dtype=float).tolist(), strict=True))
@@ -89,6 +90,7 @@ class MeasuredCells:
             data, run = (str(part) for part in key)
             if (data, run) in named:
                 own = set(rows["seed"].astype(int))
+                # Per data set, since a table may join data sets whose runs were repeated under different seeds.
                 seeds[data] = seeds[data] & own if data in seeds else own
         columns = (self._rows[name] for name in ("dataset", "run", "seed"))
         kept = [(data, run) not in named or int(seed) in seeds[data] for data, run, seed in zip(*columns, strict=True)]
@@ -135,6 +137,7 @@ class MeasuredCells:
         ours = self._ours.get(key)
         published = None
         own = {SELECT["protocol"]} if info.subsets else {SELECT["protocol"], NO_SUBSET}
+        # A published number was measured on the paper's own data and definition; beside any other it would mislead.
         if place["protocol"] in own and "generator" not in place:
             names = info.label, self.paper.label(place["run"])
             published = self.published.get(published_key(*names, subset, place["metric"], place["condition"]))
@@ -142,6 +145,7 @@ class MeasuredCells:
             return CellValue(published=published, data=data or "")
         mean, sd, seeds, n = ours
         state, culprits = self._state(str(data), place)
+        # pandas gives NaN for the standard deviation of a single seed.
         spread = None if math.isnan(sd) else sd
         return CellValue(published, mean, spread, int(seeds), int(n), data or "", state, culprits)
 
@@ -152,6 +156,7 @@ class MeasuredCells:
 
     def _state(self, data: str, place: Mapping[str, str]) -> tuple[str, tuple[int, ...]]:
         """The state of a cell and the seeds behind it; numbers about training itself are never marked."""
+        # These numbers say themselves whether a run learned; a mark beside them would say it twice.
         if place["metric"] in TRAINING:
             return OK, ()
         for metric, state in STATES.items():

@@ -3,44 +3,106 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from avbalance.data.sources import read_source
+from avbalance.data.sources.built import BuiltOptions
+from avbalance.declared import listed, nearest
 from avbalance.errors import Faults, UserError
 from avbalance.evaluation.declarations import known_names
+from avbalance.plan.cells import SeededRun
 from avbalance.plan.entries import training_entries
 from avbalance.plan.plan import Plan
+from avbalance.plan.sheet import Row
 from avbalance.reporting.figures import check_figures
 from avbalance.reporting.tables import check_tables
 from flowkeeper.files import atomic_path, canonical_json
 
 CHECKED = Path(".avbalance/checked")  # digest of the settings found right last, and of the code that reads them
 
+# Written by training itself, whatever the method; a card lists only what its own method adds.
+OF_EVERY_RUN = ("history.csv", "record.json", "predictions.parquet", "model.safetensors")
+
 
 def check_reports(plan: Plan) -> None:
-    """Raise UserError, naming file and place, for the first wrong claim, table or figure of a plan's papers."""
+    """Raise UserError, naming file and place, for the first wrong claim, table or figure of a plan's papers.
+
+    So is a run, table or figure that reads a file which no run of the plan makes.
+    """
     for slug in plan.claims:  # read and checked as they are asked for
         paper = plan.papers[slug]
         known = known_names(paper)
         check_tables(paper, known, f"{paper['folder']}/tables.yaml")
         check_figures(paper, known, f"{paper['folder']}/figures.yaml")
+    _check_files(plan)
+    _check_cuts(plan)
+
+
+def _check_cuts(plan: Plan) -> None:
+    """A note on a table that there is not would be printed nowhere."""
+    papers = sorted(path.parent.name for path in plan.root.glob("workflow/papers/*/paper.yaml"))
+    items = {
+        slug: ["claims", *(entry["id"] for kind in ("tables", "figures") for entry in paper.get(kind, []))]
+        for slug, paper in plan.papers.items()
+    }
+    for number, cut in enumerate(plan.config.get("cuts", []), start=1):
+        where = f"configuration, cuts[{number}]"
+        for slug in cut.get("papers") or ():
+            if slug not in papers:
+                raise UserError(f"{where}.papers: there is no paper {slug!r}{nearest(slug, papers)}.")
+        touched = [slug for slug in cut.get("papers") or papers if slug in items]  # others were not asked for
+        known = [name for slug in touched for name in items[slug]]
+        for name in cut.get("tables") or () if len(touched) == len(cut.get("papers") or papers) else ():
+            if name not in known:
+                raise UserError(f"{where}.tables: no table or figure {name!r}{nearest(name, known)}.")
+
+
+def _check_files(plan: Plan) -> None:
+    jobs = [SeededRun(row, seed) for sheet in plan.rows.values() for row in sheet for seed in row.seeds]
+    made = {path for job in jobs for path in plan.run_files(job)}
+    reads = [
+        (f"paper {job.row.paper}, run {job.row.run} on {job.row.dataset}", f"{plan.runs}/{path}")
+        for job in jobs
+        for path in job.inputs().values()
+    ]
+    reads += [
+        (f"{plan.papers[slug]['folder']}, {item}", path)
+        for slug in plan.papers
+        for item in ("claims", *plan.declared(slug, "tables"), *plan.declared(slug, "figures"))
+        for path in plan.report_run_files(slug, item)
+        if path.startswith(f"{plan.runs}/")
+    ]
+    for where, path in reads:
+        if path not in made:
+            folder = f"{path.rpartition('/')[0]}/"
+            there = [each.removeprefix(folder) for each in sorted(made) if each.startswith(folder)]
+            raise UserError(
+                f"{where}: reads {path}, which no run of the plan makes; made there: {listed(there) or 'none'}."
+            )
 
 
 def check_settings(plan: Plan) -> None:
-    """Raise Faults, naming paper and run, where a run's method, model, task, data or protocol is told nonsense.
+    """Raise Faults, naming paper and run, where a run's method, model, task, data or protocol has a wrong setting.
 
     Reading settings needs the code of the methods, which imports torch and takes seconds: what was found right is
     remembered and not read again until settings or that code change.
     """
+    # plan.
     digest = _digest(plan)
     if digest and CHECKED.is_file() and CHECKED.read_text(encoding="utf-8") == digest:
         return
     from avbalance.training.settings import check
 
     wrong: dict[str, list[str]] = {}
+    for where, settings in _estimators(plan):
+        check("unimodal", settings, where)
     for row in (row for sheet in plan.rows.values() for row in sheet):
         where = f"paper {row.paper}, run {row.run} on {row.dataset}"
         try:
             check(row.method, row.settings, where)
+            _check_artifacts(row, where)
         except UserError as error:
             for sentence in Faults.of(error):
                 wrong.setdefault(sentence.removeprefix(where), []).append(where)
@@ -48,6 +110,25 @@ def check_settings(plan: Plan) -> None:
         raise Faults([f"{runs[0]}{_further(runs)}{told}" for told, runs in wrong.items()])
     with atomic_path(CHECKED) as temporary:
         temporary.write_text(digest, encoding="utf-8")
+
+
+def _estimators(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and settings of the models that judge the clips of built data sets."""
+    for name, spec in plan.datasets.items():
+        if isinstance(source := read_source(spec), BuiltOptions):
+            recipes = {f"{modality}_recipe": recipe for modality, recipe in source.recipes.model_dump().items()}
+            for settings in source.estimators.runs().values():
+                yield f"data set {name}, estimators", {**settings, "data": {**settings["data"], **recipes}}
+
+
+def _check_artifacts(row: Row, where: str) -> None:
+    """A name that the method does not write would be missed only after its training."""
+    from avbalance.methods.base import load
+
+    known = (*load(row.method).card.artifacts, *OF_EVERY_RUN)
+    for name in row.artifacts:
+        if name not in known:
+            raise UserError(f"{where}, artifacts: {row.method} writes no {name!r}{nearest(name, known)}.")
 
 
 def _further(runs: list[str]) -> str:
@@ -60,7 +141,7 @@ def _digest(plan: Plan) -> str:
     rows = [row for sheet in plan.rows.values() for row in sheet if not row.combine]
     try:
         code = plan.code(*training_entries(row.parts for row in rows))
-    except UserError:
-        return ""  # reading the settings says which name is wrong, and where
-    told = canonical_json([code, *([row.method, row.settings] for row in rows)])
+        told = canonical_json([code, list(_estimators(plan)), *([row.method, row.settings] for row in rows)])
+    except (UserError, ValueError):  # an unknown name, or a number such as .nan that JSON does not have
+        return ""  # reading the settings says which name or value is wrong, and where
     return hashlib.sha256(told.encode()).hexdigest()

@@ -74,6 +74,7 @@ def crate(spec: Mapping[str, Any], books: Bibliography, out: Path) -> ROCrate:
     made.name = f"{spec['name']}: results of {software.title}"
     made.description = "; ".join(f"{name}: {what}" for name, what in spec["datasets"].items())
     made.license = f"https://spdx.org/licenses/{software.entry['license']}"
+    # The date of the last run, not today's: the same results must give the same bytes.
     ended = [str(record["finished"]) for record in records if "finished" in record]
     root["datePublished"] = max(ended, default=str(software.entry["date-released"]))[:10]
     root["author"] = [_add(made, f"#{quote(name)}", "Organization", name=name) for name in software.authors]

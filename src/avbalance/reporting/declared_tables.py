@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from avbalance.declared import Declared, Known, Metric, check_name, nearest, read, refusal
+from avbalance.declared import Count, Declared, Known, Metric, Once, check_name, nearest, read, refusal
 from avbalance.errors import UserError
 from avbalance.evaluation.paper import DatasetInfo, Paper
 from avbalance.reporting.cells import CellValue, MeasuredCells
@@ -82,7 +82,7 @@ class TableAxis(Declared):
     """column of the CSV file; default: the key"""
     title: str = ""
     """heading above the labels of rows; default: the key"""
-    values: list[AxisValue]
+    values: Once[AxisValue]
     """its positions in order, or "*" for all data sets or runs of the paper"""
 
     @field_validator("values", mode="before")
@@ -137,7 +137,7 @@ class DeclaredTable(Declared):
     """coordinates of all cells; {level} stands for the value of the axis `level`"""
     source: TableSource | None = None
     """where the numbers come from; default: the measurements"""
-    decimals: int | None = 2
+    decimals: Count | None = 2
     """digits behind the point; null: as few as needed"""
     sizes: Literal["columns", "rows", "none"] | None = None
     """how many clips each column, or each row, rests on; default: columns, with a source none"""
@@ -164,6 +164,7 @@ class DeclaredTable(Declared):
         """The coordinates of the cell at some positions; raises UserError where `select` asks for what is none."""
         own = combined(entries)
         try:
+            # Axes come last: what changes from cell to cell wins over what is said of all cells.
             return {key: value.format(**own) for key, value in self.select.items()} | own
         except (KeyError, IndexError, ValueError) as error:
             name = str(error).strip("'")

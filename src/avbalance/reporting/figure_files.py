@@ -90,16 +90,20 @@ def _settle(figure: Figure) -> None:
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axis in figure.axes:
+        # Five decimals of the figure's size are below any visible difference and above the solver's noise.
         left, bottom, width, height = (round(each, 5) for each in axis.get_position(original=True).bounds)
         axis.set_position((left, bottom, width, height), which="original")
 
 
 def _embeddable(content: bytes, name: str, title: str, caption: Sequence[str]) -> str:
     """matplotlib's SVG without what must not stand twice in a page or would style the rest of it."""
+    # Without this ElementTree writes every tag as ns0:..., which an HTML page does not read as SVG.
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = _slimmer(ElementTree.fromstring(content))
+    # Only IDs that something refers to are needed; matplotlib gives one to every group.
     told = " ".join(value for element in root.iter() for value in element.attrib.values())
+    # All IDs of a page share one name space, and two matplotlib figures use the same ones.
     mark = hashlib.sha256(name.encode()).hexdigest()[:6]  # of this picture among others in a page
     names = {part: f"f{mark}-{number}" for number, part in enumerate(dict.fromkeys(re.findall(r"#(\w+)", told)))}
     for element in root.iter():

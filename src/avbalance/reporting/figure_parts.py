@@ -75,6 +75,7 @@ def accuracy_point(label: str, look: Look, cell: CellValue, seeds: Sequence[floa
 
 def wilson(percent: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval, in per cent, of a share of n clips (Wilson 1927, JASA 22)."""
+    # Unlike the normal approximation it stays within 0 and 100 and has a width at 0 % and 100 %, also for few clips.
     share = percent / 100
     middle = share + Z**2 / (2 * n)
     half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
@@ -112,6 +113,7 @@ def draw_points(axis: Axes, groups: Sequence[tuple[str, Sequence[Point]]], named
             place += 1
         place += 0.4
     axis.set_yticks(ticks, names if named else [""] * len(names))
+    # The larger limit first: rows are counted from the top down.
     axis.set_ylim(place - 0.9, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x")
@@ -126,6 +128,7 @@ def _draw_point(axis: Axes, point: Point, place: float) -> None:
     else:
         if point.interval is not None:
             axis.plot(point.interval, [place, place], color=point.look.colour, linewidth=1.4, solid_capstyle="butt")
+        # Below the interval, so that single seeds do not hide it.
         axis.plot(point.seeds, [place + 0.33] * len(point.seeds), ".", color=BLACK, markersize=2.5)
         face = "white" if point.hollow else point.look.colour
         axis.plot([point.mean], [place], point.look.marker, color=point.look.colour, markerfacecolor=face,
@@ -161,6 +164,7 @@ def name_lines(axis: Axes, height: float, ends: Sequence[tuple[float, str, str]]
     height: of the panel in inches; ends: last value, name and colour of each curve. Call it once the limits are set.
     """
     low, high = axis.get_ylim()
+    # A line of text with some air, from points (72 an inch) to the unit of the vertical axis.
     gap = 1.25 * SMALLEST / 72 / height * (high - low)
     ends = sorted(ends)
     places = np.array([value for value, _, _ in ends], dtype=float)

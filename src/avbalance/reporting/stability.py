@@ -123,6 +123,7 @@ def _verdicts(first: Path, second: Path) -> pd.DataFrame:
         rows += [(kind, slug, name, verdict, others[kind, name]) for (kind, name), verdict in mine.items()]
     frame = pd.DataFrame(rows, columns=["kind", "paper", "name", "first", "second"])
     frame["flips"] = [set(pair) == {CLAIMED, CONTRARY} for pair in zip(frame["first"], frame["second"], strict=True)]
+    # What neither set can test agrees for free and would raise the share of equal verdicts.
     return frame[(frame["first"] != UNTESTABLE) | (frame["second"] != UNTESTABLE)]
 
 
@@ -156,7 +157,9 @@ def _cells(first: Path, second: Path) -> pd.DataFrame:
             )
         if not (math.isnan(one) and math.isnan(other)):
             spread = 0.0 if math.isnan(sd) else float(sd)
+            # Rounded first: readers compare what is printed.
             distance = abs(round(float(one), _DECIMALS) - round(float(other), _DECIMALS))  # NaN where one is absent
+            # Negated so that NaN, a number that only one set has, counts as apart; 1e-9 allows for binary fractions.
             apart = not distance <= round(spread, _DECIMALS) + 1e-9
             rows.append((name, one, other, spread, distance != 0, apart))
     return pd.DataFrame(rows, columns=["name", "first", "second", "sd", "differs", "apart"])

@@ -36,6 +36,7 @@ class TexColumn:
     def of(cls, heads: Sequence[str], cells: Sequence[str], left: bool = False) -> TexColumn:
         """The column as wide as its longest word, one of labels (`left`) as its longest text, up to LABEL."""
         texts = (heads[-1], *cells)
+        # A number and its spread are one word; names may break behind blanks, underscores and slashes.
         words = (word for text in texts for word in re.split(r"(?<!± )(?<= |_|/)(?!±)", text))
         width = max(map(_width, words))
         if left:
@@ -61,6 +62,7 @@ def latex_table(
     below = [rf"\par\noindent {escape_tex(note)}" for note in notes]
     size = rf"\footnotesize\setlength{{\tabcolsep}}{{{GAP:g}pt}}\raggedright"
     lines = sum(_lines(block) for block in blocks) + sum(math.ceil(_width(note) / PAGE) for note in notes)
+    # A floating table cannot break over pages.
     if lines <= LINES:
         tables = [_tabular(block, apart) for block in blocks]
         inner = list(itertools.chain(*((*table, r"\par\medskip") for table in tables)))

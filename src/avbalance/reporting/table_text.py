@@ -50,6 +50,7 @@ def long_frame(table: BuiltTable) -> pd.DataFrame:
         for row, line in zip(table.row_keys, table.cells, strict=True)
         for column, cell in zip(table.column_keys, line, strict=True)
     ]
+    # A column that is empty in most tables would only widen every CSV.
     told = ["text"] if any("text" in record for record in records) else []
     return pd.DataFrame(records, columns=[*names, *COLUMNS, *told])
 

@@ -96,6 +96,7 @@ def train_cell(options: CellOptions) -> None:
                 continue
             busy = 0
             checkpoints = Checkpoints(options.cache / "state", key, options.checkpoint_every_s, options.after_save)
+            # Under the lock: another process may have finished the same run while this one waited.
             if cache.find(key, recorded_key) is None:
                 with cache.create(key) as draft:
                     _train(run, needs, key, options, clips, device, checkpoints, draft)
@@ -111,6 +112,7 @@ def _place(finished: Path, run: PlannedRun, options: CellOptions) -> None:
     link_files(finished, folder, run.names)
     record = read_json(finished / RECORD)
     own = _own_facts(run, options)
+    # The cached record is another run's, of equal settings: this run's copy says its own name, and who made it.
     if any(record.get(name) != value for name, value in own.items()):
         write_json(folder / RECORD, {**record, **own, "made_as": record["job"]})
 
@@ -128,12 +130,15 @@ def _own_facts(run: PlannedRun, options: CellOptions) -> dict[str, Any]:
 
 def prepare_torch(device: str, threads: int) -> torch.device:
     """Set threads and determinism; "auto" takes a GPU if there is one. Raises UserError when cuda is absent."""
+    # cuBLAS is deterministic with a fixed workspace alone, and reads this before its first call.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # Does what use_deterministic_algorithms does, without loading torch's compiler, which takes two seconds.
+    # A warning, not an error: a few operations have no deterministic form on a GPU, and are better than no result. Does
+    # what use_deterministic_algorithms does, without loading torch's compiler, which takes two seconds.
     torch.set_deterministic_debug_mode("warn")
     # nothing here reads memory that it has not written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # Timing picks an algorithm by chance on a busy machine; another algorithm sums in another order.
     torch.backends.cudnn.benchmark = False
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -168,6 +173,7 @@ def make_trainer(
             f"model {known.model.name} reads {' and '.join(absent)}, which is not read here (setting "
             f"data.{absent[0]}_recipe is null); name a recipe, or leave the run out."
         )
+    # Convolutions run faster in this layout, on GPUs as on oneDNN; the weights are the same numbers.
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trainer(
         model=model,

@@ -45,6 +45,7 @@ class Course:
 
     def keep_if_better(self, part: str, epoch: int, value: float, protocol: Protocol, weights: Weights) -> None:
         """Keep copies of the weights after an epoch that is the best of a part so far."""
+        # Nothing is selected then, so that copies of the weights would serve nothing.
         if part == "val" and protocol.select == "last":
             return
         if part not in self.best or protocol.better(value, self.best[part].value):

@@ -119,6 +119,7 @@ def load_clips(manifest_path: Path, audio_path: Path, visual_path: Path | None =
         counts=torch.as_tensor(v["n_frames"].to_numpy(dtype=np.int64)[keep]),
         sizes=torch.as_tensor(v[["width", "height"]].to_numpy(dtype=np.int64)[keep]),
         losses={str(name): int(count) for name, count in zip(names, counts, strict=True)},
+        # By content, not by path: clips that were moved or renamed as files are the same training data.
         digest=digest_json(
             [
                 manifest.frame[["id", "label", "split"]].to_numpy(dtype=str).tolist(),

@@ -62,6 +62,7 @@ def _usual(trainer: Trainer, modality: str) -> Usual:
         squares += float(own.square().sum())
         clips += len(own)
     mean = total / clips
+    # One deviation for all cells: noise of equal strength everywhere, as a noisy channel has it.
     variance = squares / (clips * mean.numel()) - float(mean.mean()) ** 2
     return Usual(mean.float(), max(variance, 0.0) ** 0.5)
 
@@ -76,6 +77,7 @@ def _outputs(trainer: Trainer, split: str, modality: str, level: int | None, usu
         if usual is not None:
             own = batch.modality(modality)
             missing = usual.mean.expand_as(own)
+            # 20, not 10: the ratio in dB is of powers, and amplitudes are scaled here.
             scale = None if level is None else usual.deviation * 10 ** (-level / 20)
             degraded = missing if scale is None else own + scale * gaussian(own, generator)
             read = replace(batch, **{modality: degraded.contiguous()})

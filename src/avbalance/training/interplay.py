@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Clips of the other modality at most, drawn once for all runs: their mean moves by less than 1/sqrt(512).
 PARTNERS = 512
-_PAIRS_AT_ONCE = 1 << 16
+_PAIRS_AT_ONCE = 1 << 16  # 256 MB of two features of 512 values each
 
 
 @torch.no_grad()
@@ -45,6 +45,7 @@ def interplay_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
     clips = len(audio)
     drawn = np.arange(clips)
     if clips > PARTNERS:
+        # Seed 0 for all runs and seeds: models are compared on the same pairs.
         drawn = np.sort(np.random.default_rng(0).permutation(clips)[:PARTNERS])
     partners = torch.as_tensor(drawn, device=trainer.device)
     by_sound, by_sound_log = _over_partners(model, audio, visual[partners], first="audio")
@@ -67,5 +68,7 @@ def _over_partners(model: torch.nn.Module, own: Tensor, partners: Tensor, first:
         answers = model.fuse({"audio": audio, "visual": visual}).double()  # type: ignore[operator]
         answers = answers.view(len(rows), len(partners), -1)
         logits.append(answers.mean(1))
+        # The mean of probabilities, not of logits: what the clip would be answered on average over its partners.
+        # opponent.
         chances.append(answers.softmax(2).mean(1).clamp_min(1e-12).log())
     return torch.cat(logits), torch.cat(chances)

@@ -56,6 +56,7 @@ class Trainer:
         rule, parameters = self.protocol, self.model.parameters()
         common: dict[str, Any] = {"lr": rule.rate(self.epoch), "weight_decay": rule.weight_decay}
         if rule.optimiser == "adam":
+            # One kernel for all parameters: of small networks the step itself is otherwise a good part of an epoch.
             self.optimiser = torch.optim.Adam(parameters, fused=True, **common)
         else:  # the fused form fails for parameters that get their first gradient later than others
             self.optimiser = torch.optim.SGD(parameters, momentum=rule.momentum, foreach=True, **common)
@@ -78,6 +79,7 @@ class Trainer:
             self,
             model=copy.deepcopy(self.model),
             method=method,
+            # A stream of its own, so that a copy's draws never shift those of the training that it was taken from.
             stream=f"{self.stream}.clone",
             course=Course(),
             states={},
@@ -116,6 +118,7 @@ class Trainer:
         epoch, index, totals = self._resume(first)
         while epoch < stop and not self.protocol.over(self.history):
             self.epoch = epoch
+            # An epoch that is resumed in its middle was begun already: its start must not be prepared twice.
             if index == 0:
                 self.method.epoch_start(self, epoch)
             for group in self.optimiser.param_groups:
@@ -137,13 +140,16 @@ class Trainer:
             return math.nan, math.nan
         groups = {name: clips for name, clips in self.method.clip_groups(indices).items() if len(clips)}
         names = [name for name, clips in groups.items() for _ in range(self.source.batches(clips))]
+        # Tests of full size make a few steps only; the schedule still counts whole epochs.
         limit = len(names) if self.protocol.max_steps is None else min(len(names), self.protocol.max_steps)
         seeds = [derive(self.seed, self.stream, "augment", epoch, number) for number in range(len(names))]
         order = derive(self.seed, self.stream, "order", epoch)
         for batch in self.source.training([*groups.values()], order, seeds, first=index):
+            # Fresh in each step: a resumed run needs no state of any generator to go on with the same draws.
             generator = torch_stream(self.device, self.seed, self.stream, "step", epoch, index)
             losses += self._step(batch, TrainingStep(epoch, index, limit, generator, names[index]))
             index += 1
+            # Before the state is saved: the end of an epoch is saved by the caller, as the beginning of the next one.
             if index >= limit:
                 break
             self._maybe_save(epoch, index, losses)
@@ -161,6 +167,7 @@ class Trainer:
 
         Returns two losses, still on the device: the method's and that of its prediction, means over the turns.
         """
+        # Dropout and other library code draw from torch's global stream, which methods may have used in between.
         seed_globally(self.device, derive(self.seed, self.stream, "global", step.epoch, step.index))
         self.model.train()
         turns = self.method.turns(self.model, batch, step)
@@ -169,6 +176,7 @@ class Trainer:
     def _turn(self, batch: Batch, label: Tensor, step: TrainingStep) -> Tensor:
         """Forward, backward and the optimiser's step of one turn; label: that of the clips before any method."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.protocol.precision == "bf16"):
+            # Only the forward pass and the loss: backward runs in the types that the forward chose, as PyTorch advises.
             output = self.model(batch)
             loss = self.method.loss(self.model, output, batch, step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -177,6 +185,7 @@ class Trainer:
         self.optimiser.step()
         self.method.after_step(self.model, step)
         with torch.no_grad():
+            # Kept on the device: reading two numbers in every step would wait for it.
             return torch.stack([loss, self.task.loss(output, label)]).double()
 
     def _close_epoch(self, epoch: int, losses: Losses) -> None:
@@ -184,6 +193,8 @@ class Trainer:
         parts = ("val", "test") if rule.watch_test else ("val",)
         evaluations = {part: self.evaluate(part) for part in parts}
         log = row_of_history(epoch, rule.rate(epoch), losses, evaluations, len(self.model.modalities) > 1)
+        # After both evaluations: a method may change the model here, and the row must be of the model that was
+        # evaluated.
         self.method.epoch_end(self, epoch, log)
         if rule.record_confidence:
             for name in ("train", "val", "test"):
@@ -219,6 +230,8 @@ class Trainer:
     def _resume(self, first: int) -> tuple[int, int, Losses]:
         """Take up the last state of this training; a state of an earlier one on the same stream is passed over."""
         state = self.checkpoints.load(self.stream) if self.checkpoints else None
+        # Gradient-Blending trains its copies on one stream super-epoch after super-epoch: an older one's state is no
+        # use.
         if state is None or state["first_epoch"] != first:
             return first, 0, _NONE_YET
         for name in _KEPT:

@@ -37,6 +37,7 @@ def partition(split: NDArray[np.str_], labels: Indices, settings: DataSettings) 
     if len(val) == 0:
         held = stratified_part(labels[train], settings.validation_fraction, purpose=0)
         train, val = train[~held], train[held]
+    # After validation was taken out: both halves are validated on the same clips.
     if settings.train_part != "all":
         first = stratified_part(labels[train], 0.5, purpose=1)
         train = train[first if settings.train_part == "half-a" else ~first]

@@ -48,6 +48,7 @@ def probe_logits(trainer: Trainer, split: str) -> dict[str, Tensor]:
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_STEPS))
         model.fit(feature.double().numpy(), clips.labels[train])
         log_probability = torch.from_numpy(model.predict_log_proba(asked[name].double().numpy()))
+        # Scikit-learn knows only the classes that it was shown: the others are filled in, below all of these.
         logits = (log_probability.min(dim=1, keepdim=True).values - 1).repeat(1, len(clips.classes))
         logits[:, model.classes_] = log_probability
         logits_of[name] = logits.float()

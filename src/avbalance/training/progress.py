@@ -50,6 +50,7 @@ class Progress:
         if epochs is None:
             return ""
         if self._first_epoch is None:
+            # Measured from here: a resumed run has not spent the time of the epochs before.
             self._first_epoch = int(done)
             self._started = time.monotonic()
             return ""

@@ -54,6 +54,7 @@ class RunCache:
         try:
             yield draft
             write_json(draft / _CONTENTS, {path.name: sha256_file(path) for path in sorted(draft.iterdir())})
+            # A damaged run of this key may lie there: renaming onto a folder that is not empty would fail.
             shutil.rmtree(folder, ignore_errors=True)
             draft.rename(folder)
         finally:

@@ -49,6 +49,7 @@ def choose_frames(counts: Tensor, frames: int, generator: torch.Generator | None
     Training draws one frame per segment uniformly; at test time the middle one is taken. (The paper says only that
     frames are drawn at random; the public loaders always read the first ones.) Clips with fewer than K frames repeat.
     """
+    # Whole numbers throughout: with floats a border may fall on either side of a frame, depending on the machine.
     edges = torch.arange(frames + 1).unsqueeze(0) * counts.unsqueeze(1) // frames
     low, high = edges[:, :-1], edges[:, 1:].maximum(edges[:, :-1] + 1)
     if generator is None:
@@ -74,8 +75,10 @@ def crop_boxes(
     area = scale * width * height
     w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
     fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
+    # argmax of equal values is the first: the first of the ten tries that fits, or try 0, which is replaced below.
     first = fits.int().argmax(dim=1, keepdim=True)
     w, h = w.gather(1, first)[:, 0], h.gather(1, first)[:, 0]
+    # Drawn for all frames, also those whose tries all missed: the stream does not depend on the sizes of pictures.
     x = _uniform((count,), 0.0, 1.0, generator)
     y = _uniform((count,), 0.0, 1.0, generator)
     width, height = width[:, 0], height[:, 0]
@@ -131,6 +134,7 @@ def resized_one_by_one(images: Tensor, edges: Tensor, mirrored: Tensor, size: in
     result = torch.empty(len(images), 3, size, size)
     for number, ((left, top, right, bottom), mirror) in enumerate(zip(edges.tolist(), mirrored.tolist(), strict=True)):
         crop = images[number : number + 1, :, top:bottom, left:right]
+        # On uint8: torch has a fast integer path for exactly this on CPUs.
         crop = F.interpolate(crop, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
         torch.addcmul(shift, crop.flip(-1) if mirror else crop, scale, out=result[number : number + 1])
     return result
@@ -141,6 +145,7 @@ def resized_together(images: Tensor, edges: Tensor, mirrored: Tensor, size: int)
     count, _, side, _ = images.shape
     edges, mirrored = edges.to(images.device), mirrored.to(images.device)
     rows, columns = _weights(edges.T[[1, 0]].reshape(-1), edges.T[[3, 2]].reshape(-1), side, size).chunk(2)
+    # Mirroring is a reversed order of the new columns: no pixel has to be moved for it.
     columns = torch.where(mirrored.view(-1, 1, 1), columns.flip(1), columns)
     lower = (rows @ images.permute(0, 2, 3, 1).reshape(count, side, -1).float()).view(count, size, side, 3)
     resized = columns @ lower.transpose(1, 2).reshape(count, side, -1)

@@ -5,6 +5,7 @@ How it is built: avbalance.balancing.build. Planning needs only what stands here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -78,6 +79,12 @@ class PartShares(Declared):
     """of validation"""
     test: Share = 0.11
     """of the test"""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not math.isclose(whole := self.train + self.val + self.test, 1):
+            raise refusal(f"train, val and test add up to {whole:g}; they must make 1")
+        return self
 
 
 class EstimatorOptions(Declared):

@@ -117,6 +117,7 @@ class FolderOptions(Source):
         without = set(self.classes or ()) - set(labels)
         if without:
             notes.append(f"{first_few(without)}: listed as classes, and no clip is of them")
+        # A file with commas needs no remark; what else was guessed of a table is said.
         plain = table.told.endswith(f"separated by {DELIMITERS[',']}")
         return Listed(frame, notes if plain else [table.told, *notes])
 
@@ -246,6 +247,7 @@ def _absent(root: Path, path: str, kind: str) -> str:
     try:
         os.stat(root / path)
     except OSError as error:
+        # islink and readlink do not fail on a link to itself: only following it does.
         if error.errno == errno.ELOOP:
             return f"{path} is a link to itself"
     if os.path.islink(root / path):

@@ -17,7 +17,7 @@ from avbalance.data.grid import KINDS, VOCABULARY, read_talkers
 from avbalance.data.scenes import JointLaw
 from avbalance.data.sources.base import FilePath, Row
 from avbalance.data.sources.generated import Beta, MadeSource, PartSizes, Side
-from avbalance.declared import Count, Once, Share, TwoNumbers, refusal
+from avbalance.declared import Count, Once, Range, Share, refusal
 
 if TYPE_CHECKING:
     from avbalance.data.grid_clips import GridClip
@@ -85,9 +85,9 @@ class GridOptions(CorpusSource):
     """what is done to pictures"""
     discrepancy_beta: Beta | None = None
     """as of synthetic; without it, as without the two ranges, nothing is planted"""
-    snr_audio_db: TwoNumbers | None = None
+    snr_audio_db: Range | None = None
     """SNR of sound at informativeness 0 and 1 in dB"""
-    snr_visual_db: TwoNumbers | None = None
+    snr_visual_db: Range | None = None
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
     @model_validator(mode="after")

@@ -211,6 +211,7 @@ class Segments:
 
 def video_id(name: str) -> str:
     """The YouTube id in a file name."""
+    # By length: ids may hold "_" and "-", so that no separator says where they end.
     return name[:11]
 
 
@@ -231,6 +232,7 @@ def read_split(path: str | Path) -> ListedPart:
             oddities.append(line.odd("repeated label", f"{name}: {joined} repeats a label; it counts once"))
         names.append(name)
         labels.append(np.zeros(len(CLASSES), dtype=bool))
+        # Assigned, not added: one published row repeats a label.
         labels[-1][indices] = True
     ids = tuple(map(video_id, names))
     part = ListedPart(path, ids, np.array(labels), first_row=2, names=tuple(names), oddities=tuple(oddities))

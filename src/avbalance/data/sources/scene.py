@@ -13,7 +13,7 @@ from avbalance.data.render import render_audio, render_frames
 from avbalance.data.scenes import JointLaw, PlannedClip
 from avbalance.data.sources.base import Row
 from avbalance.data.sources.generated import Beta, MadeSource, PartSizes, Side
-from avbalance.declared import Count, Declared, Size, TwoNumbers
+from avbalance.declared import Count, Declared, Range, Size
 
 
 class LawOptions(Declared):
@@ -21,9 +21,9 @@ class LawOptions(Declared):
 
     discrepancy_beta: Beta
     """alpha and beta: u_audio - u_visual is 2 Beta(alpha, beta) - 1"""
-    snr_audio_db: TwoNumbers
+    snr_audio_db: Range
     """SNR of sound at informativeness 0 and 1 in dB"""
-    snr_visual_db: TwoNumbers
+    snr_visual_db: Range
     """SNR of pictures at informativeness 0 and 1 in dB"""
 
     def law(self) -> JointLaw:

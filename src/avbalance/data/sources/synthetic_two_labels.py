@@ -15,7 +15,7 @@ from avbalance.data.scenes import PLACES, PROTOTYPES, SPEECH, JointLaw, TwoLabel
 from avbalance.data.sources.base import Row
 from avbalance.data.sources.generated import Beta, Side
 from avbalance.data.sources.scene import LawOptions, SceneSource
-from avbalance.declared import Above0, Count, Size, TwoNumbers
+from avbalance.declared import Above0, Count, Range, Size
 
 
 class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
@@ -27,9 +27,9 @@ class SyntheticTwoLabelsOptions(SceneSource, LawOptions):
     """number of clips, in parts of 70, 20 and 10 %"""
     speech_discrepancy_beta: Beta
     """alpha and beta of speech"""
-    speech_snr_audio_db: TwoNumbers
+    speech_snr_audio_db: Range
     """SNR of its sound at informativeness 0 and 1 in dB"""
-    speech_snr_visual_db: TwoNumbers
+    speech_snr_visual_db: Range
     """SNR of its pictures at informativeness 0 and 1 in dB"""
     speech_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """share of clips with speech"""

@@ -10,7 +10,7 @@ from torch import Tensor
 from avbalance.methods.base import Given, Indices, Method, Training
 from avbalance.methods.parts.parsing import Pair
 
-BATCH = 128
+BATCH = 128  # the batch of MCG-NJU/JoMoLD, over which it takes means of means
 
 
 class Estimation(Method):
@@ -44,6 +44,7 @@ def video_probabilities(
             output: Any = trainer.model(batch)
             for column, values in zip(columns, (output.p_a, output.p_v, batch.label), strict=True):
                 column.append(values)
+    # The caller may be in the middle of a training: dropout must be as it was.
     trainer.model.train(training)
     audio, visual, label = (torch.cat(column).cpu() for column in columns)
     return Pair(audio, visual), label

@@ -22,11 +22,13 @@ from avbalance.models.base import Batch, Model, ModelOutput
 
 log = logging.getLogger(__name__)
 
+GAP_FILES = ("mixtures.json", "gaps.json")  # what artifacts() of a GapMethod holds
 DIGITS = 6  # of the scores in gaps.json; half a unit in the last place is far below a score's own rounding
 
 
 def cross_entropies(fused: Tensor, audio: Tensor, visual: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """`CE_a + CE_v` and `CE_f` of every sample `(B,)`, from three heads' logits `(B, C)` and label `(B,)`."""
+    # One by one: the adaptive loss weighs the fusion term of each clip by how balanced it is.
     ce_f, ce_a, ce_v = (cross_entropy(logits, label, reduction="none") for logits in (fused, audio, visual))
     return ce_a + ce_v, ce_f
 
@@ -143,7 +145,7 @@ class GapMethod(ThreeHeadMethod):
 
     def artifacts(self) -> dict[str, Any]:
         mixtures = {"warm_up_epochs": self.options.warm_up_epochs, "gap": self.kind, "fits": self.fits}
-        return {"mixtures.json": mixtures, "gaps.json": self.gaps}
+        return dict(zip(GAP_FILES, (mixtures, self.gaps), strict=True))
 
 
 def fit_record(fitted: Fit, scores: HeadScores, values: NDArray[np.float64], monotone: bool) -> dict[str, Any]:

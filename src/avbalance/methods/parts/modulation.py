@@ -18,7 +18,7 @@ from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 
 COLUMNS = ("omega_va", "mu_a", "mu_v", "share_visual_damped")
 OFF: dict[str, Any] = {"dgm": True, "gamma": 0.0, "noise": "none"}  # options that modulate by 1 everywhere
-FLOOR = 1e-6
+FLOOR = 1e-6  # of each side of the ratio: D of Eq. 6 may be 0 or negative while a network has hardly learnt
 
 Measure = Literal["score", "discrepancy", "fusion"]
 Noise = Literal["added", "literal", "none"]
@@ -60,11 +60,13 @@ def score_and_discrepancy(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor
     mean; `D = sum_n (mean_{c positive} s - mean_{c negative} s)`. Samples without positives or negatives do not count.
     """
     known, positive = scores.detach().double(), label.detach().double()
+    # A clip with every label, or with none, has no discrepancy: its mean over an empty set would be 0 / 0.
     negative = 1 - positive
     positives, negatives = positive.sum(1), negative.sum(1)
     usable = (positives > 0) & (negatives > 0)
     # Masked, not indexed: indexing by a mask waits for the device.
     of_positive, of_negative = (known * positive).sum(1), (known * negative).sum(1)
+    # clamp_min keeps the clips that `where` drops below finite: a NaN would pass through the sum.
     discrepancy = of_positive / positives.clamp_min(1) - of_negative / negatives.clamp_min(1)
     return of_positive.where(usable, 0).sum(), discrepancy.where(usable, 0).sum()
 
@@ -81,6 +83,7 @@ def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measur
     Decision: both sides are at least 1e-6, since the discrepancy may be negative early; with both there, omega is 1.
     """
     sides = torch.stack([side(scores, label, measure) for scores in (scores_audio, scores_visual)])
+    # The one point at which the device is waited for: coefficients are plain numbers, without gradient (Eq. 7).
     audio, visual = (max(value, FLOOR) for value in sides.tolist())
     return float(visual / audio)
 
@@ -88,6 +91,7 @@ def imbalance(scores_audio: Tensor, scores_visual: Tensor, label: Tensor, measur
 def coefficients(omega_va: float, gamma: float) -> tuple[float, float]:
     """(mu_a, mu_v): `1 - tanh(gamma omega)` where a modality's omega exceeds 1, however little; else 1 (Eq. 7)."""
     omega_av = 1 / omega_va
+    # As printed, with its jump: just above omega = 1 mu is 1 - tanh(gamma), not 1.
     mu_a, mu_v = (1 - math.tanh(gamma * omega) if omega > 1 else 1.0 for omega in (omega_av, omega_va))
     return mu_a, mu_v
 
@@ -101,6 +105,7 @@ def modulate(gradient: Tensor, mu: float, noise: Noise = "added", generator: tor
     if noise == "none":
         gradient.mul_(mu)
         return
+    # The deviation of a single number is NaN; 1e-8 is in OGM-GE's code, of this tensor alone and before it is scaled.
     deviation = (gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())) + 1e-8
     drawn = gradient.new_empty(gradient.shape).normal_(generator=generator)
     if noise == "added":
@@ -127,6 +132,7 @@ def modulate_groups(
 def scale_update(parameters: Sequence[nn.Parameter], before: Sequence[Tensor], mu: float) -> None:
     """Take back, in place, all but the share mu of an optimiser's step from `before`."""
     for parameter, start in zip(parameters, before, strict=True):
+        # after = before + mu * step, without keeping the step itself
         parameter.data.lerp_(start, 1 - mu)
 
 
@@ -170,6 +176,8 @@ class Modulation:
     ) -> None:
         scaled = mu
         if self.options.apply == "update":
+            # Gradients get their noise as usual; what is kept here is the weights from which after_step takes a share
+            # of the step.
             scaled = dict.fromkeys(mu, 1.0)
             self._kept = [
                 (parameters, [parameter.detach().clone() for parameter in parameters], mu[modality])
@@ -217,6 +225,7 @@ class SingleLabelModulation(Method):
     def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Modulate by the imbalance of the softmax scores over all samples; raises UserError where there are none."""
         if self.options.dgm:
+            # AVE has a label for each second: seconds count as samples, so that Eq. 6 sums over all of them.
             audio, visual = (each.detach().softmax(-1).flatten(0, -2) for each in both_scores(output, self.name))
             label = one_hot(batch.label.flatten(), output.logits.shape[-1])
             self.modulation.gradients(model, (audio, visual), label, self.groups(model), step)

@@ -19,7 +19,7 @@ from avbalance.methods.parts.modulation import Modulation, ModulationOptions
 from avbalance.models.base import MODALITIES, Batch, Model, ModelOutput
 from avbalance.models.parsing import ParsingOutput
 
-PROBABILITY_FLOOR = 1e-7
+PROBABILITY_FLOOR = 1e-7  # 1 less this is still below 1 in float32, so that both logarithms are finite
 VISUAL_SMOOTHING = 0.9
 HAN_WEIGHTS = (1.0, 1.0, 1.0)  # audio, visual, video
 DEVIATIONS = (
@@ -62,6 +62,7 @@ def elementwise_cross_entropy(probability: Tensor, target: Tensor) -> Tensor:
 
     The clamp is needed: a pooled P may exceed 1. No gradient flows where it acts.
     """
+    # P sums over time and modality with weights that need not add up to 1, hence may exceed 1.
     known = probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return -(target * known.log() + (1 - target) * (1 - known).log())
 
@@ -83,6 +84,7 @@ def targets(label: Tensor) -> Pair:
 
 def removed(target: Pair, gone: Pair) -> Pair:
     """The targets `(B, C)` with the entries `gone` (boolean) set to 0 exactly, smoothing notwithstanding."""
+    # After smoothing, not before: a label that is taken away is 0 in the reference code, not 0.05.
     return Pair(target.audio.masked_fill(gone.audio, 0), target.visual.masked_fill(gone.visual, 0))
 
 
@@ -112,6 +114,7 @@ def segment_similarity(first: Tensor, second: Tensor, temperature: float) -> Ten
 def segment_targets(similarity: Tensor, smoothing: float) -> Tensor:
     """`(T, T)`: `1 - smoothing` on the diagonal, the rest shared by the others of a row; similarity `(B, T, T)`."""
     segments = similarity.shape[-1]
+    # 0.1 is spread over the nine other seconds: a target of 0.9 and nine of 0.1 / 9 sum to 1.
     rest = smoothing / (segments - 1)
     here = torch.eye(segments, dtype=similarity.dtype, device=similarity.device)
     return rest + (1 - smoothing - rest) * here
@@ -163,6 +166,7 @@ class ParsingMethod(WatchedMethod):
         parsed, weight = parsing_output(self, output), self.options.lambda_ms
         target = self.targets(model, parsed, batch, step)
         total = self.objective(parsed, batch, target)
+        # Without MSDU there are no measuring heads; with it they need a loss of their own, or would never learn.
         if parsed.s_a is not None and parsed.s_v is not None and weight > 0:
             total = total + weight * measuring_loss(parsed.s_a, parsed.s_v, target, self.weights)
         self.watch(parsed, batch.label, target)
@@ -170,6 +174,7 @@ class ParsingMethod(WatchedMethod):
 
     def gradients(self, model: Model, output: ModelOutput, batch: Batch, step: TrainingStep) -> None:
         """Modulate by the imbalance of the scores, MSDU's or else p_a and p_v, under the clean labels."""
+        # The clean label of the video, not the denoised or smoothed target: Eq. 6 writes Y_n.
         self.modulation.gradients(model, parsing_output(self, output).measured, batch.label, None, step)
 
     def after_step(self, model: Model, step: TrainingStep) -> None:

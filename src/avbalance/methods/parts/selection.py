@@ -17,7 +17,7 @@ RATIO_VIDEOS = 128
 
 In smaller batches a class has so few positives that `floor(ratio k)` is nearly always 0.
 """
-WARMUP_EPOCHS = 0.9
+WARMUP_EPOCHS = 0.9  # share of the first epoch over which JoMoLD's code means its ratios to grow
 
 Warmup = Literal["step", "linear"]
 
@@ -76,6 +76,8 @@ def warmed(ratio: Tensor, step: TrainingStep, warmup: Warmup) -> Tensor:
     from 0 at the first batch. "linear": `ratio * min(1, u)`, u the share passed of the first 0.9 epochs.
     """
     if warmup == "step":
+        # What the reference code does, though it reads like a ramp: ratios are multiplied in place by 0 at the first
+        # batch.
         return ratio * float(step.epoch > 0)
     return ratio * min(1.0, (step.epoch * step.batches + step.index) / (WARMUP_EPOCHS * step.batches))
 
@@ -92,6 +94,7 @@ def largest_losses(loss: Tensor, label: Tensor, ratio: Tensor) -> Tensor:
 
 def rank(values: Tensor, positive: Tensor) -> Tensor:
     """Rank from 0, within each column, of the positive entries by ascending value; the others come after them."""
+    # The second argsort inverts the first: place in the order -> place of each entry in it.
     order = values.masked_fill(~positive, float("inf")).argsort(dim=0, stable=True)
     return order.argsort(dim=0)
 

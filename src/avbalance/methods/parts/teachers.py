@@ -29,6 +29,8 @@ def teacher_of(method: Method, trainer: Training, modality: str, networks: tuple
     weights = method.needed(trainer, need, f"model.safetensors of a run on {modality} alone")
     _check_facts(method, need, weights.facts, trainer.facts)
     settings = weights.facts["model"]
+    # The draws of its initialisation do not matter: weights are loaded over them, and the run's own stream stays as it
+    # is.
     teacher = build(settings, len(weights.facts["classes"]), torch.Generator())
     if not isinstance(teacher, networks) or teacher.modalities != (modality,):
         raise UserError(

@@ -61,10 +61,12 @@ def page(spec: Mapping[str, Any]) -> str:
             }
             for each in papers
         },
+        # Taken out of the tables: only the script of the page reads them, the template does not.
         "cells": {f"{each['slug']}-{table['id']}": table.pop("cells") for each in papers for table in each["tables"]},
     }
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
+        # A misspelt name in the template must stop the page instead of leaving a hole in it.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -80,6 +82,7 @@ def page(spec: Mapping[str, Any]) -> str:
         limits=front.limits(papers, state, seeds),
         machines=front.machines(runs.records),
         commits=front.commits(runs.records),
+        # NaN is no JSON and would break the page's script, so it fails here.
         data=packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)),
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "report.js").read_text(encoding="utf-8")),

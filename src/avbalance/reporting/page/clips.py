@@ -29,6 +29,7 @@ from flowkeeper.files import read_json
 EACH = 6  # clips shown of each list
 SECONDS, SIDE = 6, 96  # of a clip that are heard; pixels of its picture's longer side
 MOST_CHARACTERS = 950_000  # of all pictures and sounds of a page
+# Enough to recognise what is heard, at about 18 kB for six seconds.
 _RATE, _BITS = 16_000, 24_000  # samples and bits a second of mono MP3
 _SOUND, _STILL = get_audio_recipe(f"logmel64x64-{SECONDS}s"), get_visual_recipe(f"still-{SIDE}")
 _MOVING = get_visual_recipe(f"fps2-middle-{SIDE}-{SECONDS}s")
@@ -110,6 +111,7 @@ def _mp3(waveform: NDArray[np.float32], rate: int) -> io.BytesIO:
     frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
     frame.sample_rate = rate
     out = io.BytesIO()
+    # FFmpeg would write its own version into the file, and the page would differ between machines.
     with av.open(out, "w", format="mp3", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libmp3lame", rate=_RATE, bit_rate=_BITS, options={"threads": "1"})
         stream.layout, stream.format = "mono", "s16p"

@@ -43,6 +43,7 @@ def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, st
     """
     drawn = read_figure(folder, figure)
     svg, title = drawn.svg, drawn.title
+    # The drawing becomes part of the page, where a script would run with the page's rights.
     if re.search(r"<script|<foreignObject|<[^>]*(\son\w+=|javascript:)", svg, re.IGNORECASE):
         raise UserError(f"{folder}/{figure}.svg: holds a script; delete it to have it drawn again.")
     for pattern, text in _WITHOUT:
@@ -50,6 +51,7 @@ def inline_svg(folder: str | Path, figure: str, prefix: str) -> tuple[Markup, st
     svg, rules = _classes(_own_ids(_TAG.sub(_slim, svg), prefix), prefix)
     head, body = _without_bare_groups(svg).split(">", 1)
     size = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', head)
+    # matplotlib counts points, 72 an inch, and CSS pixels, 96 an inch.
     width = f' style="width:{float(size[1]) * 4 / 3:.0f}px"' if size else ""
     head = head.replace("<svg", f'<svg role="img" aria-labelledby="{prefix}0"{width}').replace(
         size[0] if size else "", ""

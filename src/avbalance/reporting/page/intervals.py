@@ -32,6 +32,7 @@ def scale_of(outcomes: Iterable[Mapping[str, Any]]) -> EffectScale:
     values = [0.0, *(value for each in known for value in (each["effect"], each["published"] or 0.0, *each["seeds"]))]
     values += [min(max(end, -reach), reach) for pair in ends for end in pair]
     low, high = min(values), max(values)
+    # All values may be 0, and a line needs a length.
     margin = 0.04 * (high - low) or 1.0
     return EffectScale(low - margin, high + margin)
 

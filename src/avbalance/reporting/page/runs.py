@@ -48,6 +48,7 @@ class Runs:
         paper, dataset, name, _ = run.folder.parts[-4:]
         code, device = record["code"], record["device"]
         machine = {key: device.get(key) for key in ("kind", "threads", "cores", "processor", "system")}
+        # With names in place of its folders, all runs of a sheet share one text in the pool.
         again = "\n".join(commands(run)).replace(str(run.folder), "{run}").replace(job["folder"], "{job}")
         return {
             "paper": self._place("papers", paper),
@@ -77,6 +78,7 @@ class Runs:
             "selected": record.get("selected_epoch"),
             "epochs": record.get("epochs_run"),
             "parameters": record.get("parameters"),
+            # The reasons of runs differ in their numbers alone; kept apart, a few sentences serve thousands of runs.
             "reason": self._place("reasons", _NUMBER.sub("#", reason)),
             "numbers": " ".join(_NUMBER.findall(reason)),
         }
@@ -105,6 +107,7 @@ def _options(record: Mapping[str, Any]) -> list[str]:
 
 def _short(value: float | None) -> float | int | None:
     """A number with few digits; whole ones without a point."""
+    # NaN, the only number that differs from itself: nothing was logged in this epoch.
     if value is None or value != value:
         return None
     short = float(f"{value:.{DIGITS}g}")

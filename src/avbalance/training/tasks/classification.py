@@ -79,6 +79,7 @@ class OneLabel(Task):
         for batch, output in outputs:
             rows = torch.arange(len(batch.label), device=batch.label.device)
             for head, logits in every_head(output).items():
+                # float64: of clips that a network is sure of, float32 rounds the loss to 0.
                 log_probability = logits.double().log_softmax(1)[rows, batch.label]
                 entry = sums.setdefault(head, [0.0, 0.0])
                 entry[0] -= float(log_probability.sum())

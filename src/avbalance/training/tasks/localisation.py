@@ -74,6 +74,7 @@ class Localisation(Task):
 def _classes_per_second(clips: Clips) -> NDArray[np.int64]:
     """Index (N, T) of the class in each second, the last class where there is no event."""
     active = clips.truth["events_visual"].copy()
+    # The background is the last class (28 of 0 to 28 in AVE): a second without any event.
     active[:, -1] = ~active[:, :-1].any(1)
     return active.argmax(1).astype(np.int64)
 

@@ -126,6 +126,7 @@ class Relevance(OneLabel):
     def weights(self, labels: Indices, metric: str) -> NDArray[np.float64]:
         if metric != BALANCED:
             return super().weights(labels, metric)
+        # Each class weighs the same in all: the mean of these values is the mean of the classes' recalls.
         classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
         return 100.0 * len(labels) / (len(classes) * counts[place])
 
@@ -165,6 +166,7 @@ class Withholding:
         if condition.stand_in == "shuffled":
             others = self._tensors(indices[shuffled_partners(len(indices), generator).numpy()])
         stand_ins = self._stand_ins()
+        # Not strict: `repeat(None)` never ends.
         for batch, exchanged in zip(self.trainer.source.evaluation(indices), others, strict=False):
             yield batch, self._output(batch, stand_ins, generator, exchanged)
 

@@ -56,6 +56,7 @@ class BySeedHistory(OnOneSet):
                 text = f"distance of {self.columns[0]} and {self.columns[1]}: {names[0]} > {names[1]}"
                 effects = {seed: np.array([_gap(before[seed]) - _gap(after[seed])]) for seed in common}
             else:
+                # One modality for all seeds: chosen seed by seed, seeds would compare different losses.
                 which = int(np.mean([before[seed].mean(axis=0) for seed in common], axis=0).argmax())
                 text = f"{self.columns[which]}, the larger one before: {names[0]} > {names[1]}"
                 effects = {seed: (before[seed] - after[seed])[:, which].mean(keepdims=True) for seed in common}

@@ -46,6 +46,7 @@ class ClipSegments(OnOneSet):
             rows = [row for row in selected_rows(predictions) if is_named(str(predictions.id[row]), self.clip)]
             if not rows or self.event not in predictions.classes:
                 raise NotTestable(f"the data hold no video {self.clip} with {self.event}")
+            # Several rows may bear the name, each of other seconds of the video; the first one is shown.
             active = predictions.segments(np.array(rows[:1], dtype=np.intp))[0, MODALITIES.index(self.modality)]
             seconds[seed] = int(active[predictions.classes.index(self.event)].sum())
         return seconds

@@ -139,6 +139,7 @@ def _counts(info: DatasetInfo, split: str) -> Counts:
             fine: NDArray[np.int64] = archive[split]
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: has no map of the {split} samples ({error}); run confidence again.") from error
+    # The file is finer than the drawing, so that other bin sizes need no new estimate.
     joined = len(fine) // BINS
     counts: NDArray[np.int64] = fine.reshape(BINS, joined, BINS, joined).sum(axis=(1, 3))
     return counts if counts.sum() else ABSENT

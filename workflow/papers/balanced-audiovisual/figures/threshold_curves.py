@@ -103,6 +103,7 @@ class ThresholdCurvesFigure(figures.DeclaredFigure):
 def _common_limits(axes: Any, chance: float | None) -> None:
     """The same accuracies in all panels, whole tens; chance as a line where these hold it."""
     shown = [axis.dataLim for axis in axes.ravel() if axis.has_data()]
+    # Five points of air below the lowest accuracy, never below 0.
     low = 10 * math.floor(max(min((limits.y0 for limits in shown), default=0.0) - 5, 0) / 10)
     axes[0, 0].set_ylim(low, 100)
     for axis in axes.ravel():

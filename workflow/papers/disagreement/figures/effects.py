@@ -57,6 +57,7 @@ class EffectsFigure(Factorial, figures.DeclaredFigure):
         choices = [_point(named[own], look_of("both"), per_seed) for own, per_seed in effects.items()]
         printed = [parts.Point(case, Look(GREY, "s"), points) for case, points in published]
         ends = [end for point in choices for end in (*(point.interval or ()), *point.seeds)]
+        # Zero is always shown: an effect is read by its distance from it.
         low, high = min(0.0, *ends), max(*ends, *(points for _, points in published))
         margin = 0.05 * (high - low)
         axis.set(xlabel="points of accuracy", xlim=(low - margin, high + margin))

@@ -55,6 +55,7 @@ class Factorial(Declared):
     def values(self, measured: MeasuredCells) -> NDArray[np.float64] | None:
         """Accuracies in percent (seeds, levels of each factor); None unless two seeds have every combination."""
         cells = [measured.by_seed(place) for place in self._places()]
+        # Effects are differences within a seed, so a seed counts only where it has every combination.
         seeds = sorted(set.intersection(*(set(each) for each in cells)))
         if len(seeds) < 2:
             return None

@@ -93,6 +93,7 @@ class BySeedMixture(OnOneSet):
         if self.measure == "separation":
             return first.separation - (self.at_least or 0.0)
         if self.measure == "mean":
+            # Multiplied out rather than a ratio of gaps, so that a gap of 0 before needs no case of its own.
             return (1 - (self.lower_by or 0.0)) * fits[0][-1].gap_mean - last.gap_mean
         if len(fits[0]) < 2:
             raise NotTestable("a training has one fit only")
@@ -109,4 +110,5 @@ def _above_nulls(run: RunFile) -> float:
         observed, nulls = bimodality(gap(read_gaps(run).signed[0]), run.seed)
     except UserError as error:
         raise NotTestable(str(error)) from error
+    # Beyond every draw of every null: the strictest reading, since the draws are few.
     return observed - max(float(null.draws[-1]) for null in nulls)

@@ -37,6 +37,7 @@ class BySeedWeaker(UnderOneCondition):
                 raise NotTestable("its runs have no seed in common")
             evidence.failed.check(self.dataset, runs, common)
             n = min(series[seed].n for series in (*before, *after) for seed in common)
+            # On the mean over seeds, so that the same head is the weaker one under all of them.
             weak = int(np.argmin([np.mean([series[seed].values[0] for seed in common]) for series in before]))
             gains = [{seed: after[head][seed].values - before[head][seed].values for seed in common} for head in (0, 1)]
             effects = {seed: gains[weak][seed] - gains[1 - weak][seed] for seed in common}

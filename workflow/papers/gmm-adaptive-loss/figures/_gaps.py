@@ -55,6 +55,7 @@ def every_line(
     """Number of the data set, number of the line, and its gaps, None where the tier leaves the run out."""
     for column, role in enumerate(roles):
         for number, line in enumerate(lines):
+            # One seed is drawn: a histogram of all would mix fits that have different components.
             gaps, files = None, paper.run_files(role, line.run)
             if files:
                 clips = gap_frame(files[0], {"first": 0, "last": -1}[line.epoch])

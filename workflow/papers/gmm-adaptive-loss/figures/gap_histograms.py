@@ -106,6 +106,7 @@ def _panels(axes: Sequence[parts.Axes], gaps: _gaps.FittedGaps) -> list[pd.DataF
 
 
 def _histogram(axis: parts.Axes, values: pd.Series, bins: NDArray[np.float64], panel: str, text: str) -> pd.DataFrame:
+    # Densities, not counts: curves of the mixture are drawn over them.
     density, _ = np.histogram(values, bins=bins, density=True)
     axis.stairs(density, bins, fill=True, color=PALE)
     axis.set(xlabel=text, xlim=(bins[0], bins[-1]))

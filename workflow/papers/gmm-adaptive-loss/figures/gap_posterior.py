@@ -107,6 +107,7 @@ def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Spearman's correlation (mean ranks of ties) of two vectors (N,); NaN where one is constant."""
     from scipy.stats import spearmanr
 
+    # scipy warns about constant vectors and gives NaN as well.
     return float(spearmanr(x, y).statistic) if np.ptp(x) and np.ptp(y) else float("nan")
 
 

@@ -52,6 +52,7 @@ def quantity_of(record: Mapping[str, Any], name: str) -> float:
     and largest_retention (of a class: the share of its clips), in percent but for the first, and lost_classes (classes
     of which no clip is left).
     """
+    # A class without a training clip has no share.
     shares = [share for share in record["retention"].values() if share is not None]
     return float(
         {

@@ -21,6 +21,7 @@ AUDIO_MODEL, VIDEO_MODEL = "audio-model", "video-model"
 ROWS = (AUDIO_MODEL, VIDEO_MODEL, *PUBLISHED)  # of every table, in the published order
 # The paper's two stand-ins of each modality: the "appropriate default", then noise.
 DEFAULT_AND_NOISE = {"audio": ("silent-audio", "gaussian-audio"), "visual": ("black-video", "gaussian-video")}
+# Deviations below it are rounding of a constant row, and dividing by them would make a correlation of noise.
 SAME = 1e-9
 FEWEST_CLASSES = 4  # of which statements on classes can be made
 
@@ -89,6 +90,7 @@ def urban_rural_findings(table: Table) -> tuple[Finding, ...]:
     """What the paper says of Table 1: video tells more, and the student hardly uses audio."""
     audio, video, both = three_models(table, BALANCED)
     without_audio, without_video = (sum(lost(table, modality)) / 2 for modality in ("audio", "visual"))
+    # Three times a loss of nearly 0 would be met by noise, hence at least 0.5 points: a mean loss of 1.5.
     margin = without_video - 3 * np.maximum(without_audio, 0.5)
     return (
         Finding("teachers", "video teacher at least 5 points above audio teacher", video - audio - 5),
@@ -189,6 +191,7 @@ def class_findings(series: Mapping[str, Floats]) -> tuple[Finding, ...]:
     best = np.argsort(-audio, axis=-1, kind="stable")[..., :3]  # NaN comes last
     rest = np.ones(audio.shape, dtype=bool)
     np.put_along_axis(rest, best, False, axis=-1)
+    # Adds NaN where there are too few classes, and else 0.
     best_silent = np.take_along_axis(silent, best, axis=-1).mean(axis=-1) + 0 * classes
     silent_rho, black_rho = _correlation(both, silent), _correlation(both, black)
 

@@ -114,6 +114,7 @@ class BySeedFinding(OnOneSet):
 
     def _without_numbers(self) -> Findings:
         """The findings, whose margins are NaN."""
+        # Findings are made from any numbers; only their names, texts and units are wanted here.
         zeros = np.zeros(findings.FEWEST_CLASSES) if self.table == CLASSES else Metrics(*[0.0] * len(METRICS))
         table = dict.fromkeys(findings.ROWS, zeros)
         return [replace(each, margin=math.nan) for each in self._findings([table, table], 2)]
