@@ -153,7 +153,7 @@ def test_an_anchor_may_be_used_twice_and_a_missing_file_is_told_with_its_neighbo
     ("base", "told"),
     [
         ("mine", "config/tiers: mine -> mine stand on each other, endlessly"),
-        (None, "config/tiers/mine.yaml, base: is None"),
+        (None, "config/tiers/mine.yaml, base: is null"),
         ({"demo": 1}, "config/tiers/mine.yaml, base: is {'demo': 1}"),
         ("dmeo", "dmeo.yaml: no such file; did you mean 'demo'"),
     ],
@@ -201,7 +201,7 @@ def test_names_become_parts_of_paths_and_commands_and_are_plain(tmp_path: Path, 
     ("changes", "sentence"),
     [
         ({"runs": {"one": {"label": "A", "metod": "dgm"}}}, "runs.one: unknown key 'metod'; did you mean 'method'"),
-        ({"runs": None}, "runs: is None; it must be keys with values"),
+        ({"runs": None}, "runs: is null; it must be keys with values"),
         ({"datasets": [3]}, "datasets: is [3]; it must be keys with values"),
         (
             {"settings": {"data": {"crop": {"value": 3, "sorce": "x"}}}},
