@@ -119,15 +119,20 @@ def _sentence(where: str, error: ErrorDetails, given: Any) -> str:
         key = error["loc"][-1]
         told = f"lacks the key {key!r}" if isinstance(key, str) else "has too few values"
     elif error["type"] == "literal_error":
-        told = f"is {value!r}; use {limits['expected']}"
+        told = f"is {shown(value)}; use {limits['expected']}"
     elif error["type"] == "string_pattern_mismatch":
         told = f"is {value!r}; it must be of the form {limits['pattern']}"
     elif error["type"] != OWN:
         told = re.sub("^(Input|List|Tuple) should", "it must", told).replace(" after validation", "")
         told = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", told)
-        told = told.replace("a valid boolean", "true or false")
-        told = f"is {value!r}; {told}{_as_number(value) if 'number' in told or 'integer' in told else ''}"
+        told = told.replace("a valid boolean", "true or false").replace("it must be None", "it must be null")
+        told = f"is {shown(value)}; {told}{_as_number(value) if 'number' in told or 'integer' in told else ''}"
     return f"{where}{', ' if place else ''}{place}: {told}."
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence; null as it is written in YAML."""
+    return "null" if value is None else repr(value)
 
 
 def _as_number(value: Any) -> str:
@@ -203,7 +208,7 @@ Range = Annotated[TwoNumbers, AfterValidator(_from_low_to_high)]
 def _once(values: list[_Item]) -> list[_Item]:
     twice = [value for number, value in enumerate(values) if value in values[:number]]
     if twice:
-        raise refusal(f"names {twice[0]!r} twice")
+        raise refusal(f"names {getattr(twice[0], 'value', twice[0])!r} twice")
     return values
 
 

@@ -88,7 +88,7 @@ def test_what_tests_share_is_a_mapping_and_what_is_wrong_otherwise_is_left_to_th
         ({"each_test": 3}, "mine.yaml, each_test: is 3"),
         ({"claims": [{"id": "A", "each_test": ["x"]}]}, r"mine.yaml, claims\[1\], each_test: is \['x'\]"),
     ):
-        with pytest.raises(UserError, match=f"{place}; it must be a mapping of keys that tests have in common"):
+        with pytest.raises(UserError, match=f"{place}; it must be a mapping of keys that tests share"):
             written_out(**declared)
     wrong = {
         "tables": [3, {"rows": 3, "columns": [3, {"key": ["run"], "values": 3}]}],

@@ -72,6 +72,7 @@ def test_a_file_that_the_method_does_not_write_is_told_before_it_is_trained(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    check_settings(plan)  # remembered as right
     rows = [replace(row, artifacts=("gap.json",)) if row.run == "ours" else row for row in plan.rows[SLUG]]
     with pytest.raises(UserError, match=r"artifacts: adaptive-loss writes no 'gap.json'; did you mean 'gaps.json'"):
         check_settings(replace(plan, rows={SLUG: rows}))

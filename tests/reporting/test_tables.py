@@ -40,7 +40,7 @@ def test_nothing_is_wrong_with_the_tables_of_the_papers(slug: str) -> None:
     ("changes", "told"),
     [
         ({"sizes": "rowz"}, "table9, sizes: is 'rowz'; use 'columns', 'rows' or 'none'."),
-        ({"id": "tabel9"}, "tabel9, id: is 'tabel9'; String should match pattern"),
+        ({"id": "tabel9"}, "tabel9, id: is 'tabel9'; it must be of the form"),
         ({"rows": [{"key": "run", "vals": []}]}, "table9, rows[1]: unknown key 'vals'; did you mean 'values'"),
         ({"rows": [{"key": "run", "values": ["extre"]}]}, "table9, rows[1]: there is no run 'extre'; did you mean"),
         ({"rows": [{"key": "metric", "values": "*"}]}, "table9, rows[1]: values: '*' stands for all data sets or runs"),

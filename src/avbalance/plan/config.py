@@ -36,16 +36,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
         value = loader.construct_document(node) if node else None
     except FileNotFoundError as error:
         known = sorted(other.stem for other in path.parent.glob("*.yaml"))
-        told = f"no such file{nearest(path.stem, known)}; the folder has: {', '.join(known) or 'none'}"
+        told = f"no such file; the folder has: {', '.join(known) or 'none'}{nearest(path.stem, known)}"
         raise UserError(f"{path}: {told}.") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line}: not saved as UTF-8 ({error.reason}); save the file as UTF-8.") from error
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         told = " ".join(filter(None, (error.context, error.problem)))
         hint = "; indent with spaces, not with tabs" if "cannot start any token" in told else ""
-        raise UserError(f"{path}{line}: not valid YAML ({told}){hint}.") from error
+        raise UserError(f"{path}{place}: not valid YAML ({told}){hint}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(value, dict):

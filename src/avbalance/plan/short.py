@@ -29,7 +29,7 @@ from typing import Any
 
 from pydantic import Field
 
-from avbalance.declared import Declared, listed, nearest, read
+from avbalance.declared import Declared, listed, nearest, read, shown
 from avbalance.errors import UserError
 from avbalance.plan.trees import is_sourced, merge, plain
 
@@ -88,10 +88,10 @@ def paper_in_full(paper: dict[str, Any], where: str, elsewhere: Callable[[str], 
     full = _settings(paper, where, elsewhere)
     for kind in ("datasets", "runs"):
         if kind in full and not isinstance(full[kind], dict):
-            raise UserError(f"{where}, {kind}: is {full[kind]!r}; it must be keys with values.")
+            raise UserError(f"{where}, {kind}: is {shown(full[kind])}; it must be keys with values.")
         for name, entry in _mapping(full, kind).items():
             if not isinstance(entry, dict):
-                raise UserError(f"{where}, {kind}.{name}: is {entry!r}; it must be a mapping of keys.")
+                raise UserError(f"{where}, {kind}.{name}: is {shown(entry)}; it must be a mapping of keys.")
             full[kind] = {**full[kind], name: _settings(entry, f"{where}, {kind}.{name}", elsewhere)}
     given: Runs = {}
     for key, run in _mapping(full, "runs").items():
@@ -287,7 +287,7 @@ def choice_in_full(choice: dict[str, Any], runs: Collection[str], where: str) ->
         told: Runs = {}
         for name, change in entries:
             if not isinstance(change, dict):
-                raise UserError(f"{where}.{key}.{name}: is {change!r}; it must be a mapping, of seeds for example.")
+                raise UserError(f"{where}.{key}.{name}: is {shown(change)}; it must be a mapping, such as of seeds.")
             for run in matching(name, runs, f"{where}.{key}"):
                 before = told.get(run, {})
                 told[run] = merge(before, change)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from avbalance.declared import listed, nearest
+from avbalance.declared import listed, nearest, shown
 from avbalance.errors import UserError
 
 Entry = dict[str, Any]
@@ -48,7 +48,7 @@ def reports_in_full(declared: Entry, where: str, elsewhere: Elsewhere) -> Entry:
 
 def _shared(given: Any, where: str) -> Entry:
     if not isinstance(given, dict):
-        raise UserError(f"{where}, each_test: is {given!r}; it must be a mapping of keys that tests have in common.")
+        raise UserError(f"{where}, each_test: is {shown(given)}; it must be a mapping of keys that tests share.")
     return given
 
 
@@ -57,7 +57,7 @@ def _like(entry: Any, kind: str, where: str, elsewhere: Elsewhere, followed: tup
         return entry
     like = entry["like"]
     if not isinstance(like, str) or "/" not in like:
-        raise UserError(f"{where}, {kind}, like: is {like!r}; write <paper>/<id>, such as {EXAMPLE[kind]}.")
+        raise UserError(f"{where}, {kind}, like: is {shown(like)}; write <paper>/<id>, such as {EXAMPLE[kind]}.")
     slug, _, name = like.rpartition("/")
     theirs = elsewhere(slug).get(kind, {}).get(kind, [])
     known = {str(each["id"]): each for each in theirs if isinstance(each, dict) and "id" in each}

@@ -138,10 +138,12 @@ def _further(runs: list[str]) -> str:
 
 def _digest(plan: Plan) -> str:
     """Of all settings of a plan and of the code that reads them; empty when code is named that does not exist."""
-    rows = [row for sheet in plan.rows.values() for row in sheet if not row.combine]
+    rows = [row for sheet in plan.rows.values() for row in sheet]
     try:
-        code = plan.code(*training_entries(row.parts for row in rows))
-        told = canonical_json([code, list(_estimators(plan)), *([row.method, row.settings] for row in rows)])
+        code = plan.code(*training_entries(row.parts for row in rows if not row.combine))
+        told = canonical_json(
+            [code, list(_estimators(plan)), *([row.method, row.settings, row.artifacts] for row in rows)]
+        )
     except (UserError, ValueError):  # an unknown name, or a number such as .nan that JSON does not have
         return ""  # reading the settings says which name or value is wrong, and where
     return hashlib.sha256(told.encode()).hexdigest()
