@@ -36,7 +36,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         value = loader.construct_document(node) if node else None
     except FileNotFoundError as error:
         known = sorted(other.stem for other in path.parent.glob("*.yaml"))
-        told = f"no such file{nearest(path.stem, known)}; the folder has: {', '.join(known) or 'none'}"
+        told = f"no such file; the folder has: {', '.join(known) or 'none'}{nearest(path.stem, known)}"
         raise UserError(f"{path}: {told}.") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
