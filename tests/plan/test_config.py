@@ -155,7 +155,7 @@ def test_an_anchor_may_be_used_twice_and_a_missing_file_is_told_with_its_neighbo
         ("mine", "config/tiers: mine -> mine stand on each other, endlessly"),
         (None, "config/tiers/mine.yaml, base: is null"),
         ({"demo": 1}, "config/tiers/mine.yaml, base: is {'demo': 1}"),
-        ("dmeo", "dmeo.yaml: no such file; .*did you mean 'demo'"),
+        ("dmeo", "dmeo.yaml: no such file; the folder has: demo, mine; did you mean 'demo'"),
     ],
 )
 def test_a_wrong_base_of_a_tier_is_told(tmp_path: Path, base: Any, told: str) -> None:
