@@ -249,7 +249,7 @@ def test_silent_black_and_copied_clips_are_broken() -> None:
             {"scorers": {"audio": {}, "visual": {}}},
             r"scorers\.audio: needs dataset, with or without recipe; or file and labels",
         ),
-        ({"shares": {"train": 0.5, "val": 0.5, "test": 0.5}}, "sum to one"),
+        ({"shares": {"train": 0.5, "val": 0.5, "test": 0.5}}, r"shares: train, val and test add up to 1\.5"),
         ({"estimators": {**ESTIMATORS, "folds": 1}}, "estimators.folds: is 1; it must be"),
         ({"colour": "red"}, "unknown key 'colour'"),
     ],

@@ -114,7 +114,7 @@ NAN[3, 1, 2] = np.nan
         (parsing_table(IDS, FOUND, TRUTH, truth_visual=int_lists([None] + [[]] * 4)), "truth_visual is not known for"),
         (parsing_table(IDS, FOUND, TRUTH, id=pa.array([None, "a", "b", "c", "d"])), "the column id is not whole"),
         (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "gate": "both"}), "gate: is 'both'; use"),
-        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "segments": None}), "segments: is None"),
+        (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "segments": None}), "segments: is null"),
         (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "classes": []}), "classes: is .*at least 1"),
         (with_card(parsing_table(IDS, FOUND, TRUTH), {**CARD, "task": "nothing"}), "task: is 'nothing'; use"),
         (parsing_table(IDS, FOUND, TRUTH).replace_schema_metadata({b"avbalance": b"{"}), "metadata are not JSON"),
