@@ -66,9 +66,10 @@ def test_a_new_data_set_has_two_files_that_plan_and_are_never_overwritten(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (checkout / "my clips: all").mkdir()
-    (checkout / "my clips: all" / "a.mp4").write_bytes(b"a")
+    for name in "ab":
+        (checkout / "my clips: all" / f"{name}.mp4").write_bytes(name.encode())
     (checkout / "my clips: all" / "manifest.csv").write_text(
-        "id,label,split,video\n1,x,train,a.mp4\n2,y,train,a.mp4\n3,x,test,a.mp4\n"
+        "id,label,split,video\n1,x,train,a.mp4\n2,y,train,b.mp4\n3,x,test,a.mp4\n"
     )
     assert main(["new-dataset", "12", "--folder", "my clips: all"]) == 0
     assert "snakemake -n --quiet rules --configfile config/user/12.yaml" in capsys.readouterr().out
