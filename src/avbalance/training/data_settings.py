@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from avbalance.data import DEFAULT_TASK
-from avbalance.declared import Declared, Share, Size, TwoNumbers, refusal
+from avbalance.declared import Declared, Range, Share, Size, refusal
 from avbalance.errors import UserError
 from avbalance.features.recipes import SoundVectorRecipe, VisualRecipe, get_audio_recipe, get_visual_recipe
 from avbalance.training.transforms import FrameOptions
@@ -52,9 +52,9 @@ class DataSettings(Declared):
     """frames of a clip in a step; this and the five below are set where the recipe keeps frames"""
     crop: Annotated[int, Field(ge=8)] | None = None
     """height and width of what the network sees, in pixels"""
-    crop_scale: TwoNumbers | None = None
+    crop_scale: Range | None = None
     """smallest and largest share of the frame's area that is cut out in training"""
-    crop_ratio: TwoNumbers | None = None
+    crop_ratio: Range | None = None
     """smallest and largest ratio of its width to its height"""
     flip: Share | None = None
     """probability of mirroring a frame in training"""
