@@ -39,7 +39,7 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (about ten minutes)
+test: $(READY) ## the tests (ten to twenty minutes on two cores)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
