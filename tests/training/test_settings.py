@@ -31,7 +31,11 @@ def test_all_four_parts_are_read() -> None:
         ("ogm-ge", {"data": {"frame": 1}}, "data: unknown key 'frame'; did you mean 'frames'"),
         ("ogm-ge", {"data": {"task": "captioning"}}, "data, task: is 'captioning'; there are classification"),
         ("ogm-ge", {"data": {"frames": "2"}}, "data, frames: is '2'; it must be a valid integer"),
-        ("ogm-ge", {"data": {"crop_scale": [1.0, 0.5]}}, "data, crop_scale: is [1.0, 0.5]; the lower number comes first"),
+        (
+            "ogm-ge",
+            {"data": {"crop_scale": [1.0, 0.5]}},
+            "data, crop_scale: is [1.0, 0.5]; the lower number comes first",
+        ),
         ("ogm-ge", {"protocol": {"select": "test"}}, "protocol, select: is 'test'; use 'validation' or 'last'"),
         ("ogm-ge", {"protocol": {"precision": "fp16"}}, "protocol, precision: is 'fp16'; use 'fp32' or 'bf16'"),
         ("ogm-ge", {"protocol": {"decay_at": [3]}}, "protocol: set one of decay_every and decay_at"),
