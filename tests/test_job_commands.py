@@ -16,7 +16,8 @@ STEPS = {
     "confidence": STORES[:6],
     "subsets": STORES[:2],
     "measure": [],
-    "item": MEASURES,
+    "tables": MEASURES,
+    "figures": MEASURES,
     "claims": MEASURES,
     "losses": [],
 }

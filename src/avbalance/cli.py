@@ -28,6 +28,7 @@ OWN_PACKAGES = ("avbalance", "flowkeeper")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status: 0, 1 for damaged files, 2 after a refusal, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # which tells every glyph of a PDF that it keeps
     try:
         if arguments is None:
             use_code_of_this_checkout()

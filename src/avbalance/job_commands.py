@@ -72,8 +72,8 @@ def add_commands(steps: Any, add: AddCommand) -> None:
     command("confidence", _confidence, text, audio=npz, visual=npz, manifest=of_data, out="folder")
     command("subsets", _subsets, "split a test set (settings {pairs, rule})", manifest=of_data, out="file")
     command("measure", _measure, "measure a paper's runs", out="file")
-    text = "make one table or figure, whichever its settings declare"
-    command("item", _item, text, measurements=of_paper, out="folder")
+    command("tables", _tables, "make a paper's tables", measurements=of_paper, out="folder")
+    command("figures", _figures, "draw a paper's figures", measurements=of_paper, out="folder")
     command("claims", _claims, "test a paper's claims", measurements=of_paper, out="folder")
     command("verdict", _verdict, "answer in words what was asked about a data set", out="folder")
     command("overview", _overview, "one page of all claims of all papers", out="file")
@@ -232,18 +232,20 @@ def _paper(options: argparse.Namespace) -> tuple[Paper, dict[str, Any]]:
     return Paper.from_dict(spec["paper"]), spec["declarations"]
 
 
-def _item(options: argparse.Namespace) -> None:
+def _tables(options: argparse.Namespace) -> None:
+    from avbalance.reporting.tables import render_tables
+
     paper, declarations = _paper(options)
-    items = [item["id"] for kind in ("tables", "figures") for item in declarations.get(kind, [])]
-    with _writer(*(options.out / item for item in items)):
-        if "figures" in declarations:
-            from avbalance.reporting.figures import render_figures
+    with _writer(options.out / "tables"):
+        render_tables(paper, declarations, options.measurements, options.out)
 
-            render_figures(paper, declarations, options.measurements, options.out)
-        else:
-            from avbalance.reporting.tables import render_tables
 
-            render_tables(paper, declarations, options.measurements, options.out)
+def _figures(options: argparse.Namespace) -> None:
+    from avbalance.reporting.figures import render_figures
+
+    paper, declarations = _paper(options)
+    with _writer(options.out / "figures"):
+        render_figures(paper, declarations, options.measurements, options.out)
 
 
 def _claims(options: argparse.Namespace) -> None:

@@ -33,9 +33,7 @@ def _step(group: str = "") -> TrainingStep:
 
 
 def test_the_loss_of_one_modality_has_a_zero_in_the_other_ones_place() -> None:
-    model, method = network(unimodal_heads=True), Remix({"weight": 0.25})
-    batch = method.batch(model, clips(), _step("visual"))
-    assert batch.audio is None and batch.visual is not None
+    model, method, batch = network(unimodal_heads=True), Remix({"weight": 0.25}), clips()
     output = model(batch)
     head, feature = model.fusion.linear, output.features["visual"]
     fused = feature @ head.weight[:, feature.shape[1] :].T + head.bias  # audio fills the first columns
@@ -44,13 +42,21 @@ def test_the_loss_of_one_modality_has_a_zero_in_the_other_ones_place() -> None:
     loss = method.loss(model, output, batch, _step("visual"))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     loss.backward()
-    assert all(parameter.grad is None for parameter in model.group("audio"))
+    # 0 rather than None, with which an optimiser would leave the encoder's momentum and weight decay out
+    assert all((parameter.grad == 0).all() for parameter in model.group("audio"))
     assert not head.weight.grad[:, : feature.shape[1]].any()
+    assert model.unimodal_heads["audio"].weight.grad is None
+
+
+def test_batch_norm_of_both_modalities_sees_every_clip() -> None:
+    model, method = network(unimodal_heads=True), Remix()
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    model(method.batch(model, clips(), _step("visual")))
+    assert len(norms) > 2 and {int(norm.num_batches_tracked) for norm in norms} == {1}
 
 
 def test_the_warm_up_adds_the_heads_losses() -> None:
     model, method, batch = network(unimodal_heads=True), Remix({"warm_up_weight": 0.5}), clips()
-    assert method.batch(model, batch, _step()) is batch
     output = model(batch)
     both = sum(cross_entropy(scores, batch.label) for scores in output.scores.values())
     expected = cross_entropy(output.logits, batch.label) + 0.5 * both

@@ -38,12 +38,16 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     histories = [
         f"{folder}/{run}/seed{seed}/history.csv" for run in ("jomold-msdu", "ours") for seed in rows[run].seeds
     ]
-    assert plan.report_run_files(PARSING, "figure5") == plan.report_run_files(PARSING, "claims") == histories
+    assert plan.item_run_files(PARSING, "figures", "figure5") == plan.report_run_files(PARSING, "claims") == histories
     assert set(histories) <= set(plan.artifacts())
-    assert plan.report_run_files(PARSING, "figure4") == [
+    assert plan.item_run_files(PARSING, "figures", "figure4") == [
         f"{folder}/{run}/seed{seed}/predictions.parquet" for run in ("jomold", "ours") for seed in rows[run].seeds
     ]
-    assert plan.report_run_files(SLUG, "figure1") == []
+    assert set(plan.report_run_files(PARSING, "figures")) >= {
+        *histories,
+        *plan.item_run_files(PARSING, "figures", "figure4"),
+    }
+    assert plan.item_run_files(SLUG, "figures", "figure1") == []
     maps = plan.report_run_files(SLUG, "claims")  # of two modalities; five seeds on two data sets, else three
     assert len(maps) == 38 and all(path.endswith("/confidence.npz") for path in maps)
     assert set(maps) <= set(plan.artifacts())
@@ -59,7 +63,7 @@ def test_the_page_alone_is_told_which_runs_estimate_the_subsets() -> None:
     assert set(files) == set(info["estimators"]) and files["estimated"] == list(
         plan.confidence_inputs(SLUG, info["data"]).values()
     )
-    assert "estimators" not in told[PARSING]["llp"] and "estimators" not in plan.report_spec(SLUG, "tableS7")
+    assert "estimators" not in told[PARSING]["llp"] and "estimators" not in plan.report_spec(SLUG, "tables")
 
 
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
@@ -73,8 +77,11 @@ def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
 
 def test_a_table_of_subsets_asks_for_their_files() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    assert plan.report_run_files(SLUG, "tableS7") == plan.subset_files(SLUG) and len(plan.subset_files(SLUG)) == 5
-    assert plan.report_run_files(SLUG, "tableS1") == []
+    assert plan.item_run_files(SLUG, "tables", "tableS7") == plan.subset_files(SLUG)
+    assert len(plan.subset_files(SLUG)) == 5 and set(plan.subset_files(SLUG)) <= set(
+        plan.report_run_files(SLUG, "tables")
+    )
+    assert plan.item_run_files(SLUG, "tables", "tableS1") == []
 
 
 def test_what_is_made_of_own_data_is_told_what_the_verdict_withholds() -> None:
@@ -82,10 +89,8 @@ def test_what_is_made_of_own_data_is_told_what_the_verdict_withholds() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo", **own})
     verdict = f"{plan.paper_folder('diagnosis')}/verdict.json"
     assert Paper.from_dict(plan.paper_record("diagnosis")).dataset("own").verdict == verdict
-    items = [name for kind in ("tables", "figures") for name in plan.declared("diagnosis", kind)]
-    assert len(items) > 5
-    for item in items:
-        assert plan.report_run_files("diagnosis", item) == [verdict] and verdict in plan.report_spec("diagnosis", item)
+    for part in ("tables", "figures"):
+        assert plan.report_run_files("diagnosis", part) == [verdict] and verdict in plan.report_spec("diagnosis", part)
     assert verdict not in plan.fact_files("diagnosis")  # which the verdict itself reads
 
 

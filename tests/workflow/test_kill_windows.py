@@ -16,14 +16,12 @@ from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
-from smoke_tier import PAPER
+from smoke_tier import TABLES
 from snakemake.persistence.file import FilePersistence
 from snakemake_interface_executor_plugins.settings import ExecMode
 from workspace import Workspace
 
 from flowkeeper.records import mark_incomplete, record_path
-
-TABLE = [f"{PAPER}/table2.{suffix}" for suffix in ("csv", "md", "tex")]
 
 
 def test_marks_are_removed_after_the_last_record_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +37,7 @@ def test_marks_are_removed_after_the_last_record_is_written(tmp_path: Path, monk
     for part in ("_code", "_input", "_log", "_params", "_conda_env", "_software_stack_hash"):
         monkeypatch.setattr(persistence, part, lambda job: None)
     job: Any = MagicMock(input=[], shellcmd="", container_img_url=None)
-    job.rule.name = "table"
+    job.rule.name = "tables"
     absent = AsyncMock(return_value=False)
     job.output = [MagicMock(__str__=lambda self, name=name: name, exists=absent) for name in "ab"]
     asyncio.run(persistence.finished(job))
@@ -48,12 +46,12 @@ def test_marks_are_removed_after_the_last_record_is_written(tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_a_job_whose_record_was_being_written_is_done_again(workspace: Workspace) -> None:
-    record = record_path(workspace.root, TABLE[0])
+    record = record_path(workspace.root, TABLES[0])
     record.write_bytes(record.read_bytes()[:100])
     assert workspace.plan().idle, "by itself a record that is cut short says nothing"
-    for path in TABLE:
+    for path in TABLES:
         mark_incomplete(workspace.root, path)
-    assert workspace.plan().kinds == {"table": 1, "crate": 1}
+    assert workspace.plan().kinds == {"tables": 1, "crate": 1}
     done = workspace.snakemake()
     assert done.status == 0, done.output[-3000:]
     assert workspace.plan().idle
@@ -78,15 +76,17 @@ def test_a_job_that_ended_unmarked_is_done_again(workspace: Workspace) -> None:
 
     The files have other bytes than those that were made here before, whose records would come back by themselves.
     """
-    for path in TABLE:
+    for path in TABLES:
         record_path(workspace.root, path).unlink()
         with open(workspace.root / path, "a") as file:
             file.write("\n")
-    assert "table" not in workspace.plan().kinds, "by itself an output without a record is taken as it is"
-    subprocess.run([sys.executable, "-c", KILLED, *TABLE], cwd=workspace.root, env=workspace.environment(), check=False)
+    assert "tables" not in workspace.plan().kinds, "by itself an output without a record is taken as it is"
+    subprocess.run(
+        [sys.executable, "-c", KILLED, *TABLES], cwd=workspace.root, env=workspace.environment(), check=False
+    )
     done = workspace.plan()
     assert "note: the lock of a snakemake that was killed" in done.output
-    assert done.kinds == {"table": 1, "crate": 1}
+    assert done.kinds == {"tables": 1, "crate": 1}
     assert workspace.snakemake().status == 0
     assert workspace.plan().idle
 
@@ -111,7 +111,7 @@ main([])
 
 @pytest.mark.slow
 def test_sigterm_in_any_moment_ends_snakemake(workspace: Workspace) -> None:
-    for path in TABLE:
+    for path in TABLES:
         (workspace.root / path).unlink()
     (workspace.root / "struck.py").write_text(STRUCK)
     struck = workspace.run(".venv/bin/python struck.py", timeout_s=60)

@@ -22,7 +22,8 @@ from workspace import Workspace
 Edit = Callable[[Workspace], None]
 TIER = "config/tiers/smoke.yaml"
 METHODS = "src/avbalance/methods"
-REPORTS = {"measure", "claims", "table", "figure"}
+TABLES, FIGURES = "tables_balanced_audiovisual", "figures_balanced_audiovisual"
+REPORTS = {"measure", "claims", TABLES, FIGURES}
 DATASET = "dataset_synthetic_balanced_smoke"
 UNIMODAL = cell_rule("unimodal")
 RESEEDED = ("baseline", "greedy", "ogm-ge", "unimodal")  # the others have seeds of their own
@@ -118,7 +119,7 @@ AGAIN = {
         ),
         {**REPORT, "losses": 1},
         {
-            f"content changed: workflow/papers/{SLUG}/published/table2.csv": {"table", "figure", "claims"},
+            f"content changed: workflow/papers/{SLUG}/published/table2.csv": {TABLES, FIGURES, "claims"},
             "its last run was interrupted": {"losses"},
         },
     ),
@@ -127,16 +128,16 @@ AGAIN = {
             deleted(f"{PAPER}/table2.md", f"{RUNS}/greedy/seed0/predictions.parquet"),
             replaced("workflow/rules/report.smk", "avbalance losses --settings", "avbalance losses  --settings"),
         ),
-        {"table": 1, "losses": 1, "crate": 1},
+        {"tables": 1, "losses": 1, "crate": 1},
         {
-            f"made before, but deleted or not fetched ({PAPER}/table2.md)": {"table"},
+            f"made before, but deleted or not fetched ({PAPER}/table2.md)": {TABLES},
             "the command of its rule changed (workflow/rules, rule losses)": {"losses"},
         },
     ),
     "intermediates that a deleted table needs": Again(
         deleted(f"{PAPER}/table2.md", f"{PAPER}/measurements.parquet", f"{RUNS}/greedy/seed0/predictions.parquet"),
         ONE_METHOD,
-        {"made before, but deleted or not fetched": {"table", "measure", cell_rule("greedy")}},
+        {"made before, but deleted or not fetched": {TABLES, "measure", cell_rule("greedy")}},
     ),
 }  # fmt: skip
 

@@ -19,7 +19,6 @@ try:
     from avbalance.names import rule_name
     from avbalance.plan.config import load_yaml
     from avbalance.plan.plan import load_plan
-    from avbalance.plan.reports import SUFFIXES
     from avbalance.workflow import WORKFLOW
     from flowkeeper.brief import Brief
     from flowkeeper.digests import settings_digest
@@ -116,18 +115,22 @@ def ancestor(levels, path):
     return str(Path(path).parents[levels - 1])
 
 
-def title_in_report(wildcards):
-    """Under which heading `snakemake --report` lists what is made of a paper."""
-    return PLAN.papers[wildcards.slug]["title"]
+def reported(slug, kind, path):
+    """A file of a table or figure; `snakemake --report` shows the kind that its reader can look at."""
+    if not path.endswith(SHOWN[kind]):
+        return path
+    item = Path(path).stem
+    return report(
+        path,
+        caption=f"../report/{kind}.rst",
+        category=PLAN.papers[slug]["title"],
+        subcategory=kind.capitalize(),
+        labels={"item": item, "title": PLAN.declared(slug, kind)[item]["title"]},
+    )
 
 
-def labels_in_report(wildcards):
-    """How `snakemake --report` lists a table or figure: by its id and its title."""
-    return {
-        "item": wildcards.item,
-        "title": PLAN.entry(wildcards.slug, wildcards.item)[1]["title"],
-    }
-
+# The files of tables and figures that `snakemake --report` shows.
+SHOWN = {"tables": ".md", "figures": ".svg"}
 
 # Tensors of a training are freed and wanted again in every step; by default glibc returns large ones to the system each
 # time, and every page is then zeroed anew. Other C libraries do not read these names.

@@ -1,43 +1,38 @@
 """Purpose: tables, figures and claims of each paper. Inputs: measurements, predictions, published numbers. Outputs: results/<name>/papers/<slug>/."""
 
-for kind, suffixes in (("table", SUFFIXES["tables"]), ("figure", SUFFIXES["figures"])):
+for slug in PLAN.papers:
+    for kind in ("tables", "figures"):
+        # One process for all of a kind: starting one takes longer than making a table.
+        if PLAN.declared(slug, kind):
 
-    rule:
-        name:
-            kind
-        input:
-            measurements=f"{PLAN.results}/papers/{{slug}}/measurements.parquet",
-            runs=lambda wildcards: PLAN.report_run_files(wildcards.slug, wildcards.item),
-            published=lambda wildcards: PLAN.published_files(wildcards.slug),
-            facts=lambda wildcards: PLAN.fact_files(wildcards.slug),
-        output:
-            report(
-                f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffixes[0]}",
-                caption=f"../report/{kind}.rst",
-                category=title_in_report,
-                subcategory=f"{kind.capitalize()}s",
-                labels=labels_in_report,
-            ),
-            [
-                f"{PLAN.results}/papers/{{slug}}/{{item}}.{suffix}"
-                for suffix in suffixes[1:]
-            ],
-        log:
-            f"logs/{PLAN.name}/{kind}/{{slug}}/{{item}}.log",
-        wildcard_constraints:
-            item=f"{kind}[A-Z]?[0-9]+",
-        group:
-            "report_{slug}"
-        conda:
-            "../../envs/avbalance.yaml"
-        params:
-            settings=lambda wildcards: settings_digest(
-                PLAN.report_spec(wildcards.slug, wildcards.item)
-            ),
-            code=lambda wildcards: PLAN.report_code(wildcards.slug, wildcards.item),
-            out=lambda wildcards, output: ancestor(1, output[0]),
-        shell:
-            "python -m avbalance item --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
+            rule:
+                name:
+                    rule_name(kind, slug)
+                input:
+                    measurements=f"{PLAN.results}/papers/{slug}/measurements.parquet",
+                    runs=PLAN.report_run_files(slug, kind),
+                    published=PLAN.published_files(slug),
+                    facts=PLAN.fact_files(slug),
+                output:
+                    [
+                        reported(slug, kind, path)
+                        for path in PLAN.report_parts(slug)[kind]
+                    ],
+                log:
+                    f"logs/{PLAN.name}/{kind}/{slug}.log",
+                # What takes longest begins first.
+                priority: int(kind == "figures")
+                group:
+                    f"report_{slug}"
+                conda:
+                    "../../envs/avbalance.yaml"
+                params:
+                    part=kind,  # Snakemake reads the command when the job runs, at the end of the loop
+                    settings=settings_digest(PLAN.report_spec(slug, kind)),
+                    code=PLAN.report_code(slug, kind),
+                    out=lambda wildcards, output: ancestor(1, output[0]),
+                shell:
+                    "python -m avbalance {params.part} --settings {params.settings} --measurements {input.measurements} --out {params.out} --code {params.code} > {log} 2>&1"
 
 
 rule claims:
@@ -54,7 +49,7 @@ rule claims:
         report(
             f"{PLAN.results}/papers/{{slug}}/claims.md",
             caption="../report/claims.rst",
-            category=title_in_report,
+            category=lambda wildcards: PLAN.papers[wildcards.slug]["title"],
             subcategory="Claims",
             labels={"item": "claims", "title": "every claim with its verdict"},
         ),

@@ -179,8 +179,7 @@ class PlanCosts:
         yield "hours_of_the_driver", hours
 
     def _reports(self) -> int:
-        kinds = ("tables", "figures")
-        return sum(3 + sum(len(self.plan.declared(slug, kind)) for kind in kinds) for slug in self.plan.papers)
+        return sum(len(self.plan.report_parts(slug)) for slug in self.plan.papers)
 
     def _read_gb(self) -> float:
         """What all trainings together read from the stores, epoch by epoch."""

@@ -19,6 +19,7 @@ from avbalance.evaluation.rows import ACCURACY, HEADS, Coordinates
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
+UNKNOWN = -1  # the answer of a head that was not asked
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,25 @@ def clip_scores(run: RunFile) -> dict[Coordinates, ClipScores]:
 
 
 def _classified(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:
-    frame = read_predictions(run.predictions)
-    heads = {"": "logits"} | {head: f"logits_{head}" for head in HEADS}
-    for (split, condition, checkpoint), part in frame.groupby(["split", "condition", "checkpoint"], sort=True):
-        part = part.sort_values("id", ignore_index=True)
-        truth = part["label"].to_numpy()
-        answers, classes = {}, 0
-        for head, column in heads.items():
-            # A head that a model has not is a column of nulls.
-            if part[column].notna().all():
-                logits = matrix(part, column, run.predictions)
-                answers[head], classes = logits.argmax(axis=1), max(classes, logits.shape[1])
-        scores = {f"{ACCURACY}_{head}" if head else ACCURACY: 100.0 * (own == truth) for head, own in answers.items()}
-        guess = {ACCURACY: 100.0 * (truth == np.bincount(truth).argmax())}
-        place = Coordinates(str(split), condition=str(condition), checkpoint=str(checkpoint))
-        yield place, ClipScores(part["id"].to_numpy().astype(str), truth, scores, guess, classes, answers)
+    keys = ["split", "condition", "checkpoint"]
+    frame = read_predictions(run.predictions).sort_values([*keys, "id"], ignore_index=True)
+    ids, truth = frame["id"].to_numpy().astype(str), frame["label"].to_numpy()
+    answers, classes = {}, 0
+    for head, column in {"": "logits", **{head: f"logits_{head}" for head in HEADS}}.items():
+        known = frame[column].notna().to_numpy()  # a head that a model has not is a column of nulls
+        if known.any():
+            logits = matrix(frame[known], column, run.predictions)
+            answers[head], classes = np.full(len(frame), UNKNOWN), max(classes, logits.shape[1])
+            answers[head][known] = logits.argmax(axis=1)
+    places = frame[keys].drop_duplicates()
+    starts = places.index.to_numpy()
+    for place, first, end in zip(places.itertuples(index=False), starts, [*starts[1:], len(frame)], strict=True):
+        own = {head: named[first:end] for head, named in answers.items() if (named[first:end] != UNKNOWN).all()}
+        right = truth[first:end]
+        scores = {f"{ACCURACY}_{head}" if head else ACCURACY: 100.0 * (named == right) for head, named in own.items()}
+        guess = {ACCURACY: 100.0 * (right == np.bincount(right).argmax())}
+        at = Coordinates(str(place.split), condition=str(place.condition), checkpoint=str(place.checkpoint))
+        yield at, ClipScores(ids[first:end], right, scores, guess, classes, own)
 
 
 def _parsed(run: RunFile) -> Iterator[tuple[Coordinates, ClipScores]]:

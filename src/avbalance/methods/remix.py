@@ -17,8 +17,7 @@ from avbalance.declared import Count, Declared, Weight
 from avbalance.errors import UserError
 from avbalance.methods.base import Given, Indices, Method, MethodCard, NoOp, Training, TrainingStep
 from avbalance.methods.parts.modulation import both_scores
-from avbalance.methods.parts.turns import alone
-from avbalance.models.base import Batch, Model, ModelOutput
+from avbalance.models.base import Batch, ModelOutput
 
 
 class RemixOptions(Declared):
@@ -65,11 +64,7 @@ class Remix(Method):
             "baseline",
             "the warm-up lasts to the end; the unimodal heads are then pulled to 0 by weight decay alone",
         ),
-        deviations=(
-            "The modality that a clip does not train is not encoded, so that batch norm sees only the clips that a "
-            "modality learns from; the reference code encodes it and sets the feature to 0 afterwards.",
-            "Needs the model's unimodal_heads.",
-        ),
+        deviations=("Needs the model's unimodal_heads.",),
     )
     kept = ("means", "sound")
     options: RemixOptions
@@ -100,18 +95,17 @@ class Remix(Method):
         sound = self.sound[torch.as_tensor(indices)].numpy()
         return {"visual": indices[~sound], "audio": indices[sound]}
 
-    def batch(self, model: Model, batch: Batch, step: TrainingStep) -> Batch:
-        return alone(batch, step.group) if step.group else batch
-
     def loss(self, model: Any, output: ModelOutput, batch: Batch, step: TrainingStep) -> Tensor:
         """The loss of the prediction and, weighted, of each modality that takes part."""
-        # Sorted: a sum of floats depends on its order, and a resumed run must have the same bits.
-        own = sum(cross_entropy(scores, batch.label) for _, scores in sorted(output.scores.items()))
+        own = {name: cross_entropy(scores, batch.label) for name, scores in output.scores.items()}
         if not step.group:
-            return cross_entropy(output.logits, batch.label) + self.options.warm_up_weight * own
-        feature = output.features[step.group]
-        features = {name: feature if name == step.group else torch.zeros_like(feature) for name in model.modalities}
-        return cross_entropy(model.fuse(features), batch.label) + self.options.weight * own
+            return cross_entropy(output.logits, batch.label) + self.options.warm_up_weight * (
+                own["audio"] + own["visual"]
+            )
+        # Both are encoded, and the other one's gradients are 0 rather than absent: its batch norm sees every clip, and
+        # momentum and weight decay go on, as in the reference code.
+        features = {name: each if name == step.group else each * 0 for name, each in output.features.items()}
+        return cross_entropy(model.fuse(features), batch.label) + self.options.weight * own[step.group]
 
     def epoch_end(self, trainer: Training, epoch: int, log: dict[str, Any]) -> None:
         """Log the share of training clips that trained audio; none in the warm-up."""

@@ -24,7 +24,6 @@ class Pages(Reports):
     def page_inputs(self) -> dict[str, list[str]]:
         """What the page is made of, by the name of the rule's input."""
         slugs = list(self.papers)
-        tables = [(slug, table) for slug in slugs for table in self.declared(slug, "tables")]
         figures = [(slug, figure) for slug in slugs for figure in self.declared(slug, "figures")]
         return {
             "measurements": [f"{self.paper_folder(slug)}/measurements.parquet" for slug in slugs],
@@ -33,7 +32,7 @@ class Pages(Reports):
             "figures": [
                 f"{self.paper_folder(slug)}/{name}.{kind}" for slug, name in figures for kind in ("svg", "csv")
             ],
-            "tables": distinct(path for slug, name in tables for path in self.report_run_files(slug, name)),
+            "tables": distinct(path for slug in slugs for path in self.report_run_files(slug, "tables")),
             "facts": distinct(path for slug in slugs for path in self.fact_files(slug)),
             "subsets": distinct(path for slug in slugs for path in self.subset_files(slug)),
             "published": distinct(path for slug in slugs for path in self.published_files(slug)),

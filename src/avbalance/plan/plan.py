@@ -53,8 +53,8 @@ class Plan(Pages):
                 yield Step(files, self.confidence_spec(slug), self.code("avbalance.analysis.confidence"))
                 files = (self.subsets_file(slug, dataset),)
                 yield Step(files, self.subset_spec(slug, dataset), self.code("avbalance.analysis.subsets"))
-            for item, paths in self.report_items(slug).items():
-                yield Step(tuple(paths), self.report_spec(slug, item), self.report_code(slug, item))
+            for part, paths in self.report_parts(slug).items():
+                yield Step(tuple(paths), self.report_spec(slug, part), self.report_code(slug, part))
         for path in self.overview_files():
             yield Step((path,), self.overview_spec(), self.code("avbalance.reporting.overview"))
         yield Step((self.page_file,), self.page_spec(), self.page_code())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What is made of a paper -> suffixes of its files.
 SUFFIXES = {
     "measurements": ("parquet",),
-    "tables": ("md", "csv", "tex"),  # the first one is shown by `snakemake --report`
+    "tables": ("md", "csv", "tex"),
     "figures": ("svg", "png", "pdf", "tex", "csv"),
     "claims": ("json", "md"),
     "verdict": ("json", "md"),
@@ -28,9 +28,13 @@ SUFFIXES = {
 }
 CODE_OF = {
     "measurements": "evaluation.measure",
-    "lost_clips": "reporting.facts",
+    "tables": "reporting.tables",
+    "figures": "reporting.figures",
+    "claims": "reporting.claims_report",
     "verdict": "diagnosis.report",
+    "lost_clips": "reporting.facts",
 }
+DECLARED = ("tables", "figures")  # parts of which a paper declares several, each with an id
 OF_CLAIMS = ("claims", "checks", "illustrations", "statistics", "measures", "confidence")  # what claims rest on
 
 
@@ -136,22 +140,19 @@ class Reports(TrainingPlan):
         entries = self.papers[slug].get(kind, [])
         return {entry["id"]: entry for entry in entries if entry.get("requires") in (None, *planned)}
 
-    def report_items(self, slug: str) -> dict[str, list[str]]:
-        """What is made of a paper's runs, with its files: measurements, tables and figures by id, claims, losses."""
-        named = {name: kind for kind in ("tables", "figures") for name in self.declared(slug, kind)}
-        further = {name: name for name in ("claims", "verdict", "lost_clips")}
-        items = {"measurements": "measurements", **named, **further}
-        for name in ("claims", "verdict"):
-            if not self.papers[slug].get(name):
-                del items[name]
-        return {
-            name: [f"{self.paper_folder(slug)}/{name}.{suffix}" for suffix in SUFFIXES[kind]]
-            for name, kind in items.items()
-        }
+    def report_parts(self, slug: str) -> dict[str, list[str]]:
+        """What is made of a paper's runs, each part by a job of its own, with the files of the part."""
+        parts = {}
+        for part, suffixes in SUFFIXES.items():
+            names = self.declared(slug, part) if part in DECLARED else [part]
+            if names and (part not in ("claims", "verdict") or self.papers[slug].get(part)):
+                parts[part] = [f"{self.paper_folder(slug)}/{name}.{suffix}" for name in names for suffix in suffixes]
+        return parts
 
     def report_files(self, slug: str) -> list[str]:
         """Everything that is made of a paper's measurements."""
-        return [path for name, files in self.report_items(slug).items() if name != "measurements" for path in files]
+        parts = self.report_parts(slug).items()
+        return [path for part, files in parts if part != "measurements" for path in files]
 
     def verdict_files(self, slug: str) -> list[str]:
         """What is answered about a paper's data set, where anything is asked: verdict.json."""
@@ -193,69 +194,69 @@ class Reports(TrainingPlan):
     def overview_spec(self) -> str:
         return canonical_json({"name": self.name, "claims": self.claims_files()})
 
-    def report_spec(self, slug: str, item: str) -> str:
-        """What the command that makes an item reads: the paper, the cuts that touch it, and its own declarations."""
+    def report_spec(self, slug: str, part: str) -> str:
+        """What the command that makes a part reads: the paper, the tier's cuts, and what is declared of the part."""
         paper, record = self.papers[slug], self.paper_record(slug)
-        if item in ("measurements", "lost_clips"):
-            declared = {"measures": paper["measures"]} if item == "measurements" else {}
+        if part in ("measurements", "lost_clips"):
+            declared = {"measures": paper["measures"]} if part == "measurements" else {}
             return canonical_json({"paper": record, "declarations": declared})
-        if item == "verdict":
-            declared = {"verdict": paper["verdict"]}
-        elif item == "claims":
-            declared = {key: paper[key] for key in OF_CLAIMS if key in paper}
+        if part in DECLARED:
+            declared = {part: list(self.declared(slug, part).values())}
         else:
-            kind, entry = self.entry(slug, item)
-            declared = {kind: [entry]}
-        cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
-        record["cuts"] = [cut for cut in cuts if item in cut.get("tables", [item])]
+            declared = {key: paper[key] for key in (OF_CLAIMS if part == "claims" else (part,)) if key in paper}
+        record["cuts"] = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
         return canonical_json({"paper": record, "declarations": {"published": paper.get("published", []), **declared}})
 
-    def report_code(self, slug: str, item: str) -> str:
-        """Digest of the code that makes an item: that of its kind, and of what its declarations name."""
-        if item in CODE_OF:
-            return self.code(f"avbalance.{CODE_OF[item]}")
-        if item == "claims":
-            return self.code("avbalance.reporting.claims_report", *self.claims[slug].modules)
-        kind, entry = self.entry(slug, item)
-        part, named = (kind, entry) if kind == "figures" else ("sources", entry.get("source"))
-        slugs = (slug, *self.papers[slug].get("builds_on", []))
-        own = [module_of(slugs, part, named["kind"], f"{slug}, {item}")] if named else []
-        return self.code(f"avbalance.reporting.{kind}", *own)
+    def report_code(self, slug: str, part: str) -> str:
+        """Digest of the code that makes a part: its own, and that of the kinds which its declarations name."""
+        if part == "claims":
+            own = self.claims[slug].modules
+        elif part in DECLARED:
+            slugs = (slug, *self.papers[slug].get("builds_on", []))
+            folder = "sources" if part == "tables" else part
+            named = {
+                name: entry.get("source") if part == "tables" else entry
+                for name, entry in self.declared(slug, part).items()
+            }
+            own = [module_of(slugs, folder, each["kind"], f"{slug}, {name}") for name, each in named.items() if each]
+        else:
+            own = []
+        return self.code(f"avbalance.{CODE_OF[part]}", *sorted(set(own)))
 
-    def report_run_files(self, slug: str, item: str) -> list[str]:
-        """Files of runs that an item reads beside measurements and predictions, those of every seed.
+    def report_run_files(self, slug: str, part: str) -> list[str]:
+        """Files of runs that a part reads beside measurements and predictions, those of every seed.
 
-        A table's are those that its `source` names, {file, runs: [run], datasets: [role]}, or the subsets; a figure's
-        those of `runs`, [{run, file}], on its `dataset` or `datasets`. Both read the verdict, which says what is not to
-        be stated.
+        Tables and figures read the verdict as well, which says what is not to be stated.
         """
-        told = self.verdict_files(slug) if item != "claims" else []
-        if item == "claims":
+        if part == "claims":
             declared = self.claims[slug]
             wanted = [needed for block in declared.blocks for needed in block.run_files(declared.estimators)]
+            return distinct(path for role, run, file in wanted for path in self._files_of_run(slug, role, run, file))
+        files = [path for name in self.declared(slug, part) for path in self.item_run_files(slug, part, name)]
+        return distinct([*files, *self.verdict_files(slug)])
+
+    def item_run_files(self, slug: str, part: str, name: str) -> list[str]:
+        """Those that one table or figure reads.
+
+        A table's are those that its `source` names, {file, runs: [run], datasets: [role]}, or the subsets; a figure's
+        those of `runs`, [{run, file}], on its `dataset` or `datasets`.
+        """
+        entry = self.declared(slug, part)[name]
+        if part == "tables":
+            entry = entry.get("source", {})
+            runs = [(run, entry["file"]) for run in entry.get("runs", ())]
         else:
-            kind, entry = self.entry(slug, item)
-            if kind == "tables":
-                entry = entry.get("source", {})
-                runs = [(run, entry["file"]) for run in entry.get("runs", ())]
-            else:
-                runs = [(need["run"], need["file"]) for need in entry.get("runs", ())]
-            if entry.get("kind") == "subsets":
-                return [*self.subset_files(slug), *told]
-            roles = entry.get("datasets", [entry.get("dataset")])
-            wanted = [(role, run, file) for role in roles for run, file in runs]
-        paths = (path for role, run, file in wanted for path in self._files_of_run(slug, role, run, file))
-        return distinct([*paths, *told])
+            runs = [(need["run"], need["file"]) for need in entry.get("runs", ())]
+        if entry.get("kind") == "subsets":
+            return self.subset_files(slug)
+        roles = entry.get("datasets", [entry.get("dataset")])
+        wanted = [(role, run, file) for role in roles for run, file in runs]
+        return distinct(path for role, run, file in wanted for path in self._files_of_run(slug, role, run, file))
 
     def _files_of_run(self, slug: str, role: str | None, run: str, file: str) -> list[str]:
         """A file of every seed of a run on a role's own data set; nothing where the tier leaves the run out."""
         rows = [row for row in self.rows[slug] if (row.role, row.run) == (role, run) and not row.robustness]
         return [f"{self.runs}/{SeededRun(row, seed).folder}/{file}" for row in rows for seed in row.seeds]
-
-    def entry(self, slug: str, item: str) -> tuple[str, dict[str, Any]]:
-        """What is declared of a table or a figure, and which of the two it is."""
-        kind = "tables" if item in self.declared(slug, "tables") else "figures"
-        return kind, self.declared(slug, kind)[item]
 
     @cached_property
     def claims(self) -> dict[str, Declarations]:

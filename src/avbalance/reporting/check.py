@@ -15,6 +15,7 @@ from avbalance.evaluation.declarations import known_names
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.entries import training_entries
 from avbalance.plan.plan import Plan
+from avbalance.plan.reports import DECLARED
 from avbalance.plan.sheet import Row
 from avbalance.reporting.figures import check_figures
 from avbalance.reporting.tables import check_tables
@@ -44,7 +45,7 @@ def _check_cuts(plan: Plan) -> None:
     """A note on a table that there is not would be printed nowhere."""
     papers = sorted(path.parent.name for path in plan.root.glob("workflow/papers/*/paper.yaml"))
     items = {
-        slug: ["claims", *(entry["id"] for kind in ("tables", "figures") for entry in paper.get(kind, []))]
+        slug: ["claims", *(entry["id"] for part in DECLARED for entry in paper.get(part, []))]
         for slug, paper in plan.papers.items()
     }
     for number, cut in enumerate(plan.config.get("cuts", []), start=1):
@@ -67,15 +68,14 @@ def _check_files(plan: Plan) -> None:
         for job in jobs
         for path in job.inputs().values()
     ]
-    reads += [
-        (f"{plan.papers[slug]['folder']}, {item}", path)
-        for slug in plan.papers
-        for item in ("claims", *plan.declared(slug, "tables"), *plan.declared(slug, "figures"))
-        for path in plan.report_run_files(slug, item)
-        if path.startswith(f"{plan.runs}/")
-    ]
+    for slug in plan.papers:
+        read = {"claims": plan.report_run_files(slug, "claims")}
+        for part in DECLARED:
+            read |= {name: plan.item_run_files(slug, part, name) for name in plan.declared(slug, part)}
+        where = plan.papers[slug]["folder"]
+        reads += [(f"{where}, {item}", path) for item, paths in read.items() for path in paths]
     for where, path in reads:
-        if path not in made:
+        if path.startswith(f"{plan.runs}/") and path not in made:
             folder = f"{path.rpartition('/')[0]}/"
             there = [each.removeprefix(folder) for each in sorted(made) if each.startswith(folder)]
             raise UserError(
@@ -89,7 +89,6 @@ def check_settings(plan: Plan) -> None:
     Reading settings needs the code of the methods, which imports torch and takes seconds: what was found right is
     remembered and not read again until settings or that code change.
     """
-    # plan.
     digest = _digest(plan)
     if digest and CHECKED.is_file() and CHECKED.read_text(encoding="utf-8") == digest:
         return

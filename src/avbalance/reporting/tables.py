@@ -54,7 +54,8 @@ def _check_cells(table: DeclaredTable, paper: Paper, where: str, names: Known) -
         if missing := [key for key in names if key not in place and key not in optional]:
             raise UserError(f"{cell}: nothing says its {missing[0]}; add it to an axis or to select.")
     _check_place(table.published_where, names, f"{where}, published_where")
-    told = {key: {combined(row).get(key, "") for row in rows} for row in rows for key in combined(row)}
+    coordinates = [combined(row) for row in rows]
+    told = {key: {each.get(key, "") for each in coordinates} for key in dict.fromkeys(itertools.chain(*coordinates))}
     _check_place(table.rows_only_made, told, f"{where}, made_only")
 
 
