@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from avbalance.cluster.estimate import COSTS, SCALES, PlanCosts, lines
+from avbalance.cluster.costs import load_costs
+from avbalance.cluster.estimate import SCALES, PlanCosts, lines
 from avbalance.errors import UserError
-from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan, load_plan
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,8 +29,8 @@ def job_of(plan: Plan, folder: str):
 
 
 def test_time_of_a_training_is_that_of_its_clips(plan):
-    clips = load_yaml(REPOSITORY / COSTS)["clips"]["kinetics-sounds"]
-    assert (clips["train"], clips["evaluated"]) == (14799, 1320 + 2597)
+    clips = load_costs(REPOSITORY).clips["kinetics-sounds"]
+    assert (clips.train, clips.evaluated) == (14799, 1320 + 2597)
     # 100 epochs of 14,799 clips and 0.33 x 3,917 evaluated ones: core-seconds, a hundredth of them on a GPU; start 20 s
     expected = (100 * (14799 + 0.33 * 3917) * 1.0 / 100 + 20) / 3600
     assert PlanCosts(plan).run_hours(job_of(plan, RUN)) == pytest.approx(expected)
@@ -74,7 +74,7 @@ def test_the_paper_tier_of_all_papers_has_an_estimate():
     said = "\n".join(lines(plan))
     assert all(slug in said for slug in plan.papers)
     assert all(f"With {scale} times the clips" in said for scale in SCALES)
-    known = load_yaml(REPOSITORY / COSTS)["train_core_s"]
+    known = load_costs(REPOSITORY).train_core_s
     models = {cell.row.settings["model"]["name"] for cell in plan.cells}
     assert {"fusion-net", "mmtm-net", "unimodal-net", "han", "psp"} <= models & known.keys()
 
@@ -83,10 +83,3 @@ def test_an_unknown_data_set_is_told(plan):
     estimate = PlanCosts(plan)
     with pytest.raises(UserError, match=r"config/costs.yaml: nothing is known of the data set mine"):
         estimate.store_gb("mine")
-
-
-def test_every_number_of_the_costs_names_its_source():
-    costs = load_yaml(REPOSITORY / COSTS)
-    entries = [*costs["clips"].values(), *costs["train_core_s"].values(), *costs["limits"].values()]
-    entries += [value for value in costs.values() if isinstance(value, dict) and "factor" in value]
-    assert len(entries) > 20 and all(entry["source"] for entry in entries)

@@ -12,17 +12,16 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
+from avbalance.cluster.costs import COSTS, ClipCounts, Costs, Factor, Limit, load_costs
 from avbalance.cluster.inventory import building, gaps, table, take_inventory
 from avbalance.data.sources.built import BuiltOptions
 from avbalance.errors import UserError
 from avbalance.plan.cells import RunCell, SeededRun
 from avbalance.plan.config import load_yaml
 from avbalance.plan.plan import Plan
-from avbalance.plan.sheet import Row
 from avbalance.provenance.run_record import RECORD
 from flowkeeper.files import read_json
 
-COSTS = "config/costs.yaml"
 PROFILE = "profiles/slurm/config.yaml"
 SCALES = (1, 10, 100)
 _BYTES = {"uint8": 1, "float16": 2, "float32": 4}
@@ -72,7 +71,7 @@ class PlanCosts:
 
     def __init__(self, plan: Plan, scale: int = 1) -> None:
         self.plan, self.scale = plan, scale
-        self.costs: dict[str, Any] = load_yaml(plan.root / COSTS)
+        self.costs: Costs = load_costs(plan.root)
         self.profile: dict[str, Any] = load_yaml(plan.root / PROFILE)
 
     def load(self, slug: str) -> Load:
@@ -105,8 +104,13 @@ class PlanCosts:
         if measured is not None:
             return measured * self.scale / _HOUR
         clips = self._clips(job.row.dataset)
-        passes = clips["train"] + clips["evaluated"] * float(self.costs["evaluated"])
-        core_s = self._clip_core_s(job.row) * passes * _epochs(job) * self.scale
+        passes = clips.train + clips.evaluated * self.costs.evaluated
+        core_s = (
+            self._clip_core_s(job.row.settings.get("model", {}).get("name", ""), job.row.dataset)
+            * passes
+            * _epochs(job)
+            * self.scale
+        )
         return (core_s / self._number("gpu_speedup") + self._number("job_start_s")) / _HOUR
 
     def measured(self, job: SeededRun) -> float | None:
@@ -123,7 +127,7 @@ class PlanCosts:
 
     def known_clips(self, dataset: str) -> float | None:
         """Clips of a data set that the costs reckon with; None where they do not know it."""
-        return self._all_clips(dataset) if dataset in self.costs["clips"] else None
+        return self._all_clips(dataset) if dataset in self.costs.clips else None
 
     def building(self, dataset: str) -> Building:
         """Of a data set of the kind built: all rounds, each modality and fold a model of its own, at most.
@@ -139,11 +143,10 @@ class PlanCosts:
             clips += pool if scorer.recipe else 0.0
         estimators, rounds = options.estimators, options.recalibration.rounds + 1
         folds, epochs = estimators.folds, int(estimators.protocol["epochs"])
-        known = self.costs["train_core_s"]["unimodal-net"]
-        clip_core_s = float(known.get(dataset, known["any"]))
+        clip_core_s = self._clip_core_s("unimodal-net", dataset)
         # A model sees its own folds in training and the held one after each epoch.
         # Two modalities in every round.
-        passes = 2 * rounds * pool * epochs * (folds - 1 + float(self.costs["evaluated"]))
+        passes = 2 * rounds * pool * epochs * (folds - 1 + self.costs.evaluated)
         hours = clip_core_s * passes / self._number("gpu_speedup") / _HOUR
         return Building(clips, clips * self._number("feature_core_s") / _HOUR, 2 * rounds * folds, hours)
 
@@ -157,10 +160,8 @@ class PlanCosts:
 
     def strains(self) -> list[Strain]:
         """Every limit, the most exceeded first."""
-        limits = self.costs["limits"]
-        strains = [
-            Strain(name, value, float(limits[name]["at"]), str(limits[name]["then"])) for name, value in self._values()
-        ]
+        limits: dict[str, Limit] = dict(self.costs.limits)
+        strains = [Strain(name, value, limits[name].at, limits[name].then) for name, value in self._values()]
         return sorted(strains, key=lambda strain: strain.limit / max(strain.value, 1e-9))
 
     def _values(self) -> Iterator[tuple[str, float]]:
@@ -194,26 +195,27 @@ class PlanCosts:
         recipes = [get_audio_recipe(name) for name in names["audio"]] + [get_visual_recipe(n) for n in names["visual"]]
         return float(sum(prod(recipe.shape) * _BYTES.get(str(recipe.dtype), 4) for recipe in recipes))
 
-    def _clip_core_s(self, row: Row) -> float:
-        table = self.costs["train_core_s"]
-        known = table.get(row.settings.get("model", {}).get("name"), table["any"])
-        return float(known.get(row.dataset, known["any"]))
+    def _clip_core_s(self, network: str, dataset: str) -> float:
+        """Seconds of a core for one clip in one epoch."""
+        table = self.costs.train_core_s
+        known = table.get(network, table["any"])
+        return float(known.get(dataset, known["any"]))
 
-    def _clips(self, dataset: str) -> dict[str, Any]:
-        if dataset not in self.costs["clips"]:
+    def _clips(self, dataset: str) -> ClipCounts:
+        if dataset not in self.costs.clips:
             raise UserError(
                 f"{COSTS}: nothing is known of the data set {dataset}; add a line under clips: with train, evaluated"
                 " and source."
             )
-        clips: dict[str, Any] = self.costs["clips"][dataset]
-        return clips
+        return self.costs.clips[dataset]
 
     def _all_clips(self, dataset: str) -> float:
         clips = self._clips(dataset)
-        return float(clips["train"] + clips["evaluated"]) * self.scale
+        return float(clips.train + clips.evaluated) * self.scale
 
     def _number(self, name: str) -> float:
-        return float(self.costs[name]["factor"])
+        factor: Factor = getattr(self.costs, name)
+        return factor.factor
 
 
 def _epochs(job: SeededRun) -> int:

@@ -133,9 +133,8 @@ def prepare_torch(device: str, threads: int) -> torch.device:
     # cuBLAS is deterministic with a fixed workspace alone, and reads this before its first call.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # A warning, not an error: a few operations have no deterministic form on a GPU, and are better than no result. Does
-    # what use_deterministic_algorithms does, without loading torch's compiler, which takes two seconds.
-    torch.set_deterministic_debug_mode("warn")
+    # A warning, not an error: a few operations have no deterministic form on a GPU, and are better than no result.
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # nothing here reads memory that it has not written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Timing picks an algorithm by chance on a busy machine; another algorithm sums in another order.
