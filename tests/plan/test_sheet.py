@@ -164,6 +164,8 @@ def test_runs_of_few_seeds_are_left_out_unless_others_read_them() -> None:
     further = {"datasets": {"first": ["b"]}, "runs": ["one"], "seeds": [0]}
     wanted = config(datasets={"first": "set-a"}, robustness=further)
     own = [("set-a", run) for run in ("deep", "few", "late", "one", "read")]
-    for least, kept in ((1, [*own, ("b", "one")]), (2, [each for each in own if each[1] != "few"]), (3, [])):
+    for least, kept in ((1, [*own, ("b", "one")]), (2, [each for each in own if each[1] != "few"])):
         rows = rows_of_paper({**wanted, "least_seeds": least}, paper(**declared))
         assert set(by_name(rows)) == set(kept)
+    with pytest.raises(UserError, match="least_seeds: is 3; runs of paper have 2 at the most"):
+        rows_of_paper({**wanted, "least_seeds": 3}, paper(**declared))

@@ -161,8 +161,17 @@ def _with_candidates(row: Row, rows: Mapping[tuple[str, str], Row], left_out: li
 
 
 def _reported_and_read(rows: list[Row], least_seeds: int) -> list[Row]:
-    """The reported rows of at least `least_seeds` seeds, and those whose files these read, directly or not."""
-    kept = {(row.dataset, row.run) for row in rows if row.reports and len(row.seeds) >= least_seeds}
+    """The reported rows of at least `least_seeds` seeds, and those whose files these read, directly or not.
+
+    Raises UserError where no row has so many.
+    """
+    reported = [row for row in rows if row.reports]
+    kept = {(row.dataset, row.run) for row in reported if len(row.seeds) >= least_seeds}
+    if reported and not kept:
+        most = max(len(row.seeds) for row in reported)
+        raise UserError(
+            f"configuration, least_seeds: is {least_seeds}; runs of {rows[0].paper} have {most} at the most."
+        )
     read = kept
     while read:
         wanted = [(row, name) for row in rows if (row.dataset, row.run) in read for name in row.reads()]
