@@ -85,6 +85,14 @@ def test_a_folder_without_clips_says_what_is_understood(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+def test_a_folder_around_the_folders_of_classes_is_told(tmp_path: Path) -> None:
+    pairs(tmp_path / "clips", each=2)
+    with pytest.raises(UserError, match=r"its one folder, clips, holds cat, dog; .* name .*/clips\."):
+        read_folder(tmp_path)
+    (tmp_path / "clips").rename(tmp_path / "train")
+    assert set(read_folder(tmp_path).frame["split"]) == {"train"}
+
+
 def test_files_that_are_not_there_are_counted(tmp_path: Path) -> None:
     pairs(tmp_path, each=2)
     rows = [f"{name},{name}/{name}{n}.wav,{name}/{name}{n}.png" for name in ("cat", "dog") for n in range(2)]

@@ -21,7 +21,8 @@ def test_make_smoke_runs_to_the_end(made):
     first = made["first"]
     assert first.status == 0, first.output[-3000:]
     assert "(100%) done" in first.output
-    assert first.cpu_s < 360, "make smoke may take 3 minutes on two cores"
+    kinds = first.kinds  # starting a process takes most of the time here, on any machine
+    assert kinds["train"] <= 25 and kinds.total() <= 60, kinds
     assert max(map(len, first.output.splitlines())) < 300, "a line fits a screen: jobs are told by name, not by files"
 
 
@@ -33,7 +34,7 @@ def test_a_second_call_has_nothing_to_do_and_says_so_quickly(made):
     second = made["second"]
     assert second.status == 0, second.output[-3000:]
     assert "Nothing to be done" in second.output
-    assert second.cpu_s < 15
+    assert second.cpu_s < made["first"].cpu_s / 10
 
 
 @pytest.mark.parametrize("name", PROMISED)

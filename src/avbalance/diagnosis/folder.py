@@ -192,6 +192,11 @@ def _from_folders(root: Path) -> FolderClips:
                 f"{root}: {listed([path.name for path in folders])} hold no folders, one per class; sort the clips "
                 "into such folders, or list them in a table."
             )
+    elif len(folders) == 1 and len(inner := _folders(folders[0])) > 1:
+        raise UserError(
+            f"{root}: its one folder, {folders[0].name}, holds {listed([path.name for path in inner])}; if these are "
+            f"the classes, name {folders[0]}."
+        )
     else:
         classes = [(label, "") for label in folders]
     rows: list[Mapping[str, str]] = []
