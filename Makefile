@@ -26,7 +26,7 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 	$(BIN)/snakemake --config tier=$(TIER)
 	@$(BIN)/avbalance open $(TIER)
 
-smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two and a half minutes)
+smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two to four minutes)
 	$(BIN)/snakemake --config tier=smoke
 
 compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 45 minutes on two cores); COMPARISON=comparison-real: on recordings
@@ -39,7 +39,7 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (ten to twenty minutes on two cores)
+test: $(READY) ## the tests (ten to thirty minutes on two cores)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
 test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
