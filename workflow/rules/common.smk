@@ -129,6 +129,12 @@ def reported(slug, kind, path):
     )
 
 
+# What a cluster is asked for by jobs of few minutes and below 1 GB: minutes and megabytes.
+SHORT_JOB = {
+    "runtime": lambda wildcards, attempt: 10 * attempt,
+    "mem_mb": lambda wildcards, attempt: 2000 * attempt,
+}
+
 # The files of tables and figures that `snakemake --report` shows.
 SHOWN = {"tables": ".md", "figures": ".svg"}
 

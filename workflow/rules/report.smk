@@ -26,6 +26,8 @@ for slug in PLAN.papers:
                     f"report_{slug}"
                 conda:
                     "../../envs/avbalance.yaml"
+                resources:
+                    **SHORT_JOB,
                 params:
                     part=kind,  # Snakemake reads the command when the job runs, at the end of the loop
                     settings=settings_digest(PLAN.report_spec(slug, kind)),
@@ -59,6 +61,8 @@ rule claims:
         "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
+    resources:
+        **SHORT_JOB,
     params:
         settings=lambda wildcards: settings_digest(
             PLAN.report_spec(wildcards.slug, "claims")
@@ -103,6 +107,8 @@ rule losses:
         "report_{slug}"
     conda:
         "../../envs/avbalance.yaml"
+    resources:
+        **SHORT_JOB,
     params:
         settings=lambda wildcards: settings_digest(
             PLAN.report_spec(wildcards.slug, "lost_clips")
