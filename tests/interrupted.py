@@ -110,7 +110,7 @@ class Run:
             self.seen.update({Event(what, job): self.age for job in jobs})
         return alive
 
-    def watch(self, timeout_s: float = 300.0) -> Iterator[None]:
+    def watch(self, timeout_s: float = 1500.0) -> Iterator[None]:
         """Look again and again until snakemake has ended."""
         while self.look():
             assert self.age < timeout_s, f"no end after {timeout_s} s: {self.text()[-3000:]}"
@@ -153,7 +153,7 @@ class Run:
             self.process.poll()
             time.sleep(POLL_S)
 
-    def wait_for_orphans(self, timeout_s: float = 60.0) -> None:
+    def wait_for_orphans(self, timeout_s: float = 300.0) -> None:
         """Wait until no process of the session is left."""
         end = time.monotonic() + timeout_s
         while left := members(self.session):

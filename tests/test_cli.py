@@ -36,7 +36,7 @@ def test_sigterm_leaves_nothing_half_written(tmp_path: Path) -> None:
         assert process.stdout.readline() == "writing\n"
         assert list(tmp_path.iterdir()) != []
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
     assert said == ""
     assert list(tmp_path.iterdir()) == []

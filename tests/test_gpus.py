@@ -45,11 +45,11 @@ class Holder:
         return self.process.stdout.readline().strip()
 
     def leave(self) -> None:
-        self.process.communicate("\n", timeout=30)
+        self.process.communicate("\n", timeout=120)
 
     def die(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
 
 
 @pytest.fixture

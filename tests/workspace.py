@@ -104,7 +104,7 @@ class Workspace:
         kept.pop("OMP_NUM_THREADS", None)
         return kept | {"PYTHONPATH": str(self.root / "src"), "XDG_CACHE_HOME": str(self.root / ".cache")} | own
 
-    def run(self, script: str, timeout_s: float = 900, **own: str) -> Done:
+    def run(self, script: str, timeout_s: float = 2400, **own: str) -> Done:
         """Run a bash script at the root of the copy."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(

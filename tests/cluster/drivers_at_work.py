@@ -43,12 +43,12 @@ class Driver:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def finish(self, timeout_s: float = 240) -> int:
+    def finish(self, timeout_s: float = 1500) -> int:
         """Wait for the end; returns the exit status."""
         wait_for(lambda: self.process.poll() is not None, timeout_s, lambda: self.text()[-3000:])
         return self.process.returncode
 
-    def wait_until_it_says(self, words: str, timeout_s: float = 90) -> None:
+    def wait_until_it_says(self, words: str, timeout_s: float = 600) -> None:
         wait_for(lambda: words in self.text(), timeout_s, lambda: f"{words!r} in {self.text()[-3000:]}")
 
     def kill(self) -> None:

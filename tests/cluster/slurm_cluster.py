@@ -107,7 +107,7 @@ class Cluster:
         self._start_controller()
         for name in self.names:
             self.start_node(name)
-        wait_for(lambda: all(self.state(name) in READY for name in self.names), 30, self.logs)
+        wait_for(lambda: all(self.state(name) in READY for name in self.names), 180, self.logs)
 
     def start_node(self, name: str) -> None:
         (self.folder / f"spool-{name}").mkdir(exist_ok=True)
@@ -127,7 +127,7 @@ class Cluster:
     def start_controller(self) -> None:
         """Start slurmctld again, with the jobs that it knew."""
         self._start_controller()
-        wait_for(lambda: self._ask("sinfo", "-h").returncode == 0, 30, self.logs)
+        wait_for(lambda: self._ask("sinfo", "-h").returncode == 0, 180, self.logs)
 
     def stop(self) -> None:
         """Cancel every job, wait for the end of their processes, end all servers."""
@@ -156,7 +156,7 @@ class Cluster:
         for name in self.names:
             if not self.daemons[f"slurmd-{name}"].alive:
                 self.start_node(name)
-        wait_for(lambda: all(self.state(name) in READY for name in self.names), 30, self.logs)
+        wait_for(lambda: all(self.state(name) in READY for name in self.names), 180, self.logs)
 
     def cancel_all(self) -> None:
         running = [job.number for job in self.jobs() if job.active]
@@ -175,7 +175,7 @@ class Cluster:
 
     def _ask(self, *command: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
     def jobs(self) -> list[SlurmJob]:
         """Every job that Slurm still knows, also those that ended, in the order of submission."""
@@ -238,4 +238,4 @@ class Cluster:
         options = [f"--{option}={self.folder}/munge.{suffix}" for option, suffix in paths.items()]
         self._run("munged", ["munged", "--foreground", "--force", "--num-threads=2", *options])
         socket_option = ["munge", "-n", "-S", f"{self.folder}/munge.socket"]
-        wait_for(lambda: self._ask(*socket_option).returncode == 0, 10, self.logs)
+        wait_for(lambda: self._ask(*socket_option).returncode == 0, 60, self.logs)

@@ -37,7 +37,7 @@ def test_the_whole_page_can_be_typed(cluster: Cluster, smoke: Workspace, tmp_pat
     for path in (table, table.with_name("measurements.parquet")):
         path.unlink()
     script = "\n".join(text for text in TYPED if text not in INSTALLED)
-    done = workspace.run(script, timeout_s=600, **cluster.environment)
+    done = workspace.run(script, timeout_s=2400, **cluster.environment)
     assert done.status == 0, done.output[-4000:]
     comments = [job.comment for job in cluster.jobs()]
     assert "rule_train0" in comments and "rule_report_balanced-audiovisual" in comments

@@ -55,7 +55,7 @@ class Site:
 
     def wait_for_jobs(self, number: int) -> None:
         """Wait until so many jobs in all folders have begun."""
-        wait_for(lambda: len([*self.folder.glob("*/out/*.begun")]) == number, 120, self.drivers[-1].text)
+        wait_for(lambda: len([*self.folder.glob("*/out/*.begun")]) == number, 600, self.drivers[-1].text)
 
     def go(self, name: str = "w") -> None:
         """Let the jobs end."""

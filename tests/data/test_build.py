@@ -192,7 +192,7 @@ def test_a_second_build_waits_and_leaves_the_files_of_the_first_one_alone(tmp_pa
 
 def test_a_second_build_finds_the_clips_of_the_first_one(tmp_path: Path) -> None:
     both = [build(tmp_path / "toy") for _ in range(2)]
-    assert [process.communicate(timeout=120) and process.returncode for process in both] == [0, 0]
+    assert [process.communicate(timeout=600) and process.returncode for process in both] == [0, 0]
     whole = sources.build("toy", SPEC, tmp_path / "toy")
     media = tmp_path / "toy" / "media"
     assert {f"{row.id}.mp4": row.sha256 for row in whole.frame.itertuples()} == {

@@ -192,7 +192,7 @@ def test_of_processes_that_ask_at_the_same_time_one_makes_the_arrays(tmp_path, m
     remove_arrays(stores)
     command = [sys.executable, "-c", PROGRAM, *map(str, (manifest, *stores.values(), tmp_path / "state"))]
     asking = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate(timeout=120)[1] for process in asking]
+    said = [process.communicate(timeout=600)[1] for process in asking]
     assert [process.returncode for process in asking] == [0, 0, 0], said
     assert sum("made again, the same bytes" in text for text in said) == 1
     assert all(array_is_there(folder) for folder in stores.values())

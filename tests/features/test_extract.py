@@ -240,7 +240,7 @@ def test_who_waited_for_the_same_extraction_takes_it_over(tmp_path, media):
                 index, card = extraction.seal()["audio"]
                 extraction.writers["audio"].publish(targets["audio"], index, card, request.key)
             made = version_of(targets["audio"] / "card.json")
-        said = second.communicate(timeout=60)[1]
+        said = second.communicate(timeout=600)[1]
     assert second.returncode == 0
     assert "another process has made these stores meanwhile" in said
     assert version_of(targets["audio"] / "card.json") == made
@@ -275,7 +275,7 @@ def test_who_waited_for_another_extraction_makes_its_own(tmp_path, media):
             )
             extract(manifest, {"audio": SMALL["audio"]}, tmp_path / "out")  # as code of another version would
             made = version_of(target / "card.json")
-        said = second.communicate(timeout=60)[1]
+        said = second.communicate(timeout=600)[1]
     assert second.returncode == 0
     assert "meanwhile" not in said
     assert version_of(target / "card.json") != made

@@ -65,30 +65,39 @@ def test_runs_of_another_model_have_a_cell_of_their_own_and_those_that_wait_for_
     }  # fmt: skip
 
 
-def test_a_data_set_can_have_one_cell_for_each_stage_of_all_its_methods() -> None:
+def test_a_data_set_can_have_one_cell_of_all_its_methods_in_which_none_comes_before_what_it_needs() -> None:
     rows = [
         row(run, method, dataset, joined=True, **more)
         for dataset in ("a", "b")
         for run, method, more in (
-            ("one", "baseline", {}), ("two", "greedy", {}), ("three", "gradient-blending", {"needs": needs("two")}),
-            ("four", "greedy", {"needs": needs("three")}), ("five", "late-ensemble", {"combine": {"audio": "one"}}),
+            ("a-last", "greedy", {"needs": needs("three")}), ("one", "baseline", {}), ("two", "greedy", {}),
+            ("three", "gradient-blending", {"needs": needs("two")}),
+            ("five", "late-ensemble", {"combine": {"audio": "one"}}),
         )
     ]  # fmt: skip
-    made = {cell.id: sorted({job.row.run for job in cell.jobs}) for cell in cells(rows)}
-    stages = {"stage1": ["one", "two"], "stage2": ["three"], "stage3": ["four"]}
-    assert made == {f"paper/{dataset}/{stage}": runs for dataset in ("a", "b") for stage, runs in stages.items()}
+    made = {cell.id: [job.row.run for job in cell.jobs if job.seed == 0] for cell in cells(rows)}
+    assert made == {f"paper/{dataset}/methods": ["one", "two", "three", "a-last"] for dataset in ("a", "b")}
     assert [cell.id for cell in combinations(rows)] == ["paper/a/late-ensemble", "paper/b/late-ensemble"]
+
+
+def test_stages_of_runs_that_see_several_kinds_of_pictures_do_not_wait_for_each_other() -> None:
+    see = {name: {"settings": {"model": {"name": "net"}, "data": {"visual_recipe": name}}} for name in ("x", "y")}
+    rows = [
+        row("one", joined=True, **see["x"]), row("two", joined=True, **see["y"], needs=needs("one")),
+        row("three", joined=True, **see["x"], needs=needs("two")),
+    ]  # fmt: skip
+    assert [cell.name for cell in cells(rows)] == ["stage1-x", "stage2-y", "stage3-x"]
 
 
 def test_runs_that_see_other_pictures_have_a_cell_of_their_own() -> None:
     see = {name: {"settings": {"model": {"name": "net"}, "data": {"visual_recipe": name}}} for name in ("x", "y")}
-    for joined, first in ((False, "baseline"), (True, "stage1")):
+    for joined, first, alone in ((False, "baseline", "baseline"), (True, "stage1", "methods")):
         rows = [row("one", joined=joined, **see["x"]), row("two", joined=joined, **see["y"])]
         both = [*rows, row("three", joined=joined, **see["x"])]
         assert {cell.name: {job.row.run for job in cell.jobs} for cell in cells(both)} == {
             f"{first}-x": {"one", "three"}, f"{first}-y": {"two"},
         }  # fmt: skip
-        assert [cell.name for cell in cells(rows[:1])] == [first]
+        assert [cell.name for cell in cells(rows[:1])] == [alone]
 
 
 def test_with_one_seed_per_job_every_seed_is_a_cell_of_one_rule() -> None:

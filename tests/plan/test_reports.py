@@ -63,7 +63,7 @@ def test_the_page_alone_is_told_which_runs_estimate_the_subsets() -> None:
     assert set(files) == set(info["estimators"]) and files["estimated"] == list(
         plan.confidence_inputs(SLUG, info["data"]).values()
     )
-    assert "estimators" not in told[PARSING]["llp"] and "estimators" not in plan.report_spec(SLUG, "tables")
+    assert "estimators" not in told[PARSING]["llp"] and '"estimators"' not in plan.report_spec(SLUG, "tables")
 
 
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:

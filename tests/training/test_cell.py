@@ -270,6 +270,8 @@ def test_while_another_process_trains_a_run_the_next_one_is_trained(
 ) -> None:
     settings = tiny_settings(protocol={"epochs": 1, "max_steps": 1})
     jobs = [tiny_job("baseline", settings, run=run, seed=seed) for run, seed in (("first", 0), ("second", 1))]
+    reads = {"inputs": {"facts": f"{jobs[0]['folder']}/record.json"}}
+    jobs.insert(1, tiny_job("baseline", settings, run="reads the first", seed=2) | reads)
     chosen = options(tiny_data, tmp_path, jobs)
     digest = load_clips(chosen.manifest, chosen.audio, chosen.visual).digest
     key = run_key(PlannedRun(**jobs[0], code=chosen.code), {}, digest, torch.device("cpu"))
@@ -284,11 +286,24 @@ def test_while_another_process_trains_a_run_the_next_one_is_trained(
     with ThreadPoolExecutor(1) as pool:
         with exclusive(tmp_path / "cache" / "locks" / f"run-{key[:32]}.lock", "holds the first run"):
             done = pool.submit(train_cell, chosen)
-            while not (tmp_path / "out" / jobs[1]["folder"] / "record.json").exists() and not done.done():
+            while not (tmp_path / "out" / jobs[2]["folder"] / "record.json").exists() and not done.done():
                 time.sleep(0.05)
             assert trained == ["second"] and not done.done()
         done.result()
-    assert trained == ["second", "first"]
+    assert trained == ["second", "first", "reads the first"]
+
+
+def test_a_run_may_read_files_of_one_before_it_in_its_cell(tiny_data: TinyData, tmp_path: Path) -> None:
+    settings = tiny_settings(protocol={"epochs": 1, "max_steps": 1})
+    first = tiny_job("baseline", settings, run="first")
+    second = tiny_job("baseline", settings, run="second", seed=1)
+    second["inputs"] = {"facts": f"{first['folder']}/record.json"}
+    with pytest.raises(UserError, match="missing, and run second"):
+        train_cell(options(tiny_data, tmp_path, [second, first]))
+    assert not (tmp_path / "out").exists()
+    train_cell(options(tiny_data, tmp_path, [first, second]))
+    record = read_json(tmp_path / "out" / second["folder"] / "record.json")
+    assert record["inputs"] == {"facts": sha256_file(tmp_path / "out" / first["folder"] / "record.json")}
 
 
 def test_confidences_are_those_of_the_true_class_on_all_parts(tiny_data: TinyData, tmp_path: Path) -> None:

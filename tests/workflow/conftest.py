@@ -32,6 +32,6 @@ def snakemake(workplace: Path) -> Workflow:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(workplace / ".cache")}
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, timeout=1200)
 
     return run

@@ -77,7 +77,7 @@ def test_an_edit_of_a_parsing_method_trains_its_runs_and_those_that_wait_for_the
     workspace.edit("src/avbalance/methods/ma_labels.py", "predicts=False,", "predicts=bool(0),")
     again = planned(workspace)
     trained = {name for name in again if name.startswith("train_")}
-    assert trained == {cell("stage2"), cell("stage3")}
+    assert trained == {cell("methods")}
     assert again["measure"] == again["claims"] == 1
 
 

@@ -114,7 +114,7 @@ def test_sigterm_in_any_moment_ends_snakemake(workspace: Workspace) -> None:
     for path in TABLES:
         (workspace.root / path).unlink()
     (workspace.root / "struck.py").write_text(STRUCK)
-    struck = workspace.run(".venv/bin/python struck.py", timeout_s=60)
+    struck = workspace.run(".venv/bin/python struck.py", timeout_s=300)
     assert struck.status != 0
     assert "Will exit after finishing currently running jobs" in struck.output
     assert "Traceback" not in struck.output

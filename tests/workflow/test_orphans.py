@@ -22,7 +22,7 @@ pytestmark = [
 GREEDY = f"{RUNS}/greedy/seed0"
 
 
-def wait_for(condition: Callable[[], bool], run: Run, timeout_s: float = 120.0) -> None:
+def wait_for(condition: Callable[[], bool], run: Run, timeout_s: float = 600.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, f"what the test waits for never came: {run.text()[-3000:]}"

@@ -106,7 +106,7 @@ def test_a_new_seed_trains_itself_only(workspace: Workspace) -> None:
 # --- What a kill and a failure leave ---
 
 
-def wait_for(condition: Any, process: subprocess.Popen[bytes], timeout_s: float = 120.0) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[bytes], timeout_s: float = 600.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert process.poll() is None, "the workflow ended before it could be killed"

@@ -3,7 +3,8 @@
 A cell is what one process trains, since importing torch costs more than a small training: all runs and seeds of one
 (paper, data set, method, model). Runs that wait for other runs have cells of their own, one for all that wait for the
 same ones. Where a tier says `cells: dataset`, a cell holds all methods of a data set: first the runs that wait for
-nothing, then those that wait for these, and so on.
+nothing, then those that wait for these, and so on. Where runs see several kinds of pictures, such a stage is a cell of
+its own for each kind: two cells must not wait for each other.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def training_rules(rows: Iterable[Row], seeds_per_job: int | str) -> list[RunCel
     seeds_per_job: "all" (a cell is a method with all its runs and seeds), or a number of seeds of one run. With 1
     a rule makes all seeds of a run, one job each: its cell is a pattern; otherwise every cell has a rule of its own.
     """
-    trained = sorted((row for row in rows if not row.combine), key=lambda row: row.run)
+    rows = [row for row in rows if not row.combine]
+    by_run = {(row.dataset, row.run): row for row in rows}
+    trained = sorted(rows, key=lambda row: (_stage(row, by_run), row.run))
     return [_seed_cell(row, SEED) for row in trained] if seeds_per_job == 1 else _grouped(trained, seeds_per_job)
 
 
@@ -117,7 +120,12 @@ def _cell_name(row: Row, rows: list[Row]) -> str:
     Alike rows share a cell; where a cell holds all methods, those of a stage. Only rows that see the same pictures do.
     """
     if row.joined and not row.combine:
-        return "-".join([f"stage{_stage(row, {other.run: other for other in rows})}", *_view(row, rows)])
+        view = _view(row, rows)
+        return (
+            f"stage{_stage(row, {(other.dataset, other.run): other for other in rows})}-{view[0]}"
+            if view
+            else "methods"
+        )
     method, model, _ = row.parts
     alike = {other.parts for other in rows if other.method == method}
     words = [method, *([str(model)] if len(alike) > 1 else [])]
@@ -138,6 +146,6 @@ def _recipe(row: Row) -> str | None:
     return recipe
 
 
-def _stage(row: Row, by_run: dict[str, Row]) -> int:
+def _stage(row: Row, by_run: dict[tuple[str, str], Row]) -> int:
     """1 for a run that waits for none, else one more than the latest stage among those that it waits for."""
-    return 1 + max((_stage(by_run[name], by_run) for name in row.waits_for()), default=0)
+    return 1 + max((_stage(by_run[row.dataset, name], by_run) for name in row.waits_for()), default=0)

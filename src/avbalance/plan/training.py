@@ -39,7 +39,7 @@ class TrainingPlan(DataPlan):
         """Id of a cell -> ids of the cells that it waits for; each comes after those that it waits for."""
         place = {(*_place(job), job.row.run): cell.id for cell in self.cells for job in cell.jobs}
         makers = {
-            cell.id: {place[(*_place(job), name)] for job in cell.jobs for name in job.row.waits_for()}
+            cell.id: {place[(*_place(job), name)] for job in cell.jobs for name in job.row.waits_for()} - {cell.id}
             for cell in self.cells
         }
         return {cell: makers[cell] for cell in TopologicalSorter(makers).static_order()}

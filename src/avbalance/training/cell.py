@@ -77,14 +77,19 @@ def train_cell(options: CellOptions) -> None:
     """
     device = prepare_torch(options.device, options.threads)
     runs = [PlannedRun(**job) for job in options.jobs]
+    made: set[str] = set()
     for run in runs:
-        check_inputs(run, options.source)
+        check_inputs(run, options.source, made)
+        made |= set(run.outputs) if options.inputs is None else set()
         check_recipes(run, {"audio": options.audio, "visual": options.visual})
     clips = load_clips(options.manifest, options.audio, options.visual)
     cache = RunCache(options.cache / "runs")
     waiting, busy = deque(runs), 0
     while waiting:
         run = waiting.popleft()
+        if any(path in each.outputs for each in waiting for path in run.inputs.values()):
+            waiting.append(run)  # another paper trains what it reads
+            continue
         run = replace(run, settings=chosen_settings(run, options.source), code=run.code or options.code)
         needs = {name: options.source / path for name, path in run.inputs.items() if path.endswith(READABLE)}
         key = run_key(run, needs, clips.digest, device)

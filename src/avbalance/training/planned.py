@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,10 @@ def _key(settings: dict[str, Any], pins: dict[str, str], **facts: Any) -> str:
     return digest_json({**facts, "settings": whole, "torch": torch.__version__, **instruction_set})
 
 
-def check_inputs(run: PlannedRun, source: Path) -> None:
-    """Raise UserError when a file of another run is missing."""
+def check_inputs(run: PlannedRun, source: Path, made: Container[str] = ()) -> None:
+    """Raise UserError when a file of another run is missing, unless it is one of those that will be `made` before."""
     for path in run.inputs.values():
-        if not (source / path).is_file():
+        if path not in made and not (source / path).is_file():
             raise UserError(f"{source / path}: missing, and run {run.run} (seed {run.seed}) needs it; make it first.")
 
 
