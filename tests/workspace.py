@@ -180,13 +180,16 @@ def borrow_environment(target: Path) -> None:
     (target / ".venv" / ".ready").touch()
 
 
+ONE_PAPER = "papers: {balanced-audiovisual: {}}"  # first line of config/config.yaml in a workspace
+
+
 def choose_smoke_tier(root: Path) -> None:
     """Make smoke the tier of config/config.yaml, and one paper all of it, so that a bare `snakemake` is quick."""
     config = root / "config" / "config.yaml"
     lines = config.read_text(encoding="utf-8").splitlines()
     assert sum(line.startswith("tier:") for line in lines) == 1
     lines = ["tier: smoke" if line.startswith("tier:") else line for line in lines]
-    config.write_text("\n".join(["papers: {balanced-audiovisual: {}}", *lines]) + "\n")  # a later `papers` counts
+    config.write_text("\n".join([ONE_PAPER, *lines]) + "\n")
 
 
 def make_smoke(root: Path) -> dict[str, Done]:

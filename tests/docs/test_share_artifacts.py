@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workspace import Done, Workspace, borrow_environment
+from workspace import ONE_PAPER, Done, Workspace, borrow_environment
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import FILES, PLAYED, Block, blocks, place
@@ -123,6 +123,9 @@ def perform(played: Play) -> Play:
         if "git clone" in block.text:
             played.join()
         for file in written:
+            if "\npapers:\n" in file.text:  # which may stand only once in a file
+                config = played.clones[name].root / "config" / "config.yaml"
+                config.write_text(config.read_text(encoding="utf-8").removeprefix(f"{ONE_PAPER}\n"), encoding="utf-8")
             place(file, played.clones[name].root)
         written.clear()
         played.type(name, block.script)
