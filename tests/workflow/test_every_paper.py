@@ -46,7 +46,8 @@ def cell(name: str) -> str:
 def test_every_paper_is_made_and_a_second_call_is_idle(made: tuple[Workspace, Done], plan: Plan) -> None:
     workspace, done = made
     assert done.status == 0, done.output[-3000:]
-    assert done.cpu_s < 360, "make smoke may take 3 minutes on two cores"
+    # Starting processes takes most of the time, on any machine; those that train import torch, which takes the longest.
+    assert done.kinds["train"] <= 25 and done.kinds.total() <= 60, done.kinds
     assert len(plan.papers) >= 2
     for slug in plan.papers:
         for path in plan.report_files(slug):
