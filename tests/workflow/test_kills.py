@@ -28,7 +28,7 @@ SEED = int(os.environ.get("AVBALANCE_TEST_SEED", "20260101"))
 KILLS, LIVES = 25, 2
 REPORTING = {"measure", "item", "claims", "losses"}  # a table or figure is an item
 SURELY = (("dataset",), ("features",), ("train",), ("train",), tuple(sorted(REPORTING)))  # each is hit at least once
-PATIENCE_S = 300.0  # for one start of snakemake
+PATIENCE_S = 1500.0  # for one start of snakemake
 IDLE_S = 0.5  # age at which a snakemake that finds nothing to do is killed
 
 
