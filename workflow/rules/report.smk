@@ -29,7 +29,9 @@ for slug in PLAN.papers:
                 resources:
                     **SHORT_JOB,
                 params:
-                    part=kind,  # Snakemake reads the command when the job runs, at the end of the loop
+                    # The command is read when the job runs, when `kind` is the last one of the loop; what depends on
+                    # outputs, as this says of itself, decides no rerun.
+                    part=lambda wildcards, output, kind=kind: kind,
                     settings=settings_digest(PLAN.report_spec(slug, kind)),
                     code=PLAN.report_code(slug, kind),
                     out=lambda wildcards, output: ancestor(1, output[0]),
