@@ -25,7 +25,7 @@ class ClipCounts(Declared):
     """where this is known from"""
 
 
-class Factor(Declared):
+class CostFactor(Declared):
     """A number that many estimates share."""
 
     factor: Above0
@@ -66,10 +66,10 @@ class Costs(Declared):
     """network, or any -> seconds of a core for a clip in one epoch, on a data set or any; and their source"""
     evaluated: Above0
     """cost of an evaluated clip, in clips trained"""
-    gpu_speedup: Factor
-    feature_core_s: Factor
-    job_start_s: Factor
-    run_mb: Factor
+    gpu_speedup: CostFactor
+    feature_core_s: CostFactor
+    job_start_s: CostFactor
+    run_mb: CostFactor
     limits: Limits
 
     @model_validator(mode="after")
