@@ -12,7 +12,7 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
-from avbalance.cluster.costs import COSTS, ClipCounts, Costs, CostFactor, Limit, load_costs
+from avbalance.cluster.costs import COSTS, ClipCounts, CostFactor, Costs, Limit, load_costs
 from avbalance.cluster.inventory import building, gaps, table, take_inventory
 from avbalance.data.sources.built import BuiltOptions
 from avbalance.errors import UserError
