@@ -68,7 +68,7 @@ stability: $(READY) ## whether verdicts stay the same under another instruction 
 	env $(AVX2) $(BIN)/snakemake --config tier=stability name=stability-avx2 -- $(addprefix results/stability-avx2/,$(JUDGED))
 	$(BIN)/avbalance compare results/stability-native results/stability-avx2
 
-disagreement: $(READY) ## by how many points choices such as epoch, optimiser and parts move an accuracy (about four minutes)
+disagreement: $(READY) ## by how many points choices such as epoch, optimiser and parts move an accuracy (four to ten minutes)
 	$(BIN)/snakemake --config tier=disagreement
 	@$(BIN)/avbalance open disagreement
 
