@@ -29,7 +29,7 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two to four minutes)
 	$(BIN)/snakemake --config tier=smoke
 
-compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 45 minutes on two cores); COMPARISON=comparison-real: on recordings
+compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 50 minutes on two cores); COMPARISON=comparison-real: on recordings
 	$(BIN)/snakemake --config tier=$(COMPARISON)
 	@$(BIN)/avbalance open $(COMPARISON)
 
@@ -42,7 +42,7 @@ estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tie
 test: $(READY) ## the tests (ten to thirty minutes on two cores)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (about 45 minutes)
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (45 to 90 minutes)
 	$(PYTEST) $(TOGETHER) --durations 40
 
 lint: $(READY) ## style, formats, the workflow's own linter, types, which packages may import which

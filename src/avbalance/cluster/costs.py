@@ -67,10 +67,15 @@ class Costs(Declared):
     evaluated: Above0
     """cost of an evaluated clip, in clips trained"""
     gpu_speedup: CostFactor
+    """seconds of a core in one second of a GPU"""
     feature_core_s: CostFactor
+    """seconds of a core that decode and store a clip"""
     job_start_s: CostFactor
+    """seconds until a training begins"""
     run_mb: CostFactor
+    """megabytes that a run leaves"""
     limits: Limits
+    """beyond which something gives way"""
 
     @model_validator(mode="after")
     def _check_names(self) -> Costs:

@@ -105,12 +105,8 @@ class PlanCosts:
             return measured * self.scale / _HOUR
         clips = self._clips(job.row.dataset)
         passes = clips.train + clips.evaluated * self.costs.evaluated
-        core_s = (
-            self._clip_core_s(job.row.settings.get("model", {}).get("name", ""), job.row.dataset)
-            * passes
-            * _epochs(job)
-            * self.scale
-        )
+        network = job.row.settings.get("model", {}).get("name", "")
+        core_s = self._clip_core_s(network, job.row.dataset) * passes * _epochs(job) * self.scale
         return (core_s / self._number("gpu_speedup") + self._number("job_start_s")) / _HOUR
 
     def measured(self, job: SeededRun) -> float | None:
