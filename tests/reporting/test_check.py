@@ -39,6 +39,10 @@ def test_what_the_papers_declare_passes(plan: Plan) -> None:
     ("change", "told"),
     [
         (("claims", 1, "at_leats", 2, 0), r"claims\.yaml, .*unknown key 'at_leats'; did you mean 'at_least'"),
+        (
+            ("claims", 1, "metrics", ["segment_A"], 0),
+            r"claims\.yaml, C1: run 'ours' does not parse videos and has no 'seg",
+        ),
         (("tables", 0, "sizes", "rowz"), r"tables\.yaml, table1.*sizes: is 'rowz'; use 'columns', 'rows' or 'none'"),
         (("figures", 0, "nuls", True), r"figures\.yaml, figure1.*unknown key 'nuls'; did you mean 'nulls'"),
     ],
@@ -49,7 +53,7 @@ def test_a_wrong_key_value_or_name_is_told_with_file_and_place(plan: Plan, chang
 
 
 def test_a_file_that_no_run_makes_is_told_with_those_that_are(plan: Plan) -> None:
-    runs = [{"run": "audio", "file": "gaps.json"}]
+    runs = [*plan.papers[SLUG]["figures"][0]["runs"], {"run": "audio", "file": "gaps.json"}]
     with pytest.raises(
         UserError, match=r", figure1: reads .*/audio/seed0/gaps.json, which no run .*history.csv, model"
     ):

@@ -74,6 +74,27 @@ def test_what_is_wrong_with_a_figure_is_told_with_its_place(
     assert str(error.value).startswith(f"figures.yaml, {figure}, {told}")
 
 
+@pytest.mark.parametrize(
+    ("slug", "figure", "changes", "told"),
+    [
+        (GAPS, "figure1", {"rows": [{"run": "heads", "epoch": "last"}]}, "mixtures.json of the run 'heads'"),
+        (GAPS, "figure7", {"run": "concat"}, "gaps.json of the run 'concat'"),
+        (
+            PARSING,
+            "figure4",
+            {"runs": [{"run": "ours", "file": "history.csv"}]},
+            "predictions.parquet of the run 'ours'",
+        ),
+    ],
+)
+def test_a_figure_draws_no_file_that_would_not_be_made_for_it(
+    slug: str, figure: str, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        check(slug, figure, **changes)
+    assert str(error.value) == f"figures.yaml, {figure}: draws {told}; add it to the figure's 'runs'."
+
+
 def test_figures_are_the_same_bytes_twice(
     fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, tmp_path: Path
 ) -> None:

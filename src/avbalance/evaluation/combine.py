@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from avbalance.analysis.learning import joined
-from avbalance.evaluation.predictions import read_predictions, write_predictions
+from avbalance.evaluation.predictions import PREDICTIONS, read_predictions, write_predictions
 from avbalance.methods import base as methods
 from avbalance.provenance.run_record import RECORD, Clock, circumstances
 from flowkeeper.files import digest_json, read_json, sha256_file, write_json
@@ -28,7 +28,7 @@ def _combine(job: dict[str, Any], code: str, out: Path) -> None:
     files = {name: Path(path) for name, path in job["predictions"].items()}
     frame = method.combine({name: read_predictions(path) for name, path in files.items()})  # type: ignore[attr-defined]
     folder = out / job["folder"]
-    write_predictions(folder / "predictions.parquet", frame)
+    write_predictions(folder / PREDICTIONS, frame)
     write_json(
         folder / RECORD,
         {

@@ -52,8 +52,9 @@ COLUMNS = ("dataset", "run", "seed", "split", "subset", "condition", "protocol",
 METRICS = tuple(each.name for each in fields(Metrics))
 FURTHER = tuple(name for name in METRICS if name != rows.ACCURACY)  # accuracy is always measured
 OF_PARSING = (*parsing.METRICS, *parsing.MEANS)
+OF_VIDEOS = (*OF_PARSING, *parsing.ALONE)  # what runs that parse have, and no other
 COMPARED = (
-    *METRICS, *(f"{name}_{head}" for name in METRICS for head in rows.HEADS), *OF_PARSING, *parsing.ALONE
+    *METRICS, *(f"{name}_{head}" for name in METRICS for head in rows.HEADS), *OF_VIDEOS
 )  # fmt: skip
 MEASURED = (*COMPARED, rows.CHANCE, *VERDICTS, *QUANTITIES)  # every metric of measurements.parquet
 

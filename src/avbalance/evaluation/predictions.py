@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from avbalance.errors import UserError
 from avbalance.table_files import read_parquet, write_parquet
 
+PREDICTIONS = "predictions.parquet"
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

@@ -12,6 +12,8 @@ from avbalance.data.sources.built import BuiltOptions
 from avbalance.declared import listed, nearest
 from avbalance.errors import Faults, UserError
 from avbalance.evaluation.declarations import known_names
+from avbalance.evaluation.measure import OF_VIDEOS
+from avbalance.evaluation.parsing_predictions import PARSING
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.entries import training_entries
 from avbalance.plan.plan import Plan
@@ -30,13 +32,14 @@ OF_EVERY_RUN = ("history.csv", "record.json", "predictions.parquet", "model.safe
 def check_reports(plan: Plan) -> None:
     """Raise UserError, naming file and place, for the first wrong claim, table or figure of a plan's papers.
 
-    So is a run, table or figure that reads a file which no run of the plan makes.
+    So is a claim on a metric that its run does not have, and whatever reads a file which no run of the plan makes.
     """
     for slug in plan.claims:  # read and checked as they are asked for
         paper = plan.papers[slug]
         known = known_names(paper)
         check_tables(paper, known, f"{paper['folder']}/tables.yaml")
         check_figures(paper, known, f"{paper['folder']}/figures.yaml")
+    _check_metrics(plan)
     _check_files(plan)
     _check_cuts(plan)
 
@@ -58,6 +61,19 @@ def _check_cuts(plan: Plan) -> None:
         for name in cut.get("tables") or () if len(touched) == len(cut.get("papers") or papers) else ():
             if name not in known:
                 raise UserError(f"{where}.tables: no table or figure {name!r}{nearest(name, known)}.")
+
+
+def _check_metrics(plan: Plan) -> None:
+    """Without this a claim on F-scores of a run that classifies would be "not testable", after all trainings."""
+    for slug, declared in plan.claims.items():
+        tasks = {(row.role, row.run): row.settings.get("data", {}).get("task") for row in plan.rows[slug]}
+        for claim in (*declared.claims, *declared.checks, *declared.illustrations):
+            for role, run, metric in (score for block in claim.tests for score in block.scores()):
+                parses = tasks.get((role, run)) == PARSING
+                if (role, run) in tasks and parses != (metric in OF_VIDEOS):
+                    where = f"{plan.papers[slug]['folder']}/claims.yaml, {claim.id}"
+                    told = "parses videos" if parses else "does not parse videos"
+                    raise UserError(f"{where}: run {run!r} {told} and has no {metric!r} on {role}.")
 
 
 def _check_files(plan: Plan) -> None:

@@ -63,6 +63,10 @@ class Block(Declared):
         """
         return []
 
+    def scores(self) -> Iterable[tuple[str, str, str]]:
+        """Data set (role), run and metric of every score that is compared, where the metric is declared."""
+        return ()
+
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         """The comparisons, not yet judged. protocol: who chooses the subsets."""
         raise NotImplementedError

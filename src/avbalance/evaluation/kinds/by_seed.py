@@ -69,6 +69,10 @@ class BySeed(UnderOneCondition):
             pairs = itertools.pairwise(self.chain)
         return [(Piece(1.0, left), Piece(-1.0, right)) for left, right in pairs if left != right]
 
+    def scores(self) -> Iterable[tuple[str, str, str]]:
+        runs = dict.fromkeys(piece.run for pieces in self._sums() for piece in pieces)
+        return itertools.product([self.dataset], runs, self.metrics)
+
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         groups = [tuple(self.metrics)] if self.over == "mean" else [(name,) for name in self.metrics]
         trials = []

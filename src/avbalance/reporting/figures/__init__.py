@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
 
-from avbalance.declared import Declared, Known, Run
+from avbalance.declared import Declared, Known, Run, refusal
 from avbalance.evaluation.histories import read_history
 from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
@@ -96,6 +96,18 @@ class DeclaredFigure(Declared):
     """data set, or "generators", without which a tier leaves the figure out"""
     runs: list[ReadFile] = Field(default=[])
     """files that it reads beside the measurements"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        """Run and file name of all that it draws beside measurements; `runs` must name each, to have it made first."""
+        return ()
+
+    @model_validator(mode="after")
+    def _names_its_files(self) -> Self:
+        named = {(each.run, each.file) for each in self.runs}
+        for run, file in self.files():
+            if (run, file) not in named:
+                raise refusal(f"draws {file} of the run {run!r}; add it to the figure's 'runs'")
+        return self
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> Drawing:
         """The figure, every number that it shows, and its caption."""

@@ -7,12 +7,14 @@ denoised, which gives the two modalities floors that differ, and with them a gap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from avbalance.declared import Role
+from avbalance.evaluation.histories import HISTORY
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
@@ -43,6 +45,9 @@ class LossCurvesFigure(figures.DeclaredFigure):
     """what is drawn"""
     runs: Annotated[list[figures.ReadFile], Field(min_length=2, max_length=2)]
     """the run before and the one after, with their history.csv"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(each.run, HISTORY) for each in self.runs]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         figure, ((axis,),) = parts.new_figure(3.4)

@@ -6,7 +6,7 @@ finds are its segments behind the gates, as they are scored. A class has a line 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydantic import Field
 from avbalance.declared import Role
 from avbalance.evaluation.paper import Paper
 from avbalance.evaluation.parsing_predictions import PARSING, ParsingPredictions, kind_of, read_parsing
+from avbalance.evaluation.predictions import PREDICTIONS
 from avbalance.papers.avvp_gradient_modulation.videos import MODALITIES, shown_clips
 from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
@@ -38,6 +39,9 @@ class ParsingTimelinesFigure(figures.DeclaredFigure):
     """ids of clips; where the data hold none of them, a rule chooses, which the figure then says"""
     runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=len(COLOURS) - 1)]
     """runs that are drawn below the truth, with their predictions.parquet"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(each.run, PREDICTIONS) for each in self.runs]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         seed, read = self._predictions(paper)

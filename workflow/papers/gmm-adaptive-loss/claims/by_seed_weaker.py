@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,9 @@ class BySeedWeaker(UnderOneCondition):
     """run to which they gain"""
     metrics: Pair[Metric]
     """score of the audio head, score of the visual head"""
+
+    def scores(self) -> Iterable[tuple[str, str, str]]:
+        return itertools.product([self.dataset], [self.before, self.after], self.metrics)
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         runs, metrics = [self.before, self.after], self.metrics

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from avbalance.analysis.subsets import OVERALL
@@ -22,6 +23,9 @@ class Context(OnOneSet):
     """metric of the numbers"""
     at_least: float = 0.0
     """by how much the number must exceed the others; negative where it may fall short"""
+
+    def scores(self) -> Iterable[tuple[str, str, str]]:
+        return [(self.dataset, self.run, self.metric)]
 
     def trials(self, evidence: Evidence, protocol: str) -> list[Trial]:
         label, trained = evidence.label(self.dataset), set(evidence.paper.labels.values())

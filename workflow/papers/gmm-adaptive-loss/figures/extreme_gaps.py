@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from avbalance.declared import Role, Run
+from avbalance.evaluation.gap_files import GAPS
 from avbalance.evaluation.paper import DatasetInfo, Paper, RunFile
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
 from avbalance.reporting import figure_parts as parts
@@ -28,6 +31,9 @@ class ExtremeGapsFigure(figures.DeclaredFigure):
     """run whose gaps are drawn"""
     count: int
     """clips per data set"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(self.run, GAPS)]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         made = [role for role in self.datasets if paper.run_files(role, self.run)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from avbalance.analysis.subsets import OVERALL
 from avbalance.declared import Declared, Role, Run
-from avbalance.evaluation.gap_files import read_fine_tuning
+from avbalance.evaluation.gap_files import FINE_TUNING, read_fine_tuning
 from avbalance.evaluation.paper import Paper, RunFile
 from avbalance.evaluation.rows import NO_SUBSET
 from avbalance.reporting import figure_parts as parts
@@ -55,6 +55,9 @@ class FineTuningAccuraciesFigure(figures.DeclaredFigure):
     """data sets, a row of panels each"""
     groups: list[TunedGroup]
     """groups of rows, from the top down"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(member.run, FINE_TUNING) for group in self.groups for member in group.after]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         height = 0.155 * sum(len(group.members) + 1.4 for group in self.groups) + 0.5

@@ -6,7 +6,7 @@ paper was available. A better two-component fit alone shows no second mode, henc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.gap_mixture import Mixture
 from avbalance.analysis.modality_gap import bimodality
 from avbalance.declared import Role
+from avbalance.evaluation.gap_files import GAPS, MIXTURES
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
 from avbalance.reporting import figure_parts as parts
@@ -49,6 +50,9 @@ class GapHistogramsFigure(figures.DeclaredFigure):
     """what is drawn, two rows of panels each"""
     nulls: bool = False
     """whether the last row is BIC(1) - BIC(2), observed and of unimodal samples of the same number"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(line.run, file) for line in self.rows for file in (MIXTURES, GAPS)]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         height, width = 2 * len(self.rows) + self.nulls, len(self.datasets)

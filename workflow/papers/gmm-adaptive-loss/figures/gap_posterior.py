@@ -6,6 +6,8 @@ Ours: the abstracts of Liu, Yu and Liu name Bayes' theorem; no figure of the pap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from avbalance.analysis.gap_mixture import crossing
 from avbalance.analysis.modality_gap import posterior
 from avbalance.declared import Role
+from avbalance.evaluation.gap_files import GAPS, MIXTURES
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
 from avbalance.reporting import figure_parts as parts
@@ -39,6 +42,9 @@ class GapPosteriorFigure(figures.DeclaredFigure):
     """data sets, a column of panels each"""
     rows: list[_gaps.FittedRun]
     """what is drawn, a row of panels each below the posterior"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(line.run, file) for line in self.rows for file in (MIXTURES, GAPS)]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         height, width = 1 + len(self.rows), len(self.datasets)

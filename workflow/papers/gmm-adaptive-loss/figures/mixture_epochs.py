@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from avbalance.declared import Role, Run
-from avbalance.evaluation.gap_files import GapFit, read_mixtures
+from avbalance.evaluation.gap_files import MIXTURES, GapFit, read_mixtures
 from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.figures import _gaps
 from avbalance.reporting import figure_parts as parts
@@ -38,6 +39,9 @@ class MixtureEpochsFigure(figures.DeclaredFigure):
     """data sets, a panel each"""
     run: Run
     """run whose fits are drawn"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(self.run, MIXTURES)]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         figure, (axes,) = parts.new_figure(3.2, columns=len(self.datasets), sharey=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from avbalance.declared import Declared, Role, Run
-from avbalance.evaluation.gap_files import read_mixtures
+from avbalance.evaluation.gap_files import MIXTURES, read_mixtures
 from avbalance.evaluation.histories import HISTORY
 from avbalance.evaluation.paper import Paper
 from avbalance.reporting import figure_parts as parts
@@ -60,6 +61,9 @@ class TrainingCurvesFigure(figures.DeclaredFigure):
     """panels, from left to right"""
     line: WarmUpLine | None = None
     """what marks the end of the warm-up"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(self.line.run, MIXTURES)] if self.line else []
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         figure, (axes,) = parts.new_figure(2.8, columns=len(self.panels))

@@ -6,6 +6,7 @@ and markers, of which five stand in a line and a zero is seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from avbalance.declared import Condition, Role
 from avbalance.errors import UserError
 from avbalance.evaluation.class_accuracies import class_accuracies
 from avbalance.evaluation.paper import DatasetInfo, Paper
+from avbalance.evaluation.predictions import PREDICTIONS
 from avbalance.evaluation.rows import ACCURACY, NO_SUBSET
 from avbalance.reporting import figure_parts as parts
 from avbalance.reporting import figures
@@ -54,6 +56,9 @@ class ClassAccuraciesFigure(figures.DeclaredFigure):
     """data set of the runs"""
     series: Annotated[list[ClassSeries], Field(min_length=1)]
     """the markers of a class, from the top down"""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(each.run, PREDICTIONS) for each in self.series]
 
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         info, seeds = paper.dataset(self.dataset), {len(self._seeds(paper, each)) for each in self.series}

@@ -5,6 +5,7 @@ A modality whose columns stay as small as they start is hardly listened to; the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from avbalance.reporting import figures
 from avbalance.reporting.cells import MeasuredCells
 from avbalance.reporting.figure_style import LOOKS
 
+WEIGHTS = "model.safetensors"
 COLUMNS = ["seed", "modality", "inputs", "mean_absolute_weight"]
 FIRST, SOUND = "head.0.weight", "encoders.audio.linear.bias"  # video's columns come first, then one per value of sound
 
@@ -34,12 +36,15 @@ class InputWeightsFigure(figures.DeclaredFigure):
     runs: Annotated[list[figures.ReadFile], Field(min_length=1, max_length=1)]
     """the run of late fusion, with its model.safetensors"""
 
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [(each.run, WEIGHTS) for each in self.runs]
+
     def draw(self, paper: Paper, measured: MeasuredCells) -> figures.Drawing:
         (need,) = self.runs
         records = [
             (run.seed, modality, inputs, weight)
             for run in paper.run_files(self.dataset, need.run)
-            for modality, (inputs, weight) in mean_weights(run.beside(need.file)).items()
+            for modality, (inputs, weight) in mean_weights(run.beside(WEIGHTS)).items()
         ]
         numbers = pd.DataFrame(records, columns=COLUMNS)
         figure, ((axis,),) = parts.new_figure(1.6)
