@@ -53,9 +53,9 @@ def test_figures_and_claims_ask_for_the_files_of_their_runs() -> None:
     assert set(maps) <= set(plan.artifacts())
 
 
-def test_the_page_alone_is_told_which_runs_estimate_the_subsets() -> None:
+def test_tables_alone_are_told_which_runs_estimate_the_subsets() -> None:
     plan = load_plan(REPOSITORY, {"tier": "demo"})
-    told = {each["paper"]["slug"]: each["paper"]["datasets"] for each in json.loads(plan.page_spec())["papers"]}
+    told = {slug: json.loads(plan.report_spec(slug, "tables"))["paper"]["datasets"] for slug in plan.papers}
     info = told[SLUG]["balanced"]
     assert info["estimators"]["estimated"] == [["audio", 0], ["visual", 0]]
     assert info["estimators"]["cross-fitted-b"] == [["audio-half-b", 0], ["visual-half-b", 0]]
@@ -63,7 +63,7 @@ def test_the_page_alone_is_told_which_runs_estimate_the_subsets() -> None:
     assert set(files) == set(info["estimators"]) and files["estimated"] == list(
         plan.confidence_inputs(SLUG, info["data"]).values()
     )
-    assert "estimators" not in told[PARSING]["llp"] and '"estimators"' not in plan.report_spec(SLUG, "tables")
+    assert "estimators" not in told[PARSING]["llp"] and '"estimators"' not in plan.report_spec(SLUG, "figures")
 
 
 def test_the_code_of_claims_covers_the_kinds_that_the_paper_uses() -> None:
@@ -162,6 +162,7 @@ def test_the_page_is_made_of_the_records_of_all_runs_and_knows_where_clips_come_
     inputs = plan.page_inputs()
     made = {path for slug in plan.papers for path in plan.report_files(slug)}
     assert set(inputs["figures"]) == {path for path in made if "/figure" in path and path.endswith((".svg", ".csv"))}
+    assert set(inputs["tables"]) == {path for path in made if "/table" in path and path.endswith(".json")}
     assert set(inputs["claims"]) < made
     every = {path for cell in (*plan.cells, *plan.combinations) for path in plan.cell_files(cell)}
     wanted = {path for path in every if path.endswith(("/record.json", "/history.csv"))}

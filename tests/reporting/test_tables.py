@@ -213,6 +213,6 @@ def test_tables_are_the_same_bytes_twice(
     fabricated_paper: Paper, balanced_declarations: dict[str, Any], measurements: Path, rendered: Path, tmp_path: Path
 ) -> None:
     written = render_tables(fabricated_paper, balanced_declarations, measurements, tmp_path)
-    assert len(written) == 3 * 9
+    assert len(written) == 4 * 9
     for path in written:
         assert path.read_bytes() == (rendered / path.name).read_bytes()

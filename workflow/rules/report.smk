@@ -156,7 +156,7 @@ rule page:
         "../../envs/avbalance.yaml"
     params:
         settings=settings_digest(PLAN.page_spec()),
-        code=PLAN.page_code(),
+        code=PLAN.code("avbalance.reporting.page"),
     shell:
         "python -m avbalance page --settings {params.settings} --out {output} --code {params.code} > {log} 2>&1"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from avbalance.data.sources import read_source
-from avbalance.kinds import module_of
 from avbalance.names import PAGE
 from avbalance.plan.cells import SeededRun
 from avbalance.plan.reports import Reports, distinct
@@ -26,16 +25,16 @@ class Pages(Reports):
         slugs = list(self.papers)
         figures = [(slug, figure) for slug in slugs for figure in self.declared(slug, "figures")]
         return {
-            "measurements": [f"{self.paper_folder(slug)}/measurements.parquet" for slug in slugs],
+            "tables": [
+                f"{self.paper_folder(slug)}/{name}.json" for slug in slugs for name in self.declared(slug, "tables")
+            ],
             "claims": self.claims_files(),
             "verdicts": [path for slug in slugs for path in self.verdict_files(slug)],
             "figures": [
                 f"{self.paper_folder(slug)}/{name}.{kind}" for slug, name in figures for kind in ("svg", "csv")
             ],
-            "tables": distinct(path for slug in slugs for path in self.report_run_files(slug, "tables")),
             "facts": distinct(path for slug in slugs for path in self.fact_files(slug)),
             "subsets": distinct(path for slug in slugs for path in self.subset_files(slug)),
-            "published": distinct(path for slug in slugs for path in self.published_files(slug)),
             "readmes": [path for slug in slugs if (path := self._readme(slug))],
             "runs": [
                 path
@@ -53,51 +52,22 @@ class Pages(Reports):
         papers = [self._page_of(slug) for slug in self.papers]
         return canonical_json({"name": self.name, "config": " ".join(words), "runs": self.runs, "papers": papers})
 
-    def page_code(self) -> str:
-        modules = {
-            module_of(
-                (slug, *self.papers[slug].get("builds_on", [])),
-                "sources",
-                declared["source"]["kind"],
-                f"{slug}, {table}",
-            )
-            for slug in self.papers
-            for table, declared in self.declared(slug, "tables").items()
-            if declared.get("source")
-        }
-        return self.code("avbalance.reporting.page", *sorted(modules))
-
     def _page_of(self, slug: str) -> dict[str, Any]:
         paper = self.papers[slug]
         cuts = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]
         return {
-            "paper": {**self._with_estimators(slug), "cuts": cuts},
-            "declarations": {
-                "published": paper.get("published", []),
-                "tables": list(self.declared(slug, "tables").values()),
-            },
+            "paper": {**self.paper_record(slug), "cuts": cuts},
             "reference": paper["reference"],
             "halves": paper["measures"].get("cross_fitted", {}),
             "folder": self.paper_folder(slug),
             "claims": bool(paper.get("claims")),
             "verdict": next(iter(self.verdict_files(slug)), None),
+            "tables": list(self.declared(slug, "tables")),
             "figures": list(self.declared(slug, "figures")),
             "readme": self._readme(slug),
             "origins": {row.dataset: self._origin(slug, row.role, row.dataset) for row in self.rows[slug]},
             "runs": [job.folder for job in self._all_jobs(slug)],
         }
-
-    def _with_estimators(self, slug: str) -> dict[str, Any]:
-        """The paper's record, with the runs that estimate the subsets of each data set: the page leads to them."""
-        record = self.paper_record(slug)
-        for info in record["datasets"].values():
-            if info.get("confidence"):
-                estimators = self.estimators(slug, info["data"])
-                info["estimators"] = {
-                    definition: [[job.row.run, job.seed] for job in jobs.values()]
-                    for definition, jobs in estimators.items()
-                }
-        return record
 
     def _all_jobs(self, slug: str) -> list[SeededRun]:
         rows = sorted(self.rows[slug], key=lambda row: (row.dataset, row.run))

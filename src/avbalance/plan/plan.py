@@ -57,7 +57,7 @@ class Plan(Pages):
                 yield Step(tuple(paths), self.report_spec(slug, part), self.report_code(slug, part))
         for path in self.overview_files():
             yield Step((path,), self.overview_spec(), self.code("avbalance.reporting.overview"))
-        yield Step((self.page_file,), self.page_spec(), self.page_code())
+        yield Step((self.page_file,), self.page_spec(), self.code("avbalance.reporting.page"))
         yield Step(tuple(self.crate_files()), self.crate_spec(), self.code("avbalance.reporting.crate"))
 
     def unasked(self) -> list[str]:

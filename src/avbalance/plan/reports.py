@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What is made of a paper -> suffixes of its files.
 SUFFIXES = {
     "measurements": ("parquet",),
-    "tables": ("md", "csv", "tex"),
+    "tables": ("md", "csv", "tex", "json"),
     "figures": ("svg", "png", "pdf", "tex", "csv"),
     "claims": ("json", "md"),
     "verdict": ("json", "md"),
@@ -102,6 +102,11 @@ class Reports(TrainingPlan):
             **({"verdict": self.verdict_files(slug)[0]} if paper.get("verdict") == role else {}),
             **self._source_files(slug, role, main.dataset),
         }
+
+    def _estimator_seeds(self, slug: str, dataset: str) -> dict[str, list[tuple[str, int]]]:
+        """Definition of the subsets -> run and seed of the models that choose them."""
+        estimators = self.estimators(slug, dataset).items()
+        return {definition: [(job.row.run, job.seed) for job in jobs.values()] for definition, jobs in estimators}
 
     def _source_files(self, slug: str, role: str, dataset: str) -> dict[str, Any]:
         """What reports read of one data set: its subsets, and what says which clips were lost."""
@@ -202,6 +207,10 @@ class Reports(TrainingPlan):
             return canonical_json({"paper": record, "declarations": declared})
         if part in DECLARED:
             declared = {part: list(self.declared(slug, part).values())}
+            if part == "tables":  # a number of the subsets is that of the runs which choose them
+                for info in record["datasets"].values():
+                    if info.get("confidence"):
+                        info["estimators"] = self._estimator_seeds(slug, info["data"])
         else:
             declared = {key: paper[key] for key in (OF_CLAIMS if part == "claims" else (part,)) if key in paper}
         record["cuts"] = [cut for cut in self.config.get("cuts", []) if slug in cut.get("papers", [slug])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from avbalance.reporting.coordinates import SELECT, coordinates_of
 from avbalance.reporting.declared_tables import DeclaredTable, combined, keys_of, read_table
 from avbalance.reporting.facts import ANNOTATED_NOTE, CROSS_FITTED_NOTE, data_line, notes
 from avbalance.reporting.kinds import entries, folders_of
+from avbalance.reporting.table_data import table_data
 from avbalance.reporting.table_text import SMALL_MARK, STATE_MARKS, BuiltTable, write_table
+from avbalance.table_files import write_text
 
 SEEDS_NOTE = "Cells without ± are of one seed; their distance from a mean of several may be due to the seeds."
 COMMON_NOTE = "Every row is of the seeds that all rows have; where a row has more, other tables show it over all."
@@ -144,11 +147,13 @@ def _state_line(paper: Paper, made: Iterable[tuple[Mapping[str, str], CellValue]
 def render_tables(
     paper: Paper, declarations: Mapping[str, Any], measurements: str | Path, out_dir: str | Path
 ) -> list[Path]:
-    """Write <id>.csv, .md and .tex of every declared table; returns the paths."""
+    """Write <id>.csv, .md, .tex and .json of every declared table; returns the paths."""
     measured = MeasuredCells(paper, read_measurements(measurements), published_numbers(paper, declarations))
     context = load_context(paper.published, declarations.get("published", ()))
     written: list[Path] = []
     for given, where in entries(declarations, "tables", paper.slug):
         table = build_table(paper, read_table(given, paper.folders, where), measured, context)
         written += write_table(table, Path(out_dir))
+        written.append(Path(out_dir) / f"{table.declared.id}.json")
+        write_text(written[-1], json.dumps(table_data(table, measured), ensure_ascii=False, allow_nan=False) + "\n")
     return written

@@ -1,6 +1,6 @@
 """report.html: all evidence of a result set on one page that needs no other file and asks no server for anything.
 
-What the page says is gathered here as plain data, from measurements, claims, figures and the records of runs; the
+What the page says is gathered here as plain data, from tables, claims, figures and the records of runs; the
 template, the style and the script beside this file say how it looks. The same results give the same bytes.
 """
 
@@ -14,10 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from avbalance.evaluation.measure import read_measurements
 from avbalance.evaluation.paper import Paper
-from avbalance.evaluation.published import load_context
-from avbalance.reporting.cells import MeasuredCells, published_numbers
 from avbalance.reporting.page import front
 from avbalance.reporting.page.claims import claims_view
 from avbalance.reporting.page.clips import verdict_view
@@ -93,15 +90,10 @@ def _paper(
     declared: Mapping[str, Any], runs_folder: str, runs: Runs, tables: Tables, names: Iterator[str]
 ) -> dict[str, Any]:
     """All that the page says of a paper; names: prefixes for its drawings."""
-    paper, declarations = Paper.from_dict(declared["paper"]), declared["declarations"]
-    folder = Path(declared["folder"])
+    paper, folder = Paper.from_dict(declared["paper"]), Path(declared["folder"])
     before = len(runs.records)
     runs.read(declared["runs"], runs_folder)
-    measured = MeasuredCells(
-        paper, read_measurements(folder / "measurements.parquet"), published_numbers(paper, declarations)
-    )
-    context = load_context(paper.published, declarations["published"])
-    shown = [tables.view(paper, given, measured, context) for given in declarations["tables"]]
+    shown = [tables.view(folder / f"{table}.json") for table in declared["tables"]]
     figures = [_figure(folder, each, next(names)) for each in declared["figures"]]
     named = [each for each in (*shown, *figures) if each["number"]]
     anchors = {each["number"][0].lower() + each["number"][1:]: each["id"] for each in named}  # Table IV -> table IV

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from avbalance.evaluation.paper import Paper
-from avbalance.evaluation.published import Elsewhere
-from avbalance.reporting.cells import CellValue, MeasuredCells
-from avbalance.reporting.coordinates import COORDINATES
-from avbalance.reporting.declared_tables import read_table
 from avbalance.reporting.page.compact import UniqueValues
-from avbalance.reporting.table_text import ABSENT, SMALL_MARK, STATE_MARKS, BuiltTable, seeds_text, size_text
-from avbalance.reporting.tables import build_table
+from flowkeeper.files import read_json
 
 
 class Tables:
@@ -22,113 +16,27 @@ class Tables:
     def __init__(self) -> None:
         self.pools = {"places": UniqueValues(), "words": UniqueValues(), "seeds": UniqueValues()}
 
-    def view(
-        self, paper: Paper, given: Mapping[str, Any], measured: MeasuredCells, context: Sequence[Elsewhere]
-    ) -> dict[str, Any]:
-        """What the template shows of a table, and `cells`: rows of what stands behind each cell."""
-        declared = read_table(given, paper.folders, f"{paper.slug}, {given['id']}")
-        table = build_table(paper, declared, measured, context)
-        places = [[declared.place(row + column, declared.id) for column in table.column_keys] for row in table.row_keys]
-        if declared.common_seeds and declared.source is None:
-            measured = measured.on_common_seeds(itertools.chain(*places))
-        own = None if declared.source else measured
-        cells = [
-            [self._behind(own, place, cell) for place, cell in zip(*line, strict=True)]
-            for line in zip(places, table.cells, strict=True)
-        ]
-        return {**_shown(table), "cells": cells}
+    def view(self, path: Path) -> dict[str, Any]:
+        """What the template shows of a table, and `cells`: rows of what stands behind each cell.
 
-    def _behind(self, measured: MeasuredCells | None, place: Mapping[str, str], cell: CellValue) -> list[Any] | None:
-        """Place of the number, clips, which seeds, and their values; None where there is no number of ours.
-
-        A number that is not of the measurements has its coordinates as they are declared, and the runs that its source
-        names: run, seed and its value, or None where the source names none.
+        path: as table_data.py says. Raises UserError when it cannot be read.
         """
-        if cell.ours_mean is None:
+        table = read_json(path)
+        return {**table, "cells": [[self._pooled(cell) for cell in row] for row in table.pop("behind")]}
+
+    def _pooled(self, cell: Mapping[str, Any] | None) -> list[Any] | None:
+        """Place of the number, clips, and its values behind the place of their seeds, or the runs that it is of."""
+        if cell is None:
             return None
-        words = self.pools["words"]
-        if measured is None:
-            told = {key: words.place(value) for key, value in place.items()} | {"dataset": words.place(cell.data)}
-            if cell.behind is None:
-                return [self.pools["places"].place(told), cell.n, None]
-            behind = [
-                [words.place(each.run), each.seed, None if each.value is None else round(each.value, 3)]
-                for each in cell.behind
-            ]
-            return [self.pools["places"].place(told), cell.n, behind]
-        key = dict(zip(COORDINATES, measured.key(place), strict=True))
-        where = self.pools["places"].place([words.place(word) for word in key.values()])
-        values = dict(sorted(measured.by_seed(place).items()))
-        return [where, cell.n, self.pools["seeds"].place(list(values)), *(round(value, 3) for value in values.values())]
+        words, places = self.pools["words"], self.pools["places"]
+        if "values" in cell:
+            seeds, values = [seed for seed, _ in cell["values"]], [value for _, value in cell["values"]]
+            where = places.place([words.place(word) for word in cell["place"].values()])
+            return [where, cell["n"], self.pools["seeds"].place(seeds), *values]
+        told = {key: words.place(value) for key, value in cell["place"].items()}
+        runs = cell["runs"]
+        behind = None if runs is None else [[words.place(run), *rest] for run, *rest in runs]
+        return [places.place(told), cell["n"], behind]
 
     def as_json(self) -> dict[str, Any]:
         return {name: pool.values for name, pool in self.pools.items()}
-
-
-def _shown(table: BuiltTable) -> dict[str, Any]:
-    declared = table.declared
-    measured = declared.source is None
-    sized = declared.counted_along == "rows"
-    further = [*(["Seeds"] if measured else []), *([declared.counted] if sized else [])]
-    rows = [
-        {
-            "labels": [entry.label for entry in key],
-            "cells": [_cell(cell, declared.decimals) for cell in line],
-            "further": [*([_seeds(line)] if measured else []), *([size_text(line)] if sized else [])],
-        }
-        for key, line in zip(table.row_keys, table.cells, strict=True)
-    ]
-    number, _, rest = declared.title.partition(". ")
-    return {
-        "id": declared.id,
-        "number": number if rest else "",
-        "title": rest or declared.title,
-        "data": table.data,
-        "titles": [axis.title or axis.key.capitalize() for axis in declared.rows],
-        "heads": _heads(table),
-        "further": further,
-        "rows": rows,
-        "sizes": [size_text(column) for column in zip(*table.cells, strict=True)]
-        if declared.counted_along == "columns"
-        else None,
-        "counted": declared.counted,
-        "compared": any(cell.published is not None for line in table.cells for cell in line),
-        "measured": measured,
-        "notes": table.notes,
-    }
-
-
-def _seeds(line: Sequence[CellValue]) -> str:
-    """Seeds of a row's cells: one number, or from the fewest to the most."""
-    fewest = min((cell.seeds for cell in line if cell.seeds), default=0)
-    most = seeds_text(line)
-    if not fewest:
-        return ABSENT
-    return most if str(fewest) == most else f"{fewest}–{most}"
-
-
-def _heads(table: BuiltTable) -> list[list[tuple[str, int]]]:
-    """Levels of column heads: texts, and how many columns each one spans."""
-    return [
-        [
-            (members[0][level].label, len(members))
-            for _, group in itertools.groupby(table.column_keys, key=lambda key: [e.name for e in key[: level + 1]])
-            for members in [list(group)]
-        ]
-        for level in range(len(table.declared.columns))
-    ]
-
-
-def _cell(cell: CellValue, decimals: int | None) -> dict[str, str]:
-    """Mean, spread, marks and published number, as text."""
-    if cell.text:
-        return {"mean": cell.text, "spread": "", "marks": "", "published": ""}
-    if decimals is None:
-        text = ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.3f}".rstrip("0").rstrip(".")
-        return {"mean": text, "spread": "", "marks": "", "published": ""}
-    return {
-        "mean": ABSENT if cell.ours_mean is None else f"{cell.ours_mean:.{decimals}f}",
-        "spread": "" if cell.ours_sd is None else f"{cell.ours_sd:.{decimals}f}",
-        "marks": SMALL_MARK * cell.small + STATE_MARKS.get(cell.state, ""),
-        "published": "" if cell.published is None else f"{cell.published:.{decimals}f}",
-    }
