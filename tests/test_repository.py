@@ -88,6 +88,13 @@ def test_no_two_classes_share_a_name():
     assert [name for name, times in classes.items() if times > 1] == []
 
 
+def test_a_long_module_says_at_its_top_why_it_is_long():
+    files = [path for folder in ("src", "workflow") for path in (REPOSITORY / folder).rglob("*.py")]
+    texts = {str(path.relative_to(REPOSITORY)): path.read_text(encoding="utf-8") for path in files}
+    long = {name: text for name, text in texts.items() if text.count("\n") > 300}
+    assert [name for name, text in long.items() if "Longer than other files" not in text[:1000]] == []
+
+
 def test_no_file_is_large():
     sizes = {str(path.relative_to(REPOSITORY)): path.stat().st_size for path in tracked()}
     assert {name: size for name, size in sizes.items() if size > LARGEST} == {}

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from avbalance.data.clip_rows import ClipRow
 from avbalance.data.sources import DatasetFile, kinds, source_class
-from avbalance.data.sources.folder import ClipRow
 from avbalance.declared import Declared
 from avbalance.models import base as models
 from avbalance.plan.declarations import FILES, Configuration, DeclaredPaper, SettingsLayer

@@ -16,9 +16,9 @@ from typing import get_args
 import pandas as pd
 
 from avbalance.data.clip_checks import first_few, path_notes
+from avbalance.data.clip_rows import Column, absent_notes, read_rows, refuse_useless
 from avbalance.data.clip_tables import merged_labels, read_table
 from avbalance.data.media_files import IMAGE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
-from avbalance.data.sources.folder import Column, absent_notes, read_rows, refuse_useless
 from avbalance.declared import listed
 from avbalance.diagnosis.tables import FILE, SUFFIXES, guess, split_of
 from avbalance.errors import Faults, UserError, row_faults

@@ -103,7 +103,7 @@ class Reports(TrainingPlan):
             **self._source_files(slug, role, main.dataset),
         }
 
-    def _estimator_seeds(self, slug: str, dataset: str) -> dict[str, list[tuple[str, int]]]:
+    def _estimator_seeds(self, slug: str, dataset: str) -> dict[str, list[tuple[str, int | str]]]:
         """Definition of the subsets -> run and seed of the models that choose them."""
         estimators = self.estimators(slug, dataset).items()
         return {definition: [(job.row.run, job.seed) for job in jobs.values()] for definition, jobs in estimators}
