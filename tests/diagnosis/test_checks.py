@@ -91,6 +91,38 @@ def test_folders_with_equal_frames_in_two_parts_are_a_leak(tmp_path: Path) -> No
     assert equal_media(frame, tmp_path) == [("a", "b")]
 
 
+def equal_pairs(root: Path, copies: int) -> FolderClips:
+    """Forty clips of two classes, of which each file is there `copies` times under other names."""
+    rows = []
+    for number in range(40):
+        path = root / f"{number}.wav"
+        path.write_bytes(b"sound %d" % (number // copies))
+        rows.append({"label": "ab"[number // copies % 2], "audio": path.name})
+    return clips(rows, root)
+
+
+def test_parts_that_are_made_here_keep_equal_files_together(tmp_path: Path) -> None:
+    found = with_parts(equal_pairs(tmp_path, 2))
+    assert "parts made by class, clips of equal files together" in found.told and not found.odd
+    counts = found.frame.groupby("label")["split"].value_counts().unstack()
+    assert (counts[["train", "val", "test"]] >= 2).all(axis=None)
+
+
+def test_equal_files_that_cannot_stay_together_are_said_to_leak(tmp_path: Path) -> None:
+    found = with_parts(equal_pairs(tmp_path, 20))
+    assert "parts made by class" in found.told
+    assert any("files are the same in two parts" in sentence for sentence in found.odd)
+
+
+def test_groups_stay_together_where_equal_files_cannot(tmp_path: Path) -> None:
+    made = equal_pairs(tmp_path, 20)
+    made.frame["group"] = [f"g{number // 4}" for number in range(40)]
+    made.frame["image"] = "black.png"
+    found = with_parts(made)
+    assert found.frame.groupby("group")["split"].nunique().max() == 1
+    assert "parts made by class, whole groups together" in found.told
+
+
 def test_equal_files_in_two_parts_are_a_leak(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         pairs(tmp_path / part, each=4)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -89,21 +89,24 @@ def _alike(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def equal_media(frame: pd.DataFrame, root: Path) -> list[tuple[str, str]]:
-    """Pairs of files, or of folders of frames, with the same bytes in different parts.
+    """Pairs of files, or of folders of frames, with the same bytes in different parts."""
+    parts = {name: part for kind in (*FILES, "frames") for name, part in zip(frame[kind], frame["split"], strict=True)}
+    apart = [names for names in same_media(parts, root) if len({parts[name] for name in names}) > 1]
+    return [(names[0], name) for names in apart for name in names if parts[name] != parts[names[0]]]
+
+
+def same_media(names: Iterable[str], root: Path) -> list[list[str]]:
+    """Those of some files, or folders of frames, below root that have the same bytes, several each; "" is none.
 
     Only what is equal in size and beginning is read as a whole.
     """
-    places: dict[str, str] = {}
-    for name in (*FILES, "frames"):
-        given = frame[frame[name] != ""]
-        places |= dict(zip(given[name], given["split"], strict=True))
-    files = {name: paths for name in places if (paths := _media(root / name))}
-    pairs = []
-    for same_size in _in_two_parts(files, places, lambda name: tuple(path.stat().st_size for path in files[name])):
-        for same_head in _in_two_parts(same_size, places, lambda name: _digests(files[name], _HEAD)):
-            for same in _in_two_parts(same_head, places, lambda name: _digests(files[name])):
-                pairs += [(same[0], name) for name in same if places[name] != places[same[0]]]
-    return pairs
+    files = {name: paths for name in dict.fromkeys(names) if name and (paths := _media(root / name))}
+    return [
+        same
+        for same_size in _alike_by(files, lambda name: tuple(path.stat().st_size for path in files[name]))
+        for same_head in _alike_by(same_size, lambda name: _digests(files[name], _HEAD))
+        for same in _alike_by(same_head, lambda name: _digests(files[name]))
+    ]
 
 
 def _media(path: Path) -> list[Path]:
@@ -111,12 +114,12 @@ def _media(path: Path) -> list[Path]:
     return images_in(path) if path.is_dir() else [path] if path.is_file() else []
 
 
-def _in_two_parts(names: Iterable[str], places: Mapping[str, str], key: Callable[[str], Hashable]) -> list[list[str]]:
-    """Groups of names with an equal key whose files are not all in one part."""
+def _alike_by(names: Iterable[str], key: Callable[[str], Hashable]) -> list[list[str]]:
+    """Groups of several names with an equal key."""
     groups: defaultdict[Hashable, list[str]] = defaultdict(list)
     for name in names:
         groups[key(name)].append(name)
-    return [group for group in groups.values() if len({places[name] for name in group}) > 1]
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _digests(paths: Sequence[Path], size: int = -1) -> bytes:
