@@ -64,6 +64,8 @@ class ReconBoost(Method):
             "changes no decision.",
             "One optimiser for the whole training, with the momentum that earlier turns left; the reference code has "
             "a new one for every turn, and one head of two layers for all modalities.",
+            "Encoders start anew; the reference code can start from trained unimodal models, which its documentation "
+            "recommends for stability.",
             "Turns and rectifications are epochs of the protocol, so that every method sees each clip equally often.",
         ),
     )
