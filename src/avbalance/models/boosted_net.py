@@ -22,7 +22,7 @@ class BoostedNetSettings(EncoderSettings):
     most: Size = 12
     """classifiers that a modality may have, the first one included; those that are not in use cost memory alone"""
     share_audio: Share = 0.4
-    """Jiang et al. 2025, reference code for CREMA-D: what the logits of audio weigh in the prediction; visual the rest"""
+    """Jiang et al. 2025, reference code for CREMA-D: weight of audio logits in the prediction; visual has the rest"""
 
 
 class BoostedNet(AloneNet):
