@@ -128,7 +128,7 @@ AGAIN = {
             deleted(f"{PAPER}/table2.md", f"{RUNS}/greedy/seed0/predictions.parquet"),
             replaced("workflow/rules/report.smk", "avbalance losses --settings", "avbalance losses  --settings"),
         ),
-        {"tables": 1, "losses": 1, "crate": 1},
+        {"tables": 1, "losses": 1, "crate": 1, "page": 1},
         {
             f"made before, but deleted or not fetched ({PAPER}/table2.md)": {TABLES},
             "the command of its rule changed (workflow/rules, rule losses)": {"losses"},
