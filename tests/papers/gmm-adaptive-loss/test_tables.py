@@ -12,6 +12,7 @@ from avbalance.evaluation.paper import Paper
 from avbalance.papers.gmm_adaptive_loss.sources.fine_tuning import quantity_of
 from avbalance.reporting.cells import MeasuredCells
 from avbalance.reporting.declared_tables import read_table
+from avbalance.reporting.table_data import table_data
 from avbalance.reporting.table_text import BuiltTable, markdown
 from avbalance.reporting.tables import build_table, render_tables
 
@@ -50,6 +51,8 @@ def test_clips_of_fine_tuning_by_hand(measured: MeasuredCells) -> None:
     assert sum(each.value for each in kept.behind) == 3 * 121
     assert cells["CREMA-D", "fine-heads-high-quality", "share"].ours_mean == pytest.approx(100 * 121 / 240)
     assert cells["AVE", "fine-heads-high-quality", "kept"].ours_mean is None
+    told = next(cell for row in table_data(table, measured)["behind"] for cell in row if cell and cell["n"] == CLIPS)
+    assert "values" not in told and [seed for _, seed, _ in told["runs"]] == [0, 1, 2]
     assert "121.0 ± 1.0" in markdown(table)
     record = {"kept": 30, "samples": 120, "high_quality": 60, "retention": {"a": 0.0, "b": 0.25, "c": None, "d": 1.0}}
     expected = {"kept": 30, "share": 25, "high_quality_share": 50, "least_retention": 0, "largest_retention": 100}
