@@ -51,7 +51,7 @@ def test_a_job_whose_record_was_being_written_is_done_again(workspace: Workspace
     assert workspace.plan().idle, "by itself a record that is cut short says nothing"
     for path in TABLES:
         mark_incomplete(workspace.root, path)
-    assert workspace.plan().kinds == {"tables": 1, "crate": 1}
+    assert workspace.plan().kinds == {"tables": 1, "crate": 1, "page": 1}
     done = workspace.snakemake()
     assert done.status == 0, done.output[-3000:]
     assert workspace.plan().idle
@@ -86,7 +86,7 @@ def test_a_job_that_ended_unmarked_is_done_again(workspace: Workspace) -> None:
     )
     done = workspace.plan()
     assert "note: the lock of a snakemake that was killed" in done.output
-    assert done.kinds == {"tables": 1, "crate": 1}
+    assert done.kinds == {"tables": 1, "crate": 1, "page": 1}
     assert workspace.snakemake().status == 0
     assert workspace.plan().idle
 
