@@ -39,10 +39,10 @@ why: $(READY) ## why jobs are pending, in words; ARGS="--config tier=smoke" asks
 estimate: $(READY) ## what the paper tier costs on a cluster; ARGS="--config tier=demo" asks for another configuration
 	@$(BIN)/avbalance estimate $(or $(ARGS),--config tier=paper)
 
-test: $(READY) ## the tests (ten to thirty minutes on two cores)
+test: $(READY) ## the tests (8 to 30 minutes on two cores)
 	$(PYTEST) $(TOGETHER) -m "not slow"
 
-test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (45 to 90 minutes)
+test-all: $(READY) ## the tests and the slow ones: kills, full disks, sharing between two people, clusters (35 to 80 minutes)
 	$(PYTEST) $(TOGETHER) --durations 40
 
 lint: $(READY) ## style, formats, the workflow's own linter, types, which packages may import which
