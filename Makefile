@@ -29,7 +29,7 @@ real: $(READY) ## the same on real recordings: make real GRID=<folder with s1/ a
 smoke: $(READY) ## the same as reproduce with tiny data and three epochs, to see that everything runs (two to four minutes)
 	$(BIN)/snakemake --config tier=smoke
 
-compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 45 minutes on two cores); COMPARISON=comparison-real: on recordings
+compare: $(READY) ## every method beside a Baseline tuned as much, on generated data (about 40 minutes on two cores); COMPARISON=comparison-real: on recordings
 	$(BIN)/snakemake --config tier=$(COMPARISON)
 	@$(BIN)/avbalance open $(COMPARISON)
 
