@@ -192,6 +192,17 @@ def test_a_run_without_a_record_ends_in_a_sentence(spec):
 # Parts
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "table1"}'])
+def test_a_table_that_cannot_be_read_ends_in_a_sentence(spec, text):
+    path = Path("results/made/papers/paper/table1.json")
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"table1\.json: (not valid JSON|holds no table).*delete it to have"):
+        page(spec)
+    path.unlink()
+    with pytest.raises(UserError, match=r"table1\.json: no such file"):
+        page(spec)
+
+
 def test_a_drawing_keeps_its_words_and_loses_what_it_shares_with_others(tmp_path):
     (tmp_path / "figure1.svg").write_text(page_results.SVG.replace("{}", "&quot;&lt;b&gt;"))
     svg, title, caption = inline_svg(tmp_path, "figure1", "x")

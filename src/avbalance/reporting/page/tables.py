@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avbalance.errors import UserError
 from avbalance.reporting.page.compact import UniqueValues
 from flowkeeper.files import read_json
 
@@ -22,7 +23,11 @@ class Tables:
         path: as table_data.py says. Raises UserError when it cannot be read.
         """
         table = read_json(path)
-        return {**table, "cells": [[self._pooled(cell) for cell in row] for row in table.pop("behind")]}
+        try:
+            cells = [[self._pooled(cell) for cell in row] for row in table.pop("behind")]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: holds no table; delete it to have it made again.") from error
+        return {**table, "cells": cells}
 
     def _pooled(self, cell: Mapping[str, Any] | None) -> list[Any] | None:
         """Place of the number, clips, and its values behind the place of their seeds, or the runs that it is of."""
